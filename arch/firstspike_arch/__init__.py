@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Ground floor: what hardware, golden model, timing model and compiler agree on (stdlib and NumPy only)."""

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""Configuration of the array: one plan a layer, and of the accelerator around it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .fixed import ceil_div
+
+__all__ = ["GROUP_BITS", "REGISTER_ROWS_MAX", "ArrayConfig", "LayerPlan", "spike_queue_depth"]
+
+REGISTER_ROWS_MAX = 8
+"""Up to this many membrane rows a core keeps them in a ring of registers; beyond, in LUT RAM."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerPlan:
+    """How one layer is mapped.
+
+    Parameters
+    ----------
+    neurons, lanes : int
+        ``lanes`` processing elements take turns over ``rows`` = ⌈neurons / lanes⌉ rows of neurons; neuron
+        r·lanes + p is lane p of row r.
+    membrane_bits : int
+        Width of the stored membrane, at least what the width proof asks for.
+    """
+
+    neurons: int
+    lanes: int
+    membrane_bits: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.lanes <= self.neurons:
+            raise ValueError(f"lanes must be 1…{self.neurons} (the layer's neurons), not {self.lanes!r}")
+        if not 2 <= self.membrane_bits <= 48:
+            raise ValueError(f"membrane_bits must be 2…48, not {self.membrane_bits!r}")
+
+    @property
+    def rows(self) -> int:
+        return ceil_div(self.neurons, self.lanes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayConfig:
+    """The accelerator: its cores and its ports.
+
+    Parameters
+    ----------
+    port : "events" or "image"
+        What the input is: a token stream, or 64-bit beats of eight pixels with a latency encoder behind.
+    early_exit : bool
+        Decide at the first step that settles the class and drop the rest of the inference.
+    timeout : int
+        Cycles of silence in the middle of an inference after which the input guard ends it.
+    """
+
+    layers: tuple[LayerPlan, ...]
+    port: Literal["events", "image"] = "events"
+    early_exit: bool = False
+    timeout: int = 1 << 16
+
+
+GROUP_BITS = 8
+"""Neighbouring spikes that the extractor looks at in one cycle."""
+
+
+def spike_queue_depth(rows: int) -> int:
+    """Spike words a core can have waiting: one register, or two steps' worth rounded up to a power of two."""
+    return 1 if rows == 1 else 1 << (2 * rows - 1).bit_length()

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""Number formats: the only place that rounds, saturates or packs bits.
+
+Every rounding rule works alike on Python numbers, NumPy arrays and torch tensors (whatever has the
+operators and `round`/`clip`), so that training, compiler and golden model cannot disagree.
+"""
+
+import math
+
+import numpy as np
+
+__all__ = [
+    "bits_for_signed", "bits_for_unsigned", "ceil_div", "largest_weight", "latency_step", "pack_rows",
+    "quantise", "threshold_at_least", "threshold_above", "unpack_rows", "weight_scale",
+]
+
+CHUNK_BITS = 32
+"""Memory rows are padded to whole chunks: one word of the program port."""
+
+
+def ceil_div(a: int, b: int) -> int:
+    """Smallest integer not below a / b."""
+    return -(-a // b)
+
+
+def bits_for_unsigned(value: int) -> int:
+    """Bits that hold every integer 0 … `value` (at least 1)."""
+    return max(1, int(value).bit_length())
+
+
+def bits_for_signed(low: int, high: int) -> int:
+    """Bits of the narrowest two's complement number that holds both `low` and `high`."""
+    return 1 + max(int(high).bit_length() if high >= 0 else 0, (int(~low)).bit_length() if low < 0 else 0)
+
+
+def largest_weight(bits: int) -> int:
+    """Largest magnitude of a quantised weight: the range is symmetric, 1 bit means ±1."""
+    return 1 if bits == 1 else 2 ** (bits - 1) - 1
+
+
+def quantise(real, scale, bits: int):
+    """round(real / scale), half to even, clipped to ±largest_weight(bits); stays in the type of `real`."""
+    limit = largest_weight(bits)
+    return (real / scale).round().clip(-limit, limit)
+
+
+def weight_scale(largest_magnitude, bits: int):
+    """Real value of one weight step such that `largest_magnitude` maps to the largest weight."""
+    return largest_magnitude / largest_weight(bits)
+
+
+def threshold_at_least(theta: float, scale: float) -> int:
+    """Integer K such that v·scale ≥ theta ⇔ v ≥ K for every integer v."""
+    return math.ceil(theta / scale)
+
+
+def threshold_above(theta: float, scale: float) -> int:
+    """Integer K such that v·scale > theta ⇔ v ≥ K for every integer v."""
+    return math.floor(theta / scale) + 1
+
+
+def latency_step(pixels, steps: int):
+    """Step of the spike of a uint8 pixel: round((1 − p/255)(T − 1)), exactly, in integers.
+
+    A half never occurs because 255 is odd. `pixels` must hold a wider type than uint8.
+    """
+    return (2 * (steps - 1) * (255 - pixels) + 255) // 510
+
+
+def pack_rows(rows: np.ndarray, bits: int) -> list[int]:
+    """Rows of signed integers, int[R, K], as R memory words: lane k in bits k·bits … (k+1)·bits − 1."""
+    rows = np.asarray(rows, dtype=np.int64)
+    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    if rows.size and (rows.min() < low or rows.max() > high):
+        raise ValueError(f"values must fit {bits} signed bits, not {rows.min()}…{rows.max()}")
+    planes = ((rows[:, :, None] >> np.arange(bits)) & 1).astype(np.uint8).reshape(len(rows), -1)
+    packed = np.packbits(planes, axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]
+
+
+def unpack_rows(words: list[int], bits: int, lanes: int) -> np.ndarray:
+    """Inverse of `pack_rows`: int64[R, lanes]."""
+    size = ceil_div(bits * lanes, 8)
+    raw = np.frombuffer(b"".join(word.to_bytes(size, "little") for word in words), dtype=np.uint8)
+    planes = np.unpackbits(raw.reshape(len(words), size), axis=1, bitorder="little", count=bits * lanes)
+    planes = planes.reshape(len(words), lanes, bits).astype(np.int64)
+    weights = 1 << np.arange(bits, dtype=np.int64)
+    weights[-1] = -weights[-1]
+    return planes @ weights

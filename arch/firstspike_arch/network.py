@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""The integer network: what hardware, golden model and timing model mean by the same word."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from .model import Readout
+
+__all__ = ["DenseLayer", "IntegerNetwork", "NetworkError", "Neuron"]
+
+
+class NetworkError(ValueError):
+    """A network that breaks a rule; the sentence names the layer and the rule."""
+
+
+def _vector(where: str, name: str, value: np.ndarray, size: int) -> np.ndarray:
+    array = np.asarray(value)
+    if array.dtype.kind not in "iu":
+        raise NetworkError(f"{where}: {name} must be integers, not {array.dtype}")
+    if array.shape != (size,):
+        raise NetworkError(f"{where}: {name} must have shape ({size},), not {array.shape}")
+    return array.astype(np.int64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Neuron:
+    """One layer's neurons; every step, in this order::
+
+        v = (v·leak_num) >> leak_shift
+        v = v + Σ W·s + bias                    (− s[t−1]·reset_step, or zeroed beforehand, if reset_delay)
+        s = v ≥ theta                           (0 if single_spike and it has fired)
+        reset unless reset_delay: v −= s·reset_step | v = 0 where s | nothing
+        v = clip(v, v_min, v_max)
+
+    Parameters
+    ----------
+    bias : int64[M]
+        Added at every step, or at t = 0 only (``bias_once``).
+    theta : int64[M] or None
+        Thresholds ≥ 1. None: the layer never fires; it is read by its potential.
+    reset_step : int64[M] or None
+        What a soft reset subtracts; None: theta.
+    v_init : int64[M]
+        Membrane before the first step.
+    v_min, v_max : int or None
+        Clamp at the end of every step.
+    """
+
+    # Ref: shared semantics of the project, README "What a network means"
+    bias: np.ndarray
+    theta: np.ndarray | None
+    v_init: np.ndarray
+    reset_step: np.ndarray | None = None
+    leak_num: int = 1
+    leak_shift: int = 0
+    reset: Literal["subtract", "zero", "none"] = "subtract"
+    reset_delay: bool = False
+    single_spike: bool = False
+    bias_once: bool = False
+    v_min: int | None = None
+    v_max: int | None = None
+
+    @property
+    def leaky(self) -> bool:
+        return self.leak_num != 1 << self.leak_shift
+
+    @property
+    def clamped(self) -> bool:
+        return self.v_min is not None or self.v_max is not None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DenseLayer:
+    """Dense synapses onto one set of neurons.
+
+    Parameters
+    ----------
+    weights : int64[M, N]
+        Signed, each in ±largest_weight(weight_bits).
+    weight_bits : int
+        2 … 8.
+    scale : float
+        Real value of one integer step of this layer's membranes; for reports, never for computing.
+    """
+
+    name: str
+    weights: np.ndarray
+    weight_bits: int
+    neuron: Neuron
+    scale: float = 1.0
+
+    @property
+    def fan_in(self) -> int:
+        return self.weights.shape[1]
+
+    @property
+    def fan_out(self) -> int:
+        """Number of neurons of the layer."""
+        return self.weights.shape[0]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class IntegerNetwork:
+    """A feed-forward graph of layers in order, with its input and read-out. Verified when made.
+
+    Parameters
+    ----------
+    steps_max : int
+        Longest inference, in steps.
+    steps : int
+        Steps of an inference whose length the input does not say (latency input).
+    input_kind : "latency" or "events"
+        uint8 images, one spike a pixel of at least ``cutoff``; or spike counts per step, each at most ``in_max``.
+    readout : str
+        first_spike | weighted_spikes | potential | spike_count.
+    step_weights : tuple of int
+        w[t] of weighted_spikes: positive, strictly decreasing, at least ``steps_max`` of them.
+    """
+
+    name: str
+    layers: tuple[DenseLayer, ...]
+    readout: Readout
+    steps: int
+    steps_max: int
+    input_kind: Literal["latency", "events"] = "latency"
+    cutoff: int = 1
+    in_max: int = 1
+    step_weights: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        verify(self)
+
+    @property
+    def inputs(self) -> int:
+        return self.layers[0].fan_in
+
+    @property
+    def classes(self) -> int:
+        return self.layers[-1].fan_out
+
+    @property
+    def early_exit_exact(self) -> bool:
+        """Whether the decision can be made before the last step without changing it."""
+        return self.readout == "first_spike" or (
+            self.readout == "weighted_spikes" and self.layers[-1].neuron.single_spike
+        )
+
+
+def verify(network: IntegerNetwork) -> None:
+    """Raise NetworkError, naming layer and rule, unless the network is well formed."""
+    if not network.layers:
+        raise NetworkError("a network must have at least one layer, not 0")
+    if not 1 <= network.steps <= network.steps_max <= 4096:
+        raise NetworkError(
+            f"steps must be 1 ≤ steps ≤ steps_max ≤ 4096, not steps={network.steps}, steps_max={network.steps_max}"
+        )
+    if network.input_kind not in ("latency", "events"):
+        raise NetworkError(f"input_kind must be 'latency' or 'events', not {network.input_kind!r}")
+    if network.readout not in ("first_spike", "weighted_spikes", "potential", "spike_count"):
+        raise NetworkError(
+            "readout must be first_spike, weighted_spikes, potential or spike_count, "
+            f"not {network.readout!r}"
+        )
+    if not 1 <= network.in_max <= 255:
+        raise NetworkError(f"in_max must be 1…255, not {network.in_max!r}")
+    if not 0 <= network.cutoff <= 256:
+        raise NetworkError(f"cutoff must be 0…256, not {network.cutoff!r}")
+    size = None
+    for index, layer in enumerate(network.layers):
+        where = f"layer {index} ({layer.name})"
+        _verify_layer(where, layer)
+        if size is not None and layer.fan_in != size:
+            raise NetworkError(f"{where}: fan-in must be the {size} neurons of the layer before, not {layer.fan_in}")
+        size = layer.fan_out
+        last = index == len(network.layers) - 1
+        if layer.neuron.theta is None and not (last and network.readout == "potential"):
+            raise NetworkError(f"{where}: a layer without threshold must be the output of a potential read-out")
+        if last and network.readout == "potential" and layer.neuron.theta is not None:
+            raise NetworkError(f"{where}: the output layer of a potential read-out must have no threshold")
+    if network.readout == "weighted_spikes":
+        weights = network.step_weights
+        if len(weights) < network.steps_max or min(weights, default=0) < 1 or any(
+            later >= earlier for earlier, later in zip(weights, weights[1:], strict=False)
+        ):
+            raise NetworkError(
+                f"step_weights must be {network.steps_max} positive, strictly decreasing integers, not {weights!r}"
+            )
+
+
+def _verify_layer(where: str, layer: DenseLayer) -> None:
+    if not 2 <= layer.weight_bits <= 8:
+        raise NetworkError(f"{where}: weight_bits must be 2…8, not {layer.weight_bits!r}")
+    weights = np.asarray(layer.weights)
+    if weights.ndim != 2 or 0 in weights.shape:
+        raise NetworkError(f"{where}: weights must have shape (neurons, fan-in), not {weights.shape}")
+    if weights.dtype.kind not in "iu":
+        raise NetworkError(f"{where}: weights must be integers, not {weights.dtype}")
+    low, high = -(1 << (layer.weight_bits - 1)), (1 << (layer.weight_bits - 1)) - 1
+    if weights.min() < low or weights.max() > high:
+        raise NetworkError(
+            f"{where}: weights must be {low}…{high} at {layer.weight_bits} bits, not {weights.min()}…{weights.max()}"
+        )
+    if not weights.any():
+        raise NetworkError(f"{where}: weights must not all be zero; use more weight bits or a smaller scale")
+    neuron, count = layer.neuron, layer.fan_out
+    _vector(where, "bias", neuron.bias, count)
+    _vector(where, "v_init", neuron.v_init, count)
+    if not 0 <= neuron.leak_shift <= 15 or not 0 <= neuron.leak_num <= 1 << neuron.leak_shift:
+        raise NetworkError(
+            f"{where}: leak must be num/2^shift with 0 ≤ num ≤ 2^shift and shift ≤ 15, "
+            f"not {neuron.leak_num}/2^{neuron.leak_shift}"
+        )
+    if neuron.reset not in ("subtract", "zero", "none"):
+        raise NetworkError(f"{where}: reset must be subtract, zero or none, not {neuron.reset!r}")
+    if neuron.theta is not None:
+        if _vector(where, "theta", neuron.theta, count).min() < 1:
+            raise NetworkError(f"{where}: theta must be ≥ 1, not {int(np.min(neuron.theta))}")
+        if neuron.reset_step is not None and _vector(where, "reset_step", neuron.reset_step, count).min() < 0:
+            raise NetworkError(f"{where}: reset_step must be ≥ 0, not {int(np.min(neuron.reset_step))}")
+    if neuron.v_min is not None and neuron.v_max is not None and neuron.v_min > neuron.v_max:
+        raise NetworkError(f"{where}: v_min must not exceed v_max, not {neuron.v_min} > {neuron.v_max}")

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""Program: the integer network, its mapping and its memory images; the one artefact everything runs from."""
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from .array import ArrayConfig, LayerPlan
+from .memory import MemoryShape, weight_image, weight_memory
+from .network import DenseLayer, IntegerNetwork, NetworkError, Neuron
+from .rows import MarkerProgram, marker_program
+
+__all__ = ["Program", "ProgramError", "write_atomically"]
+
+FORMAT = 1
+_VECTORS = ("bias", "theta", "v_init", "reset_step")
+
+
+class ProgramError(ValueError):
+    """A program file that is truncated, altered or of another format."""
+
+
+def write_atomically(path: Path, data: bytes | str) -> None:
+    """Write a file whole or not at all: a temporary file beside it, then a rename."""
+    payload = data.encode() if isinstance(data, str) else data
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(payload)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Program:
+    """An integer network mapped onto an array.
+
+    Parameters
+    ----------
+    network : IntegerNetwork
+    config : ArrayConfig
+        One plan a layer, in order.
+    """
+
+    network: IntegerNetwork
+    config: ArrayConfig
+
+    def __post_init__(self) -> None:
+        if len(self.config.layers) != len(self.network.layers):
+            raise ProgramError(
+                f"config must have a plan for each of the {len(self.network.layers)} layers, "
+                f"not {len(self.config.layers)}"
+            )
+        for index, (layer, plan) in enumerate(zip(self.network.layers, self.config.layers, strict=True)):
+            if plan.neurons != layer.fan_out:
+                raise ProgramError(f"layer {index}: plan must be for {layer.fan_out} neurons, not {plan.neurons}")
+        if self.config.early_exit and not self.network.early_exit_exact:
+            raise ProgramError(
+                "early_exit must be off: only first_spike, or weighted_spikes of single-spike neurons, can decide "
+                f"before the last step, not {self.network.readout}"
+            )
+        if self.config.port == "image" and self.network.input_kind != "latency":
+            raise ProgramError(f"port 'image' must have latency input, not {self.network.input_kind!r}")
+
+    def markers(self) -> tuple[MarkerProgram, ...]:
+        """The marker program of each core."""
+        return tuple(marker_program(layer) for layer in self.network.layers)
+
+    def memories(self) -> tuple[MemoryShape, ...]:
+        """The loadable memories, in the order of the program port's memory index."""
+        pairs = zip(self.network.layers, self.config.layers, strict=True)
+        return tuple(weight_memory(index, layer, plan) for index, (layer, plan) in enumerate(pairs))
+
+    def images(self) -> dict[str, list[int]]:
+        """Contents of each memory by name."""
+        pairs = zip(self.network.layers, self.config.layers, strict=True)
+        return {
+            shape.name: weight_image(layer, plan)
+            for shape, (layer, plan) in zip(self.memories(), pairs, strict=True)
+        }
+
+    def digest(self) -> str:
+        """SHA-256 over network and configuration."""
+        return hashlib.sha256(self._serialise()).hexdigest()
+
+    def with_config(self, **changes) -> "Program":
+        """The same network on a changed array."""
+        return replace(self, config=replace(self.config, **changes))
+
+    def save(self, path: str | Path) -> None:
+        """Write safetensors with the description in its header and a digest of everything; whole or not at all."""
+        body = self._serialise()
+        write_atomically(Path(path), hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Program":
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ProgramError
+            The file is missing, truncated, altered, or of another format.
+        """
+        path = Path(path)
+        try:
+            raw = path.read_bytes()
+        except OSError as error:
+            raise ProgramError(f"{path}: cannot be read: {error.strerror}") from None
+        digest, _, body = raw.partition(b"\n")
+        if len(digest) != 64 or hashlib.sha256(body).hexdigest().encode() != digest:
+            raise ProgramError(f"{path}: digest must match its contents; the file is truncated, altered or no program")
+        with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
+            file.write(body)
+            file.flush()
+            try:
+                with safe_open(file.name, framework="numpy") as archive:
+                    head = json.loads((archive.metadata() or {}).get("firstspike_program", "null"))
+                    tensors = {key: archive.get_tensor(key) for key in archive.keys()}
+            except (SafetensorError, json.JSONDecodeError) as error:
+                raise ProgramError(f"{path}: must be a firstspike program: {error}") from None
+        if not isinstance(head, dict) or head.get("format") != FORMAT:
+            raise ProgramError(f"{path}: must be a firstspike program of format {FORMAT}")
+        try:
+            return _from_parts(head, tensors)
+        except (KeyError, TypeError, NetworkError) as error:
+            raise ProgramError(f"{path}: is not a well-formed program: {error}") from None
+
+    def _serialise(self) -> bytes:
+        tensors: dict[str, np.ndarray] = {}
+        layers = []
+        for index, layer in enumerate(self.network.layers):
+            tensors[f"{index}.weights"] = np.ascontiguousarray(layer.weights, dtype=np.int8)
+            neuron = {}
+            for item in fields(Neuron):
+                value = getattr(layer.neuron, item.name)
+                if item.name in _VECTORS:
+                    if value is not None:
+                        tensors[f"{index}.{item.name}"] = np.ascontiguousarray(value, dtype=np.int64)
+                else:
+                    neuron[item.name] = value
+            layers.append({"name": layer.name, "weight_bits": layer.weight_bits, "scale": layer.scale,
+                           "neuron": neuron})
+        network = {item.name: getattr(self.network, item.name)
+                   for item in fields(IntegerNetwork) if item.name != "layers"}
+        head = {"format": FORMAT, "network": network, "layers": layers, "config": asdict(self.config)}
+        return save(tensors, {"firstspike_program": json.dumps(head, sort_keys=True)})
+
+
+def _from_parts(head: dict, tensors: dict[str, np.ndarray]) -> Program:
+    layers = []
+    for index, layer in enumerate(head["layers"]):
+        vectors = {name: tensors.get(f"{index}.{name}") for name in _VECTORS}
+        layers.append(DenseLayer(
+            name=layer["name"], weight_bits=layer["weight_bits"], scale=layer["scale"],
+            weights=tensors[f"{index}.weights"].astype(np.int64), neuron=Neuron(**vectors, **layer["neuron"]),
+        ))
+    network = dict(head["network"], step_weights=tuple(head["network"]["step_weights"]))
+    config = dict(head["config"])
+    config["layers"] = tuple(LayerPlan(**plan) for plan in config["layers"])
+    return Program(network=IntegerNetwork(layers=tuple(layers), **network), config=ArrayConfig(**config))

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""Layout of a result word, from the lowest bit: class, step, decided_by, then one signed score a class."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .fixed import bits_for_unsigned
+from .program import Program
+
+__all__ = ["ResultLayout", "result_layout", "scores_from_raw"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultLayout:
+    """Field widths of a result.
+
+    ``score_bits``: signed width of a score. For weighted_spikes of single-spike neurons a score is 0 or −1: whether
+    the neuron fired at the decision step; its weighted sum is w[step] then.
+    """
+
+    classes: int
+    steps_max: int
+    score_bits: int
+
+    @property
+    def class_bits(self) -> int:
+        return bits_for_unsigned(self.classes - 1)
+
+    @property
+    def step_bits(self) -> int:
+        return bits_for_unsigned(self.steps_max - 1)
+
+    @property
+    def bits(self) -> int:
+        return self.class_bits + self.step_bits + 2 + self.classes * self.score_bits
+
+    def unpack(self, word: int) -> tuple[int, int, int, list[int]]:
+        """(class, step, decided_by, scores) of a result word."""
+        label, word = word & (1 << self.class_bits) - 1, word >> self.class_bits
+        step, word = word & (1 << self.step_bits) - 1, word >> self.step_bits
+        decided_by, word = word & 3, word >> 2
+        sign = 1 << (self.score_bits - 1)
+        scores = []
+        for _ in range(self.classes):
+            scores.append(((word & (1 << self.score_bits) - 1) ^ sign) - sign)
+            word >>= self.score_bits
+        return label, step, decided_by, scores
+
+
+def result_layout(program: Program) -> ResultLayout:
+    """The result layout of a program's accelerator."""
+    network = program.network
+    output = network.layers[-1].neuron
+    if network.readout == "weighted_spikes":
+        largest = sum(network.step_weights[: network.steps_max])
+        bits = 1 if output.single_spike else 1 + bits_for_unsigned(largest)
+    elif network.readout == "spike_count":
+        bits = 1 + bits_for_unsigned(network.steps_max)
+    else:
+        bits = program.config.layers[-1].membrane_bits
+        if output.theta is not None:
+            bits += 1  # v = u + theta
+    return ResultLayout(classes=network.classes, steps_max=network.steps_max, score_bits=bits)
+
+
+def scores_from_raw(program: Program, raw: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Evidence from the raw scores of result words, int64[B, classes], given the decision steps, int64[B]."""
+    network = program.network
+    if network.readout == "weighted_spikes" and network.layers[-1].neuron.single_spike:
+        return -raw * np.asarray(network.step_weights)[steps][:, None]
+    return raw

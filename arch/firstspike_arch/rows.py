@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""Row operations: a neuron's end-of-step update as a short program for the adder that integrates.
+
+A core keeps u = v − theta, so the sign bit is the comparison: a neuron fires where u ≥ 0. An event is one pass over
+all rows that adds a row of weights; a step marker is a list of passes, and each pass is one `RowOp`. Hardware executes
+the list, the timing model counts it, and the width proof runs it on intervals: one description of the update, read
+three times.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from .network import DenseLayer
+
+__all__ = ["BIAS_ROWS_MAX", "MarkerProgram", "RowOp", "bias_rows", "marker_program"]
+
+BIAS_ROWS_MAX = 16
+
+When = Literal["always", "spiked", "negative", "nonnegative"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RowOp:
+    """One pass over all rows: u ← act(u, operand) in the lanes where ``when`` holds; elsewhere u is kept.
+
+    ``act``: "add" (u + operand, then an arithmetic shift right by one if ``halve``), "clear" (0),
+    "init" (the first value of an inference), "save" (shadow ← u, u ← 0).
+    ``operand``: "weight" (row ``index`` of the bias rows), "constant" (int64[M], ``values``),
+    "leak" (~(u >> ``index``)), "shadow" or "zero".
+    ``when``: "spiked" is this step's spike; "negative" and "nonnegative" look at u itself.
+    """
+
+    act: Literal["add", "clear", "init", "save"]
+    operand: Literal["weight", "constant", "leak", "shadow", "zero"] = "zero"
+    index: int = 0
+    values: np.ndarray | None = None
+    when: When = "always"
+    halve: bool = False
+    settle: bool = False
+    """The operand is a membrane that the pass before wrote: with a single row, one cycle must pass between."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MarkerProgram:
+    """What a step marker (``step``) and an end-of-inference marker (``final``) do; the first pass captures spikes.
+
+    ``offset`` int64[M]: u = v − offset. ``init`` int64[M]: u before the bias of step 0.
+    """
+
+    offset: np.ndarray
+    init: np.ndarray
+    step: tuple[RowOp, ...]
+    final: tuple[RowOp, ...]
+
+    @property
+    def pure_weights(self) -> bool:
+        """Every operand comes from the weight memory: the operand register needs no multiplexer."""
+        return all(op.operand in ("weight", "zero") for op in self.step + self.final)
+
+    @staticmethod
+    def issue_cycles(ops: tuple[RowOp, ...], rows: int) -> int:
+        """Cycles in which a program occupies the row sequencer."""
+        return sum(rows + (1 if rows == 1 and op.settle else 0) for op in ops)
+
+
+def bias_rows(layer: DenseLayer) -> np.ndarray:
+    """Rows of weights that add up to the bias, int64[B, M], B ≥ 1; each fits the layer's weight bits.
+
+    A bias is the weight of an input that spikes at every step; one that does not fit is spread over several rows.
+    """
+    limit = (1 << (layer.weight_bits - 1)) - 1
+    left = np.zeros(layer.fan_out, dtype=np.int64) if layer.neuron.bias_once else np.asarray(layer.neuron.bias)
+    rows = []
+    while True:
+        rows.append(np.clip(left, -limit, limit))
+        left = left - rows[-1]
+        if not left.any():
+            return np.array(rows)
+        if len(rows) == BIAS_ROWS_MAX:
+            raise ValueError(
+                f"layer {layer.name}: bias must be at most {BIAS_ROWS_MAX} × {limit} in magnitude at "
+                f"{layer.weight_bits} weight bits, not {int(np.abs(layer.neuron.bias).max())}"
+            )
+
+
+def marker_program(layer: DenseLayer) -> MarkerProgram:
+    """The passes that do, on u = v − theta, exactly what `Neuron` says about v."""
+    neuron, count = layer.neuron, layer.fan_out
+    zero = np.zeros(count, dtype=np.int64)
+    theta = zero if neuron.theta is None else np.asarray(neuron.theta, dtype=np.int64)
+    biases = bias_rows(layer)
+    bias_ops = tuple(RowOp(act="add", operand="weight", index=k) for k in range(len(biases)) if biases[k].any())
+    init = (np.asarray(neuron.v_init, dtype=np.int64) * neuron.leak_num) >> neuron.leak_shift
+    if neuron.bias_once:
+        init = init + neuron.bias
+    step = tuple(_update(neuron, theta, count)) + bias_ops
+    if not step:
+        step = (RowOp(act="add", operand="weight", index=0),)  # a row of zeros: the pass that captures
+    return MarkerProgram(offset=theta, init=init - theta, step=step, final=(RowOp(act="init"), *bias_ops))
+
+
+def _update(neuron, theta: np.ndarray, count: int):
+    """Reset, clamp and leak as passes that start and end with u = v − theta; none where nothing is to do."""
+    # A neuron that fires once is silent afterwards: its reset changes nothing that can be seen.
+    fires_again = neuron.theta is not None and not neuron.single_spike
+    reset = neuron.reset if fires_again else "none"
+    step = theta if neuron.reset_step is None else np.asarray(neuron.reset_step, dtype=np.int64)
+    subtract = RowOp(act="add", operand="constant", values=-step, when="spiked")
+    clear = RowOp(act="clear", when="spiked")
+    if reset == "subtract" and not neuron.leaky and not neuron.clamped:
+        yield subtract
+        return
+    if reset == "none" and not neuron.leaky and not neuron.clamped:
+        return
+    ops: list[RowOp] = []
+    pending = theta.copy()  # to be added everywhere before a pass that needs v itself
+
+    def flush() -> None:
+        nonlocal pending
+        if pending.any() or not ops:
+            ops.append(RowOp(act="add", operand="constant", values=pending))
+        pending = np.zeros(count, dtype=np.int64)
+
+    def apply_reset() -> None:
+        if reset == "subtract":
+            ops.append(subtract)
+        elif reset == "zero":
+            flush()
+            ops.append(clear)
+
+    if not neuron.reset_delay:
+        apply_reset()
+    if neuron.v_min is not None:
+        pending -= neuron.v_min
+        flush()
+        ops.append(RowOp(act="clear", when="negative"))
+        pending += neuron.v_min
+    if neuron.v_max is not None:
+        pending -= neuron.v_max
+        flush()
+        ops.append(RowOp(act="clear", when="nonnegative"))
+        pending += neuron.v_max
+    num, shift = neuron.leak_num, neuron.leak_shift
+    while shift and num % 2 == 0:
+        num, shift = num // 2, shift - 1
+    if num == 0:
+        flush()
+        ops.append(RowOp(act="clear"))
+    elif num == (1 << shift) - 1:
+        # v − ceil(v/2^k) = x + 1 + ~(x >> k) with x = v − 1
+        pending -= 1
+        flush()
+        ops.append(RowOp(act="add", operand="leak", index=shift, settle=True))
+        pending += 1
+    elif neuron.leaky:
+        # Horner from the lowest digit: floors of floors are exact, so after `shift` halvings u = (v·num) >> shift.
+        flush()
+        ops.append(RowOp(act="save"))
+        for digit in range(shift):
+            operand = "shadow" if num >> digit & 1 else "zero"
+            ops.append(RowOp(act="add", operand=operand, halve=True, settle=digit == 0))
+    if neuron.reset_delay:
+        apply_reset()
+    pending -= theta
+    flush()
+    yield from ops

@@ -1,0 +1,373 @@
+# SPDX-License-Identifier: MIT
+"""Core: synapse engine and membranes of one dense layer."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from firstspike_arch.array import LayerPlan
+from firstspike_arch.fixed import CHUNK_BITS
+from firstspike_arch.memory import MemoryShape
+from firstspike_arch.network import DenseLayer
+from firstspike_arch.rows import MarkerProgram, RowOp, bias_rows
+
+from .row_memory import RowMemory, lanes_of
+from .stream_token import token_stream
+
+__all__ = ["Core", "capture_signature", "drop_signature", "memory_write_signature"]
+
+
+def capture_signature(rows: int, lanes: int, value_bits: int) -> wiring.Signature:
+    """Spikes of one row, as a core captures them when a step marker passes.
+
+    ``valid`` lasts one cycle and cannot be refused; what can be is the promise beforehand: ``grant`` lets the row
+    that has ``request`` high go on to become valid in the next cycle. ``opening``: that row is the first of an
+    inference. ``last``: of its step; ``final``: of its inference's last step. ``values``: pre-reset membranes.
+    """
+    members = {
+        "request": Out(1), "opening": Out(1), "grant": In(1),
+        "valid": Out(1), "row": Out(range(rows)), "last": Out(1), "final": Out(1), "spikes": Out(lanes),
+    }
+    if value_bits:
+        members["values"] = Out(data.ArrayLayout(signed(value_bits), lanes))
+    return wiring.Signature(members)
+
+
+def drop_signature(tag_bits: int) -> wiring.Signature:
+    """The inference, by its running number, that is decided and whose rest is to be dropped."""
+    return wiring.Signature({"valid": Out(1), "tag": Out(tag_bits)})
+
+
+def memory_write_signature(shape: MemoryShape) -> wiring.Signature:
+    """One chunk of a memory word to be written."""
+    return wiring.Signature({
+        "word": Out(range(shape.depth)), "enable": Out(shape.chunks), "data": Out(CHUNK_BITS),
+    })
+
+
+class Core(wiring.Component):
+    """u[row] ← u[row] + weights[row, address] for every event; at a marker, the passes of its `MarkerProgram`.
+
+    A pass visits all rows, one a cycle. An event is one pass: it is taken in its last cycle, so the initiation
+    interval is ``rows`` cycles; a marker costs `MarkerProgram.issue_cycles`. No bubbles between tokens: the next may
+    be issued in the following cycle, whatever it is. Three stages: issue (weight address), operand (weight word →
+    operand register), add (u + operand, written at the end of the cycle). A row issued in cycle c is added in c + 2.
+    The first pass of a marker captures the spikes of a row in its add stage, and waits in the operand stage for
+    ``capture.grant``; nothing else ever waits.
+
+    The final marker's first pass also starts the next inference (u ← init): no sweep between inferences. After reset,
+    and after ``reload``, the final program runs once without capturing.
+
+    While ``drop`` names the inference at the input, events and step markers are taken at one a cycle without effect,
+    and the final marker captures no spikes.
+
+    Parameters
+    ----------
+    layer, plan, program, memory
+        What to compute, on how many lanes, by which passes, from which weight memory.
+    image : sequence of int
+        Initial weight words, for simulation; empty for Verilog, which loads a file.
+    value_bits : int
+        Width of the membranes handed out with the capture; 0: none.
+    tag_bits : int
+
+    Members
+    -------
+    events : In(token_stream(layer.fan_in))
+    capture : Out(capture_signature(...))
+    drop : In(drop_signature(tag_bits))
+    write : In(memory_write_signature(memory))
+        Not while an inference is inside.
+    reload : In(1)
+    """
+
+    STAGES = 2
+    """Cycles from the issue of a row to its add stage."""
+
+    def __init__(
+        self, *, layer: DenseLayer, plan: LayerPlan, program: MarkerProgram, memory: MemoryShape,
+        image: Sequence[int] = (), value_bits: int = 0, tag_bits: int = 1,
+    ):
+        self._layer, self._plan, self._program = layer, plan, program
+        self._memory, self._image = memory, image
+        self._value_bits, self._tag_bits = value_bits, tag_bits
+        super().__init__({
+            "events": In(token_stream(layer.fan_in)),
+            "capture": Out(capture_signature(plan.rows, plan.lanes, value_bits)),
+            "drop": In(drop_signature(tag_bits)),
+            "write": In(memory_write_signature(memory)),
+            "reload": In(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        self._build_sequencer(m)
+        self._build_weights(m)
+        self._build_lanes(m)
+        return m
+
+    # The passes by number: 0 integrates an event, then the step program, then the final program.
+    def _passes(self) -> list[RowOp]:
+        return [RowOp(act="add", operand="weight"), *self._program.step, *self._program.final]
+
+    def _which(self, number, predicate) -> Signal:
+        """High where pass ``number`` satisfies ``predicate``."""
+        hits = [index for index, op in enumerate(self._passes()) if predicate(op)]
+        return Cat(*(number == index for index in hits)).any() if hits else Const(0)
+
+    def _build_sequencer(self, m: Module) -> None:
+        rows = self._plan.rows
+        steps, finals = len(self._program.step), len(self._program.final)
+        token = self.events.payload
+        boot = Signal(init=1)
+        position = Signal(range(max(steps, finals)))
+        row = Signal(range(rows))
+        tag = Signal(self._tag_bits)
+        marker, final = Signal(), Signal()
+        dropped, starting, skip = Signal(), Signal(), Signal()
+        m.d.comb += [
+            marker.eq(boot | token.marker),
+            final.eq(boot | (token.marker & token.final)),
+            starting.eq((position == 0) & (row == 0)),
+            dropped.eq(self.drop.valid & (self.drop.tag == tag)),
+            skip.eq(dropped & starting & ~final),
+        ]
+        number = Signal(range(1 + steps + finals))
+        last_pass = Signal()
+        with m.If(final):
+            m.d.comb += [number.eq(1 + steps + position), last_pass.eq(position == finals - 1)]
+        with m.Elif(marker):
+            m.d.comb += [number.eq(1 + position), last_pass.eq(position == steps - 1)]
+        with m.Else():
+            m.d.comb += last_pass.eq(1)
+        settled = Const(1)
+        needs_settling = self._which(number, lambda op: op.settle and rows == 1)
+        self._free = free = Signal()
+        if rows == 1 and any(op.settle for op in self._passes()):
+            settled = Signal()
+            m.d.sync += settled.eq(needs_settling & ~settled & free & (boot | self.events.valid))
+        issue = Signal()
+        m.d.comb += issue.eq((boot | (self.events.valid & ~skip)) & free & (settled | ~needs_settling))
+        last_row = row == rows - 1
+        with m.If(issue):
+            m.d.sync += row.eq(Mux(last_row, 0, row + 1))
+            with m.If(last_row):
+                m.d.sync += position.eq(Mux(last_pass, 0, position + 1))
+                with m.If(last_pass):
+                    m.d.sync += boot.eq(0)
+        with m.If(self.reload):
+            m.d.sync += boot.eq(1)
+        m.d.comb += self.events.ready.eq(~boot & ((issue & last_row & last_pass) | (skip & free)))
+        with m.If(self.events.valid & self.events.ready & final):
+            m.d.sync += tag.eq(tag + 1)
+
+        # Operand stage: waits only for the promise that captured spikes will be taken.
+        capturing = marker & (position == 0) & ~boot
+        self._operand_valid = operand_valid = Signal()
+        self._operand_number = operand_number = Signal.like(number)
+        self._operand_row = operand_row = Signal.like(row)
+        operand_captures, operand_masked, operand_final = Signal(), Signal(), Signal()
+        waits = operand_valid & operand_captures & ~self.capture.grant
+        m.d.comb += free.eq(~waits)
+        with m.If(free):
+            m.d.sync += [
+                operand_valid.eq(issue), operand_number.eq(number), operand_row.eq(row),
+                operand_captures.eq(capturing), operand_final.eq(final),
+            ]
+            with m.If(starting):
+                m.d.sync += operand_masked.eq(dropped)
+        # The step stays open in between: rows of one step follow each other.
+        opening = Signal(init=1)
+        with m.If(operand_valid & operand_captures & self.capture.grant):
+            m.d.sync += opening.eq(operand_final & (operand_row == rows - 1))
+        m.d.comb += [self.capture.request.eq(operand_valid & operand_captures), self.capture.opening.eq(opening)]
+
+        # Add stage.
+        self._add_valid = add_valid = Signal()
+        self._add_number = add_number = Signal.like(number)
+        self._add_row = add_row = Signal.like(row)
+        add_captures, add_final = Signal(), Signal()
+        self._add_masked = add_masked = Signal()
+        m.d.sync += [
+            add_valid.eq(operand_valid & ~waits), add_number.eq(operand_number), add_row.eq(operand_row),
+            add_captures.eq(operand_captures), add_masked.eq(operand_masked), add_final.eq(operand_final),
+        ]
+        m.d.comb += [
+            self.capture.valid.eq(add_valid & add_captures), self.capture.row.eq(add_row),
+            self.capture.last.eq(add_row == rows - 1), self.capture.final.eq(add_final),
+        ]
+        self._issue_number, self._issue_row = number, row
+
+    def _build_weights(self, m: Module) -> None:
+        shape, layer, rows = self._memory, self._layer, self._plan.rows
+        memory = Memory(shape=shape.width, depth=shape.depth, init=self._image)
+        m.submodules[shape.name] = memory
+        read = memory.read_port()
+        write = memory.write_port(granularity=CHUNK_BITS)
+        per_row = layer.fan_in + len(bias_rows(layer))
+        address = Signal(range(per_row))
+        m.d.comb += address.eq(self.events.payload.address)
+        for index, op in enumerate(self._passes()):
+            if index and op.operand == "weight":
+                with m.If(self._issue_number == index):
+                    m.d.comb += address.eq(layer.fan_in + op.index)
+        if rows == 1:
+            m.d.comb += read.addr.eq(address)
+        else:
+            base = Array(Const(index * per_row, range(shape.depth)) for index in range(rows))[self._issue_row]
+            m.d.comb += read.addr.eq(base + address)
+        m.d.comb += [
+            read.en.eq(self._free),
+            write.addr.eq(self.write.word), write.en.eq(self.write.enable),
+            write.data.eq(self.write.data.replicate(shape.chunks)),
+        ]
+        self._weights = read.data
+
+    def _build_lanes(self, m: Module) -> None:
+        lanes, rows, bits = self._plan.lanes, self._plan.rows, self._plan.membrane_bits
+        passes, neuron = self._passes(), self._layer.neuron
+        remembers_spike = any(op.when == "spiked" for op in passes[2:])
+        fires_once = neuron.single_spike and neuron.theta is not None
+        m.submodules.membranes = membranes = RowMemory(rows=rows, width=lanes * bits)
+        m.d.comb += [
+            membranes.peek_row.eq(self._operand_row), membranes.row.eq(self._add_row),
+            membranes.advance.eq(self._add_valid),
+        ]
+        u = [value.as_signed() for value in lanes_of(membranes.value, bits)]
+        operands = self._build_operands(m, lanes_of(membranes.peek, bits), membranes.value)
+
+        # Spikes. The capturing pass of a marker sees u complete; later passes see the remembered spike.
+        negative = Cat(value[-1] for value in u)
+        present = Const((1 << lanes) - 1, lanes)
+        absent = rows * lanes - self._plan.neurons
+        if absent:
+            present = Mux(self._add_row == rows - 1, Const((1 << (lanes - absent)) - 1, lanes), present)
+        spikes = Signal(lanes)
+        if neuron.theta is not None:
+            m.d.comb += spikes.eq(~negative & present)
+        if fires_once:
+            m.submodules.fired = fired = RowMemory(rows=rows, width=lanes)
+            starts = self._which(self._add_number, lambda op: op.act == "init")
+            m.d.comb += [
+                fired.peek_row.eq(self._operand_row), fired.row.eq(self._add_row), fired.advance.eq(self._add_valid),
+                fired.next.eq(Mux(starts, 0, Mux(self.capture.valid, fired.value | spikes, fired.value))),
+            ]
+        spiked = spikes
+        if remembers_spike:
+            m.submodules.spiked = memory = RowMemory(rows=rows, width=lanes)
+            spiked = Mux(self.capture.valid, spikes, memory.value)
+            m.d.comb += [
+                memory.peek_row.eq(self._operand_row), memory.row.eq(self._add_row),
+                memory.advance.eq(self._add_valid), memory.next.eq(spiked),
+            ]
+        visible = spikes & ~fired.value if fires_once else spikes
+        m.d.comb += self.capture.spikes.eq(Mux(self._add_masked, 0, visible))
+
+        # u ← act(u, operand), lane by lane.
+        number = self._add_number
+        is_init = self._which(number, lambda op: op.act == "init")
+        is_clear = self._which(number, lambda op: op.act in ("clear", "save"))
+        halves = self._which(number, lambda op: op.halve)
+        conditions = {
+            "spiked": spiked, "negative": negative, "nonnegative": ~negative,
+        }
+        kept = [self._which(number, lambda op, when=when: op.when == when) for when in conditions]
+        used = [when for when in conditions if any(op.when == when for op in passes)]
+        init = self._lane_constants(self._program.init, absent=-1)
+        nexts = []
+        for lane in range(lanes):
+            total = (u[lane] + operands[lane])[:bits].as_signed()
+            if any(op.halve for op in passes):
+                total = Mux(halves, total >> 1, total)
+            if any(op.act in ("clear", "save") for op in passes):
+                total = Mux(is_clear, 0, total)
+            hold = Const(0)
+            for when, select in zip(conditions, kept, strict=True):
+                if when in used:
+                    hold = hold | (select & ~conditions[when][lane])
+            value = Mux(hold, u[lane], total) if used else total
+            nexts.append(Mux(is_init, self._by_row(init, lane, self._add_row), value)[:bits])
+        m.d.comb += membranes.next.eq(Cat(nexts))
+        if self._value_bits:
+            offset = self._lane_constants(self._program.offset, absent=0)
+            m.d.comb += [
+                self.capture.values[lane].eq(u[lane] + self._by_row(offset, lane, self._add_row))
+                for lane in range(lanes)
+            ]
+
+    def _build_operands(self, m: Module, peek: list, current) -> list:
+        """The operand register of each lane, loaded at the end of the operand stage."""
+        lanes, bits, weight_bits = self._plan.lanes, self._plan.membrane_bits, self._layer.weight_bits
+        weights = lanes_of(self._weights[:lanes * weight_bits], weight_bits)
+        if self._program.pure_weights:
+            # Sign extension costs nothing here: only weight_bits flip-flops a lane.
+            registers = [Signal(signed(weight_bits), name=f"operand{lane}", reset_less=True) for lane in range(lanes)]
+            m.d.sync += [register.eq(weight) for register, weight in zip(registers, weights, strict=True)]
+            return registers
+        passes, rows = self._passes(), self._plan.rows
+        leak_shift = next((op.index for op in passes if op.operand == "leak"), None)
+        shadow = None
+        if any(op.operand == "shadow" for op in passes):
+            m.submodules.shadow = store = RowMemory(rows=rows, width=lanes * bits)
+            saves = self._which(self._add_number, lambda op: op.act == "save")
+            m.d.comb += [
+                store.peek_row.eq(self._operand_row), store.row.eq(self._add_row), store.advance.eq(self._add_valid),
+                store.next.eq(Mux(saves, current, store.value)),
+            ]
+            shadow = lanes_of(store.peek, bits)
+            adds_shadow = Signal()
+            self._with_operand(m, adds_shadow, self._which(self._issue_number, lambda op: op.operand == "shadow"))
+        is_weight = self._which(self._issue_number, lambda op: op.operand == "weight")
+        is_leak = self._which(self._issue_number, lambda op: op.operand == "leak")
+        constants = [(index, self._lane_constants(op.values, absent=0))
+                     for index, op in enumerate(passes) if op.operand == "constant"]
+        # Two select bits a bit pattern, decoded one stage early, make the multiplexer one LUT4 a bit:
+        # 00 → 0, 01 → weight, 10 → leak, 11 → 1.
+        selects: dict[tuple, tuple] = {}
+        registers = []
+        for lane in range(lanes):
+            register = Signal(signed(bits), name=f"operand{lane}", reset_less=True)
+            leak = ~(peek[lane].as_signed() >> leak_shift) if leak_shift is not None else Const(0, signed(bits))
+            for bit in range(bits):
+                pattern = tuple(tuple(int(value) >> bit & 1 for value in values[:, lane]) for _, values in constants)
+                if pattern not in selects:
+                    one = Const(0)
+                    for (index, _), ones in zip(constants, pattern, strict=True):
+                        if any(ones):
+                            row = Const(1) if all(ones) else Array(ones)[self._issue_row]
+                            one = one | ((self._issue_number == index) & row)
+                    high, low = Signal(name=f"select_high{len(selects)}"), Signal(name=f"select_low{len(selects)}")
+                    self._with_operand(m, high, is_leak | one)
+                    self._with_operand(m, low, is_weight | one)
+                    selects[pattern] = high, low
+                high, low = selects[pattern]
+                weight = weights[lane][min(bit, weight_bits - 1)]
+                leaked = leak[min(bit, len(leak) - 1)]
+                chosen = Mux(high, Mux(low, 1, leaked), Mux(low, weight, 0))
+                if shadow is not None:
+                    chosen = chosen | (adds_shadow & shadow[lane][bit])
+                m.d.sync += register[bit].eq(chosen)
+            registers.append(register)
+        return registers
+
+    def _with_operand(self, m: Module, register: Signal, value) -> None:
+        """Register a control signal of the issue stage for the operand stage."""
+        with m.If(self._free):
+            m.d.sync += register.eq(value)
+
+    def _lane_constants(self, values, absent: int):
+        """int64[rows, lanes] of a per-neuron vector; lanes without a neuron get ``absent``."""
+        padded = np.full(self._plan.rows * self._plan.lanes, absent, dtype=np.int64)
+        padded[: self._plan.neurons] = values
+        return padded.reshape(self._plan.rows, self._plan.lanes)
+
+    def _by_row(self, constants, lane: int, row):
+        """A lane's constant for a row; no multiplexer where all rows agree."""
+        column = [int(value) for value in constants[:, lane]]
+        bits = self._plan.membrane_bits
+        if len(set(column)) == 1:
+            return Const(column[0], signed(bits))
+        return Array(Const(value, signed(bits)) for value in column)[row]

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""Extractor: words of spikes become a stream of events and step markers."""
+
+from amaranth.hdl import Array, Cat, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+from firstspike_arch.array import GROUP_BITS
+from firstspike_arch.fixed import ceil_div
+
+from .emitter import Emitter
+from .spike_queue import word_layout
+from .stream_token import token_stream
+
+__all__ = ["Extractor"]
+
+
+class Extractor(wiring.Component):
+    """Events of each word in ascending order; after the last word of a step its marker.
+
+    Two registers stand before the emitter, so that no path sees more than one group or one bit a group: a word with a
+    bit for each group that has a spike, then a word with the number of its next such group. Each passes one group a
+    cycle and takes the next word in the cycle in which its last group moves on: no bubbles between groups, words or
+    steps. A word without spikes that does not end a step costs one cycle, if any. First token: four cycles after the
+    word is taken.
+
+    Members
+    -------
+    words : In(stream.Signature(word_layout(rows, lanes)))
+    events : Out(token_stream(neurons))
+    """
+
+    def __init__(self, *, neurons: int, rows: int, lanes: int):
+        self._neurons, self._rows, self._lanes = neurons, rows, lanes
+        super().__init__({
+            "words": In(stream.Signature(word_layout(rows, lanes))), "events": Out(token_stream(neurons)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.emitter = emitter = Emitter(addresses=self._neurons)
+        connect(m, emitter.events, flipped(self.events))
+        count = ceil_div(self._lanes, GROUP_BITS)
+        layout = word_layout(self._rows, self._lanes)
+
+        # A word, and which of its groups are still to be sent.
+        word, word_valid = Signal(layout, reset_less=True), Signal()
+        occupied = Signal(count)
+        others, lowest = Signal(count), Signal(range(count))
+        pick_ready = Signal()
+        new = self.words.payload
+        spikes = new.spikes
+        m.d.comb += [others.eq(occupied & (occupied - 1)), self.words.ready.eq(~word_valid | (pick_ready & (others == 0)))]
+        for index in reversed(range(count)):
+            with m.If(occupied[index]):
+                m.d.comb += lowest.eq(index)
+        with m.If(self.words.ready):
+            m.d.sync += [
+                word.eq(new),
+                occupied.eq(_group_any(spikes, count)),
+                word_valid.eq(self.words.valid & (new.last | spikes.any())),
+            ]
+        with m.Elif(pick_ready):
+            m.d.sync += occupied.eq(others)
+
+        # The word again, and the group to be sent now.
+        picked, pick_valid = Signal(layout, reset_less=True), Signal()
+        group, ends_word = Signal(range(count)), Signal()
+        m.d.comb += pick_ready.eq(~pick_valid | emitter.groups.ready)
+        with m.If(pick_ready):
+            m.d.sync += [pick_valid.eq(word_valid), picked.eq(word), group.eq(lowest), ends_word.eq(others == 0)]
+        padded = [picked.spikes[start:start + GROUP_BITS] for start in range(0, self._lanes, GROUP_BITS)]
+        marker = ends_word & picked.last
+        m.d.comb += [
+            emitter.groups.valid.eq(pick_valid),
+            emitter.groups.payload.bits.eq(Array(padded)[group]),
+            emitter.groups.payload.marker.eq(marker),
+            emitter.groups.payload.final.eq(marker & picked.final),
+        ]
+        m.d.comb += emitter.groups.payload.base.eq(picked.row * self._lanes + group * GROUP_BITS)
+        return m
+
+
+def _group_any(spikes, count: int):
+    """One bit a group: whether it has a spike."""
+    return Cat(spikes[index * GROUP_BITS:(index + 1) * GROUP_BITS].any() for index in range(count))

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""Guard: whatever comes from outside, what goes inside is a well-formed token stream."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .stream_token import token_stream
+
+__all__ = ["Guard"]
+
+
+class Guard(wiring.Component):
+    """Passes a well-formed stream in the same cycle and repairs any other.
+
+    - An event whose address is not below ``addresses`` is taken and dropped (``bad_address``).
+    - A marker that would open step ``steps_max`` ends the inference instead (``overrun``); what follows is taken and
+      dropped up to and with the next final marker.
+    - Silence of ``timeout`` cycles inside an inference, or ``restart``, ends it with a final marker (``cut``); what
+      comes next starts a new inference. Both also end the dropping after an overrun.
+
+    Members
+    -------
+    source : In(token_stream(addresses)), events : Out(token_stream(addresses))
+    restart : In(1)
+        One cycle: the host starts afresh; an inference that is open ends.
+    bad_address, overrun, cut : Out(1)
+        One cycle each time.
+    opens : Out(1)
+        The first token of an inference passes.
+    """
+
+    def __init__(self, *, addresses: int, steps_max: int, timeout: int):
+        self._addresses, self._steps_max, self._timeout = addresses, steps_max, timeout
+        super().__init__({
+            "source": In(token_stream(addresses)), "events": Out(token_stream(addresses)), "restart": In(1),
+            "bad_address": Out(1), "overrun": Out(1), "cut": Out(1), "opens": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        token = self.source.payload
+        is_open, dropping, ending = Signal(), Signal(), Signal()
+        step = Signal(range(self._steps_max))
+        silence = Signal(range(self._timeout + 1))
+        bad = ~token.marker & (token.address >= self._addresses)
+        too_long = token.marker & ~token.final & (step == self._steps_max - 1)
+        swallow = dropping | bad
+        m.d.comb += [
+            self.events.payload.eq(token),
+            self.events.valid.eq(self.source.valid & ~swallow & ~ending),
+            self.source.ready.eq((self.events.ready | swallow) & ~ending),
+        ]
+        with m.If(too_long):
+            m.d.comb += self.events.payload.final.eq(1)
+        with m.If(ending):
+            m.d.comb += [
+                self.events.valid.eq(1), self.events.payload.eq(0),
+                self.events.payload.marker.eq(1), self.events.payload.final.eq(1),
+            ]
+        passed = self.events.valid & self.events.ready
+        taken = self.source.valid & self.source.ready
+        out = self.events.payload
+        m.d.comb += [
+            self.opens.eq(passed & ~is_open), self.bad_address.eq(taken & bad & ~dropping),
+            self.overrun.eq(passed & too_long & ~ending), self.cut.eq(passed & ending),
+        ]
+        open_next = Mux(passed, ~(out.marker & out.final), is_open)
+        m.d.sync += is_open.eq(open_next)
+        with m.If(passed):
+            with m.If(out.marker):
+                m.d.sync += step.eq(Mux(out.final, 0, step + 1))
+        with m.If(self.overrun):
+            m.d.sync += dropping.eq(1)
+        with m.Elif(taken & dropping & token.marker & token.final):
+            m.d.sync += dropping.eq(0)
+        m.d.sync += silence.eq(Mux(self.source.valid | ~(is_open | dropping), 0, silence + 1))
+        with m.If(self.restart | (silence == self._timeout)):
+            m.d.sync += [dropping.eq(0), ending.eq(open_next), silence.eq(0)]
+        with m.If(self.cut):
+            m.d.sync += ending.eq(0)
+        return m

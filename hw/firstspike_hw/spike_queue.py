@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""Queue of captured spike words, between a core and its extractor."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from firstspike_arch.array import spike_queue_depth
+
+from .core import capture_signature
+
+__all__ = ["SpikeQueue", "word_layout"]
+
+
+def word_layout(rows: int, lanes: int) -> data.StructLayout:
+    """Spikes of one row, with its number and whether it ends the step and the inference."""
+    return data.StructLayout({"final": 1, "last": 1, "row": range(rows), "spikes": lanes})
+
+
+class SpikeQueue(wiring.Component):
+    """Holds the spike words of up to `spike_queue_depth` rows.
+
+    A word captured in cycle c is offered from c + 1 on. A row is granted its capture while words held plus the word
+    being captured leave room; a word taken in this cycle makes room in the next.
+
+    Members
+    -------
+    capture : In(capture_signature(rows, lanes, 0))
+    words : Out(stream.Signature(word_layout(rows, lanes)))
+    """
+
+    def __init__(self, *, rows: int, lanes: int):
+        self._rows, self._lanes = rows, lanes
+        super().__init__({
+            "capture": In(capture_signature(rows, lanes, 0)),
+            "words": Out(stream.Signature(word_layout(rows, lanes))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        layout = word_layout(self._rows, self._lanes)
+        depth = spike_queue_depth(self._rows)
+        word = Signal(layout)
+        m.d.comb += [
+            word.final.eq(self.capture.final), word.last.eq(self.capture.last), word.row.eq(self.capture.row),
+            word.spikes.eq(self.capture.spikes),
+        ]
+        taken = self.words.valid & self.words.ready
+        count = Signal(range(depth + 1))
+        m.d.sync += count.eq(count + self.capture.valid - taken)
+        m.d.comb += [self.words.valid.eq(count != 0), self.capture.grant.eq(count + self.capture.valid < depth)]
+        if depth == 1:
+            held = Signal(layout, reset_less=True)
+            with m.If(self.capture.valid):
+                m.d.sync += held.eq(word)
+            m.d.comb += self.words.payload.eq(held)
+        else:
+            m.submodules.words = words = Memory(shape=layout, depth=depth, init=[])
+            write, read = words.write_port(), words.read_port(domain="comb")
+            with m.If(write.en):
+                m.d.sync += write.addr.eq(write.addr + 1)
+            with m.If(taken):
+                m.d.sync += read.addr.eq(read.addr + 1)
+            m.d.comb += [
+                write.en.eq(self.capture.valid), write.data.eq(word), self.words.payload.eq(read.data),
+            ]
+        return m

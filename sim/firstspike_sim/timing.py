@@ -1,0 +1,405 @@
+# SPDX-License-Identifier: MIT
+"""Timing model: the cycle of every transfer, decision and acceptance, from configuration and spikes alone.
+
+It carries out what the docstrings of the hardware units promise (passes, stages, queues, promises), one clock cycle
+after another, on tokens instead of signals: which rows a core visits, which groups of spikes an extractor holds, how
+many results wait. It reads no signal of the hardware and has no fitted constant. The values (which neuron fires when,
+which step decides) come from the golden model.
+"""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from firstspike_arch.array import GROUP_BITS, spike_queue_depth
+from firstspike_arch.backend import Stimulus, Trace
+from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER
+from firstspike_arch.fixed import ceil_div
+from firstspike_arch.program import Program
+from firstspike_arch.rows import MarkerProgram
+
+__all__ = ["SpikeLists", "predict", "spike_lists"]
+
+RESULTS_OPEN_MAX = 2
+"""Inferences that may be between the output core's first row and their taken result (see hardware's Readout)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SpikeLists:
+    """Which addresses spike in which step on which link.
+
+    Parameters
+    ----------
+    addresses : int64[*]
+        Of all links, inferences and steps in a row; ascending in a step, an address that spikes n times n times.
+    offsets : int64[L, S + 1]
+        Link l, global step g: ``addresses[offsets[l, g] : offsets[l, g + 1]]``.
+    first_step : int64[B + 1]
+        Global step at which each inference starts.
+    """
+
+    addresses: np.ndarray
+    offsets: np.ndarray
+    first_step: np.ndarray
+
+
+def spike_lists(spikes: tuple[np.ndarray, ...]) -> SpikeLists:
+    """From spike counts of every link, (input, hidden layers …), each integer or bool[B, T, N]."""
+    addresses, offsets, base = [], [], 0
+    count, steps = spikes[0].shape[:2]
+    for dense in spikes:
+        flat = np.ascontiguousarray(dense).reshape(count * steps, -1)
+        where, address = np.nonzero(flat)
+        times = flat[where, address].astype(np.int64)
+        if times.size and times.max() > 1:
+            where, address = np.repeat(where, times), np.repeat(address, times)
+        ends = np.searchsorted(where, np.arange(count * steps + 1))
+        offsets.append(ends + base)
+        addresses.append(address)
+        base += len(address)
+    return SpikeLists(
+        addresses=np.concatenate(addresses).astype(np.int64), offsets=np.array(offsets, dtype=np.int64),
+        first_step=np.arange(count + 1, dtype=np.int64) * steps,
+    )
+
+
+def predict(
+    program: Program, stimulus: Stimulus, lists: SpikeLists, *, classes: np.ndarray, steps: np.ndarray,
+    decided_by: np.ndarray, scores: np.ndarray,
+) -> Trace:
+    """Trace of the stimulus, given the golden model's spikes and results.
+
+    Parameters
+    ----------
+    lists : SpikeLists
+        Of the input and every hidden layer, of complete inferences (no early exit).
+    classes, steps, decided_by : int64[B]
+    scores : int64[B, C]
+        Results, passed on; ``steps`` also says when a decision falls.
+    """
+    network, config = program.network, program.config
+    rows = np.array([plan.rows for plan in config.layers])
+    image = config.port == "image"
+    count = stimulus.inferences
+    words = np.zeros(len(stimulus.words), dtype=np.int64) if image else np.asarray(stimulus.words, dtype=np.int64)
+    markers = program.markers()
+    issue = np.array([
+        [MarkerProgram.issue_cycles(ops, plan.rows) for plan, ops in
+         ((plan, marker.step), (plan, marker.final))]
+        for plan, marker in zip(config.layers, markers, strict=True)
+    ])
+    total = lists.offsets[:, -1] - lists.offsets[:, 0] + (lists.offsets.shape[1] - 1)
+    link_start = np.concatenate([[0], np.cumsum(total)])
+    link_tokens = np.empty(link_start[-1], dtype=np.int64)
+    link_cycles = np.empty(link_start[-1], dtype=np.int64)
+    link_used = np.zeros(len(rows), dtype=np.int64)
+    accepted = np.full(len(words), -1, dtype=np.int64)
+    decided = np.full(count, -1, dtype=np.int64)
+    taken = np.full(count, -1, dtype=np.int64)
+    gaps = np.zeros(len(words), dtype=np.int64) if stimulus.gaps is None else np.asarray(stimulus.gaps, dtype=np.int64)
+    stalls = (
+        np.zeros(count, dtype=np.int64) if stimulus.sink_stalls is None
+        else np.asarray(stimulus.sink_stalls, dtype=np.int64)
+    )
+    lanes = np.array([plan.lanes for plan in config.layers])
+    limit = 10_000 + 4 * (len(words) + int(gaps.sum() + stalls.sum()) + int(
+        ((total + len(lists.first_step)) * (rows + issue.max(axis=1))).sum()))
+    finished = _run(
+        image, words, gaps, stalls, lists.first_step, np.asarray(steps, dtype=np.int64), config.early_exit, rows, lanes,
+        issue, np.array([spike_queue_depth(plan.rows) for plan in config.layers]), (int(lanes[-1]) - 1).bit_length(),
+        lists.addresses, lists.offsets, ceil_div(network.inputs, GROUP_BITS), limit,
+        accepted, decided, taken, link_start, link_tokens, link_cycles, link_used,
+    )
+    if not finished:
+        raise RuntimeError(f"the timing model found no end within {limit} cycles")
+    spans = [slice(start, start + used) for start, used in zip(link_start[:-1], link_used, strict=True)]
+    return Trace(
+        accepted=accepted, classes=classes, steps=steps, decided_by=decided_by, scores=scores, decided=decided,
+        taken=taken, link_tokens=tuple(link_tokens[span] for span in spans),
+        link_cycles=tuple(link_cycles[span] for span in spans),
+    )
+
+
+@numba.njit(cache=True)
+def _run(
+    image, words, gaps, stalls, first_step, decision_steps, early_exit, rows, lanes, issue, queue_depth, levels,
+    addresses, offsets, beats, limit,
+    accepted, decided, taken, link_start, link_tokens, link_cycles, link_used,
+):  # pragma: no cover - compiled
+    """One cycle after another: first what each unit does with the state it finds, then the new state.
+
+    Per link l: the emitter in front of it (token register, group register). Per core l: sequencer, operand and add
+    stage, spike queue, extractor (word register, pick register) behind it.
+    """
+    cores = len(rows)
+    count = len(first_step) - 1
+    # Emitters: token register, group register [pointer, end), marker behind it.
+    token_valid, token = np.zeros(cores, np.bool_), np.zeros(cores, np.int64)
+    group_valid, group_from, group_to = np.zeros(cores, np.bool_), np.zeros(cores, np.int64), np.zeros(cores, np.int64)
+    group_marker, group_final = np.zeros(cores, np.bool_), np.zeros(cores, np.bool_)
+    # Extractors in front of link l ≥ 1.
+    pick_valid, pick_from, pick_to = np.zeros(cores, np.bool_), np.zeros(cores, np.int64), np.zeros(cores, np.int64)
+    pick_marker, pick_final = np.zeros(cores, np.bool_), np.zeros(cores, np.bool_)
+    word_valid, word_from, word_to = np.zeros(cores, np.bool_), np.zeros(cores, np.int64), np.zeros(cores, np.int64)
+    word_last, word_final, word_base = np.zeros(cores, np.bool_), np.zeros(cores, np.bool_), np.zeros(cores, np.int64)
+    # Spike queues behind core l.
+    depth = queue_depth.max()
+    queue_from, queue_to = np.zeros((cores, depth), np.int64), np.zeros((cores, depth), np.int64)
+    queue_last, queue_final = np.zeros((cores, depth), np.bool_), np.zeros((cores, depth), np.bool_)
+    queue_base = np.zeros((cores, depth), np.int64)
+    queue_head, queue_count = np.zeros(cores, np.int64), np.zeros(cores, np.int64)
+    # Cores.
+    boot = issue[:, 1].copy()
+    slot = np.zeros(cores, np.int64)
+    inference, step = np.zeros(cores, np.int64), np.zeros(cores, np.int64)
+    masked = np.zeros(cores, np.bool_)
+    operand_captures, operand_row = np.zeros(cores, np.bool_), np.zeros(cores, np.int64)
+    operand_inference, operand_step = np.zeros(cores, np.int64), np.zeros(cores, np.int64)
+    operand_final = np.zeros(cores, np.bool_)
+    add_captures, add_row = np.zeros(cores, np.bool_), np.zeros(cores, np.int64)
+    add_inference, add_step = np.zeros(cores, np.int64), np.zeros(cores, np.int64)
+    add_final, add_masked = np.zeros(cores, np.bool_), np.zeros(cores, np.bool_)
+    captured = np.zeros(cores, np.bool_)
+    # Where the next row of a layer's spikes starts, within its step.
+    row_pointer = np.zeros(cores, np.int64)
+    # Encoder.
+    beat, bank, side = 0, 0, 0
+    full = np.zeros(2, np.bool_)
+    ends = False
+    sent_inference, sent_step, sent_from, sent_fresh = 0, 0, 0, True
+    item_valid, item_from, item_to, item_marker, item_final = False, 0, 0, False, False
+    # Read-out: rows that end a step, on their way through the tournament.
+    ring = levels + 4
+    due, due_inference = np.full(ring, -1, np.int64), np.zeros(ring, np.int64)
+    due_step, due_final = np.zeros(ring, np.int64), np.zeros(ring, np.bool_)
+    is_decided, push, waiting, is_open, opening = False, False, 0, 0, True
+    drop_valid, drop_inference = False, 0
+    result = 0
+    word, available = 0, 0
+    if len(words):
+        available = gaps[0]
+    output = cores - 1
+
+    for cycle in range(limit):
+        # Result stream.
+        popped = False
+        if waiting > 0:
+            if decided[result] < 0:
+                decided[result] = cycle
+            if cycle >= decided[result] + stalls[result]:
+                taken[result] = cycle
+                result += 1
+                popped = True
+        waiting += int(push) - int(popped)
+        push = False
+
+        # Read-out: the row that leaves the tournament now.
+        next_drop_valid, next_drop_inference = drop_valid, drop_inference
+        place = cycle % ring
+        if due[place] == cycle:
+            last_row = due_final[place]
+            settles = not is_decided and due_step[place] == decision_steps[due_inference[place]]
+            push = settles if early_exit else last_row
+            if last_row:
+                next_drop_valid, is_decided = False, False
+            elif settles:
+                is_decided = True
+                if early_exit:
+                    next_drop_valid, next_drop_inference = True, due_inference[place]
+        opened = False
+
+        # The input port: one word.
+        offered = word < len(words) and cycle >= available
+        word_taken = False
+
+        for core in range(cores):
+            # Token at this core.
+            if core == 0 and not image:
+                valid, value = offered, words[word] if offered else 0
+            else:
+                valid, value = token_valid[core], token[core]
+            kind = 1 + (value & 1) if value & MARKER else 0
+            # Promise for the row in the operand stage.
+            if core == output:
+                grant = not opening or is_open != RESULTS_OPEN_MAX
+            else:
+                grant = queue_count[core] + int(add_captures[core]) < queue_depth[core]
+            waits = operand_captures[core] and not grant
+            # Add stage: spikes leave the core.
+            captured[core] = add_captures[core]
+            if captured[core]:
+                ends_step = add_row[core] == rows[core] - 1
+                if core == output:
+                    if ends_step:
+                        at = (cycle + 1 + levels) % ring
+                        due[at], due_inference[at] = cycle + 1 + levels, add_inference[core]
+                        due_step[at], due_final[at] = add_step[core], add_final[core]
+                else:
+                    at = (queue_head[core] + queue_count[core]) % queue_depth[core]
+                    where = first_step[add_inference[core]] + add_step[core]
+                    if add_row[core] == 0:
+                        row_pointer[core] = offsets[core + 1, where]
+                    start = row_pointer[core]
+                    stop = start
+                    bound = (add_row[core] + 1) * lanes[core]
+                    while stop < offsets[core + 1, where + 1] and addresses[stop] < bound:
+                        stop += 1
+                    row_pointer[core] = stop
+                    queue_from[core, at], queue_to[core, at] = start, start if add_masked[core] else stop
+                    queue_last[core, at], queue_final[core, at] = ends_step, ends_step and add_final[core]
+                    queue_base[core, at] = add_row[core] * lanes[core]
+            # Operand stage moves on.
+            add_captures[core] = operand_captures[core] and not waits
+            if add_captures[core]:
+                add_row[core], add_final[core] = operand_row[core], operand_final[core]
+                add_inference[core], add_step[core] = operand_inference[core], operand_step[core]
+                add_masked[core] = masked[core]
+                if core == output:
+                    opened = opening
+                    opening = operand_final[core] and operand_row[core] == rows[core] - 1
+            # Issue.
+            took = False
+            if not waits:
+                operand_captures[core] = False
+                if boot[core] > 0:
+                    boot[core] -= 1
+                else:
+                    starting = slot[core] == 0
+                    dropped = drop_valid and drop_inference == inference[core]
+                    if starting:
+                        masked[core] = dropped
+                    if valid:
+                        if dropped and starting and kind != 2:
+                            took = True
+                        else:
+                            length = rows[core]
+                            if kind:
+                                length = issue[core, kind - 1]
+                                if slot[core] < rows[core]:
+                                    operand_captures[core] = True
+                                    operand_row[core], operand_final[core] = slot[core], kind == 2
+                                    operand_inference[core], operand_step[core] = inference[core], step[core]
+                            slot[core] += 1
+                            if slot[core] == length:
+                                slot[core] = 0
+                                took = True
+            if took:
+                at = link_start[core] + link_used[core]
+                link_tokens[at], link_cycles[at] = value, cycle
+                link_used[core] += 1
+                word_taken = word_taken or (core == 0 and not image)
+                if kind:
+                    if kind == 2:
+                        inference[core] += 1
+                        step[core] = 0
+                    else:
+                        step[core] += 1
+
+            # The emitter in front of this core, and what feeds it.
+            if core == 0 and not image:
+                continue
+            move = not token_valid[core] or took
+            has_spike = group_from[core] < group_to[core]
+            done = group_to[core] - group_from[core] == 1 and not group_marker[core] if has_spike else True
+            group_ready = not group_valid[core] or (move and done)
+            if move:
+                token_valid[core] = group_valid[core]
+                if has_spike:
+                    token[core] = addresses[group_from[core]] << ADDRESS_SHIFT
+                else:
+                    token[core] = FINAL_MARKER if group_final[core] else MARKER
+            if core == 0:
+                # Encoder: its fetched entry is the next group.
+                fetch_ready = not item_valid or group_ready
+                if group_ready:
+                    group_valid[0], group_from[0], group_to[0] = item_valid, item_from, item_to
+                    group_marker[0], group_final[0] = item_marker, item_final
+                elif move:
+                    group_from[0] += 1
+                released = -1
+                if fetch_ready:
+                    item_valid = full[side]
+                    if item_valid:
+                        dropped = drop_valid and drop_inference == sent_inference
+                        where = first_step[sent_inference] + sent_step
+                        if sent_fresh:
+                            sent_from = offsets[0, where]
+                            sent_fresh = False
+                        stop = offsets[0, where + 1]
+                        item_from, item_to = sent_from, sent_from
+                        if not dropped:
+                            while item_to < stop and addresses[item_to] // GROUP_BITS == addresses[item_from] // GROUP_BITS:
+                                item_to += 1
+                        sent_from = item_to
+                        item_marker = dropped or item_to == stop
+                        is_last = dropped or where + 1 == first_step[sent_inference + 1]
+                        item_final = item_marker and is_last
+                        if item_marker:
+                            sent_fresh = True
+                            sent_step += 1
+                            if is_last:
+                                sent_step = 0
+                                sent_inference += 1
+                                released = side
+                                side = 1 - side
+                # Beats.
+                ready = not full[bank] and not ends
+                if released >= 0:
+                    full[released] = False
+                if ends:
+                    full[bank] = True
+                    bank = 1 - bank
+                ends = False
+                if offered and ready:
+                    word_taken = True
+                    beat += 1
+                    if beat == beats:
+                        beat = 0
+                        ends = True
+                continue
+            # Extractor of core − 1.
+            before = core - 1
+            pick_ready = not pick_valid[core] or group_ready
+            if group_ready:
+                group_valid[core], group_from[core], group_to[core] = pick_valid[core], pick_from[core], pick_to[core]
+                group_marker[core], group_final[core] = pick_marker[core], pick_final[core]
+            elif move:
+                group_from[core] += 1
+            stop = word_from[core]
+            if stop < word_to[core]:
+                number = (addresses[stop] - word_base[core]) // GROUP_BITS
+                while stop < word_to[core] and (addresses[stop] - word_base[core]) // GROUP_BITS == number:
+                    stop += 1
+            word_ready = not word_valid[core] or (pick_ready and stop == word_to[core])
+            if pick_ready:
+                pick_valid[core], pick_from[core], pick_to[core] = word_valid[core], word_from[core], stop
+                pick_marker[core] = word_last[core] and stop == word_to[core]
+                pick_final[core] = pick_marker[core] and word_final[core]
+                word_from[core] = stop
+            if word_ready:
+                word_valid[core] = False
+                if queue_count[before] > 0:
+                    head = queue_head[before]
+                    word_from[core], word_to[core] = queue_from[before, head], queue_to[before, head]
+                    word_last[core], word_final[core] = queue_last[before, head], queue_final[before, head]
+                    word_base[core] = queue_base[before, head]
+                    word_valid[core] = word_last[core] or word_from[core] < word_to[core]
+                    queue_head[before] = (head + 1) % queue_depth[before]
+                    queue_count[before] -= 1
+            # Core − 1 looked at its queue, and captured into it, before the head was taken.
+            queue_count[before] += int(captured[before])
+        if word_taken:
+            accepted[word] = cycle
+            word += 1
+            if word < len(words):
+                available = cycle + 1 + gaps[word]
+        is_open += int(opened) - int(popped)
+        drop_valid, drop_inference = next_drop_valid, next_drop_inference
+        if result == count and word == len(words):
+            finished = True
+            for core in range(cores):
+                if inference[core] < count:
+                    finished = False
+            if finished:
+                return True
+    return False
