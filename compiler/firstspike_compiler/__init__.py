@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Compiler: trained or imported networks become programs."""

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: MIT
+"""From a trained network to a program: the passes in their order, and what each of them did."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from firstspike_arch.array import ArrayConfig, LayerPlan
+from firstspike_arch.model import FloatNetwork
+from firstspike_arch.network import IntegerNetwork
+from firstspike_arch.program import Program, ProgramError
+from firstspike_arch.rows import MarkerProgram, marker_program
+
+from .errors import CompileError
+from .passes.choose_scales import choose_scales
+from .passes.fold_normalisation import fold_normalisation
+from .passes.map_lanes import map_lanes
+from .passes.prove_widths import WidthProof, prove_widths
+from .passes.quantise import Rounding, quantise
+
+__all__ = ["PASSES", "Compilation", "Options", "PassResult", "compile_network", "reload_weights"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a compilation may be told; see `compile_network`."""
+
+    lanes: int | Sequence[int] | None = None
+    lane_budget: int | None = None
+    events: Sequence[float] | None = None
+    weight_bits: int | None = None
+    port: Literal["events", "image"] = "events"
+    early_exit: bool = False
+    headroom_bits: int = 0
+    in_max: int = 1
+    steps_max: int | None = None
+    leak_shift_max: int = 8
+    timeout: int = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Draft:
+    """A compilation on its way: what the passes so far have made."""
+
+    options: Options
+    real: FloatNetwork | None = None
+    integer: IntegerNetwork | None = None
+    roundings: tuple[Rounding, ...] = ()
+    proofs: tuple[WidthProof, ...] = ()
+    lanes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PassResult:
+    """What one pass made: a network, roundings, proofs or lanes; and in words."""
+
+    name: str
+    result: object
+    text: str
+
+
+def _fold(draft: _Draft) -> tuple[_Draft, PassResult]:
+    folded = sum(layer.gain is not None for layer in draft.real.layers)
+    draft = replace(draft, real=fold_normalisation(draft.real))
+    text = f"folded the weight normalisation of {folded} of {len(draft.real.layers)} layers"
+    return draft, PassResult(name="fold_normalisation", result=draft.real, text=text)
+
+
+def _scale(draft: _Draft) -> tuple[_Draft, PassResult]:
+    before = draft.real
+    draft = replace(draft, real=choose_scales(before, draft.options.weight_bits))
+    parts = []
+    for old, new in zip(before.layers, draft.real.layers, strict=True):
+        kept = "trained" if old.weight_scale == new.weight_scale else "chosen"
+        parts.append(f"{new.weight_scale:.6g} at {new.weight_bits} bits ({kept})")
+    return draft, PassResult(name="choose_scales", result=draft.real, text="one step is " + ", ".join(parts))
+
+
+def _quantise(draft: _Draft) -> tuple[_Draft, PassResult]:
+    options = draft.options
+    integer, roundings = quantise(
+        draft.real, in_max=options.in_max, steps_max=options.steps_max, leak_shift_max=options.leak_shift_max,
+    )
+    lines = [
+        f"{item.layer}: weights off by {item.weight_error:.3f} steps r.m.s., {item.saturated} saturated; "
+        f"bias off by ≤ {item.bias_error:.3f}, theta up by ≤ {item.theta_error:.3f} (no loss), "
+        f"reset off by ≤ {item.reset_error:.3f}; leak {item.leak} off by {item.leak_error:+.2g}"
+        for item in roundings
+    ]
+    draft = replace(draft, integer=integer, roundings=roundings)
+    return draft, PassResult(name="quantise", result=integer, text="\n".join(lines))
+
+
+def _prove(draft: _Draft) -> tuple[_Draft, PassResult]:
+    draft = replace(draft, proofs=prove_widths(draft.integer))
+    text = "\n".join(str(proof) for proof in draft.proofs)
+    return draft, PassResult(name="prove_widths", result=draft.proofs, text=text)
+
+
+def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
+    options = draft.options
+    lanes = map_lanes(draft.integer, lanes=options.lanes, lane_budget=options.lane_budget, events=options.events)
+    text = ", ".join(
+        f"{layer.name}: {layer.fan_out} neurons on {count} lanes"
+        for layer, count in zip(draft.integer.layers, lanes, strict=True)
+    )
+    return replace(draft, lanes=lanes), PassResult(name="map_lanes", result=lanes, text=text)
+
+
+PASSES = (_fold, _scale, _quantise, _prove, _map)
+"""In order. An integer network enters at `_prove`."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Compilation:
+    """A program and how it came about.
+
+    Parameters
+    ----------
+    program : Program
+    passes : tuple of PassResult
+        In the order they ran.
+    proofs : tuple of WidthProof
+        One a layer.
+    roundings : tuple of Rounding
+        One a layer; empty if the network came as integers.
+    """
+
+    program: Program
+    passes: tuple[PassResult, ...]
+    proofs: tuple[WidthProof, ...]
+    roundings: tuple[Rounding, ...]
+
+    def report(self) -> str:
+        """What each pass did, and a table of the layers."""
+        network, config = self.program.network, self.program.config
+        lines = [
+            f"{network.name}: {network.input_kind} input, {network.readout}, {network.steps} steps "
+            f"(at most {network.steps_max}), port {config.port}, early exit {'on' if config.early_exit else 'off'}",
+            "",
+        ]
+        for item in self.passes:
+            first, *rest = item.text.splitlines() or [""]
+            lines.append(f"{item.name:18} {first}")
+            lines.extend(f"{'':18} {line}" for line in rest)
+        head = ("layer", "shape", "scale", "w bits", "saturated", "membrane", "lanes", "rows", "memory bits")
+        table = [head]
+        memories = self.program.memories()
+        for index, (layer, plan) in enumerate(zip(network.layers, config.layers, strict=True)):
+            saturated = str(self.roundings[index].saturated) if self.roundings else "-"
+            table.append((
+                layer.name, f"{layer.fan_in}→{layer.fan_out}", f"{layer.scale:.6g}", str(layer.weight_bits), saturated,
+                f"{plan.membrane_bits} ({self.proofs[index].bits} proved)", str(plan.lanes), str(plan.rows),
+                str(memories[index].depth * memories[index].used_bits),
+            ))
+        widths = [max(len(row[column]) for row in table) for column in range(len(head))]
+        lines.append("")
+        lines.extend(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
+        )
+        return "\n".join(lines) + "\n"
+
+
+def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compilation:
+    """Compile a network.
+
+    Parameters
+    ----------
+    network : FloatNetwork or IntegerNetwork
+        An integer network is taken as it is: only proved and mapped.
+    lanes : int or sequence of int, optional
+        Processing elements of every layer, or of each.
+    lane_budget : int, optional
+        Of all layers together, shared out (default 256); ``events``: expected input events of each layer.
+    weight_bits : int, optional
+        2 … 8 for every layer, in place of what it was trained for.
+    port : "events" or "image"
+    early_exit : bool
+    headroom_bits : int
+        Membrane bits beyond the proof, so that other weights fit later.
+    in_max, steps_max : int
+        Largest count of an input address in a step, longest inference (real networks; an integer network has its own).
+    leak_shift_max : int
+        0 … 15; leaks become num / 2^shift.
+    timeout : int
+        Cycles, see `ArrayConfig`.
+
+    Raises
+    ------
+    CompileError
+        A network or a request that breaks a rule; the sentence names the layer and the rule.
+    """
+    return _compile(network, Options(**options))
+
+
+def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compilation:
+    if isinstance(network, IntegerNetwork):
+        if options.weight_bits is not None:
+            raise CompileError("weight_bits must not be given for a network that is already in integers")
+        draft, passes = _Draft(options=options, integer=network), PASSES[PASSES.index(_prove) :]
+    elif isinstance(network, FloatNetwork):
+        draft, passes = _Draft(options=options, real=network), PASSES
+    else:
+        raise CompileError(f"network must be a FloatNetwork or an IntegerNetwork, not {type(network).__name__}")
+    results = []
+    for run in passes:
+        draft, result = run(draft)
+        results.append(result)
+    if not isinstance(options.headroom_bits, int) or options.headroom_bits < 0:
+        raise CompileError(f"headroom_bits must be ≥ 0, not {options.headroom_bits!r}")
+    if options.port not in ("events", "image"):
+        raise CompileError(f"port must be 'events' or 'image', not {options.port!r}")
+    plans = []
+    for index, (layer, lanes, proof) in enumerate(zip(draft.integer.layers, draft.lanes, draft.proofs, strict=True)):
+        bits = proof.bits + options.headroom_bits
+        if bits > 48:
+            raise CompileError(f"layer {index} ({layer.name}): membranes must fit 48 bits, not {bits}")
+        plans.append(LayerPlan(neurons=layer.fan_out, lanes=lanes, membrane_bits=bits))
+    config = ArrayConfig(
+        layers=tuple(plans), port=options.port, early_exit=options.early_exit, timeout=options.timeout,
+    )
+    try:
+        program = Program(network=draft.integer, config=config)
+    except ProgramError as error:
+        raise CompileError(str(error)) from None
+    return Compilation(program=program, passes=tuple(results), proofs=draft.proofs, roundings=draft.roundings)
+
+
+def reload_weights(program: Program, network: IntegerNetwork) -> Program:
+    """Other weights and biases for the hardware of ``program``: what may be loaded without building it anew.
+
+    Raises
+    ------
+    CompileError
+        Something other than memory contents differs, or the width proof of the new weights asks for more membrane
+        bits than the hardware has.
+    """
+    old = program.network
+    for name in ("input_kind", "readout", "steps", "steps_max", "cutoff", "in_max", "step_weights"):
+        if getattr(network, name) != getattr(old, name):
+            raise CompileError(f"{name} must be {getattr(old, name)!r} as built, not {getattr(network, name)!r}")
+    if len(network.layers) != len(old.layers):
+        raise CompileError(f"network must have {len(old.layers)} layers as built, not {len(network.layers)}")
+    for index, (built, layer) in enumerate(zip(old.layers, network.layers, strict=True)):
+        where = f"layer {index} ({layer.name})"
+        if layer.weights.shape != built.weights.shape or layer.weight_bits != built.weight_bits:
+            raise CompileError(
+                f"{where}: weights must be {built.weights.shape} of {built.weight_bits} bits as built, "
+                f"not {layer.weights.shape} of {layer.weight_bits} bits"
+            )
+    proofs = prove_widths(network)
+    for index, (built, layer) in enumerate(zip(old.layers, network.layers, strict=True)):
+        where = f"layer {index} ({layer.name})"
+        if layer.neuron.single_spike != built.neuron.single_spike or not _same(
+            marker_program(built), marker_program(layer)
+        ):
+            raise CompileError(
+                f"{where}: neurons must be as built (threshold, leak, reset, clamps, v_init, number of bias rows)"
+            )
+        proof, bits = proofs[index], program.config.layers[index].membrane_bits
+        if proof.bits > bits:
+            raise CompileError(
+                f"{where}: membranes must fit the {bits} bits as built, not {proof.bits}: "
+                f"v − theta reaches {proof.low}…{proof.high}"
+            )
+    return replace(program, network=network)
+
+
+def _same(left: MarkerProgram, right: MarkerProgram) -> bool:
+    """Whether two marker programs are the same hardware."""
+    def key(program: MarkerProgram):
+        return [
+            (op.act, op.operand, op.index, op.when, op.halve, op.settle, None if op.values is None else tuple(op.values))
+            for op in program.step + program.final
+        ] + [len(program.step), tuple(program.offset), tuple(program.init)]
+
+    return key(left) == key(right)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""Map neurons to lanes: how many processing elements each core gets."""
+
+from collections.abc import Sequence
+
+from firstspike_arch.fixed import ceil_div
+from firstspike_arch.network import IntegerNetwork
+
+from ..errors import CompileError
+
+__all__ = ["LANE_BUDGET", "map_lanes"]
+
+LANE_BUDGET = 256
+"""Lanes of all cores together where nothing is asked for."""
+
+
+def map_lanes(
+    network: IntegerNetwork, *, lanes: int | Sequence[int] | None = None, lane_budget: int | None = None,
+    events: Sequence[float] | None = None,
+) -> tuple[int, ...]:
+    """Lanes of each layer.
+
+    Parameters
+    ----------
+    lanes : int or sequence of int
+        For every layer (a smaller layer gets as many as it has neurons), or for each.
+    lane_budget : int
+        Without ``lanes``: of all layers together, shared out so that the busiest core, by events × rows, has the
+        least to do.
+    events : sequence of float
+        Expected input events of each layer in an inference; None: its fan-in.
+
+    Raises
+    ------
+    CompileError
+        Lanes that do not fit, or a budget of less than one lane a layer.
+    """
+    layers = network.layers
+    if lanes is not None and lane_budget is not None:
+        raise CompileError("lanes must be given alone, or lane_budget, not both")
+    if lanes is not None:
+        if isinstance(lanes, int):
+            if lanes < 1:
+                raise CompileError(f"lanes must be ≥ 1, not {lanes!r}")
+            return tuple(min(lanes, layer.fan_out) for layer in layers)
+        chosen = tuple(lanes)
+        if len(chosen) != len(layers):
+            raise CompileError(f"lanes must be one number, or one for each of the {len(layers)} layers, not {chosen!r}")
+        for index, (count, layer) in enumerate(zip(chosen, layers, strict=True)):
+            if not isinstance(count, int) or not 1 <= count <= layer.fan_out:
+                raise CompileError(
+                    f"layer {index} ({layer.name}): lanes must be 1…{layer.fan_out} (its neurons), not {count!r}"
+                )
+        return chosen
+    budget = LANE_BUDGET if lane_budget is None else lane_budget
+    if not isinstance(budget, int) or budget < len(layers):
+        raise CompileError(f"lane_budget must be ≥ {len(layers)} (one a layer), not {budget!r}")
+    work = tuple(layer.fan_in for layer in layers) if events is None else tuple(events)
+    if len(work) != len(layers) or min(work) < 0:
+        raise CompileError(f"events must be {len(layers)} numbers ≥ 0, one a layer, not {work!r}")
+    return _share_out([layer.fan_out for layer in layers], work, budget)
+
+
+def _share_out(neurons: list[int], work: tuple[float, ...], budget: int) -> tuple[int, ...]:
+    """Give the busiest core the fewest more lanes that save it a row, while there are any: optimal, as only the
+    busiest core sets the interval and fewer of its rows never cost another core its own."""
+    rows = list(neurons)
+    while True:
+        busiest = max(range(len(rows)), key=lambda index: work[index] * rows[index])
+        if rows[busiest] == 1:
+            break
+        fewer = ceil_div(neurons[busiest], ceil_div(neurons[busiest], rows[busiest] - 1))
+        attempt = [*rows[:busiest], fewer, *rows[busiest + 1 :]]
+        if sum(ceil_div(count, row) for count, row in zip(neurons, attempt, strict=True)) > budget:
+            break
+        rows = attempt
+    return tuple(ceil_div(count, row) for count, row in zip(neurons, rows, strict=True))

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""Quantise: the real network, its scales chosen, becomes the integer network."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from firstspike_arch.fixed import largest_weight, threshold_above, threshold_at_least
+from firstspike_arch.fixed import quantise as quantise_weights
+from firstspike_arch.model import FloatLayer, FloatNetwork
+from firstspike_arch.network import DenseLayer, IntegerNetwork, NetworkError, Neuron
+
+from ..errors import CompileError
+
+__all__ = ["Rounding", "nearest_leak", "quantise"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rounding:
+    """What quantising one layer changed.
+
+    Parameters
+    ----------
+    layer : str
+    scale : float
+        Real value of one integer step.
+    weight_error : float
+        Root mean square of the weights' rounding and clipping errors, in steps.
+    saturated : int
+        Weights that were clipped.
+    bias_error, reset_error : float
+        Largest rounding error of a bias, and of what a soft reset subtracts, in steps.
+    theta_error : float
+        Largest distance by which a threshold moved up to a whole number, in steps: no spike changes by it.
+    leak : str
+        "num/2^shift".
+    leak_error : float
+        num/2^shift minus the real leak.
+    """
+
+    layer: str
+    scale: float
+    weight_error: float
+    saturated: int
+    bias_error: float
+    theta_error: float
+    reset_error: float
+    leak: str
+    leak_error: float
+
+
+def nearest_leak(leak: float, shift_max: int) -> tuple[int, int]:
+    """(num, shift) with num/2^shift nearest to a real leak in 0 … 1, shift ≤ ``shift_max``, shift as small as can be."""
+    num, shift = round(leak * 2**shift_max), shift_max
+    while shift and num % 2 == 0:
+        num, shift = num // 2, shift - 1
+    return num, shift
+
+
+def quantise(
+    network: FloatNetwork, *, in_max: int = 1, steps_max: int | None = None, leak_shift_max: int = 8,
+) -> tuple[IntegerNetwork, tuple[Rounding, ...]]:
+    """The integer network, and what rounding changed.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+        Normalisation folded, ``weight_scale`` set in every layer.
+    in_max : int
+        Largest count of an input address in a step ("events" input).
+    steps_max : int
+        Longest inference; None: the network's steps.
+    leak_shift_max : int
+        0 … 15: how fine a leak may be; each bit may cost a pass over the neurons at every step.
+
+    Raises
+    ------
+    CompileError
+        The sentence names layer and rule.
+    """
+    if not isinstance(leak_shift_max, int) or not 0 <= leak_shift_max <= 15:
+        raise CompileError(f"leak_shift_max must be 0…15, not {leak_shift_max!r}")
+    pairs = [_quantise(index, layer, leak_shift_max) for index, layer in enumerate(network.layers)]
+    try:
+        integer = IntegerNetwork(
+            name=network.name, layers=tuple(layer for layer, _ in pairs), readout=network.readout,
+            steps=network.steps, steps_max=network.steps if steps_max is None else steps_max,
+            input_kind=network.input_kind, cutoff=network.cutoff, in_max=in_max,
+            step_weights=tuple(network.step_weights),
+        )
+    except NetworkError as error:
+        raise CompileError(str(error)) from None
+    return integer, tuple(rounding for _, rounding in pairs)
+
+
+def _quantise(index: int, layer: FloatLayer, leak_shift_max: int) -> tuple[DenseLayer, Rounding]:
+    where, scale, bits = f"layer {index}", layer.weight_scale, layer.weight_bits
+    count = len(layer.weight)
+    steps = np.asarray(layer.weight, dtype=np.float64) / scale
+    weights = quantise_weights(np.asarray(layer.weight, dtype=np.float64), scale, bits)
+    saturated = int(np.count_nonzero(np.abs(np.rint(steps)) > largest_weight(bits)))
+    weight_error = float(np.sqrt(np.mean(np.square(weights - steps))))
+    bias = _vector(where, "bias", layer.bias, count) / scale
+    if not 0 <= layer.leak <= 1:
+        raise CompileError(f"{where}: leak must be 0…1, not {layer.leak!r}")
+    num, shift = nearest_leak(layer.leak, leak_shift_max)
+    theta = reset_step = None
+    theta_error = reset_error = 0.0
+    if layer.theta is not None:
+        real = _vector(where, "theta", layer.theta, count)
+        if real.min() <= 0:
+            raise CompileError(f"{where}: theta must be > 0, not {float(real.min())!r}")
+        rule = threshold_above if layer.strict else threshold_at_least
+        theta = np.array([rule(value, scale) for value in real.tolist()], dtype=np.int64)
+        theta_error = float(np.max(theta - layer.strict - real / scale, initial=0.0))
+        if layer.reset == "subtract" and not layer.single_spike:
+            whole = np.rint(real / scale).astype(np.int64)
+            reset_error = float(np.abs(whole - real / scale).max())
+            reset_step = None if np.array_equal(whole, theta) else whole
+    v_init = np.rint(_vector(where, "v_init", layer.v_init, count) / scale).astype(np.int64)
+    name = f"dense{index}"
+    dense = DenseLayer(
+        name=name, weights=weights.astype(np.int64), weight_bits=bits, scale=scale,
+        neuron=Neuron(
+            bias=np.rint(bias).astype(np.int64), theta=theta, v_init=v_init, reset_step=reset_step,
+            leak_num=num, leak_shift=shift, reset=layer.reset, reset_delay=layer.reset_delay,
+            single_spike=layer.single_spike, bias_once=layer.bias_once,
+            v_min=_clamp(where, "v_min", layer.v_min, scale), v_max=_clamp(where, "v_max", layer.v_max, scale),
+        ),
+    )
+    return dense, Rounding(
+        layer=name, scale=scale, weight_error=weight_error, saturated=saturated,
+        bias_error=float(np.abs(np.rint(bias) - bias).max()), theta_error=abs(theta_error), reset_error=reset_error,
+        leak=f"{num}/{1 << shift}", leak_error=num / (1 << shift) - layer.leak,
+    )
+
+
+def _vector(where: str, name: str, value: np.ndarray | None, size: int) -> np.ndarray:
+    if value is None:
+        return np.zeros(size)
+    array = np.asarray(value, dtype=np.float64)
+    if array.shape != (size,):
+        raise CompileError(f"{where}: {name} must have shape ({size},), not {array.shape}")
+    if not np.isfinite(array).all():
+        raise CompileError(f"{where}: {name} must be finite, not {float(array[~np.isfinite(array)][0])!r}")
+    return array
+
+
+def _clamp(where: str, name: str, value: float | None, scale: float) -> int | None:
+    if value is None:
+        return None
+    if not np.isfinite(value):
+        raise CompileError(f"{where}: {name} must be finite, or None for no clamp, not {value!r}")
+    return round(value / scale)

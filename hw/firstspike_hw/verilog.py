@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""Verilog of an accelerator: readable text whose memories load their contents from hex files."""
+
+import re
+from collections.abc import Iterable
+
+from amaranth._toolchain.yosys import find_yosys
+from amaranth.back import rtlil
+from amaranth.hdl import Value
+from amaranth.hdl._ir import PortDirection
+from amaranth.lib.wiring import Component, In
+from firstspike_arch.memory import MemoryShape
+
+__all__ = ["TOP", "VerilogError", "hex_image", "verilog"]
+
+TOP = "firstspike"
+"""Name of the top module."""
+
+
+class VerilogError(RuntimeError):
+    """The Verilog back end did not deliver what was asked of it."""
+
+
+def verilog(component: Component, memories: Iterable[MemoryShape], *, header: str = "") -> str:
+    """Verilog text of a component, module `TOP`; the text does not depend on any memory's contents.
+
+    Every memory named in ``memories`` gets ``initial $readmemh("NAME.hex", NAME)``. Identical input gives identical
+    bytes.
+
+    Raises
+    ------
+    VerilogError
+        yosys failed, or a memory is not in the text exactly once.
+    """
+    text = rtlil.convert(component, name=TOP, emit_src=False, ports=_ports(component))
+    # Initial values of memories make the conversion slow and the text depend on them; registers keep theirs.
+    text = re.sub(r"^  cell \$meminit_v2 .*?^  end\n", "", text, flags=re.MULTILINE | re.DOTALL)
+    yosys = find_yosys(lambda version: version >= (0, 40))
+    script = f"read_rtlil <<rtlil\n{text}\nrtlil\nproc -nomux -norom\nmemory_collect\nwrite_verilog -norename -noattr\n"
+    # yosys warns that it cannot translate every process; Amaranth emits only those that it can.
+    body = yosys.run(["-q", "-"], script, ignore_warnings=True)
+    for shape in memories:
+        body = _load_from_file(body, shape)
+    return header + body
+
+
+def _ports(component: Component) -> dict:
+    """Ports under names that every tool takes as they are: source_valid, not source__valid."""
+    ports = {}
+    for path, member, value in component.signature.flatten(component):
+        direction = PortDirection.Input if member.flow == In else PortDirection.Output
+        ports["_".join(map(str, path))] = (Value.cast(value), direction)
+    return ports
+
+
+def _load_from_file(body: str, shape: MemoryShape) -> str:
+    declaration = re.compile(
+        rf"^  reg \[{shape.width - 1}:0\] {re.escape(shape.name)} ?\[{shape.depth - 1}:0\];\n", re.MULTILINE)
+    found = declaration.findall(body)
+    if len(found) != 1:
+        raise VerilogError(f"memory {shape.name} must be declared once in the Verilog, not {len(found)} times")
+    load = f'  initial $readmemh("{shape.name}.hex", {shape.name});\n'
+    return declaration.sub(lambda match: match.group(0) + load, body)
+
+
+def hex_image(words: list[int], shape: MemoryShape) -> str:
+    """Contents of a memory for $readmemh: one word a line."""
+    if len(words) != shape.depth:
+        raise VerilogError(f"image of {shape.name} must have {shape.depth} words, not {len(words)}")
+    digits = -(-shape.width // 4)
+    return "".join(f"{word:0{digits}x}\n" for word in words)

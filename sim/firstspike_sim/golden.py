@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: MIT
+"""Golden model: the integer network in PyTorch, batched, on CPU or GPU, to the bit.
+
+Why floating-point matrix products are exact here: a synaptic sum adds products weight × count. Every partial sum, in
+whatever order a BLAS adds and with or without fused multiply-add, is an integer of magnitude at most
+max over neurons of Σ|w| · (largest count of an address in a step). float32 holds every integer up to 2^24 and
+float64 up to 2^53, so below these bounds nothing is ever rounded. Weights have at most 8 bits and counts at most 8, so
+the operands are exact even in the shortened formats (TF32, bfloat16) that a GPU may be told to multiply in, and 2^53
+is out of reach for any layer of less than 2^37 inputs.
+
+Membranes are int64. The one exception has the same proof: integrate-and-fire neurons that fire once stay in the
+product's format if Σ over all steps (|v_init| + T·|bias| + T·Σ|w|·count) stays below its bound, because their
+membrane before the spike is a plain cumulative sum.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from firstspike_arch.backend import DecidedBy
+from firstspike_arch.fixed import latency_step
+from firstspike_arch.network import DenseLayer, IntegerNetwork
+
+__all__ = ["GoldenModel", "GoldenResult"]
+
+FLOAT32_EXACT = 1 << 24
+"""Integers of at most this magnitude are exact in float32."""
+
+CHUNK_ELEMENTS = 1 << 24
+"""Inferences are taken in chunks of about this many input or neuron values per step sequence."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GoldenResult:
+    """What a batch of B inferences of T steps means.
+
+    Parameters
+    ----------
+    classes, steps, decided_by : int64[B]
+        Class, decision step, and `DecidedBy` of each inference. ``steps``: t* of first_spike, and of weighted_spikes
+        with single-spike outputs (T − 1 if silent); otherwise T − 1.
+    scores : int64[B, C]
+        Evidence at the decision: pre-reset membranes of the output neurons (first_spike, potential), weighted sums
+        over t ≤ t* (weighted_spikes), spike counts (spike_count).
+    spikes : tuple of bool[B, T, M]
+        Of every link, the input first, over all T steps; the input of an "events" network holds counts, uint8[B, T, N].
+    membranes : tuple of int64[B, T, M] or None
+        Pre-reset membranes of every layer, if asked for. A neuron that fires once keeps its value from then on.
+    """
+
+    classes: np.ndarray
+    steps: np.ndarray
+    decided_by: np.ndarray
+    scores: np.ndarray
+    spikes: tuple[np.ndarray, ...]
+    membranes: tuple[np.ndarray, ...] | None = None
+
+
+class GoldenModel:
+    """The meaning of an integer network.
+
+    Parameters
+    ----------
+    network : IntegerNetwork
+    """
+
+    def __init__(self, network: IntegerNetwork):
+        self.network = network
+
+    def run(
+        self, inputs: np.ndarray | torch.Tensor, *, device: str | torch.device = "cpu", membranes: bool = False,
+    ) -> GoldenResult:
+        """Run a batch.
+
+        Parameters
+        ----------
+        inputs : uint8[B, N], or integers[B, T, N]
+            Images ("latency", T = ``network.steps``) or spike counts per step ("events", 1 ≤ T ≤ ``steps_max``).
+        device : str or torch.device
+            Where to compute; the result is in host memory.
+        membranes : bool
+            Whether to return all membranes.
+
+        Raises
+        ------
+        ValueError
+            Wrong shape, type or range of the inputs.
+        """
+        values = torch.as_tensor(inputs)
+        network = self.network
+        self._check(values)
+        steps = network.steps if network.input_kind == "latency" else values.shape[1]
+        widest = max(network.inputs, *(layer.fan_out for layer in network.layers))
+        size = max(1, CHUNK_ELEMENTS // (steps * widest))
+        synapses = [_Synapses(layer, self._count_max(index), device) for index, layer in enumerate(network.layers)]
+        parts = [
+            self._run_chunk(values[start : start + size].to(device), steps, synapses, membranes)
+            for start in range(0, max(1, len(values)), size)
+        ]
+        classes, at, decided_by, scores, spikes, potentials = zip(*parts, strict=True)
+        return GoldenResult(
+            classes=_joined(classes), steps=_joined(at), decided_by=_joined(decided_by), scores=_joined(scores),
+            spikes=tuple(_joined(link) for link in zip(*spikes, strict=True)),
+            membranes=tuple(_joined(layer) for layer in zip(*potentials, strict=True)) if membranes else None,
+        )
+
+    def _count_max(self, layer: int) -> int:
+        """Largest count of one address in one step at the input of a layer."""
+        return self.network.in_max if layer == 0 and self.network.input_kind == "events" else 1
+
+    def _check(self, values: torch.Tensor) -> None:
+        network = self.network
+        if network.input_kind == "latency":
+            if values.dtype != torch.uint8 or values.ndim != 2 or values.shape[1] != network.inputs:
+                raise ValueError(
+                    f"inputs must be uint8 images of shape (batch, {network.inputs}), "
+                    f"not {_name(values)} of shape {tuple(values.shape)}"
+                )
+            return
+        if values.dtype.is_floating_point or values.dtype.is_complex:
+            raise ValueError(f"inputs must be integer spike counts, not {_name(values)}")
+        if values.ndim != 3 or values.shape[2] != network.inputs or not 1 <= values.shape[1] <= network.steps_max:
+            raise ValueError(
+                f"inputs must be spike counts of shape (batch, 1…{network.steps_max} steps, {network.inputs}), "
+                f"not {tuple(values.shape)}"
+            )
+        if values.numel():
+            low, high = int(values.min()), int(values.max())
+            if low < 0 or high > network.in_max:
+                raise ValueError(f"inputs must be spike counts 0…{network.in_max}, not {low}…{high}")
+
+    def _run_chunk(self, values: torch.Tensor, steps: int, synapses: list["_Synapses"], membranes: bool):
+        network = self.network
+        if network.input_kind == "latency":
+            spikes = [_encode(values, steps, network.cutoff)]
+        else:
+            spikes = [values.to(torch.uint8)]
+        potentials = []
+        for index, (layer, synapse) in enumerate(zip(network.layers, synapses, strict=True)):
+            keep = membranes or index == len(synapses) - 1
+            fired, potential = _neurons(layer, synapse(spikes[-1]), synapse.magnitude, keep)
+            spikes.append(fired)
+            potentials.append(potential)
+        decision = _decide(network, spikes[-1], potentials[-1])
+        return (*decision, spikes, potentials if membranes else [])
+
+
+def _name(values: torch.Tensor) -> str:
+    return str(values.dtype).removeprefix("torch.")
+
+
+def _joined(parts: tuple[torch.Tensor, ...]) -> np.ndarray:
+    return torch.cat([part.cpu() for part in parts]).numpy()
+
+
+def _encode(images: torch.Tensor, steps: int, cutoff: int) -> torch.Tensor:
+    """uint8[B, N] → bool[B, T, N]."""
+    table = latency_step(torch.arange(256), steps)
+    table[: min(cutoff, 256)] = steps  # never
+    table = table.to(torch.uint8 if steps < 256 else torch.int16)
+    # NumPy looks up faster than torch, and an image is small compared with its spikes.
+    at = torch.from_numpy(table.numpy()[images.cpu().numpy()]).to(images.device)
+    return at[:, None, :] == torch.arange(steps, device=images.device).to(at.dtype)[:, None]
+
+
+class _Synapses:
+    """Σ W·s of all steps at once: integer[B, T, N] → exact float[B, T, M]."""
+
+    def __init__(self, layer: DenseLayer, count_max: int, device: str | torch.device):
+        weights = np.asarray(layer.weights)
+        self.magnitude = int(np.abs(weights.astype(np.int64)).sum(1).max()) * count_max
+        self._dtype = torch.float32 if self.magnitude < FLOAT32_EXACT else torch.float64
+        self._weights = torch.as_tensor(weights.T.astype(np.int16)).to(device).to(self._dtype)
+
+    def __call__(self, spikes: torch.Tensor) -> torch.Tensor:
+        batch, steps, inputs = spikes.shape
+        sums = spikes.reshape(batch * steps, inputs).to(self._dtype) @ self._weights
+        return sums.reshape(batch, steps, -1)
+
+
+def _neurons(layer: DenseLayer, currents: torch.Tensor, magnitude: int, keep: bool):
+    """Spikes bool[B, T, M] and, to ``keep``, pre-reset membranes int64[B, T, M] from the synaptic sums."""
+    neuron, steps = layer.neuron, currents.shape[1]
+    total = steps * (magnitude + int(np.abs(neuron.bias).max())) + int(np.abs(neuron.v_init).max())
+    if neuron.single_spike and neuron.theta is not None and not neuron.leaky and not neuron.clamped and (
+        max(total, int(np.max(neuron.theta))) < FLOAT32_EXACT or currents.dtype == torch.float64
+    ):
+        return _integrate_and_fire_once(layer, currents, keep)
+
+    def vector(values) -> torch.Tensor:
+        return torch.as_tensor(np.asarray(values, dtype=np.int64), device=currents.device)
+
+    currents = currents.to(torch.int64)
+    bias = vector(neuron.bias)
+    theta = None if neuron.theta is None else vector(neuron.theta)
+    reset_step = theta if neuron.reset_step is None else vector(neuron.reset_step)
+    fired = torch.zeros(currents.shape, dtype=torch.bool, device=currents.device)
+    v = vector(neuron.v_init).expand(currents.shape[0], -1)
+    spike = has_fired = torch.zeros_like(fired[:, 0])
+    for step in range(steps):
+        frozen = v
+        v = (v * neuron.leak_num) >> neuron.leak_shift
+        if neuron.reset_delay:
+            v = _reset(neuron.reset, v, spike, reset_step)
+        v = v + currents[:, step]
+        if step == 0 or not neuron.bias_once:
+            v = v + bias
+        if neuron.single_spike:
+            v = torch.where(has_fired, frozen, v)
+        currents[:, step] = v
+        if theta is not None:
+            spike = v >= theta
+            if neuron.single_spike:
+                spike = spike & ~has_fired
+                has_fired = has_fired | spike
+            fired[:, step] = spike
+        before = v
+        if not neuron.reset_delay:
+            v = _reset(neuron.reset, v, spike, reset_step)
+        if neuron.clamped:
+            v = v.clamp(neuron.v_min, neuron.v_max)
+        if neuron.single_spike:
+            v = torch.where(has_fired, before, v)
+    return fired, currents
+
+
+def _reset(kind: str, v: torch.Tensor, spike: torch.Tensor, reset_step: torch.Tensor | None) -> torch.Tensor:
+    if kind == "none" or reset_step is None:
+        return v
+    return torch.where(spike, v - reset_step if kind == "subtract" else 0, v)
+
+
+def _integrate_and_fire_once(layer: DenseLayer, v: torch.Tensor, keep: bool):
+    """`_neurons` of plain integrators that fire once: a cumulative sum, exact in the format of ``v``."""
+    neuron = layer.neuron
+
+    def vector(values) -> torch.Tensor:
+        return torch.as_tensor(np.asarray(values, dtype=np.int64), device=v.device).to(v.dtype)
+
+    # Few operations on large arrays: each one costs a synchronisation of all threads.
+    bias, theta = vector(neuron.bias), vector(neuron.theta)
+    times = torch.arange(v.shape[1], device=v.device)
+    v = v.cumsum(1)
+    v += vector(neuron.v_init) + bias * (1 if neuron.bias_once else times[:, None] + 1)
+    reached = v >= theta
+    at = reached.to(torch.uint8).argmax(1, keepdim=True)  # the first of equals; 0 also if none
+    fired = reached & (at == times[:, None])
+    if keep:
+        fires = reached.any(1, keepdim=True)
+        v = v.gather(1, torch.where(fires, torch.minimum(at, times[:, None]), times[:, None])).to(torch.int64)
+    return fired, v
+
+
+def _decide(network: IntegerNetwork, spikes: torch.Tensor, potentials: torch.Tensor):
+    """Class, step, decided_by int64[B] and scores int64[B, C] from output spikes and membranes [B, T, C]."""
+    batch, steps, _ = spikes.shape
+    output = network.layers[-1].neuron
+    at = torch.full((batch,), steps - 1, device=spikes.device)
+    everyone = torch.ones_like(spikes[:, 0])
+    if network.readout == "potential":
+        silent = torch.zeros(batch, dtype=torch.bool, device=spikes.device)
+        return _settle(potentials[:, -1], everyone, everyone & False, silent, at)
+    any_spike = spikes.any(2)
+    silent = ~any_spike.any(1)
+    if network.readout == "spike_count":
+        return _settle(spikes.sum(1), everyone, everyone & False, silent, at)
+    weights = torch.as_tensor(network.step_weights[:steps], dtype=torch.int64, device=spikes.device)
+    if network.readout == "weighted_spikes" and not output.single_spike:
+        return _settle((spikes * weights[:, None]).sum(1), everyone, everyone & False, silent, at)
+    at = torch.where(silent, at, any_spike.to(torch.uint8).argmax(1))
+    rows = torch.arange(batch, device=spikes.device)
+    fires = spikes[rows, at]
+    if network.readout == "weighted_spikes":
+        return _settle(fires * weights[at][:, None], everyone, fires, silent, at)
+    return _settle(potentials[rows, at], fires | silent[:, None], fires, silent, at)
+
+
+def _settle(
+    scores: torch.Tensor, candidates: torch.Tensor, fires: torch.Tensor, silent: torch.Tensor, at: torch.Tensor,
+):
+    """The candidate with the largest score, lowest index first; ``fires``: those whose number makes a tie."""
+    keys = torch.where(candidates, scores, torch.iinfo(torch.int64).min)
+    classes = keys.argmax(1)  # of equals the first, as torch documents
+    shared = (keys == keys.gather(1, classes[:, None])).sum(1) > 1
+    decided_by = torch.full_like(at, DecidedBy.PLAIN.value)
+    decided_by[fires.sum(1) > 1] = DecidedBy.TIE_BY_MEMBRANE.value
+    decided_by[shared] = DecidedBy.TIE_BY_INDEX.value
+    decided_by[silent] = DecidedBy.SILENT.value
+    return classes, at, decided_by, scores

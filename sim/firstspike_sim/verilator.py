@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""Native Verilator backend: the exported Verilog, compiled, behind a C++ loop."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from firstspike_arch.backend import Stimulus, Trace
+from firstspike_arch.program import Program
+from firstspike_arch.result import result_layout, scores_from_raw
+from firstspike_arch.status import COUNTERS, program_address
+from firstspike_arch.toolchain import ToolError, find_tool
+from firstspike_hw.accelerator import Accelerator
+from firstspike_hw.verilog import TOP, hex_image, verilog
+
+__all__ = ["VerilatorBackend", "program_words"]
+
+DRAIN_CYCLES = 256
+"""Cycles without any transfer after which a run has ended."""
+_DRIVER = Path(__file__).parent / "native" / "driver.cpp"
+_INTEGERS = np.dtype("<i8")
+
+
+def program_words(program: Program) -> np.ndarray:
+    """All images of a program as program-port words, uint64[K]."""
+    words = []
+    images = program.images()
+    for index, shape in enumerate(program.memories()):
+        for word, value in enumerate(images[shape.name]):
+            for chunk in range(shape.chunks):
+                address = program_address(word, chunk, shape.chunks)
+                words.append((value >> 32 * chunk & 0xFFFF_FFFF) | address << 32 | index << 56)
+    return np.array(words, dtype=np.uint64)
+
+
+class VerilatorBackend:
+    """Runs a program's Verilog; builds are kept under ``$FIRSTSPIKE_CACHE`` (default ``~/.cache/firstspike``).
+
+    Parameters
+    ----------
+    waves : Path or None
+        Write an FST waveform of each run there.
+    """
+
+    name = "verilator"
+
+    def __init__(self, *, waves: Path | None = None):
+        self._waves = waves
+        self._program: Program | None = None
+        self.cycles_per_second = 0.0
+
+    def load(self, program: Program, text: str | None = None) -> None:
+        """Build the simulator; ``text`` is Verilog already exported for this program.
+
+        Raises
+        ------
+        ToolError
+            Verilator or the C++ compiler is missing or failed.
+        """
+        self._program = program
+        text = text or verilog(Accelerator(program), program.memories())
+        self._binary = _build(program, text, waves=self._waves is not None)
+
+    def run(self, stimulus: Stimulus, *, images: np.ndarray | None = None, limit: int | None = None) -> Trace:
+        """From reset; with ``images``, `program_words` are loaded through the program port first."""
+        program = self._program
+        assert program is not None, "load() comes first"
+        count = stimulus.inferences
+        zeros = np.zeros(len(stimulus.words), dtype=_INTEGERS)
+        gaps = zeros if stimulus.gaps is None else stimulus.gaps
+        stalls = np.zeros(count, dtype=_INTEGERS) if stimulus.sink_stalls is None else stimulus.sink_stalls
+        if limit is None:
+            rows = sum(plan.rows for plan in program.config.layers)
+            neurons = sum(plan.neurons for plan in program.config.layers)
+            limit = 100_000 + int(np.sum(gaps) + np.sum(stalls)) + 64 * rows * (
+                len(stimulus.words) + count * (neurons + program.network.steps_max))
+        with tempfile.TemporaryDirectory(prefix="firstspike-") as folder_name:
+            folder = Path(folder_name)
+            for shape in program.memories():
+                words = program.images()[shape.name] if images is None else [0] * shape.depth
+                (folder / f"{shape.name}.hex").write_text(hex_image(words, shape))
+            for name, values in (
+                ("words", stimulus.words), ("gaps", gaps), ("stalls", stalls), ("images", [] if images is None else images),
+            ):
+                np.asarray(values).astype(np.uint64 if name in ("words", "images") else _INTEGERS).tofile(
+                    folder / f"{name}.bin")
+            printed = self._binary.run([str(limit), str(DRAIN_CYCLES)], folder=folder)
+            cycles, seconds = printed.split()[-2:]
+            self.cycles_per_second = int(cycles) / float(seconds)
+            if self._waves is not None:
+                shutil.move(folder / "wave.fst", self._waves)
+            return self._trace(folder, count)
+
+    def run_many(self, stimuli: list[Stimulus], processes: int | None = None) -> list[Trace]:
+        """Each from reset, spread over processes."""
+        with ThreadPoolExecutor(processes or os.cpu_count()) as pool:
+            return list(pool.map(self.run, stimuli))
+
+    def _trace(self, folder: Path, count: int) -> Trace:
+        program = self._program
+        layout = result_layout(program)
+
+        def read(name: str) -> np.ndarray:
+            return np.fromfile(folder / f"{name}.bin", dtype=_INTEGERS)
+
+        words = np.fromfile(folder / "results.bin", dtype=_INTEGERS).astype(np.uint32).reshape(count, -1)
+        fields = [layout.unpack(int.from_bytes(row.tobytes(), "little")) for row in words]
+        steps = np.array([field[1] for field in fields])
+        raw = np.array([field[3] for field in fields])
+        links = range(len(program.network.layers))
+        return Trace(
+            accepted=read("accepted"), classes=np.array([field[0] for field in fields]), steps=steps,
+            decided_by=np.array([field[2] for field in fields]), scores=scores_from_raw(program, raw, steps),
+            decided=read("decided"), taken=read("taken"), link_tokens=tuple(read(f"tokens{index}") for index in links),
+            link_cycles=tuple(read(f"cycles{index}") for index in links),
+            counters=dict(zip(COUNTERS, read("counters").tolist(), strict=True)),
+        )
+
+
+def _build(program: Program, text: str, *, waves: bool):
+    """The simulator as a tool, from the cache if it was built before."""
+    from firstspike_arch.toolchain import Tool
+
+    verilator = find_tool("verilator")
+    links = range(len(program.network.layers))
+    root = f"top.rootp->{TOP}__DOT__"
+    seen = " ".join(f"see({i}, {root}link{i}_valid, {root}link{i}_ready, {root}link{i}_payload)" for i in links)
+    header = (
+        f"#define LINKS {len(links)}\n#define RESULT_WORDS {-(-result_layout(program).bits // 32)}\n"
+        f"#define COUNTERS {len(COUNTERS)}\n#define READ_LINKS(see) {seen}\n"
+    )
+    # Only the simulator is told that the links are to be seen: what is simulated is what is shipped.
+    visible = "`verilator_config\n" + "".join(
+        f'public_flat_rd -module "{TOP}" -var "link{index}_{part}"\n'
+        for index in links for part in ("valid", "ready", "payload")
+    )
+    driver = _DRIVER.read_text()
+    key = hashlib.sha256("\0".join((text, driver, header, visible, str(verilator.version), str(waves))).encode())
+    cache = Path(os.environ.get("FIRSTSPIKE_CACHE") or Path.home() / ".cache" / "firstspike") / key.hexdigest()[:24]
+    if not (cache / "simulator").exists():
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache.parent, prefix="build-") as folder_name:
+            folder = Path(folder_name)
+            for name, content in (
+                (f"{TOP}.v", text), ("driver.cpp", driver), ("links.h", header), ("links.vlt", visible),
+            ):
+                (folder / name).write_text(content)
+            verilator.run([
+                "--cc", "--exe", "--build", "-j", "2", "-O3", "--x-assign", "fast", "--x-initial", "fast",
+                "--noassert", "-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT", "--top-module", TOP, "--Mdir", "build",
+                "-CFLAGS", "-O2 -std=c++17" + (" -DWAVES" if waves else ""), *(["--trace-fst"] if waves else []),
+                "-o", "simulator", "links.vlt", f"{TOP}.v", "driver.cpp",
+                "-CFLAGS", "-I..",
+            ], folder=folder, timeout=1800)
+            built = folder / "build" / "simulator"
+            if not built.exists():
+                raise ToolError("verilator ended well but left no simulator")
+            staged = folder / "staged"
+            staged.mkdir()
+            shutil.copy2(built, staged / "simulator")
+            try:
+                staged.rename(cache)
+            except OSError:  # somebody else was first
+                if not (cache / "simulator").exists():
+                    raise
+    return Tool(name="simulator", command=(str(cache / "simulator"),))

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: MIT
+"""From a trained module to the `FloatNetwork` that the compiler takes."""
+
+from firstspike_arch.model import FloatNetwork, Readout
+
+from .methods.method import Method
+from .recipe import Recipe
+
+__all__ = ["export_network"]
+
+
+def export_network(
+    module: Method, recipe: Recipe, readout: Readout, accuracy: dict[str, float], history: list[dict]
+) -> FloatNetwork:
+    """The network with its normalisation folded in float64, so that the compiler rounds to the trained integers.
+
+    ``recipe`` of the result is the recipe's table with ``history``, one entry an epoch.
+    """
+    return FloatNetwork(
+        name=recipe.name,
+        steps=recipe.network.steps,
+        layers=module.layers(),
+        readout=readout,
+        input_kind="latency",
+        cutoff=recipe.network.cutoff,
+        step_weights=module.step_weights if readout == "weighted_spikes" else (),
+        accuracy=accuracy,
+        recipe={**recipe.table, "history": history},
+    )

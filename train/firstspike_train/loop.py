@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: MIT
+"""The training loop: real numbers first, then fine-tuning of the integer network; resumes where it was cut."""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from firstspike_arch.checkpoint import save_network
+from firstspike_arch.model import FloatNetwork
+from firstspike_arch.program import write_atomically
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from .data import load
+from .export import export_network
+from .methods.ettfs import EttfsNetwork
+from .methods.method import Method
+from .recipe import Recipe, load_recipe
+
+__all__ = ["ResumeError", "train"]
+
+METHODS: dict[str, type[Method]] = {"ettfs": EttfsNetwork}
+STATE = "firstspike_training"
+WARM_UP = 0.3
+"""Part of the steps in which the learning rate rises."""
+
+
+class ResumeError(ValueError):
+    """A state file that does not belong to this run or is damaged; the sentence says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Phase:
+    name: str
+    epochs: int
+    learning_rate: float
+
+
+def train(
+    recipe: str | Path | Recipe, output: str | Path, resume: bool = True, progress: bool = True
+) -> FloatNetwork:
+    """Train a recipe, write the network to `output` (safetensors), and return it.
+
+    After every epoch the state is kept beside the output (``.resume.safetensors``) and deleted at the end. A run that
+    is cut and started again gives the result of an uninterrupted one. Nothing is chosen by test accuracy; the test
+    set is looked at once, at the end.
+
+    Parameters
+    ----------
+    recipe : path of a TOML recipe, or Recipe
+    resume : bool
+        Continue from a state that is there; False starts anew.
+    progress : bool
+        Show a progress bar with the time that is left, on the terminal.
+
+    Raises
+    ------
+    RecipeError, DataError, ResumeError
+        Subclasses of ValueError, each with one sentence.
+
+    Notes
+    -----
+    Runs on one CPU thread and leaves torch's setting as it was: the matrices are small, and the result then does not
+    depend on the number of cores.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _train(recipe, Path(output), resume, progress)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _train(recipe: str | Path | Recipe, output: Path, resume: bool, progress: bool) -> FloatNetwork:
+    if not isinstance(recipe, Recipe):
+        recipe = load_recipe(recipe)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    run = _Run(recipe, output.with_name(f"{output.name}.resume.safetensors"))
+    if resume:
+        run.restore()
+    with _bar(progress) as bar:
+        task = bar.add_task(recipe.name, total=run.epochs - run.epoch, news="")
+        while run.epoch < run.epochs:
+            run.advance()
+            bar.update(task, advance=1, news=_news(run.history[-1]))
+    network = run.network()
+    save_network(output, network)
+    run.state_path.unlink(missing_ok=True)
+    return network
+
+
+class _Run:
+    """State of one training run between two epochs."""
+
+    def __init__(self, recipe: Recipe, state_path: Path) -> None:
+        self.recipe, self.state_path = recipe, state_path
+        self.images, self.labels = _tensors(recipe.data.dataset, "train")
+        self.validation = _tensors(recipe.data.dataset, "validation")
+        classes = int(self.labels.max()) + 1
+        generator = torch.Generator().manual_seed(recipe.seed)
+        self.module = METHODS[recipe.network.method](recipe, self.images.shape[1], classes, generator)
+        training, quantisation = recipe.training, recipe.quantisation
+        self.phases = (
+            _Phase(name="real", epochs=training.epochs, learning_rate=training.learning_rate),
+            _Phase(name="quantised", epochs=quantisation.epochs, learning_rate=quantisation.learning_rate),
+        )
+        self.epochs = sum(phase.epochs for phase in self.phases)
+        self.epoch = 0
+        self.history: list[dict] = []
+        self.optimizer = self._optimizer()
+
+    def _optimizer(self) -> torch.optim.AdamW:
+        return torch.optim.AdamW(self.module.parameters(), weight_decay=self.recipe.training.weight_decay)
+
+    def _position(self) -> tuple[_Phase, int]:
+        """The phase of the next epoch, and how many epochs of it are done."""
+        done = self.epoch - self.phases[0].epochs
+        return (self.phases[0], self.epoch) if done < 0 else (self.phases[1], done)
+
+    def advance(self) -> None:
+        """Train one epoch, measure it on the validation set, and keep the state."""
+        phase, done = self._position()
+        if phase is self.phases[1] and done == 0:
+            self._start_quantisation()
+        # Everything random in an epoch comes from its own seed, so that a resumed run draws the same numbers.
+        generator = torch.Generator().manual_seed(self.recipe.seed * 100_003 + self.epoch + 1)
+        batches = math.ceil(len(self.images) / self.recipe.training.batch_size)
+        total, seen = 0.0, 0
+        for index, (images, labels) in enumerate(self._batches(generator)):
+            part = (done * batches + index) / (phase.epochs * batches)
+            for group in self.optimizer.param_groups:
+                group["lr"] = phase.learning_rate * one_cycle(part)
+            loss = self.module.loss(images, labels)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            total, seen = total + loss.item() * len(labels), seen + len(labels)
+        self.epoch += 1
+        self.history.append({"epoch": self.epoch, "phase": phase.name, "loss": total / seen, **self._validate()})
+        self._keep()
+
+    def _start_quantisation(self) -> None:
+        self.history[-1]["before_quantisation"] = True
+        self.module.start_quantisation()
+        self.optimizer = self._optimizer()
+
+    def _batches(self, generator: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for chosen in torch.randperm(len(self.images), generator=generator).split(self.recipe.training.batch_size):
+            yield shifted(self.images[chosen], self.recipe.data.shifts, generator), self.labels[chosen]
+
+    def _validate(self) -> dict[str, float]:
+        evidence = self.module.evidence(self.validation[0])
+        return {**_accuracies(evidence.classes, self.validation[1]), **evidence.measures}
+
+    def network(self) -> FloatNetwork:
+        """The result, with the read-out that is better in validation, and its accuracies."""
+        if not self.phases[1].epochs:
+            self.module.start_quantisation()
+        accuracy, readout = {}, self.recipe.network.readout
+        if readout == "best":
+            found = self._validate()
+            readout = max(("first_spike", "weighted_spikes"), key=found.__getitem__)
+        images, labels = _tensors(self.recipe.data.dataset, "test")
+        for kind, module in (("quantised", self.module), ("float", self.module.real())):
+            for split, (x, y) in (("validation", self.validation), ("test", (images, labels))):
+                found = _accuracies(module.evidence(x).classes, y)
+                accuracy[f"{kind}_{split}"] = found[readout]
+                accuracy.update({f"{kind}_{split}_{name}": value for name, value in found.items()})
+        accuracy["test"] = accuracy["float_test"]
+        measures = self.module.evidence(images).measures
+        history = [*self.history, {"epoch": self.epoch, "phase": "test", **measures}]
+        return export_network(self.module, self.recipe, readout, accuracy, history)
+
+    def _keep(self) -> None:
+        tensors = {f"module.{name}": value for name, value in self.module.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+        head = {"recipe": self.recipe.table, "epoch": self.epoch, "history": self.history}
+        contiguous = {name: value.contiguous() for name, value in tensors.items()}
+        write_atomically(self.state_path, save(contiguous, {STATE: json.dumps(head)}))
+
+    def restore(self) -> None:
+        """Continue from the state file, if there is one."""
+        if not self.state_path.exists():
+            return
+        advice = "delete it or train with resume=False"
+        try:
+            with safe_open(self.state_path, framework="pt") as file:
+                head = json.loads((file.metadata() or {})[STATE])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            if head["recipe"] != self.recipe.table:
+                raise ResumeError(f"{self.state_path}: is the state of another recipe; {advice}")
+            self.epoch, self.history = head["epoch"], head["history"]
+            if self.epoch > self.phases[0].epochs:
+                self.module.start_quantisation()
+                self.optimizer = self._optimizer()
+            prefix = "module."
+            self.module.load_state_dict({k[len(prefix):]: v for k, v in tensors.items() if k.startswith(prefix)})
+            states: dict[int, dict[str, torch.Tensor]] = {}
+            for key, value in tensors.items():
+                kind, _, rest = key.partition(".")
+                if kind == "optimizer":
+                    index, _, name = rest.partition(".")
+                    states.setdefault(int(index), {})[name] = value
+            groups = self.optimizer.state_dict()["param_groups"]
+            self.optimizer.load_state_dict({"state": states, "param_groups": groups})
+        except ResumeError:
+            raise
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ResumeError(f"{self.state_path}: must be a whole training state ({error}); {advice}") from None
+
+
+def one_cycle(part: float) -> float:
+    """Factor on the peak learning rate at `part` (0 … 1) of a phase: a cosine from 1/25 to 1, then down to 0."""
+    if part < WARM_UP:
+        return 1 / 25 + (1 - 1 / 25) * (1 - math.cos(math.pi * part / WARM_UP)) / 2
+    return (1 + math.cos(math.pi * (part - WARM_UP) / (1 - WARM_UP))) / 2
+
+
+def shifted(images: torch.Tensor, reach: int, generator: torch.Generator) -> torch.Tensor:
+    """Square images, uint8[B, N], each moved by −reach … reach pixels in both directions; 0 comes in."""
+    if not reach:
+        return images
+    count, side = len(images), math.isqrt(images.shape[1])
+    wide = side + 2 * reach
+    padded = torch.zeros(count, wide, wide, dtype=images.dtype)
+    padded[:, reach : reach + side, reach : reach + side] = images.view(count, side, side)
+    corner = torch.randint(0, 2 * reach + 1, (2, count, 1), generator=generator)
+    window = (torch.arange(side)[:, None] * wide + torch.arange(side)).flatten()
+    return padded.flatten(1).gather(1, window + corner[0] * wide + corner[1])
+
+
+def _tensors(dataset: str, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+    images, labels = load(dataset, split)
+    return torch.from_numpy(np.array(images)), torch.from_numpy(np.array(labels))
+
+
+def _accuracies(classes: dict, labels: torch.Tensor) -> dict[str, float]:
+    return {readout: float((decided == labels.numpy()).mean()) for readout, decided in classes.items()}
+
+
+def _bar(progress: bool) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} epochs"),
+               TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[news]}"))
+    return Progress(*columns, disable=not progress)
+
+
+def _news(entry: dict) -> str:
+    return f"{entry['phase']}: loss {entry['loss']:.3f}, validation {max(entry['first_spike'], entry['weighted_spikes']):.2%}"
