@@ -39,6 +39,7 @@ class _Phase:
     name: str
     epochs: int
     learning_rate: float
+    weight_decay: float
 
 
 def train(
@@ -106,8 +107,10 @@ class _Run:
         self.module = METHODS[recipe.network.method](recipe, self.images.shape[1], classes, generator)
         training, quantisation = recipe.training, recipe.quantisation
         self.phases = (
-            _Phase(name="real", epochs=training.epochs, learning_rate=training.learning_rate),
-            _Phase(name="quantised", epochs=quantisation.epochs, learning_rate=quantisation.learning_rate),
+            _Phase(name="real", epochs=training.epochs, learning_rate=training.learning_rate,
+                   weight_decay=training.weight_decay),
+            _Phase(name="quantised", epochs=quantisation.epochs, learning_rate=quantisation.learning_rate,
+                   weight_decay=0.0),
         )
         self.epochs = sum(phase.epochs for phase in self.phases)
         self.epoch = 0
@@ -115,7 +118,7 @@ class _Run:
         self.optimizer = self._optimizer()
 
     def _optimizer(self) -> torch.optim.AdamW:
-        return torch.optim.AdamW(self.module.parameters(), weight_decay=self.recipe.training.weight_decay)
+        return torch.optim.AdamW(self.module.parameters())
 
     def _position(self) -> tuple[_Phase, int]:
         """The phase of the next epoch, and how many epochs of it are done."""
@@ -135,6 +138,7 @@ class _Run:
             part = (done * batches + index) / (phase.epochs * batches)
             for group in self.optimizer.param_groups:
                 group["lr"] = phase.learning_rate * one_cycle(part)
+                group["weight_decay"] = phase.weight_decay
             loss = self.module.loss(images, labels)
             self.optimizer.zero_grad()
             loss.backward()

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Amaranth hardware, one unit a file."""
