@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+"""The Python API: load → compile → predict → simulate → verify → export, arrays in and out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from firstspike_arch.backend import Stimulus, Trace
+from firstspike_arch.checkpoint import load_network
+from firstspike_arch.model import FloatNetwork
+from firstspike_arch.network import IntegerNetwork
+from firstspike_arch.program import Program
+from firstspike_compiler.compile import Compilation, compile_network
+from firstspike_sim.compare import ALIVE, Check, aliveness, compare
+from firstspike_sim.golden import GoldenModel, GoldenResult
+from firstspike_sim.model import predict_inputs, predict_stimulus
+from firstspike_sim.pysim import PysimBackend
+from firstspike_sim.stimulus import random_waits, split_stimulus
+from firstspike_sim.verilator import VerilatorBackend
+
+from .build_folder import read_build, write_build
+
+__all__ = ["Verification", "compile", "estimate", "export", "load", "open_build", "predict", "simulate", "verify"]
+
+
+def load(path: str | Path) -> FloatNetwork:
+    """A trained network from a checkpoint file."""
+    return load_network(path)
+
+
+def compile(network: FloatNetwork | IntegerNetwork, **options) -> Compilation:
+    """Integers, proof, mapping and images; options as in `firstspike_compiler.compile.compile_network`."""
+    return compile_network(network, **options)
+
+
+def export(compilation: Compilation, folder: str | Path) -> dict:
+    """Write the build folder (Verilog, images, manifest, …); the manifest."""
+    return write_build(compilation, folder)
+
+
+def open_build(folder: str | Path) -> Program:
+    """The program of a build folder, its files checked."""
+    return read_build(folder)[0]
+
+
+def predict(program: Program, inputs) -> GoldenResult:
+    """Classes, evidence and spikes by the golden model; inputs NumPy or torch, as `GoldenModel.run` takes them."""
+    return GoldenModel(program.network).run(inputs)
+
+
+def estimate(program: Program, inputs) -> Trace:
+    """Cycles of everything, inferences back to back, by golden and timing model alone."""
+    return predict_inputs(program, np.asarray(inputs)).trace
+
+
+def simulate(program: Program, inputs, *, backend: str = "verilator", waves: Path | None = None) -> Trace:
+    """What the hardware does with the inputs, back to back."""
+    runner = _backend(backend, waves)
+    runner.load(program)
+    return runner.run(predict_inputs(program, np.asarray(inputs)).stimulus)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Verification:
+    """Outcome of `verify`.
+
+    Parameters
+    ----------
+    checks : list of Check
+        Summed over all runs; ``first`` of the first run that differs.
+    alive : list of float
+        Share of neuron-steps that fire: input, then each layer.
+    classes : int64[B]
+        What the hardware said.
+    latency, intervals : int64[*]
+        In cycles, as the hardware took them.
+    cycles : int
+        Simulated until the last result of each run.
+    """
+
+    checks: list[Check]
+    alive: list[float]
+    classes: np.ndarray
+    latency: np.ndarray
+    intervals: np.ndarray
+    cycles: int
+
+    @property
+    def equal(self) -> bool:
+        """Nothing differs, anywhere."""
+        return not any(check.different for check in self.checks)
+
+    @property
+    def dead(self) -> list[int]:
+        """Layers that fire too rarely or too often for the comparison to mean much."""
+        return [index for index, share in enumerate(self.alive[1:]) if not ALIVE[0] <= share <= ALIVE[1]]
+
+
+def verify(
+    program: Program, inputs, *, backend: str = "verilator", run_size: int = 1000, processes: int | None = None,
+    waits: int | None = None, verilog: str | None = None,
+) -> Verification:
+    """Compare hardware with golden and timing model: every class, evidence, spike and cycle.
+
+    Parameters
+    ----------
+    run_size : int
+        Inferences back to back from one reset.
+    waits : int or None
+        Seed of random waits on both sides; None: full rate.
+    verilog : str or None
+        Text to simulate in place of a fresh export (that of a build folder).
+    """
+    inputs = np.asarray(inputs)
+    runner = _backend(backend, None)
+    if verilog is not None and isinstance(runner, VerilatorBackend):
+        runner.load(program, verilog)
+    else:
+        runner.load(program)
+    predictions, stimuli = [], []
+    for start in range(0, len(inputs), run_size):
+        prediction = predict_inputs(program, inputs[start:start + run_size])
+        if waits is not None:
+            stimulus = random_waits(prediction.stimulus, waits + start)
+            prediction = predict_stimulus(program, inputs[start:start + run_size], stimulus)
+        predictions.append(prediction)
+        stimuli.append(prediction.stimulus)
+    traces = runner.run_many(stimuli, processes) if isinstance(runner, VerilatorBackend) else [
+        runner.run(stimulus) for stimulus in stimuli]
+    total: dict[str, Check] = {}
+    for number, (prediction, trace) in enumerate(zip(predictions, traces, strict=True)):
+        for check in compare(prediction.stimulus, prediction.trace, trace):
+            old = total.get(check.name)
+            first = f"run {number} (from input {number * run_size}): {check.first}" if check.first else ""
+            total[check.name] = Check(
+                name=check.name, compared=check.compared + (old.compared if old else 0),
+                different=check.different + (old.different if old else 0), first=old.first if old and old.first else first,
+            )
+    weights = [len(prediction.stimulus.starts) - 1 for prediction in predictions]
+    shares = np.average([aliveness(p.golden.spikes) for p in predictions], axis=0, weights=weights)
+    return Verification(
+        checks=list(total.values()), alive=[float(share) for share in shares],
+        classes=np.concatenate([trace.classes for trace in traces]),
+        latency=np.concatenate([latencies(p.stimulus, t) for p, t in zip(predictions, traces, strict=True)]),
+        intervals=np.concatenate([intervals(p.stimulus, t) for p, t in zip(predictions, traces, strict=True)]),
+        cycles=sum(int(trace.taken[-1]) + 1 for trace in traces),
+    )
+
+
+def latencies(stimulus: Stimulus, trace: Trace) -> np.ndarray:
+    """Cycles from the first input word taken to the decision offered, both included, int64[B]."""
+    return trace.decided - trace.accepted[stimulus.starts[:-1]] + 1
+
+
+def intervals(stimulus: Stimulus, trace: Trace) -> np.ndarray:
+    """Cycles between the first input words of successive inferences, int64[B − 1]."""
+    return np.diff(trace.accepted[stimulus.starts[:-1]])
+
+
+def _backend(name: str, waves: Path | None) -> VerilatorBackend | PysimBackend:
+    if name == "verilator":
+        return VerilatorBackend(waves=waves)
+    if name == "pysim":
+        if waves is not None:
+            raise ValueError("waves must be taken with backend 'verilator', not 'pysim'")
+        return PysimBackend()
+    raise ValueError(f"backend must be 'verilator' or 'pysim', not {name!r}")

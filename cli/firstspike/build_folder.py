@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""The build folder: everything a compilation leaves, written whole or not at all, checked when read."""
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+
+from firstspike_arch.program import Program
+from firstspike_arch.result import result_layout
+from firstspike_arch.status import COUNTERS, PROGRAM_WORD
+from firstspike_compiler.compile import Compilation
+from firstspike_hw.accelerator import Accelerator
+from firstspike_hw.verilog import TOP, hex_image, verilog
+from jinja2 import Environment, StrictUndefined
+
+__all__ = ["BuildError", "read_build", "write_build"]
+
+PROGRAM_FILE = "program.fsp"
+MANIFEST_FILE = "manifest.json"
+
+
+class BuildError(ValueError):
+    """A build folder that is missing, incomplete or altered."""
+
+
+def write_build(compilation: Compilation, folder: str | Path) -> dict:
+    """Write Verilog, memory images, program, manifest, report and project files; the manifest.
+
+    An older build in ``folder`` is replaced in one rename; any other folder that is not empty is refused.
+
+    Raises
+    ------
+    BuildError, OSError
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / MANIFEST_FILE).exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BuildError(f"{folder}: must be a new or empty folder, or an older build; it holds something else")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        manifest = _write_files(compilation, staged)
+        staged.chmod(0o755)
+        old = None
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.old."))
+            folder.rename(old / "build")
+        staged.rename(folder)
+        if old:
+            shutil.rmtree(old)
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
+    return manifest
+
+
+def read_build(folder: str | Path) -> tuple[Program, str]:
+    """The program of a build folder and its Verilog, after checking every file against the manifest.
+
+    Raises
+    ------
+    BuildError, ProgramError
+    """
+    folder = Path(folder)
+    try:
+        manifest = json.loads((folder / MANIFEST_FILE).read_text())
+        digests = manifest["files"]
+    except OSError:
+        raise BuildError(f"{folder}: must be a build folder ('firstspike compile' makes one); it has no manifest") from None
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise BuildError(f"{folder / MANIFEST_FILE}: is truncated or altered; compile again") from None
+    for name, digest in digests.items():
+        path = folder / name
+        if Path(name).name != name or not path.is_file() or _digest(path) != digest:
+            raise BuildError(f"{path}: must be the file that was compiled; it is missing, truncated or altered")
+    program = Program.load(folder / PROGRAM_FILE)
+    return program, (folder / f"{TOP}.v").read_text()
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _write_files(compilation: Compilation, folder: Path) -> dict:
+    program = compilation.program
+    memories = program.memories()
+    text = verilog(Accelerator(program), memories, header=f"// firstspike: {program.network.name}\n")
+    (folder / f"{TOP}.v").write_text(text)
+    images = program.images()
+    for shape in memories:
+        (folder / f"{shape.name}.hex").write_text(hex_image(images[shape.name], shape))
+    program.save(folder / PROGRAM_FILE)
+    (folder / "report.txt").write_text(compilation.report())
+    layout = result_layout(program)
+    facts = {
+        "format": 1,
+        "network": program.network.name,
+        "digest": program.digest(),
+        "top": TOP,
+        "clock": "clk",
+        "reset": "rst, synchronous, active high",
+        "ports": _ports(text),
+        "input": {"port": program.config.port, "addresses": program.network.inputs, "steps": program.network.steps,
+                  "steps_max": program.network.steps_max, "timeout_cycles": program.config.timeout},
+        "result": {"class_bits": layout.class_bits, "step_bits": layout.step_bits, "decided_by_bits": 2,
+                   "score_bits": layout.score_bits, "classes": layout.classes},
+        "early_exit": program.config.early_exit,
+        "program_word": PROGRAM_WORD,
+        "counters": list(COUNTERS),
+        "memories": [
+            {"name": shape.name, "file": f"{shape.name}.hex", "depth": shape.depth, "width": shape.width,
+             "used_bits": shape.used_bits, "chunks": shape.chunks} for shape in memories
+        ],
+        "layers": [
+            {"name": layer.name, "inputs": layer.fan_in, "neurons": layer.fan_out, "weight_bits": layer.weight_bits,
+             "membrane_bits": plan.membrane_bits, "lanes": plan.lanes, "rows": plan.rows, "scale": layer.scale,
+             "constants": ["theta", "v_init", "reset_step", "clamps"]}
+            for layer, plan in zip(program.network.layers, program.config.layers, strict=True)
+        ],
+    }
+    # Plain text for other tools, not HTML: nothing is to be escaped.
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    templates = files("firstspike") / "templates"
+    for name, output in (("instance.v.j2", f"{TOP}_inst.v"), ("firstspike.core.j2", f"{TOP}.core"),
+                         ("vivado.tcl.j2", "vivado.tcl")):
+        (folder / output).write_text(environment.from_string((templates / name).read_text()).render(facts))
+    facts["files"] = {path.name: _digest(path) for path in sorted(folder.iterdir())}
+    (folder / MANIFEST_FILE).write_text(json.dumps(facts, indent=1) + "\n")
+    return facts
+
+
+def _ports(text: str) -> list[dict]:
+    """Ports of the top module, as declared in its Verilog."""
+    top = re.search(rf"^module {TOP}\(.*?^endmodule", text, re.MULTILINE | re.DOTALL)
+    assert top, "the exported Verilog has its top module"
+    ports = re.findall(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", top.group(0), re.MULTILINE)
+    return [{"name": name, "direction": direction, "width": int(high or 0) + 1} for direction, high, name in ports]

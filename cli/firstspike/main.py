@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+"""The `firstspike` command: one verb a file; a user's mistake ends in one sentence and status 1."""
+
+import sys
+
+import typer
+from firstspike_arch.toolchain import ToolError
+
+from . import verb_compile, verb_demo, verb_estimate, verb_simulate, verb_train, verb_verify
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.command("train")(verb_train.train)
+app.command("compile")(verb_compile.compile_)
+app.command("verify")(verb_verify.verify)
+app.command("simulate")(verb_simulate.simulate)
+app.command("estimate")(verb_estimate.estimate)
+app.command("demo")(verb_demo.demo)
+
+
+def run() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except (ValueError, OSError, ToolError) as error:
+        message = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        print(f"firstspike: {message}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("firstspike: interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+"""firstspike compile FILE --lanes N -o FOLDER"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from . import api
+
+
+def compile_(
+    network: Annotated[Path, typer.Argument(help="Checkpoint of a trained network.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Build folder.")],
+    lanes: Annotated[str | None, typer.Option(help="Processing elements of every layer, or of each: 128,10.")] = None,
+    lane_budget: Annotated[int | None, typer.Option(help="Of all layers together; shared out.")] = None,
+    weight_bits: Annotated[int | None, typer.Option(help="2…8, in place of what was trained for.")] = None,
+    port: Annotated[str, typer.Option(help="events: a token stream; image: 64-bit beats of eight pixels.")] = "events",
+    early_exit: Annotated[bool, typer.Option(help="Decide at the first step that settles the class.")] = False,
+) -> None:
+    """Compile a trained network to Verilog, memory images and a manifest."""
+    try:
+        given = None if lanes is None else [int(part) for part in lanes.split(",")]
+    except ValueError:
+        raise ValueError(f"--lanes must be a number or a list of numbers, one a layer, not {lanes!r}") from None
+    compilation = api.compile(
+        api.load(network), lanes=given[0] if given and len(given) == 1 else given, lane_budget=lane_budget,
+        weight_bits=weight_bits, port=port, early_exit=early_exit,
+    )
+    api.export(compilation, output)
+    Console().print(compilation.report(), markup=False, highlight=False, soft_wrap=True)
+    Console().print(f"written to {output}")

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""firstspike demo: the whole way, on data that need no download"""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import firstspike_train
+import typer
+from rich.console import Console
+
+from . import api
+from .options import load_inputs
+from .verb_verify import show
+
+
+def shipped(kind: str, name: str) -> Path:
+    """A recipe or a network that comes with firstspike: in the wheel, or beside the rooms in a checkout."""
+    for root in (Path(str(files("firstspike"))), Path(str(files("firstspike"))).parents[1]):
+        if (root / kind / name).is_file():
+            return root / kind / name
+    raise ValueError(f"{kind}/{name} must come with firstspike; the installation is incomplete")
+
+
+def demo(output: Annotated[Path, typer.Option("-o", "--output", help="Build folder.")] = Path("build/digits")) -> None:
+    """Train on scikit-learn's digits, compile, write Verilog, simulate in Verilator, verify."""
+    console = Console(highlight=False)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint = output.parent / "digits_ettfs.safetensors"
+    console.rule("train")
+    network = firstspike_train.train(shipped("recipes", "digits_ettfs.toml"), checkpoint)
+    console.print(", ".join(f"{split} {accuracy:.2%}" for split, accuracy in network.accuracy.items()))
+    console.rule("compile")
+    compilation = api.compile(network, early_exit=True)
+    api.export(compilation, output)
+    console.print(compilation.report(), markup=False, soft_wrap=True)
+    console.rule("verify")
+    images, labels = load_inputs("digits", "test")
+    with console.status("building the simulator and running every test image"):
+        outcome = api.verify(compilation.program, images)
+    show(console, outcome, labels)
+    if not outcome.equal:
+        raise ValueError(next(check.first for check in outcome.checks if check.different))
+    console.print(f"hardware, golden model and timing model agree on everything; Verilog and images are in {output}")

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+"""firstspike estimate FOLDER --data DATA"""
+
+import numpy as np
+from firstspike_sim.compare import aliveness
+from firstspike_sim.model import predict_inputs
+from rich.console import Console
+
+from .api import intervals, latencies
+from .build_folder import read_build
+from .options import Build, Data, Limit, Split, load_inputs
+from .verb_simulate import distribution
+
+
+def estimate(build: Build, data: Data, split: Split = "test", limit: Limit = None) -> None:
+    """Accuracy, latency and interval distributions, from golden and timing model alone."""
+    program, _ = read_build(build)
+    inputs, labels = load_inputs(data, split, limit)
+    prediction = predict_inputs(program, inputs)
+    console = Console(highlight=False)
+    if labels is not None:
+        console.print(f"accuracy of the integer network: {np.mean(prediction.golden.classes == labels):.2%}")
+    console.print(f"decision step: {distribution(prediction.golden.steps)}")
+    console.print(f"interval, cycles: {distribution(intervals(prediction.stimulus, prediction.trace))}")
+    console.print(f"latency in the stream, cycles: {distribution(latencies(prediction.stimulus, prediction.trace))}")
+    names = ["input", *(layer.name for layer in program.network.layers)]
+    for name, spikes, share in zip(
+        names, prediction.golden.spikes, aliveness(prediction.golden.spikes), strict=True,
+    ):
+        console.print(f"{name}: {spikes.sum() / len(spikes):.1f} spikes an inference, {share:.1%} of neuron-steps")

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""firstspike simulate FOLDER --data DATA --index I"""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from firstspike_arch.backend import DecidedBy
+from firstspike_arch.events import ADDRESS_SHIFT, MARKER
+from rich.console import Console
+
+from . import api
+from .build_folder import read_build
+from .options import Backend, Build, Data, Split, load_inputs
+
+
+def simulate(
+    build: Build, data: Data, index: Annotated[int, typer.Option(min=0, help="Which input.")] = 0,
+    split: Split = "test", backend: Backend = "verilator",
+    waves: Annotated[Path | None, typer.Option(help="Write an FST waveform (verilator).")] = None,
+) -> None:
+    """Simulate one inference in detail."""
+    program, _ = read_build(build)
+    inputs, labels = load_inputs(data, split)
+    if index >= len(inputs):
+        raise ValueError(f"--index must be below {len(inputs)}, the number of inputs, not {index}")
+    trace = api.simulate(program, inputs[index:index + 1], backend=backend, waves=waves)
+    console = Console(highlight=False)
+    for link, (tokens, cycles) in enumerate(zip(trace.link_tokens, trace.link_cycles, strict=True)):
+        name = "input" if link == 0 else program.network.layers[link - 1].name
+        step, line = 0, []
+        for token, cycle in zip(tokens.tolist(), cycles.tolist(), strict=True):
+            if token & MARKER:
+                console.print(f"{name:8} step {step:3} ends in cycle {cycle:5}: {len(line):3} spikes {_short(line)}")
+                step, line = step + 1, []
+            else:
+                line.append(token >> ADDRESS_SHIFT)
+    scores = ", ".join(str(score) for score in trace.scores[0])
+    console.print(f"class {trace.classes[0]} at step {trace.steps[0]}, decided in cycle {trace.decided[0]}, "
+                  f"{DecidedBy(int(trace.decided_by[0])).name.lower().replace('_', ' ')}; scores {scores}")
+    if labels is not None:
+        console.print(f"label {labels[index]}")
+    if waves:
+        console.print(f"waveform written to {waves}")
+
+
+def _short(addresses: list[int]) -> str:
+    shown = " ".join(map(str, addresses[:16]))
+    return f"{shown} …" if len(addresses) > 16 else shown
+
+
+def distribution(values: np.ndarray) -> str:
+    """Minimum, mean, 95th percentile and maximum, in words."""
+    if not len(values):
+        return "-"
+    return (f"min {values.min()}, mean {values.mean():.1f}, 95 % ≤ {np.percentile(values, 95):.0f}, max {values.max()}")

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT
+"""firstspike train RECIPE -o FILE"""
+
+from pathlib import Path
+from typing import Annotated
+
+import firstspike_train
+import typer
+from rich.console import Console
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="TOML recipe.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Checkpoint to write.")],
+    fresh: Annotated[bool, typer.Option(help="Start afresh, even if an interrupted training could go on.")] = False,
+) -> None:
+    """Train a network by a recipe."""
+    network = firstspike_train.train(recipe, output, resume=not fresh)
+    for split, accuracy in network.accuracy.items():
+        Console().print(f"{split}: {accuracy:.2%}")
+    Console().print(f"written to {output}")

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""firstspike verify FOLDER --data DATA"""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from firstspike_arch.program import write_atomically
+from firstspike_sim.compare import to_json, to_junit
+from rich.console import Console
+from rich.table import Table
+
+from . import api
+from .build_folder import read_build
+from .options import Backend, Build, Data, Limit, Split, load_inputs
+
+
+def verify(
+    build: Build, data: Data, split: Split = "test", limit: Limit = None, backend: Backend = "verilator",
+    waits: Annotated[int | None, typer.Option(help="Seed of random waits on both sides; none: full rate.")] = None,
+    processes: Annotated[int | None, typer.Option(min=1)] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file.")] = None,
+    report: Annotated[Path | None, typer.Option("--json", help="Write a JSON file.")] = None,
+) -> None:
+    """Compare the hardware with golden and timing model: every spike, class and cycle."""
+    program, text = read_build(build)
+    inputs, labels = load_inputs(data, split, limit)
+    console = Console()
+    with console.status(f"simulating {len(inputs)} inferences in {backend}"):
+        outcome = api.verify(program, inputs, backend=backend, waits=waits, processes=processes, verilog=text)
+    show(console, outcome, labels)
+    if junit:
+        write_atomically(junit, to_junit(outcome.checks, program.network.name))
+    if report:
+        write_atomically(report, json.dumps({"equal": outcome.equal, "alive": outcome.alive,
+                                             "checks": to_json(outcome.checks)}, indent=1) + "\n")
+    if outcome.dead:
+        names = ", ".join(program.network.layers[index].name for index in outcome.dead)
+        console.print(f"warning: {names} fires on less than 2 % or more than 70 % of neuron-steps: a weak comparison")
+    if not outcome.equal:
+        raise ValueError(next(check.first for check in outcome.checks if check.different))
+
+
+def show(console: Console, outcome: api.Verification, labels: np.ndarray | None) -> None:
+    """The outcome as a table."""
+    table = Table("compared", "values", "different")
+    for check in outcome.checks:
+        table.add_row(check.name, str(check.compared), str(check.different), style="red" if check.different else None)
+    console.print(table)
+    layers = ", ".join(f"{share:.1%}" for share in outcome.alive)
+    console.print(f"firing share of neuron-steps, input first: {layers}", highlight=False)
+    if labels is not None:
+        console.print(f"accuracy in hardware: {np.mean(outcome.classes == labels):.2%}", highlight=False)
+    mean = f"{np.mean(outcome.intervals):.1f}" if len(outcome.intervals) else "-"
+    console.print(f"mean interval {mean} cycles, mean latency in the stream {np.mean(outcome.latency):.1f} cycles, "
+                  f"{outcome.cycles} cycles simulated", highlight=False)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""Exact comparison of two traces, and the first place where they part."""
+
+from dataclasses import asdict, dataclass
+from xml.etree import ElementTree
+
+import numpy as np
+from firstspike_arch.backend import DecidedBy, Stimulus, Trace
+from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER
+
+__all__ = ["ALIVE", "Check", "aliveness", "compare", "to_json", "to_junit"]
+
+ALIVE = (0.02, 0.70)
+"""Share of neuron-steps that must fire in each layer for a comparison to mean anything."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing compared: how many values, how many of them differ, and where first."""
+
+    name: str
+    compared: int
+    different: int
+    first: str = ""
+
+
+def compare(stimulus: Stimulus, expected: Trace, actual: Trace) -> list[Check]:
+    """Compare every class, evidence, spike and cycle, without tolerance.
+
+    ``stimulus`` says to which inference an input word belongs.
+    """
+    checks = []
+    for name, what in (
+        ("classes", "class"), ("steps", "decision step"), ("decided_by", "deciding rule"), ("scores", "score"),
+        ("decided", "cycle of the decision"), ("taken", "cycle of the result's transfer"),
+    ):
+        checks.append(_array(name, what, getattr(expected, name), getattr(actual, name)))
+    owner = np.searchsorted(stimulus.starts, np.arange(len(stimulus.words)), side="right") - 1
+    places = [f"inference {image}, input word {word - stimulus.starts[image]}" for word, image in
+              _first_places(expected.accepted, actual.accepted, owner)]
+    checks.append(_array("accepted", "cycle of acceptance", expected.accepted, actual.accepted, places))
+    pairs = zip(expected.link_tokens, expected.link_cycles, actual.link_tokens, actual.link_cycles, strict=True)
+    for link, parts in enumerate(pairs):
+        checks.append(_link(link, *parts))
+    return checks
+
+
+def aliveness(spikes: tuple[np.ndarray, ...]) -> list[float]:
+    """Share of neuron-steps that fire, for the input and each layer, from spikes[B, T, N]."""
+    return [float(np.mean(np.asarray(layer) != 0)) for layer in spikes]
+
+
+def to_junit(checks: list[Check], suite: str) -> str:
+    """JUnit XML, a test case a check."""
+    root = ElementTree.Element("testsuite", name=suite, tests=str(len(checks)),
+                               failures=str(sum(check.different > 0 for check in checks)))
+    for check in checks:
+        case = ElementTree.SubElement(root, "testcase", classname=suite, name=check.name)
+        if check.different:
+            failure = ElementTree.SubElement(case, "failure", message=f"{check.different} of {check.compared} differ")
+            failure.text = check.first
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def to_json(checks: list[Check]) -> list[dict]:
+    """The checks as plain data."""
+    return [asdict(check) for check in checks]
+
+
+def _first_places(expected: np.ndarray, actual: np.ndarray, owner: np.ndarray) -> list[tuple[int, int]]:
+    if expected.shape != actual.shape:
+        return []
+    return [(int(word), int(owner[word])) for word in np.nonzero(expected != actual)[0][:1]]
+
+
+def _array(name: str, what: str, expected: np.ndarray, actual: np.ndarray, places: list[str] | None = None) -> Check:
+    if expected.shape != actual.shape:
+        return Check(name=name, compared=expected.size, different=expected.size,
+                     first=f"{name}: {len(actual)} values where {len(expected)} were expected")
+    differs = expected != actual
+    first = ""
+    if differs.any():
+        place = tuple(int(index) for index in np.argwhere(differs)[0])
+        where = places[0] if places else f"inference {place[0]}" + (f", class {place[1]}" if len(place) > 1 else "")
+        values = [array[place] for array in (expected, actual)]
+        if name == "decided_by":
+            values = [DecidedBy(int(value)).name.lower() for value in values]
+        first = f"{where}: {what} is {values[1]}, expected {values[0]}"
+    return Check(name=name, compared=expected.size, different=int(differs.sum()), first=first)
+
+
+def _link(link: int, tokens: np.ndarray, cycles: np.ndarray, seen_tokens: np.ndarray, seen_cycles: np.ndarray) -> Check:
+    name = "input spikes into layer 0" if link == 0 else f"spikes of layer {link - 1} into layer {link}"
+    shared = min(len(tokens), len(seen_tokens))
+    differs = (tokens[:shared] != seen_tokens[:shared]) | (cycles[:shared] != seen_cycles[:shared])
+    different = int(differs.sum()) + abs(len(tokens) - len(seen_tokens))
+    first = ""
+    if different:
+        at = int(np.argmax(differs)) if differs.any() else shared
+        ends = np.nonzero(tokens[:at] == FINAL_MARKER)[0]
+        start = ends[-1] + 1 if len(ends) else 0
+        step = int(((tokens[start:at] & MARKER) != 0).sum())
+        first = (
+            f"{name}, inference {len(ends)}, step {step}: {_event(seen_tokens, seen_cycles, at)}, "
+            f"expected {_event(tokens, cycles, at)}"
+        )
+    return Check(name=name, compared=max(len(tokens), len(seen_tokens)), different=different, first=first)
+
+
+def _event(tokens: np.ndarray, cycles: np.ndarray, at: int) -> str:
+    if at >= len(tokens):
+        return "nothing"
+    token = int(tokens[at])
+    what = f"neuron {token >> ADDRESS_SHIFT}" if not token & MARKER else (
+        "end of inference" if token == FINAL_MARKER else "end of step")
+    return f"{what} in cycle {int(cycles[at])}"

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+"""Golden and timing model together: what every other backend must equal."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from firstspike_arch.backend import Stimulus, Trace
+from firstspike_arch.program import Program
+
+from .golden import GoldenModel, GoldenResult
+from .stimulus import make_stimulus
+from .timing import predict, spike_lists
+
+__all__ = ["Prediction", "predict_inputs", "predict_stimulus"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prediction:
+    """Values, stimulus, and the trace they must leave."""
+
+    golden: GoldenResult
+    stimulus: Stimulus
+    trace: Trace
+
+
+def predict_inputs(program: Program, inputs: np.ndarray, **options) -> Prediction:
+    """Prediction for images or spike counts back to back; ``options`` are those of `make_stimulus`."""
+    return predict_stimulus(program, inputs, make_stimulus(program, inputs, **options))
+
+
+def predict_stimulus(program: Program, inputs: np.ndarray, stimulus: Stimulus) -> Prediction:
+    """Prediction for the inputs from which ``stimulus`` was made."""
+    golden = GoldenModel(program.network).run(inputs)
+    lists = spike_lists(golden.spikes[: len(program.network.layers)])
+    trace = predict(
+        program, stimulus, lists, classes=golden.classes, steps=golden.steps, decided_by=golden.decided_by,
+        scores=golden.scores,
+    )
+    return Prediction(golden=golden, stimulus=stimulus, trace=trace)

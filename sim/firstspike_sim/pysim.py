@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""Amaranth's own simulator: the backend that needs nothing."""
+
+import numpy as np
+from amaranth.sim import Simulator
+from firstspike_arch.backend import Stimulus, Trace
+from firstspike_arch.program import Program
+from firstspike_arch.result import result_layout, scores_from_raw
+from firstspike_hw.accelerator import Accelerator
+
+__all__ = ["PysimBackend"]
+
+QUIET_CYCLES = 64
+"""Cycles without any transfer after which a run has ended."""
+
+
+class PysimBackend:
+    """Runs the Amaranth description itself, slowly."""
+
+    name = "pysim"
+
+    def load(self, program: Program) -> None:
+        """Remember the program; nothing is built before a run."""
+        self._program = program
+
+    def run(self, stimulus: Stimulus, *, limit: int = 200_000) -> Trace:
+        """From reset.
+
+        Raises
+        ------
+        RuntimeError
+            No end within ``limit`` cycles.
+        """
+        program = self._program
+        accelerator = Accelerator(program, program.images())
+        layout = result_layout(program)
+        count, total = stimulus.inferences, len(stimulus.words)
+        gaps = np.zeros(total, dtype=int) if stimulus.gaps is None else stimulus.gaps
+        stalls = np.zeros(count, dtype=int) if stimulus.sink_stalls is None else stimulus.sink_stalls
+        accepted, decided, taken = np.full(total, -1), np.full(count, -1), np.full(count, -1)
+        results: list[tuple] = []
+        transfers: list[list[tuple[int, int]]] = [[] for _ in program.network.layers]
+        ended = False
+        source, result = accelerator.source, accelerator.result
+
+        def payload(word: int):
+            return word if program.config.port == "image" else source.payload.shape().from_bits(word)
+
+        async def bench(ctx):
+            nonlocal ended
+            word, available, quiet = 0, int(gaps[0]), 0
+            for cycle in range(limit):
+                offered = word < total and cycle >= available
+                ctx.set(source.valid, offered)
+                if offered:
+                    ctx.set(source.payload, payload(int(stimulus.words[word])))
+                place = len(results)
+                valid = bool(ctx.get(result.valid)) and place < count
+                if valid and decided[place] < 0:
+                    decided[place] = cycle
+                takes = valid and cycle >= decided[place] + stalls[place]
+                ctx.set(result.ready, takes or (place < count and stalls[place] == 0))
+                quiet += 1
+                if offered and ctx.get(source.ready):
+                    accepted[word] = cycle
+                    word += 1
+                    if word < total:
+                        available = cycle + 1 + int(gaps[word])
+                for (link_valid, link_ready, link_payload), log in zip(accelerator.links, transfers, strict=True):
+                    if ctx.get(link_valid) and ctx.get(link_ready):
+                        log.append((ctx.get(link_payload), cycle))
+                        quiet = 0
+                if takes:
+                    taken[place] = cycle
+                    results.append(layout.unpack(ctx.get(result.payload.as_value())))
+                if word < total or len(results) < count:
+                    quiet = 0
+                if quiet == QUIET_CYCLES:
+                    ended = True
+                    return
+                await ctx.tick()
+
+        simulator = Simulator(accelerator)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(bench)
+        simulator.run()
+        if not ended:
+            raise RuntimeError(f"no end within {limit} cycles: {len(results)} of {count} results")
+        steps = np.array([entry[1] for entry in results])
+        pairs = [np.array(log, dtype=np.int64).reshape(-1, 2) for log in transfers]
+        return Trace(
+            accepted=accepted, classes=np.array([entry[0] for entry in results]), steps=steps,
+            decided_by=np.array([entry[2] for entry in results]),
+            scores=scores_from_raw(program, np.array([entry[3] for entry in results]), steps),
+            decided=decided, taken=taken, link_tokens=tuple(pair[:, 0] for pair in pairs),
+            link_cycles=tuple(pair[:, 1] for pair in pairs),
+        )

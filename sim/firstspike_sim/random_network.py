@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""Small random networks over every option of the semantics, to compare implementations on."""
+
+import numpy as np
+from firstspike_arch.fixed import largest_weight
+from firstspike_arch.network import DenseLayer, IntegerNetwork, Neuron
+
+__all__ = ["random_inputs", "random_layer", "random_network"]
+
+READOUTS = ("first_spike", "weighted_spikes", "potential", "spike_count")
+
+
+def random_layer(rng: np.random.Generator, name: str, fan_in: int, fan_out: int, *, fires: bool = True) -> DenseLayer:
+    """A layer with random weights and a random choice of every neuron option; ``fires``: it has thresholds."""
+    bits = int(rng.integers(2, 9))
+    limit = largest_weight(bits)
+    weights = rng.integers(-limit, limit + 1, (fan_out, fan_in))
+    weights.flat[0] = weights.flat[0] or 1
+    spread = max(1, limit * fan_in // 3)
+
+    def sometimes(share: float) -> bool:
+        return bool(rng.random() < share)
+
+    def vector(low: int, high: int) -> np.ndarray:
+        return rng.integers(low, high + 1, fan_out)
+
+    shift = int(rng.integers(0, 6)) if sometimes(0.5) else 0
+    leak = {0: 1 << shift, 1: max((1 << shift) - 1, 0), 2: int(rng.integers(0, (1 << shift) + 1))}[int(rng.integers(3))]
+    theta = vector(1, spread) if fires else None
+    reset_step = None
+    if fires and sometimes(0.5):
+        reset_step = np.maximum(theta - 1, 0) if sometimes(0.5) else vector(0, 2 * spread)
+    v_min = int(rng.integers(-spread, spread // 2 + 1)) if sometimes(0.3) else None
+    v_max = int(rng.integers(v_min if v_min is not None else -spread // 2, 2 * spread)) if sometimes(0.3) else None
+    neuron = Neuron(
+        bias=vector(-3 * limit, 3 * limit) if sometimes(0.5) else vector(0, 0), theta=theta,
+        v_init=vector(-spread, spread) if sometimes(0.4) else vector(0, 0), reset_step=reset_step,
+        leak_num=leak, leak_shift=shift, reset=str(rng.choice(["subtract", "zero", "none"])),
+        reset_delay=sometimes(0.3), single_spike=sometimes(0.4), bias_once=sometimes(0.3), v_min=v_min, v_max=v_max,
+    )
+    return DenseLayer(name=name, weights=weights, weight_bits=bits, neuron=neuron)
+
+
+def random_network(
+    rng: np.random.Generator, *, layers_max: int = 3, neurons_max: int = 7, steps_max: int = 6,
+    input_kind: str | None = None, readout: str | None = None,
+) -> IntegerNetwork:
+    """A verified network; what is not given is drawn."""
+    depth = int(rng.integers(1, layers_max + 1))
+    sizes = rng.integers(1, neurons_max + 1, depth + 1).tolist()
+    readout = readout or str(rng.choice(READOUTS))
+    kind = input_kind or str(rng.choice(["latency", "events"]))
+    longest = int(rng.integers(1, steps_max + 1))
+    layers = tuple(
+        random_layer(rng, f"layer{index}", fan_in, fan_out, fires=index < depth - 1 or readout != "potential")
+        for index, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:], strict=False))
+    )
+    return IntegerNetwork(
+        name="random", layers=layers, readout=readout, steps=int(rng.integers(1, longest + 1)), steps_max=longest,
+        input_kind=kind, cutoff=int(rng.choice([0, 1, 100, 256])), in_max=int(rng.choice([1, 1, 3])),
+        step_weights=tuple(range(2 * longest, 0, -2)) if readout == "weighted_spikes" else (),
+    )
+
+
+def random_inputs(rng: np.random.Generator, network: IntegerNetwork, batch: int) -> np.ndarray:
+    """uint8[B, N] images, or uint8[B, T, N] spike counts of a random length, some crowded, some sparse."""
+    if network.input_kind == "latency":
+        images = rng.integers(0, 256, (batch, network.inputs))
+        return np.where(rng.random(images.shape) < rng.random((batch, 1)), images, 255 * (images & 1)).astype(np.uint8)
+    shape = (batch, int(rng.integers(1, network.steps_max + 1)), network.inputs)
+    counts = rng.integers(1, network.in_max + 1, shape)
+    return np.where(rng.random(shape) < rng.random((batch, 1, 1)), counts, 0).astype(np.uint8)

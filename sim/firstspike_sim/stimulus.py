@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""From images or spike counts to what is offered at the input port."""
+
+import numpy as np
+from firstspike_arch.backend import Stimulus
+from firstspike_arch.events import tokens_from_spikes
+from firstspike_arch.fixed import ceil_div, latency_step
+from firstspike_arch.program import Program
+
+__all__ = ["encode_latency", "make_stimulus", "random_waits", "split_stimulus"]
+
+PIXELS_PER_BEAT = 8
+
+
+def encode_latency(images: np.ndarray, steps: int, cutoff: int) -> np.ndarray:
+    """Images uint8[B, N] as spikes uint8[B, T, N]: one a pixel of at least ``cutoff``."""
+    at = np.where(images >= cutoff, latency_step(images.astype(np.int32), steps), -1)
+    return (at[:, None, :] == np.arange(steps)[None, :, None]).astype(np.uint8)
+
+
+def make_stimulus(
+    program: Program, inputs: np.ndarray, *, gaps: np.ndarray | None = None, sink_stalls: np.ndarray | None = None,
+) -> Stimulus:
+    """Inferences back to back.
+
+    Parameters
+    ----------
+    inputs : uint8[B, N] images (latency input) or integer[B, T, N] spike counts (event input)
+
+    Raises
+    ------
+    ValueError
+    """
+    network = program.network
+    inputs = np.asarray(inputs)
+    axes = 2 if network.input_kind == "latency" else 3
+    if inputs.ndim != axes or inputs.shape[-1] != network.inputs or not len(inputs):
+        shape = "(images, " if axes == 2 else "(inferences, steps, "
+        raise ValueError(f"inputs must have shape {shape}{network.inputs}), not {inputs.shape}")
+    if network.input_kind == "latency" and inputs.dtype != np.uint8:
+        raise ValueError(f"images must be uint8, not {inputs.dtype}")
+    if program.config.port == "image":
+        beats = ceil_div(network.inputs, PIXELS_PER_BEAT)
+        padded = np.zeros((len(inputs), beats * PIXELS_PER_BEAT), dtype=np.uint8)
+        padded[:, : network.inputs] = inputs
+        words, starts = padded.view("<u8").reshape(-1), np.arange(len(inputs) + 1) * beats
+    else:
+        spikes = inputs if axes == 3 else encode_latency(inputs, network.steps, network.cutoff)
+        tokens = [tokens_from_spikes(one) for one in spikes]
+        words, starts = np.concatenate(tokens), np.concatenate([[0], np.cumsum([len(one) for one in tokens])])
+    return Stimulus(words=words, starts=starts, gaps=gaps, sink_stalls=sink_stalls)
+
+
+def random_waits(stimulus: Stimulus, seed: int, *, often: float = 0.3, gap_max: int = 6, stall_max: int = 60) -> Stimulus:
+    """The same words, with random idle cycles before some of them and results left waiting."""
+    random = np.random.default_rng(seed)
+    count = len(stimulus.words)
+    gaps = np.where(random.random(count) < often, random.integers(1, gap_max + 1, count), 0)
+    stalls = random.integers(0, stall_max + 1, stimulus.inferences)
+    return Stimulus(words=stimulus.words, starts=stimulus.starts, gaps=gaps, sink_stalls=stalls)
+
+
+def split_stimulus(stimulus: Stimulus, size: int) -> list[Stimulus]:
+    """Runs of at most ``size`` inferences, each from its own reset."""
+    runs = []
+    for first in range(0, stimulus.inferences, size):
+        last = min(first + size, stimulus.inferences)
+        low, high = stimulus.starts[first], stimulus.starts[last]
+        runs.append(Stimulus(
+            words=stimulus.words[low:high], starts=stimulus.starts[first:last + 1] - low,
+            gaps=None if stimulus.gaps is None else stimulus.gaps[low:high],
+            sink_stalls=None if stimulus.sink_stalls is None else stimulus.sink_stalls[first:last],
+        ))
+    return runs

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""The row operations are the neuron's equation, and the width proof covers every value they produce."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from firstspike_arch.network import DenseLayer, IntegerNetwork, Neuron
+from firstspike_arch.rows import bias_rows, marker_program
+from firstspike_compiler.errors import CompileError
+from firstspike_compiler.passes.prove_widths import prove_widths
+from firstspike_sim.golden import GoldenModel
+from firstspike_sim.random_network import random_inputs, random_layer, random_network
+from firstspike_sim.row_machine import RowMachine
+
+
+def addresses_of(counts: np.ndarray) -> np.ndarray:
+    return np.repeat(np.arange(len(counts)), counts.astype(np.int64))
+
+
+def assert_within(proof, machine: RowMachine, context) -> None:
+    assert (machine.lows >= proof.lows).all(), (context, machine.lows, proof.lows)
+    assert (machine.highs <= proof.highs).all(), (context, machine.highs, proof.highs)
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_row_operations_are_the_equation_within_the_proof(block):
+    rng = np.random.default_rng(block)
+    for trial in range(80):
+        network = random_network(rng)
+        inputs = random_inputs(rng, network, 4)
+        golden = GoldenModel(network).run(inputs, membranes=True)
+        proofs = prove_widths(network)
+        for index, layer in enumerate(network.layers):
+            context = block, trial, index, layer.neuron
+            machine = RowMachine(layer)
+            for sample, counts in enumerate(golden.spikes[index]):
+                spikes, membranes = machine.run([rng.permutation(addresses_of(step)) for step in counts])
+                expected = golden.spikes[index + 1][sample]
+                assert np.array_equal(spikes, expected), context
+                comparable = np.ones_like(expected)
+                if layer.neuron.single_spike:
+                    comparable[1:] = ~np.maximum.accumulate(expected, axis=0)[:-1]
+                assert np.array_equal(
+                    membranes[comparable], golden.membranes[index][sample][comparable]
+                ), context
+            assert_within(proofs[index], machine, context)
+
+
+def adversarial_steps(rng, layer: DenseLayer, steps: int, in_max: int, once: bool):
+    """Events that drive one neuron as far as they can, up or down, in the worst order."""
+    target = layer.weights[rng.integers(layer.fan_out)]
+    left = np.ones(layer.fan_in, dtype=bool)
+    change = rng.random() < 0.5
+    upwards = rng.random() < 0.5
+    result = []
+    for _ in range(steps):
+        if change:
+            upwards = rng.random() < 0.5
+        wanted = (target > 0) if upwards else (target < 0)
+        if rng.random() < 0.3:
+            wanted = target != 0
+        if rng.random() < 0.3:
+            wanted = wanted & (rng.random(layer.fan_in) < 0.5)
+        if once:
+            wanted = wanted & left
+            left = left & ~wanted
+        events = np.repeat(np.nonzero(wanted)[0], 1 if once else in_max)
+        order = np.argsort(target[events])
+        result.append(events[order if rng.random() < 0.5 else order[::-1]])
+    return result
+
+
+@pytest.mark.parametrize("block", range(8))
+def test_adversarial_events_stay_within_the_proof(block):
+    rng = np.random.default_rng(100 + block)
+    for trial in range(60):
+        layer = random_layer(rng, "only", int(rng.integers(1, 9)), int(rng.integers(1, 5)))
+        once = bool(rng.integers(2))
+        in_max = 1 if once else int(rng.choice([1, 4]))
+        steps = int(rng.integers(1, 9))
+        network = IntegerNetwork(
+            name="n", layers=(layer,), readout="spike_count", steps=1, steps_max=steps,
+            input_kind="latency" if once else "events", in_max=in_max,
+        )
+        proof, = prove_widths(network)
+        machine = RowMachine(layer)
+        for _ in range(25):
+            machine.run(adversarial_steps(rng, layer, int(rng.integers(1, steps + 1)), in_max, once))
+        assert_within(proof, machine, (block, trial, once, in_max, layer.neuron))
+        for row in bias_rows(layer):
+            assert (row >= proof.lows).all() and (row <= proof.highs).all()
+        for op in marker_program(layer).step:
+            if op.operand == "constant":
+                assert (op.values >= proof.lows).all() and (op.values <= proof.highs).all()
+
+
+def integrator(weights, *, theta=10, steps=4, kind="latency", readout="spike_count", **neuron) -> IntegerNetwork:
+    weights = np.array(weights)
+    count = len(weights)
+    values = dict(bias=np.zeros(count, int), theta=np.full(count, theta), v_init=np.zeros(count, int))
+    layer = DenseLayer(name="d", weights=weights, weight_bits=8, neuron=Neuron(**{**values, **neuron}))
+    return IntegerNetwork(name="n", layers=(layer,), readout=readout, steps=steps, steps_max=steps, input_kind=kind)
+
+
+def test_the_range_of_once_only_integrators_is_exact():
+    proof, = prove_widths(integrator([[5, -3, 7], [-1, -1, 2]], single_spike=True))
+    assert proof.lows.tolist() == [-13, -12] and proof.highs.tolist() == [7, 2]  # weights are operands: 7 and 2
+    assert proof.once and proof.bits == 5
+    assert (proof.low_neuron, proof.high_neuron) == (0, 0)
+    assert str(proof) == (
+        "d: 5 bits: -13 (neuron 0) ≤ v − theta ≤ 7 (neuron 0) for every order of events in ≤ 4 steps, "
+        "each input at most once an inference"
+    )
+
+
+def test_repeated_inputs_grow_with_the_steps():
+    proof, = prove_widths(integrator([[5, -3]], single_spike=True, kind="events"))
+    assert (proof.low, proof.high) == (-10 - 4 * 3, 4 * 5 - 10)
+
+
+def test_once_only_follows_from_single_spike_layers():
+    rng = np.random.default_rng(3)
+    network = random_network(rng, layers_max=1, input_kind="events", readout="spike_count")
+    first = network.layers[0]
+    second = random_layer(rng, "second", first.fan_out, 3)
+    for single in (False, True):
+        layers = (replace(first, neuron=replace(first.neuron, single_spike=single)), second)
+        assert prove_widths(replace(network, layers=layers))[1].once is single
+
+
+def test_long_inferences_with_leak_reach_a_fixed_point():
+    network = integrator([[5, -3]], kind="events", steps=4096, leak_num=3, leak_shift=2)
+    proof, = prove_widths(network)
+    assert proof.bits <= 8
+
+
+def test_a_bias_beyond_its_rows_is_refused():
+    network = integrator([[1]], bias=np.array([16 * 127 + 1]))
+    with pytest.raises(CompileError, match=r"^layer d: bias must be at most 16 × 127 in magnitude at 8 weight bits, not 2033$"):
+        prove_widths(network)

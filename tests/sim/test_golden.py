@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: MIT
+"""The golden model against the semantics, written out neuron by neuron in plain Python."""
+
+import re
+from dataclasses import replace
+from fractions import Fraction
+from math import floor
+
+import numpy as np
+import pytest
+import torch
+from firstspike_arch.backend import DecidedBy
+from firstspike_arch.network import DenseLayer, IntegerNetwork, Neuron
+from firstspike_sim import golden
+from firstspike_sim.golden import GoldenModel
+from firstspike_sim.random_network import READOUTS, random_inputs, random_network
+
+
+class NaiveNeuron:
+    """SEMANTICS §1, one neuron, one step at a time."""
+
+    def __init__(self, neuron, index):
+        self.neuron, self.index = neuron, index
+        self.v = int(neuron.v_init[index])
+        self.last_spike, self.has_fired, self.t = False, False, 0
+
+    def step(self, current):
+        neuron, index = self.neuron, self.index
+        if neuron.single_spike and self.has_fired:
+            return False, self.v
+        theta = None if neuron.theta is None else int(neuron.theta[index])
+        subtracted = theta if neuron.reset_step is None else int(neuron.reset_step[index])
+        v = floor(Fraction(self.v * neuron.leak_num, 2**neuron.leak_shift))
+        if neuron.reset_delay and self.last_spike:
+            v = {"subtract": v - subtracted, "zero": 0, "none": v}[neuron.reset]
+        v += current
+        if self.t == 0 or not neuron.bias_once:
+            v += int(neuron.bias[index])
+        spike = theta is not None and v >= theta
+        before = v
+        if spike and not neuron.reset_delay:
+            v = {"subtract": v - subtracted, "zero": 0, "none": v}[neuron.reset]
+        if neuron.v_min is not None:
+            v = max(v, neuron.v_min)
+        if neuron.v_max is not None:
+            v = min(v, neuron.v_max)
+        self.has_fired |= spike
+        self.v = before if neuron.single_spike and self.has_fired else v
+        self.last_spike, self.t = spike, self.t + 1
+        return spike, before
+
+
+def naive_run(network, sample):
+    """(spikes per link, membranes per layer) as nested lists [t][neuron] of one inference."""
+    if network.input_kind == "latency":
+        at = [round((1 - Fraction(int(p), 255)) * (network.steps - 1)) if p >= network.cutoff else None for p in sample]
+        link = [[int(a == t) for a in at] for t in range(network.steps)]
+    else:
+        link = [[int(count) for count in row] for row in sample]
+    spikes, membranes = [link], []
+    for layer in network.layers:
+        neurons = [NaiveNeuron(layer.neuron, index) for index in range(layer.fan_out)]
+        fired, potentials = [], []
+        for row in link:
+            results = [
+                neuron.step(sum(int(layer.weights[neuron.index, a]) * count for a, count in enumerate(row)))
+                for neuron in neurons
+            ]
+            fired.append([int(spike) for spike, _ in results])
+            potentials.append([v for _, v in results])
+        link = fired
+        spikes.append(fired)
+        membranes.append(potentials)
+    return spikes, membranes
+
+
+def naive_decide(network, spikes, potentials):
+    """SEMANTICS §3: (class, step, decided_by, scores)."""
+    last, classes = len(spikes) - 1, range(network.classes)
+    totals = [sum(row[c] for row in spikes) for c in classes]
+    single = network.layers[-1].neuron.single_spike
+    step, candidates, several = last, list(classes), False
+    first = next((t for t, row in enumerate(spikes) if any(row)), None)
+    if network.readout == "first_spike":
+        if first is not None:
+            step = first
+            candidates = [c for c in classes if spikes[step][c]]
+            several = len(candidates) > 1
+        scores = potentials[step]
+    elif network.readout == "potential":
+        scores = potentials[last]
+    elif network.readout == "spike_count":
+        scores = totals
+    else:
+        if single and first is not None:
+            step = first
+        scores = [sum(network.step_weights[t] * spikes[t][c] for t in range(step + 1)) for c in classes]
+    best = max(scores[c] for c in candidates)
+    winners = [c for c in candidates if scores[c] == best]
+    if network.readout != "potential" and not any(totals):
+        by = DecidedBy.SILENT
+    elif len(winners) > 1:
+        by = DecidedBy.TIE_BY_INDEX
+    else:
+        by = DecidedBy.TIE_BY_MEMBRANE if several else DecidedBy.PLAIN
+    return winners[0], step, by, scores
+
+
+def compare(network, inputs):
+    result = GoldenModel(network).run(inputs, membranes=True)
+    lean = GoldenModel(network).run(torch.from_numpy(inputs))
+    assert lean.membranes is None
+    for sample, values in enumerate(inputs):
+        spikes, membranes = naive_run(network, values)
+        for link, expected in zip(result.spikes, spikes, strict=True):
+            assert link[sample].tolist() == expected
+        for layer, expected in zip(result.membranes, membranes, strict=True):
+            assert layer[sample].tolist() == expected
+        label, step, by, scores = naive_decide(network, spikes[-1], membranes[-1])
+        for found in (result, lean):
+            assert found.classes[sample] == label and found.steps[sample] == step
+            assert found.decided_by[sample] == by
+            assert found.scores[sample].tolist() == scores
+    for left, right in zip(result.spikes, lean.spikes, strict=True):
+        assert np.array_equal(left, right)
+    return result
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.parametrize("kind", ["latency", "events"])
+def test_random_networks_mean_what_the_semantics_say(kind, readout):
+    rng = np.random.default_rng([READOUTS.index(readout), kind == "events"])
+    seen = set()
+    for _ in range(90):
+        network = random_network(rng, input_kind=kind, readout=readout)
+        seen.update(compare(network, random_inputs(rng, network, 4)).decided_by.tolist())
+    expected = {DecidedBy.PLAIN, DecidedBy.TIE_BY_INDEX}
+    if readout != "potential":
+        expected.add(DecidedBy.SILENT)
+    if readout == "first_spike":
+        expected.add(DecidedBy.TIE_BY_MEMBRANE)
+    assert seen == expected
+
+
+def output_of(weights, *, theta=5, steps=3, readout="first_spike", **neuron) -> IntegerNetwork:
+    count = len(weights)
+    values = dict(bias=np.zeros(count, int), theta=np.full(count, theta), v_init=np.zeros(count, int))
+    layer = DenseLayer(
+        name="out", weights=np.array(weights), weight_bits=8, neuron=Neuron(**{**values, **neuron}),
+    )
+    return IntegerNetwork(
+        name="n", layers=(layer,), readout=readout, steps=steps, steps_max=steps, input_kind="events",
+        step_weights=(4, 2, 1) if readout == "weighted_spikes" else (),
+    )
+
+
+def test_what_decided_is_told_apart():
+    events = np.zeros((4, 3, 2), np.uint8)
+    events[0, 1] = 1, 0  # only neuron 0
+    events[1, 1] = 1, 1  # both, neuron 1 higher
+    events[2, 2] = 0, 1  # both, equal
+    network = output_of([[6, 7], [0, 7]], single_spike=True)
+    network = replace(network, layers=(replace(network.layers[0], weights=np.array([[6, 7], [0, 7]])),))
+    result = GoldenModel(network).run(events)
+    assert result.steps.tolist() == [1, 1, 2, 2]
+    assert result.classes.tolist() == [0, 0, 0, 0]
+    assert result.decided_by.tolist() == [
+        DecidedBy.PLAIN, DecidedBy.TIE_BY_MEMBRANE, DecidedBy.TIE_BY_INDEX, DecidedBy.SILENT,
+    ]
+    assert result.scores.tolist() == [[6, 0], [13, 7], [7, 7], [0, 0]]
+
+
+def test_a_single_spike_freezes_the_membrane_before_its_reset():
+    network = output_of([[6, 7]], single_spike=True, leak_num=1, leak_shift=1, v_max=3)
+    result = GoldenModel(network).run(np.array([[[1, 0], [1, 1], [0, 1]]], np.uint8), membranes=True)
+    assert result.membranes[0][0, :, 0].tolist() == [6, 6, 6]
+    assert result.spikes[1][0, :, 0].tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("kind", ["latency", "events"])
+def test_a_sample_means_the_same_in_any_batch(kind, monkeypatch):
+    rng = np.random.default_rng(7)
+    for _ in range(10):
+        network = random_network(rng, input_kind=kind)
+        inputs = random_inputs(rng, network, 9)
+        together = GoldenModel(network).run(inputs, membranes=True)
+        monkeypatch.setattr(golden, "CHUNK_ELEMENTS", 1)
+        apart = GoldenModel(network).run(inputs, membranes=True)
+        monkeypatch.undo()
+        for name in ("classes", "steps", "decided_by", "scores"):
+            assert np.array_equal(getattr(together, name), getattr(apart, name))
+        for left, right in zip(together.spikes + together.membranes, apart.spikes + apart.membranes, strict=True):
+            assert np.array_equal(left, right)
+
+
+def test_an_empty_batch_is_an_answer():
+    result = GoldenModel(output_of([[6, 7]])).run(np.zeros((0, 3, 2), np.uint8))
+    assert result.classes.shape == (0,) and result.spikes[1].shape == (0, 3, 1)
+
+
+def test_sums_beyond_float32_are_exact():
+    fan_in = 1200
+    rng = np.random.default_rng(11)
+    network = output_of(rng.integers(100, 128, (3, fan_in)), readout="potential", theta=None)
+    neuron = replace(network.layers[0].neuron, theta=None)
+    network = replace(network, in_max=255, layers=(replace(network.layers[0], neuron=neuron),))
+    counts = rng.integers(200, 256, (2, 3, fan_in)).astype(np.uint8)
+    result = GoldenModel(network).run(counts)
+    expected = counts.astype(np.int64).sum(1) @ network.layers[0].weights.T
+    assert expected.max() > 1 << 24
+    assert np.array_equal(result.scores, expected)
+
+
+@pytest.mark.parametrize("wrong, sentence", [
+    (np.zeros((2, 3), np.uint8), "inputs must be spike counts of shape (batch, 1…3 steps, 2), not (2, 3)"),
+    (np.zeros((2, 4, 2), np.uint8), "inputs must be spike counts of shape (batch, 1…3 steps, 2), not (2, 4, 2)"),
+    (np.zeros((2, 0, 2), np.uint8), "inputs must be spike counts of shape (batch, 1…3 steps, 2), not (2, 0, 2)"),
+    (np.zeros((2, 3, 2), np.float32), "inputs must be integer spike counts, not float32"),
+    (np.full((2, 3, 2), 2), "inputs must be spike counts 0…1, not 2…2"),
+    (np.full((2, 3, 2), -1), "inputs must be spike counts 0…1, not -1…-1"),
+])
+def test_wrong_events_end_in_a_sentence(wrong, sentence):
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        GoldenModel(output_of([[6, 7]])).run(wrong)
+
+
+@pytest.mark.parametrize("wrong, found", [
+    (np.zeros((2, 3), np.uint8), "uint8 of shape (2, 3)"),
+    (np.zeros((2, 2), np.int64), "int64 of shape (2, 2)"),
+    (np.zeros(2, np.uint8), "uint8 of shape (2,)"),
+])
+def test_wrong_images_end_in_a_sentence(wrong, found):
+    network = replace(output_of([[6, 7]]), input_kind="latency")
+    sentence = f"inputs must be uint8 images of shape (batch, 2), not {found}"
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        GoldenModel(network).run(wrong)
