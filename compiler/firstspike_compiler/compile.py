@@ -270,7 +270,7 @@ def _same(left: MarkerProgram, right: MarkerProgram) -> bool:
     """Whether two marker programs are the same hardware."""
     def key(program: MarkerProgram):
         return [
-            (op.act, op.operand, op.index, op.when, op.halve, op.settle, None if op.values is None else tuple(op.values))
+            (op.act, op.operand, op.index, op.when, op.halve, None if op.values is None else tuple(op.values))
             for op in program.step + program.final
         ] + [len(program.step), tuple(program.offset), tuple(program.init)]
 

@@ -9,8 +9,8 @@ the operands are exact even in the shortened formats (TF32, bfloat16) that a GPU
 is out of reach for any layer of less than 2^37 inputs.
 
 Membranes are int64. The one exception has the same proof: integrate-and-fire neurons that fire once stay in the
-product's format if Σ over all steps (|v_init| + T·|bias| + T·Σ|w|·count) stays below its bound, because their
-membrane before the spike is a plain cumulative sum.
+product's format if |v_init| + T·(|bias| + Σ|w|·count) stays below its bound, because their membrane before the spike is a
+plain cumulative sum.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ __all__ = ["GoldenModel", "GoldenResult"]
 FLOAT32_EXACT = 1 << 24
 """Integers of at most this magnitude are exact in float32."""
 
-CHUNK_ELEMENTS = 1 << 24
+CHUNK_ELEMENTS = 1 << 25
 """Inferences are taken in chunks of about this many input or neuron values per step sequence."""
 
 
@@ -175,7 +175,7 @@ class _Synapses:
     def __call__(self, spikes: torch.Tensor) -> torch.Tensor:
         batch, steps, inputs = spikes.shape
         sums = spikes.reshape(batch * steps, inputs).to(self._dtype) @ self._weights
-        return sums.reshape(batch, steps, -1)
+        return sums.reshape(batch, steps, self._weights.shape[1])
 
 
 def _neurons(layer: DenseLayer, currents: torch.Tensor, magnitude: int, keep: bool):

@@ -35,8 +35,8 @@ class PysimBackend:
         accelerator = Accelerator(program, program.images())
         layout = result_layout(program)
         count, total = stimulus.inferences, len(stimulus.words)
-        gaps = np.zeros(total, dtype=int) if stimulus.gaps is None else stimulus.gaps
-        stalls = np.zeros(count, dtype=int) if stimulus.sink_stalls is None else stimulus.sink_stalls
+        gaps = [0] * total if stimulus.gaps is None else stimulus.gaps.tolist()
+        stalls = [0] * count if stimulus.sink_stalls is None else stimulus.sink_stalls.tolist()
         accepted, decided, taken = np.full(total, -1), np.full(count, -1), np.full(count, -1)
         results: list[tuple] = []
         transfers: list[list[tuple[int, int]]] = [[] for _ in program.network.layers]
@@ -48,7 +48,7 @@ class PysimBackend:
 
         async def bench(ctx):
             nonlocal ended
-            word, available, quiet = 0, int(gaps[0]), 0
+            word, available, quiet = 0, gaps[0], 0
             for cycle in range(limit):
                 offered = word < total and cycle >= available
                 ctx.set(source.valid, offered)
@@ -58,14 +58,14 @@ class PysimBackend:
                 valid = bool(ctx.get(result.valid)) and place < count
                 if valid and decided[place] < 0:
                     decided[place] = cycle
-                takes = valid and cycle >= decided[place] + stalls[place]
+                takes = valid and cycle >= int(decided[place]) + stalls[place]
                 ctx.set(result.ready, takes or (place < count and stalls[place] == 0))
                 quiet += 1
                 if offered and ctx.get(source.ready):
                     accepted[word] = cycle
                     word += 1
                     if word < total:
-                        available = cycle + 1 + int(gaps[word])
+                        available = cycle + 1 + gaps[word]
                 for (link_valid, link_ready, link_payload), log in zip(accelerator.links, transfers, strict=True):
                     if ctx.get(link_valid) and ctx.get(link_ready):
                         log.append((ctx.get(link_payload), cycle))

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Small random networks over every option of the semantics, to compare implementations on."""
 
+from itertools import pairwise
+
 import numpy as np
 from firstspike_arch.fixed import largest_weight
 from firstspike_arch.network import DenseLayer, IntegerNetwork, Neuron
@@ -53,7 +55,7 @@ def random_network(
     longest = int(rng.integers(1, steps_max + 1))
     layers = tuple(
         random_layer(rng, f"layer{index}", fan_in, fan_out, fires=index < depth - 1 or readout != "potential")
-        for index, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:], strict=False))
+        for index, (fan_in, fan_out) in enumerate(pairwise(sizes))
     )
     return IntegerNetwork(
         name="random", layers=layers, readout=readout, steps=int(rng.integers(1, longest + 1)), steps_max=longest,

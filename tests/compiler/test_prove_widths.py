@@ -98,7 +98,7 @@ def test_adversarial_events_stay_within_the_proof(block):
 def integrator(weights, *, theta=10, steps=4, kind="latency", readout="spike_count", **neuron) -> IntegerNetwork:
     weights = np.array(weights)
     count = len(weights)
-    values = dict(bias=np.zeros(count, int), theta=np.full(count, theta), v_init=np.zeros(count, int))
+    values = {"bias": np.zeros(count, int), "theta": np.full(count, theta), "v_init": np.zeros(count, int)}
     layer = DenseLayer(name="d", weights=weights, weight_bits=8, neuron=Neuron(**{**values, **neuron}))
     return IntegerNetwork(name="n", layers=(layer,), readout=readout, steps=steps, steps_max=steps, input_kind=kind)
 
@@ -137,5 +137,6 @@ def test_long_inferences_with_leak_reach_a_fixed_point():
 
 def test_a_bias_beyond_its_rows_is_refused():
     network = integrator([[1]], bias=np.array([16 * 127 + 1]))
-    with pytest.raises(CompileError, match=r"^layer d: bias must be at most 16 × 127 in magnitude at 8 weight bits, not 2033$"):
+    sentence = r"^layer d: bias must be at most 16 × 127 in magnitude at 8 weight bits, not 2033$"
+    with pytest.raises(CompileError, match=sentence):
         prove_widths(network)

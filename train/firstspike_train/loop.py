@@ -255,4 +255,5 @@ def _bar(progress: bool) -> Progress:
 
 
 def _news(entry: dict) -> str:
-    return f"{entry['phase']}: loss {entry['loss']:.3f}, validation {max(entry['first_spike'], entry['weighted_spikes']):.2%}"
+    best = max(entry["first_spike"], entry["weighted_spikes"])
+    return f"{entry['phase']}: loss {entry['loss']:.3f}, validation {best:.2%}"

@@ -6,7 +6,9 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-__all__ = ["DataRecipe", "NetworkRecipe", "QuantisationRecipe", "Recipe", "RecipeError", "TrainingRecipe", "load_recipe"]
+__all__ = [
+    "DataRecipe", "NetworkRecipe", "QuantisationRecipe", "Recipe", "RecipeError", "TrainingRecipe", "load_recipe",
+]
 
 
 class RecipeError(ValueError):

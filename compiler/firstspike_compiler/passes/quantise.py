@@ -49,7 +49,7 @@ class Rounding:
 
 
 def nearest_leak(leak: float, shift_max: int) -> tuple[int, int]:
-    """(num, shift) with num/2^shift nearest to a real leak in 0 … 1, shift ≤ ``shift_max``, shift as small as can be."""
+    """(num, shift) with num/2^shift nearest to a real leak in 0 … 1, and the smallest such shift ≤ ``shift_max``."""
     num, shift = round(leak * 2**shift_max), shift_max
     while shift and num % 2 == 0:
         num, shift = num // 2, shift - 1

@@ -48,34 +48,30 @@ class EttfsLayer(nn.Module):
         self.gain = nn.Parameter(torch.ones(neurons))
         self.shift = nn.Parameter(torch.zeros(neurons))
         self.theta = nn.Parameter(torch.ones(neurons), requires_grad=False)
-        self.register_buffer("scale", torch.zeros((), dtype=torch.float64))  # 0: real numbers
+        self.register_buffer("scale", torch.zeros((), dtype=torch.float64))  # 0: not fixed yet
+        self.rounds = False
         self.spread = (steps / inputs) ** 0.5
         self.bits = bits
         self.spike = SURROGATES[recipe.training.surrogate]
         self.width = recipe.training.surrogate_width
 
-    @property
-    def quantised(self) -> bool:
-        return self.scale.item() > 0
-
     def folded(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Weights [M, N], shift [M] and theta [M] of the network as exported: float64 once scales are fixed.
+        """Weights [M, N], shift [M] and theta [M] of the network as exported, in float64.
 
         The shift is kept within the weights' range, because hardware stores it as the weight of one more input.
         """
-        kind = torch.float64 if self.quantised else self.weight.dtype
-        weight = self.weight.to(kind)
+        weight = self.weight.double()
         variance, mean = torch.var_mean(weight, dim=1, keepdim=True, correction=0)
-        weight = (weight - mean) * torch.rsqrt(variance + EPSILON) * (self.spread * self.gain.to(kind))[:, None]
+        weight = (weight - mean) * torch.rsqrt(variance + EPSILON) * (self.spread * self.gain.double())[:, None]
         limit = self.scale.item() * largest_weight(self.bits) or weight.detach().abs().max().item()
-        return weight, self.shift.to(kind).clamp(-limit, limit), self.theta.to(kind).clamp(min=THETA_MIN)
+        return weight, self.shift.double().clamp(-limit, limit), self.theta.double().clamp(min=THETA_MIN)
 
     def operands(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, float]:
         """Weights, shift and theta as computed with, and the real value of one unit of the membrane."""
         weight, shift, theta = self.folded()
-        if not self.quantised:
-            return weight, shift, theta, 1.0
         scale, kind = self.scale.item(), self.weight.dtype
+        if not self.rounds:
+            return weight.to(kind), shift.to(kind), theta.to(kind), 1.0
         weight, shift = integer_weights(weight, scale, self.bits), integer_weights(shift, scale, self.bits)
         return weight.to(kind), shift.to(kind), integer_thresholds(theta, scale).to(kind), scale
 
@@ -93,15 +89,15 @@ class EttfsLayer(nn.Module):
         return self.spike((torch.stack(peaks) - theta) / theta, self.width), membrane, unit
 
     def start_quantisation(self, *, balance: bool) -> None:
-        """Fix the scale. ``balance``: first multiply each neuron (weights, shift and theta: same spikes) to one size."""
+        """Fix the scale. ``balance``: first multiply each neuron (weights, shift, theta: same spikes) to one size."""
         with torch.no_grad():
             if balance:
                 size = self.gain.abs().clamp(min=1e-3)
                 factor = (size.median() / size).clamp(0.25, 4)
                 for value in (self.gain, self.shift, self.theta):
                     value.mul_(factor)
-            self.scale.fill_(1)  # so that folded() gives float64
             self.scale.fill_(choose_scale(self.folded()[0], self.bits))
+        self.rounds = True
         self.theta.requires_grad_(balance)
 
 
@@ -194,17 +190,15 @@ class EttfsNetwork(nn.Module):
     def real(self) -> "EttfsNetwork":
         """A copy of the network as exported, in real numbers (float64)."""
         clone = copy.deepcopy(self).double()
-        for layer, own in zip(clone.stack, self.stack, strict=True):
-            with torch.no_grad():
-                layer.shift.copy_(own.folded()[1])
-            layer.scale.zero_()
+        for layer in clone.stack:
+            layer.rounds = False
         return clone
 
     def layers(self) -> tuple[FloatLayer, ...]:
         """The layers with the normalisation folded, in float64: exactly what the integers are rounded from."""
         made = []
         for layer in self.stack:
-            weight, shift, theta = (value.detach().double().numpy() for value in layer.folded())
+            weight, shift, theta = (value.detach().numpy() for value in layer.folded())
             made.append(FloatLayer(
                 weight=weight, bias=shift, theta=theta, single_spike=True, weight_bits=layer.bits,
                 weight_scale=layer.scale.item() or None,

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""Hardware against golden and timing model: every class, evidence, spike and cycle, in every simulator."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from firstspike_arch.toolchain import ToolError, find_tool
+from firstspike_sim.compare import compare
+from firstspike_sim.model import predict_inputs, predict_stimulus
+from firstspike_sim.pysim import PysimBackend
+from firstspike_sim.stimulus import random_waits
+from firstspike_sim.verilator import VerilatorBackend, program_words
+
+
+def agree(backend, program, inputs, seed=None):
+    """Run and compare; with a seed, both sides wait at random."""
+    prediction = predict_inputs(program, inputs)
+    if seed is not None:
+        prediction = predict_stimulus(program, inputs, random_waits(prediction.stimulus, seed))
+    backend.load(program)
+    checks = compare(prediction.stimulus, prediction.trace, backend.run(prediction.stimulus))
+    assert all(check.compared for check in checks)
+    assert [check.first for check in checks if check.different] == [], program.network.name
+
+
+@pytest.mark.parametrize("part", range(6))
+def test_random_networks_in_pysim(alive_programs, part):
+    for number, (program, inputs) in enumerate(alive_programs(1000 * part, 5)):
+        agree(PysimBackend(), program, inputs, seed=number if number % 2 else None)
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_random_networks_in_verilator(alive_programs, part):
+    for program, inputs in alive_programs(50_000 + 1000 * part, 2):
+        agree(VerilatorBackend(), program, inputs)
+        agree(VerilatorBackend(), program, inputs, seed=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(30))
+def test_many_random_networks_in_pysim(alive_programs, part):
+    for number, (program, inputs) in enumerate(alive_programs(100_000 + 1000 * part, 10)):
+        agree(PysimBackend(), program, inputs, seed=number if number % 2 else None)
+
+
+@pytest.fixture(scope="module")
+def one_program(alive_programs):
+    return next((program, inputs) for program, inputs in alive_programs(7, 6) if program.config.port == "events")
+
+
+def test_a_difference_is_found_and_named(one_program):
+    program, inputs = one_program
+    prediction = predict_inputs(program, inputs)
+    backend = PysimBackend()
+    backend.load(program)
+    trace = backend.run(prediction.stimulus)
+    cycles = [links.copy() for links in trace.link_cycles]
+    cycles[1][5] += 1
+    later = dataclasses.replace(trace, link_cycles=tuple(cycles))
+    (check,) = (check for check in compare(prediction.stimulus, prediction.trace, later) if check.different)
+    assert check.different == 1
+    assert "spikes of layer 0 into layer 1" in check.first
+    assert f"in cycle {cycles[1][5]}" in check.first
+
+
+def test_images_through_the_program_port(one_program):
+    program, inputs = one_program
+    prediction = predict_inputs(program, inputs)
+    backend = VerilatorBackend()
+    backend.load(program)
+    trace = backend.run(prediction.stimulus, images=program_words(program))
+    wanted, got = prediction.trace, trace
+    for name in ("classes", "steps", "decided_by", "scores"):
+        assert np.array_equal(getattr(wanted, name), getattr(got, name)), name
+    # The cores start over after the last word, as after reset: all cycles are later by the same number.
+    delays = set((got.decided - wanted.decided).tolist()) | set((got.accepted - wanted.accepted).tolist())
+    assert len(delays) == 1
+
+
+def test_the_model_is_not_the_hardware(one_program):
+    """Other weights must be noticed: the comparison can fail."""
+    program, inputs = one_program
+    prediction = predict_inputs(program, inputs)
+    layer = program.network.layers[0]
+    layers = (dataclasses.replace(layer, weights=np.roll(layer.weights, 1, axis=0)), *program.network.layers[1:])
+    other = dataclasses.replace(program, network=dataclasses.replace(program.network, layers=layers))
+    backend = PysimBackend()
+    backend.load(other)
+    checks = compare(prediction.stimulus, prediction.trace, backend.run(prediction.stimulus))
+    assert any(check.different for check in checks)
+
+
+def test_native_verilator_is_there():
+    try:
+        assert find_tool("verilator").version >= (5, 36)
+    except ToolError as error:
+        pytest.fail(str(error))

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""FloatNetwork files: what is written is read back; every damage is one sentence."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from firstspike_arch.checkpoint import HEADER, CheckpointError, load_network, save_network
+from firstspike_arch.model import FloatLayer, FloatNetwork
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save
+
+RANDOM = np.random.default_rng(0)
+NETWORK = FloatNetwork(
+    name="pair", steps=4, readout="weighted_spikes", step_weights=(4, 3, 2, 1), cutoff=9,
+    accuracy={"test": 0.5}, recipe={"seed": 1},
+    layers=(
+        FloatLayer(weight=RANDOM.normal(size=(3, 5)), bias=np.ones(3), theta=np.ones(3), weight_scale=0.1,
+                   weight_bits=5, single_spike=True),
+        FloatLayer(weight=RANDOM.normal(size=(2, 3)), gain=np.ones(2), shift=np.zeros(2), theta=np.ones(2), v_min=-4.0),
+    ),
+)
+
+
+def parts(path):
+    raw = path.read_bytes()
+    size = int.from_bytes(raw[:8], "little")
+    return load_tensors(raw), json.loads(json.loads(raw[8 : 8 + size])["__metadata__"][HEADER])
+
+
+def test_round_trip(tmp_path):
+    path = tmp_path / "net.safetensors"
+    save_network(path, NETWORK)
+    read = load_network(path)
+    for name in ("name", "steps", "readout", "step_weights", "cutoff", "accuracy", "recipe", "input_kind"):
+        assert getattr(read, name) == getattr(NETWORK, name)
+    for got, want in zip(read.layers, NETWORK.layers, strict=True):
+        for name, value in vars(want).items():
+            assert np.array_equal(getattr(got, name), value), name
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("keep", [0, 5, 100, -1])
+def test_truncation_is_refused(tmp_path, keep):
+    path = tmp_path / "net.safetensors"
+    save_network(path, NETWORK)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(CheckpointError, match=r"net\.safetensors: must be a firstspike network, whole"):
+        load_network(path)
+
+
+@pytest.mark.parametrize(("tensor", "value", "sentence"), [
+    ("0.weight", np.full((3, 5), np.nan), "tensor 0.weight must be finite"),
+    ("0.weight", np.zeros((3, 5), dtype=np.int32), "tensor 0.weight must be float64 or float32, not I32"),
+    ("0.bias", np.ones(4), r"tensor 0.bias must have shape \(3,\), not \(4,\)"),
+    ("1.weight", np.ones((2, 4)), "tensor 1.weight must have the 3 inputs that layer 0 gives, not 4"),
+    ("1.weight", np.ones(2), r"tensor 1.weight must have shape \(neurons, inputs\), not \(2,\)"),
+    ("1.weight", None, "tensor 1.weight must be there, but is missing"),
+    ("2.weight", np.ones((2, 2)), "tensor 2.weight must belong to one of the 2 layers"),
+])
+def test_bad_tensors_are_named(tmp_path, tensor, value, sentence):
+    path = tmp_path / "net.safetensors"
+    save_network(path, NETWORK)
+    tensors, head = parts(path)
+    tensors.pop(tensor, None)
+    if value is not None:
+        tensors[tensor] = value
+    path.write_bytes(save(tensors, {HEADER: json.dumps(head)}))
+    with pytest.raises(CheckpointError, match=f"net.safetensors: {sentence}"):
+        load_network(path)
+
+
+@pytest.mark.parametrize(("change", "sentence"), [
+    ({"format": 2}, "must be a firstspike network of format 1"),
+    ({"steps": "8"}, "steps must be .*int.*, not '8'"),
+    ({"steps": 0}, "steps must be at least 1, not 0"),
+    ({"readout": "best"}, "readout must be .*first_spike.*, not 'best'"),
+    ({"accuracy": {"test": float("nan")}}, "accuracy must be .*, not {'test': nan}"),
+    ({"step_weights": [1.5]}, r"step_weights must be .*, not \[1.5\]"),
+    ({"layers": []}, "layers must be a list of at least one layer"),
+    ({"layers": [3]}, "layer 0: must be a table of fields, not 3"),
+])
+def test_bad_fields_are_named(tmp_path, change, sentence):
+    path = tmp_path / "net.safetensors"
+    save_network(path, NETWORK)
+    tensors, head = parts(path)
+    path.write_bytes(save(tensors, {HEADER: json.dumps(head | change)}))
+    with pytest.raises(CheckpointError, match=sentence):
+        load_network(path)
+
+
+def test_missing_files_and_unwritable_networks(tmp_path):
+    with pytest.raises(CheckpointError, match="none: cannot be read: No such file"):
+        load_network(tmp_path / "none")
+    bad = replace(NETWORK, layers=(replace(NETWORK.layers[0], theta=np.full(3, np.inf)),))
+    with pytest.raises(CheckpointError, match=r"tensor 0\.theta must be finite"):
+        save_network(tmp_path / "bad", bad)
+    with pytest.raises(CheckpointError, match="must be finite and fit JSON"):
+        save_network(tmp_path / "bad", replace(NETWORK, accuracy={"test": float("nan")}))
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""The loop: resuming, learning, gradients, and the files it leaves."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from firstspike_arch.checkpoint import load_network
+from firstspike_train import train
+from firstspike_train.data import load
+from firstspike_train.loop import ResumeError, _Run, one_cycle, shifted
+from firstspike_train.methods.ettfs import EttfsNetwork
+from firstspike_train.recipe import DataRecipe, NetworkRecipe, QuantisationRecipe, Recipe, TrainingRecipe
+
+SMALL = Recipe(
+    name="small", seed=3, data=DataRecipe(dataset="digits", shifts=1), network=NetworkRecipe(hidden=(16,), cutoff=25),
+    training=TrainingRecipe(epochs=3, batch_size=128, learning_rate=0.02, decision_loss=0.1),
+    quantisation=QuantisationRecipe(weight_bits=(5, 5), epochs=3),
+)
+
+
+def same(a, b):
+    return all(
+        np.array_equal(x.weight, y.weight) and np.array_equal(x.bias, y.bias) and np.array_equal(x.theta, y.theta)
+        and x.weight_scale == y.weight_scale
+        for x, y in zip(a.layers, b.layers, strict=True)
+    )
+
+
+@pytest.mark.parametrize("cut", [2, 3, 5])
+def test_a_run_cut_anywhere_gives_the_result_of_an_uninterrupted_one(tmp_path, monkeypatch, cut):
+    whole = train(SMALL, tmp_path / "whole.safetensors", progress=False)
+    advance = _Run.advance
+
+    def advance_until_killed(run):
+        if run.epoch == cut:
+            raise KeyboardInterrupt
+        advance(run)
+
+    output = tmp_path / "cut.safetensors"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(_Run, "advance", advance_until_killed)
+        train(SMALL, output, progress=False)
+    assert not output.exists() and (tmp_path / "cut.safetensors.resume.safetensors").exists()
+    resumed = train(SMALL, output, progress=False)
+    assert same(whole, resumed) and whole.accuracy == resumed.accuracy and whole.recipe == resumed.recipe
+    assert same(load_network(output), whole)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.safetensors", "whole.safetensors"]
+
+
+def test_a_state_of_another_recipe_or_a_broken_one_is_refused(tmp_path):
+    state = tmp_path / "state"
+    run = _Run(SMALL, state)
+    run.advance()
+    with pytest.raises(ResumeError, match="another recipe; delete it or train with resume=False"):
+        _Run(replace(SMALL, seed=4), state).restore()
+    state.write_bytes(state.read_bytes()[:-100])
+    with pytest.raises(ResumeError, match="must be a whole training state"):
+        _Run(SMALL, state).restore()
+
+
+def test_training_learns_and_keeps_the_recipe(tmp_path):
+    recipe = replace(SMALL, data=DataRecipe(dataset="digits"),
+                     training=replace(SMALL.training, epochs=20, batch_size=64, weight_decay=0.5, score_gain=20.0))
+    network = train(recipe, tmp_path / "x.safetensors", progress=False)
+    assert network.accuracy["quantised_test"] > 0.8
+    history = network.recipe["history"]
+    assert network.recipe["seed"] == 3 and len(history) == 24 and history[-1]["phase"] == "test"
+    assert all(0.02 < entry["layer0_firing"] < 0.7 for entry in history)
+
+
+@pytest.mark.parametrize("surrogate", ["triangle", "sigmoid"])
+@pytest.mark.parametrize("quantised", [False, True])
+def test_gradients_reach_every_parameter(surrogate, quantised):
+    recipe = replace(SMALL, training=replace(SMALL.training, surrogate=surrogate))
+    module = EttfsNetwork(recipe, 64, 10, torch.Generator().manual_seed(0))
+    if quantised:
+        module.start_quantisation()
+    images, labels = load("digits", "train")
+    module.loss(torch.from_numpy(images[:200]), torch.from_numpy(labels[:200])).backward()
+    for name, value in module.named_parameters():
+        if value.requires_grad:
+            assert torch.isfinite(value.grad).all() and value.grad.abs().max() > 0, name
+
+
+def test_shifts_move_whole_images_within_reach():
+    image = torch.zeros(1, 16, dtype=torch.uint8)
+    image[0, 5] = 9  # row 1, column 1
+    moved = shifted(image.repeat(200, 1), 1, torch.Generator().manual_seed(0))
+    assert set(moved.argmax(1).tolist()) == {0, 1, 2, 4, 5, 6, 8, 9, 10} and (moved.sum(1) == 9).all()
+    assert shifted(image, 0, torch.Generator()) is image
+
+
+def test_one_cycle_rises_to_one_and_ends_at_zero():
+    values = [one_cycle(part) for part in np.linspace(0, 1, 101)]
+    assert values[0] == pytest.approx(1 / 25) and max(values) == 1 and values[-1] == pytest.approx(0)
