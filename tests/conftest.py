@@ -2,6 +2,7 @@
 """Random programs and inputs that several tests run."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -44,13 +45,13 @@ def draw(seed: int) -> tuple[Program, np.ndarray]:
     kind = str(random.choice(["latency", "events"]))
     sizes = [int(random.integers(6, 26)), *(int(random.integers(4, 24)) for _ in range(random.integers(1, 3))), 4]
     layers = []
-    for index, (before, count) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for index, (before, count) in enumerate(pairwise(sizes)):
         bits = int(random.integers(2, 6))
         limit = 2 ** (bits - 1) - 1
-        output = index == len(sizes) - 2
+        silent = index == len(sizes) - 2 and readout == "potential"
         layers.append(DenseLayer(
             name=f"dense{index}", weight_bits=bits, weights=random.integers(-limit // 2, limit + 1, (count, before)),
-            neuron=random_neuron(random, count, single_spike=single, output=output and readout == "potential", bits=bits),
+            neuron=random_neuron(random, count, single_spike=single, output=silent, bits=bits),
         ))
     network = IntegerNetwork(
         name=f"random{seed}", layers=tuple(layers), readout=readout, steps=steps, steps_max=steps, input_kind=kind,

@@ -2,6 +2,7 @@
 """The integer network: what hardware, golden model and timing model mean by the same word."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -182,7 +183,7 @@ def verify(network: IntegerNetwork) -> None:
     if network.readout == "weighted_spikes":
         weights = network.step_weights
         if len(weights) < network.steps_max or min(weights, default=0) < 1 or any(
-            later >= earlier for earlier, later in zip(weights, weights[1:], strict=False)
+            later >= earlier for earlier, later in pairwise(weights)
         ):
             raise NetworkError(
                 f"step_weights must be {network.steps_max} positive, strictly decreasing integers, not {weights!r}"

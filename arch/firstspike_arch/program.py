@@ -34,8 +34,8 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(payload)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -125,7 +125,7 @@ class Program:
             try:
                 with safe_open(file.name, framework="numpy") as archive:
                     head = json.loads((archive.metadata() or {}).get("firstspike_program", "null"))
-                    tensors = {key: archive.get_tensor(key) for key in archive.keys()}
+                    tensors = {key: archive.get_tensor(key) for key in archive.keys()}  # noqa: SIM118 - not a dict
             except (SafetensorError, json.JSONDecodeError) as error:
                 raise ProgramError(f"{path}: must be a firstspike program: {error}") from None
         if not isinstance(head, dict) or head.get("format") != FORMAT:

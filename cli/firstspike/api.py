@@ -15,7 +15,7 @@ from firstspike_sim.compare import ALIVE, Check, aliveness, compare
 from firstspike_sim.golden import GoldenModel, GoldenResult
 from firstspike_sim.model import predict_inputs, predict_stimulus
 from firstspike_sim.pysim import PysimBackend
-from firstspike_sim.stimulus import random_waits, split_stimulus
+from firstspike_sim.stimulus import random_waits
 from firstspike_sim.verilator import VerilatorBackend
 
 from .build_folder import read_build, write_build
@@ -134,7 +134,8 @@ def verify(
             first = f"run {number} (from input {number * run_size}): {check.first}" if check.first else ""
             total[check.name] = Check(
                 name=check.name, compared=check.compared + (old.compared if old else 0),
-                different=check.different + (old.different if old else 0), first=old.first if old and old.first else first,
+                different=check.different + (old.different if old else 0),
+                first=old.first if old and old.first else first,
             )
     weights = [len(prediction.stimulus.starts) - 1 for prediction in predictions]
     shares = np.average([aliveness(p.golden.spikes) for p in predictions], axis=0, weights=weights)

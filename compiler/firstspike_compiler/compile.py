@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from firstspike_arch.array import ArrayConfig, LayerPlan
 from firstspike_arch.model import FloatNetwork
@@ -43,8 +43,10 @@ class _Draft:
     """A compilation on its way: what the passes so far have made."""
 
     options: Options
-    real: FloatNetwork | None = None
-    integer: IntegerNetwork | None = None
+    real: Any = None
+    """FloatNetwork; None if the network came as integers."""
+    integer: Any = None
+    """IntegerNetwork, once quantised."""
     roundings: tuple[Rounding, ...] = ()
     proofs: tuple[WidthProof, ...] = ()
     lanes: tuple[int, ...] = ()

@@ -49,7 +49,9 @@ class Extractor(wiring.Component):
         pick_ready = Signal()
         new = self.words.payload
         spikes = new.spikes
-        m.d.comb += [others.eq(occupied & (occupied - 1)), self.words.ready.eq(~word_valid | (pick_ready & (others == 0)))]
+        m.d.comb += [
+            others.eq(occupied & (occupied - 1)), self.words.ready.eq(~word_valid | (pick_ready & (others == 0))),
+        ]
         for index in reversed(range(count)):
             with m.If(occupied[index]):
                 m.d.comb += lowest.eq(index)

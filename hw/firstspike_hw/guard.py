@@ -67,9 +67,8 @@ class Guard(wiring.Component):
         ]
         open_next = Mux(passed, ~(out.marker & out.final), is_open)
         m.d.sync += is_open.eq(open_next)
-        with m.If(passed):
-            with m.If(out.marker):
-                m.d.sync += step.eq(Mux(out.final, 0, step + 1))
+        with m.If(passed), m.If(out.marker):
+            m.d.sync += step.eq(Mux(out.final, 0, step + 1))
         with m.If(self.overrun):
             m.d.sync += dropping.eq(1)
         with m.Elif(taken & dropping & token.marker & token.final):

@@ -188,7 +188,7 @@ class _RowStage:
 
 
 class _Node:
-    """The better of some neurons: its rank and index, whether it fired, shares its rank, is not the only one to fire."""
+    """The best of some neurons: rank and index, whether it fired, shares its rank, is not the only one to fire."""
 
     FIELDS = ("rank", "fired", "index", "here", "tied", "several")
 

@@ -9,8 +9,8 @@ the operands are exact even in the shortened formats (TF32, bfloat16) that a GPU
 is out of reach for any layer of less than 2^37 inputs.
 
 Membranes are int64. The one exception has the same proof: integrate-and-fire neurons that fire once stay in the
-product's format if |v_init| + T·(|bias| + Σ|w|·count) stays below its bound, because their membrane before the spike is a
-plain cumulative sum.
+product's format if |v_init| + T·(|bias| + Σ|w|·count) stays below its bound, because their membrane before the spike is
+a plain cumulative sum.
 """
 
 from dataclasses import dataclass

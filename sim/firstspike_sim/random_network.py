@@ -30,7 +30,7 @@ def random_layer(rng: np.random.Generator, name: str, fan_in: int, fan_out: int,
     leak = {0: 1 << shift, 1: max((1 << shift) - 1, 0), 2: int(rng.integers(0, (1 << shift) + 1))}[int(rng.integers(3))]
     theta = vector(1, spread) if fires else None
     reset_step = None
-    if fires and sometimes(0.5):
+    if theta is not None and sometimes(0.5):
         reset_step = np.maximum(theta - 1, 0) if sometimes(0.5) else vector(0, 2 * spread)
     v_min = int(rng.integers(-spread, spread // 2 + 1)) if sometimes(0.3) else None
     v_max = int(rng.integers(v_min if v_min is not None else -spread // 2, 2 * spread)) if sometimes(0.3) else None

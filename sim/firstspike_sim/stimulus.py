@@ -51,7 +51,9 @@ def make_stimulus(
     return Stimulus(words=words, starts=starts, gaps=gaps, sink_stalls=sink_stalls)
 
 
-def random_waits(stimulus: Stimulus, seed: int, *, often: float = 0.3, gap_max: int = 6, stall_max: int = 60) -> Stimulus:
+def random_waits(
+    stimulus: Stimulus, seed: int, *, often: float = 0.3, gap_max: int = 6, stall_max: int = 60,
+) -> Stimulus:
     """The same words, with random idle cycles before some of them and results left waiting."""
     random = np.random.default_rng(seed)
     count = len(stimulus.words)

@@ -327,8 +327,9 @@ def _run(
                             sent_fresh = False
                         stop = offsets[0, where + 1]
                         item_from, item_to = sent_from, sent_from
-                        if not dropped:
-                            while item_to < stop and addresses[item_to] // GROUP_BITS == addresses[item_from] // GROUP_BITS:
+                        if not dropped and item_to < stop:
+                            number = addresses[item_from] // GROUP_BITS
+                            while item_to < stop and addresses[item_to] // GROUP_BITS == number:
                                 item_to += 1
                         sent_from = item_to
                         item_marker = dropped or item_to == stop

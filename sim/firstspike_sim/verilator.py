@@ -13,7 +13,7 @@ from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout, scores_from_raw
 from firstspike_arch.status import COUNTERS, program_address
-from firstspike_arch.toolchain import ToolError, find_tool
+from firstspike_arch.toolchain import Tool, ToolError, find_tool
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.verilog import TOP, hex_image, verilog
 
@@ -84,7 +84,8 @@ class VerilatorBackend:
                 words = program.images()[shape.name] if images is None else [0] * shape.depth
                 (folder / f"{shape.name}.hex").write_text(hex_image(words, shape))
             for name, values in (
-                ("words", stimulus.words), ("gaps", gaps), ("stalls", stalls), ("images", [] if images is None else images),
+                ("words", stimulus.words), ("gaps", gaps), ("stalls", stalls),
+                ("images", [] if images is None else images),
             ):
                 np.asarray(values).astype(np.uint64 if name in ("words", "images") else _INTEGERS).tofile(
                     folder / f"{name}.bin")
@@ -123,8 +124,6 @@ class VerilatorBackend:
 
 def _build(program: Program, text: str, *, waves: bool):
     """The simulator as a tool, from the cache if it was built before."""
-    from firstspike_arch.toolchain import Tool
-
     verilator = find_tool("verilator")
     links = range(len(program.network.layers))
     root = f"top.rootp->{TOP}__DOT__"

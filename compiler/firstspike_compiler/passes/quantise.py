@@ -94,6 +94,8 @@ def quantise(
 
 def _quantise(index: int, layer: FloatLayer, leak_shift_max: int) -> tuple[DenseLayer, Rounding]:
     where, scale, bits = f"layer {index}", layer.weight_scale, layer.weight_bits
+    if scale is None:
+        raise CompileError(f"{where}: weight_scale must be chosen before quantising, not None")
     count = len(layer.weight)
     steps = np.asarray(layer.weight, dtype=np.float64) / scale
     weights = quantise_weights(np.asarray(layer.weight, dtype=np.float64), scale, bits)
