@@ -69,7 +69,7 @@ def read_build(folder: str | Path) -> tuple[Program, str]:
         manifest = json.loads((folder / MANIFEST_FILE).read_text())
         digests = manifest["files"]
     except OSError:
-        raise BuildError(f"{folder}: must be a build folder, as 'firstspike compile' makes; no manifest there") from None
+        raise BuildError(f"{folder}: must be a build folder ('firstspike compile' makes one)") from None
     except (json.JSONDecodeError, KeyError, TypeError):
         raise BuildError(f"{folder / MANIFEST_FILE}: is truncated or altered; compile again") from None
     for name, digest in digests.items():

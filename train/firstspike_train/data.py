@@ -104,4 +104,4 @@ def _idx(name: str, file: str, shape: tuple[int, ...]) -> np.ndarray:
     head = b"\0\0\x08" + bytes([len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape)
     if raw[: len(head)] != head or len(raw) != len(head) + int(np.prod(shape)):
         raise DataError(f"{path}: must be an idx file of unsigned bytes of shape {shape}")
-    return np.frombuffer(raw, dtype=np.uint8, offset=len(head)).reshape(shape)
+    return np.frombuffer(raw, dtype=np.uint8, offset=len(head)).reshape(shape).copy()

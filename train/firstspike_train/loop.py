@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from firstspike_arch.checkpoint import save_network
 from firstspike_arch.model import FloatNetwork
@@ -241,7 +240,7 @@ def shifted(images: torch.Tensor, reach: int, generator: torch.Generator) -> tor
 
 def _tensors(dataset: str, split: str) -> tuple[torch.Tensor, torch.Tensor]:
     images, labels = load(dataset, split)
-    return torch.from_numpy(np.array(images)), torch.from_numpy(np.array(labels))
+    return torch.from_numpy(images), torch.from_numpy(labels)
 
 
 def _accuracies(classes: dict, labels: torch.Tensor) -> dict[str, float]:

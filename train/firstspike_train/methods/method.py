@@ -42,15 +42,20 @@ class Method(Protocol):
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean loss of uint8[B, N] images with int64[B] labels."""
+        ...
 
     def evidence(self, images: torch.Tensor) -> Evidence:
         """Decisions on uint8[B, N] images, without gradients."""
+        ...
 
     def start_quantisation(self) -> None:
         """Fix the scales; from now on every forward pass is the integer network."""
+        ...
 
     def real(self) -> "Method":
         """A copy of the same network in real numbers, as it is exported."""
+        ...
 
     def layers(self) -> tuple[FloatLayer, ...]:
         """The layers, normalisation folded, in float64."""
+        ...

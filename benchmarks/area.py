@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""LUTs, by yosys: hidden cores alone, and the whole MNIST accelerator."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import firstspike as fs
+import numpy as np
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out, connect, flipped
+from firstspike.verb_demo import shipped
+from firstspike_arch.array import LayerPlan
+from firstspike_arch.memory import weight_memory
+from firstspike_arch.network import DenseLayer, Neuron
+from firstspike_arch.rows import marker_program
+from firstspike_arch.toolchain import find_tool
+from firstspike_hw.accelerator import Accelerator
+from firstspike_hw.core import Core
+from firstspike_hw.extractor import Extractor
+from firstspike_hw.spike_queue import SpikeQueue
+from firstspike_hw.stream_token import token_stream
+from firstspike_hw.verilog import TOP, verilog
+from table import Row, publish
+
+MEMBRANE_BITS, WEIGHT_BITS, INPUTS = 14, 5, 784
+
+
+class HiddenCore(wiring.Component):
+    """A core with its spike queue and extractor: what a hidden layer costs."""
+
+    def __init__(self, layer: DenseLayer, plan: LayerPlan):
+        self._layer, self._plan = layer, plan
+        shape = weight_memory(0, layer, plan)
+        self.core = Core(layer=layer, plan=plan, program=marker_program(layer), memory=shape)
+        members = dict(self.core.signature.members)
+        del members["capture"]
+        super().__init__({**members, "spikes": Out(token_stream(layer.fan_out))})
+
+    def elaborate(self, platform):
+        m = Module()
+        plan = self._plan
+        m.submodules.core = core = self.core
+        m.submodules.queue = queue = SpikeQueue(rows=plan.rows, lanes=plan.lanes)
+        m.submodules.extractor = extractor = Extractor(neurons=plan.neurons, rows=plan.rows, lanes=plan.lanes)
+        connect(m, core.capture, queue.capture)
+        connect(m, queue.words, extractor.words)
+        connect(m, extractor.events, flipped(self.spikes))
+        for name in ("events", "drop", "write"):
+            connect(m, flipped(getattr(self, name)), getattr(core, name))
+        m.d.comb += core.reload.eq(self.reload)
+        return m
+
+
+def hidden_core(lanes: int, *, leaky: bool) -> tuple[HiddenCore, tuple]:
+    """A core of as many neurons as lanes, TTFS IF or LIF with shift leak, soft reset and bias."""
+    random = np.random.default_rng(0)
+    options = {"leak_num": 15, "leak_shift": 4} if leaky else {"single_spike": True}
+    bias, theta = random.integers(1, 8, lanes), np.full(lanes, 200)
+    layer = DenseLayer(
+        name="hidden", weights=random.integers(-15, 16, (lanes, INPUTS)), weight_bits=WEIGHT_BITS,
+        neuron=Neuron(bias=bias, theta=theta, v_init=np.zeros(lanes, int), **options),
+    )
+    plan = LayerPlan(neurons=lanes, lanes=lanes, membrane_bits=MEMBRANE_BITS)
+    return HiddenCore(layer, plan), (weight_memory(0, layer, plan),)
+
+
+def cells(text: str, command: str, folder: Path) -> dict[str, int]:
+    """Cells by type after a yosys synthesis command; the exit status alone proves nothing."""
+    (folder / f"{TOP}.v").write_text(text)
+    script = f"read_verilog {TOP}.v; {command}; tee -q -o stat.json stat -json"
+    find_tool("yosys").run(["-q", "-p", script], folder=folder)
+    statistics = json.loads((folder / "stat.json").read_text())
+    return statistics["design"]["num_cells_by_type"]
+
+
+def lut4_equivalents(found: dict[str, int]) -> int:
+    return found.get("LUT4", 0) + 2 * found.get("CCU2C", 0)
+
+
+def main() -> None:
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for leaky, title, extra in ((False, "TTFS IF", 8), (True, "LIF, shift leak and bias", 19)):
+            for lanes in (64, 128):
+                component, _ = hidden_core(lanes, leaky=leaky)
+                # The statistics do not depend on what is in the memories: no images.
+                found = cells(verilog(component, ()), f"synth_ecp5 -top {TOP}", folder)
+                each = lut4_equivalents(found) / lanes
+                what = f"hidden core, {title}, {lanes} lanes, {MEMBRANE_BITS}-bit membranes: LUT4-eq. a lane"
+                rows.append(Row(what=what, floor=f"≤ {MEMBRANE_BITS + extra}", measured=f"{each:.2f}",
+                                met=each <= MEMBRANE_BITS + extra))
+        network = fs.load(shipped("zoo", "mnist_ettfs.safetensors"))
+        program = fs.compile(network, lanes=128, port="image", early_exit=True).program
+        found = cells(verilog(Accelerator(program), ()), f"synth_xilinx -flatten -top {TOP}", folder)
+        luts = sum(number for cell, number in found.items() if cell.startswith("LUT"))
+        latches, dsps = found.get("LDCE", 0) + found.get("LDPE", 0), found.get("DSP48E1", 0)
+        rows.append(Row(what="whole MNIST accelerator with encoder and read-out, 128 lanes, synth_xilinx",
+                        floor="< 4,500 LUT, no latch, 0 DSP", measured=f"{luts} LUT, {latches} latches, {dsps} DSP",
+                        met=luts < 4500 and not latches and not dsps))
+    publish("area", rows)
+
+
+if __name__ == "__main__":
+    main()
