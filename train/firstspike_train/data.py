@@ -68,12 +68,12 @@ def load(name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
 def _digits(test: bool) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
-    images = np.round(bunch.data * 255 / 16).astype(np.uint8)
+    pixels, targets = load_digits(return_X_y=True)
+    images = np.round(np.asarray(pixels) * 255 / 16).astype(np.uint8)
     order = np.random.default_rng(SPLIT_SEED).permutation(len(images))
     cut = len(images) * 4 // 5
     chosen = order[cut:] if test else order[:cut]
-    return images[chosen], bunch.target.astype(np.int64)[chosen]
+    return images[chosen], np.asarray(targets, dtype=np.int64)[chosen]
 
 
 def _official(name: str, test: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -13,11 +13,12 @@ the losses on the output membranes, the optimiser, and no forced firing at the l
 # Ref: ETTFS, "Efficient training of time-to-first-spike spiking neural networks from scratch" (abstract, captions).
 
 import copy
+from typing import cast
 
 import numpy as np
 import torch
 from firstspike_arch.fixed import largest_weight, latency_step
-from firstspike_arch.model import FloatLayer
+from firstspike_arch.model import FloatLayer, Readout
 from torch import nn
 from torch.nn import functional
 
@@ -39,6 +40,8 @@ class EttfsLayer(nn.Module):
     A neuron that fires once needs no reset, so v[t] = W·a[t] + (t+1)·shift, where a[t] says which inputs have fired
     by step t; and it has fired by step t where max(v[0] … v[t]) ≥ theta. All steps share one matrix product.
     """
+
+    scale: torch.Tensor
 
     def __init__(self, inputs: int, neurons: int, recipe: Recipe, bits: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -108,10 +111,11 @@ class EttfsNetwork(nn.Module):
         super().__init__()
         self.recipe = recipe
         sizes = (inputs, *recipe.network.hidden, classes)
-        self.stack = nn.ModuleList(
+        layers = nn.ModuleList(
             EttfsLayer(size, neurons, recipe, bits, generator)
             for size, neurons, bits in zip(sizes, sizes[1:], recipe.quantisation.weight_bits, strict=False)
         )
+        self.stack = cast(list[EttfsLayer], layers)  # a registered ModuleList; its stubs forget the element type
         steps = recipe.network.steps
         linear = recipe.network.decay == "linear"
         self.step_weights = tuple(steps - t if linear else 1 << (steps - 1 - t) for t in range(steps))
@@ -154,7 +158,7 @@ class EttfsNetwork(nn.Module):
     @torch.no_grad()
     def evidence(self, images: torch.Tensor) -> Evidence:
         """Decisions on uint8[B, N] images, and spike counts an image, firing fractions, ties and silence."""
-        classes = {"first_spike": [], "weighted_spikes": []}
+        classes: dict[Readout, list[np.ndarray]] = {"first_spike": [], "weighted_spikes": []}
         sums: dict[str, float] = {}
         for batch in images.split(EVALUATION_BATCH):
             fired, membrane, _ = self(batch)
@@ -212,7 +216,7 @@ def decision_step(fired: torch.Tensor) -> torch.Tensor:
     return waiting.clamp(max=len(fired) - 1)
 
 
-def decide(fired: np.ndarray, membrane: np.ndarray) -> dict[str, np.ndarray]:
+def decide(fired: np.ndarray, membrane: np.ndarray) -> dict[Readout, np.ndarray]:
     """Classes, int64[B], by read-out, from "has fired by step t" bool[T, B, C] and membranes [T, B, C].
 
     weighted_spikes: earliest, then lowest index; silent: 0. first_spike: the largest membrane among those that fire

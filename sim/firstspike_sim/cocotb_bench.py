@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""cocotb backend: the exported Verilog under Verilator or Icarus, driven by a bench in Python, cycle by cycle."""
+
+import os
+import tempfile
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+from cocotb_tools.runner import get_runner
+from firstspike_arch.backend import Stimulus, Trace
+from firstspike_arch.program import Program
+from firstspike_arch.result import result_layout, scores_from_raw
+from firstspike_arch.toolchain import ToolError, find_tool
+from firstspike_hw.accelerator import Accelerator
+from firstspike_hw.verilog import TOP, hex_image, verilog
+
+__all__ = ["CocotbBackend"]
+
+DRAIN_CYCLES = 64
+
+
+class CocotbBackend:
+    """The reference bench: slow, in Python, in the simulator of choice.
+
+    Parameters
+    ----------
+    simulator : "verilator" or "icarus"
+    reset_at : int
+        Reset the accelerator once after so many cycles and start over; 0: no.
+    """
+
+    name = "cocotb"
+
+    def __init__(self, *, simulator: str = "verilator", reset_at: int = 0):
+        self._simulator, self._reset_at = simulator, reset_at
+
+    def load(self, program: Program) -> None:
+        """Remember the program; it is built for each run."""
+        self._program = program
+
+    def run(self, stimulus: Stimulus, *, limit: int = 200_000) -> Trace:
+        """From reset.
+
+        Raises
+        ------
+        ToolError
+            The simulator is missing, or the bench ended without a trace.
+        """
+        program = self._program
+        layout = result_layout(program)
+        tool = find_tool("verilator" if self._simulator == "verilator" else "iverilog")
+        count = stimulus.inferences
+        with tempfile.TemporaryDirectory(prefix="firstspike-") as name:
+            folder = Path(name)
+            source = folder / f"{TOP}.v"
+            source.write_text(verilog(Accelerator(program), program.memories()))
+            images = program.images()
+            for shape in program.memories():
+                (folder / f"{shape.name}.hex").write_text(hex_image(images[shape.name], shape))
+            zeros = np.zeros(len(stimulus.words), dtype=np.int64)
+            np.savez(
+                folder / "stimulus.npz", words=stimulus.words, gaps=zeros if stimulus.gaps is None else stimulus.gaps,
+                stalls=np.zeros(count, dtype=np.int64) if stimulus.sink_stalls is None else stimulus.sink_stalls,
+                links=len(program.network.layers), limit=limit, drain=DRAIN_CYCLES, reset_at=self._reset_at,
+                result_digits=-(-layout.bits // 4),
+            )
+            trace = folder / "trace.npz"
+            arguments = ["-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT"] if self._simulator == "verilator" else []
+            with patch.dict(os.environ, tool.environment):
+                runner = get_runner(self._simulator)
+                runner.build(
+                    sources=[source], hdl_toplevel=TOP, build_dir=folder / "build", build_args=arguments, always=True,
+                    log_file=folder / "build.log", timescale=("1ns", "1ps"),
+                )
+                runner.test(
+                    hdl_toplevel=TOP, test_module="firstspike_sim.benches.bench_accelerator", build_dir=folder / "build",
+                    test_dir=folder, log_file=folder / "test.log",
+                    extra_env={"FIRSTSPIKE_STIMULUS": str(folder / "stimulus.npz"), "FIRSTSPIKE_TRACE": str(trace)},
+                )
+            if not trace.exists():
+                tail = "\n".join((folder / "test.log").read_text().splitlines()[-12:])
+                raise ToolError(f"the bench in {self._simulator} ended without a trace:\n{tail}")
+            return self._trace(np.load(trace, allow_pickle=False))
+
+    def _trace(self, seen) -> Trace:
+        program = self._program
+        layout = result_layout(program)
+        fields = [layout.unpack(int(word, 16)) for word in seen["results"].tolist()]
+        steps = np.array([field[1] for field in fields])
+        links = [seen[f"link{index}"] for index in range(len(program.network.layers))]
+        return Trace(
+            accepted=seen["accepted"], classes=np.array([field[0] for field in fields]), steps=steps,
+            decided_by=np.array([field[2] for field in fields]),
+            scores=scores_from_raw(program, np.array([field[3] for field in fields]), steps),
+            decided=seen["decided"], taken=seen["taken"], link_tokens=tuple(link[:, 0] for link in links),
+            link_cycles=tuple(link[:, 1] for link in links),
+        )

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""The reference bench: real MNIST where it is at hand, digits otherwise; waits, and reset in the middle."""
+
+import os
+import shutil
+
+import firstspike as fs
+import pytest
+from firstspike.verb_demo import shipped
+from firstspike_sim.cocotb_bench import CocotbBackend
+from firstspike_sim.compare import compare
+from firstspike_sim.model import predict_inputs, predict_stimulus
+from firstspike_sim.stimulus import random_waits
+from firstspike_train.data import load
+
+
+def agree(backend, program, inputs, seed=None):
+    prediction = predict_inputs(program, inputs)
+    if seed is not None:
+        prediction = predict_stimulus(program, inputs, random_waits(prediction.stimulus, seed))
+    backend.load(program)
+    checks = compare(prediction.stimulus, prediction.trace, backend.run(prediction.stimulus))
+    assert all(check.compared for check in checks)
+    assert [check.first for check in checks if check.different] == []
+
+
+@pytest.fixture(scope="module")
+def digits():
+    network = fs.load(shipped("zoo", "digits_ettfs.safetensors"))
+    return network, load("digits", "test")[0]
+
+
+def test_random_waits_and_reset_in_the_middle(digits):
+    network, images = digits
+    program = fs.compile(network, lanes=16, early_exit=True).program
+    agree(CocotbBackend(reset_at=137), program, images[:12], seed=5)
+
+
+def test_image_port(digits):
+    network, images = digits
+    program = fs.compile(network, port="image", early_exit=True).program
+    agree(CocotbBackend(reset_at=61), program, images[:20])
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
+def test_icarus(digits):
+    network, images = digits
+    agree(CocotbBackend(simulator="icarus"), fs.compile(network).program, images[:4], seed=1)
+
+
+@pytest.mark.skipif("FIRSTSPIKE_DATA" not in os.environ, reason="FIRSTSPIKE_DATA is not set: no MNIST")
+def test_two_hundred_mnist_images():
+    program = fs.compile(fs.load(shipped("zoo", "mnist_ettfs.safetensors")), lanes=128).program
+    agree(CocotbBackend(), program, load("mnist", "test")[0][:200])
