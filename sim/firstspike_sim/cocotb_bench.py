@@ -74,8 +74,8 @@ class CocotbBackend:
                     log_file=folder / "build.log", timescale=("1ns", "1ps"),
                 )
                 runner.test(
-                    hdl_toplevel=TOP, test_module="firstspike_sim.benches.bench_accelerator", build_dir=folder / "build",
-                    test_dir=folder, log_file=folder / "test.log",
+                    hdl_toplevel=TOP, test_module="firstspike_sim.benches.bench_accelerator",
+                    build_dir=folder / "build", test_dir=folder, log_file=folder / "test.log",
                     extra_env={"FIRSTSPIKE_STIMULUS": str(folder / "stimulus.npz"), "FIRSTSPIKE_TRACE": str(trace)},
                 )
             if not trace.exists():
