@@ -9,7 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from firstspike_arch.array import LayerPlan
-from firstspike_arch.fixed import CHUNK_BITS
+from firstspike_arch.fixed import CHUNK_BITS, pack_rows
 from firstspike_arch.memory import MemoryShape
 from firstspike_arch.network import DenseLayer
 from firstspike_arch.rows import MarkerProgram, RowOp, bias_rows
@@ -231,7 +231,8 @@ class Core(wiring.Component):
         passes, neuron = self._passes(), self._layer.neuron
         remembers_spike = any(op.when == "spiked" for op in passes[2:])
         fires_once = neuron.single_spike and neuron.theta is not None
-        m.submodules.membranes = membranes = RowMemory(rows=rows, width=lanes * bits)
+        init = self._lane_constants(self._program.init, absent=-1)
+        m.submodules.membranes = membranes = RowMemory(rows=rows, width=lanes * bits, init=pack_rows(init, bits))
         m.d.comb += [
             membranes.peek_row.eq(self._operand_row), membranes.row.eq(self._add_row),
             membranes.advance.eq(self._add_valid),
@@ -276,7 +277,6 @@ class Core(wiring.Component):
         }
         kept = [self._which(number, lambda op, when=when: op.when == when) for when in conditions]
         used = [when for when in conditions if any(op.when == when for op in passes)]
-        init = self._lane_constants(self._program.init, absent=-1)
         nexts = []
         for lane in range(lanes):
             total = (u[lane] + operands[lane])[:bits].as_signed()

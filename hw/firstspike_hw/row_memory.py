@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Membrane rows: a ring of registers for few rows, LUT RAM for many."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
@@ -19,6 +21,9 @@ class RowMemory(wiring.Component):
     Parameters
     ----------
     rows, width : int
+    init : sequence of int
+        Power-up value of each register row. Rows that later restart from the same constant cost no multiplexer: a
+        flip-flop's set or reset must go with its power-up value.
 
     Members
     -------
@@ -34,9 +39,9 @@ class RowMemory(wiring.Component):
     next : In(width)
     """
 
-    def __init__(self, *, rows: int, width: int):
-        self._rows = rows
-        self._width = width
+    def __init__(self, *, rows: int, width: int, init: Sequence[int] = ()):
+        self._rows, self._width = rows, width
+        self._init = init or [0] * rows
         super().__init__({
             "peek_row": In(range(rows)), "peek": Out(width), "value": Out(width),
             "row": In(range(rows)), "advance": In(1), "next": In(width),
@@ -45,7 +50,10 @@ class RowMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         if self._rows <= REGISTER_ROWS_MAX:
-            ring = [Signal(self._width, name=f"row{index}", reset_less=True) for index in range(self._rows)]
+            ring = [
+                Signal(self._width, name=f"row{index}", init=self._init[index], reset_less=True)
+                for index in range(self._rows)
+            ]
             m.d.comb += [self.value.eq(ring[0]), self.peek.eq(ring[min(1, self._rows - 1)])]
             with m.If(self.advance):
                 m.d.sync += [older.eq(newer) for older, newer in zip(ring, [*ring[1:], self.next], strict=True)]
