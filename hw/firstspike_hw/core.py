@@ -220,7 +220,8 @@ class Core(wiring.Component):
             base = Array(Const(index * per_row, range(shape.depth)) for index in range(rows))[self._issue_row]
             m.d.comb += read.addr.eq(base + address)
         m.d.comb += [
-            read.en.eq(self._free),
+            # Never both in one cycle: otherwise synthesis spends logic on what a collision would read.
+            read.en.eq(self._free & ~self.write.enable.any()),
             write.addr.eq(self.write.word), write.en.eq(self.write.enable),
             write.data.eq(self.write.data.replicate(shape.chunks)),
         ]
