@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-TABLES = ("cycles", "area")
+TABLES = ("cycles", "area", "fmax")
 
 
 def main() -> None:

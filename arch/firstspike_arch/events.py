@@ -43,18 +43,22 @@ MARKER = 1 << MARKER_BIT
 FINAL_MARKER = MARKER | 1 << FINAL_BIT
 
 
-def tokens_from_spikes(spikes: np.ndarray) -> np.ndarray:
-    """Tokens of one inference, int64[K], from spike counts, int[T, N], addresses ascending in a step.
+def tokens_from_spikes(spikes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens of inferences back to back, int64[K], and where each starts, int64[B + 1].
 
-    A count of n gives n events. The last step's marker is final.
+    From spike counts, integer or bool[B, T, N]: addresses ascend in a step, a count of n gives n events, a marker ends
+    each step, the last one of an inference is final.
     """
-    spikes = np.asarray(spikes)
-    steps, addresses = np.nonzero(spikes)
-    counts = spikes[steps, addresses]
-    steps, addresses = np.repeat(steps, counts), np.repeat(addresses, counts)
-    tokens = np.empty(len(steps) + len(spikes), dtype=np.int64)
-    tokens[np.arange(len(steps)) + steps] = addresses << ADDRESS_SHIFT
-    ends = np.searchsorted(steps, np.arange(len(spikes)), side="right") + np.arange(len(spikes))
+    count, steps, size = spikes.shape
+    where = np.flatnonzero(np.ascontiguousarray(spikes).reshape(-1))
+    counts = spikes.reshape(-1)[where]
+    if counts.size and counts.max() > 1:
+        where = np.repeat(where, counts)
+    step, address = np.divmod(where, size)
+    tokens = np.empty(len(step) + count * steps, dtype=np.int64)
+    # Before an event stand all earlier events, and a marker for each earlier step.
+    tokens[np.arange(len(step)) + step] = address << ADDRESS_SHIFT
+    ends = np.searchsorted(step, np.arange(count * steps), side="right") + np.arange(count * steps)
     tokens[ends] = MARKER
-    tokens[-1] = FINAL_MARKER
-    return tokens
+    tokens[ends[steps - 1 :: steps]] = FINAL_MARKER
+    return tokens, np.concatenate([[0], ends[steps - 1 :: steps] + 1])

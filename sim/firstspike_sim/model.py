@@ -25,12 +25,17 @@ class Prediction:
 
 def predict_inputs(program: Program, inputs: np.ndarray, **options) -> Prediction:
     """Prediction for images or spike counts back to back; ``options`` are those of `make_stimulus`."""
-    return predict_stimulus(program, inputs, make_stimulus(program, inputs, **options))
+    golden = GoldenModel(program.network).run(inputs)
+    stimulus = make_stimulus(program, inputs, spikes=golden.spikes[0], **options)
+    return _predict(program, golden, stimulus)
 
 
 def predict_stimulus(program: Program, inputs: np.ndarray, stimulus: Stimulus) -> Prediction:
     """Prediction for the inputs from which ``stimulus`` was made."""
-    golden = GoldenModel(program.network).run(inputs)
+    return _predict(program, GoldenModel(program.network).run(inputs), stimulus)
+
+
+def _predict(program: Program, golden: GoldenResult, stimulus: Stimulus) -> Prediction:
     lists = spike_lists(golden.spikes[: len(program.network.layers)])
     trace = predict(
         program, stimulus, lists, classes=golden.classes, steps=golden.steps, decided_by=golden.decided_by,

@@ -20,12 +20,15 @@ def encode_latency(images: np.ndarray, steps: int, cutoff: int) -> np.ndarray:
 
 def make_stimulus(
     program: Program, inputs: np.ndarray, *, gaps: np.ndarray | None = None, sink_stalls: np.ndarray | None = None,
+    spikes: np.ndarray | None = None,
 ) -> Stimulus:
     """Inferences back to back.
 
     Parameters
     ----------
     inputs : uint8[B, N] images (latency input) or integer[B, T, N] spike counts (event input)
+    spikes : integer or bool[B, T, N]
+        Of the inputs, if they are known already.
 
     Raises
     ------
@@ -45,9 +48,9 @@ def make_stimulus(
         padded[:, : network.inputs] = inputs
         words, starts = padded.view("<u8").reshape(-1), np.arange(len(inputs) + 1) * beats
     else:
-        spikes = inputs if axes == 3 else encode_latency(inputs, network.steps, network.cutoff)
-        tokens = [tokens_from_spikes(one) for one in spikes]
-        words, starts = np.concatenate(tokens), np.concatenate([[0], np.cumsum([len(one) for one in tokens])])
+        if spikes is None:
+            spikes = inputs if axes == 3 else encode_latency(inputs, network.steps, network.cutoff)
+        words, starts = tokens_from_spikes(spikes)
     return Stimulus(words=words, starts=starts, gaps=gaps, sink_stalls=sink_stalls)
 
 

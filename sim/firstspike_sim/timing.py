@@ -48,11 +48,11 @@ def spike_lists(spikes: tuple[np.ndarray, ...]) -> SpikeLists:
     addresses, offsets, base = [], [], 0
     count, steps = spikes[0].shape[:2]
     for dense in spikes:
-        flat = np.ascontiguousarray(dense).reshape(count * steps, -1)
-        where, address = np.nonzero(flat)
-        times = flat[where, address].astype(np.int64)
-        if times.size and times.max() > 1:
-            where, address = np.repeat(where, times), np.repeat(address, times)
+        flat = np.ascontiguousarray(dense).reshape(-1)
+        places = np.flatnonzero(flat)
+        if flat.dtype != np.bool_:
+            places = np.repeat(places, flat[places])
+        where, address = np.divmod(places, dense.shape[2])
         ends = np.searchsorted(where, np.arange(count * steps + 1))
         offsets.append(ends + base)
         addresses.append(address)
