@@ -2,7 +2,7 @@
 """Results: rows of what, floor and measured, on the screen and in benchmarks/results/*.json."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from firstspike_arch.program import write_atomically
@@ -26,6 +26,7 @@ class Row:
 
 def publish(name: str, rows: list[Row]) -> None:
     """Print the rows and store them."""
+    rows = [replace(row, met=bool(row.met)) for row in rows]  # comparisons of NumPy numbers
     table = Table("what", "floor", "measured", title=name)
     for row in rows:
         table.add_row(row.what, row.floor, row.measured, style=None if row.met else "red")
