@@ -10,7 +10,7 @@ from .fixed import CHUNK_BITS, ceil_div, pack_rows, unpack_rows
 from .network import DenseLayer
 from .rows import bias_rows
 
-__all__ = ["MemoryShape", "weight_image", "weight_memory", "weights_from_image"]
+__all__ = ["MemoryShape", "row_stride", "weight_image", "weight_memory", "weights_from_image"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,23 +30,31 @@ class MemoryShape:
         return self.chunks * CHUNK_BITS
 
 
+def row_stride(plan: LayerPlan) -> int:
+    """Words between the weights of successive inputs."""
+    return 1 << (plan.rows - 1).bit_length()
+
+
 def weight_memory(index: int, layer: DenseLayer, plan: LayerPlan) -> MemoryShape:
-    """Weights of core ``index``: row r of input a is word r·(fan_in + bias rows) + a; bias rows follow the inputs."""
-    depth = plan.rows * (layer.fan_in + len(bias_rows(layer)))
+    """Weights of core ``index``: row r of input a is word a·row_stride + r; bias rows follow the inputs.
+
+    The stride is the number of rows, rounded up to a power of two: an address is a concatenation, not a sum.
+    """
+    depth = row_stride(plan) * (layer.fan_in + len(bias_rows(layer)))
     return MemoryShape(name=f"core{index}_weights", depth=depth, used_bits=plan.lanes * layer.weight_bits)
 
 
 def weight_image(layer: DenseLayer, plan: LayerPlan) -> list[int]:
     """The words of a core's weight memory; lanes without a neuron hold 0."""
     columns = np.concatenate([np.asarray(layer.weights), bias_rows(layer).T], axis=1)
-    padded = np.zeros((plan.rows * plan.lanes, columns.shape[1]), dtype=np.int64)
+    padded = np.zeros((row_stride(plan) * plan.lanes, columns.shape[1]), dtype=np.int64)
     padded[: layer.fan_out] = columns
-    words = padded.reshape(plan.rows, plan.lanes, -1).transpose(0, 2, 1).reshape(-1, plan.lanes)
+    words = padded.reshape(-1, plan.lanes, columns.shape[1]).transpose(2, 0, 1).reshape(-1, plan.lanes)
     return pack_rows(words, layer.weight_bits)
 
 
 def weights_from_image(image: list[int], layer: DenseLayer, plan: LayerPlan) -> tuple[np.ndarray, np.ndarray]:
     """Inverse of `weight_image`: weights int64[M, N] and bias int64[M]."""
-    words = unpack_rows(image, layer.weight_bits, plan.lanes).reshape(plan.rows, -1, plan.lanes)
-    columns = words.transpose(0, 2, 1).reshape(plan.rows * plan.lanes, -1)[: layer.fan_out]
+    words = unpack_rows(image, layer.weight_bits, plan.lanes).reshape(-1, row_stride(plan), plan.lanes)
+    columns = words.transpose(1, 2, 0).reshape(row_stride(plan) * plan.lanes, -1)[: layer.fan_out]
     return columns[:, : layer.fan_in], columns[:, layer.fan_in :].sum(axis=1)

@@ -10,7 +10,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from firstspike_arch.array import LayerPlan
 from firstspike_arch.fixed import CHUNK_BITS, pack_rows
-from firstspike_arch.memory import MemoryShape
+from firstspike_arch.memory import MemoryShape, row_stride
 from firstspike_arch.network import DenseLayer
 from firstspike_arch.rows import MarkerProgram, RowOp, bias_rows
 
@@ -202,7 +202,7 @@ class Core(wiring.Component):
         self._issue_number, self._issue_row = number, row
 
     def _build_weights(self, m: Module) -> None:
-        shape, layer, rows = self._memory, self._layer, self._plan.rows
+        shape, layer = self._memory, self._layer
         memory = Memory(shape=shape.width, depth=shape.depth, init=self._image)
         m.submodules[shape.name] = memory
         read = memory.read_port()
@@ -214,12 +214,9 @@ class Core(wiring.Component):
             if index and op.operand == "weight":
                 with m.If(self._issue_number == index):
                     m.d.comb += address.eq(layer.fan_in + op.index)
-        if rows == 1:
-            m.d.comb += read.addr.eq(address)
-        else:
-            base = Array(Const(index * per_row, range(shape.depth)) for index in range(rows))[self._issue_row]
-            m.d.comb += read.addr.eq(base + address)
+        low = row_stride(self._plan).bit_length() - 1
         m.d.comb += [
+            read.addr.eq(Cat(self._issue_row[:low], address)),
             # Never both in one cycle: otherwise synthesis spends logic on what a collision would read.
             read.en.eq(self._free & ~self.write.enable.any()),
             write.addr.eq(self.write.word), write.en.eq(self.write.enable),

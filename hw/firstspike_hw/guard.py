@@ -11,7 +11,9 @@ __all__ = ["Guard"]
 
 
 class Guard(wiring.Component):
-    """Passes a well-formed stream in the same cycle and repairs any other.
+    """Passes a well-formed stream, one cycle later, and repairs any other.
+
+    A word is taken while the token register is empty or emptied in the same cycle: one a cycle.
 
     - An event whose address is not below ``addresses`` is taken and dropped (``bad_address``).
     - A marker that would open step ``steps_max`` ends the inference instead (``overrun``); what follows is taken and
@@ -46,21 +48,20 @@ class Guard(wiring.Component):
         bad = ~token.marker & (token.address >= self._addresses)
         too_long = token.marker & ~token.final & (step == self._steps_max - 1)
         swallow = dropping | bad
+        move, valid, out = Signal(), Signal(), Signal.like(token)
         m.d.comb += [
-            self.events.payload.eq(token),
-            self.events.valid.eq(self.source.valid & ~swallow & ~ending),
-            self.source.ready.eq((self.events.ready | swallow) & ~ending),
+            move.eq(~self.events.valid | self.events.ready), out.eq(token),
+            valid.eq(self.source.valid & ~swallow & ~ending),
+            self.source.ready.eq((move | swallow) & ~ending),
         ]
         with m.If(too_long):
-            m.d.comb += self.events.payload.final.eq(1)
+            m.d.comb += out.final.eq(1)
         with m.If(ending):
-            m.d.comb += [
-                self.events.valid.eq(1), self.events.payload.eq(0),
-                self.events.payload.marker.eq(1), self.events.payload.final.eq(1),
-            ]
-        passed = self.events.valid & self.events.ready
+            m.d.comb += [valid.eq(1), out.eq(0), out.marker.eq(1), out.final.eq(1)]
+        with m.If(move):
+            m.d.sync += [self.events.valid.eq(valid), self.events.payload.eq(out)]
+        passed = valid & move
         taken = self.source.valid & self.source.ready
-        out = self.events.payload
         m.d.comb += [
             self.opens.eq(passed & ~is_open), self.bad_address.eq(taken & bad & ~dropping),
             self.overrun.eq(passed & too_long & ~ending), self.cut.eq(passed & ending),

@@ -214,10 +214,7 @@ def _run(
 
         for core in range(cores):
             # Token at this core.
-            if core == 0 and not image:
-                valid, value = offered, words[word] if offered else 0
-            else:
-                valid, value = token_valid[core], token[core]
+            valid, value = token_valid[core], token[core]
             kind = 1 + (value & 1) if value & MARKER else 0
             # Promise for the row in the operand stage.
             if core == output:
@@ -287,7 +284,6 @@ def _run(
                 at = link_start[core] + link_used[core]
                 link_tokens[at], link_cycles[at] = value, cycle
                 link_used[core] += 1
-                word_taken = word_taken or (core == 0 and not image)
                 if kind:
                     if kind == 2:
                         inference[core] += 1
@@ -296,9 +292,14 @@ def _run(
                         step[core] += 1
 
             # The emitter in front of this core, and what feeds it.
-            if core == 0 and not image:
-                continue
             move = not token_valid[core] or took
+            if core == 0 and not image:
+                # Guard: one token register.
+                if move:
+                    token_valid[0], word_taken = offered, offered
+                    if offered:
+                        token[0] = words[word]
+                continue
             has_spike = group_from[core] < group_to[core]
             done = group_to[core] - group_from[core] == 1 and not group_marker[core] if has_spike else True
             group_ready = not group_valid[core] or (move and done)
