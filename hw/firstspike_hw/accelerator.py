@@ -159,9 +159,9 @@ class Accelerator(wiring.Component):
         for index, (core, shape) in enumerate(zip(self._cores, self._program.memories(), strict=True)):
             low = (shape.chunks - 1).bit_length()
             chunk, word = port.payload.address[:low], port.payload.address[low:]
-            m.d.comb += [
-                core.reload.eq(changed & ~port.valid), core.write.data.eq(port.payload.data), core.write.word.eq(word),
-                core.write.enable.eq(Cat(
+            m.d.comb += core.reload.eq(changed & ~port.valid)
+            m.d.sync += [
+                core.write.data.eq(port.payload.data), core.write.word.eq(word), core.write.enable.eq(Cat(
                     written & (port.payload.memory == index) & (word < shape.depth) & (chunk == number)
                     for number in range(shape.chunks)
                 )),
