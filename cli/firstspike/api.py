@@ -11,7 +11,7 @@ from firstspike_arch.model import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
 from firstspike_compiler.compile import Compilation, compile_network
-from firstspike_sim.compare import ALIVE, Check, aliveness, compare
+from firstspike_sim.compare import ALIVE, Check, aliveness, compare, first_divergence
 from firstspike_sim.golden import GoldenModel, GoldenResult
 from firstspike_sim.model import predict_inputs, predict_stimulus
 from firstspike_sim.pysim import PysimBackend
@@ -67,7 +67,9 @@ class Verification:
     Parameters
     ----------
     checks : list of Check
-        Summed over all runs; ``first`` of the first run that differs.
+        Summed over all runs; ``first`` and ``cycle`` of the first run that differs.
+    first : str
+        Where the first run that differs parts first in time: stream or value, inference, step, cycle; "" if none does.
     alive : list of float
         Share of neuron-steps that fire: input, then each layer.
     classes : int64[B]
@@ -79,6 +81,7 @@ class Verification:
     """
 
     checks: list[Check]
+    first: str
     alive: list[float]
     classes: np.ndarray
     latency: np.ndarray
@@ -128,19 +131,25 @@ def verify(
     traces = runner.run_many(stimuli, processes) if isinstance(runner, VerilatorBackend) else [
         runner.run(stimulus) for stimulus in stimuli]
     total: dict[str, Check] = {}
+    parted = ""
     for number, (prediction, trace) in enumerate(zip(predictions, traces, strict=True)):
-        for check in compare(prediction.stimulus, prediction.trace, trace):
+        checks = compare(prediction.stimulus, prediction.trace, trace)
+        where = f"run {number} (from input {number * run_size})"
+        earliest = first_divergence(checks)
+        if earliest and not parted:
+            parted = f"{where}: {earliest.first}"
+        for check in checks:
             old = total.get(check.name)
-            first = f"run {number} (from input {number * run_size}): {check.first}" if check.first else ""
+            named = old if old and old.first else check
+            first = named.first if named is old or not check.first else f"{where}: {check.first}"
             total[check.name] = Check(
                 name=check.name, compared=check.compared + (old.compared if old else 0),
-                different=check.different + (old.different if old else 0),
-                first=old.first if old and old.first else first,
+                different=check.different + (old.different if old else 0), first=first, cycle=named.cycle,
             )
     weights = [len(prediction.stimulus.starts) - 1 for prediction in predictions]
     shares = np.average([aliveness(p.golden.spikes) for p in predictions], axis=0, weights=weights)
     return Verification(
-        checks=list(total.values()), alive=[float(share) for share in shares],
+        checks=list(total.values()), first=parted, alive=[float(share) for share in shares],
         classes=np.concatenate([trace.classes for trace in traces]),
         latency=np.concatenate([latencies(p.stimulus, t) for p, t in zip(predictions, traces, strict=True)]),
         intervals=np.concatenate([intervals(p.stimulus, t) for p, t in zip(predictions, traces, strict=True)]),

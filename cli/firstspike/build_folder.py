@@ -30,27 +30,21 @@ class BuildError(ValueError):
 def write_build(compilation: Compilation, folder: str | Path) -> dict:
     """Write Verilog, memory images, program, manifest, report and project files; the manifest.
 
-    An older build in ``folder`` is replaced in one rename; any other folder that is not empty is refused.
+    An older build in ``folder`` gives way in two renames, and comes back if the second fails. A folder that holds
+    any file that no build wrote is refused.
 
     Raises
     ------
     BuildError, OSError
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / MANIFEST_FILE).exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BuildError(f"{folder}: must be a new or empty folder, or an older build; it holds something else")
+    _refuse_foreign(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     staged = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         manifest = _write_files(compilation, staged)
         staged.chmod(0o755)
-        old = None
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.old."))
-            folder.rename(old / "build")
-        staged.rename(folder)
-        if old:
-            shutil.rmtree(old)
+        _put_in_place(staged, folder)
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
         raise
@@ -66,18 +60,58 @@ def read_build(folder: str | Path) -> tuple[Program, str]:
     """
     folder = Path(folder)
     try:
-        manifest = json.loads((folder / MANIFEST_FILE).read_text())
-        digests = manifest["files"]
+        manifest = _read_manifest(folder)
     except OSError:
         raise BuildError(f"{folder}: must be a build folder ('firstspike compile' makes one)") from None
-    except (json.JSONDecodeError, KeyError, TypeError):
-        raise BuildError(f"{folder / MANIFEST_FILE}: is truncated or altered; compile again") from None
-    for name, digest in digests.items():
+    if manifest is None:
+        raise BuildError(f"{folder / MANIFEST_FILE}: is truncated or altered; compile again")
+    for name, digest in manifest["files"].items():
         path = folder / name
         if Path(name).name != name or not path.is_file() or _digest(path) != digest:
             raise BuildError(f"{path}: must be the file that was compiled; it is missing, truncated or altered")
     program = Program.load(folder / PROGRAM_FILE)
+    needed = {f"{TOP}.v", PROGRAM_FILE, *(f"{shape.name}.hex" for shape in program.memories())}
+    if program.digest() != manifest["digest"] or not needed <= set(manifest["files"]):
+        raise BuildError(f"{folder / MANIFEST_FILE}: is truncated or altered; compile again")
     return program, (folder / f"{TOP}.v").read_text()
+
+
+def _read_manifest(folder: Path) -> dict | None:
+    """The manifest, or None if it is none of ours; OSError if there is no such file."""
+    try:
+        manifest = json.loads((folder / MANIFEST_FILE).read_text())
+    except ValueError:
+        return None
+    ours = isinstance(manifest, dict) and manifest.get("top") == TOP and isinstance(manifest.get("digest"), str)
+    return manifest if ours and isinstance(manifest.get("files"), dict) else None
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raise unless the folder is new, empty, or a build with nothing in it that no build wrote."""
+    if not folder.exists():
+        return
+    entries = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else [folder.name]
+    manifest = _read_manifest(folder) if MANIFEST_FILE in entries else None
+    own = {MANIFEST_FILE, *manifest["files"]} if manifest else set()
+    foreign = [name for name in entries if name not in own or (folder / name).is_dir()]
+    if foreign:
+        raise BuildError(f"{folder}: must be a new or empty folder, or an older build; it holds something else: "
+                         f"{', '.join(foreign[:3])}{', …' if len(foreign) > 3 else ''}")
+
+
+def _put_in_place(staged: Path, folder: Path) -> None:
+    if not folder.exists():
+        staged.rename(folder)
+        return
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.old."))
+    folder.rename(aside / "build")
+    try:
+        staged.rename(folder)
+    except BaseException:
+        (aside / "build").rename(folder)
+        aside.rmdir()
+        raise
+    shutil.rmtree(aside)
 
 
 def _digest(path: Path) -> str:

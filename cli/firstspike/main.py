@@ -5,6 +5,7 @@ import sys
 
 import typer
 from firstspike_arch.toolchain import ToolError
+from rich.console import Console
 
 from . import verb_compile, verb_demo, verb_estimate, verb_simulate, verb_train, verb_verify
 
@@ -24,9 +25,19 @@ def run() -> None:
     try:
         app()
     except (ValueError, OSError, ToolError) as error:
-        message = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-        print(f"firstspike: {message}", file=sys.stderr)
+        _say(_sentence(error))
         sys.exit(1)
     except KeyboardInterrupt:
-        print("firstspike: interrupted", file=sys.stderr)
+        _say("interrupted")
         sys.exit(130)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def _say(message: str) -> None:
+    """On stderr, red where that is a terminal."""
+    Console(stderr=True).print(f"firstspike: {message}", style="red", markup=False, highlight=False, soft_wrap=True)

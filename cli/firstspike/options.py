@@ -20,8 +20,13 @@ def load_inputs(data: str, split: str, limit: int | None = None) -> tuple[np.nda
     if data.endswith(".npy"):
         try:
             inputs = np.load(data, allow_pickle=False)
-        except ValueError as error:
+        except (ValueError, EOFError) as error:
             raise ValueError(f"{data}: must be a .npy file of numbers: {error}") from None
+        if not isinstance(inputs, np.ndarray):
+            raise ValueError(f"{data}: must be a .npy file with one array, not an archive of several")
+        if inputs.ndim < 2 or not inputs.size:
+            raise ValueError(f"{data}: must have shape (images, pixels) or (inferences, steps, inputs) and at least "
+                             f"one input, not {inputs.shape}")
         return inputs[:limit], None
     images, labels = load(data, split)
     return images[:limit], labels[:limit]

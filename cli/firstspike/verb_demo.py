@@ -40,5 +40,5 @@ def demo(output: Annotated[Path, typer.Option("-o", "--output", help="Build fold
         outcome = api.verify(compilation.program, images)
     show(console, outcome, labels)
     if not outcome.equal:
-        raise ValueError(next(check.first for check in outcome.checks if check.different))
+        raise ValueError(f"hardware and models differ first at: {outcome.first}")
     console.print(f"hardware, golden model and timing model agree on everything; Verilog and images are in {output}")

@@ -34,13 +34,13 @@ def verify(
     if junit:
         write_atomically(junit, to_junit(outcome.checks, program.network.name))
     if report:
-        write_atomically(report, json.dumps({"equal": outcome.equal, "alive": outcome.alive,
+        write_atomically(report, json.dumps({"equal": outcome.equal, "first": outcome.first, "alive": outcome.alive,
                                              "checks": to_json(outcome.checks)}, indent=1) + "\n")
     if outcome.dead:
         names = ", ".join(program.network.layers[index].name for index in outcome.dead)
         console.print(f"warning: {names} fires on less than 2 % or more than 70 % of neuron-steps: a weak comparison")
     if not outcome.equal:
-        raise ValueError(next(check.first for check in outcome.checks if check.different))
+        raise ValueError(f"hardware and models differ first at: {outcome.first}")
 
 
 def show(console: Console, outcome: api.Verification, labels: np.ndarray | None) -> None:

@@ -4,12 +4,14 @@
 import re
 from collections.abc import Iterable
 
-from amaranth._toolchain.yosys import find_yosys
+from amaranth._toolchain import ToolNotFound
+from amaranth._toolchain.yosys import YosysError, find_yosys
 from amaranth.back import rtlil
 from amaranth.hdl import Value
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib.wiring import Component, In
 from firstspike_arch.memory import MemoryShape
+from firstspike_arch.toolchain import ToolError
 
 __all__ = ["TOP", "VerilogError", "hex_image", "verilog"]
 
@@ -17,7 +19,7 @@ TOP = "firstspike"
 """Name of the top module."""
 
 
-class VerilogError(RuntimeError):
+class VerilogError(ToolError):
     """The Verilog back end did not deliver what was asked of it."""
 
 
@@ -30,15 +32,18 @@ def verilog(component: Component, memories: Iterable[MemoryShape], *, header: st
     Raises
     ------
     VerilogError
-        yosys failed, or a memory is not in the text exactly once.
+        yosys is missing or failed, or a memory is not in the text exactly once.
     """
     text = rtlil.convert(component, name=TOP, emit_src=False, ports=_ports(component))
     # Initial values of memories make the conversion slow and the text depend on them; registers keep theirs.
     text = re.sub(r"^  cell \$meminit_v2 .*?^  end\n", "", text, flags=re.MULTILINE | re.DOTALL)
-    yosys = find_yosys(lambda version: version >= (0, 40))
     script = f"read_rtlil <<rtlil\n{text}\nrtlil\nproc -nomux -norom\nmemory_collect\nwrite_verilog -norename -noattr\n"
-    # yosys warns that it cannot translate every process; Amaranth emits only those that it can.
-    body = yosys.run(["-q", "-"], script, ignore_warnings=True)
+    try:
+        # yosys warns that it cannot translate every process; Amaranth emits only those that it can.
+        body = find_yosys(lambda version: version >= (0, 40)).run(["-q", "-"], script, ignore_warnings=True)
+    except (YosysError, ToolNotFound) as error:
+        last = (str(error).strip().splitlines() or ["no message"])[-1]
+        raise VerilogError(f"yosys must convert the design to Verilog, but ended with: {last}") from None
     for shape in memories:
         body = _load_from_file(body, shape)
     return header + body

@@ -8,7 +8,7 @@ import numpy as np
 from firstspike_arch.backend import DecidedBy, Stimulus, Trace
 from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER
 
-__all__ = ["ALIVE", "Check", "aliveness", "compare", "to_json", "to_junit"]
+__all__ = ["ALIVE", "Check", "aliveness", "compare", "first_divergence", "to_json", "to_junit"]
 
 ALIVE = (0.02, 0.70)
 """Share of neuron-steps that must fire in each layer for a comparison to mean anything."""
@@ -16,12 +16,17 @@ ALIVE = (0.02, 0.70)
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing compared: how many values, how many of them differ, and where first."""
+    """One thing compared: how many values, how many of them differ, and where first.
+
+    ``cycle``: that of the first difference, expected or actual, whichever is earlier; None: nothing differs, or the
+    numbers of values do.
+    """
 
     name: str
     compared: int
     different: int
     first: str = ""
+    cycle: int | None = None
 
 
 def compare(stimulus: Stimulus, expected: Trace, actual: Trace) -> list[Check]:
@@ -34,15 +39,27 @@ def compare(stimulus: Stimulus, expected: Trace, actual: Trace) -> list[Check]:
         ("classes", "class"), ("steps", "decision step"), ("decided_by", "deciding rule"), ("scores", "score"),
         ("decided", "cycle of the decision"), ("taken", "cycle of the result's transfer"),
     ):
-        checks.append(_array(name, what, getattr(expected, name), getattr(actual, name)))
+        # A value of an inference is known when its result is first offered.
+        cycles = (expected.taken, actual.taken) if name == "taken" else (expected.decided, actual.decided)
+        checks.append(_array(name, what, getattr(expected, name), getattr(actual, name), cycles))
     owner = np.searchsorted(stimulus.starts, np.arange(len(stimulus.words)), side="right") - 1
     places = [f"inference {image}, input word {word - stimulus.starts[image]}" for word, image in
               _first_places(expected.accepted, actual.accepted, owner)]
-    checks.append(_array("accepted", "cycle of acceptance", expected.accepted, actual.accepted, places))
+    cycles = (expected.accepted, actual.accepted)
+    checks.append(_array("accepted", "cycle of acceptance", *cycles, cycles, places))
     pairs = zip(expected.link_tokens, expected.link_cycles, actual.link_tokens, actual.link_cycles, strict=True)
     for link, parts in enumerate(pairs):
         checks.append(_link(link, *parts))
     return checks
+
+
+def first_divergence(checks: list[Check]) -> Check | None:
+    """The check whose first difference comes first in time: where a fault began, not where it ended up.
+
+    In the same cycle, the one that comes first in ``checks``; counts that differ, of which no cycle is known, last.
+    """
+    different = [check for check in checks if check.different]
+    return min(different, key=lambda check: (check.cycle is None, check.cycle or 0), default=None)
 
 
 def aliveness(spikes: tuple[np.ndarray, ...]) -> list[float]:
@@ -74,12 +91,15 @@ def _first_places(expected: np.ndarray, actual: np.ndarray, owner: np.ndarray) -
     return [(int(word), int(owner[word])) for word in np.nonzero(expected != actual)[0][:1]]
 
 
-def _array(name: str, what: str, expected: np.ndarray, actual: np.ndarray, places: list[str] | None = None) -> Check:
+def _array(
+    name: str, what: str, expected: np.ndarray, actual: np.ndarray, cycles: tuple[np.ndarray, np.ndarray],
+    places: list[str] | None = None,
+) -> Check:
     if expected.shape != actual.shape:
         return Check(name=name, compared=expected.size, different=expected.size,
                      first=f"{name}: {len(actual)} values where {len(expected)} were expected")
     differs = expected != actual
-    first = ""
+    first, cycle = "", None
     if differs.any():
         place = tuple(int(index) for index in np.argwhere(differs)[0])
         where = places[0] if places else f"inference {place[0]}" + (f", class {place[1]}" if len(place) > 1 else "")
@@ -87,7 +107,8 @@ def _array(name: str, what: str, expected: np.ndarray, actual: np.ndarray, place
         if name == "decided_by":
             values = [DecidedBy(int(value)).name.lower() for value in values]
         first = f"{where}: {what} is {values[1]}, expected {values[0]}"
-    return Check(name=name, compared=expected.size, different=int(differs.sum()), first=first)
+        cycle = min(int(array[place[0]]) for array in cycles if place[0] < len(array))
+    return Check(name=name, compared=expected.size, different=int(differs.sum()), first=first, cycle=cycle)
 
 
 def _link(link: int, tokens: np.ndarray, cycles: np.ndarray, seen_tokens: np.ndarray, seen_cycles: np.ndarray) -> Check:
@@ -95,7 +116,7 @@ def _link(link: int, tokens: np.ndarray, cycles: np.ndarray, seen_tokens: np.nda
     shared = min(len(tokens), len(seen_tokens))
     differs = (tokens[:shared] != seen_tokens[:shared]) | (cycles[:shared] != seen_cycles[:shared])
     different = int(differs.sum()) + abs(len(tokens) - len(seen_tokens))
-    first = ""
+    first, cycle = "", None
     if different:
         at = int(np.argmax(differs)) if differs.any() else shared
         ends = np.nonzero(tokens[:at] == FINAL_MARKER)[0]
@@ -105,7 +126,10 @@ def _link(link: int, tokens: np.ndarray, cycles: np.ndarray, seen_tokens: np.nda
             f"{name}, inference {len(ends)}, step {step}: {_event(seen_tokens, seen_cycles, at)}, "
             f"expected {_event(tokens, cycles, at)}"
         )
-    return Check(name=name, compared=max(len(tokens), len(seen_tokens)), different=different, first=first)
+        cycle = min(int(array[at]) for array in (cycles, seen_cycles) if at < len(array))
+    return Check(
+        name=name, compared=max(len(tokens), len(seen_tokens)), different=different, first=first, cycle=cycle,
+    )
 
 
 def _event(tokens: np.ndarray, cycles: np.ndarray, at: int) -> str:

@@ -6,12 +6,12 @@ from amaranth.sim import Simulator
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout, scores_from_raw
+from firstspike_arch.toolchain import ToolError
 from firstspike_hw.accelerator import Accelerator
 
-__all__ = ["PysimBackend"]
+from .stimulus import cycle_limit, quiet_cycles
 
-QUIET_CYCLES = 64
-"""Cycles without any transfer after which a run has ended."""
+__all__ = ["PysimBackend"]
 
 
 class PysimBackend:
@@ -23,15 +23,17 @@ class PysimBackend:
         """Remember the program; nothing is built before a run."""
         self._program = program
 
-    def run(self, stimulus: Stimulus, *, limit: int = 200_000) -> Trace:
+    def run(self, stimulus: Stimulus, *, limit: int | None = None) -> Trace:
         """From reset.
 
         Raises
         ------
-        RuntimeError
-            No end within ``limit`` cycles.
+        ToolError
+            No end within ``limit`` cycles (default: `cycle_limit`).
         """
         program = self._program
+        limit = cycle_limit(program, stimulus) if limit is None else limit
+        enough = quiet_cycles(program)
         accelerator = Accelerator(program, program.images())
         layout = result_layout(program)
         count, total = stimulus.inferences, len(stimulus.words)
@@ -75,7 +77,7 @@ class PysimBackend:
                     results.append(layout.unpack(ctx.get(result.payload.as_value())))
                 if word < total or len(results) < count:
                     quiet = 0
-                if quiet == QUIET_CYCLES:
+                if quiet == enough:
                     ended = True
                     return
                 await ctx.tick()
@@ -85,7 +87,7 @@ class PysimBackend:
         simulator.add_testbench(bench)
         simulator.run()
         if not ended:
-            raise RuntimeError(f"no end within {limit} cycles: {len(results)} of {count} results")
+            raise ToolError(f"no end within {limit} cycles: {len(results)} of {count} results")
         steps = np.array([entry[1] for entry in results])
         pairs = [np.array(log, dtype=np.int64).reshape(-1, 2) for log in transfers]
         return Trace(

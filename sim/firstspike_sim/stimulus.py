@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""From images or spike counts to what is offered at the input port."""
+"""From images or spike counts to what is offered at the input port, and how long a simulator runs it."""
 
 import numpy as np
 from firstspike_arch.backend import Stimulus
 from firstspike_arch.events import tokens_from_spikes
 from firstspike_arch.fixed import ceil_div, latency_step
 from firstspike_arch.program import Program
+from firstspike_arch.rows import MarkerProgram
 
-__all__ = ["encode_latency", "make_stimulus", "random_waits", "split_stimulus"]
+__all__ = ["cycle_limit", "encode_latency", "make_stimulus", "quiet_cycles", "random_waits", "split_stimulus"]
 
 PIXELS_PER_BEAT = 8
 
@@ -63,6 +64,30 @@ def random_waits(
     gaps = np.where(random.random(count) < often, random.integers(1, gap_max + 1, count), 0)
     stalls = random.integers(0, stall_max + 1, stimulus.inferences)
     return Stimulus(words=stimulus.words, starts=stimulus.starts, gaps=gaps, sink_stalls=stalls)
+
+
+def quiet_cycles(program: Program) -> int:
+    """Cycles without any transfer after which nothing more can come, once all words and results are taken.
+
+    A core is silent while it makes its passes over the rows, and its extractor while it looks for spikes. After an
+    early exit the cores before the read-out may each be in the middle of that.
+    """
+    total = 64
+    for plan, marker in zip(program.config.layers, program.markers(), strict=True):
+        passes = max(MarkerProgram.issue_cycles(ops, plan.rows) for ops in (marker.step, marker.final))
+        total += 2 * (passes + plan.rows) + plan.rows * plan.lanes
+    return total
+
+
+def cycle_limit(program: Program, stimulus: Stimulus) -> int:
+    """Cycles after which a run that has not ended is stuck."""
+    waits = sum(int(np.sum(one)) for one in (stimulus.gaps, stimulus.sink_stalls) if one is not None)
+    work = len(stimulus.words) + stimulus.inferences * program.network.inputs
+    for plan, marker in zip(program.config.layers, program.markers(), strict=True):
+        passes = len(marker.step) + len(marker.final)
+        work += stimulus.inferences * program.network.steps_max * (plan.neurons + 2 * passes)
+    rows = max(plan.rows for plan in program.config.layers)
+    return 100_000 + waits + quiet_cycles(program) + 8 * rows * work
 
 
 def split_stimulus(stimulus: Stimulus, size: int) -> list[Stimulus]:

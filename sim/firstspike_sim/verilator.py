@@ -17,10 +17,10 @@ from firstspike_arch.toolchain import Tool, ToolError, find_tool
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.verilog import TOP, hex_image, verilog
 
+from .stimulus import cycle_limit, quiet_cycles
+
 __all__ = ["VerilatorBackend", "program_words"]
 
-DRAIN_CYCLES = 256
-"""Cycles without any transfer after which a run has ended."""
 _DRIVER = Path(__file__).parent / "native" / "driver.cpp"
 _INTEGERS = np.dtype("<i8")
 
@@ -66,18 +66,20 @@ class VerilatorBackend:
         self._binary = _build(program, text, waves=self._waves is not None)
 
     def run(self, stimulus: Stimulus, *, images: np.ndarray | None = None, limit: int | None = None) -> Trace:
-        """From reset; with ``images``, `program_words` are loaded through the program port first."""
+        """From reset; with ``images``, `program_words` are loaded through the program port first.
+
+        Raises
+        ------
+        ToolError
+            No end within ``limit`` cycles (default: `cycle_limit`), or the simulator failed.
+        """
         program = self._program
         assert program is not None, "load() comes first"
         count = stimulus.inferences
         zeros = np.zeros(len(stimulus.words), dtype=_INTEGERS)
         gaps = zeros if stimulus.gaps is None else stimulus.gaps
         stalls = np.zeros(count, dtype=_INTEGERS) if stimulus.sink_stalls is None else stimulus.sink_stalls
-        if limit is None:
-            rows = sum(plan.rows for plan in program.config.layers)
-            neurons = sum(plan.neurons for plan in program.config.layers)
-            limit = 100_000 + int(np.sum(gaps) + np.sum(stalls)) + 64 * rows * (
-                len(stimulus.words) + count * (neurons + program.network.steps_max))
+        limit = cycle_limit(program, stimulus) if limit is None else limit
         with tempfile.TemporaryDirectory(prefix="firstspike-") as folder_name:
             folder = Path(folder_name)
             for shape in program.memories():
@@ -89,7 +91,7 @@ class VerilatorBackend:
             ):
                 np.asarray(values).astype(np.uint64 if name in ("words", "images") else _INTEGERS).tofile(
                     folder / f"{name}.bin")
-            printed = self._binary.run([str(limit), str(DRAIN_CYCLES)], folder=folder)
+            printed = self._binary.run([str(limit), str(quiet_cycles(program))], folder=folder)
             cycles, seconds = printed.split()[-2:]
             self.cycles_per_second = int(cycles) / float(seconds)
             if self._waves is not None:
@@ -137,8 +139,8 @@ def _build(program: Program, text: str, *, waves: bool):
         f'public_flat_rd -module "{TOP}" -var "link{index}_{part}"\n'
         for index in links for part in ("valid", "ready", "payload")
     )
-    driver = _DRIVER.read_text()
-    key = hashlib.sha256("\0".join((text, driver, header, visible, str(verilator.version), str(waves))).encode())
+    driver, lz4 = _DRIVER.read_text(), (_DRIVER.parent / "lz4.h").read_text() if waves else ""
+    key = hashlib.sha256("\0".join((text, driver, lz4, header, visible, str(verilator.version), str(waves))).encode())
     cache = Path(os.environ.get("FIRSTSPIKE_CACHE") or Path.home() / ".cache" / "firstspike") / key.hexdigest()[:24]
     if not (cache / "simulator").exists():
         cache.parent.mkdir(parents=True, exist_ok=True)
@@ -148,10 +150,15 @@ def _build(program: Program, text: str, *, waves: bool):
                 (f"{TOP}.v", text), ("driver.cpp", driver), ("links.h", header), ("links.vlt", visible),
             ):
                 (folder / name).write_text(content)
+            if waves:
+                # Verilator links FST waves with -llz4, which few machines have: an empty archive stands in.
+                (folder / "lz4.h").write_text(lz4)
+                (folder / "liblz4.a").write_bytes(b"!<arch>\n")
             verilator.run([
                 "--cc", "--exe", "--build", "-j", "2", "-O3", "--x-assign", "fast", "--x-initial", "fast",
                 "--noassert", "-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT", "--top-module", TOP, "--Mdir", "build",
-                "-CFLAGS", "-O2 -std=c++17" + (" -DWAVES" if waves else ""), *(["--trace-fst"] if waves else []),
+                "-CFLAGS", "-O2 -std=c++17" + (" -DWAVES" if waves else ""),
+                *(["--trace-fst", "-LDFLAGS", "-L.."] if waves else []),
                 "-o", "simulator", "links.vlt", f"{TOP}.v", "driver.cpp",
                 "-CFLAGS", "-I..",
             ], folder=folder, timeout=1800)

@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The command line: what a user types, and what a wrong input gets."""
 
+import errno
+import hashlib
 import json
+import os
+import re
+import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +19,10 @@ from firstspike.verb_demo import shipped
 from firstspike_train.data import load
 
 
-def firstspike(*arguments, folder: Path) -> subprocess.CompletedProcess:
+def firstspike(*arguments, folder: Path, **options) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-c", "from firstspike.main import run; run()", *map(str, arguments)],
-        cwd=folder, text=True, capture_output=True, check=False, timeout=600,
+        cwd=folder, text=True, capture_output=True, check=False, timeout=600, **options,
     )
 
 
@@ -86,6 +92,82 @@ def test_a_wrong_input_gets_one_sentence(arguments, message, checkpoint, build, 
     assert list(tmp_path.iterdir()) == []
 
 
+def refused(done: subprocess.CompletedProcess, message: str) -> None:
+    assert done.returncode == 1, done.stdout
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_a_full_disk_leaves_nothing(checkpoint, tmp_path):
+    def no_file_beyond_4_kib():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    done = firstspike("compile", checkpoint, "-o", "b", folder=tmp_path, preexec_fn=no_file_beyond_4_kib)
+    refused(done, "File too large")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["firstspike.v", "core1_weights.hex", "vivado.tcl", "manifest.json"])
+def test_a_disk_that_fills_up_keeps_the_old_build(name, build, checkpoint, tmp_path, monkeypatch):
+    shutil.copytree(build, tmp_path / "b")
+    write = Path.write_text
+
+    def full(self, text):
+        if self.name == name:
+            write(self, text[:10])
+            raise OSError(errno.ENOSPC, "No space left on device", str(self))
+        return write(self, text)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    for folder in ("b", "new"):
+        with pytest.raises(OSError, match="No space left on device"):
+            fs.export(fs.compile(fs.load(checkpoint), lanes=8), tmp_path / folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+    assert fs.open_build(tmp_path / "b").digest() == fs.open_build(build).digest()
+
+
+def test_a_missing_simulator_is_named(build, tmp_path):
+    environment = {**os.environ, "VERILATOR": "/no/verilator"}
+    refused(firstspike("verify", build, "--data", "digits", folder=tmp_path, env=environment),
+            "$VERILATOR must name a program, not '/no/verilator'")
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda path: path.write_bytes(b""), "must be a .npy file of numbers"),
+    (lambda path: np.save(path, np.array([{}], dtype=object), allow_pickle=True), "must be a .npy file of numbers"),
+    (lambda path: np.save(path, np.zeros((0, 64), np.uint8)), "at least one input, not (0, 64)"),
+    (lambda path: np.save(path, np.uint8(1)), "at least one input, not ()"),
+    (lambda path: np.save(path, np.full((2, 64), np.nan)), "must be uint8 images of shape (batch, 64), not float64"),
+    (lambda path: np.save(path, np.zeros((2, 63), np.uint8)), "(batch, 64), not uint8 of shape (2, 63)"),
+    (lambda path: path.parent.mkdir(exist_ok=True), "x.npy: No such file or directory"),
+])
+def test_unfit_arrays_get_one_sentence(make, message, build, tmp_path):
+    make(tmp_path / "x.npy")
+    refused(firstspike("estimate", build, "--data", "x.npy", folder=tmp_path), message)
+
+
+def test_verify_takes_arrays(build, tmp_path):
+    np.save(tmp_path / "x.npy", load("digits", "test")[0][:9])
+    done = firstspike("verify", build, "--data", "x.npy", "--backend", "pysim", "--waits", "3", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "accuracy" not in done.stdout
+
+
+def test_a_difference_between_hardware_and_model_is_status_1(build, tmp_path):
+    """A build whose Verilog is another machine than its program, digests and all."""
+    shutil.copytree(build, tmp_path / "b")
+    source, manifest = tmp_path / "b" / "firstspike.v", json.loads((build / "manifest.json").read_text())
+    text, count = re.subn(  # the first core sees the neighbour of every neuron that spikes
+        r"( core0 \([^;]*\.events__payload\()link0_payload\)", r"\1link0_payload ^ 4)", source.read_text())
+    assert count == 1
+    source.write_text(text)
+    manifest["files"]["firstspike.v"] = hashlib.sha256(source.read_bytes()).hexdigest()
+    (tmp_path / "b" / "manifest.json").write_text(json.dumps(manifest))
+    done = firstspike("verify", "b", "--data", "digits", "--limit", "5", "--json", "v.json", folder=tmp_path)
+    refused(done, "differ first at: run 0 (from input 0): spikes of layer 0 into layer 1, inference 0, step")
+    assert json.loads((tmp_path / "v.json").read_text())["equal"] is False
+
+
 @pytest.mark.parametrize("name", ["firstspike.v", "core0_weights.hex", "program.fsp", "report.txt"])
 def test_an_altered_file_is_refused(name, build, checkpoint, tmp_path):
     fs.export(fs.compile(fs.load(checkpoint)), tmp_path / "b")
@@ -93,6 +175,65 @@ def test_an_altered_file_is_refused(name, build, checkpoint, tmp_path):
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(ValueError, match=f"{name}: must be the file that was compiled"):
         fs.open_build(tmp_path / "b")
+
+
+@pytest.mark.parametrize("change", [
+    lambda manifest: [],
+    lambda manifest: {**manifest, "files": []},
+    lambda manifest: {**manifest, "files": {}},
+    lambda manifest: {**manifest, "digest": "0" * 64},
+    lambda manifest: {name: value for name, value in manifest.items() if name != "files"},
+])
+def test_an_altered_manifest_is_refused(change, build, tmp_path):
+    shutil.copytree(build, tmp_path / "b")
+    path = tmp_path / "b" / "manifest.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    with pytest.raises(ValueError, match=r"manifest.json: is truncated or altered; compile again"):
+        fs.open_build(tmp_path / "b")
+
+
+def test_an_older_build_is_replaced(checkpoint, build, tmp_path):
+    shutil.copytree(build, tmp_path / "b")
+    fs.export(fs.compile(fs.load(checkpoint), lanes=8), tmp_path / "b")
+    assert [plan.lanes for plan in fs.open_build(tmp_path / "b").config.layers] == [8, 8]
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_an_older_build_comes_back_if_it_cannot_be_replaced(checkpoint, build, tmp_path, monkeypatch):
+    shutil.copytree(build, tmp_path / "b")
+    rename = Path.rename
+
+    def fail(self, target):
+        if self.parent == tmp_path and self.name.startswith(".b."):
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        fs.export(fs.compile(fs.load(checkpoint), lanes=8), tmp_path / "b")
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+    assert fs.open_build(tmp_path / "b").digest() == fs.open_build(build).digest()
+
+
+@pytest.mark.parametrize("files", [
+    {"manifest.json": '{"name": "a web app"}', "thesis.txt": "no backup"},
+    {"manifest.json": "[]"},
+])
+def test_a_manifest_of_others_does_not_make_a_build(files, checkpoint, tmp_path):
+    (tmp_path / "mine").mkdir()
+    for name, text in files.items():
+        (tmp_path / "mine" / name).write_text(text)
+    with pytest.raises(ValueError, match=r"it holds something else: manifest.json"):
+        fs.export(fs.compile(fs.load(checkpoint)), tmp_path / "mine")
+    assert {path.name: path.read_text() for path in (tmp_path / "mine").iterdir()} == files
+
+
+def test_a_file_added_to_a_build_is_not_lost(checkpoint, build, tmp_path):
+    shutil.copytree(build, tmp_path / "b")
+    (tmp_path / "b" / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match=r"it holds something else: notes.txt"):
+        fs.export(fs.compile(fs.load(checkpoint)), tmp_path / "b")
+    assert (tmp_path / "b" / "notes.txt").read_text() == "mine"
 
 
 def test_other_folders_are_not_overwritten(checkpoint, tmp_path):

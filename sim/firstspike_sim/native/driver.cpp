@@ -64,11 +64,17 @@ int main(int argc, char** argv) {
     top.source_valid = 0; top.result_ready = 0; top.program_port_valid = 0; top.restart = 0; top.status_address = 0;
     for (int i = 0; i < 2; i++) { top.eval(); edge(); }
     top.rst = 0;
-    for (size_t i = 0; i < images.size();) {
+    for (size_t i = 0, waited = 0; i < images.size();) {
+        if (waited == size_t(limit)) {
+            fprintf(stderr, "program port not ready within %ld cycles: %zu of %zu words taken\n", long(limit), i,
+                    images.size());
+            return 3;
+        }
         top.program_port_valid = 1;
         top.program_port_payload = images[i];
         top.eval();
-        if (top.program_port_ready) i++;
+        if (top.program_port_ready) i++, waited = 0;
+        else waited++;
         edge();
     }
     top.program_port_valid = 0;
