@@ -15,9 +15,9 @@ from firstspike_arch.toolchain import ToolError, find_tool
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.verilog import TOP, hex_image, verilog
 
-__all__ = ["CocotbBackend"]
+from .stimulus import cycle_limit, quiet_cycles
 
-DRAIN_CYCLES = 64
+__all__ = ["CocotbBackend"]
 
 
 class CocotbBackend:
@@ -39,7 +39,7 @@ class CocotbBackend:
         """Remember the program; it is built for each run."""
         self._program = program
 
-    def run(self, stimulus: Stimulus, *, limit: int = 200_000) -> Trace:
+    def run(self, stimulus: Stimulus, *, limit: int | None = None) -> Trace:
         """From reset.
 
         Raises
@@ -62,7 +62,8 @@ class CocotbBackend:
             np.savez(
                 folder / "stimulus.npz", words=stimulus.words, gaps=zeros if stimulus.gaps is None else stimulus.gaps,
                 stalls=np.zeros(count, dtype=np.int64) if stimulus.sink_stalls is None else stimulus.sink_stalls,
-                links=len(program.network.layers), limit=limit, drain=DRAIN_CYCLES, reset_at=self._reset_at,
+                links=len(program.network.layers), reset_at=self._reset_at,
+                limit=limit or cycle_limit(program, stimulus), drain=quiet_cycles(program),
                 result_digits=-(-layout.bits // 4),
             )
             trace = folder / "trace.npz"
