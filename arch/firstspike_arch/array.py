@@ -6,7 +6,7 @@ from typing import Literal
 
 from .fixed import ceil_div
 
-__all__ = ["GROUP_BITS", "REGISTER_ROWS_MAX", "ArrayConfig", "LayerPlan", "spike_queue_depth"]
+__all__ = ["GROUP_BITS", "REGISTER_ROWS_MAX", "ArrayConfig", "LayerPlan", "readout_cycles", "spike_queue_depth"]
 
 REGISTER_ROWS_MAX = 8
 """Up to this many membrane rows a core keeps them in a ring of registers; beyond, in LUT RAM."""
@@ -50,6 +50,8 @@ class ArrayConfig:
         What the input is: a token stream, or 64-bit beats of eight pixels with a latency encoder behind.
     early_exit : bool
         Decide at the first step that settles the class and drop the rest of the inference.
+    winner : "tree" or "scan"
+        How the read-out finds it: a tournament over the lanes, or one a cycle by a single comparator.
     timeout : int
         Cycles of silence in the middle of an inference after which the input guard ends it.
     """
@@ -57,6 +59,7 @@ class ArrayConfig:
     layers: tuple[LayerPlan, ...]
     port: Literal["events", "image"] = "events"
     early_exit: bool = False
+    winner: Literal["tree", "scan"] = "tree"
     timeout: int = 1 << 16
 
 
@@ -67,3 +70,12 @@ GROUP_BITS = 8
 def spike_queue_depth(rows: int) -> int:
     """Spike words a core can have waiting: one register, or two steps' worth rounded up to a power of two."""
     return 1 if rows == 1 else 1 << (2 * rows - 1).bit_length()
+
+
+def readout_cycles(config: ArrayConfig) -> int:
+    """Cycles in which the read-out compares the neurons of a row with each other and with the rows before."""
+    plan = config.layers[-1]
+    if config.winner == "scan":
+        return plan.lanes
+    levels = (plan.lanes - 1).bit_length()
+    return max(levels, 1) if plan.rows == 1 else levels + 1

@@ -31,6 +31,7 @@ class Options:
     weight_bits: int | None = None
     port: Literal["events", "image"] = "events"
     early_exit: bool = False
+    winner: Literal["tree", "scan"] = "tree"
     headroom_bits: int = 0
     in_max: int = 1
     steps_max: int | None = None
@@ -212,6 +213,8 @@ def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compil
         raise CompileError(f"headroom_bits must be ≥ 0, not {options.headroom_bits!r}")
     if options.port not in ("events", "image"):
         raise CompileError(f"port must be 'events' or 'image', not {options.port!r}")
+    if options.winner not in ("tree", "scan"):
+        raise CompileError(f"winner must be 'tree' or 'scan', not {options.winner!r}")
     plans = []
     for index, (layer, lanes, proof) in enumerate(zip(draft.integer.layers, draft.lanes, draft.proofs, strict=True)):
         bits = proof.bits + options.headroom_bits
@@ -219,7 +222,8 @@ def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compil
             raise CompileError(f"layer {index} ({layer.name}): membranes must fit 48 bits, not {bits}")
         plans.append(LayerPlan(neurons=layer.fan_out, lanes=lanes, membrane_bits=bits))
     config = ArrayConfig(
-        layers=tuple(plans), port=options.port, early_exit=options.early_exit, timeout=options.timeout,
+        layers=tuple(plans), port=options.port, early_exit=options.early_exit, winner=options.winner,
+        timeout=options.timeout,
     )
     try:
         program = Program(network=draft.integer, config=config)

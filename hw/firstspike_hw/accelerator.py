@@ -83,7 +83,7 @@ class Accelerator(wiring.Component):
         value_bits = self._layout.score_bits if network.readout in ("first_spike", "potential") else 0
         m.submodules.readout = self._readout = readout = Readout(
             network=network, plan=plans[-1], layout=self._layout, value_bits=value_bits,
-            early_exit=program.config.early_exit, tag_bits=tag_bits,
+            early_exit=program.config.early_exit, scan=program.config.winner == "scan", tag_bits=tag_bits,
         )
         parts = zip(network.layers, plans, program.markers(), program.memories(), strict=True)
         for index, (layer, plan, marker, memory) in enumerate(parts):

@@ -179,11 +179,9 @@ class Core(wiring.Component):
             ]
             with m.If(starting):
                 m.d.sync += operand_masked.eq(dropped)
-        # The step stays open in between: rows of one step follow each other.
-        opening = Signal(init=1)
-        with m.If(operand_valid & operand_captures & self.capture.grant):
-            m.d.sync += opening.eq(operand_final & (operand_row == rows - 1))
-        m.d.comb += [self.capture.request.eq(operand_valid & operand_captures), self.capture.opening.eq(opening)]
+        m.d.comb += [
+            self.capture.request.eq(operand_valid & operand_captures), self.capture.opening.eq(operand_row == 0),
+        ]
 
         # Add stage.
         self._add_valid = add_valid = Signal()

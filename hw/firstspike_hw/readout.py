@@ -3,7 +3,6 @@
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from firstspike_arch.array import LayerPlan
 from firstspike_arch.backend import DecidedBy
@@ -29,9 +28,15 @@ def result_struct(layout: ResultLayout) -> data.StructLayout:
 class Readout(wiring.Component):
     """Class, decision step, what decided, and a score for each class.
 
-    A tournament over the lanes of a row, one level a cycle; the winner then meets the best of the rows before. A row
-    captured in cycle c with the last of its step decides ``latency`` cycles later; the result is offered in the cycle
-    after. Rows may follow each other every cycle.
+    The scores of a step stay where they were captured while the winner is found: by a tournament over the lanes of a
+    row, one level a cycle (``winner`` "tree"), or by one comparator that meets one lane a cycle ("scan"). The last row
+    of a step, captured in cycle c, decides in cycle c + 1 + `readout_cycles`; a result is offered from then until it is
+    taken.
+
+    One step is decided at a time: its first row ("scan": any row) is granted from the cycle in which the row before
+    decides, and not while a result is offered. Rows that can decide nothing do not enter, and hold up none: if the
+    earliest spike decides and the layer has one row, those without a spike and those after the decision; if it does
+    not, all but those of the final step.
 
     With ``early_exit`` the result is offered as soon as a step decides, and ``drop`` names the inference until its
     final row has passed; otherwise it is offered after the final row.
@@ -47,10 +52,10 @@ class Readout(wiring.Component):
 
     def __init__(
         self, *, network: IntegerNetwork, plan: LayerPlan, layout: ResultLayout, value_bits: int, early_exit: bool,
-        tag_bits: int,
+        scan: bool, tag_bits: int,
     ):
         self._network, self._plan, self._layout = network, plan, layout
-        self._value_bits, self._early_exit, self._tag_bits = value_bits, early_exit, tag_bits
+        self._value_bits, self._early_exit, self._scan, self._tag_bits = value_bits, early_exit, scan, tag_bits
         super().__init__({
             "capture": In(capture_signature(plan.rows, plan.lanes, value_bits)),
             "result": Out(stream.Signature(result_struct(layout))),
@@ -59,130 +64,139 @@ class Readout(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        network, plan, layout = self._network, self._plan, self._layout
-        rows, lanes = plan.rows, plan.lanes
-        readout, single = network.readout, network.layers[-1].neuron.single_spike
-        first = readout == "first_spike" or (readout == "weighted_spikes" and single)
-
-        # The row, its step, and what it scores.
-        stage = _RowStage(m, "captured", rows)
-        step = Signal(range(network.steps_max))
-        spikes = Signal(lanes)
-        m.d.sync += [
-            stage.valid.eq(self.capture.valid), stage.row.eq(self.capture.row), stage.last.eq(self.capture.last),
-            stage.final.eq(self.capture.final), spikes.eq(self.capture.spikes),
-        ]
-        with m.If(stage.valid & stage.last):
-            m.d.sync += step.eq(Mux(stage.final, 0, step + 1))
-        m.d.comb += stage.step.eq(step)
-        if self._value_bits:
-            scores = [Signal(signed(layout.score_bits), name=f"score{lane}") for lane in range(lanes)]
-            m.d.sync += [score.eq(self.capture.values[lane]) for lane, score in enumerate(scores)]
-        elif first:
-            scores = [spike.as_signed() for spike in spikes]
-        else:
-            scores = self._accumulate(m, stage, spikes)
-        ranks = [score if self._value_bits or not first else Const(0, 1) for score in scores]
-        fired = spikes if first else Const(0, lanes)
-        absent = rows * lanes - plan.neurons
-        nodes = []
-        for lane in range(lanes):
-            here = Const(1) if lane < lanes - absent else stage.row != rows - 1
-            nodes.append(_Node(rank=ranks[lane], fired=fired[lane], index=Const(lane, range(lanes)), here=here,
-                               tied=Const(0), several=Const(0)))
-
-        # The tournament.
-        level = 0
-        while len(nodes) > 1:
-            stage, scores = stage.delayed(m, f"level{level}"), _registered(m, scores, f"level{level}_score")
-            merged = [left if right is None else _better(left, right)
-                      for left, right in zip(nodes[::2], [*nodes[1::2], None], strict=False)]
-            nodes = [node.registered(m, f"level{level}_{place}") for place, node in enumerate(merged)]
-            level += 1
-        winner = nodes[0]
-        winner = winner.with_index(stage.row * lanes + winner.index if rows > 1 else winner.index)
-        if rows > 1:
-            best = winner.like("best")
-            joined = _better(best, winner)
-            candidate = winner.like("candidate")
-            m.d.comb += candidate.assign(_select(stage.row == 0, winner, joined))
-            with m.If(stage.valid):
-                m.d.sync += best.assign(candidate)
-            winner = candidate
-
-        # The decision.
+        network, rows = self._network, self._plan.rows
+        first = network.early_exit_exact
         decided = Signal()
+        row = self._build_window(m, decided)
+        stage, candidate, opens = (self._scan_lanes if self._scan else self._build_tournament)(m, row)
+        best = candidate.like("best")
+        if self._scan or rows > 1:
+            candidate = _select(opens, candidate, _better(best, candidate))
+        with m.If(stage.valid & ~decided):
+            m.d.sync += best.assign(candidate)
+
         ends_step = stage.valid & stage.last
         ends = ends_step & stage.final
-        settles = ends_step & ((winner.fired & first) | stage.final) & ~decided
-        held = Signal(result_struct(layout))
-        silent = ~winner.fired if first else (winner.rank == 0)
-        if readout == "potential":
-            silent = Const(0)
-        by = Mux(silent, DecidedBy.SILENT.value, Mux(winner.tied, DecidedBy.TIE_BY_INDEX.value, Mux(
-            winner.several, DecidedBy.TIE_BY_MEMBRANE.value, DecidedBy.PLAIN.value)))
-        with m.If(stage.valid & ~decided):
-            for index in range(plan.neurons):
-                with m.If(stage.row == index // lanes):
-                    m.d.sync += held.scores[index].eq(scores[index % lanes])
-        with m.If(settles):
-            m.d.sync += [held.label.eq(winner.index), held.step.eq(stage.step), held.decided_by.eq(by)]
+        settles = ends_step & ((candidate.fired & first) | stage.final) & ~decided
         m.d.comb += self.closes.eq(ends)
         m.d.sync += decided.eq((decided | settles) & ~ends)
-        push = Signal()
-        m.d.sync += push.eq(settles if self._early_exit else ends)
+        offered = self.result.valid
+        m.d.sync += offered.eq((settles if self._early_exit else ends) | (offered & ~self.result.ready))
+        silent = ~best.fired if first else (best.rank == 0)
+        if network.readout == "potential":
+            silent = Const(0)
+        m.d.comb += [
+            self.result.payload.label.eq(best.index),
+            self.result.payload.decided_by.eq(Mux(silent, DecidedBy.SILENT.value, Mux(
+                best.tied, DecidedBy.TIE_BY_INDEX.value, Mux(
+                    best.several, DecidedBy.TIE_BY_MEMBRANE.value, DecidedBy.PLAIN.value)))),
+        ]
+        waits = Const(1) if self._scan else self.capture.opening
+        m.d.comb += self.capture.grant.eq(~(waits & (self.capture.valid | self._busy | offered)))
         tag = Signal(self._tag_bits)
         with m.If(ends):
             m.d.sync += [tag.eq(tag + 1), self.drop.valid.eq(0)]
         with m.Elif(settles & bool(self._early_exit)):
             m.d.sync += [self.drop.valid.eq(1), self.drop.tag.eq(tag)]
-
-        # Results wait in a queue that never fills: rows are granted only while it has room for what they decide.
-        m.submodules.results = results = SyncFIFO(width=layout.bits, depth=OPEN_MAX)
-        is_open = Signal(range(OPEN_MAX + 1))
-        opened = self.capture.request & self.capture.opening & self.capture.grant
-        popped = self.result.valid & self.result.ready
-        m.d.sync += is_open.eq(is_open + opened - popped)
-        m.d.comb += [
-            self.capture.grant.eq(~self.capture.opening | (is_open != OPEN_MAX)),
-            results.w_data.eq(held.as_value()), results.w_en.eq(push),
-            self.result.payload.eq(results.r_data), self.result.valid.eq(results.r_rdy),
-            results.r_en.eq(self.result.ready),
-        ]
         return m
 
-    def _accumulate(self, m: Module, stage: "_RowStage", spikes) -> list:
-        """Σ w[t]·s[t] of each output neuron, in a ring of rows; the value includes the current row's spikes."""
-        network, plan, bits = self._network, self._plan, self._layout.score_bits
-        weight = Const(1)
-        if network.readout == "weighted_spikes":
-            weight = Array(Const(value, bits) for value in network.step_weights[:network.steps_max])[stage.step]
-        totals = []
-        for lane in range(plan.lanes):
-            ring = [Signal(signed(bits), name=f"sum{row}_{lane}") for row in range(plan.rows)]
-            total = Signal(signed(bits), name=f"total{lane}")
-            m.d.comb += total.eq(ring[0] + Mux(spikes[lane], weight, 0))
-            with m.If(stage.valid):
-                m.d.sync += [older.eq(newer) for older, newer in
-                             zip(ring, [*ring[1:], Mux(stage.final, 0, total)], strict=True)]
-            totals.append(total)
-        return totals
+    def _build_window(self, m: Module, decided) -> "_RowStage":
+        """Scores of the row captured last, behind those of the rows before."""
+        network, plan, capture, bits = self._network, self._plan, self.capture, self._layout.score_bits
+        rows, lanes = plan.rows, plan.lanes
+        first = network.early_exit_exact
+        scores = [Signal(signed(bits), name=f"score{index}") for index in range(rows * lanes)]
+        step = Signal(range(network.steps_max))
+        if self._value_bits:
+            new = [capture.values[lane] for lane in range(lanes)]
+        elif first:
+            new = [spike.as_signed() for spike in capture.spikes]
+        else:
+            weight = Const(1)
+            if network.readout == "weighted_spikes":
+                weight = Array(Const(value, bits) for value in network.step_weights[:network.steps_max])[step]
+            new = [Mux(step == 0, 0, scores[lane]) + Mux(capture.spikes[lane], weight, 0) for lane in range(lanes)]
+        self._window = scores[-lanes:]
+        self._fired = [score[0] if first else Const(0) for score in self._window]
+        row = _RowStage("window", rows)
+        m.d.sync += row.valid.eq(capture.valid & self._enters(decided))
+        with m.If(capture.valid):
+            m.d.sync += [row.row.eq(capture.row), row.last.eq(capture.last), row.final.eq(capture.final)]
+            with m.If(capture.last):
+                m.d.sync += step.eq(Mux(capture.final, 0, step + 1))
+            with m.If(~decided):
+                m.d.sync += self.result.payload.step.eq(step)
+                m.d.sync += [older.eq(newer) for older, newer in zip(scores, scores[lanes:] + new, strict=True)]
+                if first and self._value_bits:
+                    self._fired = [Signal(name=f"fired{lane}") for lane in range(lanes)]
+                    m.d.sync += [fired.eq(capture.spikes[lane]) for lane, fired in enumerate(self._fired)]
+        m.d.comb += [self.result.payload.scores[index].eq(scores[index]) for index in range(plan.neurons)]
+        return row
+
+    def _enters(self, decided):
+        """Whether the row being captured can decide anything."""
+        if not self._network.early_exit_exact:
+            return self.capture.final
+        if self._plan.rows > 1:
+            return Const(1)
+        return self.capture.final | (self.capture.spikes.any() & ~decided)
+
+    def _node(self, lane: int, index, row: "_RowStage") -> "_Node":
+        """The neuron whose score is at a place of the window; it may be in any lane ``index`` of the row."""
+        plan = self._plan
+        ranked = self._value_bits or not self._network.early_exit_exact
+        return _Node(
+            rank=self._window[lane] if ranked else Const(0, signed(1)), fired=self._fired[lane],
+            index=row.row * plan.lanes + index if plan.rows > 1 else index,
+            here=(row.row != plan.rows - 1) | (index < plan.neurons - (plan.rows - 1) * plan.lanes),
+            tied=Const(0), several=Const(0),
+        )
+
+    def _build_tournament(self, m: Module, row: "_RowStage") -> tuple:
+        """The best of a row, one level a cycle; alone in its step, the row needs no stage to join the others."""
+        nodes = [self._node(lane, Const(lane, range(self._plan.lanes)), row) for lane in range(self._plan.lanes)]
+        stage, level, busy = row, 0, row.valid
+        while len(nodes) > 1:
+            merged = [left if right is None else _better(left, right)
+                      for left, right in zip(nodes[::2], [*nodes[1::2], None], strict=False)]
+            if len(merged) == 1 and self._plan.rows == 1:
+                nodes = merged
+                break
+            stage = stage.delayed(m, f"level{level}")
+            nodes = [node.registered(m, f"level{level}_{place}") for place, node in enumerate(merged)]
+            busy = busy | stage.valid
+            level += 1
+        self._busy = busy
+        return stage, nodes[0], stage.row == 0
+
+    def _scan_lanes(self, m: Module, row: "_RowStage") -> tuple:
+        """The window turns once around below the comparator; after its last lane it stands as it was captured."""
+        lanes = self._plan.lanes
+        position = Signal(range(lanes))
+        at_end = position == lanes - 1
+        turning = [ring for ring in (self._window, self._fired) if isinstance(ring[0], Signal)]
+        with m.If(row.valid):
+            m.d.sync += [position.eq(Mux(at_end, 0, position + 1)), row.valid.eq(~at_end)]
+            m.d.sync += [place.eq(behind) for ring in turning
+                         for place, behind in zip(ring, ring[1:] + ring[:1], strict=True)]
+        self._busy = row.valid
+        stage = _RowStage("scan", self._plan.rows)
+        m.d.comb += [stage.valid.eq(row.valid), stage.last.eq(row.last & at_end), stage.final.eq(row.final)]
+        return stage, self._node(0, position, row), (row.row == 0) & (position == 0)
 
 
 class _RowStage:
     """What accompanies a row through the pipeline."""
 
-    def __init__(self, m: Module, name: str, rows: int):
+    def __init__(self, name: str, rows: int):
         self.valid, self.last = Signal(name=f"{name}_valid"), Signal(name=f"{name}_last")
         self.final, self.row = Signal(name=f"{name}_final"), Signal(range(rows), name=f"{name}_row")
-        self.step = Signal(16, name=f"{name}_step")
         self._rows = rows
 
     def delayed(self, m: Module, name: str) -> "_RowStage":
-        later = _RowStage(m, name, self._rows)
+        later = _RowStage(name, self._rows)
         m.d.sync += [
             later.valid.eq(self.valid), later.last.eq(self.last), later.final.eq(self.final), later.row.eq(self.row),
-            later.step.eq(self.step),
         ]
         return later
 
@@ -231,9 +245,3 @@ def _better(left: _Node, right: _Node) -> _Node:
     node = _select(wins, left, right)
     return _Node(rank=node.rank, fired=node.fired, index=node.index, here=node.here, tied=node.tied | equal,
                  several=several)
-
-
-def _registered(m: Module, values: list, name: str) -> list:
-    later = [Signal.like(value, name=f"{name}{index}") for index, value in enumerate(values)]
-    m.d.sync += [register.eq(value) for register, value in zip(later, values, strict=True)]
-    return later

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-from firstspike_arch.array import GROUP_BITS, spike_queue_depth
+from firstspike_arch.array import GROUP_BITS, readout_cycles, spike_queue_depth
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER
 from firstspike_arch.fixed import ceil_div
@@ -19,10 +19,6 @@ from firstspike_arch.program import Program
 from firstspike_arch.rows import MarkerProgram
 
 __all__ = ["SpikeLists", "predict", "spike_lists"]
-
-RESULTS_OPEN_MAX = 2
-"""Inferences that may be between the output core's first row and their taken result (see hardware's Readout)."""
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SpikeLists:
@@ -106,8 +102,9 @@ def predict(
         ((total + len(lists.first_step)) * (rows + issue.max(axis=1))).sum()))
     finished = _run(
         image, words, gaps, stalls, lists.first_step, np.asarray(steps, dtype=np.int64), config.early_exit, rows, lanes,
-        issue, np.array([spike_queue_depth(plan.rows) for plan in config.layers]), (int(lanes[-1]) - 1).bit_length(),
-        lists.addresses, lists.offsets, ceil_div(network.inputs, GROUP_BITS), limit,
+        issue, np.array([spike_queue_depth(plan.rows) for plan in config.layers]), readout_cycles(config),
+        config.winner == "scan", network.early_exit_exact, lists.addresses,
+        lists.offsets, ceil_div(network.inputs, GROUP_BITS), limit,
         accepted, decided, taken, link_start, link_tokens, link_cycles, link_used,
     )
     if not finished:
@@ -122,8 +119,8 @@ def predict(
 
 @numba.njit(cache=True)
 def _run(
-    image, words, gaps, stalls, first_step, decision_steps, early_exit, rows, lanes, issue, queue_depth, levels,
-    addresses, offsets, beats, limit,
+    image, words, gaps, stalls, first_step, decision_steps, early_exit, rows, lanes, issue, queue_depth, comparing,
+    scan, earliest, addresses, offsets, beats, limit,
     accepted, decided, taken, link_start, link_tokens, link_cycles, link_used,
 ):  # pragma: no cover - compiled
     """One cycle after another: first what each unit does with the state it finds, then the new state.
@@ -168,11 +165,9 @@ def _run(
     ends = False
     sent_inference, sent_step, sent_from, sent_fresh = 0, 0, 0, True
     item_valid, item_from, item_to, item_marker, item_final = False, 0, 0, False, False
-    # Read-out: rows that end a step, on their way through the tournament.
-    ring = levels + 4
-    due, due_inference = np.full(ring, -1, np.int64), np.zeros(ring, np.int64)
-    due_step, due_final = np.zeros(ring, np.int64), np.zeros(ring, np.bool_)
-    is_decided, push, waiting, is_open, opening = False, False, 0, 0, True
+    # Read-out: the row that ends a step and when it decides, and from when a row is granted.
+    due, due_inference, due_step, due_final = -1, 0, 0, False
+    grant_from, is_decided, is_offered = 0, False, False
     drop_valid, drop_inference = False, 0
     result = 0
     word, available = 0, 0
@@ -181,32 +176,21 @@ def _run(
     output = cores - 1
 
     for cycle in range(limit):
-        # Result stream.
+        # Read-out: a step decides, and the result is offered.
+        if due == cycle:
+            settles = not is_decided and due_step == decision_steps[due_inference]
+            is_offered = settles if early_exit else due_final
+            if settles or due_final:
+                drop_valid, drop_inference = early_exit and not due_final, due_inference
+            is_decided = (is_decided or settles) and not due_final
         popped = False
-        if waiting > 0:
+        if is_offered:
             if decided[result] < 0:
                 decided[result] = cycle
             if cycle >= decided[result] + stalls[result]:
                 taken[result] = cycle
                 result += 1
                 popped = True
-        waiting += int(push) - int(popped)
-        push = False
-
-        # Read-out: the row that leaves the tournament now.
-        next_drop_valid, next_drop_inference = drop_valid, drop_inference
-        place = cycle % ring
-        if due[place] == cycle:
-            last_row = due_final[place]
-            settles = not is_decided and due_step[place] == decision_steps[due_inference[place]]
-            push = settles if early_exit else last_row
-            if last_row:
-                next_drop_valid, is_decided = False, False
-            elif settles:
-                is_decided = True
-                if early_exit:
-                    next_drop_valid, next_drop_inference = True, due_inference[place]
-        opened = False
 
         # The input port: one word.
         offered = word < len(words) and cycle >= available
@@ -218,7 +202,8 @@ def _run(
             kind = 1 + (value & 1) if value & MARKER else 0
             # Promise for the row in the operand stage.
             if core == output:
-                grant = not opening or is_open != RESULTS_OPEN_MAX
+                waits = scan or operand_row[core] == 0
+                grant = not waits or not (is_offered or add_captures[core] or cycle < grant_from)
             else:
                 grant = queue_count[core] + int(add_captures[core]) < queue_depth[core]
             waits = operand_captures[core] and not grant
@@ -227,10 +212,13 @@ def _run(
             if captured[core]:
                 ends_step = add_row[core] == rows[core] - 1
                 if core == output:
-                    if ends_step:
-                        at = (cycle + 1 + levels) % ring
-                        due[at], due_inference[at] = cycle + 1 + levels, add_inference[core]
-                        due_step[at], due_final[at] = add_step[core], add_final[core]
+                    # Rows that can decide nothing do not enter.
+                    settling = add_step[core] == decision_steps[add_inference[core]]
+                    if add_final[core] or (earliest and (rows[core] > 1 or settling)):
+                        grant_from = cycle + 1 + comparing
+                        if ends_step:
+                            due, due_inference = grant_from, add_inference[core]
+                            due_step, due_final = add_step[core], add_final[core]
                 else:
                     at = (queue_head[core] + queue_count[core]) % queue_depth[core]
                     where = first_step[add_inference[core]] + add_step[core]
@@ -251,9 +239,6 @@ def _run(
                 add_row[core], add_final[core] = operand_row[core], operand_final[core]
                 add_inference[core], add_step[core] = operand_inference[core], operand_step[core]
                 add_masked[core] = masked[core]
-                if core == output:
-                    opened = opening
-                    opening = operand_final[core] and operand_row[core] == rows[core] - 1
             # Issue.
             took = False
             if not waits:
@@ -395,8 +380,7 @@ def _run(
             word += 1
             if word < len(words):
                 available = cycle + 1 + gaps[word]
-        is_open += int(opened) - int(popped)
-        drop_valid, drop_inference = next_drop_valid, next_drop_inference
+        is_offered = is_offered and not popped
         if result == count and word == len(words):
             finished = True
             for core in range(cores):
