@@ -61,7 +61,7 @@ def draw(seed: int) -> tuple[Program, np.ndarray]:
     lanes = [int(random.integers(1, layer.fan_out + 1)) for layer in layers]
     program = compile_network(
         network, lanes=lanes, port=port, early_exit=network.early_exit_exact and bool(random.random() < 0.6),
-        winner=str(random.choice(["tree", "scan"])),
+        register_rows=int(random.choice([2, 8])), winner=str(random.choice(["tree", "scan"])),
     ).program
     if kind == "latency":
         return program, random.integers(0, 256, (8, sizes[0])).astype(np.uint8)

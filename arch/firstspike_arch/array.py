@@ -6,10 +6,7 @@ from typing import Literal
 
 from .fixed import ceil_div
 
-__all__ = ["GROUP_BITS", "REGISTER_ROWS_MAX", "ArrayConfig", "LayerPlan", "readout_cycles", "spike_queue_depth"]
-
-REGISTER_ROWS_MAX = 8
-"""Up to this many membrane rows a core keeps them in a ring of registers; beyond, in LUT RAM."""
+__all__ = ["GROUP_BITS", "ArrayConfig", "LayerPlan", "readout_cycles", "spike_queue_depth"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,21 +20,32 @@ class LayerPlan:
         r·lanes + p is lane p of row r.
     membrane_bits : int
         Width of the stored membrane, at least what the width proof asks for.
+    register_rows : int
+        Up to so many rows the membranes are a ring of registers, beyond a memory: block RAM, or LUT RAM if shallow.
+        A device without LUT RAM does better with 2.
     """
 
     neurons: int
     lanes: int
     membrane_bits: int
+    register_rows: int = 8
 
     def __post_init__(self) -> None:
         if not 1 <= self.lanes <= self.neurons:
             raise ValueError(f"lanes must be 1…{self.neurons} (the layer's neurons), not {self.lanes!r}")
         if not 2 <= self.membrane_bits <= 48:
             raise ValueError(f"membrane_bits must be 2…48, not {self.membrane_bits!r}")
+        if self.register_rows < 2:
+            raise ValueError(f"register_rows must be at least 2, not {self.register_rows!r}")
 
     @property
     def rows(self) -> int:
         return ceil_div(self.neurons, self.lanes)
+
+    @property
+    def in_registers(self) -> bool:
+        """Whether the membranes are in registers, not in a memory."""
+        return self.rows <= self.register_rows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,7 @@ class Options:
     port: Literal["events", "image"] = "events"
     early_exit: bool = False
     winner: Literal["tree", "scan"] = "tree"
+    register_rows: int = 8
     headroom_bits: int = 0
     in_max: int = 1
     steps_max: int | None = None
@@ -179,6 +180,10 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         2 … 8 for every layer, in place of what it was trained for.
     port : "events" or "image"
     early_exit : bool
+    winner : "tree" or "scan"
+        How the read-out compares output neurons, see `ArrayConfig`.
+    register_rows : int
+        Most rows of membranes kept in registers, see `LayerPlan`.
     headroom_bits : int
         Membrane bits beyond the proof, so that other weights fit later.
     in_max, steps_max : int
@@ -213,6 +218,8 @@ def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compil
         raise CompileError(f"headroom_bits must be ≥ 0, not {options.headroom_bits!r}")
     if options.port not in ("events", "image"):
         raise CompileError(f"port must be 'events' or 'image', not {options.port!r}")
+    if not isinstance(options.register_rows, int) or options.register_rows < 2:
+        raise CompileError(f"register_rows must be at least 2, not {options.register_rows!r}")
     if options.winner not in ("tree", "scan"):
         raise CompileError(f"winner must be 'tree' or 'scan', not {options.winner!r}")
     plans = []
@@ -220,7 +227,9 @@ def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compil
         bits = proof.bits + options.headroom_bits
         if bits > 48:
             raise CompileError(f"layer {index} ({layer.name}): membranes must fit 48 bits, not {bits}")
-        plans.append(LayerPlan(neurons=layer.fan_out, lanes=lanes, membrane_bits=bits))
+        plans.append(LayerPlan(
+            neurons=layer.fan_out, lanes=lanes, membrane_bits=bits, register_rows=options.register_rows,
+        ))
     config = ArrayConfig(
         layers=tuple(plans), port=options.port, early_exit=options.early_exit, winner=options.winner,
         timeout=options.timeout,

@@ -48,15 +48,30 @@ def memory_write_signature(shape: MemoryShape) -> wiring.Signature:
     })
 
 
+class _PassRow:
+    """A row on its way through a core: its pass by number, and for the first pass of a marker, whose spikes."""
+
+    def __init__(self, stage: str, *, passes: int, rows: int):
+        self.valid, self.number = Signal(name=f"{stage}_valid"), Signal(range(passes), name=f"{stage}_number")
+        self.row, self.captures = Signal(range(rows), name=f"{stage}_row"), Signal(name=f"{stage}_captures")
+        self.final, self.masked = Signal(name=f"{stage}_final"), Signal(name=f"{stage}_masked")
+
+    def follow(self, before: "_PassRow") -> list:
+        """Take over what the stage before holds."""
+        fields = ("valid", "number", "row", "captures", "final", "masked")
+        return [getattr(self, field).eq(getattr(before, field)) for field in fields]
+
+
 class Core(wiring.Component):
     """u[row] ← u[row] + weights[row, address] for every event; at a marker, the passes of its `MarkerProgram`.
 
     A pass visits all rows, one a cycle. An event is one pass: it is taken in its last cycle, so the initiation
     interval is ``rows`` cycles; a marker costs `MarkerProgram.issue_cycles`. No bubbles between tokens: the next may
-    be issued in the following cycle, whatever it is. Three stages: issue (weight address), operand (weight word →
-    operand register), add (u + operand, written at the end of the cycle). A row issued in cycle c is added in c + 2.
-    The first pass of a marker captures the spikes of a row in its add stage, and waits in the operand stage for
-    ``capture.grant``; nothing else ever waits.
+    be issued in the following cycle, whatever it is. Four stages: issue (weight address), fetch (weight word → weight
+    register, beside the memory), operand (weight, or another operand → operand register, beside the adder), add
+    (u + operand, written at the end of the cycle). A row issued in cycle c is added in c + 3. The first pass of a
+    marker captures the spikes of a row in its add stage, and waits in the operand stage for ``capture.grant``; nothing
+    else ever waits.
 
     The final marker's first pass also starts the next inference (u ← init): no sweep between inferences. After reset,
     and after ``reload``, the final program runs once without capturing.
@@ -83,9 +98,6 @@ class Core(wiring.Component):
         Not while an inference is inside.
     reload : In(1)
     """
-
-    STAGES = 2
-    """Cycles from the issue of a row to its add stage."""
 
     def __init__(
         self, *, layer: DenseLayer, plan: LayerPlan, program: MarkerProgram, memory: MemoryShape,
@@ -148,7 +160,8 @@ class Core(wiring.Component):
         self._free = free = Signal()
         if rows == 1 and any(op.settle for op in self._passes()):
             settled = Signal()
-            m.d.sync += settled.eq(needs_settling & ~settled & free & (boot | self.events.valid))
+            with m.If(free):
+                m.d.sync += settled.eq(needs_settling & ~settled & (boot | self.events.valid))
         issue = Signal()
         m.d.comb += issue.eq((boot | (self.events.valid & ~skip)) & free & (settled | ~needs_settling))
         last_row = row == rows - 1
@@ -164,40 +177,30 @@ class Core(wiring.Component):
         with m.If(self.events.valid & self.events.ready & final):
             m.d.sync += tag.eq(tag + 1)
 
-        # Operand stage: waits only for the promise that captured spikes will be taken.
-        capturing = marker & (position == 0) & ~boot
-        self._operand_valid = operand_valid = Signal()
-        self._operand_number = operand_number = Signal.like(number)
-        self._operand_row = operand_row = Signal.like(row)
-        operand_captures, operand_masked, operand_final = Signal(), Signal(), Signal()
-        waits = operand_valid & operand_captures & ~self.capture.grant
-        m.d.comb += free.eq(~waits)
+        # Fetch and operand stage: wait only for the promise that captured spikes will be taken.
+        masked = Signal()
+        with m.If(free & starting):
+            m.d.sync += masked.eq(dropped)
+        self._issue, self._fetch, self._operand, self._add = (
+            _PassRow(name, passes=1 + steps + finals, rows=rows) for name in ("issue", "fetch", "operand", "add"))
+        m.d.comb += [
+            self._issue.valid.eq(issue), self._issue.number.eq(number), self._issue.row.eq(row),
+            self._issue.captures.eq(marker & (position == 0) & ~boot), self._issue.final.eq(final),
+            self._issue.masked.eq(Mux(starting, dropped, masked)),
+        ]
+        operand, add = self._operand, self._add
         with m.If(free):
-            m.d.sync += [
-                operand_valid.eq(issue), operand_number.eq(number), operand_row.eq(row),
-                operand_captures.eq(capturing), operand_final.eq(final),
-            ]
-            with m.If(starting):
-                m.d.sync += operand_masked.eq(dropped)
+            m.d.sync += [*self._fetch.follow(self._issue), *operand.follow(self._fetch)]
+        m.d.sync += add.follow(operand)
+        waits = operand.valid & operand.captures & ~self.capture.grant
+        m.d.comb += free.eq(~waits)
+        with m.If(waits):
+            m.d.sync += add.valid.eq(0)
         m.d.comb += [
-            self.capture.request.eq(operand_valid & operand_captures), self.capture.opening.eq(operand_row == 0),
+            self.capture.request.eq(operand.valid & operand.captures), self.capture.opening.eq(operand.row == 0),
+            self.capture.valid.eq(add.valid & add.captures), self.capture.row.eq(add.row),
+            self.capture.last.eq(add.row == rows - 1), self.capture.final.eq(add.final),
         ]
-
-        # Add stage.
-        self._add_valid = add_valid = Signal()
-        self._add_number = add_number = Signal.like(number)
-        self._add_row = add_row = Signal.like(row)
-        add_captures, add_final = Signal(), Signal()
-        self._add_masked = add_masked = Signal()
-        m.d.sync += [
-            add_valid.eq(operand_valid & ~waits), add_number.eq(operand_number), add_row.eq(operand_row),
-            add_captures.eq(operand_captures), add_masked.eq(operand_masked), add_final.eq(operand_final),
-        ]
-        m.d.comb += [
-            self.capture.valid.eq(add_valid & add_captures), self.capture.row.eq(add_row),
-            self.capture.last.eq(add_row == rows - 1), self.capture.final.eq(add_final),
-        ]
-        self._issue_number, self._issue_row = number, row
 
     def _build_weights(self, m: Module) -> None:
         shape, layer = self._memory, self._layer
@@ -210,17 +213,20 @@ class Core(wiring.Component):
         m.d.comb += address.eq(self.events.payload.address)
         for index, op in enumerate(self._passes()):
             if index and op.operand == "weight":
-                with m.If(self._issue_number == index):
+                with m.If(self._issue.number == index):
                     m.d.comb += address.eq(layer.fan_in + op.index)
         low = row_stride(self._plan).bit_length() - 1
         m.d.comb += [
-            read.addr.eq(Cat(self._issue_row[:low], address)),
+            read.addr.eq(Cat(self._issue.row[:low], address)),
             # Never both in one cycle: otherwise synthesis spends logic on what a collision would read.
             read.en.eq(self._free & ~self.write.enable.any()),
             write.addr.eq(self.write.word), write.en.eq(self.write.enable),
             write.data.eq(self.write.data.replicate(shape.chunks)),
         ]
-        self._weights = read.data
+        # Two flip-flops in a row: the first next to the memory, whose output is slow, the second next to the adder.
+        self._weights = weights = Signal(shape.used_bits, reset_less=True)
+        with m.If(self._free):
+            m.d.sync += weights.eq(read.data)
 
     def _build_lanes(self, m: Module) -> None:
         lanes, rows, bits = self._plan.lanes, self._plan.rows, self._plan.membrane_bits
@@ -228,11 +234,10 @@ class Core(wiring.Component):
         remembers_spike = any(op.when == "spiked" for op in passes[2:])
         fires_once = neuron.single_spike and neuron.theta is not None
         init = self._lane_constants(self._program.init, absent=-1)
-        m.submodules.membranes = membranes = RowMemory(rows=rows, width=lanes * bits, init=pack_rows(init, bits))
-        m.d.comb += [
-            membranes.peek_row.eq(self._operand_row), membranes.row.eq(self._add_row),
-            membranes.advance.eq(self._add_valid),
-        ]
+        m.submodules.membranes = membranes = RowMemory(
+            rows=rows, width=lanes * bits, registers=self._plan.in_registers, init=pack_rows(init, bits),
+        )
+        self._follow_rows(m, membranes)
         u = [value.as_signed() for value in lanes_of(membranes.value, bits)]
         operands = self._build_operands(m, lanes_of(membranes.peek, bits), membranes.value)
 
@@ -241,30 +246,26 @@ class Core(wiring.Component):
         present = Const((1 << lanes) - 1, lanes)
         absent = rows * lanes - self._plan.neurons
         if absent:
-            present = Mux(self._add_row == rows - 1, Const((1 << (lanes - absent)) - 1, lanes), present)
+            present = Mux(self._add.row == rows - 1, Const((1 << (lanes - absent)) - 1, lanes), present)
         spikes = Signal(lanes)
         if neuron.theta is not None:
             m.d.comb += spikes.eq(~negative & present)
         if fires_once:
-            m.submodules.fired = fired = RowMemory(rows=rows, width=lanes)
-            starts = self._which(self._add_number, lambda op: op.act == "init")
-            m.d.comb += [
-                fired.peek_row.eq(self._operand_row), fired.row.eq(self._add_row), fired.advance.eq(self._add_valid),
-                fired.next.eq(Mux(starts, 0, Mux(self.capture.valid, fired.value | spikes, fired.value))),
-            ]
+            m.submodules.fired = fired = RowMemory(rows=rows, width=lanes, registers=self._plan.in_registers)
+            starts = self._which(self._add.number, lambda op: op.act == "init")
+            self._follow_rows(m, fired)
+            m.d.comb += fired.next.eq(Mux(starts, 0, Mux(self.capture.valid, fired.value | spikes, fired.value)))
         spiked = spikes
         if remembers_spike:
-            m.submodules.spiked = memory = RowMemory(rows=rows, width=lanes)
+            m.submodules.spiked = memory = RowMemory(rows=rows, width=lanes, registers=self._plan.in_registers)
             spiked = Mux(self.capture.valid, spikes, memory.value)
-            m.d.comb += [
-                memory.peek_row.eq(self._operand_row), memory.row.eq(self._add_row),
-                memory.advance.eq(self._add_valid), memory.next.eq(spiked),
-            ]
+            self._follow_rows(m, memory)
+            m.d.comb += memory.next.eq(spiked)
         visible = spikes & ~fired.value if fires_once else spikes
-        m.d.comb += self.capture.spikes.eq(Mux(self._add_masked, 0, visible))
+        m.d.comb += self.capture.spikes.eq(Mux(self._add.masked, 0, visible))
 
         # u ← act(u, operand), lane by lane.
-        number = self._add_number
+        number = self._add.number
         is_init = self._which(number, lambda op: op.act == "init")
         is_clear = self._which(number, lambda op: op.act in ("clear", "save"))
         halves = self._which(number, lambda op: op.halve)
@@ -285,12 +286,12 @@ class Core(wiring.Component):
                 if when in used:
                     hold = hold | (select & ~conditions[when][lane])
             value = Mux(hold, u[lane], total) if used else total
-            nexts.append(Mux(is_init, self._by_row(init, lane, self._add_row), value)[:bits])
+            nexts.append(Mux(is_init, self._by_row(init, lane, self._add.row), value)[:bits])
         m.d.comb += membranes.next.eq(Cat(nexts))
         if self._value_bits:
             offset = self._lane_constants(self._program.offset, absent=0)
             m.d.comb += [
-                self.capture.values[lane].eq(u[lane] + self._by_row(offset, lane, self._add_row))
+                self.capture.values[lane].eq(u[lane] + self._by_row(offset, lane, self._add.row))
                 for lane in range(lanes)
             ]
 
@@ -307,17 +308,17 @@ class Core(wiring.Component):
         leak_shift = next((op.index for op in passes if op.operand == "leak"), None)
         shadow = None
         if any(op.operand == "shadow" for op in passes):
-            m.submodules.shadow = store = RowMemory(rows=rows, width=lanes * bits)
-            saves = self._which(self._add_number, lambda op: op.act == "save")
-            m.d.comb += [
-                store.peek_row.eq(self._operand_row), store.row.eq(self._add_row), store.advance.eq(self._add_valid),
-                store.next.eq(Mux(saves, current, store.value)),
-            ]
+            m.submodules.shadow = store = RowMemory(
+                rows=rows, width=lanes * bits, registers=self._plan.in_registers,
+            )
+            saves = self._which(self._add.number, lambda op: op.act == "save")
+            self._follow_rows(m, store)
+            m.d.comb += store.next.eq(Mux(saves, current, store.value))
             shadow = lanes_of(store.peek, bits)
             adds_shadow = Signal()
-            self._with_operand(m, adds_shadow, self._which(self._issue_number, lambda op: op.operand == "shadow"))
-        is_weight = self._which(self._issue_number, lambda op: op.operand == "weight")
-        is_leak = self._which(self._issue_number, lambda op: op.operand == "leak")
+            self._with_operand(m, adds_shadow, self._which(self._fetch.number, lambda op: op.operand == "shadow"))
+        is_weight = self._which(self._fetch.number, lambda op: op.operand == "weight")
+        is_leak = self._which(self._fetch.number, lambda op: op.operand == "leak")
         constants = [(index, self._lane_constants(op.values, absent=0))
                      for index, op in enumerate(passes) if op.operand == "constant"]
         # Two select bits a bit pattern, decoded one stage early, make the multiplexer one LUT4 a bit:
@@ -333,8 +334,8 @@ class Core(wiring.Component):
                     one = Const(0)
                     for (index, _), ones in zip(constants, pattern, strict=True):
                         if any(ones):
-                            row = Const(1) if all(ones) else Array(ones)[self._issue_row]
-                            one = one | ((self._issue_number == index) & row)
+                            row = Const(1) if all(ones) else Array(ones)[self._fetch.row]
+                            one = one | ((self._fetch.number == index) & row)
                     high, low = Signal(name=f"select_high{len(selects)}"), Signal(name=f"select_low{len(selects)}")
                     self._with_operand(m, high, is_leak | one)
                     self._with_operand(m, low, is_weight | one)
@@ -349,8 +350,15 @@ class Core(wiring.Component):
             registers.append(register)
         return registers
 
+    def _follow_rows(self, m: Module, store: RowMemory) -> None:
+        """Connect what every store of rows needs to know about the stages."""
+        m.d.comb += [
+            store.fetch_row.eq(self._fetch.row), store.fetch.eq(self._free), store.row.eq(self._add.row),
+            store.advance.eq(self._add.valid),
+        ]
+
     def _with_operand(self, m: Module, register: Signal, value) -> None:
-        """Register a control signal of the issue stage for the operand stage."""
+        """Register a control signal of the fetch stage for the operand stage."""
         with m.If(self._free):
             m.d.sync += register.eq(value)
 

@@ -125,8 +125,8 @@ def _run(
 ):  # pragma: no cover - compiled
     """One cycle after another: first what each unit does with the state it finds, then the new state.
 
-    Per link l: the emitter in front of it (token register, group register). Per core l: sequencer, operand and add
-    stage, spike queue, extractor (word register, pick register) behind it.
+    Per link l: the emitter in front of it (token register, group register). Per core l: sequencer, fetch, operand
+    and add stage, spike queue, extractor (word register, pick register) behind it.
     """
     cores = len(rows)
     count = len(first_step) - 1
@@ -150,9 +150,12 @@ def _run(
     slot = np.zeros(cores, np.int64)
     inference, step = np.zeros(cores, np.int64), np.zeros(cores, np.int64)
     masked = np.zeros(cores, np.bool_)
+    fetch_captures, fetch_row = np.zeros(cores, np.bool_), np.zeros(cores, np.int64)
+    fetch_inference, fetch_step = np.zeros(cores, np.int64), np.zeros(cores, np.int64)
+    fetch_final, fetch_masked = np.zeros(cores, np.bool_), np.zeros(cores, np.bool_)
     operand_captures, operand_row = np.zeros(cores, np.bool_), np.zeros(cores, np.int64)
     operand_inference, operand_step = np.zeros(cores, np.int64), np.zeros(cores, np.int64)
-    operand_final = np.zeros(cores, np.bool_)
+    operand_final, operand_masked = np.zeros(cores, np.bool_), np.zeros(cores, np.bool_)
     add_captures, add_row = np.zeros(cores, np.bool_), np.zeros(cores, np.int64)
     add_inference, add_step = np.zeros(cores, np.int64), np.zeros(cores, np.int64)
     add_final, add_masked = np.zeros(cores, np.bool_), np.zeros(cores, np.bool_)
@@ -238,11 +241,15 @@ def _run(
             if add_captures[core]:
                 add_row[core], add_final[core] = operand_row[core], operand_final[core]
                 add_inference[core], add_step[core] = operand_inference[core], operand_step[core]
-                add_masked[core] = masked[core]
+                add_masked[core] = operand_masked[core]
             # Issue.
             took = False
             if not waits:
-                operand_captures[core] = False
+                operand_captures[core] = fetch_captures[core]
+                operand_row[core], operand_final[core] = fetch_row[core], fetch_final[core]
+                operand_inference[core], operand_step[core] = fetch_inference[core], fetch_step[core]
+                operand_masked[core] = fetch_masked[core]
+                fetch_captures[core] = False
                 if boot[core] > 0:
                     boot[core] -= 1
                 else:
@@ -258,9 +265,10 @@ def _run(
                             if kind:
                                 length = issue[core, kind - 1]
                                 if slot[core] < rows[core]:
-                                    operand_captures[core] = True
-                                    operand_row[core], operand_final[core] = slot[core], kind == 2
-                                    operand_inference[core], operand_step[core] = inference[core], step[core]
+                                    fetch_captures[core] = True
+                                    fetch_row[core], fetch_final[core] = slot[core], kind == 2
+                                    fetch_inference[core], fetch_step[core] = inference[core], step[core]
+                                    fetch_masked[core] = masked[core]
                             slot[core] += 1
                             if slot[core] == length:
                                 slot[core] = 0
