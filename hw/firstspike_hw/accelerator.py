@@ -20,6 +20,7 @@ from .latency_encoder import LatencyEncoder
 from .readout import Readout, result_struct
 from .spike_queue import SpikeQueue
 from .stream_token import token_stream
+from .token_buffer import TokenBuffer
 
 __all__ = ["Accelerator"]
 
@@ -128,13 +129,16 @@ class Accelerator(wiring.Component):
             self._opens.eq(first.opens), self._cut.eq(first.cut),
         ]
         senders = [first.events, *(extractor.events for extractor in self._extractors)]
-        for index, (sender, core) in enumerate(zip(senders, self._cores, strict=True)):
+        parts = zip(network.layers, senders, self._cores, strict=True)
+        for index, (layer, sender, core) in enumerate(parts):
+            m.submodules[f"link{index}"] = buffer = TokenBuffer(addresses=layer.fan_in)
+            connect(m, sender, buffer.source)
             # Named wires, kept in the Verilog: benches and waveforms see every stream between units.
             valid = Signal(name=f"link{index}_valid", attrs={"keep": 1})
             ready = Signal(name=f"link{index}_ready", attrs={"keep": 1})
             payload = Signal(len(core.events.payload.as_value()), name=f"link{index}_payload", attrs={"keep": 1})
             m.d.comb += [
-                valid.eq(sender.valid), payload.eq(sender.payload), sender.ready.eq(ready),
+                valid.eq(buffer.events.valid), payload.eq(buffer.events.payload), buffer.events.ready.eq(ready),
                 core.events.valid.eq(valid), core.events.payload.eq(payload), ready.eq(core.events.ready),
             ]
             self.links.append((valid, ready, payload))

@@ -23,8 +23,8 @@ class Emitter(wiring.Component):
     """Events of each group in ascending order, then its marker.
 
     One token a cycle without bubbles, also from group to group: the next group is taken in the cycle in which the last
-    token of this one leaves the group register. Group taken in cycle c: its first token is offered in c + 2 (group
-    register, token register). A group without bits and without marker is not allowed.
+    token of this one is taken. Group taken in cycle c: its first token is offered in c + 1. A group without bits and
+    without marker is not allowed.
 
     Members
     -------
@@ -44,23 +44,20 @@ class Emitter(wiring.Component):
         valid = Signal()
         later = Signal(GROUP_BITS)  # without the lowest spike
         lowest = Signal(range(GROUP_BITS))
-        has_spike, done, move = Signal(), Signal(), Signal()
+        has_spike, done, move = Signal(), Signal(), self.events.ready
         m.d.comb += [
             later.eq(held.bits & (held.bits - 1)), has_spike.eq(held.bits != 0),
             done.eq(Mux(has_spike, (later == 0) & ~held.marker, 1)),
-            move.eq(~self.events.valid | self.events.ready),
             self.groups.ready.eq(~valid | (move & done)),
         ]
         for index in reversed(range(GROUP_BITS)):
             with m.If(held.bits[index]):
                 m.d.comb += lowest.eq(index)
-        with m.If(move):
-            m.d.sync += [
-                self.events.valid.eq(valid),
-                self.events.payload.marker.eq(~has_spike),
-                self.events.payload.final.eq(~has_spike & held.final),
-                self.events.payload.address.eq(Mux(has_spike, held.base + lowest, 0)),
-            ]
+        m.d.comb += [
+            self.events.valid.eq(valid), self.events.payload.marker.eq(~has_spike),
+            self.events.payload.final.eq(~has_spike & held.final),
+            self.events.payload.address.eq(Mux(has_spike, held.base + lowest, 0)),
+        ]
         with m.If(self.groups.ready):
             m.d.sync += [valid.eq(self.groups.valid), held.eq(self.groups.payload)]
         with m.Elif(move):

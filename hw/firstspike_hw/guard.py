@@ -11,9 +11,7 @@ __all__ = ["Guard"]
 
 
 class Guard(wiring.Component):
-    """Passes a well-formed stream, one cycle later, and repairs any other.
-
-    A word is taken while the token register is empty or emptied in the same cycle: one a cycle.
+    """Passes a well-formed stream in the same cycle, one word a cycle, and repairs any other.
 
     - An event whose address is not below ``addresses`` is taken and dropped (``bad_address``).
     - A marker that would open step ``steps_max`` ends the inference instead (``overrun``); what follows is taken and
@@ -48,9 +46,9 @@ class Guard(wiring.Component):
         bad = ~token.marker & (token.address >= self._addresses)
         too_long = token.marker & ~token.final & (step == self._steps_max - 1)
         swallow = dropping | bad
-        move, valid, out = Signal(), Signal(), Signal.like(token)
+        move, valid, out = self.events.ready, self.events.valid, self.events.payload
         m.d.comb += [
-            move.eq(~self.events.valid | self.events.ready), out.eq(token),
+            out.eq(token),
             valid.eq(self.source.valid & ~swallow & ~ending),
             self.source.ready.eq((move | swallow) & ~ending),
         ]
@@ -58,8 +56,6 @@ class Guard(wiring.Component):
             m.d.comb += out.final.eq(1)
         with m.If(ending):
             m.d.comb += [valid.eq(1), out.eq(0), out.marker.eq(1), out.final.eq(1)]
-        with m.If(move):
-            m.d.sync += [self.events.valid.eq(valid), self.events.payload.eq(out)]
         passed = valid & move
         taken = self.source.valid & self.source.ready
         m.d.comb += [

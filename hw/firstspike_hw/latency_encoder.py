@@ -21,7 +21,7 @@ class LatencyEncoder(wiring.Component):
     A bucket sort: every step has a bucket, and a beat leaves its number and a mask of eight pixels in each bucket that
     one of them falls into. Buckets are double: an image is taken, one beat a cycle, while the one before is sent, one
     token a cycle without bubbles. So images may follow each other every max(beats, spikes + T) cycles, and a few to
-    switch; the last beat of an image taken in cycle c, its first token is offered in c + 5 if nothing is before it.
+    switch; the last beat of an image taken in cycle c, its first token is offered in c + 4 if nothing is before it.
 
     While ``drop`` names the image that is being sent, the rest of it is replaced by its final marker.
 

@@ -80,8 +80,8 @@ class Readout(wiring.Component):
         settles = ends_step & ((candidate.fired & first) | stage.final) & ~decided
         m.d.comb += self.closes.eq(ends)
         m.d.sync += decided.eq((decided | settles) & ~ends)
-        offered = self.result.valid
-        m.d.sync += offered.eq((settles if self._early_exit else ends) | (offered & ~self.result.ready))
+        offered = (settles if self._early_exit else ends) | (self.result.valid & ~self.result.ready)
+        m.d.sync += self.result.valid.eq(offered)
         silent = ~best.fired if first else (best.rank == 0)
         if network.readout == "potential":
             silent = Const(0)
@@ -91,8 +91,11 @@ class Readout(wiring.Component):
                 best.tied, DecidedBy.TIE_BY_INDEX.value, Mux(
                     best.several, DecidedBy.TIE_BY_MEMBRANE.value, DecidedBy.PLAIN.value)))),
         ]
+        # A register, one for the next cycle, so that the promise is no long path through the core in front.
+        blocked = Signal()
         waits = Const(1) if self._scan else self.capture.opening
-        m.d.comb += self.capture.grant.eq(~(waits & (self.capture.valid | self._busy | offered)))
+        m.d.sync += blocked.eq(offered | self._busy_next | (self.capture.request & self.capture.grant))
+        m.d.comb += self.capture.grant.eq(~(waits & blocked))
         tag = Signal(self._tag_bits)
         with m.If(ends):
             m.d.sync += [tag.eq(tag + 1), self.drop.valid.eq(0)]
@@ -119,7 +122,9 @@ class Readout(wiring.Component):
         self._window = scores[-lanes:]
         self._fired = [score[0] if first else Const(0) for score in self._window]
         row = _RowStage("window", rows)
-        m.d.sync += row.valid.eq(capture.valid & self._enters(decided))
+        self._entering = Signal()
+        m.d.comb += self._entering.eq(capture.valid & self._enters(decided))
+        m.d.sync += row.valid.eq(self._entering)
         with m.If(capture.valid):
             m.d.sync += [row.row.eq(capture.row), row.last.eq(capture.last), row.final.eq(capture.final)]
             with m.If(capture.last):
@@ -155,18 +160,18 @@ class Readout(wiring.Component):
     def _build_tournament(self, m: Module, row: "_RowStage") -> tuple:
         """The best of a row, one level a cycle; alone in its step, the row needs no stage to join the others."""
         nodes = [self._node(lane, Const(lane, range(self._plan.lanes)), row) for lane in range(self._plan.lanes)]
-        stage, level, busy = row, 0, row.valid
+        stage, level, busy_next = row, 0, self._entering
         while len(nodes) > 1:
             merged = [left if right is None else _better(left, right)
                       for left, right in zip(nodes[::2], [*nodes[1::2], None], strict=False)]
             if len(merged) == 1 and self._plan.rows == 1:
                 nodes = merged
                 break
+            busy_next = busy_next | stage.valid
             stage = stage.delayed(m, f"level{level}")
             nodes = [node.registered(m, f"level{level}_{place}") for place, node in enumerate(merged)]
-            busy = busy | stage.valid
             level += 1
-        self._busy = busy
+        self._busy_next = busy_next
         return stage, nodes[0], stage.row == 0
 
     def _scan_lanes(self, m: Module, row: "_RowStage") -> tuple:
@@ -179,7 +184,7 @@ class Readout(wiring.Component):
             m.d.sync += [position.eq(Mux(at_end, 0, position + 1)), row.valid.eq(~at_end)]
             m.d.sync += [place.eq(behind) for ring in turning
                          for place, behind in zip(ring, ring[1:] + ring[:1], strict=True)]
-        self._busy = row.valid
+        self._busy_next = self._entering | (row.valid & ~at_end)
         stage = _RowStage("scan", self._plan.rows)
         m.d.comb += [stage.valid.eq(row.valid), stage.last.eq(row.last & at_end), stage.final.eq(row.final)]
         return stage, self._node(0, position, row), (row.row == 0) & (position == 0)

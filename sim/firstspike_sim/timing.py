@@ -125,13 +125,15 @@ def _run(
 ):  # pragma: no cover - compiled
     """One cycle after another: first what each unit does with the state it finds, then the new state.
 
-    Per link l: the emitter in front of it (token register, group register). Per core l: sequencer, fetch, operand
-    and add stage, spike queue, extractor (word register, pick register) behind it.
+    Per link l: the token buffer (token register, second register) and the emitter (group register) in front of it. Per
+    core l: sequencer, fetch, operand and add stage, spike queue, extractor (word register, pick register) behind it.
     """
     cores = len(rows)
     count = len(first_step) - 1
-    # Emitters: token register, group register [pointer, end), marker behind it.
+    # Token buffers.
     token_valid, token = np.zeros(cores, np.bool_), np.zeros(cores, np.int64)
+    second_valid, second = np.zeros(cores, np.bool_), np.zeros(cores, np.int64)
+    # Emitters: group register [pointer, end), marker behind it.
     group_valid, group_from, group_to = np.zeros(cores, np.bool_), np.zeros(cores, np.int64), np.zeros(cores, np.int64)
     group_marker, group_final = np.zeros(cores, np.bool_), np.zeros(cores, np.bool_)
     # Extractors in front of link l ≥ 1.
@@ -284,24 +286,28 @@ def _run(
                     else:
                         step[core] += 1
 
-            # The emitter in front of this core, and what feeds it.
-            move = not token_valid[core] or took
+            # The token buffer in front of this core, and what feeds it: a guard without registers, or an emitter.
+            move = not second_valid[core]
             if core == 0 and not image:
-                # Guard: one token register.
-                if move:
-                    token_valid[0], word_taken = offered, offered
-                    if offered:
-                        token[0] = words[word]
-                continue
-            has_spike = group_from[core] < group_to[core]
-            done = group_to[core] - group_from[core] == 1 and not group_marker[core] if has_spike else True
-            group_ready = not group_valid[core] or (move and done)
-            if move:
-                token_valid[core] = group_valid[core]
+                source_valid, source = offered, words[word] if offered else 0
+                word_taken = offered and move
+            else:
+                source_valid = group_valid[core]
+                has_spike = group_from[core] < group_to[core]
+                done = group_to[core] - group_from[core] == 1 and not group_marker[core] if has_spike else True
+                group_ready = not group_valid[core] or (move and done)
                 if has_spike:
-                    token[core] = addresses[group_from[core]] << ADDRESS_SHIFT
+                    source = addresses[group_from[core]] << ADDRESS_SHIFT
                 else:
-                    token[core] = FINAL_MARKER if group_final[core] else MARKER
+                    source = FINAL_MARKER if group_final[core] else MARKER
+            if took or not token_valid[core]:
+                token_valid[core] = source_valid or not move
+                token[core] = source if move else second[core]
+                second_valid[core] = False
+            elif move:
+                second_valid[core], second[core] = source_valid, source
+            if core == 0 and not image:
+                continue
             if core == 0:
                 # Encoder: its fetched entry is the next group.
                 fetch_ready = not item_valid or group_ready
