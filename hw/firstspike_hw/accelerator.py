@@ -145,28 +145,27 @@ class Accelerator(wiring.Component):
 
     def _build_program_port(self, m: Module) -> None:
         port = self.program_port
-        inside, changed = Signal(self.tag_bits + 1), Signal()
+        inside, changed, empty = Signal(self.tag_bits + 1), Signal(), Signal()
         m.d.sync += inside.eq(inside + self._opens - self._readout.closes)
         if self._program.config.port == "image":
             with m.If(self._cut):
                 m.d.sync += inside.eq(inside - 1)
-        m.d.comb += [
-            # An inference under way is let in to its end; between inferences the program port comes first.
-            self._closed.eq((port.valid | changed) & (inside == 0)),
-            port.ready.eq(inside == 0),
+        word, written, writing, reload = Signal.like(port.payload), Signal(), Signal(), Signal()
+        done = ~(port.valid | written | writing)
+        m.d.comb += [empty.eq((inside == 0) & ~self._opens), port.ready.eq(self._closed)]
+        # An inference under way is let in to its end; between inferences the program port comes first.
+        m.d.sync += [
+            self._closed.eq((port.valid | changed) & empty), changed.eq((changed & ~done) | (port.valid & port.ready)),
+            word.eq(port.payload), written.eq(port.valid & port.ready), writing.eq(written),
+            reload.eq(changed & done),
         ]
-        written = port.valid & port.ready
-        with m.If(written):
-            m.d.sync += changed.eq(1)
-        with m.Elif(~port.valid):
-            m.d.sync += changed.eq(0)
         for index, (core, shape) in enumerate(zip(self._cores, self._program.memories(), strict=True)):
             low = (shape.chunks - 1).bit_length()
-            chunk, word = port.payload.address[:low], port.payload.address[low:]
-            m.d.comb += core.reload.eq(changed & ~port.valid)
+            chunk, row = word.address[:low], word.address[low:]
+            m.d.comb += [core.reload.eq(reload), core.write.ahead.eq(written)]
             m.d.sync += [
-                core.write.data.eq(port.payload.data), core.write.word.eq(word), core.write.enable.eq(Cat(
-                    written & (port.payload.memory == index) & (word < shape.depth) & (chunk == number)
+                core.write.data.eq(word.data), core.write.word.eq(row), core.write.enable.eq(Cat(
+                    written & (word.memory == index) & (row < shape.depth) & (chunk == number)
                     for number in range(shape.chunks)
                 )),
             ]

@@ -23,12 +23,13 @@ __all__ = ["Core", "capture_signature", "drop_signature", "memory_write_signatur
 def capture_signature(rows: int, lanes: int, value_bits: int) -> wiring.Signature:
     """Spikes of one row, as a core captures them when a step marker passes.
 
-    ``valid`` lasts one cycle and cannot be refused; what can be is the promise beforehand: ``grant`` lets the row
-    that has ``request`` high go on to become valid in the next cycle. ``opening``: that row is the first of an
-    inference. ``last``: of its step; ``final``: of its inference's last step. ``values``: pre-reset membranes.
+    ``valid`` lasts one cycle and cannot be refused, and ``coming`` says it one cycle before. What can be refused is the
+    promise for a row whose ``request`` is high two cycles before: with ``grant`` it goes on, and becomes valid.
+    ``opening``: the row that asks is the first of its step. ``last``: the valid row is the last of its step; ``final``:
+    of its inference's last step. ``values``: pre-reset membranes.
     """
     members = {
-        "request": Out(1), "opening": Out(1), "grant": In(1),
+        "request": Out(1), "opening": Out(1), "grant": In(1), "coming": Out(1),
         "valid": Out(1), "row": Out(range(rows)), "last": Out(1), "final": Out(1), "spikes": Out(lanes),
     }
     if value_bits:
@@ -42,9 +43,9 @@ def drop_signature(tag_bits: int) -> wiring.Signature:
 
 
 def memory_write_signature(shape: MemoryShape) -> wiring.Signature:
-    """One chunk of a memory word to be written."""
+    """One chunk of a memory word to be written; ``ahead`` is high in the cycle before any ``enable``."""
     return wiring.Signature({
-        "word": Out(range(shape.depth)), "enable": Out(shape.chunks), "data": Out(CHUNK_BITS),
+        "ahead": Out(1), "word": Out(range(shape.depth)), "enable": Out(shape.chunks), "data": Out(CHUNK_BITS),
     })
 
 
@@ -70,14 +71,14 @@ class Core(wiring.Component):
     be issued in the following cycle, whatever it is. Four stages: issue (weight address), fetch (weight word → weight
     register, beside the memory), operand (weight, or another operand → operand register, beside the adder), add
     (u + operand, written at the end of the cycle). A row issued in cycle c is added in c + 3. The first pass of a
-    marker captures the spikes of a row in its add stage, and waits in the operand stage for ``capture.grant``; nothing
-    else ever waits.
+    marker captures the spikes of a row in its add stage, and waits in the operand stage until ``capture.grant`` was
+    high in the cycle before; nothing else ever waits.
 
     The final marker's first pass also starts the next inference (u ← init): no sweep between inferences. After reset,
     and after ``reload``, the final program runs once without capturing.
 
-    While ``drop`` names the inference at the input, events and step markers are taken at one a cycle without effect,
-    and the final marker captures no spikes.
+    From the cycle after ``drop`` names the inference at the input, events and step markers are taken at one a cycle
+    without effect, and the final marker captures no spikes.
 
     Parameters
     ----------
@@ -144,7 +145,6 @@ class Core(wiring.Component):
             marker.eq(boot | token.marker),
             final.eq(boot | (token.marker & token.final)),
             starting.eq((position == 0) & (row == 0)),
-            dropped.eq(self.drop.valid & (self.drop.tag == tag)),
             skip.eq(dropped & starting & ~final),
         ]
         number = Signal(range(1 + steps + finals))
@@ -157,7 +157,7 @@ class Core(wiring.Component):
             m.d.comb += last_pass.eq(1)
         settled = Const(1)
         needs_settling = self._which(number, lambda op: op.settle and rows == 1)
-        self._free = free = Signal()
+        self._free = free = Signal(init=1)  # a register: every stage before the last moves by it
         if rows == 1 and any(op.settle for op in self._passes()):
             settled = Signal()
             with m.If(free):
@@ -174,8 +174,9 @@ class Core(wiring.Component):
         with m.If(self.reload):
             m.d.sync += boot.eq(1)
         m.d.comb += self.events.ready.eq(~boot & ((issue & last_row & last_pass) | (skip & free)))
-        with m.If(self.events.valid & self.events.ready & final):
-            m.d.sync += tag.eq(tag + 1)
+        ends = self.events.valid & self.events.ready & final
+        # One cycle late, so that no path goes through the comparison; an inference that is over is never named again.
+        m.d.sync += [tag.eq(tag + ends), dropped.eq(self.drop.valid & (self.drop.tag == tag) & ~ends)]
 
         # Fetch and operand stage: wait only for the promise that captured spikes will be taken.
         masked = Signal()
@@ -192,12 +193,15 @@ class Core(wiring.Component):
         with m.If(free):
             m.d.sync += [*self._fetch.follow(self._issue), *operand.follow(self._fetch)]
         m.d.sync += add.follow(operand)
-        waits = operand.valid & operand.captures & ~self.capture.grant
-        m.d.comb += free.eq(~waits)
-        with m.If(waits):
+        with m.If(~free):
             m.d.sync += add.valid.eq(0)
+        capture, fetch = self.capture, self._fetch
+        self._moves = ~capture.request | capture.grant  # `free` of the next cycle
+        m.d.sync += free.eq(self._moves)
         m.d.comb += [
-            self.capture.request.eq(operand.valid & operand.captures), self.capture.opening.eq(operand.row == 0),
+            capture.request.eq(~free | (fetch.valid & fetch.captures)),
+            capture.opening.eq(Mux(free, fetch.row == 0, operand.row == 0)),
+            capture.coming.eq(operand.valid & operand.captures & free),
             self.capture.valid.eq(add.valid & add.captures), self.capture.row.eq(add.row),
             self.capture.last.eq(add.row == rows - 1), self.capture.final.eq(add.final),
         ]
@@ -216,11 +220,12 @@ class Core(wiring.Component):
                 with m.If(self._issue.number == index):
                     m.d.comb += address.eq(layer.fan_in + op.index)
         low = row_stride(self._plan).bit_length() - 1
+        reads = Signal()
+        m.d.sync += reads.eq(self._moves & ~self.write.ahead)
         m.d.comb += [
             read.addr.eq(Cat(self._issue.row[:low], address)),
             # Never both in one cycle: otherwise synthesis spends logic on what a collision would read.
-            read.en.eq(self._free & ~self.write.enable.any()),
-            write.addr.eq(self.write.word), write.en.eq(self.write.enable),
+            read.en.eq(reads), write.addr.eq(self.write.word), write.en.eq(Mux(reads, 0, self.write.enable)),
             write.data.eq(self.write.data.replicate(shape.chunks)),
         ]
         # Two flip-flops in a row: the first next to the memory, whose output is slow, the second next to the adder.

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Emitter: a group of spike bits becomes events, one a cycle."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from firstspike_arch.array import GROUP_BITS
 from firstspike_arch.events import TokenLayout
 
+from .first_one import at_most_one, lowest_one, without_lowest
 from .stream_token import token_stream
 
 __all__ = ["Emitter", "group_layout"]
@@ -41,25 +42,24 @@ class Emitter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         held = Signal(group_layout(self._addresses), reset_less=True)
-        valid = Signal()
-        later = Signal(GROUP_BITS)  # without the lowest spike
-        lowest = Signal(range(GROUP_BITS))
-        has_spike, done, move = Signal(), Signal(), self.events.ready
+        valid, ends = Signal(), Signal()  # ends: the token offered is the last of its group
+        move = self.events.ready
+        new, later = self.groups.payload, without_lowest(_tokens(held))
         m.d.comb += [
-            later.eq(held.bits & (held.bits - 1)), has_spike.eq(held.bits != 0),
-            done.eq(Mux(has_spike, (later == 0) & ~held.marker, 1)),
-            self.groups.ready.eq(~valid | (move & done)),
+            self.groups.ready.eq(~valid | (move & ends)), self.events.valid.eq(valid),
+            self.events.payload.marker.eq(held.bits == 0),
         ]
-        for index in reversed(range(GROUP_BITS)):
-            with m.If(held.bits[index]):
-                m.d.comb += lowest.eq(index)
-        m.d.comb += [
-            self.events.valid.eq(valid), self.events.payload.marker.eq(~has_spike),
-            self.events.payload.final.eq(~has_spike & held.final),
-            self.events.payload.address.eq(Mux(has_spike, held.base + lowest, 0)),
-        ]
+        with m.If(self.events.payload.marker):
+            m.d.comb += self.events.payload.final.eq(held.final)
+        with m.Else():
+            m.d.comb += self.events.payload.address.eq(held.base + lowest_one(held.bits))
         with m.If(self.groups.ready):
-            m.d.sync += [valid.eq(self.groups.valid), held.eq(self.groups.payload)]
+            m.d.sync += [valid.eq(self.groups.valid), held.eq(new), ends.eq(at_most_one(_tokens(new)))]
         with m.Elif(move):
-            m.d.sync += held.bits.eq(later)
+            m.d.sync += [held.bits.eq(later[:GROUP_BITS]), ends.eq(at_most_one(later))]
         return m
+
+
+def _tokens(group):
+    """A bit for each token of a group, in their order."""
+    return Cat(group.bits, group.marker)

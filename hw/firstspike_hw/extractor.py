@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Extractor: words of spikes become a stream of events and step markers."""
 
-from amaranth.hdl import Array, Cat, Module, Signal
+from amaranth.hdl import Array, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.array import GROUP_BITS
 from firstspike_arch.fixed import ceil_div
 
 from .emitter import Emitter
+from .first_one import at_most_one, lowest_one, without_lowest
 from .spike_queue import word_layout
 from .stream_token import token_stream
 
@@ -44,32 +45,24 @@ class Extractor(wiring.Component):
 
         # A word, and which of its groups are still to be sent.
         word, word_valid = Signal(layout, reset_less=True), Signal()
-        occupied = Signal(count)
-        others, lowest = Signal(count), Signal(range(count))
+        occupied, ends = Signal(count), Signal()  # ends: at most one group is left
         pick_ready = Signal()
-        new = self.words.payload
-        spikes = new.spikes
-        m.d.comb += [
-            others.eq(occupied & (occupied - 1)), self.words.ready.eq(~word_valid | (pick_ready & (others == 0))),
-        ]
-        for index in reversed(range(count)):
-            with m.If(occupied[index]):
-                m.d.comb += lowest.eq(index)
+        new, later = self.words.payload, without_lowest(occupied)
+        m.d.comb += self.words.ready.eq(~word_valid | (pick_ready & ends))
         with m.If(self.words.ready):
             m.d.sync += [
-                word.eq(new),
-                occupied.eq(_group_any(spikes, count)),
-                word_valid.eq(self.words.valid & (new.last | spikes.any())),
+                word.eq(new), occupied.eq(new.occupied), ends.eq(at_most_one(new.occupied)),
+                word_valid.eq(self.words.valid & (new.last | new.occupied.any())),
             ]
         with m.Elif(pick_ready):
-            m.d.sync += occupied.eq(others)
+            m.d.sync += [occupied.eq(later), ends.eq(at_most_one(later))]
 
         # The word again, and the group to be sent now.
         picked, pick_valid = Signal(layout, reset_less=True), Signal()
         group, ends_word = Signal(range(count)), Signal()
         m.d.comb += pick_ready.eq(~pick_valid | emitter.groups.ready)
         with m.If(pick_ready):
-            m.d.sync += [pick_valid.eq(word_valid), picked.eq(word), group.eq(lowest), ends_word.eq(others == 0)]
+            m.d.sync += [pick_valid.eq(word_valid), picked.eq(word), group.eq(lowest_one(occupied)), ends_word.eq(ends)]
         padded = [picked.spikes[start:start + GROUP_BITS] for start in range(0, self._lanes, GROUP_BITS)]
         marker = ends_word & picked.last
         m.d.comb += [
@@ -81,7 +74,3 @@ class Extractor(wiring.Component):
         m.d.comb += emitter.groups.payload.base.eq(picked.row * self._lanes + group * GROUP_BITS)
         return m
 
-
-def _group_any(spikes, count: int):
-    """One bit a group: whether it has a spike."""
-    return Cat(spikes[index * GROUP_BITS:(index + 1) * GROUP_BITS].any() for index in range(count))

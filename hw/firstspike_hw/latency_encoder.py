@@ -23,7 +23,7 @@ class LatencyEncoder(wiring.Component):
     token a cycle without bubbles. So images may follow each other every max(beats, spikes + T) cycles, and a few to
     switch; the last beat of an image taken in cycle c, its first token is offered in c + 4 if nothing is before it.
 
-    While ``drop`` names the image that is being sent, the rest of it is replaced by its final marker.
+    From the cycle after ``drop`` names the image that is being sent, the rest of it is replaced by its final marker.
 
     Members
     -------
@@ -119,11 +119,11 @@ class LatencyEncoder(wiring.Component):
             "final": 1, "marker": 1, "empty": 1, "step": range(steps),
         }))
         m.d.comb += [
-            dropped.eq(self.drop.valid & (self.drop.tag == tag)),
             fetch_ready.eq(~fetched | emitter.groups.ready),
             last_entry.eq((index + 1 >= filled) | dropped), last_step.eq((step == steps - 1) | dropped),
         ]
-        sending = full.bit_select(side, 1)
+        sending, ends_image = full.bit_select(side, 1), Signal()
+        m.d.sync += dropped.eq(self.drop.valid & (self.drop.tag == tag) & ~ends_image)
         with m.If(fetch_ready):
             m.d.sync += [
                 fetched.eq(sending), item.step.eq(step), item.empty.eq((filled == 0) | dropped),
@@ -134,6 +134,7 @@ class LatencyEncoder(wiring.Component):
                 with m.If(last_entry):
                     m.d.sync += step.eq(Mux(last_step, 0, step + 1))
                     with m.If(last_step):
+                        m.d.comb += ends_image.eq(1)
                         m.d.sync += [full.bit_select(side, 1).eq(0), side.eq(~side), tag.eq(tag + 1)]
         for read in reads:
             m.d.comb += read.en.eq(fetch_ready)

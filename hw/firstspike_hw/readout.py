@@ -91,11 +91,8 @@ class Readout(wiring.Component):
                 best.tied, DecidedBy.TIE_BY_INDEX.value, Mux(
                     best.several, DecidedBy.TIE_BY_MEMBRANE.value, DecidedBy.PLAIN.value)))),
         ]
-        # A register, one for the next cycle, so that the promise is no long path through the core in front.
-        blocked = Signal()
         waits = Const(1) if self._scan else self.capture.opening
-        m.d.sync += blocked.eq(offered | self._busy_next | (self.capture.request & self.capture.grant))
-        m.d.comb += self.capture.grant.eq(~(waits & blocked))
+        m.d.comb += self.capture.grant.eq(~(waits & (offered | self._busy_next | self.capture.coming)))
         tag = Signal(self._tag_bits)
         with m.If(ends):
             m.d.sync += [tag.eq(tag + 1), self.drop.valid.eq(0)]

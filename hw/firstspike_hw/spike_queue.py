@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Queue of captured spike words, between a core and its extractor."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from firstspike_arch.array import spike_queue_depth
+from firstspike_arch.array import GROUP_BITS, spike_queue_depth
+from firstspike_arch.fixed import ceil_div
 
 from .core import capture_signature
 
@@ -13,8 +14,10 @@ __all__ = ["SpikeQueue", "word_layout"]
 
 
 def word_layout(rows: int, lanes: int) -> data.StructLayout:
-    """Spikes of one row, with its number and whether it ends the step and the inference."""
-    return data.StructLayout({"final": 1, "last": 1, "row": range(rows), "spikes": lanes})
+    """Spikes of one row, which groups have any, the number of the row, whether it ends the step and the inference."""
+    return data.StructLayout({
+        "final": 1, "last": 1, "row": range(rows), "occupied": ceil_div(lanes, GROUP_BITS), "spikes": lanes,
+    })
 
 
 class SpikeQueue(wiring.Component):
@@ -40,15 +43,23 @@ class SpikeQueue(wiring.Component):
         m = Module()
         layout = word_layout(self._rows, self._lanes)
         depth = spike_queue_depth(self._rows)
-        word = Signal(layout)
+        word, spikes = Signal(layout), self.capture.spikes
         m.d.comb += [
             word.final.eq(self.capture.final), word.last.eq(self.capture.last), word.row.eq(self.capture.row),
-            word.spikes.eq(self.capture.spikes),
+            word.spikes.eq(spikes),
+            word.occupied.eq(Cat(
+                spikes[start:start + GROUP_BITS].any() for start in range(0, self._lanes, GROUP_BITS)
+            )),
         ]
         taken = self.words.valid & self.words.ready
         count = Signal(range(depth + 1))
         m.d.sync += count.eq(count + self.capture.valid - taken)
-        m.d.comb += [self.words.valid.eq(count != 0), self.capture.grant.eq(count + self.capture.valid < depth)]
+        # `taken` comes late in the cycle: what follows from it is prepared for both cases.
+        expected = count + self.capture.valid + self.capture.coming
+        m.d.comb += [
+            self.words.valid.eq(count != 0),
+            self.capture.grant.eq((expected < depth) | (taken & (expected <= depth))),
+        ]
         if depth == 1:
             held = Signal(layout, reset_less=True)
             with m.If(self.capture.valid):

@@ -181,6 +181,8 @@ def _run(
     output = cores - 1
 
     for cycle in range(limit):
+        # Cores and encoder see what is to be dropped one cycle late.
+        seen_valid, seen_inference = drop_valid, drop_inference
         # Read-out: a step decides, and the result is offered.
         if due == cycle:
             settles = not is_decided and due_step == decision_steps[due_inference]
@@ -256,7 +258,7 @@ def _run(
                     boot[core] -= 1
                 else:
                     starting = slot[core] == 0
-                    dropped = drop_valid and drop_inference == inference[core]
+                    dropped = seen_valid and seen_inference == inference[core]
                     if starting:
                         masked[core] = dropped
                     if valid:
@@ -320,7 +322,7 @@ def _run(
                 if fetch_ready:
                     item_valid = full[side]
                     if item_valid:
-                        dropped = drop_valid and drop_inference == sent_inference
+                        dropped = seen_valid and seen_inference == sent_inference
                         where = first_step[sent_inference] + sent_step
                         if sent_fresh:
                             sent_from = offsets[0, where]
