@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a host can ask a running accelerator, by number."""
 
-__all__ = ["COUNTERS", "COUNTER_BITS", "PROGRAM_WORD", "program_address"]
+__all__ = ["COUNTERS", "COUNTER_BITS", "PROGRAM_WORD", "STATUS_CYCLES", "program_address"]
 
 COUNTER_BITS = 32
 
@@ -18,6 +18,9 @@ COUNTERS = (
     "cut",  # inferences ended by silence or restart
 )
 """Counters by status address; each wraps at 2**COUNTER_BITS."""
+
+STATUS_CYCLES = len(COUNTERS) + 2
+"""Cycles from a status address to its counter."""
 
 PROGRAM_WORD = {"data": 32, "address": 24, "memory": 8}
 """Fields of a program-port word, from the lowest bit; ``memory`` counts `Program.memories`."""

@@ -18,6 +18,10 @@ def compile_(
     weight_bits: Annotated[int | None, typer.Option(help="2…8, in place of what was trained for.")] = None,
     port: Annotated[str, typer.Option(help="events: a token stream; image: 64-bit beats of eight pixels.")] = "events",
     early_exit: Annotated[bool, typer.Option(help="Decide at the first step that settles the class.")] = False,
+    winner: Annotated[str, typer.Option(help="How the read-out compares: tree is fast, scan is small.")] = "tree",
+    register_rows: Annotated[int, typer.Option(
+        help="Rows of neurons a lane keeps in registers; with more they go to memory. 2 on a device without LUT RAM.",
+    )] = 8,
 ) -> None:
     """Compile a trained network to Verilog, memory images and a manifest."""
     try:
@@ -26,7 +30,7 @@ def compile_(
         raise ValueError(f"--lanes must be a number or a list of numbers, one a layer, not {lanes!r}") from None
     compilation = api.compile(
         api.load(network), lanes=given[0] if given and len(given) == 1 else given, lane_budget=lane_budget,
-        weight_bits=weight_bits, port=port, early_exit=early_exit,
+        weight_bits=weight_bits, port=port, early_exit=early_exit, winner=winner, register_rows=register_rows,
     )
     api.export(compilation, output)
     Console().print(compilation.report(), markup=False, highlight=False, soft_wrap=True)

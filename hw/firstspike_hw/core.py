@@ -174,9 +174,11 @@ class Core(wiring.Component):
         with m.If(self.reload):
             m.d.sync += boot.eq(1)
         m.d.comb += self.events.ready.eq(~boot & ((issue & last_row & last_pass) | (skip & free)))
-        ends = self.events.valid & self.events.ready & final
-        # One cycle late, so that no path goes through the comparison; an inference that is over is never named again.
-        m.d.sync += [tag.eq(tag + ends), dropped.eq(self.drop.valid & (self.drop.tag == tag) & ~ends)]
+        # Late, so that no path goes through counter and comparison: the next inference cannot be named that soon.
+        ends, ended = self.events.valid & self.events.ready & final, Signal()
+        m.d.sync += [
+            ended.eq(ends), tag.eq(tag + ended), dropped.eq(self.drop.valid & (self.drop.tag == tag) & ~ends & ~ended),
+        ]
 
         # Fetch and operand stage: wait only for the promise that captured spikes will be taken.
         masked = Signal()

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Counters a host can read."""
 
-from amaranth.hdl import Array, Module, Signal
+from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from firstspike_arch.status import COUNTER_BITS, COUNTERS
 
@@ -10,7 +11,11 @@ __all__ = ["Counters"]
 
 
 class Counters(wiring.Component):
-    """`firstspike_arch.status.COUNTERS`; the value of ``address`` is on ``data`` one cycle later, 0 beyond the last.
+    """`firstspike_arch.status.COUNTERS`.
+
+    The values live in a memory, where one after another is brought up to date, one a cycle; in that cycle the host's
+    register takes it over. So ``data`` belongs to ``address`` once that has been stable for `STATUS_CYCLES`, and lacks
+    the events of no more cycles than these. An address beyond the last reads 0.
 
     Members
     -------
@@ -25,12 +30,28 @@ class Counters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        values = [Signal(COUNTER_BITS, name=name) for name in COUNTERS]
-        for index, value in enumerate(values):
-            with m.If(self.events[index]):
-                m.d.sync += value.eq(value + 1)
-        with m.If(self.address < len(values)):
-            m.d.sync += self.data.eq(Array(values)[self.address])
-        with m.Else():
+        count = len(COUNTERS)
+        m.submodules.values = values = Memory(shape=COUNTER_BITS, depth=count, init=[])
+        read, write = values.read_port(), values.write_port()
+
+        # A value is read, then written back with what it has missed; in the first round it starts at 0.
+        slot, first_round = Signal(range(count)), Signal(init=1)
+        last = slot == count - 1
+        m.d.sync += [slot.eq(Mux(last, 0, slot + 1)), first_round.eq(first_round & ~last)]
+        missed = [Signal(range(count + 1), name=f"missed_{name}") for name in COUNTERS]
+        for index, events in enumerate(missed):
+            m.d.sync += events.eq(Mux(slot == index, 0, events) + self.events[index])
+        more, keeps = Signal(range(count + 1)), Signal()
+        m.d.sync += [more.eq(Array(missed)[slot]), keeps.eq(~first_round), write.addr.eq(slot), write.en.eq(1)]
+        m.d.comb += [
+            read.addr.eq(slot),
+            # Always; said so that synthesis spends no logic on what a collision would read.
+            read.en.eq(read.addr != write.addr),
+            write.data.eq(Mux(keeps, read.data, 0) + more),
+        ]
+
+        with m.If(write.en & (self.address == write.addr)):
+            m.d.sync += self.data.eq(write.data)
+        with m.Elif(self.address >= count):
             m.d.sync += self.data.eq(0)
         return m

@@ -245,5 +245,6 @@ def _better(left: _Node, right: _Node) -> _Node:
     wins, equal = key(left) >= key(right), key(left) == key(right)
     several = (left.fired & right.fired) | left.several | right.several
     node = _select(wins, left, right)
-    return _Node(rank=node.rank, fired=node.fired, index=node.index, here=node.here, tied=node.tied | equal,
-                 several=several)
+    # Only neurons that are here fire, so these two follow without waiting for the comparison.
+    return _Node(rank=node.rank, fired=left.fired | right.fired, index=node.index, here=left.here | right.here,
+                 tied=node.tied | equal, several=several)

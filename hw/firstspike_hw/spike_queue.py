@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Queue of captured spike words, between a core and its extractor."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -23,8 +23,9 @@ def word_layout(rows: int, lanes: int) -> data.StructLayout:
 class SpikeQueue(wiring.Component):
     """Holds the spike words of up to `spike_queue_depth` rows.
 
-    A word captured in cycle c is offered from c + 1 on. A row is granted its capture while words held plus the word
-    being captured leave room; a word taken in this cycle makes room in the next.
+    A word captured in cycle c is offered from c + 1 on if the queue is one register, from c + 2 on if it is a memory.
+    A row is granted its capture while words held plus the word being captured leave room; a word taken in this cycle
+    makes room in the next.
 
     Members
     -------
@@ -57,22 +58,24 @@ class SpikeQueue(wiring.Component):
         # `taken` comes late in the cycle: what follows from it is prepared for both cases.
         expected = count + self.capture.valid + self.capture.coming
         m.d.comb += [
-            self.words.valid.eq(count != 0),
             self.capture.grant.eq((expected < depth) | (taken & (expected <= depth))),
         ]
         if depth == 1:
             held = Signal(layout, reset_less=True)
             with m.If(self.capture.valid):
                 m.d.sync += held.eq(word)
-            m.d.comb += self.words.payload.eq(held)
+            m.d.comb += [self.words.valid.eq(count != 0), self.words.payload.eq(held)]
         else:
             m.submodules.words = words = Memory(shape=layout, depth=depth, init=[])
-            write, read = words.write_port(), words.read_port(domain="comb")
+            write, read = words.write_port(), words.read_port()
+            head, second = Signal(range(depth)), Signal(range(depth))
             with m.If(write.en):
                 m.d.sync += write.addr.eq(write.addr + 1)
-            with m.If(taken):
-                m.d.sync += read.addr.eq(read.addr + 1)
+            m.d.sync += [head.eq(read.addr), self.words.valid.eq(Mux(taken, count > 1, count != 0))]
             m.d.comb += [
+                second.eq(head + 1), read.addr.eq(Mux(taken, second, head)),
+                # Never the word that is written: otherwise synthesis spends logic on what a collision would read.
+                read.en.eq(~(write.en & Mux(taken, write.addr == second, write.addr == head))),
                 write.en.eq(self.capture.valid), write.data.eq(word), self.words.payload.eq(read.data),
             ]
         return m

@@ -147,6 +147,8 @@ def _run(
     queue_last, queue_final = np.zeros((cores, depth), np.bool_), np.zeros((cores, depth), np.bool_)
     queue_base = np.zeros((cores, depth), np.int64)
     queue_head, queue_count = np.zeros(cores, np.int64), np.zeros(cores, np.int64)
+    # A memory shows a word one cycle later than a register does.
+    queue_hidden = np.zeros(cores, np.int64)
     # Cores.
     boot = issue[:, 1].copy()
     slot = np.zeros(cores, np.int64)
@@ -381,7 +383,7 @@ def _run(
                 word_from[core] = stop
             if word_ready:
                 word_valid[core] = False
-                if queue_count[before] > 0:
+                if queue_count[before] > queue_hidden[before]:
                     head = queue_head[before]
                     word_from[core], word_to[core] = queue_from[before, head], queue_to[before, head]
                     word_last[core], word_final[core] = queue_last[before, head], queue_final[before, head]
@@ -391,6 +393,7 @@ def _run(
                     queue_count[before] -= 1
             # Core − 1 looked at its queue, and captured into it, before the head was taken.
             queue_count[before] += int(captured[before])
+            queue_hidden[before] = int(captured[before] and queue_depth[before] > 1)
         if word_taken:
             accepted[word] = cycle
             word += 1

@@ -12,7 +12,7 @@ import numpy as np
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout, scores_from_raw
-from firstspike_arch.status import COUNTERS, program_address
+from firstspike_arch.status import COUNTERS, STATUS_CYCLES, program_address
 from firstspike_arch.toolchain import Tool, ToolError, find_tool
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.verilog import TOP, hex_image, verilog
@@ -132,7 +132,7 @@ def _build(program: Program, text: str, *, waves: bool):
     seen = " ".join(f"see({i}, {root}link{i}_valid, {root}link{i}_ready, {root}link{i}_payload)" for i in links)
     header = (
         f"#define LINKS {len(links)}\n#define RESULT_WORDS {-(-result_layout(program).bits // 32)}\n"
-        f"#define COUNTERS {len(COUNTERS)}\n#define READ_LINKS(see) {seen}\n"
+        f"#define COUNTERS {len(COUNTERS)}\n#define STATUS_CYCLES {STATUS_CYCLES}\n#define READ_LINKS(see) {seen}\n"
     )
     # Only the simulator is told that the links are to be seen: what is simulated is what is shipped.
     visible = "`verilator_config\n" + "".join(

@@ -7,7 +7,7 @@ from amaranth.sim import Simulator
 from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER, tokens_from_spikes
 from firstspike_arch.network import DenseLayer, IntegerNetwork, Neuron
 from firstspike_arch.result import result_layout
-from firstspike_arch.status import COUNTERS
+from firstspike_arch.status import COUNTERS, STATUS_CYCLES
 from firstspike_compiler.compile import compile_network
 from firstspike_hw.accelerator import Accelerator
 from firstspike_sim.golden import GoldenModel
@@ -71,7 +71,8 @@ def run(program, actions, results, limit=3000):
             await step()
         for index, name in enumerate(COUNTERS):
             ctx.set(accelerator.status_address, index)
-            await step()
+            for _ in range(STATUS_CYCLES):
+                await step()
             counters[name] = ctx.get(accelerator.status_data)
 
     simulator = Simulator(accelerator)

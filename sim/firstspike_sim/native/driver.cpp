@@ -12,7 +12,7 @@
 #ifdef WAVES
 #include "verilated_fst_c.h"
 #endif
-#include "links.h"  // LINKS, RESULT_WORDS (32 bits each), COUNTERS, READ_LINKS(see)
+#include "links.h"  // LINKS, RESULT_WORDS (32 bits each), COUNTERS, STATUS_CYCLES, READ_LINKS(see)
 
 using Words = std::vector<int64_t>;
 
@@ -121,7 +121,8 @@ int main(int argc, char** argv) {
     top.source_valid = 0;
     for (int i = 0; i < COUNTERS; i++) {
         top.status_address = i;
-        top.eval(); edge(); top.eval();
+        for (int j = 0; j < STATUS_CYCLES; j++) { top.eval(); edge(); }
+        top.eval();
         counters.push_back(top.status_data);
     }
 #ifdef WAVES
