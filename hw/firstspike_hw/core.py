@@ -139,7 +139,8 @@ class Core(wiring.Component):
         position = Signal(range(max(steps, finals)))
         row = Signal(range(rows))
         tag = Signal(self._tag_bits)
-        marker, final = Signal(), Signal()
+        self._marker = marker = Signal()
+        final = Signal()
         dropped, starting, skip = Signal(), Signal(), Signal()
         m.d.comb += [
             marker.eq(boot | token.marker),
@@ -216,9 +217,10 @@ class Core(wiring.Component):
         write = memory.write_port(granularity=CHUNK_BITS)
         per_row = layer.fan_in + len(bias_rows(layer))
         address = Signal(range(per_row))
-        m.d.comb += address.eq(self.events.payload.address)
+        # Every pass of a marker gets the first bias row: the address depends on the pass only if there are more.
+        m.d.comb += address.eq(Mux(self._marker, layer.fan_in, self.events.payload.address))
         for index, op in enumerate(self._passes()):
-            if index and op.operand == "weight":
+            if index and op.operand == "weight" and op.index:
                 with m.If(self._issue.number == index):
                     m.d.comb += address.eq(layer.fan_in + op.index)
         low = row_stride(self._plan).bit_length() - 1
