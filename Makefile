@@ -26,6 +26,7 @@ test: $(READY)  ## the test suite
 
 lint: $(READY)  ## style, types, imports between rooms
 	$(BIN)/ruff check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
 bench: $(READY)  ## the figures of the README

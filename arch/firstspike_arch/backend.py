@@ -89,6 +89,8 @@ class Backend(Protocol):
 
     def load(self, program: Program) -> None:
         """Make the backend ready; may build. Raises a sentence if a tool is missing."""
+        ...
 
     def run(self, stimulus: Stimulus) -> Trace:
         """From reset, until every inference has its result taken and the last input word is consumed."""
+        ...

@@ -7,6 +7,7 @@ import os
 import tempfile
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -164,7 +165,7 @@ def _from_parts(head: dict, tensors: dict[str, np.ndarray]) -> Program:
             name=layer["name"], weight_bits=layer["weight_bits"], scale=layer["scale"],
             weights=tensors[f"{index}.weights"].astype(np.int64), neuron=Neuron(**vectors, **layer["neuron"]),
         ))
-    network = dict(head["network"], step_weights=tuple(head["network"]["step_weights"]))
+    network: dict[str, Any] = dict(head["network"], step_weights=tuple(head["network"]["step_weights"]))
     config = dict(head["config"])
     config["layers"] = tuple(LayerPlan(**plan) for plan in config["layers"])
     return Program(network=IntegerNetwork(layers=tuple(layers), **network), config=ArrayConfig(**config))

@@ -41,6 +41,10 @@ class RowOp:
     settle: bool = False
     """The operand is a membrane that the pass before wrote: with a single row, one cycle must pass between."""
 
+    def __post_init__(self) -> None:
+        if (self.values is not None) != (self.operand == "constant"):
+            raise ValueError(f"operand {self.operand!r}: values must be given for 'constant' and for no other")
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MarkerProgram:

@@ -35,10 +35,10 @@ def _absorb(module: dict) -> int:
             registers = [behind.get(pins[pin][0]) for pin in read]
             if not read or None in registers or any(uses[pins[pin][0]] != 1 for pin in read):
                 continue
-            controls = {_control(cells[name]) for name in registers}
-            if len(controls) != 1 or None in controls:
+            control, *others = {_control(cells[name]) for name in registers}
+            if control is None or others:
                 continue
-            clock, enable = controls.pop()
+            clock, enable = control
             if clock != pins[f"CLK{side}"][0]:
                 continue
             for pin, name in zip(read, registers, strict=True):

@@ -148,7 +148,7 @@ class Compilation:
             lines.append(f"{item.name:18} {first}")
             lines.extend(f"{'':18} {line}" for line in rest)
         head = ("layer", "shape", "scale", "w bits", "saturated", "membrane", "lanes", "rows", "memory bits")
-        table = [head]
+        table: list[tuple[str, ...]] = [head]
         memories = self.program.memories()
         for index, (layer, plan) in enumerate(zip(network.layers, config.layers, strict=True)):
             saturated = str(self.roundings[index].saturated) if self.roundings else "-"

@@ -102,12 +102,13 @@ def _array(
     first, cycle = "", None
     if differs.any():
         place = tuple(int(index) for index in np.argwhere(differs)[0])
-        where = places[0] if places else f"inference {place[0]}" + (f", class {place[1]}" if len(place) > 1 else "")
+        inference = place[0]
+        where = places[0] if places else f"inference {inference}" + (f", class {place[1]}" if len(place) > 1 else "")
         values = [array[place] for array in (expected, actual)]
         if name == "decided_by":
             values = [DecidedBy(int(value)).name.lower() for value in values]
         first = f"{where}: {what} is {values[1]}, expected {values[0]}"
-        cycle = min(int(array[place[0]]) for array in cycles if place[0] < len(array))
+        cycle = min(int(array[inference]) for array in cycles if inference < len(array))
     return Check(name=name, compared=expected.size, different=int(differs.sum()), first=first, cycle=cycle)
 
 

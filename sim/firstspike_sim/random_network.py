@@ -1,15 +1,24 @@
 # SPDX-License-Identifier: MIT
 """Small random networks over every option of the semantics, to compare implementations on."""
 
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Literal, TypeVar
 
 import numpy as np
 from firstspike_arch.fixed import largest_weight
+from firstspike_arch.model import Readout
 from firstspike_arch.network import DenseLayer, IntegerNetwork, Neuron
 
 __all__ = ["random_inputs", "random_layer", "random_network"]
 
-READOUTS = ("first_spike", "weighted_spikes", "potential", "spike_count")
+Choice = TypeVar("Choice")
+
+READOUTS: tuple[Readout, ...] = ("first_spike", "weighted_spikes", "potential", "spike_count")
+
+
+def _pick(rng: np.random.Generator, options: Sequence[Choice]) -> Choice:
+    return options[int(rng.choice(len(options)))]
 
 
 def random_layer(rng: np.random.Generator, name: str, fan_in: int, fan_out: int, *, fires: bool = True) -> DenseLayer:
@@ -37,7 +46,7 @@ def random_layer(rng: np.random.Generator, name: str, fan_in: int, fan_out: int,
     neuron = Neuron(
         bias=vector(-3 * limit, 3 * limit) if sometimes(0.5) else vector(0, 0), theta=theta,
         v_init=vector(-spread, spread) if sometimes(0.4) else vector(0, 0), reset_step=reset_step,
-        leak_num=leak, leak_shift=shift, reset=str(rng.choice(["subtract", "zero", "none"])),
+        leak_num=leak, leak_shift=shift, reset=_pick(rng, ("subtract", "zero", "none")),
         reset_delay=sometimes(0.3), single_spike=sometimes(0.4), bias_once=sometimes(0.3), v_min=v_min, v_max=v_max,
     )
     return DenseLayer(name=name, weights=weights, weight_bits=bits, neuron=neuron)
@@ -45,13 +54,13 @@ def random_layer(rng: np.random.Generator, name: str, fan_in: int, fan_out: int,
 
 def random_network(
     rng: np.random.Generator, *, layers_max: int = 3, neurons_max: int = 7, steps_max: int = 6,
-    input_kind: str | None = None, readout: str | None = None,
+    input_kind: Literal["latency", "events"] | None = None, readout: Readout | None = None,
 ) -> IntegerNetwork:
     """A verified network; what is not given is drawn."""
     depth = int(rng.integers(1, layers_max + 1))
     sizes = rng.integers(1, neurons_max + 1, depth + 1).tolist()
-    readout = readout or str(rng.choice(READOUTS))
-    kind = input_kind or str(rng.choice(["latency", "events"]))
+    readout = readout or _pick(rng, READOUTS)
+    kind = input_kind or _pick(rng, ("latency", "events"))
     longest = int(rng.integers(1, steps_max + 1))
     layers = tuple(
         random_layer(rng, f"layer{index}", fan_in, fan_out, fires=index < depth - 1 or readout != "potential")

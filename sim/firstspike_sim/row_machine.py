@@ -73,7 +73,7 @@ class RowMachine:
     def _operand(self, op: RowOp) -> np.ndarray:
         if op.operand == "weight":
             return self._biases[op.index]
-        if op.operand == "constant":
+        if op.values is not None:
             return op.values
         if op.operand == "leak":
             return ~(self._u >> op.index)

@@ -61,20 +61,23 @@ class VerilatorBackend:
         ToolError
             Verilator or the C++ compiler is missing or failed.
         """
-        self._program = program
         text = text or verilog(Accelerator(program), program.memories())
         self._binary = _build(program, text, waves=self._waves is not None)
+        self._program = program
 
     def run(self, stimulus: Stimulus, *, images: np.ndarray | None = None, limit: int | None = None) -> Trace:
         """From reset; with ``images``, `program_words` are loaded through the program port first.
 
         Raises
         ------
+        RuntimeError
+            Nothing is loaded.
         ToolError
             No end within ``limit`` cycles (default: `cycle_limit`), or the simulator failed.
         """
         program = self._program
-        assert program is not None, "load() comes first"
+        if program is None:
+            raise RuntimeError("load a program first")
         count = stimulus.inferences
         zeros = np.zeros(len(stimulus.words), dtype=_INTEGERS)
         gaps = zeros if stimulus.gaps is None else stimulus.gaps
@@ -96,15 +99,14 @@ class VerilatorBackend:
             self.cycles_per_second = int(cycles) / float(seconds)
             if self._waves is not None:
                 shutil.move(folder / "wave.fst", self._waves)
-            return self._trace(folder, count)
+            return self._trace(program, folder, count)
 
     def run_many(self, stimuli: list[Stimulus], processes: int | None = None) -> list[Trace]:
         """Each from reset, spread over processes."""
         with ThreadPoolExecutor(processes or os.cpu_count()) as pool:
             return list(pool.map(self.run, stimuli))
 
-    def _trace(self, folder: Path, count: int) -> Trace:
-        program = self._program
+    def _trace(self, program: Program, folder: Path, count: int) -> Trace:
         layout = result_layout(program)
 
         def read(name: str) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from firstspike_arch.network import DenseLayer, IntegerNetwork, Neuron
-from firstspike_arch.rows import bias_rows, marker_program
+from firstspike_arch.rows import RowOp, bias_rows, marker_program
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.passes.prove_widths import prove_widths
 from firstspike_sim.golden import GoldenModel
@@ -140,3 +140,10 @@ def test_a_bias_beyond_its_rows_is_refused():
     sentence = r"^layer d: bias must be at most 16 × 127 in magnitude at 8 weight bits, not 2033$"
     with pytest.raises(CompileError, match=sentence):
         prove_widths(network)
+
+
+@pytest.mark.parametrize(("operand", "values"), [("constant", None), ("zero", np.zeros(1, np.int64))])
+def test_a_row_operation_has_values_if_its_operand_is_constant(operand, values):
+    sentence = f"^operand '{operand}': values must be given for 'constant' and for no other$"
+    with pytest.raises(ValueError, match=sentence):
+        RowOp(act="add", operand=operand, values=values)

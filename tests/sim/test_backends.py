@@ -91,6 +91,12 @@ def test_the_model_is_not_the_hardware(one_program):
     assert any(check.different for check in checks)
 
 
+@pytest.mark.parametrize("backend", [PysimBackend(), VerilatorBackend()], ids=lambda backend: backend.name)
+def test_nothing_runs_before_a_program_is_loaded(one_program, backend):
+    with pytest.raises(RuntimeError, match=r"^load a program first$"):
+        backend.run(predict_inputs(*one_program).stimulus)
+
+
 def test_native_verilator_is_there():
     try:
         assert find_tool("verilator").version >= (5, 36)

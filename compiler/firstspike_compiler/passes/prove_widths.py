@@ -109,7 +109,7 @@ def _prove_layer(layer: DenseLayer, steps: int, in_max: int, once: bool, read: b
     for row in biases:
         machine.record(row, row)
     for op in program.step + program.final:
-        if op.operand == "constant":
+        if op.values is not None:
             machine.record(op.values, op.values)
     if read:
         machine.record(program.offset, program.offset)

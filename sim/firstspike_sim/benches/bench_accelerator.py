@@ -83,5 +83,5 @@ async def whole_accelerator(dut):
     arrays = {f"link{index}": np.array(log, dtype=np.int64).reshape(-1, 2) for index, log in enumerate(run.transfers)}
     np.savez(
         os.environ["FIRSTSPIKE_TRACE"], accepted=run.accepted, decided=list(run.decided.values()), taken=run.taken,
-        results=results, **arrays,
+        results=results, allow_pickle=False, **arrays,
     )
