@@ -1,20 +1,17 @@
 # SPDX-License-Identifier: MIT
 """cocotb backend: the exported Verilog under Verilator or Icarus, driven by a bench in Python, cycle by cycle."""
 
-import os
 import tempfile
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
-from cocotb_tools.runner import get_runner
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout, scores_from_raw
-from firstspike_arch.toolchain import ToolError, find_tool
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.verilog import TOP, hex_image, verilog
 
+from .cocotb_run import run_bench
 from .stimulus import cycle_limit, quiet_cycles
 
 __all__ = ["CocotbBackend"]
@@ -49,7 +46,6 @@ class CocotbBackend:
         """
         program = self._program
         layout = result_layout(program)
-        tool = find_tool("verilator" if self._simulator == "verilator" else "iverilog")
         count = stimulus.inferences
         with tempfile.TemporaryDirectory(prefix="firstspike-") as name:
             folder = Path(name)
@@ -66,22 +62,9 @@ class CocotbBackend:
                 limit=limit or cycle_limit(program, stimulus), drain=quiet_cycles(program),
                 result_digits=-(-layout.bits // 4),
             )
-            trace = folder / "trace.npz"
-            arguments = ["-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT"] if self._simulator == "verilator" else []
-            with patch.dict(os.environ, tool.environment):
-                runner = get_runner(self._simulator)
-                runner.build(
-                    sources=[source], hdl_toplevel=TOP, build_dir=folder / "build", build_args=arguments, always=True,
-                    log_file=folder / "build.log", timescale=("1ns", "1ps"),
-                )
-                runner.test(
-                    hdl_toplevel=TOP, test_module="firstspike_sim.benches.bench_accelerator",
-                    build_dir=folder / "build", test_dir=folder, log_file=folder / "test.log",
-                    extra_env={"FIRSTSPIKE_STIMULUS": str(folder / "stimulus.npz"), "FIRSTSPIKE_TRACE": str(trace)},
-                )
-            if not trace.exists():
-                tail = "\n".join((folder / "test.log").read_text().splitlines()[-12:])
-                raise ToolError(f"the bench in {self._simulator} ended without a trace:\n{tail}")
+            trace = run_bench(
+                folder, self._simulator, "firstspike_sim.benches.bench_accelerator", "trace.npz", optimise=True,
+            )
             return self._trace(np.load(trace, allow_pickle=False))
 
     def _trace(self, seen) -> Trace:

@@ -2,6 +2,8 @@
 """Drives the whole accelerator; runs inside the simulator, see `firstspike_sim.cocotb_bench`."""
 
 import os
+from pathlib import Path
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -65,7 +67,8 @@ class Run:
 
 @cocotb.test()
 async def whole_accelerator(dut):
-    stimulus = np.load(os.environ["FIRSTSPIKE_STIMULUS"], allow_pickle=False)
+    folder = Path(os.environ["FIRSTSPIKE_FOLDER"])
+    stimulus = np.load(folder / "stimulus.npz", allow_pickle=False)
     links, limit, reset_at = (int(stimulus[name]) for name in ("links", "limit", "reset_at"))
     cocotb.start_soon(Clock(dut.clk, 2, "ns").start())
     for last in ([reset_at, limit] if reset_at else [limit]):
@@ -80,8 +83,9 @@ async def whole_accelerator(dut):
                 break
     assert quiet == int(stimulus["drain"]), f"no end within {limit} cycles: {len(run.results)} of {len(run.stalls)}"
     results = [format(word, f"0{int(stimulus['result_digits'])}x") for word in run.results]
-    arrays = {f"link{index}": np.array(log, dtype=np.int64).reshape(-1, 2) for index, log in enumerate(run.transfers)}
-    np.savez(
-        os.environ["FIRSTSPIKE_TRACE"], accepted=run.accepted, decided=list(run.decided.values()), taken=run.taken,
-        results=results, allow_pickle=False, **arrays,
-    )
+    trace: dict[str, Any] = {
+        "accepted": run.accepted, "decided": list(run.decided.values()), "taken": run.taken, "results": results,
+    }
+    for index, log in enumerate(run.transfers):
+        trace[f"link{index}"] = np.array(log, dtype=np.int64).reshape(-1, 2)
+    np.savez(folder / "trace.npz", **trace)

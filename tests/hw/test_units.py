@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: MIT
+"""Every unit on its own against what its docstring says, in Amaranth's simulator and under cocotb on Verilator."""
+
+import shutil
+
+import numpy as np
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+from firstspike_arch.array import GROUP_BITS
+from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER, tokens_from_spikes
+from firstspike_arch.network import DenseLayer, IntegerNetwork, Neuron
+from firstspike_arch.result import result_layout, scores_from_raw
+from firstspike_arch.status import COUNTERS, STATUS_CYCLES
+from firstspike_compiler.compile import compile_network
+from firstspike_hw.core import Core
+from firstspike_hw.counters import Counters
+from firstspike_hw.emitter import Emitter
+from firstspike_hw.extractor import Extractor
+from firstspike_hw.guard import Guard
+from firstspike_hw.latency_encoder import LatencyEncoder
+from firstspike_hw.readout import Readout, result_struct
+from firstspike_hw.spike_queue import SpikeQueue
+from firstspike_hw.stream_token import token_stream
+from firstspike_hw.token_buffer import TokenBuffer
+from firstspike_sim.golden import GoldenModel
+from firstspike_sim.row_machine import RowMachine
+from firstspike_sim.stimulus import encode_latency
+from firstspike_sim.unit_bench import run_unit
+
+icarus = pytest.param("icarus", marks=pytest.mark.skipif(
+    shutil.which("iverilog") is None, reason="Icarus Verilog is not installed"))
+everywhere = pytest.mark.parametrize("simulator", ["pysim", "verilator", icarus])
+
+
+def also_compiled(names: str, cases: list):
+    """All cases in Amaranth's simulator, the first also compiled."""
+    params = [("pysim", *case) for case in cases]
+    compiled = [("verilator", *cases[0]), pytest.param("icarus", *cases[0], marks=icarus.marks)]
+    return pytest.mark.parametrize(("simulator", *names.split()), [*params, *compiled])
+
+
+def event(address: int) -> int:
+    return address << ADDRESS_SHIFT
+
+
+def word(layout, **fields) -> int:
+    """Bits of a struct value."""
+    return layout.const(fields).as_value().value
+
+
+def tokens(spikes) -> list[int]:
+    return tokens_from_spikes(np.asarray(spikes))[0].tolist()
+
+
+@everywhere
+def test_token_buffer_passes_everything_in_order(simulator):
+    sent = [event(number % 32) for number in range(200)]
+    seen = run_unit(TokenBuffer(addresses=32), simulator, offers={"source": sent}, takes=["events"], cycles=700, seed=1)
+    assert seen["events"] == sent and seen["left"] == [0]
+
+
+def test_token_buffer_passes_one_token_a_cycle():
+    sent = [event(number % 32) for number in range(200)]
+    seen = run_unit(TokenBuffer(addresses=32), "pysim", offers={"source": sent}, takes=["events"], cycles=201)
+    assert seen["events"] == sent
+
+
+@everywhere
+def test_guard_repairs_what_is_malformed(simulator):
+    good = [event(3), MARKER, event(10), FINAL_MARKER]
+    sent = [
+        *good, event(11), event(15), *good,  # addresses out of range
+        MARKER, MARKER, MARKER, event(1), MARKER, FINAL_MARKER,  # a third step of two
+        *good, event(5),  # and then silence
+    ]
+    unit = Guard(addresses=11, steps_max=2, timeout=40)
+    seen = run_unit(unit, simulator, offers={"source": sent}, takes=["events"],
+                    counts=["bad_address", "overrun", "cut", "opens"], cycles=120)
+    assert seen["events"] == [*good, *good, MARKER, FINAL_MARKER, *good, event(5), FINAL_MARKER]
+    assert [seen[name] for name in ("bad_address", "overrun", "cut", "opens")] == [[2], [1], [1], [5]]
+
+
+@everywhere
+def test_emitter_sends_groups_in_ascending_order(simulator):
+    random = np.random.default_rng(3)
+    unit = Emitter(addresses=64)
+    layout = unit.groups.payload.shape()
+    sent, wanted = [], []
+    for number in range(60):
+        base, marker = int(random.integers(0, 8)) * GROUP_BITS, number % 3 == 2
+        bits = int(random.integers(0 if marker else 1, 256))
+        sent.append(word(layout, bits=bits, base=base, marker=marker, final=marker and number % 6 == 5))
+        wanted += [event(base + bit) for bit in range(GROUP_BITS) if bits >> bit & 1]
+        if marker:
+            wanted.append(FINAL_MARKER if number % 6 == 5 else MARKER)
+    full = run_unit(unit, "pysim", offers={"groups": sent}, takes=["events"], cycles=len(wanted) + 1)
+    assert full["events"] == wanted  # one token a cycle, from the second on: no bubbles
+    waits = run_unit(unit, simulator, offers={"groups": sent}, takes=["events"], cycles=4 * len(wanted), seed=2)
+    assert waits["events"] == wanted
+
+
+@also_compiled("lanes rows", [(11, 3), (20, 1), (64, 2)])
+def test_extractor_sends_words_in_ascending_order(simulator, lanes, rows):
+    random = np.random.default_rng(lanes)
+    unit = Extractor(neurons=lanes * rows, rows=rows, lanes=lanes)
+    layout = unit.words.payload.shape()
+    sent, wanted = [], []
+    for step in range(8):
+        for row in range(rows):
+            spikes = random.random(lanes) < random.choice([0, 0.1, 0.6])
+            last, final = row == rows - 1, row == rows - 1 and step % 4 == 3
+            groups = [spikes[start:start + GROUP_BITS].any() for start in range(0, lanes, GROUP_BITS)]
+            sent.append(word(
+                layout, row=row, last=last, final=final, spikes=sum(1 << int(lane) for lane in np.flatnonzero(spikes)),
+                occupied=sum(1 << index for index, some in enumerate(groups) if some),
+            ))
+            wanted += [event(row * lanes + int(lane)) for lane in np.flatnonzero(spikes)]
+        wanted.append(FINAL_MARKER if step % 4 == 3 else MARKER)
+    seen = run_unit(unit, simulator, offers={"words": sent}, takes=["events"], cycles=4 * len(wanted) + 40, seed=4)
+    assert seen["events"] == wanted and seen["left"] == [0]
+
+
+@also_compiled("cutoff", [(40,), (0,)])
+def test_latency_encoder_sends_brighter_pixels_earlier(simulator, cutoff):
+    random = np.random.default_rng(cutoff)
+    images = random.integers(0, 256, (3, 21)).astype(np.uint8)
+    images[1] = 0
+    padded = np.zeros((3, 24), np.uint8)
+    padded[:, :21] = images
+    unit = LatencyEncoder(pixels=21, steps=5, cutoff=cutoff, tag_bits=4)
+    seen = run_unit(unit, simulator, offers={"beats": padded.view("<u8").reshape(-1).tolist()}, takes=["events"],
+                    counts=["opens", "cut"], cycles=400, seed=7)
+    assert seen["events"] == tokens(encode_latency(images, 5, cutoff))
+    assert seen["opens"] == [3] and seen["cut"] == [0]
+
+
+@everywhere
+def test_latency_encoder_forgets_a_part_of_an_image(simulator):
+    unit = LatencyEncoder(pixels=16, steps=4, cutoff=1, tag_bits=4)
+    image = np.arange(16, dtype=np.uint8)[None] * 16
+    beats = image.view("<u8").reshape(-1).tolist()
+    seen = run_unit(unit, simulator, offers={"beats": [beats[0]]}, takes=["events"], counts=["cut"],
+                    pulses={"restart": [10, 20]}, cycles=60)
+    assert seen["events"] == [] and seen["cut"] == [1]
+
+
+@everywhere
+def test_counters_count(simulator):
+    at = {"bad_address": list(range(3, 90, 7)), "cut": [5, 6, 7]}
+    bits = {name: COUNTERS.index(name) for name in at}
+
+    class Bench(wiring.Component):
+        def __init__(self):
+            self.unit = Counters()
+            super().__init__({"bad_address": In(1), "cut": In(1), "right": Out(1), "beyond": Out(1)})
+
+        def elaborate(self, platform):
+            m = Module()
+            m.submodules.unit = unit = self.unit
+            m.d.comb += [unit.events[bits[name]].eq(getattr(self, name)) for name in at]
+            m.d.comb += [unit.address.eq(bits["bad_address"]), self.right.eq(unit.data == len(at["bad_address"]))]
+            return m
+
+    seen = run_unit(Bench(), simulator, offers={}, takes=[], pulses=at, counts=["right"],
+                    cycles=max(at["bad_address"]) + 2 * STATUS_CYCLES)
+    assert seen["right"][0] >= STATUS_CYCLES - 1
+
+
+class Hidden(wiring.Component):
+    """Core, spike queue and extractor of a hidden layer."""
+
+    def __init__(self, program):
+        self._program = program
+        layer = program.network.layers[0]
+        super().__init__({"source": In(token_stream(layer.fan_in)), "events": Out(token_stream(layer.fan_out))})
+
+    def elaborate(self, platform):
+        m = Module()
+        program = self._program
+        layer, plan, memory = program.network.layers[0], program.config.layers[0], program.memories()[0]
+        m.submodules.core = core = Core(
+            layer=layer, plan=plan, program=program.markers()[0], memory=memory, image=program.images()[memory.name],
+        )
+        m.submodules.queue = queue = SpikeQueue(rows=plan.rows, lanes=plan.lanes)
+        m.submodules.extractor = extractor = Extractor(neurons=layer.fan_out, rows=plan.rows, lanes=plan.lanes)
+        connect(m, flipped(self.source), core.events)
+        connect(m, core.capture, queue.capture)
+        connect(m, queue.words, extractor.words)
+        connect(m, extractor.events, flipped(self.events))
+        return m
+
+
+class Output(wiring.Component):
+    """Core and read-out of an output layer."""
+
+    def __init__(self, program):
+        self._program = program
+        self._layout = result_layout(program)
+        super().__init__({
+            "source": In(token_stream(program.network.inputs)),
+            "result": Out(stream.Signature(result_struct(self._layout))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        program, network = self._program, self._program.network
+        plan, memory = program.config.layers[0], program.memories()[0]
+        value_bits = self._layout.score_bits if network.readout in ("first_spike", "potential") else 0
+        m.submodules.core = core = Core(
+            layer=network.layers[0], plan=plan, program=program.markers()[0], memory=memory, tag_bits=4,
+            image=program.images()[memory.name], value_bits=value_bits,
+        )
+        m.submodules.readout = readout = Readout(
+            network=network, plan=plan, layout=self._layout, value_bits=value_bits, tag_bits=4,
+            early_exit=program.config.early_exit, scan=program.config.winner == "scan",
+        )
+        connect(m, flipped(self.source), core.events)
+        connect(m, core.capture, readout.capture)
+        m.d.comb += [core.drop.valid.eq(readout.drop.valid), core.drop.tag.eq(readout.drop.tag)]
+        connect(m, readout.result, flipped(self.result))
+        return m
+
+
+STEPS, INPUTS, NEURONS = 4, 9, 13
+
+
+def one_layer(seed: int, *, readout: str, lanes: int, early_exit: bool = False, winner: str = "tree", **neuron):
+    """A network of one layer, and spikes of eight inferences."""
+    random = np.random.default_rng(seed)
+    layer = DenseLayer(
+        name="only", weight_bits=5, weights=random.integers(-12, 16, (NEURONS, INPUTS)), neuron=Neuron(
+            bias=random.integers(-3, 6, NEURONS), theta=None if readout == "potential" else random.integers(
+                10, 40, NEURONS), v_init=random.integers(-4, 5, NEURONS), **neuron),
+    )
+    network = IntegerNetwork(
+        name="unit", layers=(layer,), readout=readout, steps=STEPS, steps_max=STEPS, input_kind="events",
+        step_weights=tuple(range(STEPS, 0, -1)),
+    )
+    program = compile_network(network, lanes=lanes, early_exit=early_exit, winner=winner, register_rows=2).program
+    return program, (random.random((8, STEPS, INPUTS)) < 0.35).astype(np.uint8)
+
+
+@also_compiled("lanes neuron", [
+    (5, {"leak_num": 3, "leak_shift": 2, "reset": "subtract"}),
+    (13, {"single_spike": True}),
+    (2, {"leak_num": 5, "leak_shift": 3, "reset": "zero", "reset_delay": True, "v_min": -10}),
+])
+def test_hidden_layer_sends_the_spikes_of_the_row_machine(simulator, lanes, neuron):
+    program, spikes = one_layer(lanes, readout="spike_count", lanes=lanes, **neuron)
+    machine = RowMachine(program.network.layers[0])
+    fired = np.array([machine.run([np.flatnonzero(step) for step in one])[0] for one in spikes])
+    assert 0.02 <= fired.mean() <= 0.7
+    shape = program.memories()[0]
+    seen = run_unit(Hidden(program), simulator, offers={"source": tokens(spikes)}, takes=["events"],
+                    images={shape: program.images()[shape.name]}, cycles=4000, seed=lanes)
+    assert seen["events"] == tokens(fired) and seen["left"] == [0]
+
+
+@also_compiled("readout lanes early_exit winner", [
+    ("first_spike", 13, True, "tree"), ("first_spike", 4, False, "scan"), ("weighted_spikes", 5, False, "tree"),
+    ("potential", 3, False, "tree"),
+])
+def test_output_layer_decides_like_the_golden_model(simulator, readout, lanes, early_exit, winner):
+    program, spikes = one_layer(lanes, readout=readout, lanes=lanes, early_exit=early_exit, winner=winner,
+                                single_spike=readout == "first_spike")
+    golden = GoldenModel(program.network).run(spikes)
+    assert len(set(golden.classes.tolist())) > 1
+    shape, layout = program.memories()[0], result_layout(program)
+    seen = run_unit(Output(program), simulator, offers={"source": tokens(spikes)}, takes=["result"],
+                    images={shape: program.images()[shape.name]}, cycles=2500, seed=lanes)
+    results = [layout.unpack(word) for word in seen["result"]]
+    steps = np.array([result[1] for result in results])
+    assert [result[0] for result in results] == golden.classes.tolist()
+    assert steps.tolist() == golden.steps.tolist()
+    assert [result[2] for result in results] == golden.decided_by.tolist()
+    scores = scores_from_raw(program, np.array([result[3] for result in results]), steps)
+    assert scores.tolist() == golden.scores.tolist()
