@@ -31,6 +31,7 @@ class CocotbBackend:
 
     def __init__(self, *, simulator: str = "verilator", reset_at: int = 0):
         self._simulator, self._reset_at = simulator, reset_at
+        self._program: Program | None = None
 
     def load(self, program: Program) -> None:
         """Remember the program; it is built for each run."""
@@ -45,6 +46,8 @@ class CocotbBackend:
             The simulator is missing, or the bench ended without a trace.
         """
         program = self._program
+        if program is None:
+            raise RuntimeError("load a program first")
         layout = result_layout(program)
         count = stimulus.inferences
         with tempfile.TemporaryDirectory(prefix="firstspike-") as name:
@@ -65,18 +68,14 @@ class CocotbBackend:
             trace = run_bench(
                 folder, self._simulator, "firstspike_sim.benches.bench_accelerator", "trace.npz", optimise=True,
             )
-            return self._trace(np.load(trace, allow_pickle=False))
-
-    def _trace(self, seen) -> Trace:
-        program = self._program
-        layout = result_layout(program)
-        fields = [layout.unpack(int(word, 16)) for word in seen["results"].tolist()]
-        steps = np.array([field[1] for field in fields])
-        links = [seen[f"link{index}"] for index in range(len(program.network.layers))]
-        return Trace(
-            accepted=seen["accepted"], classes=np.array([field[0] for field in fields]), steps=steps,
-            decided_by=np.array([field[2] for field in fields]),
-            scores=scores_from_raw(program, np.array([field[3] for field in fields]), steps),
-            decided=seen["decided"], taken=seen["taken"], link_tokens=tuple(link[:, 0] for link in links),
-            link_cycles=tuple(link[:, 1] for link in links),
-        )
+            seen = np.load(trace, allow_pickle=False)
+            fields = [layout.unpack(int(word, 16)) for word in seen["results"].tolist()]
+            steps = np.array([field[1] for field in fields])
+            links = [seen[f"link{index}"] for index in range(len(program.network.layers))]
+            return Trace(
+                accepted=seen["accepted"], classes=np.array([field[0] for field in fields]), steps=steps,
+                decided_by=np.array([field[2] for field in fields]),
+                scores=scores_from_raw(program, np.array([field[3] for field in fields]), steps),
+                decided=seen["decided"], taken=seen["taken"], link_tokens=tuple(link[:, 0] for link in links),
+                link_cycles=tuple(link[:, 1] for link in links),
+            )
