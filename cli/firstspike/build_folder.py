@@ -40,19 +40,22 @@ def write_build(compilation: Compilation, folder: str | Path) -> dict:
     folder = Path(folder)
     _refuse_foreign(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    staged = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.")).absolute()
     try:
         manifest = _write_files(compilation, staged)
         staged.chmod(0o755)
         _put_in_place(staged, folder)
-    except BaseException:
+    except OSError as error:
+        if not Path(error.filename or staged).is_relative_to(staged):
+            raise
+        raise OSError(error.errno, error.strerror, str(folder)) from error  # the folder that was asked for
+    finally:
         shutil.rmtree(staged, ignore_errors=True)
-        raise
     return manifest
 
 
 def read_build(folder: str | Path) -> tuple[Program, str]:
-    """The program of a build folder and its Verilog, after checking every file against the manifest.
+    """The program of a build folder and its Verilog; the manifest vouches for every file, the program for the images.
 
     Raises
     ------
@@ -73,6 +76,11 @@ def read_build(folder: str | Path) -> tuple[Program, str]:
     needed = {f"{TOP}.v", PROGRAM_FILE, *(f"{shape.name}.hex" for shape in program.memories())}
     if program.digest() != manifest["digest"] or not needed <= set(manifest["files"]):
         raise BuildError(f"{folder / MANIFEST_FILE}: is truncated or altered; compile again")
+    images = program.images()
+    for shape in program.memories():
+        path = folder / f"{shape.name}.hex"
+        if path.read_bytes() != hex_image(images[shape.name], shape).encode():
+            raise BuildError(f"{path}: must be the image of the program in this folder; compile again")
     return program, (folder / f"{TOP}.v").read_text()
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import firstspike as fs
 import numpy as np
 import pytest
+from firstspike.main import run
 from firstspike.verb_demo import shipped
 from firstspike_train.data import load
 
@@ -107,29 +108,56 @@ def test_a_full_disk_leaves_nothing(checkpoint, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["firstspike.v", "core1_weights.hex", "vivado.tcl", "manifest.json"])
-def test_a_disk_that_fills_up_keeps_the_old_build(name, build, checkpoint, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["firstspike.v", "core1_weights.hex", "program.fsp", "vivado.tcl", "manifest.json"])
+def test_a_disk_that_fills_up_keeps_the_old_build(name, build, checkpoint, tmp_path, monkeypatch, capsys):
     shutil.copytree(build, tmp_path / "b")
-    write = Path.write_text
+    write, replace, full_at = Path.write_text, Path.replace, []
 
-    def full(self, text):
+    def full_write(self, text):
         if self.name == name:
             write(self, text[:10])
-            raise OSError(errno.ENOSPC, "No space left on device", str(self))
+            full_at.append(self)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as write() says it: without a name
         return write(self, text)
 
-    monkeypatch.setattr(Path, "write_text", full)
+    def full_replace(self, target):
+        if target.name == name:
+            full_at.append(self)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self), None, str(target))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "write_text", full_write)
+    monkeypatch.setattr(Path, "replace", full_replace)
+    monkeypatch.chdir(tmp_path)
     for folder in ("b", "new"):
-        with pytest.raises(OSError, match="No space left on device"):
-            fs.export(fs.compile(fs.load(checkpoint), lanes=8), tmp_path / folder)
+        monkeypatch.setattr(sys, "argv", ["firstspike", "compile", str(checkpoint), "--lanes", "8", "-o", folder])
+        with pytest.raises(SystemExit) as end:
+            run()
+        assert end.value.code == 1
+        printed = capsys.readouterr()
+        assert printed.err == f"firstspike: {folder}: No space left on device\n" and not printed.out
+    assert len(full_at) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
-    assert fs.open_build(tmp_path / "b").digest() == fs.open_build(build).digest()
+    assert {path.name: path.read_bytes() for path in (tmp_path / "b").iterdir()} == {
+        path.name: path.read_bytes() for path in build.iterdir()}
+    fs.open_build(tmp_path / "b")
 
 
 def test_a_missing_simulator_is_named(build, tmp_path):
     environment = {**os.environ, "VERILATOR": "/no/verilator"}
     refused(firstspike("verify", build, "--data", "digits", folder=tmp_path, env=environment),
             "$VERILATOR must name a program, not '/no/verilator'")
+
+
+def test_the_simulator_is_built_without_python_on_the_path(build, tmp_path):
+    """An environment that is not activated, on a system that has only python3: `.venv/bin/firstspike`."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").write_text("#!/bin/sh\nexit 127\n")
+    (tmp_path / "bin" / "python").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}",
+                   "FIRSTSPIKE_CACHE": str(tmp_path / "cache")}
+    done = firstspike("simulate", build, "--data", "digits", folder=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(("make", "message"), [
@@ -175,6 +203,23 @@ def test_an_altered_file_is_refused(name, build, checkpoint, tmp_path):
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(ValueError, match=f"{name}: must be the file that was compiled"):
         fs.open_build(tmp_path / "b")
+
+
+@pytest.mark.parametrize("change", [
+    lambda text: text.replace(b"0", b"1", 1),
+    lambda text: text[:text.rindex(b"\n", 0, -1) + 1],
+    lambda text: b"\xff" + text[1:],
+])
+def test_an_image_of_another_network_is_refused(change, build, tmp_path):
+    """Other weights than the program's, digests and all."""
+    shutil.copytree(build, tmp_path / "b")
+    path, manifest = tmp_path / "b" / "core1_weights.hex", json.loads((build / "manifest.json").read_text())
+    path.write_bytes(change(path.read_bytes()))
+    manifest["files"][path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert manifest["files"] != json.loads((build / "manifest.json").read_text())["files"]
+    (tmp_path / "b" / "manifest.json").write_text(json.dumps(manifest))
+    refused(firstspike("estimate", "b", "--data", "digits", folder=tmp_path),
+            "b/core1_weights.hex: must be the image of the program in this folder; compile again")
 
 
 @pytest.mark.parametrize("change", [

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: MIT
+"""What others do with an export: Verilator's lint and yosys find nothing in it, its instantiation template fits."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import firstspike as fs
+import numpy as np
+import pytest
+from firstspike_arch.network import DenseLayer, IntegerNetwork, Neuron
+from firstspike_arch.toolchain import ToolError, find_tool
+
+STEPS = 6
+STYLE = (
+    "DECLFILENAME",  # the modules are in one file
+    "UNUSEDSIGNAL",  # copies of names and discarded carries, which synthesis removes
+    "PROCASSINIT",  # registers have a value at power-on and one at reset
+)
+MEANT = (
+    # In RTLIL both sides of an assignment and of a port are of one width; only operands of cells may differ. Verilog
+    # extends the narrower as RTLIL does. Of assignments and ports nothing is allowed.
+    r"WIDTHEXPAND: .*: Operator (ADD|SUB|AND|OR|XOR|COND|EQ|NEQ|LT|LTE|GT|GTE|LTS|LTES|GTS|GTES) expects",
+    r"WIDTHTRUNC: .*: Logical operator LOGNOT expects",  # !word is word == 0
+    r"WIDTHTRUNC: .*: Operator ASSIGNW expects 1 bits on the Assign RHS, but Assign RHS's SHIFTR",  # bit of a word
+    r"CASEINCOMPLETE: ",  # the value assigned ahead of the case stands; without one it would be a LATCH
+    r"ASCRANGE: .*: \[-1:0\]",  # a signal of no bits, which nothing reads: that would be UNDRIVEN
+    r"CMPCONST: ",  # last bound of a range of pixel values
+)
+
+
+def network(name: str, sizes: tuple[int, ...], *, seed: int, readout: str, **neuron) -> IntegerNetwork:
+    random = np.random.default_rng(seed)
+    layers = [
+        DenseLayer(name=f"dense{index}", weight_bits=4, weights=random.integers(-3, 8, (count, before)), neuron=Neuron(
+            bias=random.integers(-3, 9, count) if readout != "first_spike" else np.zeros(count, int),
+            theta=random.integers(8, 24, count), v_init=np.zeros(count, int), **neuron,
+        )) for index, (before, count) in enumerate(pairwise(sizes))
+    ]
+    return IntegerNetwork(name=name, layers=tuple(layers), readout=readout, steps=STEPS, steps_max=STEPS,
+                          step_weights=tuple(range(STEPS, 0, -1)))
+
+
+EXPORTS = {
+    "ttfs": (network("ttfs", (20, 12, 5), seed=1, readout="first_spike", single_spike=True),
+             {"lanes": [4, 5], "winner": "tree"}),
+    "lif": (network("lif", (20, 12, 5), seed=2, readout="spike_count", leak_num=7, leak_shift=3, v_min=-20),
+            {"lanes": [5, 3], "port": "image"}),
+    "rows": (network("rows", (20, 30, 10), seed=3, readout="weighted_spikes", single_spike=True),
+             {"lanes": [4, 2], "winner": "scan", "register_rows": 2, "early_exit": True}),
+}
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory) -> dict[str, Path]:
+    folders = {name: tmp_path_factory.mktemp("export") / name for name in EXPORTS}
+    for name, folder in folders.items():
+        given, options = EXPORTS[name]
+        fs.export(fs.compile(given, **options), folder)
+    return folders
+
+
+@pytest.fixture
+def altered(exports, tmp_path) -> Path:
+    return shutil.copytree(exports["ttfs"], tmp_path / "altered")
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+def add(path: Path, lines: str) -> None:
+    """At the end of the top module."""
+    head, end, tail = path.read_text().partition("\nendmodule")
+    assert "module firstspike(" in head
+    path.write_text(f"{head}\n{lines}{end}{tail}")
+
+
+def lint(folder: Path, scratch: Path) -> list[str]:
+    """What Verilator says that is not allowed, of a board around the template and of all below."""
+    ports = json.loads((folder / "manifest.json").read_text())["ports"]
+    lines = ",\n".join(f"    {port['direction']} wire [{port['width'] - 1}:0] {port['name']}" for port in ports)
+    top = scratch / "board.v"
+    top.write_text(f'`default_nettype none\nmodule board(\n{lines}\n);\n`include "firstspike_inst.v"\nendmodule\n'
+                   "`default_nettype wire\n")
+    said = find_tool("verilator").run(
+        ["--lint-only", "-Wall", "-Wno-fatal", "--top-module", "board", str(top), "firstspike.v"], folder=folder)
+    allowed = re.compile(rf"%Warning-(?:(?:{'|'.join(STYLE)}): |{'|'.join(MEANT)})")
+    return [line for line in said.splitlines() if line.startswith("%") and not allowed.match(line)]
+
+
+@pytest.fixture(scope="module")
+def yosys() -> Callable[[Path], str]:
+    """``yosys(folder)``: its warnings; ToolError where it finds a problem, a latch, or a memory without contents."""
+    try:
+        tool = find_tool("yosys")
+    except ToolError as error:
+        pytest.skip(str(error))
+    script = ("read_verilog firstspike.v; hierarchy -check -top firstspike; proc; check -assert; "
+              "select -assert-none t:$dlatch; select -assert-count 2 t:$meminit_v2")
+    return lambda folder: tool.run(["-q", "-p", script], folder=folder)
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_verilator_lint_accepts_export_and_template(name, exports, tmp_path):
+    assert lint(exports[name], tmp_path) == []
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_yosys_accepts_export_without_a_warning(name, exports, yosys):
+    assert yosys(exports[name]) == ""
+
+
+@pytest.mark.parametrize(("lines", "code"), [
+    ("reg held; always @* if (rst) held = restart;", "LATCH"),
+    ("wire [7:0] low = status_data;", "WIDTHTRUNC"),
+    ("wire [39:0] high; assign high = status_data;", "WIDTHEXPAND"),
+    ("wire loop = loop & restart; always @(posedge clk) if (loop) $finish;", "UNOPTFLAT"),
+    ("reg taken; always @(posedge clk) taken = restart;", "BLKSEQ"),
+    ("reg both; always @(posedge clk) both <= 0; always @(posedge restart) both <= 1; "
+     "always @(posedge clk) if (both) $finish;", "MULTIDRIVEN"),
+    ("wire [-1:0] none; wire read = |none;", "UNDRIVEN"),
+])
+def test_verilator_lint_would_notice(lines, code, altered, tmp_path):
+    add(altered / "firstspike.v", lines)
+    (said,) = lint(altered, tmp_path)
+    assert code in said
+
+
+@pytest.mark.parametrize(("old", "new", "code"), [
+    ("    .restart(restart),  // input, 1 bit\n", "", "PINMISSING"),
+    (".source_payload(source_payload),", ".source_payload(source_payload[2:0]),", "WIDTHEXPAND"),
+])
+def test_verilator_lint_would_notice_a_template_that_does_not_fit(old, new, code, altered, tmp_path):
+    replace(altered / "firstspike_inst.v", old, new)
+    assert any(code in line for line in lint(altered, tmp_path))
+
+
+@pytest.mark.parametrize(("lines", "message"), [
+    ("reg held; always @* if (rst) held = restart;", "selection is not empty: t:$dlatch"),
+    ("wire loop; assign loop = loop & restart;", "found logic loop"),
+    ("assign result_valid = restart;", "multiple conflicting drivers"),
+    ('reg [3:0] more [1:0]; initial $readmemh("more.hex", more);', "Can not open file `more.hex`"),
+])
+def test_yosys_would_notice(lines, message, altered, yosys):
+    add(altered / "firstspike.v", lines)
+    with pytest.raises(ToolError, match=re.escape(message)):
+        yosys(altered)
+
+
+def test_yosys_would_warn(altered, yosys):
+    add(altered / "firstspike.v", "assign undeclared = restart;")
+    assert "Warning: Identifier `\\undeclared' is implicitly declared" in yosys(altered)
