@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pictures: the raster of one inference, and cycles against spikes, lanes and layer width beside their bounds."""
+"""Pictures: the machine, a raster of one inference, cycles over spikes, lanes and layer width beside their bounds."""
 
 from pathlib import Path
 
@@ -40,9 +40,66 @@ def raster(program, image: np.ndarray, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def mean_interval(program, images: np.ndarray) -> float:
+def wide_network(width: int) -> IntegerNetwork:
+    """784-width-10 with random weights."""
+    random = np.random.default_rng(0)
+    layers = tuple(
+        DenseLayer(
+            name=f"dense{index}", weights=random.integers(-7, 8, (count, before)), weight_bits=4,
+            neuron=Neuron(bias=np.zeros(count, int), theta=np.full(count, 90), v_init=np.zeros(count, int),
+                          single_spike=True),
+        )
+        for index, (before, count) in enumerate(((784, width), (width, 10)))
+    )
+    return IntegerNetwork(name="wide", layers=layers, readout="first_spike", steps=8, steps_max=8)
+
+
+def both(network: IntegerNetwork, lanes: int, images: np.ndarray) -> tuple[float, float]:
+    """Mean interval, and its lower bound: every event of the busiest core costs ⌈neurons / lanes⌉ cycles."""
+    program = fs.compile(network, lanes=[lanes, min(lanes, 10)]).program
     prediction = predict_inputs(program, images)
-    return float(intervals(prediction.stimulus, prediction.trace).mean())
+    sent = [spikes.sum((1, 2)).mean() for spikes in prediction.golden.spikes]
+    bound = max(events * plan.rows for events, plan in zip(sent, program.config.layers, strict=False))
+    return float(intervals(prediction.stimulus, prediction.trace).mean()), bound
+
+
+def machine(program, path: Path) -> None:
+    """The units of an accelerator with their sizes, and the streams between them."""
+    network, plans = program.network, program.config.layers
+    first = "encoder" if program.config.port == "image" else "guard"
+    boxes = [(f"{first}\n{network.inputs} addresses", "0.92")]
+    for layer, plan, memory in zip(network.layers, plans, program.memories(), strict=True):
+        boxes.append((
+            f"core: {layer.name}\n{layer.fan_in} → {layer.fan_out}\n{plan.lanes} lanes × {plan.rows} rows\n"
+            f"{plan.membrane_bits}-bit membranes\n\nweights {layer.weight_bits} bits\n"
+            f"{memory.depth} × {memory.used_bits}", "#cfe3f5",
+        ))
+        boxes.append(("spike queue\nand extractor", "0.92"))
+    readout = network.readout.replace("_", " ")
+    boxes[-1] = (f"read-out\n{readout}\n{program.config.winner} over {plans[-1].lanes}", "0.92")
+    figure, axis = plt.subplots(figsize=(2.1 * len(boxes), 2.9), layout="constrained")
+    axis.set(xlim=(-0.75, 2 * len(boxes) + 0.25), ylim=(-1.5, 1.1))
+    axis.axis("off")
+    arrow = {"arrowstyle": "-|>", "color": "black"}
+    for place, (text, colour) in enumerate(boxes):
+        axis.add_patch(plt.Rectangle((2 * place, -0.8), 1.4, 1.6, facecolor=colour, edgecolor="black"))
+        axis.text(2 * place + 0.7, 0, text, ha="center", va="center", fontsize=8)
+        axis.annotate("", (2 * place, 0), (2 * place - 0.6, 0), arrowprops=arrow)
+        if 0 < place < len(boxes):
+            axis.text(2 * place - 0.3, 0.08, "tokens" if place % 2 else "rows", ha="center", fontsize=7)
+    axis.text(-0.35, 0.08, "beats" if first == "encoder" else "tokens", ha="center", fontsize=7)
+    end = 2 * len(boxes) - 0.6
+    axis.annotate("", (end + 0.6, 0), (end, 0), arrowprops=arrow)
+    axis.text(end + 0.05, 0.08, "class, step,\nevidence", fontsize=7)
+    if program.config.early_exit:
+        axis.plot([2 * len(boxes) - 1.3] * 2, [-0.8, -1.2], color="tab:red")
+        axis.plot([2.7, 2 * len(boxes) - 1.3], [-1.2, -1.2], color="tab:red")
+        for place in range(1, len(boxes), 2):
+            if place + 1 < len(boxes):
+                axis.annotate("", (2 * place + 0.7, -0.8), (2 * place + 0.7, -1.2),
+                              arrowprops=arrow | {"color": "tab:red"})
+        axis.text(len(boxes), -1.42, "early exit: decided, drop the rest", color="tab:red", ha="center", fontsize=8)
+    figure.savefig(path, dpi=110)
 
 
 def scaling(network, images: np.ndarray, path: Path) -> None:
@@ -55,28 +112,13 @@ def scaling(network, images: np.ndarray, path: Path) -> None:
     line = np.array([spikes.min(), spikes.max()])
     axes[0].plot(line, line + network.steps, "k--", label="spikes + T")
     axes[0].set(xlabel="input spikes", ylabel="interval, cycles", title="128 lanes")
-    lanes = [1, 2, 4, 8, 16, 32, 64, 128]
-    axes[1].loglog(lanes, [mean_interval(fs.compile(network, lanes=[count, min(count, 10)]).program, images[:200])
-                           for count in lanes], "o-", label="measured")
-    golden = prediction.golden
-    sent = [spikes[:200].mean(), golden.spikes[1][:200].sum((1, 2)).mean()]
-    bound = [max(sent[0] * -(-128 // count), sent[1] * -(-10 // min(count, 10))) for count in lanes]
+    lanes = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+    measured, bound = zip(*(both(wide_network(256), count, images[:200]) for count in lanes), strict=True)
+    axes[1].loglog(lanes, measured, "o-", label="measured")
     axes[1].loglog(lanes, bound, "k--", label="busiest core's events · rows")
-    axes[1].set(xlabel="lanes", title="784-128-10")
-    widths, random = [64, 128, 256, 512, 1024], np.random.default_rng(0)
-    measured, bound = [], []
-    for width in widths:
-        layers = []
-        for before, count in ((784, width), (width, 10)):
-            layers.append(DenseLayer(
-                name=f"dense{len(layers)}", weights=random.integers(-7, 8, (count, before)), weight_bits=4,
-                neuron=Neuron(bias=np.zeros(count, int), theta=np.full(count, 90), v_init=np.zeros(count, int),
-                              single_spike=True)))
-        wide = IntegerNetwork(name="wide", layers=tuple(layers), readout="first_spike", steps=8, steps_max=8)
-        program = fs.compile(wide, lanes=[64, 10]).program
-        measured.append(mean_interval(program, images[:200]))
-        sent = fs.predict(program, images[:200]).spikes
-        bound.append(max(sent[0].sum((1, 2)).mean() * width / 64, sent[1].sum((1, 2)).mean()))
+    axes[1].set(xlabel="lanes", title="784-256-10, random weights")
+    widths = [64, 128, 256, 512, 1024]
+    measured, bound = zip(*(both(wide_network(width), 64, images[:200]) for width in widths), strict=True)
     axes[2].loglog(widths, measured, "o-", label="measured")
     axes[2].loglog(widths, bound, "k--", label="busiest core's events · rows")
     axes[2].set(xlabel="hidden neurons", title="64 lanes, random weights")
@@ -89,7 +131,9 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     network = fs.load(shipped("zoo", "mnist_ettfs.safetensors"))
     images = load("mnist", "test")[0][:IMAGES]
-    raster(fs.compile(network, lanes=128, early_exit=True).program, images[0], PICTURES / "raster.png")
+    program = fs.compile(network, lanes=128, early_exit=True).program
+    machine(program, PICTURES / "machine.png")
+    raster(program, images[0], PICTURES / "raster.png")
     scaling(network, images, PICTURES / "scaling.png")
 
 

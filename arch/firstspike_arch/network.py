@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The integer network: what hardware, golden model and timing model mean by the same word."""
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -153,6 +154,10 @@ def verify(network: IntegerNetwork) -> None:
     """Raise NetworkError, naming layer and rule, unless the network is well formed."""
     if not network.layers:
         raise NetworkError("a network must have at least one layer, not 0")
+    for what, name in [("network", network.name), *(("layer", layer.name) for layer in network.layers)]:
+        # It goes into Verilog, Tcl and YAML.
+        if not re.fullmatch(r"[A-Za-z0-9_.+-]{1,80}", name):
+            raise NetworkError(f"name of a {what} must be 1…80 letters, digits or _ . + -, not {name!r}")
     if not 1 <= network.steps <= network.steps_max <= 4096:
         raise NetworkError(
             f"steps must be 1 ≤ steps ≤ steps_max ≤ 4096, not steps={network.steps}, steps_max={network.steps_max}"

@@ -46,7 +46,24 @@ def verilog(component: Component, memories: Iterable[MemoryShape], *, header: st
         raise VerilogError(f"yosys must convert the design to Verilog, but ended with: {last}") from None
     for shape in memories:
         body = _load_from_file(body, shape)
-    return header + body
+    return header + _tidied(body)
+
+
+def _tidied(body: str) -> str:
+    """Without signals of no bits, which Verilog takes for two; with a default in every case."""
+    lines, defaults = [], []
+    for line in body.splitlines(keepends=True):
+        word = line.strip()
+        if re.match(r"wire \[-1:0\] ", word):
+            continue
+        if word.startswith("casez"):
+            defaults.append(False)
+        elif word == "default:":
+            defaults[-1] = True
+        elif word == "endcase" and not defaults.pop():
+            lines.append(f"{line[: line.index(word)]}  default: ;\n")
+        lines.append(line)
+    return "".join(lines)
 
 
 def _ports(component: Component) -> dict:

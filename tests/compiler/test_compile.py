@@ -174,6 +174,8 @@ REFUSALS = [
     (two_layers(), {"headroom_bits": 48}, None),
     (two_layers(readout="spike_count"), {"early_exit": True}, None),
     (two_layers(), {"port": "usb"}, "port must be 'events' or 'image', not 'usb'"),
+    (two_layers(), {"winner": "lottery"}, "winner must be 'tree' or 'scan', not 'lottery'"),
+    (two_layers(), {"register_rows": 1}, "register_rows must be at least 2, not 1"),
 ]
 
 
