@@ -14,9 +14,13 @@ __all__ = ["Emitter", "group_layout"]
 
 
 def group_layout(addresses: int) -> data.StructLayout:
-    """Spikes of neighbouring neurons from address ``base`` on; with ``marker``, a step marker follows them."""
+    """Spikes of neighbouring neurons from address ``base`` on; with ``marker``, a step marker follows them.
+
+    ``single``: all that is one token.
+    """
     return data.StructLayout({
-        "final": 1, "marker": 1, "base": TokenLayout(addresses=addresses).address_bits, "bits": GROUP_BITS,
+        "final": 1, "marker": 1, "single": 1, "base": TokenLayout(addresses=addresses).address_bits,
+        "bits": GROUP_BITS,
     })
 
 
@@ -44,7 +48,8 @@ class Emitter(wiring.Component):
         held = Signal(group_layout(self._addresses), reset_less=True)
         valid, ends = Signal(), Signal()  # ends: the token offered is the last of its group
         move = self.events.ready
-        new, later = self.groups.payload, without_lowest(_tokens(held))
+        # A bit for each token, in their order; without the one that is offered.
+        later = without_lowest(Cat(held.bits, held.marker))
         m.d.comb += [
             self.groups.ready.eq(~valid | (move & ends)), self.events.valid.eq(valid),
             self.events.payload.marker.eq(held.bits == 0),
@@ -54,12 +59,8 @@ class Emitter(wiring.Component):
         with m.Else():
             m.d.comb += self.events.payload.address.eq(held.base + lowest_one(held.bits))
         with m.If(self.groups.ready):
-            m.d.sync += [valid.eq(self.groups.valid), held.eq(new), ends.eq(at_most_one(_tokens(new)))]
+            m.d.sync += [valid.eq(self.groups.valid), held.eq(self.groups.payload), ends.eq(self.groups.payload.single)]
         with m.Elif(move):
             m.d.sync += [held.bits.eq(later[:GROUP_BITS]), ends.eq(at_most_one(later))]
         return m
 
-
-def _tokens(group):
-    """A bit for each token of a group, in their order."""
-    return Cat(group.bits, group.marker)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Extractor: words of spikes become a stream of events and step markers."""
 
-from amaranth.hdl import Array, Module, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.array import GROUP_BITS
@@ -59,15 +59,20 @@ class Extractor(wiring.Component):
 
         # The word again, and the group to be sent now.
         picked, pick_valid = Signal(layout, reset_less=True), Signal()
-        group, ends_word = Signal(range(count)), Signal()
+        group, ends_word, empty = Signal(range(count)), Signal(), Signal()
+        few = Signal(count)  # groups with at most one spike
+        groups = [slice(start, start + GROUP_BITS) for start in range(0, self._lanes, GROUP_BITS)]
         m.d.comb += pick_ready.eq(~pick_valid | emitter.groups.ready)
         with m.If(pick_ready):
-            m.d.sync += [pick_valid.eq(word_valid), picked.eq(word), group.eq(lowest_one(occupied)), ends_word.eq(ends)]
-        padded = [picked.spikes[start:start + GROUP_BITS] for start in range(0, self._lanes, GROUP_BITS)]
+            m.d.sync += [
+                pick_valid.eq(word_valid), picked.eq(word), group.eq(lowest_one(occupied)), ends_word.eq(ends),
+                empty.eq(occupied == 0), few.eq(Cat(at_most_one(word.spikes[part]) for part in groups)),
+            ]
         marker = ends_word & picked.last
         m.d.comb += [
             emitter.groups.valid.eq(pick_valid),
-            emitter.groups.payload.bits.eq(Array(padded)[group]),
+            emitter.groups.payload.bits.eq(Array(picked.spikes[part] for part in groups)[group]),
+            emitter.groups.payload.single.eq(Mux(marker, empty, few.bit_select(group, 1))),
             emitter.groups.payload.marker.eq(marker),
             emitter.groups.payload.final.eq(marker & picked.final),
         ]

@@ -10,6 +10,7 @@ from firstspike_arch.fixed import ceil_div, latency_step
 
 from .core import drop_signature
 from .emitter import Emitter
+from .first_one import at_most_one
 from .stream_token import token_stream
 
 __all__ = ["LatencyEncoder"]
@@ -53,7 +54,7 @@ class LatencyEncoder(wiring.Component):
         m.submodules.emitter = emitter = Emitter(addresses=self._pixels)
         connect(m, emitter.events, flipped(self.events))
         full = Signal(2)
-        entry = data.StructLayout({"mask": GROUP_BITS, "beat": range(count)})
+        entry = data.StructLayout({"mask": GROUP_BITS, "single": 1, "beat": range(count)})
 
         # Taking beats.
         bank, beat = Signal(), Signal(range(count))
@@ -106,7 +107,7 @@ class LatencyEncoder(wiring.Component):
             place = Mux(sorted_first, 0, fill)
             m.d.comb += [
                 write.addr.eq(place + Mux(bank, count, 0)), write.data.beat.eq(sorted_beat),
-                write.data.mask.eq(masks[number]), write.en.eq(hit),
+                write.data.mask.eq(masks[number]), write.data.single.eq(at_most_one(masks[number])), write.en.eq(hit),
                 read.addr.eq(index + Mux(side, count, 0)),
             ]
             with m.If(sorted_valid):
@@ -144,6 +145,7 @@ class LatencyEncoder(wiring.Component):
             emitter.groups.valid.eq(fetched), emitter.groups.payload.marker.eq(item.marker),
             emitter.groups.payload.final.eq(item.final),
             emitter.groups.payload.bits.eq(Mux(item.empty, 0, chosen.mask)),
+            emitter.groups.payload.single.eq(item.empty | (chosen.single & ~item.marker)),
             emitter.groups.payload.base.eq(chosen.beat * GROUP_BITS),
         ]
         return m

@@ -24,8 +24,8 @@ class SpikeQueue(wiring.Component):
     """Holds the spike words of up to `spike_queue_depth` rows.
 
     A word captured in cycle c is offered from c + 1 on if the queue is one register, from c + 2 on if it is a memory.
-    A row is granted its capture while words held plus the word being captured leave room; a word taken in this cycle
-    makes room in the next.
+    A row is granted its capture while words held plus the word being captured leave room. A word taken makes room: in a
+    register for a capture in the next cycle, in a memory one cycle later.
 
     Members
     -------
@@ -55,17 +55,16 @@ class SpikeQueue(wiring.Component):
         taken = self.words.valid & self.words.ready
         count = Signal(range(depth + 1))
         m.d.sync += count.eq(count + self.capture.valid - taken)
-        # `taken` comes late in the cycle: what follows from it is prepared for both cases.
-        expected = count + self.capture.valid + self.capture.coming
-        m.d.comb += [
-            self.capture.grant.eq((expected < depth) | (taken & (expected <= depth))),
-        ]
+        comes, goes_on = self.capture.valid, self.capture.coming
         if depth == 1:
+            m.d.comb += self.capture.grant.eq(~(comes | goes_on | (count & ~taken)))
             held = Signal(layout, reset_less=True)
             with m.If(self.capture.valid):
                 m.d.sync += held.eq(word)
             m.d.comb += [self.words.valid.eq(count != 0), self.words.payload.eq(held)]
         else:
+            m.d.comb += self.capture.grant.eq(Mux(
+                comes & goes_on, count < depth - 2, Mux(comes | goes_on, count < depth - 1, count < depth)))
             m.submodules.words = words = Memory(shape=layout, depth=depth, init=[])
             write, read = words.write_port(), words.read_port()
             head, second = Signal(range(depth)), Signal(range(depth))

@@ -147,8 +147,8 @@ def _run(
     queue_last, queue_final = np.zeros((cores, depth), np.bool_), np.zeros((cores, depth), np.bool_)
     queue_base = np.zeros((cores, depth), np.int64)
     queue_head, queue_count = np.zeros(cores, np.int64), np.zeros(cores, np.int64)
-    # A memory shows a word one cycle later than a register does.
-    queue_hidden = np.zeros(cores, np.int64)
+    # A memory shows a word, and the room that a word taken leaves, one cycle later than a register does.
+    queue_hidden, queue_freed = np.zeros(cores, np.int64), np.zeros(cores, np.int64)
     # Cores.
     boot = issue[:, 1].copy()
     slot = np.zeros(cores, np.int64)
@@ -214,7 +214,8 @@ def _run(
                 waits = scan or operand_row[core] == 0
                 grant = not waits or not (is_offered or add_captures[core] or cycle < grant_from)
             else:
-                grant = queue_count[core] + int(add_captures[core]) < queue_depth[core]
+                grant = queue_count[core] + queue_freed[core] + int(add_captures[core]) < queue_depth[core]
+                queue_freed[core] = 0
             waits = operand_captures[core] and not grant
             # Add stage: spikes leave the core.
             captured[core] = add_captures[core]
@@ -391,6 +392,7 @@ def _run(
                     word_valid[core] = word_last[core] or word_from[core] < word_to[core]
                     queue_head[before] = (head + 1) % queue_depth[before]
                     queue_count[before] -= 1
+                    queue_freed[before] = int(queue_depth[before] > 1)
             # Core − 1 looked at its queue, and captured into it, before the head was taken.
             queue_count[before] += int(captured[before])
             queue_hidden[before] = int(captured[before] and queue_depth[before] > 1)

@@ -91,7 +91,10 @@ def test_emitter_sends_groups_in_ascending_order(simulator):
     for number in range(60):
         base, marker = int(random.integers(0, 8)) * GROUP_BITS, number % 3 == 2
         bits = int(random.integers(0 if marker else 1, 256))
-        sent.append(word(layout, bits=bits, base=base, marker=marker, final=marker and number % 6 == 5))
+        sent.append(word(
+            layout, bits=bits, base=base, marker=marker, final=marker and number % 6 == 5,
+            single=bits.bit_count() + marker == 1,
+        ))
         wanted += [event(base + bit) for bit in range(GROUP_BITS) if bits >> bit & 1]
         if marker:
             wanted.append(FINAL_MARKER if number % 6 == 5 else MARKER)
