@@ -13,7 +13,7 @@ from amaranth.lib.wiring import Out, connect, flipped
 from firstspike.verb_demo import shipped
 from firstspike_arch.array import LayerPlan
 from firstspike_arch.memory import weight_memory
-from firstspike_arch.network import DenseLayer, Neuron
+from firstspike_arch.network import Layer, Neuron
 from firstspike_arch.rows import marker_program
 from firstspike_arch.toolchain import find_tool
 from firstspike_hw.accelerator import Accelerator
@@ -30,20 +30,20 @@ MEMBRANE_BITS, WEIGHT_BITS, INPUTS = 14, 5, 784
 class HiddenCore(wiring.Component):
     """A core with its spike queue and extractor: what a hidden layer costs."""
 
-    def __init__(self, layer: DenseLayer, plan: LayerPlan):
+    def __init__(self, layer: Layer, plan: LayerPlan):
         self._layer, self._plan = layer, plan
         shape = weight_memory(0, layer, plan)
         self.core = Core(layer=layer, plan=plan, program=marker_program(layer), memory=shape)
         members = dict(self.core.signature.members)
         del members["capture"]
-        super().__init__({**members, "spikes": Out(token_stream(layer.fan_out))})
+        super().__init__({**members, "spikes": Out(token_stream(layer.out_shape))})
 
     def elaborate(self, platform):
         m = Module()
         plan = self._plan
         m.submodules.core = core = self.core
-        m.submodules.queue = queue = SpikeQueue(rows=plan.rows, lanes=plan.lanes)
-        m.submodules.extractor = extractor = Extractor(neurons=plan.neurons, rows=plan.rows, lanes=plan.lanes)
+        m.submodules.queue = queue = SpikeQueue(shape=self._layer.out_shape, plan=plan)
+        m.submodules.extractor = extractor = Extractor(shape=self._layer.out_shape, lanes=plan.lanes)
         connect(m, core.capture, queue.capture)
         connect(m, queue.words, extractor.words)
         connect(m, extractor.events, flipped(self.spikes))
@@ -58,7 +58,7 @@ def hidden_core(lanes: int, *, leaky: bool) -> tuple[HiddenCore, tuple]:
     random = np.random.default_rng(0)
     options = {"leak_num": 15, "leak_shift": 4} if leaky else {"single_spike": True}
     bias, theta = random.integers(1, 8, lanes), np.full(lanes, 200)
-    layer = DenseLayer(
+    layer = Layer(
         name="hidden", weights=random.integers(-15, 16, (lanes, INPUTS)), weight_bits=WEIGHT_BITS,
         neuron=Neuron(bias=bias, theta=theta, v_init=np.zeros(lanes, int), **options),
     )

@@ -12,7 +12,7 @@ import numpy as np
 from firstspike.api import intervals
 from firstspike.verb_demo import shipped
 from firstspike_arch.events import ADDRESS_SHIFT, MARKER
-from firstspike_arch.network import DenseLayer, IntegerNetwork, Neuron
+from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_sim.model import predict_inputs
 from firstspike_train.data import load
 
@@ -44,7 +44,7 @@ def wide_network(width: int) -> IntegerNetwork:
     """784-width-10 with random weights."""
     random = np.random.default_rng(0)
     layers = tuple(
-        DenseLayer(
+        Layer(
             name=f"dense{index}", weights=random.integers(-7, 8, (count, before)), weight_bits=4,
             neuron=Neuron(bias=np.zeros(count, int), theta=np.full(count, 90), v_init=np.zeros(count, int),
                           single_spike=True),
@@ -70,7 +70,7 @@ def machine(program, path: Path) -> None:
     boxes = [(f"{first}\n{network.inputs} addresses", "0.92")]
     for layer, plan, memory in zip(network.layers, plans, program.memories(), strict=True):
         boxes.append((
-            f"core: {layer.name}\n{layer.fan_in} → {layer.fan_out}\n{plan.lanes} lanes × {plan.rows} rows\n"
+            f"core: {layer.name}\n{layer.inputs} → {layer.neurons}\n{plan.lanes} lanes × {plan.rows} rows\n"
             f"{plan.membrane_bits}-bit membranes\n\nweights {layer.weight_bits} bits\n"
             f"{memory.depth} × {memory.used_bits}", "#cfe3f5",
         ))

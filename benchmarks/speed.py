@@ -8,7 +8,7 @@ from itertools import pairwise
 import firstspike as fs
 import numpy as np
 from firstspike.verb_demo import shipped
-from firstspike_arch.network import DenseLayer, IntegerNetwork, Neuron
+from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_sim.cocotb_bench import CocotbBackend
 from firstspike_sim.model import predict_inputs
 from firstspike_sim.verilator import VerilatorBackend
@@ -22,7 +22,7 @@ def stack(sizes: list[int]) -> IntegerNetwork:
     """Random 4-bit dense layers of these sizes."""
     random = np.random.default_rng(1)
     layers = tuple(
-        DenseLayer(
+        Layer(
             name=f"dense{index}", weights=random.integers(-7, 8, (after, before)), weight_bits=4,
             neuron=Neuron(bias=random.integers(-3, 4, after), theta=np.full(after, 150),
                           v_init=np.zeros(after, int), single_spike=True),

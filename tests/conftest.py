@@ -15,9 +15,9 @@ from firstspike_sim.random_network import random_inputs, random_network
 def draw(seed: int) -> tuple[Program, np.ndarray]:
     """One program and inputs for eight inferences."""
     rng = np.random.default_rng(seed)
-    network = random_network(rng, neurons_max=24)
+    network = random_network(rng, neurons_max=24, maps=bool(seed % 2))
     program = compile_network(
-        network, lanes=[int(rng.integers(1, layer.fan_out + 1)) for layer in network.layers],
+        network, lanes=[int(rng.integers(1, layer.channels // layer.groups + 1)) for layer in network.layers],
         port=str(rng.choice(["events", "image"])) if network.input_kind == "latency" else "events",
         early_exit=network.early_exit_exact and bool(rng.random() < 0.6), register_rows=int(rng.choice([2, 8])),
         winner=str(rng.choice(["tree", "scan"])),

@@ -4,6 +4,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from .fixed import ceil_div
 
 __all__ = ["GROUP_BITS", "ArrayConfig", "LayerPlan", "readout_cycles", "spike_queue_depth"]
@@ -16,8 +18,10 @@ class LayerPlan:
     Parameters
     ----------
     neurons, lanes : int
-        ``lanes`` processing elements take turns over ``rows`` = ⌈neurons / lanes⌉ rows of neurons; neuron
-        r·lanes + p is lane p of row r.
+        ``lanes`` processing elements take turns over rows of neurons.
+    positions, groups : int
+        Of a convolution: pixels of the output, groups of channels. A row holds up to ``lanes`` channels of one group
+        at one position; a dense layer has one of each, and neuron r·lanes + p is lane p of row r.
     membrane_bits : int
         Width of the stored membrane, at least what the width proof asks for.
     register_rows : int
@@ -29,23 +33,61 @@ class LayerPlan:
     lanes: int
     membrane_bits: int
     register_rows: int = 8
+    positions: int = 1
+    groups: int = 1
 
     def __post_init__(self) -> None:
-        if not 1 <= self.lanes <= self.neurons:
-            raise ValueError(f"lanes must be 1…{self.neurons} (the layer's neurons), not {self.lanes!r}")
+        if not 1 <= self.lanes <= self.group_channels:
+            what = "the layer's neurons" if self.positions == 1 else "the channels of a group"
+            raise ValueError(f"lanes must be 1…{self.group_channels} ({what}), not {self.lanes!r}")
         if not 2 <= self.membrane_bits <= 48:
             raise ValueError(f"membrane_bits must be 2…48, not {self.membrane_bits!r}")
         if self.register_rows < 2:
             raise ValueError(f"register_rows must be at least 2, not {self.register_rows!r}")
 
     @property
+    def group_channels(self) -> int:
+        """Channels of a group."""
+        return self.neurons // (self.positions * self.groups)
+
+    @property
+    def group_rows(self) -> int:
+        """Rows of a group at one position."""
+        return ceil_div(self.group_channels, self.lanes)
+
+    @property
+    def position_rows(self) -> int:
+        """Rows of all groups at one position."""
+        return self.groups * self.group_rows
+
+    @property
     def rows(self) -> int:
-        return ceil_div(self.neurons, self.lanes)
+        return self.positions * self.position_rows
+
+    def channels_of_rows(self) -> np.ndarray:
+        """Channel in each lane of the rows at a position, int64[position_rows, lanes]; −1: none."""
+        channel = np.arange(self.group_rows * self.lanes).reshape(self.group_rows, self.lanes)
+        channel = np.where(channel < self.group_channels, channel, -1)
+        groups = np.arange(self.groups)[:, None, None] * self.group_channels
+        return np.where(channel < 0, -1, channel + groups).reshape(self.position_rows, self.lanes)
+
+    def places(self) -> np.ndarray:
+        """row·lanes + lane of every neuron, in torch's order (channel, position), int64[neurons]."""
+        channels = self.channels_of_rows().ravel()
+        place = np.empty(self.groups * self.group_channels, dtype=np.int64)
+        place[channels[channels >= 0]] = np.flatnonzero(channels >= 0)
+        step = self.position_rows * self.lanes
+        return (place[:, None] + np.arange(self.positions) * step).ravel()
 
     @property
     def in_registers(self) -> bool:
         """Whether the membranes are in registers, not in a memory."""
-        return self.rows <= self.register_rows
+        return self.rows <= self.register_rows and not self.scattered
+
+    @property
+    def scattered(self) -> bool:
+        """Whether an event may visit some rows only."""
+        return self.positions > 1 or self.groups > 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +118,8 @@ GROUP_BITS = 8
 
 
 def spike_queue_depth(rows: int) -> int:
-    """Spike words a core can have waiting: one register, or two steps' worth rounded up to a power of two."""
-    return 1 if rows == 1 else 1 << (2 * rows - 1).bit_length()
+    """Spike words a core can have waiting: one register, or two steps' worth rounded up to a power of two, ≤ 256."""
+    return 1 if rows == 1 else min(1 << (2 * rows - 1).bit_length(), 256)
 
 
 def readout_cycles(config: ArrayConfig) -> int:

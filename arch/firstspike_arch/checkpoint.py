@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors import deserialize as _deserialize
 from safetensors.numpy import save
 
+from .connectivity import Dense, from_plain, to_plain
 from .model import FloatLayer, FloatNetwork
 from .program import write_atomically
 
@@ -22,7 +23,8 @@ FORMAT = 1
 HEADER = "firstspike_network"
 _VECTORS = ("gain", "shift", "bias", "theta", "v_init")
 _DTYPES = {"F64": np.float64, "F32": np.float32}
-_LAYER_SCALARS = tuple(item.name for item in fields(FloatLayer) if item.name not in ("weight", *_VECTORS))
+_LAYER_SCALARS = tuple(item.name for item in fields(FloatLayer)
+                       if item.name not in ("weight", "connectivity", "average_pool", *_VECTORS))
 _NETWORK_SCALARS = tuple(item.name for item in fields(FloatNetwork) if item.name != "layers")
 _LAYER_TYPES, _NETWORK_TYPES = get_type_hints(FloatLayer), get_type_hints(FloatNetwork)
 
@@ -47,13 +49,20 @@ def save_network(path: str | Path, network: FloatNetwork) -> None:
             if value is not None:
                 tensors[f"{index}.{name}"] = np.ascontiguousarray(value, dtype=np.float64)
     head = {"format": FORMAT, **{name: getattr(network, name) for name in _NETWORK_SCALARS},
-            "layers": [{name: getattr(layer, name) for name in _LAYER_SCALARS} for layer in network.layers]}
+            "layers": [_layer_head(layer) for layer in network.layers]}
     try:
         text = json.dumps(head, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: every field must be finite and fit JSON: {error}") from None
     _network_from_parts(path, json.loads(text), dict(tensors))
     write_atomically(path, save(tensors, {HEADER: text}))
+
+
+def _layer_head(layer: FloatLayer) -> dict:
+    head: dict[str, Any] = {name: getattr(layer, name) for name in _LAYER_SCALARS}
+    if layer.connectivity is not None:
+        head |= {"connectivity": to_plain(layer.connectivity), "average_pool": layer.average_pool}
+    return head
 
 
 def load_network(path: str | Path) -> FloatNetwork:
@@ -91,7 +100,7 @@ def _network_from_parts(path: Path, head: Any, tensors: dict[str, np.ndarray]) -
         raise CheckpointError(f"{path}: must be a firstspike network of format {FORMAT}")
     if not isinstance(head.get("layers"), list) or not head["layers"]:
         raise CheckpointError(f"{path}: layers must be a list of at least one layer")
-    layers, fan_in = [], None
+    layers, shape = [], None
     for index, scalars in enumerate(head["layers"]):
         where = f"{path}: layer {index}"
         arguments = _scalars(where, scalars, _LAYER_SCALARS, _LAYER_TYPES)
@@ -99,14 +108,25 @@ def _network_from_parts(path: Path, head: Any, tensors: dict[str, np.ndarray]) -
             raise CheckpointError(f"{where}: weight_bits must be 2…8, not {arguments['weight_bits']!r}")
         if arguments["weight_scale"] is not None and not arguments["weight_scale"] > 0:
             raise CheckpointError(f"{where}: weight_scale must be positive, not {arguments['weight_scale']!r}")
-        weight = _tensor(path, tensors, f"{index}.weight", None)
-        if fan_in is not None and weight.shape[1] != fan_in:
+        if "connectivity" in scalars:
+            try:
+                arguments["connectivity"] = synapses = from_plain(scalars["connectivity"])
+            except ValueError as error:
+                raise CheckpointError(f"{where}: {error}") from None
+            if not isinstance(scalars.get("average_pool"), bool):
+                raise CheckpointError(f"{where}: average_pool must be true or false")
+            arguments["average_pool"] = scalars["average_pool"]
+            weight = _tensor(path, tensors, f"{index}.weight", synapses.weight_shape)
+        else:
+            weight = _tensor(path, tensors, f"{index}.weight", None)
+            synapses = Dense(in_shape=weight.shape[1:], neurons=len(weight))
+        if shape is not None and synapses.in_shape != shape:
             raise CheckpointError(
-                f"{path}: tensor {index}.weight must have the {fan_in} inputs that layer {index - 1} gives, "
-                f"not {weight.shape[1]}"
+                f"{path}: tensor {index}.weight must have inputs of the shape {shape} that layer {index - 1} gives, "
+                f"not {synapses.in_shape}"
             )
-        fan_in = weight.shape[0]
-        vectors = {name: _tensor(path, tensors, f"{index}.{name}", (fan_in,))
+        shape = synapses.out_shape
+        vectors = {name: _tensor(path, tensors, f"{index}.{name}", (synapses.channels,))
                    for name in _VECTORS if f"{index}.{name}" in tensors}
         layers.append(FloatLayer(weight=weight, **vectors, **arguments))
     if tensors:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from .array import LayerPlan
+from .connectivity import Conv2d, pooled
 from .fixed import CHUNK_BITS, ceil_div, pack_rows, unpack_rows
-from .network import DenseLayer
+from .network import Layer
 from .rows import bias_rows
+from .walk import row_stride, walk_of
 
-__all__ = ["MemoryShape", "row_stride", "weight_image", "weight_memory", "weights_from_image"]
+__all__ = ["MemoryShape", "bias_stride", "weight_image", "weight_memory", "weights_from_image"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,31 +32,59 @@ class MemoryShape:
         return self.chunks * CHUNK_BITS
 
 
-def row_stride(plan: LayerPlan) -> int:
-    """Words between the weights of successive inputs."""
-    return 1 << (plan.rows - 1).bit_length()
-
-
-def weight_memory(index: int, layer: DenseLayer, plan: LayerPlan) -> MemoryShape:
-    """Weights of core ``index``: row r of input a is word a·row_stride + r; bias rows follow the inputs.
-
-    The stride is the number of rows, rounded up to a power of two: an address is a concatenation, not a sum.
-    """
-    depth = row_stride(plan) * (layer.fan_in + len(bias_rows(layer)))
+def weight_memory(index: int, layer: Layer, plan: LayerPlan) -> MemoryShape:
+    """Weights of core ``index``, in the order of its `Walk`; bias rows follow."""
+    walk = walk_of(layer, plan)
+    depth = walk.bias_word + len(bias_rows(layer)) * bias_stride(layer, plan)
     return MemoryShape(name=f"core{index}_weights", depth=depth, used_bits=plan.lanes * layer.weight_bits)
 
 
-def weight_image(layer: DenseLayer, plan: LayerPlan) -> list[int]:
+def weight_image(layer: Layer, plan: LayerPlan) -> list[int]:
     """The words of a core's weight memory; lanes without a neuron hold 0."""
-    columns = np.concatenate([np.asarray(layer.weights), bias_rows(layer).T], axis=1)
-    padded = np.zeros((row_stride(plan) * plan.lanes, columns.shape[1]), dtype=np.int64)
-    padded[: layer.fan_out] = columns
-    words = padded.reshape(-1, plan.lanes, columns.shape[1]).transpose(2, 0, 1).reshape(-1, plan.lanes)
-    return pack_rows(words, layer.weight_bits)
+    weights, biases = _places(layer, plan)
+    values = np.append(np.asarray(layer.weights).ravel(), [0])[weights]
+    spread = np.append(bias_rows(layer), np.zeros((len(bias_rows(layer)), 1), dtype=np.int64), axis=1)
+    return pack_rows(np.concatenate([values, spread[:, biases].reshape(-1, plan.lanes)]), layer.weight_bits)
 
 
-def weights_from_image(image: list[int], layer: DenseLayer, plan: LayerPlan) -> tuple[np.ndarray, np.ndarray]:
-    """Inverse of `weight_image`: weights int64[M, N] and bias int64[M]."""
-    words = unpack_rows(image, layer.weight_bits, plan.lanes).reshape(-1, row_stride(plan), plan.lanes)
-    columns = words.transpose(1, 2, 0).reshape(row_stride(plan) * plan.lanes, -1)[: layer.fan_out]
-    return columns[:, : layer.fan_in], columns[:, layer.fan_in :].sum(axis=1)
+def weights_from_image(image: list[int], layer: Layer, plan: LayerPlan) -> tuple[np.ndarray, np.ndarray]:
+    """Inverse of `weight_image`: weights of their shape, and bias int64[C]."""
+    words = unpack_rows(image, layer.weight_bits, plan.lanes)
+    places, biases = _places(layer, plan)
+    weights = np.zeros(int(np.prod(layer.connectivity.weight_shape)) + 1, dtype=np.int64)
+    weights[places.ravel()] = words[: len(places)].ravel()
+    bias = np.zeros(layer.channels + 1, dtype=np.int64)
+    for row in words[len(places) :].reshape(-1, *biases.shape):
+        np.add.at(bias, biases.ravel(), row.ravel())
+    return weights[:-1].reshape(layer.connectivity.weight_shape), bias[:-1]
+
+
+def bias_stride(layer: Layer, plan: LayerPlan) -> int:
+    """Words from one bias row to the next."""
+    return plan.position_rows if isinstance(layer.connectivity, Conv2d) else row_stride(plan)
+
+
+def _places(layer: Layer, plan: LayerPlan) -> tuple[np.ndarray, np.ndarray]:
+    """Which weight lies where, int64[words, lanes], and which channel's bias, int64[stride, lanes]; −1: none."""
+    synapses = layer.connectivity
+    channels = plan.channels_of_rows()
+    index = np.arange(int(np.prod(synapses.weight_shape))).reshape(synapses.weight_shape)
+    if not isinstance(synapses, Conv2d):
+        stride = row_stride(plan)
+        padded = np.full((stride, plan.lanes), -1, dtype=np.int64)
+        padded[: len(channels)] = channels
+        shape = pooled(synapses.in_shape, synapses.pool)
+        # Columns in the order of the addresses: channels last.
+        order = np.arange(index.shape[1]).reshape(shape)
+        order = order if len(shape) == 1 else order.transpose(1, 2, 0)
+        columns = np.where(padded[None] < 0, -1, index[padded.ravel()][:, order.ravel()].T.reshape(-1, *padded.shape))
+        return columns.reshape(-1, plan.lanes), padded
+    inputs = pooled(synapses.in_shape, synapses.pool)[0]
+    group_inputs = inputs // synapses.groups
+    words = []
+    for channel in range(inputs):
+        group, local = divmod(channel, group_inputs)
+        rows = channels[group * plan.group_rows : (group + 1) * plan.group_rows]
+        taps = index[rows.ravel(), local].reshape(*rows.shape, -1)
+        words.append(np.where(rows[..., None] < 0, -1, taps).transpose(2, 0, 1).reshape(-1, plan.lanes))
+    return np.concatenate(words), channels

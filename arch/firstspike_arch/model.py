@@ -6,6 +6,8 @@ from typing import Literal
 
 import numpy as np
 
+from .connectivity import Conv2d, Dense
+
 __all__ = ["FloatLayer", "FloatNetwork", "Readout"]
 
 Readout = Literal["first_spike", "weighted_spikes", "potential", "spike_count"]
@@ -13,20 +15,24 @@ Readout = Literal["first_spike", "weighted_spikes", "potential", "spike_count"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FloatLayer:
-    """A dense layer with its neurons, in real numbers.
+    """A layer with its neurons, in real numbers; vectors are over its channels (the neurons of a dense layer).
 
     v ← leak·v + W·s + bias; fires on v ≥ theta (``strict``: v > theta); then resets.
 
     Parameters
     ----------
-    weight : float64[M, N]
+    weight : float64[connectivity.weight_shape]
         Synapses, normalisation not yet folded.
-    gain, shift : float64[M]
+    connectivity : Dense or Conv2d
+        None: dense, from a vector, by the shape of the weight.
+    average_pool : bool
+        ``connectivity.pool`` averages instead of adding up.
+    gain, shift : float64[C]
         Affine of the weight normalisation: the synapse is ``gain·standardise(weight)``, the bias gains ``shift``.
         None: the weight is used as it is.
-    bias : float64[M]
+    bias : float64[C]
         Added at every step (``bias_once``: at t = 0 only).
-    theta : float64[M]
+    theta : float64[C]
         Thresholds; None for an output layer read by its potential.
     leak : float
         1 is an integrate-and-fire neuron.
@@ -52,11 +58,13 @@ class FloatLayer:
     v_max: float | None = None
     weight_bits: int = 8
     weight_scale: float | None = None
+    connectivity: Dense | Conv2d | None = None
+    average_pool: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FloatNetwork:
-    """Dense layers in order, their input and their read-out.
+    """Layers in order, their input and their read-out.
 
     ``input_kind`` "latency": uint8 images, one spike a pixel of at least ``cutoff``; "events": spikes per step.
     ``step_weights`` are the integer w[t] of a `weighted_spikes` read-out, strictly decreasing.

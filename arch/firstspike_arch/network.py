@@ -8,9 +8,10 @@ from typing import Literal
 
 import numpy as np
 
+from .connectivity import Conv2d, Dense, Shape, size_of
 from .model import Readout
 
-__all__ = ["DenseLayer", "IntegerNetwork", "NetworkError", "Neuron"]
+__all__ = ["Layer", "IntegerNetwork", "NetworkError", "Neuron"]
 
 
 class NetworkError(ValueError):
@@ -38,13 +39,13 @@ class Neuron:
 
     Parameters
     ----------
-    bias : int64[M]
-        Added at every step, or at t = 0 only (``bias_once``).
-    theta : int64[M] or None
+    bias : int64[C]
+        One a channel (a dense layer's neurons are its channels). Added at every step, or at t = 0 only (``bias_once``).
+    theta : int64[C] or None
         Thresholds ≥ 1. None: the layer never fires; it is read by its potential.
-    reset_step : int64[M] or None
+    reset_step : int64[C] or None
         What a soft reset subtracts; None: theta.
-    v_init : int64[M]
+    v_init : int64[C]
         Membrane before the first step.
     v_min, v_max : int or None
         Clamp at the end of every step.
@@ -74,13 +75,15 @@ class Neuron:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class DenseLayer:
-    """Dense synapses onto one set of neurons.
+class Layer:
+    """Synapses onto one set of neurons.
 
     Parameters
     ----------
-    weights : int64[M, N]
+    weights : int64[connectivity.weight_shape]
         Signed, each in ±largest_weight(weight_bits).
+    connectivity : Dense or Conv2d
+        None: dense, from a vector, by the shape of the weights.
     weight_bits : int
         2 … 8.
     scale : float
@@ -92,15 +95,50 @@ class DenseLayer:
     weight_bits: int
     neuron: Neuron
     scale: float = 1.0
+    connectivity: Dense | Conv2d = None  # pyright: ignore[reportAssignmentType] - never None after __post_init__
+
+    def __post_init__(self) -> None:
+        if self.connectivity is None:
+            shape = np.shape(self.weights)
+            if len(shape) != 2 or 0 in shape:
+                raise NetworkError(f"layer {self.name}: weights must have shape (neurons, fan-in), not {shape}")
+            object.__setattr__(self, "connectivity", Dense(in_shape=(shape[1],), neurons=shape[0]))
 
     @property
-    def fan_in(self) -> int:
-        return self.weights.shape[1]
+    def in_shape(self) -> Shape:
+        return self.connectivity.in_shape
 
     @property
-    def fan_out(self) -> int:
-        """Number of neurons of the layer."""
-        return self.weights.shape[0]
+    def out_shape(self) -> Shape:
+        return self.connectivity.out_shape
+
+    @property
+    def inputs(self) -> int:
+        """Addresses of the stream that comes in."""
+        return size_of(self.in_shape)
+
+    @property
+    def neurons(self) -> int:
+        return size_of(self.out_shape)
+
+    @property
+    def channels(self) -> int:
+        """Length of the neuron's vectors: neurons of a dense layer, channels of a convolution."""
+        return self.connectivity.channels
+
+    @property
+    def positions(self) -> int:
+        """Pixels of the output; 1 of a dense layer."""
+        return self.neurons // self.channels
+
+    @property
+    def groups(self) -> int:
+        """Of channels, of a convolution; 1 of a dense layer."""
+        return getattr(self.connectivity, "groups", 1)
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """A vector over the channels as one over the neurons, [C] → [M]."""
+        return np.repeat(values, self.positions, axis=-1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -122,7 +160,7 @@ class IntegerNetwork:
     """
 
     name: str
-    layers: tuple[DenseLayer, ...]
+    layers: tuple[Layer, ...]
     readout: Readout
     steps: int
     steps_max: int
@@ -136,11 +174,15 @@ class IntegerNetwork:
 
     @property
     def inputs(self) -> int:
-        return self.layers[0].fan_in
+        return self.layers[0].inputs
+
+    @property
+    def input_shape(self) -> Shape:
+        return self.layers[0].in_shape
 
     @property
     def classes(self) -> int:
-        return self.layers[-1].fan_out
+        return self.layers[-1].neurons
 
     @property
     def early_exit_exact(self) -> bool:
@@ -173,18 +215,20 @@ def verify(network: IntegerNetwork) -> None:
         raise NetworkError(f"in_max must be 1…255, not {network.in_max!r}")
     if not 0 <= network.cutoff <= 256:
         raise NetworkError(f"cutoff must be 0…256, not {network.cutoff!r}")
-    size = None
+    shape = None
     for index, layer in enumerate(network.layers):
         where = f"layer {index} ({layer.name})"
         _verify_layer(where, layer)
-        if size is not None and layer.fan_in != size:
-            raise NetworkError(f"{where}: fan-in must be the {size} neurons of the layer before, not {layer.fan_in}")
-        size = layer.fan_out
+        if shape is not None and layer.in_shape != shape:
+            raise NetworkError(f"{where}: fan-in must have the shape {shape} of the layer before, not {layer.in_shape}")
+        shape = layer.out_shape
         last = index == len(network.layers) - 1
         if layer.neuron.theta is None and not (last and network.readout == "potential"):
             raise NetworkError(f"{where}: a layer without threshold must be the output of a potential read-out")
         if last and network.readout == "potential" and layer.neuron.theta is not None:
             raise NetworkError(f"{where}: the output layer of a potential read-out must have no threshold")
+    if len(network.layers[-1].out_shape) != 1:
+        raise NetworkError(f"{where}: the output layer must be dense, not a convolution to {layer.out_shape}")
     if network.readout == "weighted_spikes":
         weights = network.step_weights
         if len(weights) < network.steps_max or min(weights, default=0) < 1 or any(
@@ -195,12 +239,12 @@ def verify(network: IntegerNetwork) -> None:
             )
 
 
-def _verify_layer(where: str, layer: DenseLayer) -> None:
+def _verify_layer(where: str, layer: Layer) -> None:
     if not 2 <= layer.weight_bits <= 8:
         raise NetworkError(f"{where}: weight_bits must be 2…8, not {layer.weight_bits!r}")
     weights = np.asarray(layer.weights)
-    if weights.ndim != 2 or 0 in weights.shape:
-        raise NetworkError(f"{where}: weights must have shape (neurons, fan-in), not {weights.shape}")
+    if weights.shape != layer.connectivity.weight_shape:
+        raise NetworkError(f"{where}: weights must have shape {layer.connectivity.weight_shape}, not {weights.shape}")
     if weights.dtype.kind not in "iu":
         raise NetworkError(f"{where}: weights must be integers, not {weights.dtype}")
     low, high = -(1 << (layer.weight_bits - 1)), (1 << (layer.weight_bits - 1)) - 1
@@ -210,7 +254,7 @@ def _verify_layer(where: str, layer: DenseLayer) -> None:
         )
     if not weights.any():
         raise NetworkError(f"{where}: weights must not all be zero; use more weight bits or a smaller scale")
-    neuron, count = layer.neuron, layer.fan_out
+    neuron, count = layer.neuron, layer.channels
     _vector(where, "bias", neuron.bias, count)
     _vector(where, "v_init", neuron.v_init, count)
     if not 0 <= neuron.leak_shift <= 15 or not 0 <= neuron.leak_num <= 1 << neuron.leak_shift:

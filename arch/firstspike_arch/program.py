@@ -14,13 +14,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from .array import ArrayConfig, LayerPlan
+from .connectivity import from_plain, to_plain
 from .memory import MemoryShape, weight_image, weight_memory
-from .network import DenseLayer, IntegerNetwork, NetworkError, Neuron
+from .network import IntegerNetwork, Layer, NetworkError, Neuron
 from .rows import MarkerProgram, marker_program
 
 __all__ = ["Program", "ProgramError", "write_atomically"]
 
-FORMAT = 1
+FORMAT = 2
 _VECTORS = ("bias", "theta", "v_init", "reset_step")
 
 
@@ -63,8 +64,11 @@ class Program:
                 f"not {len(self.config.layers)}"
             )
         for index, (layer, plan) in enumerate(zip(self.network.layers, self.config.layers, strict=True)):
-            if plan.neurons != layer.fan_out:
-                raise ProgramError(f"layer {index}: plan must be for {layer.fan_out} neurons, not {plan.neurons}")
+            if plan.neurons != layer.neurons:
+                raise ProgramError(f"layer {index}: plan must be for {layer.neurons} neurons, not {plan.neurons}")
+            if (plan.positions, plan.groups) != (layer.positions, layer.groups):
+                raise ProgramError(f"layer {index}: plan must be for {layer.positions} positions and {layer.groups} "
+                                   f"groups, not {plan.positions} and {plan.groups}")
         if self.config.early_exit and not self.network.early_exit_exact:
             raise ProgramError(
                 "early_exit must be off: only first_spike, or weighted_spikes of single-spike neurons, can decide "
@@ -150,7 +154,7 @@ class Program:
                 else:
                     neuron[item.name] = value
             layers.append({"name": layer.name, "weight_bits": layer.weight_bits, "scale": layer.scale,
-                           "neuron": neuron})
+                           "neuron": neuron, "connectivity": to_plain(layer.connectivity)})
         network = {item.name: getattr(self.network, item.name)
                    for item in fields(IntegerNetwork) if item.name != "layers"}
         head = {"format": FORMAT, "network": network, "layers": layers, "config": asdict(self.config)}
@@ -161,9 +165,10 @@ def _from_parts(head: dict, tensors: dict[str, np.ndarray]) -> Program:
     layers = []
     for index, layer in enumerate(head["layers"]):
         vectors = {name: tensors.get(f"{index}.{name}") for name in _VECTORS}
-        layers.append(DenseLayer(
+        layers.append(Layer(
             name=layer["name"], weight_bits=layer["weight_bits"], scale=layer["scale"],
             weights=tensors[f"{index}.weights"].astype(np.int64), neuron=Neuron(**vectors, **layer["neuron"]),
+            connectivity=from_plain(layer["connectivity"]),
         ))
     network: dict[str, Any] = dict(head["network"], step_weights=tuple(head["network"]["step_weights"]))
     config = dict(head["config"])

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from .network import DenseLayer
+from .network import Layer
 
 __all__ = ["BIAS_ROWS_MAX", "MarkerProgram", "RowOp", "bias_rows", "marker_program"]
 
@@ -27,7 +27,7 @@ class RowOp:
 
     ``act``: "add" (u + operand, then an arithmetic shift right by one if ``halve``), "clear" (0),
     "init" (the first value of an inference), "save" (shadow ← u, u ← 0).
-    ``operand``: "weight" (row ``index`` of the bias rows), "constant" (int64[M], ``values``),
+    ``operand``: "weight" (row ``index`` of the bias rows), "constant" (int64[C], ``values``),
     "leak" (~(u >> ``index``)), "shadow" or "zero".
     ``when``: "spiked" is this step's spike; "negative" and "nonnegative" look at u itself.
     """
@@ -50,7 +50,7 @@ class RowOp:
 class MarkerProgram:
     """What a step marker (``step``) and an end-of-inference marker (``final``) do; the first pass captures spikes.
 
-    ``offset`` int64[M]: u = v − offset. ``init`` int64[M]: u before the bias of step 0.
+    ``offset`` int64[C]: u = v − offset. ``init`` int64[C]: u before the bias of step 0.
     """
 
     offset: np.ndarray
@@ -69,13 +69,13 @@ class MarkerProgram:
         return sum(rows + (1 if rows == 1 and op.settle else 0) for op in ops)
 
 
-def bias_rows(layer: DenseLayer) -> np.ndarray:
-    """Rows of weights that add up to the bias, int64[B, M], B ≥ 1; each fits the layer's weight bits.
+def bias_rows(layer: Layer) -> np.ndarray:
+    """Rows of weights that add up to the bias, int64[B, C], B ≥ 1; each fits the layer's weight bits.
 
     A bias is the weight of an input that spikes at every step; one that does not fit is spread over several rows.
     """
     limit = (1 << (layer.weight_bits - 1)) - 1
-    left = np.zeros(layer.fan_out, dtype=np.int64) if layer.neuron.bias_once else np.asarray(layer.neuron.bias)
+    left = np.zeros(layer.channels, dtype=np.int64) if layer.neuron.bias_once else np.asarray(layer.neuron.bias)
     rows = []
     while True:
         rows.append(np.clip(left, -limit, limit))
@@ -89,9 +89,9 @@ def bias_rows(layer: DenseLayer) -> np.ndarray:
             )
 
 
-def marker_program(layer: DenseLayer) -> MarkerProgram:
+def marker_program(layer: Layer) -> MarkerProgram:
     """The passes that do, on u = v − theta, exactly what `Neuron` says about v."""
-    neuron, count = layer.neuron, layer.fan_out
+    neuron, count = layer.neuron, layer.channels
     zero = np.zeros(count, dtype=np.int64)
     theta = zero if neuron.theta is None else np.asarray(neuron.theta, dtype=np.int64)
     biases = bias_rows(layer)

@@ -157,7 +157,7 @@ def _write_files(compilation: Compilation, folder: Path) -> dict:
              "used_bits": shape.used_bits, "chunks": shape.chunks} for shape in memories
         ],
         "layers": [
-            {"name": layer.name, "inputs": layer.fan_in, "neurons": layer.fan_out, "weight_bits": layer.weight_bits,
+            {"name": layer.name, "inputs": layer.inputs, "neurons": layer.neurons, "weight_bits": layer.weight_bits,
              "membrane_bits": plan.membrane_bits, "lanes": plan.lanes, "rows": plan.rows, "scale": layer.scale,
              "constants": ["theta", "v_init", "reset_step", "clamps"]}
             for layer, plan in zip(program.network.layers, program.config.layers, strict=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from firstspike_arch.array import ArrayConfig, LayerPlan
+from firstspike_arch.connectivity import Shape
 from firstspike_arch.model import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program, ProgramError
@@ -105,7 +106,7 @@ def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
     options = draft.options
     lanes = map_lanes(draft.integer, lanes=options.lanes, lane_budget=options.lane_budget, events=options.events)
     text = ", ".join(
-        f"{layer.name}: {layer.fan_out} neurons on {count} lanes"
+        f"{layer.name}: {layer.neurons} neurons on {count} lanes"
         for layer, count in zip(draft.integer.layers, lanes, strict=True)
     )
     return replace(draft, lanes=lanes), PassResult(name="map_lanes", result=lanes, text=text)
@@ -153,7 +154,8 @@ class Compilation:
         for index, (layer, plan) in enumerate(zip(network.layers, config.layers, strict=True)):
             saturated = str(self.roundings[index].saturated) if self.roundings else "-"
             table.append((
-                layer.name, f"{layer.fan_in}→{layer.fan_out}", f"{layer.scale:.6g}", str(layer.weight_bits), saturated,
+                layer.name, f"{_shape(layer.in_shape)}→{_shape(layer.out_shape)}", f"{layer.scale:.6g}",
+                str(layer.weight_bits), saturated,
                 f"{plan.membrane_bits} ({self.proofs[index].bits} proved)", str(plan.lanes), str(plan.rows),
                 str(memories[index].depth * memories[index].used_bits),
             ))
@@ -228,7 +230,8 @@ def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compil
         if bits > 48:
             raise CompileError(f"layer {index} ({layer.name}): membranes must fit 48 bits, not {bits}")
         plans.append(LayerPlan(
-            neurons=layer.fan_out, lanes=lanes, membrane_bits=bits, register_rows=options.register_rows,
+            neurons=layer.neurons, lanes=lanes, membrane_bits=bits, register_rows=options.register_rows,
+            positions=layer.positions, groups=layer.groups,
         ))
     config = ArrayConfig(
         layers=tuple(plans), port=options.port, early_exit=options.early_exit, winner=options.winner,
@@ -239,6 +242,10 @@ def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compil
     except ProgramError as error:
         raise CompileError(str(error)) from None
     return Compilation(program=program, passes=tuple(results), proofs=draft.proofs, roundings=draft.roundings)
+
+
+def _shape(shape: Shape) -> str:
+    return "×".join(map(str, shape))
 
 
 def reload_weights(program: Program, network: IntegerNetwork) -> Program:
@@ -258,10 +265,10 @@ def reload_weights(program: Program, network: IntegerNetwork) -> Program:
         raise CompileError(f"network must have {len(old.layers)} layers as built, not {len(network.layers)}")
     for index, (built, layer) in enumerate(zip(old.layers, network.layers, strict=True)):
         where = f"layer {index} ({layer.name})"
-        if layer.weights.shape != built.weights.shape or layer.weight_bits != built.weight_bits:
+        if layer.connectivity != built.connectivity or layer.weight_bits != built.weight_bits:
             raise CompileError(
-                f"{where}: weights must be {built.weights.shape} of {built.weight_bits} bits as built, "
-                f"not {layer.weights.shape} of {layer.weight_bits} bits"
+                f"{where}: weights must be {built.connectivity.weight_shape} of {built.weight_bits} bits as built, "
+                f"not {layer.connectivity.weight_shape} of {layer.weight_bits} bits"
             )
     proofs = prove_widths(network)
     for index, (built, layer) in enumerate(zip(old.layers, network.layers, strict=True)):

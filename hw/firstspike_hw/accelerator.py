@@ -55,7 +55,7 @@ class Accelerator(wiring.Component):
         network, config = program.network, program.config
         self._layout = result_layout(program)
         self.links: list = []
-        source = stream.Signature(64) if config.port == "image" else token_stream(network.inputs)
+        source = stream.Signature(64) if config.port == "image" else token_stream(network.input_shape)
         super().__init__({
             "source": In(source),
             "result": Out(stream.Signature(result_struct(self._layout))),
@@ -66,7 +66,7 @@ class Accelerator(wiring.Component):
     @property
     def tag_bits(self) -> int:
         """Enough to number all inferences that can be inside: each has at least one token or word somewhere."""
-        held = sum(spike_queue_depth(plan.rows) + 8 for plan in self._program.config.layers)
+        held = sum(spike_queue_depth(plan.rows) + 9 for plan in self._program.config.layers)
         return bits_for_unsigned(held + GROUP_BITS)
 
     def elaborate(self, platform):
@@ -99,8 +99,8 @@ class Accelerator(wiring.Component):
             if is_output:
                 connect(m, core.capture, readout.capture)
                 continue
-            queue = SpikeQueue(rows=plan.rows, lanes=plan.lanes)
-            extractor = Extractor(neurons=layer.fan_out, rows=plan.rows, lanes=plan.lanes)
+            queue = SpikeQueue(shape=layer.out_shape, plan=plan)
+            extractor = Extractor(shape=layer.out_shape, lanes=plan.lanes)
             m.submodules[f"queue{index}"], m.submodules[f"extractor{index}"] = queue, extractor
             connect(m, core.capture, queue.capture)
             connect(m, queue.words, extractor.words)
@@ -113,13 +113,13 @@ class Accelerator(wiring.Component):
         self._opens, self._cut, self._bad, self._overrun = Signal(), Signal(), Signal(), Signal()
         if program.config.port == "image":
             m.submodules.encoder = first = LatencyEncoder(
-                pixels=network.inputs, steps=network.steps, cutoff=network.cutoff, tag_bits=self.tag_bits,
+                shape=network.input_shape, steps=network.steps, cutoff=network.cutoff, tag_bits=self.tag_bits,
             )
             entry = first.beats
             m.d.comb += [first.drop.valid.eq(self._readout.drop.valid), first.drop.tag.eq(self._readout.drop.tag)]
         else:
             m.submodules.guard = first = Guard(
-                addresses=network.inputs, steps_max=network.steps_max, timeout=program.config.timeout,
+                shape=network.input_shape, steps_max=network.steps_max, timeout=program.config.timeout,
             )
             entry = first.source
             m.d.comb += [self._bad.eq(first.bad_address), self._overrun.eq(first.overrun)]
@@ -131,7 +131,7 @@ class Accelerator(wiring.Component):
         senders = [first.events, *(extractor.events for extractor in self._extractors)]
         parts = zip(network.layers, senders, self._cores, strict=True)
         for index, (layer, sender, core) in enumerate(parts):
-            m.submodules[f"link{index}"] = buffer = TokenBuffer(addresses=layer.fan_in)
+            m.submodules[f"link{index}"] = buffer = TokenBuffer(shape=layer.in_shape)
             connect(m, sender, buffer.source)
             # Named wires, kept in the Verilog: benches and waveforms see every stream between units.
             valid = Signal(name=f"link{index}_valid", attrs={"keep": 1})

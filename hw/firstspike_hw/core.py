@@ -7,17 +7,19 @@ import numpy as np
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.array import LayerPlan
 from firstspike_arch.fixed import CHUNK_BITS, pack_rows
-from firstspike_arch.memory import MemoryShape, row_stride
-from firstspike_arch.network import DenseLayer
-from firstspike_arch.rows import MarkerProgram, RowOp, bias_rows
+from firstspike_arch.memory import MemoryShape, bias_stride
+from firstspike_arch.network import Layer
+from firstspike_arch.rows import MarkerProgram
+from firstspike_arch.walk import walk_of
 
 from .row_memory import RowMemory, lanes_of
+from .sequencer import Sequencer, drop_signature, passes_of
 from .stream_token import token_stream
 
-__all__ = ["Core", "capture_signature", "drop_signature", "memory_write_signature"]
+__all__ = ["Core", "capture_signature", "memory_write_signature"]
 
 
 def capture_signature(rows: int, lanes: int, value_bits: int) -> wiring.Signature:
@@ -37,11 +39,6 @@ def capture_signature(rows: int, lanes: int, value_bits: int) -> wiring.Signatur
     return wiring.Signature(members)
 
 
-def drop_signature(tag_bits: int) -> wiring.Signature:
-    """The inference, by its running number, that is decided and whose rest is to be dropped."""
-    return wiring.Signature({"valid": Out(1), "tag": Out(tag_bits)})
-
-
 def memory_write_signature(shape: MemoryShape) -> wiring.Signature:
     """One chunk of a memory word to be written; ``ahead`` is high in the cycle before any ``enable``."""
     return wiring.Signature({
@@ -52,33 +49,27 @@ def memory_write_signature(shape: MemoryShape) -> wiring.Signature:
 class _PassRow:
     """A row on its way through a core: its pass by number, and for the first pass of a marker, whose spikes."""
 
-    def __init__(self, stage: str, *, passes: int, rows: int):
+    def __init__(self, stage: str, *, passes: int, plan: LayerPlan):
         self.valid, self.number = Signal(name=f"{stage}_valid"), Signal(range(passes), name=f"{stage}_number")
-        self.row, self.captures = Signal(range(rows), name=f"{stage}_row"), Signal(name=f"{stage}_captures")
+        self.row, self.captures = Signal(range(plan.rows), name=f"{stage}_row"), Signal(name=f"{stage}_captures")
         self.final, self.masked = Signal(name=f"{stage}_final"), Signal(name=f"{stage}_masked")
+        # Without positions a row is its own place at its position.
+        self.group = self.row if plan.positions == 1 else Signal(range(plan.position_rows), name=f"{stage}_group")
 
-    def follow(self, before: "_PassRow") -> list:
+    def follow(self, before) -> list:
         """Take over what the stage before holds."""
-        fields = ("valid", "number", "row", "captures", "final", "masked")
+        fields = ["valid", "number", "row", "captures", "final", "masked", *(["group"] * (self.group is not self.row))]
         return [getattr(self, field).eq(getattr(before, field)) for field in fields]
 
 
 class Core(wiring.Component):
-    """u[row] ← u[row] + weights[row, address] for every event; at a marker, the passes of its `MarkerProgram`.
+    """u[row] ← u[row] + weights[row, address] for the rows of an event; at a marker, the passes of its `MarkerProgram`.
 
-    A pass visits all rows, one a cycle. An event is one pass: it is taken in its last cycle, so the initiation
-    interval is ``rows`` cycles; a marker costs `MarkerProgram.issue_cycles`. No bubbles between tokens: the next may
-    be issued in the following cycle, whatever it is. Four stages: issue (weight address), fetch (weight word → weight
-    register, beside the memory), operand (weight, or another operand → operand register, beside the adder), add
+    The `Sequencer` says which row comes in which cycle. Four stages: issue (weight address), fetch (weight word →
+    weight register, beside the memory), operand (weight, or another operand → operand register, beside the adder), add
     (u + operand, written at the end of the cycle). A row issued in cycle c is added in c + 3. The first pass of a
     marker captures the spikes of a row in its add stage, and waits in the operand stage until ``capture.grant`` was
-    high in the cycle before; nothing else ever waits.
-
-    The final marker's first pass also starts the next inference (u ← init): no sweep between inferences. After reset,
-    and after ``reload``, the final program runs once without capturing.
-
-    From the cycle after ``drop`` names the inference at the input, events and step markers are taken at one a cycle
-    without effect, and the final marker captures no spikes.
+    high in the cycle before; nothing else ever waits behind the sequencer.
 
     Parameters
     ----------
@@ -92,7 +83,7 @@ class Core(wiring.Component):
 
     Members
     -------
-    events : In(token_stream(layer.fan_in))
+    events : In(token_stream(layer.in_shape))
     capture : Out(capture_signature(...))
     drop : In(drop_signature(tag_bits))
     write : In(memory_write_signature(memory))
@@ -101,14 +92,15 @@ class Core(wiring.Component):
     """
 
     def __init__(
-        self, *, layer: DenseLayer, plan: LayerPlan, program: MarkerProgram, memory: MemoryShape,
+        self, *, layer: Layer, plan: LayerPlan, program: MarkerProgram, memory: MemoryShape,
         image: Sequence[int] = (), value_bits: int = 0, tag_bits: int = 1,
     ):
         self._layer, self._plan, self._program = layer, plan, program
         self._memory, self._image = memory, image
         self._value_bits, self._tag_bits = value_bits, tag_bits
+        self._passes = passes_of(program)
         super().__init__({
-            "events": In(token_stream(layer.fan_in)),
+            "events": In(token_stream(layer.in_shape)),
             "capture": Out(capture_signature(plan.rows, plan.lanes, value_bits)),
             "drop": In(drop_signature(tag_bits)),
             "write": In(memory_write_signature(memory)),
@@ -117,81 +109,33 @@ class Core(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        self._build_sequencer(m)
+        self._build_stages(m)
         self._build_weights(m)
         self._build_lanes(m)
         return m
 
-    # The passes by number: 0 integrates an event, then the step program, then the final program.
-    def _passes(self) -> list[RowOp]:
-        return [RowOp(act="add", operand="weight"), *self._program.step, *self._program.final]
-
     def _which(self, number, predicate) -> Signal:
         """High where pass ``number`` satisfies ``predicate``."""
-        hits = [index for index, op in enumerate(self._passes()) if predicate(op)]
+        hits = [index for index, op in enumerate(self._passes) if predicate(op)]
         return Cat(*(number == index for index in hits)).any() if hits else Const(0)
 
-    def _build_sequencer(self, m: Module) -> None:
-        rows = self._plan.rows
-        steps, finals = len(self._program.step), len(self._program.final)
-        token = self.events.payload
-        boot = Signal(init=1)
-        position = Signal(range(max(steps, finals)))
-        row = Signal(range(rows))
-        tag = Signal(self._tag_bits)
-        self._marker = marker = Signal()
-        final = Signal()
-        dropped, starting, skip = Signal(), Signal(), Signal()
-        m.d.comb += [
-            marker.eq(boot | token.marker),
-            final.eq(boot | (token.marker & token.final)),
-            starting.eq((position == 0) & (row == 0)),
-            skip.eq(dropped & starting & ~final),
-        ]
-        number = Signal(range(1 + steps + finals))
-        last_pass = Signal()
-        with m.If(final):
-            m.d.comb += [number.eq(1 + steps + position), last_pass.eq(position == finals - 1)]
-        with m.Elif(marker):
-            m.d.comb += [number.eq(1 + position), last_pass.eq(position == steps - 1)]
-        with m.Else():
-            m.d.comb += last_pass.eq(1)
-        settled = Const(1)
-        needs_settling = self._which(number, lambda op: op.settle and rows == 1)
+    def _build_stages(self, m: Module) -> None:
+        layer, plan, program, rows = self._layer, self._plan, self._program, self._plan.rows
+        walk = walk_of(layer, plan)
+        m.submodules.sequencer = sequencer = Sequencer(
+            shape=layer.in_shape, walk=walk, plan=plan, program=program, words=self._memory.depth,
+            bias_stride=bias_stride(layer, plan), tag_bits=self._tag_bits,
+        )
+        connect(m, flipped(self.events), sequencer.events)
         self._free = free = Signal(init=1)  # a register: every stage before the last moves by it
-        if rows == 1 and any(op.settle for op in self._passes()):
-            settled = Signal()
-            with m.If(free):
-                m.d.sync += settled.eq(needs_settling & ~settled & (boot | self.events.valid))
-        issue = Signal()
-        m.d.comb += issue.eq((boot | (self.events.valid & ~skip)) & free & (settled | ~needs_settling))
-        last_row = row == rows - 1
-        with m.If(issue):
-            m.d.sync += row.eq(Mux(last_row, 0, row + 1))
-            with m.If(last_row):
-                m.d.sync += position.eq(Mux(last_pass, 0, position + 1))
-                with m.If(last_pass):
-                    m.d.sync += boot.eq(0)
-        with m.If(self.reload):
-            m.d.sync += boot.eq(1)
-        m.d.comb += self.events.ready.eq(~boot & ((issue & last_row & last_pass) | (skip & free)))
-        # Late, so that no path goes through counter and comparison: the next inference cannot be named that soon.
-        ends, ended = self.events.valid & self.events.ready & final, Signal()
-        m.d.sync += [
-            ended.eq(ends), tag.eq(tag + ended), dropped.eq(self.drop.valid & (self.drop.tag == tag) & ~ends & ~ended),
-        ]
-
-        # Fetch and operand stage: wait only for the promise that captured spikes will be taken.
-        masked = Signal()
-        with m.If(free & starting):
-            m.d.sync += masked.eq(dropped)
-        self._issue, self._fetch, self._operand, self._add = (
-            _PassRow(name, passes=1 + steps + finals, rows=rows) for name in ("issue", "fetch", "operand", "add"))
         m.d.comb += [
-            self._issue.valid.eq(issue), self._issue.number.eq(number), self._issue.row.eq(row),
-            self._issue.captures.eq(marker & (position == 0) & ~boot), self._issue.final.eq(final),
-            self._issue.masked.eq(Mux(starting, dropped, masked)),
+            sequencer.free.eq(free), sequencer.reload.eq(self.reload), sequencer.drop.valid.eq(self.drop.valid),
+            sequencer.drop.tag.eq(self.drop.tag),
         ]
+        # Fetch and operand stage: wait only for the promise that captured spikes will be taken.
+        self._issue = sequencer.issue
+        self._fetch, self._operand, self._add = (
+            _PassRow(name, passes=len(self._passes), plan=plan) for name in ("fetch", "operand", "add"))
         operand, add = self._operand, self._add
         with m.If(free):
             m.d.sync += [*self._fetch.follow(self._issue), *operand.follow(self._fetch)]
@@ -210,24 +154,15 @@ class Core(wiring.Component):
         ]
 
     def _build_weights(self, m: Module) -> None:
-        shape, layer = self._memory, self._layer
+        shape = self._memory
         memory = Memory(shape=shape.width, depth=shape.depth, init=self._image)
         m.submodules[shape.name] = memory
         read = memory.read_port()
         write = memory.write_port(granularity=CHUNK_BITS)
-        per_row = layer.fan_in + len(bias_rows(layer))
-        address = Signal(range(per_row))
-        # Every pass of a marker gets the first bias row: the address depends on the pass only if there are more.
-        m.d.comb += address.eq(Mux(self._marker, layer.fan_in, self.events.payload.address))
-        for index, op in enumerate(self._passes()):
-            if index and op.operand == "weight" and op.index:
-                with m.If(self._issue.number == index):
-                    m.d.comb += address.eq(layer.fan_in + op.index)
-        low = row_stride(self._plan).bit_length() - 1
         reads = Signal()
         m.d.sync += reads.eq(self._moves & ~self.write.ahead)
         m.d.comb += [
-            read.addr.eq(Cat(self._issue.row[:low], address)),
+            read.addr.eq(self._issue.word),
             # Never both in one cycle: otherwise synthesis spends logic on what a collision would read.
             read.en.eq(reads), write.addr.eq(self.write.word), write.en.eq(Mux(reads, 0, self.write.enable)),
             write.data.eq(self.write.data.replicate(shape.chunks)),
@@ -239,12 +174,13 @@ class Core(wiring.Component):
 
     def _build_lanes(self, m: Module) -> None:
         lanes, rows, bits = self._plan.lanes, self._plan.rows, self._plan.membrane_bits
-        passes, neuron = self._passes(), self._layer.neuron
+        passes, neuron = self._passes, self._layer.neuron
         remembers_spike = any(op.when == "spiked" for op in passes[2:])
         fires_once = neuron.single_spike and neuron.theta is not None
         init = self._lane_constants(self._program.init, absent=-1)
         m.submodules.membranes = membranes = RowMemory(
-            rows=rows, width=lanes * bits, registers=self._plan.in_registers, init=pack_rows(init, bits),
+            rows=rows, width=lanes * bits, registers=self._plan.in_registers,
+            init=pack_rows(init, bits) if self._plan.in_registers else (),
         )
         self._follow_rows(m, membranes)
         u = [value.as_signed() for value in lanes_of(membranes.value, bits)]
@@ -252,10 +188,9 @@ class Core(wiring.Component):
 
         # Spikes. The capturing pass of a marker sees u complete; later passes see the remembered spike.
         negative = Cat(value[-1] for value in u)
-        present = Const((1 << lanes) - 1, lanes)
-        absent = rows * lanes - self._plan.neurons
-        if absent:
-            present = Mux(self._add.row == rows - 1, Const((1 << (lanes - absent)) - 1, lanes), present)
+        masks = [sum(1 << lane for lane in range(lanes) if row[lane] >= 0) for row in self._plan.channels_of_rows()]
+        present = Const(masks[0], lanes) if len(set(masks)) == 1 else Array(
+            Const(mask, lanes) for mask in masks)[self._add.group]
         spikes = Signal(lanes)
         if neuron.theta is not None:
             m.d.comb += spikes.eq(~negative & present)
@@ -295,12 +230,12 @@ class Core(wiring.Component):
                 if when in used:
                     hold = hold | (select & ~conditions[when][lane])
             value = Mux(hold, u[lane], total) if used else total
-            nexts.append(Mux(is_init, self._by_row(init, lane, self._add.row), value)[:bits])
+            nexts.append(Mux(is_init, self._by_row(init, lane, self._add.group), value)[:bits])
         m.d.comb += membranes.next.eq(Cat(nexts))
         if self._value_bits:
             offset = self._lane_constants(self._program.offset, absent=0)
             m.d.comb += [
-                self.capture.values[lane].eq(u[lane] + self._by_row(offset, lane, self._add.row))
+                self.capture.values[lane].eq(u[lane] + self._by_row(offset, lane, self._add.group))
                 for lane in range(lanes)
             ]
 
@@ -313,7 +248,7 @@ class Core(wiring.Component):
             registers = [Signal(signed(weight_bits), name=f"operand{lane}", reset_less=True) for lane in range(lanes)]
             m.d.sync += [register.eq(weight) for register, weight in zip(registers, weights, strict=True)]
             return registers
-        passes, rows = self._passes(), self._plan.rows
+        passes, rows = self._passes, self._plan.rows
         leak_shift = next((op.index for op in passes if op.operand == "leak"), None)
         shadow = None
         if any(op.operand == "shadow" for op in passes):
@@ -343,7 +278,7 @@ class Core(wiring.Component):
                     one = Const(0)
                     for (index, _), ones in zip(constants, pattern, strict=True):
                         if any(ones):
-                            row = Const(1) if all(ones) else Array(ones)[self._fetch.row]
+                            row = Const(1) if all(ones) else Array(ones)[self._fetch.group]
                             one = one | ((self._fetch.number == index) & row)
                     high, low = Signal(name=f"select_high{len(selects)}"), Signal(name=f"select_low{len(selects)}")
                     self._with_operand(m, high, is_leak | one)
@@ -372,10 +307,8 @@ class Core(wiring.Component):
             m.d.sync += register.eq(value)
 
     def _lane_constants(self, values, absent: int):
-        """int64[rows, lanes] of a per-neuron vector; lanes without a neuron get ``absent``."""
-        padded = np.full(self._plan.rows * self._plan.lanes, absent, dtype=np.int64)
-        padded[: self._plan.neurons] = values
-        return padded.reshape(self._plan.rows, self._plan.lanes)
+        """int64[position_rows, lanes] of a vector over the channels; lanes without a channel get ``absent``."""
+        return np.append(values, absent)[self._plan.channels_of_rows()]
 
     def _by_row(self, constants, lane: int, row):
         """A lane's constant for a row; no multiplexer where all rows agree."""

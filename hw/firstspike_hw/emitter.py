@@ -5,6 +5,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from firstspike_arch.array import GROUP_BITS
+from firstspike_arch.connectivity import Shape
 from firstspike_arch.events import TokenLayout
 
 from .first_one import at_most_one, lowest_one, without_lowest
@@ -13,13 +14,13 @@ from .stream_token import token_stream
 __all__ = ["Emitter", "group_layout"]
 
 
-def group_layout(addresses: int) -> data.StructLayout:
+def group_layout(shape: Shape) -> data.StructLayout:
     """Spikes of neighbouring neurons from address ``base`` on; with ``marker``, a step marker follows them.
 
     ``single``: all that is one token.
     """
     return data.StructLayout({
-        "final": 1, "marker": 1, "single": 1, "base": TokenLayout(addresses=addresses).address_bits,
+        "final": 1, "marker": 1, "single": 1, "base": TokenLayout(shape=shape).address_bits,
         "bits": GROUP_BITS,
     })
 
@@ -33,19 +34,19 @@ class Emitter(wiring.Component):
 
     Members
     -------
-    groups : In(stream.Signature(group_layout(addresses)))
-    events : Out(token_stream(addresses))
+    groups : In(stream.Signature(group_layout(shape)))
+    events : Out(token_stream(shape))
     """
 
-    def __init__(self, *, addresses: int):
-        self._addresses = addresses
+    def __init__(self, *, shape: Shape):
+        self._shape = shape
         super().__init__({
-            "groups": In(stream.Signature(group_layout(addresses))), "events": Out(token_stream(addresses)),
+            "groups": In(stream.Signature(group_layout(shape))), "events": Out(token_stream(shape)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        held = Signal(group_layout(self._addresses), reset_less=True)
+        held = Signal(group_layout(self._shape), reset_less=True)
         valid, ends = Signal(), Signal()  # ends: the token offered is the last of its group
         move = self.events.ready
         # A bit for each token, in their order; without the one that is offered.

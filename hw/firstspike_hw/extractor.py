@@ -5,6 +5,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.array import GROUP_BITS
+from firstspike_arch.connectivity import Shape
 from firstspike_arch.fixed import ceil_div
 
 from .emitter import Emitter
@@ -21,27 +22,27 @@ class Extractor(wiring.Component):
     Two registers stand before the emitter, so that no path sees more than one group or one bit a group: a word with a
     bit for each group that has a spike, then a word with the number of its next such group. Each passes one group a
     cycle and takes the next word in the cycle in which its last group moves on: no bubbles between groups, words or
-    steps. A word without spikes that does not end a step costs one cycle, if any. First token: three cycles after the
+    steps. First token: three cycles after the
     word is taken.
 
     Members
     -------
-    words : In(stream.Signature(word_layout(rows, lanes)))
-    events : Out(token_stream(neurons))
+    words : In(stream.Signature(word_layout(shape, lanes)))
+    events : Out(token_stream(shape))
     """
 
-    def __init__(self, *, neurons: int, rows: int, lanes: int):
-        self._neurons, self._rows, self._lanes = neurons, rows, lanes
+    def __init__(self, *, shape: Shape, lanes: int):
+        self._shape, self._lanes = shape, lanes
         super().__init__({
-            "words": In(stream.Signature(word_layout(rows, lanes))), "events": Out(token_stream(neurons)),
+            "words": In(stream.Signature(word_layout(shape, lanes))), "events": Out(token_stream(shape)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.emitter = emitter = Emitter(addresses=self._neurons)
+        m.submodules.emitter = emitter = Emitter(shape=self._shape)
         connect(m, emitter.events, flipped(self.events))
         count = ceil_div(self._lanes, GROUP_BITS)
-        layout = word_layout(self._rows, self._lanes)
+        layout = word_layout(self._shape, self._lanes)
 
         # A word, and which of its groups are still to be sent.
         word, word_valid = Signal(layout, reset_less=True), Signal()
@@ -76,6 +77,6 @@ class Extractor(wiring.Component):
             emitter.groups.payload.marker.eq(marker),
             emitter.groups.payload.final.eq(marker & picked.final),
         ]
-        m.d.comb += emitter.groups.payload.base.eq(picked.row * self._lanes + group * GROUP_BITS)
+        m.d.comb += emitter.groups.payload.base.eq(picked.base + group * GROUP_BITS)
         return m
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Guard: whatever comes from outside, what goes inside is a well-formed token stream."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from firstspike_arch.connectivity import Shape
+from firstspike_arch.events import TokenLayout
 
 from .stream_token import token_stream
 
@@ -13,7 +15,7 @@ __all__ = ["Guard"]
 class Guard(wiring.Component):
     """Passes a well-formed stream in the same cycle, one word a cycle, and repairs any other.
 
-    - An event whose address is not below ``addresses`` is taken and dropped (``bad_address``).
+    - An event whose address, or a field of it, is beyond ``shape`` is taken and dropped (``bad_address``).
     - A marker that would open step ``steps_max`` ends the inference instead (``overrun``); what follows is taken and
       dropped up to and with the next final marker.
     - Silence of ``timeout`` cycles inside an inference, or ``restart``, ends it with a final marker (``cut``); what
@@ -21,7 +23,7 @@ class Guard(wiring.Component):
 
     Members
     -------
-    source : In(token_stream(addresses)), events : Out(token_stream(addresses))
+    source : In(token_stream(shape)), events : Out(token_stream(shape))
     restart : In(1)
         One cycle: the host starts afresh; an inference that is open ends.
     bad_address, overrun, cut : Out(1)
@@ -30,10 +32,10 @@ class Guard(wiring.Component):
         The first token of an inference passes.
     """
 
-    def __init__(self, *, addresses: int, steps_max: int, timeout: int):
-        self._addresses, self._steps_max, self._timeout = addresses, steps_max, timeout
+    def __init__(self, *, shape: Shape, steps_max: int, timeout: int):
+        self._shape, self._steps_max, self._timeout = shape, steps_max, timeout
         super().__init__({
-            "source": In(token_stream(addresses)), "events": Out(token_stream(addresses)), "restart": In(1),
+            "source": In(token_stream(shape)), "events": Out(token_stream(shape)), "restart": In(1),
             "bad_address": Out(1), "overrun": Out(1), "cut": Out(1), "opens": Out(1),
         })
 
@@ -43,7 +45,11 @@ class Guard(wiring.Component):
         is_open, dropping, ending = Signal(), Signal(), Signal()
         step = Signal(range(self._steps_max))
         silence = Signal(range(self._timeout + 1))
-        bad = ~token.marker & (token.address >= self._addresses)
+        outside, low = Const(0), 0
+        layout = TokenLayout(shape=self._shape)
+        for bits, size in zip(layout.field_bits, layout.field_sizes, strict=True):
+            outside, low = outside | (token.address[low:low + bits] >= size), low + bits
+        bad = ~token.marker & outside
         too_long = token.marker & ~token.final & (step == self._steps_max - 1)
         swallow = dropping | bad
         move, valid, out = self.events.ready, self.events.valid, self.events.payload

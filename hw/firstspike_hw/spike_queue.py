@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Queue of captured spike words, between a core and its extractor."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from firstspike_arch.array import GROUP_BITS, spike_queue_depth
+from firstspike_arch.array import GROUP_BITS, LayerPlan, spike_queue_depth
+from firstspike_arch.connectivity import Shape
+from firstspike_arch.events import TokenLayout
 from firstspike_arch.fixed import ceil_div
 
 from .core import capture_signature
@@ -13,15 +15,16 @@ from .core import capture_signature
 __all__ = ["SpikeQueue", "word_layout"]
 
 
-def word_layout(rows: int, lanes: int) -> data.StructLayout:
-    """Spikes of one row, which groups have any, the number of the row, whether it ends the step and the inference."""
+def word_layout(shape: Shape, lanes: int) -> data.StructLayout:
+    """Spikes of one row, which groups have any, the address of its first lane, whether it ends step and inference."""
     return data.StructLayout({
-        "final": 1, "last": 1, "row": range(rows), "occupied": ceil_div(lanes, GROUP_BITS), "spikes": lanes,
+        "final": 1, "last": 1, "base": TokenLayout(shape=shape).address_bits, "occupied": ceil_div(lanes, GROUP_BITS),
+        "spikes": lanes,
     })
 
 
 class SpikeQueue(wiring.Component):
-    """Holds the spike words of up to `spike_queue_depth` rows.
+    """Holds up to `spike_queue_depth` spike words: rows with a spike, and the last row of every step.
 
     A word captured in cycle c is offered from c + 1 on if the queue is one register, from c + 2 on if it is a memory.
     A row is granted its capture while words held plus the word being captured leave room. A word taken makes room: in a
@@ -30,51 +33,85 @@ class SpikeQueue(wiring.Component):
     Members
     -------
     capture : In(capture_signature(rows, lanes, 0))
-    words : Out(stream.Signature(word_layout(rows, lanes)))
+    words : Out(stream.Signature(word_layout(shape, lanes)))
     """
 
-    def __init__(self, *, rows: int, lanes: int):
-        self._rows, self._lanes = rows, lanes
+    def __init__(self, *, shape: Shape, plan: LayerPlan):
+        self._shape, self._plan = shape, plan
         super().__init__({
-            "capture": In(capture_signature(rows, lanes, 0)),
-            "words": Out(stream.Signature(word_layout(rows, lanes))),
+            "capture": In(capture_signature(plan.rows, plan.lanes, 0)),
+            "words": Out(stream.Signature(word_layout(shape, plan.lanes))),
         })
 
     def elaborate(self, platform):
         m = Module()
-        layout = word_layout(self._rows, self._lanes)
-        depth = spike_queue_depth(self._rows)
-        word, spikes = Signal(layout), self.capture.spikes
+        lanes = self._plan.lanes
+        layout = word_layout(self._shape, lanes)
+        depth = spike_queue_depth(self._plan.rows)
+        word, spikes, stored = Signal(layout), self.capture.spikes, Signal()
         m.d.comb += [
-            word.final.eq(self.capture.final), word.last.eq(self.capture.last), word.row.eq(self.capture.row),
+            word.final.eq(self.capture.final), word.last.eq(self.capture.last), word.base.eq(self._base(m)),
             word.spikes.eq(spikes),
             word.occupied.eq(Cat(
-                spikes[start:start + GROUP_BITS].any() for start in range(0, self._lanes, GROUP_BITS)
+                spikes[start:start + GROUP_BITS].any() for start in range(0, lanes, GROUP_BITS)
             )),
+            stored.eq(self.capture.valid & (word.last | word.occupied.any())),
         ]
         taken = self.words.valid & self.words.ready
         count = Signal(range(depth + 1))
-        m.d.sync += count.eq(count + self.capture.valid - taken)
         comes, goes_on = self.capture.valid, self.capture.coming
         if depth == 1:
+            m.d.sync += count.eq(count + stored - taken)
             m.d.comb += self.capture.grant.eq(~(comes | goes_on | (count & ~taken)))
             held = Signal(layout, reset_less=True)
-            with m.If(self.capture.valid):
+            with m.If(stored):
                 m.d.sync += held.eq(word)
             m.d.comb += [self.words.valid.eq(count != 0), self.words.payload.eq(held)]
         else:
-            m.d.comb += self.capture.grant.eq(Mux(
-                comes & goes_on, count < depth - 2, Mux(comes | goes_on, count < depth - 1, count < depth)))
+            # Every row is written; whether it is kept is known late, and counted one cycle later.
+            kept, least, most = Signal(), Signal(), Signal()
+            m.d.sync += [kept.eq(stored), count.eq(count + kept - taken)]
+            room = [count < depth - more for more in range(4)]
+            m.d.comb += [
+                least.eq(kept | comes | goes_on), most.eq(kept & comes & goes_on),
+                self.capture.grant.eq(Mux(most, room[3], Mux(
+                    (kept & comes) | (kept & goes_on) | (comes & goes_on), room[2], Mux(least, room[1], room[0])))),
+            ]
             m.submodules.words = words = Memory(shape=layout, depth=depth, init=[])
             write, read = words.write_port(), words.read_port()
             head, second = Signal(range(depth)), Signal(range(depth))
-            with m.If(write.en):
-                m.d.sync += write.addr.eq(write.addr + 1)
-            m.d.sync += [head.eq(read.addr), self.words.valid.eq(Mux(taken, count > 1, count != 0))]
+            place = Signal(range(depth))
+            m.d.sync += [
+                place.eq(write.addr), head.eq(read.addr),
+                self.words.valid.eq(Mux(taken, (count > 1) | (kept & (count != 0)), (count != 0) | kept)),
+            ]
             m.d.comb += [
+                write.addr.eq(place + kept),
                 second.eq(head + 1), read.addr.eq(Mux(taken, second, head)),
                 # Never the word that is written: otherwise synthesis spends logic on what a collision would read.
                 read.en.eq(~(write.en & Mux(taken, write.addr == second, write.addr == head))),
-                write.en.eq(self.capture.valid), write.data.eq(word), self.words.payload.eq(read.data),
+                write.en.eq(comes), write.data.eq(word), self.words.payload.eq(read.data),
             ]
         return m
+
+    def _base(self, m: Module):
+        """Address of the first lane of the row being captured: rows come in order."""
+        layout, plan, capture = TokenLayout(shape=self._shape), self._plan, self.capture
+        firsts = plan.channels_of_rows()[:, 0].tolist()
+        row = Signal(range(plan.position_rows))
+        channel = row * plan.lanes if plan.groups == 1 else Array(firsts)[row]
+        position_ends = row == plan.position_rows - 1
+        with m.If(capture.valid):
+            m.d.sync += row.eq(Mux(position_ends, 0, row + 1))
+        if len(self._shape) == 1:
+            return channel
+        channel_bits, x_bits, y_bits = layout.field_bits
+        x, y = Signal(x_bits), Signal(y_bits)
+        with m.If(capture.valid & position_ends):
+            line_ends = x == self._shape[2] - 1
+            m.d.sync += x.eq(Mux(line_ends, 0, x + 1))
+            with m.If(line_ends):
+                m.d.sync += y.eq(Mux(y == self._shape[1] - 1, 0, y + 1))
+        field = Signal(channel_bits)
+        m.d.comb += field.eq(channel)
+        return Cat(field, x, y)

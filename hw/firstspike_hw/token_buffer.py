@@ -4,6 +4,7 @@
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from firstspike_arch.connectivity import Shape
 
 from .stream_token import token_stream
 
@@ -18,11 +19,11 @@ class TokenBuffer(wiring.Component):
 
     Members
     -------
-    source : In(token_stream(addresses)), events : Out(token_stream(addresses))
+    source : In(token_stream(shape)), events : Out(token_stream(shape))
     """
 
-    def __init__(self, *, addresses: int):
-        super().__init__({"source": In(token_stream(addresses)), "events": Out(token_stream(addresses))})
+    def __init__(self, *, shape: Shape):
+        super().__init__({"source": In(token_stream(shape)), "events": Out(token_stream(shape))})
 
     def elaborate(self, platform):
         m = Module()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Golden model: the integer network in PyTorch, batched, on CPU or GPU, to the bit.
 
-Why floating-point matrix products are exact here: a synaptic sum adds products weight × count. Every partial sum, in
-whatever order a BLAS adds and with or without fused multiply-add, is an integer of magnitude at most
+Why floating-point matrix products and convolutions are exact here: a synaptic sum adds products weight × count. Every
+partial sum, in whatever order a BLAS adds and with or without fused multiply-add, is an integer of magnitude at most
 max over neurons of Σ|w| · (largest count of an address in a step). float32 holds every integer up to 2^24 and
 float64 up to 2^53, so below these bounds nothing is ever rounded. Weights have at most 8 bits and counts at most 8, so
 the operands are exact even in the shortened formats (TF32, bfloat16) that a GPU may be told to multiply in, and 2^53
@@ -17,9 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as functional
 from firstspike_arch.backend import DecidedBy
+from firstspike_arch.connectivity import Dense, size_of
 from firstspike_arch.fixed import latency_step
-from firstspike_arch.network import DenseLayer, IntegerNetwork
+from firstspike_arch.network import IntegerNetwork, Layer
 
 __all__ = ["GoldenModel", "GoldenResult"]
 
@@ -90,7 +92,7 @@ class GoldenModel:
         network = self.network
         self._check(values)
         steps = network.steps if network.input_kind == "latency" else values.shape[1]
-        widest = max(network.inputs, *(layer.fan_out for layer in network.layers))
+        widest = max(network.inputs, *(layer.neurons for layer in network.layers))
         size = max(1, CHUNK_ELEMENTS // (steps * widest))
         synapses = [_Synapses(layer, self._count_max(index), device) for index, layer in enumerate(network.layers)]
         parts = [
@@ -166,19 +168,30 @@ def _encode(images: torch.Tensor, steps: int, cutoff: int) -> torch.Tensor:
 class _Synapses:
     """Σ W·s of all steps at once: integer[B, T, N] → exact float[B, T, M]."""
 
-    def __init__(self, layer: DenseLayer, count_max: int, device: str | torch.device):
-        weights = np.asarray(layer.weights)
-        self.magnitude = int(np.abs(weights.astype(np.int64)).sum(1).max()) * count_max
+    def __init__(self, layer: Layer, count_max: int, device: str | torch.device):
+        weights, self._synapses = np.asarray(layer.weights), layer.connectivity
+        sums = np.abs(weights.astype(np.int64)).reshape(layer.channels, -1).sum(1)
+        self.magnitude = int(sums.max()) * count_max * layer.connectivity.pool**2
         self._dtype = torch.float32 if self.magnitude < FLOAT32_EXACT else torch.float64
-        self._weights = torch.as_tensor(weights.T.astype(np.int16)).to(device).to(self._dtype)
+        self._weights = torch.as_tensor(weights.astype(np.int16)).to(device).to(self._dtype)
+        if isinstance(self._synapses, Dense):
+            self._weights = self._weights.T.contiguous()
 
     def __call__(self, spikes: torch.Tensor) -> torch.Tensor:
-        batch, steps, inputs = spikes.shape
-        sums = spikes.reshape(batch * steps, inputs).to(self._dtype) @ self._weights
-        return sums.reshape(batch, steps, self._weights.shape[1])
+        synapses, (batch, steps, _) = self._synapses, spikes.shape
+        counts = spikes.reshape(batch * steps, *synapses.in_shape).to(self._dtype)
+        if synapses.pool > 1:
+            counts = functional.avg_pool2d(counts, synapses.pool, divisor_override=1)
+        if isinstance(synapses, Dense):
+            sums = counts.flatten(1) @ self._weights
+        else:
+            sums = functional.conv2d(
+                counts, self._weights, stride=synapses.stride, padding=synapses.padding, groups=synapses.groups,
+            )
+        return sums.reshape(batch, steps, size_of(synapses.out_shape))
 
 
-def _neurons(layer: DenseLayer, currents: torch.Tensor, magnitude: int, keep: bool):
+def _neurons(layer: Layer, currents: torch.Tensor, magnitude: int, keep: bool):
     """Spikes bool[B, T, M] and, to ``keep``, pre-reset membranes int64[B, T, M] from the synaptic sums."""
     neuron, steps = layer.neuron, currents.shape[1]
     total = steps * (magnitude + int(np.abs(neuron.bias).max())) + int(np.abs(neuron.v_init).max())
@@ -188,7 +201,7 @@ def _neurons(layer: DenseLayer, currents: torch.Tensor, magnitude: int, keep: bo
         return _integrate_and_fire_once(layer, currents, keep)
 
     def vector(values) -> torch.Tensor:
-        return torch.as_tensor(np.asarray(values, dtype=np.int64), device=currents.device)
+        return torch.as_tensor(layer.spread(np.asarray(values, dtype=np.int64)), device=currents.device)
 
     currents = currents.to(torch.int64)
     bias = vector(neuron.bias)
@@ -230,12 +243,12 @@ def _reset(kind: str, v: torch.Tensor, spike: torch.Tensor, reset_step: torch.Te
     return torch.where(spike, v - reset_step if kind == "subtract" else 0, v)
 
 
-def _integrate_and_fire_once(layer: DenseLayer, v: torch.Tensor, keep: bool):
+def _integrate_and_fire_once(layer: Layer, v: torch.Tensor, keep: bool):
     """`_neurons` of plain integrators that fire once: a cumulative sum, exact in the format of ``v``."""
     neuron = layer.neuron
 
     def vector(values) -> torch.Tensor:
-        return torch.as_tensor(np.asarray(values, dtype=np.int64), device=v.device).to(v.dtype)
+        return torch.as_tensor(layer.spread(np.asarray(values, dtype=np.int64)), device=v.device).to(v.dtype)
 
     # Few operations on large arrays: each one costs a synchronisation of all threads.
     bias, theta = vector(neuron.bias), vector(neuron.theta)

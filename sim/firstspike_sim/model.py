@@ -36,7 +36,7 @@ def predict_stimulus(program: Program, inputs: np.ndarray, stimulus: Stimulus) -
 
 
 def _predict(program: Program, golden: GoldenResult, stimulus: Stimulus) -> Prediction:
-    lists = spike_lists(golden.spikes[: len(program.network.layers)])
+    lists = spike_lists(program, golden.spikes[: len(program.network.layers)])
     trace = predict(
         program, stimulus, lists, classes=golden.classes, steps=golden.steps, decided_by=golden.decided_by,
         scores=golden.scores,

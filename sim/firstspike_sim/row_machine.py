@@ -4,7 +4,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from firstspike_arch.network import DenseLayer
+from firstspike_arch.connectivity import Dense, pooled
+from firstspike_arch.network import Layer
 from firstspike_arch.rows import RowOp, bias_rows, marker_program
 
 __all__ = ["RowMachine"]
@@ -15,7 +16,7 @@ class RowMachine:
 
     Parameters
     ----------
-    layer : DenseLayer
+    layer : Layer
 
     Members
     -------
@@ -23,10 +24,11 @@ class RowMachine:
         Extremes of each neuron so far, zero included.
     """
 
-    def __init__(self, layer: DenseLayer):
+    def __init__(self, layer: Layer):
         self._layer = layer
-        self._program, self._biases = marker_program(layer), bias_rows(layer)
-        self._u = np.zeros(layer.fan_out, dtype=np.int64)
+        self._program, self._biases = marker_program(layer), layer.spread(bias_rows(layer))
+        self._columns = _columns(layer)
+        self._u = np.zeros(layer.neurons, dtype=np.int64)
         self._shadow = self._u.copy()
         self.lows, self.highs = self._u.copy(), self._u.copy()
         self._pass_all(self._program.final)
@@ -40,12 +42,12 @@ class RowMachine:
         membranes : int64[T, M]
             v when the step's marker captures it. A neuron that fires once goes on integrating after its spike.
         """
-        has_fired = np.zeros(self._layer.fan_out, dtype=bool)
+        has_fired = np.zeros(self._layer.neurons, dtype=bool)
         spikes, membranes = [], []
         for step, addresses in enumerate(steps):
             for address in addresses:
-                self._store(self._u + self._layer.weights[:, address])
-            membranes.append(self._u + self._program.offset)
+                self._store(self._u + self._columns[:, address])
+            membranes.append(self._u + self._layer.spread(self._program.offset))
             fires = self._u >= 0 if self._layer.neuron.theta is not None else np.zeros_like(has_fired)
             if self._layer.neuron.single_spike:
                 fires, has_fired = fires & ~has_fired, fires | has_fired
@@ -61,7 +63,7 @@ class RowMachine:
             if op.act == "save":
                 self._shadow = self._u
             if op.act == "init":
-                value = self._program.init
+                value = self._layer.spread(self._program.init)
             elif op.act == "add":
                 total = self._u + self._operand(op)
                 self._store(np.where(acts, total, kept))
@@ -74,7 +76,7 @@ class RowMachine:
         if op.operand == "weight":
             return self._biases[op.index]
         if op.values is not None:
-            return op.values
+            return self._layer.spread(op.values)
         if op.operand == "leak":
             return ~(self._u >> op.index)
         return self._shadow if op.operand == "shadow" else np.zeros_like(self._u)
@@ -83,3 +85,28 @@ class RowMachine:
         self._u = value
         np.minimum(self.lows, value, out=self.lows)
         np.maximum(self.highs, value, out=self.highs)
+
+
+def _columns(layer: Layer) -> np.ndarray:
+    """Weight from every input address to every neuron, int64[M, N]."""
+    synapses, weights = layer.connectivity, np.asarray(layer.weights, dtype=np.int64)
+    inputs = pooled(synapses.in_shape, synapses.pool)
+    if isinstance(synapses, Dense):
+        dense = weights.reshape(layer.neurons, *inputs)
+    else:
+        dense = np.zeros((*synapses.out_shape, *inputs), dtype=np.int64)
+        group_inputs, group_outputs = inputs[0] // synapses.groups, layer.channels // synapses.groups
+        for channel, y, x in np.ndindex(synapses.out_shape):
+            first = channel // group_outputs * group_inputs
+            for tap_y, tap_x in np.ndindex(synapses.kernel):
+                at_y = y * synapses.stride[0] + tap_y - synapses.padding[0]
+                at_x = x * synapses.stride[1] + tap_x - synapses.padding[1]
+                if 0 <= at_y < inputs[1] and 0 <= at_x < inputs[2]:
+                    dense[channel, y, x, first:first + group_inputs, at_y, at_x] = weights[channel, :, tap_y, tap_x]
+        dense = dense.reshape(layer.neurons, *inputs)
+    if len(inputs) == 1:
+        return dense
+    full = np.zeros((layer.neurons, *synapses.in_shape), dtype=np.int64)
+    repeated = dense.repeat(synapses.pool, axis=2).repeat(synapses.pool, axis=3)
+    full[:, :, : repeated.shape[2], : repeated.shape[3]] = repeated
+    return full.reshape(layer.neurons, -1)

@@ -51,7 +51,7 @@ def make_stimulus(
     else:
         if spikes is None:
             spikes = inputs if axes == 3 else encode_latency(inputs, network.steps, network.cutoff)
-        words, starts = tokens_from_spikes(spikes)
+        words, starts = tokens_from_spikes(spikes, network.input_shape)
     return Stimulus(words=words, starts=starts, gaps=gaps, sink_stalls=sink_stalls)
 
 

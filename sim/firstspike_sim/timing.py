@@ -13,49 +13,64 @@ import numba
 import numpy as np
 from firstspike_arch.array import GROUP_BITS, readout_cycles, spike_queue_depth
 from firstspike_arch.backend import Stimulus, Trace
-from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER
+from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER, TokenLayout
 from firstspike_arch.fixed import ceil_div
+from firstspike_arch.network import Layer
 from firstspike_arch.program import Program
 from firstspike_arch.rows import MarkerProgram
+from firstspike_arch.walk import walk_of
 
 __all__ = ["SpikeLists", "predict", "spike_lists"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SpikeLists:
-    """Which addresses spike in which step on which link.
+    """Which neurons spike in which step on which link.
 
     Parameters
     ----------
-    addresses : int64[*]
-        Of all links, inferences and steps in a row; ascending in a step, an address that spikes n times n times.
+    neurons : int64[*]
+        Of all links, inferences and steps in a row; in a step in the order of ``places``, a neuron that spikes n times
+        n times.
+    places : int64[*]
+        Where each is sent from: row · lanes + lane in the core before; the number of the neuron on the input.
     offsets : int64[L, S + 1]
-        Link l, global step g: ``addresses[offsets[l, g] : offsets[l, g + 1]]``.
+        Link l, global step g: ``neurons[offsets[l, g] : offsets[l, g + 1]]``.
     first_step : int64[B + 1]
         Global step at which each inference starts.
     """
 
-    addresses: np.ndarray
+    neurons: np.ndarray
+    places: np.ndarray
     offsets: np.ndarray
     first_step: np.ndarray
 
 
-def spike_lists(spikes: tuple[np.ndarray, ...]) -> SpikeLists:
+def spike_lists(program: Program, spikes: tuple[np.ndarray, ...]) -> SpikeLists:
     """From spike counts of every link, (input, hidden layers …), each integer or bool[B, T, N]."""
-    addresses, offsets, base = [], [], 0
+    neurons, places, offsets, base = [], [], [], 0
     count, steps = spikes[0].shape[:2]
-    for dense in spikes:
+    senders = [None, *program.config.layers[:-1]]
+    for dense, sender in zip(spikes, senders, strict=True):
+        place = np.arange(dense.shape[2]) if sender is None else sender.places()
+        order = None
+        if sender is not None and sender.positions > 1:
+            order = np.argsort(place)
+            dense = dense[:, :, order]
         flat = np.ascontiguousarray(dense).reshape(-1)
-        places = np.flatnonzero(flat)
+        found = np.flatnonzero(flat)
         if flat.dtype != np.bool_:
-            places = np.repeat(places, flat[places])
-        where, address = np.divmod(places, dense.shape[2])
+            found = np.repeat(found, flat[found])
+        where, neuron = np.divmod(found, dense.shape[2])
+        if order is not None:
+            neuron = order[neuron]
         ends = np.searchsorted(where, np.arange(count * steps + 1))
         offsets.append(ends + base)
-        addresses.append(address)
-        base += len(address)
+        neurons.append(neuron)
+        places.append(place[neuron])
+        base += len(neuron)
     return SpikeLists(
-        addresses=np.concatenate(addresses).astype(np.int64), offsets=np.array(offsets, dtype=np.int64),
-        first_step=np.arange(count + 1, dtype=np.int64) * steps,
+        neurons=np.concatenate(neurons).astype(np.int64), places=np.concatenate(places).astype(np.int64),
+        offsets=np.array(offsets, dtype=np.int64), first_step=np.arange(count + 1, dtype=np.int64) * steps,
     )
 
 
@@ -77,7 +92,7 @@ def predict(
     rows = np.array([plan.rows for plan in config.layers])
     image = config.port == "image"
     count = stimulus.inferences
-    words = np.zeros(len(stimulus.words), dtype=np.int64) if image else np.asarray(stimulus.words, dtype=np.int64)
+    words = np.zeros(len(stimulus.words), dtype=np.int64) if image else _with_numbers(stimulus.words, network.layers[0])
     markers = program.markers()
     issue = np.array([
         [MarkerProgram.issue_cycles(ops, plan.rows) for plan, ops in
@@ -98,13 +113,15 @@ def predict(
         else np.asarray(stimulus.sink_stalls, dtype=np.int64)
     )
     lanes = np.array([plan.lanes for plan in config.layers])
+    walks = _walks(program)
     limit = 10_000 + 4 * (len(words) + int(gaps.sum() + stalls.sum()) + int(
-        ((total + len(lists.first_step)) * (rows + issue.max(axis=1))).sum()))
+        ((total + len(lists.first_step)) * (walks.longest + issue.max(axis=1))).sum()))
     finished = _run(
         image, words, gaps, stalls, lists.first_step, np.asarray(steps, dtype=np.int64), config.early_exit, rows, lanes,
         issue, np.array([spike_queue_depth(plan.rows) for plan in config.layers]), readout_cycles(config),
-        config.winner == "scan", network.early_exit_exact, lists.addresses,
-        lists.offsets, ceil_div(network.inputs, GROUP_BITS), limit,
+        config.winner == "scan", network.early_exit_exact, lists.neurons, lists.places,
+        lists.offsets, walks.offsets, walks.row, walks.y_count, walks.x_count, walks.row_steps, walks.decodes,
+        walks.scattered, ceil_div(network.inputs, GROUP_BITS), limit,
         accepted, decided, taken, link_start, link_tokens, link_cycles, link_used,
     )
     if not finished:
@@ -112,15 +129,68 @@ def predict(
     spans = [slice(start, start + used) for start, used in zip(link_start[:-1], link_used, strict=True)]
     return Trace(
         accepted=accepted, classes=classes, steps=steps, decided_by=decided_by, scores=scores, decided=decided,
-        taken=taken, link_tokens=tuple(link_tokens[span] for span in spans),
+        taken=taken, link_tokens=tuple(
+            _with_addresses(link_tokens[span], layer) for layer, span in zip(network.layers, spans, strict=True)),
         link_cycles=tuple(link_cycles[span] for span in spans),
+    )
+
+
+def _with_numbers(tokens: np.ndarray, layer: Layer) -> np.ndarray:
+    """Tokens of an input stream, with numbers of neurons in place of addresses."""
+    tokens = np.asarray(tokens, dtype=np.int64)
+    if len(layer.in_shape) == 1:
+        return tokens
+    layout = TokenLayout(shape=layer.in_shape)
+    numbers = np.zeros(1 << layout.address_bits, dtype=np.int64)
+    numbers[layout.addresses()] = np.arange(layer.inputs)
+    return np.where(tokens & MARKER, tokens, numbers[tokens >> ADDRESS_SHIFT] << ADDRESS_SHIFT)
+
+
+def _with_addresses(tokens: np.ndarray, layer: Layer) -> np.ndarray:
+    """Tokens whose addresses are numbers of neurons, with the addresses that the stream has."""
+    if len(layer.in_shape) == 1:
+        return tokens
+    addresses = TokenLayout(shape=layer.in_shape).addresses() << ADDRESS_SHIFT
+    return np.where(tokens & MARKER, tokens, addresses[tokens >> ADDRESS_SHIFT])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Walks:
+    """`Walk.visits` of all layers in a row, and what else a core needs to know to follow them."""
+
+    offsets: np.ndarray
+    row: np.ndarray
+    y_count: np.ndarray
+    x_count: np.ndarray
+    row_steps: np.ndarray
+    decodes: np.ndarray
+    scattered: np.ndarray
+    longest: np.ndarray
+
+
+def _walks(program: Program) -> _Walks:
+    pairs = list(zip(program.network.layers, program.config.layers, strict=True))
+    walks = [walk_of(layer, plan) for layer, plan in pairs]
+    rows, _, y_counts, x_counts = (
+        np.concatenate(part) for part in
+        zip(*(walk.visits(layer.in_shape) for walk, (layer, _) in zip(walks, pairs, strict=True)), strict=True))
+    axes = [(walk.x, walk.y) for walk in walks]
+    return _Walks(
+        offsets=np.cumsum([0] + [layer.inputs for layer, _ in pairs]), row=rows, y_count=y_counts, x_count=x_counts,
+        row_steps=np.array([[walk.group_rows, x.row_step if x else 0, y.row_step if y else 0]
+                            for walk, (x, y) in zip(walks, axes, strict=True)]),
+        decodes=np.array([x is not None for x, _ in axes]),
+        scattered=np.array([plan.scattered for _, plan in pairs]),
+        longest=np.array([walk.group_rows * (int(x.count.max() * y.count.max()) if x and y else 1)
+                          for walk, (x, y) in zip(walks, axes, strict=True)]),
     )
 
 
 @numba.njit(cache=True)
 def _run(
     image, words, gaps, stalls, first_step, decision_steps, early_exit, rows, lanes, issue, queue_depth, comparing,
-    scan, earliest, addresses, offsets, beats, limit,
+    scan, earliest, neurons, places, offsets, walk_offsets, walk_row, y_count, x_count, row_steps, decodes, scattered,
+    beats, limit,
     accepted, decided, taken, link_start, link_tokens, link_cycles, link_used,
 ):  # pragma: no cover - compiled
     """One cycle after another: first what each unit does with the state it finds, then the new state.
@@ -147,11 +217,16 @@ def _run(
     queue_last, queue_final = np.zeros((cores, depth), np.bool_), np.zeros((cores, depth), np.bool_)
     queue_base = np.zeros((cores, depth), np.int64)
     queue_head, queue_count = np.zeros(cores, np.int64), np.zeros(cores, np.int64)
-    # A memory shows a word, and the room that a word taken leaves, one cycle later than a register does.
+    # A memory shows a word, and the room that a word taken leaves, one cycle later than a register does; so is known
+    # that a word is not kept.
     queue_hidden, queue_freed = np.zeros(cores, np.int64), np.zeros(cores, np.int64)
-    # Cores.
-    boot = issue[:, 1].copy()
-    slot = np.zeros(cores, np.int64)
+    # Cores. Token register of those that decode; place in the token's passes, or for an event in its walk; rows issued
+    # one and two cycles before.
+    hand_valid, hand = np.zeros(cores, np.bool_), np.zeros(cores, np.int64)
+    boot, slot = np.ones(cores, np.bool_), np.zeros(cores, np.int64)
+    walk_x, walk_y, walk_group = np.zeros(cores, np.int64), np.zeros(cores, np.int64), np.zeros(cores, np.int64)
+    next_row, line_row = np.zeros(cores, np.int64), np.zeros(cores, np.int64)
+    row_before, row_two_before = np.full(cores, -1), np.full(cores, -1)
     inference, step = np.zeros(cores, np.int64), np.zeros(cores, np.int64)
     masked = np.zeros(cores, np.bool_)
     fetch_captures, fetch_row = np.zeros(cores, np.bool_), np.zeros(cores, np.int64)
@@ -163,7 +238,7 @@ def _run(
     add_captures, add_row = np.zeros(cores, np.bool_), np.zeros(cores, np.int64)
     add_inference, add_step = np.zeros(cores, np.int64), np.zeros(cores, np.int64)
     add_final, add_masked = np.zeros(cores, np.bool_), np.zeros(cores, np.bool_)
-    captured = np.zeros(cores, np.bool_)
+    stored = np.zeros(cores, np.bool_)
     # Where the next row of a layer's spikes starts, within its step.
     row_pointer = np.zeros(cores, np.int64)
     # Encoder.
@@ -206,9 +281,6 @@ def _run(
         word_taken = False
 
         for core in range(cores):
-            # Token at this core.
-            valid, value = token_valid[core], token[core]
-            kind = 1 + (value & 1) if value & MARKER else 0
             # Promise for the row in the operand stage.
             if core == output:
                 waits = scan or operand_row[core] == 0
@@ -218,8 +290,8 @@ def _run(
                 queue_freed[core] = 0
             waits = operand_captures[core] and not grant
             # Add stage: spikes leave the core.
-            captured[core] = add_captures[core]
-            if captured[core]:
+            stored[core] = False
+            if add_captures[core]:
                 ends_step = add_row[core] == rows[core] - 1
                 if core == output:
                     # Rows that can decide nothing do not enter.
@@ -237,10 +309,16 @@ def _run(
                     start = row_pointer[core]
                     stop = start
                     bound = (add_row[core] + 1) * lanes[core]
-                    while stop < offsets[core + 1, where + 1] and addresses[stop] < bound:
+                    while stop < offsets[core + 1, where + 1] and places[stop] < bound:
                         stop += 1
                     row_pointer[core] = stop
-                    queue_from[core, at], queue_to[core, at] = start, start if add_masked[core] else stop
+                    if add_masked[core]:
+                        stop = start
+                    # Rows without a spike are not kept, unless they end the step.
+                    stored[core] = ends_step or stop > start
+                    # Whether there is one is known too late for the grants of the next cycle.
+                    queue_freed[core] = int(not stored[core])
+                    queue_from[core, at], queue_to[core, at] = start, stop
                     queue_last[core, at], queue_final[core, at] = ends_step, ends_step and add_final[core]
                     queue_base[core, at] = add_row[core] * lanes[core]
             # Operand stage moves on.
@@ -257,39 +335,75 @@ def _run(
                 operand_inference[core], operand_step[core] = fetch_inference[core], fetch_step[core]
                 operand_masked[core] = fetch_masked[core]
                 fetch_captures[core] = False
-                if boot[core] > 0:
-                    boot[core] -= 1
+                # The token at hand.
+                valid, value = token_valid[core], token[core]
+                if decodes[core]:
+                    valid, value = hand_valid[core], hand[core]
+                kind = 1 + (value & 1) if value & MARKER else 0
+                if boot[core]:
+                    valid, kind = True, 2
+                event = walk_offsets[core] + (value >> ADDRESS_SHIFT) if kind == 0 else 0
+                starting = slot[core] == 0
+                dropped = seen_valid and seen_inference == inference[core]
+                if starting:
+                    masked[core] = dropped
+                issued = -1
+                if not valid:
+                    pass
+                elif (dropped and starting and kind != 2) or (kind == 0 and y_count[event] * x_count[event] == 0):
+                    took = True
                 else:
-                    starting = slot[core] == 0
-                    dropped = seen_valid and seen_inference == inference[core]
-                    if starting:
-                        masked[core] = dropped
-                    if valid:
-                        if dropped and starting and kind != 2:
-                            took = True
+                    row = slot[core] % rows[core]
+                    if kind == 0:
+                        row = walk_row[event] if starting else next_row[core]
+                    if not scattered[core] or (row != row_before[core] and row != row_two_before[core]):
+                        issued = row
+                        if kind == 0:
+                            if starting:
+                                line_row[core] = row
+                            walk_group[core] += 1
+                            next_row[core] = row + 1
+                            if walk_group[core] == row_steps[core, 0]:
+                                walk_group[core] = 0
+                                walk_x[core] += 1
+                                next_row[core] = row + 1 - row_steps[core, 0] + row_steps[core, 1]
+                                if walk_x[core] == x_count[event]:
+                                    walk_x[core] = 0
+                                    walk_y[core] += 1
+                                    line_row[core] += row_steps[core, 2]
+                                    next_row[core] = line_row[core]
+                                    if walk_y[core] == y_count[event]:
+                                        walk_y[core] = 0
+                                        took = True
                         else:
-                            length = rows[core]
-                            if kind:
-                                length = issue[core, kind - 1]
-                                if slot[core] < rows[core]:
-                                    fetch_captures[core] = True
-                                    fetch_row[core], fetch_final[core] = slot[core], kind == 2
-                                    fetch_inference[core], fetch_step[core] = inference[core], step[core]
-                                    fetch_masked[core] = masked[core]
-                            slot[core] += 1
-                            if slot[core] == length:
-                                slot[core] = 0
-                                took = True
-            if took:
-                at = link_start[core] + link_used[core]
-                link_tokens[at], link_cycles[at] = value, cycle
-                link_used[core] += 1
-                if kind:
+                            if slot[core] < rows[core] and not boot[core]:
+                                fetch_captures[core] = True
+                                fetch_row[core], fetch_final[core] = row, kind == 2
+                                fetch_inference[core], fetch_step[core] = inference[core], step[core]
+                                fetch_masked[core] = masked[core]
+                            took = slot[core] + 1 == issue[core, kind - 1]
+                        slot[core] = 0 if took else slot[core] + 1
+                row_two_before[core] = row_before[core]
+                row_before[core] = issued
+                if took and boot[core]:
+                    boot[core], took = False, False
+                elif took and kind:
                     if kind == 2:
                         inference[core] += 1
                         step[core] = 0
                     else:
                         step[core] += 1
+            # From the token buffer into the core.
+            value = token[core]
+            if decodes[core]:
+                moves_on = not hand_valid[core] or took
+                if moves_on:
+                    hand_valid[core], hand[core] = token_valid[core], value
+                took = moves_on and token_valid[core]
+            if took:
+                at = link_start[core] + link_used[core]
+                link_tokens[at], link_cycles[at] = value, cycle
+                link_used[core] += 1
 
             # The token buffer in front of this core, and what feeds it: a guard without registers, or an emitter.
             move = not second_valid[core]
@@ -302,7 +416,7 @@ def _run(
                 done = group_to[core] - group_from[core] == 1 and not group_marker[core] if has_spike else True
                 group_ready = not group_valid[core] or (move and done)
                 if has_spike:
-                    source = addresses[group_from[core]] << ADDRESS_SHIFT
+                    source = neurons[group_from[core]] << ADDRESS_SHIFT
                 else:
                     source = FINAL_MARKER if group_final[core] else MARKER
             if took or not token_valid[core]:
@@ -333,8 +447,8 @@ def _run(
                         stop = offsets[0, where + 1]
                         item_from, item_to = sent_from, sent_from
                         if not dropped and item_to < stop:
-                            number = addresses[item_from] // GROUP_BITS
-                            while item_to < stop and addresses[item_to] // GROUP_BITS == number:
+                            number = places[item_from] // GROUP_BITS
+                            while item_to < stop and places[item_to] // GROUP_BITS == number:
                                 item_to += 1
                         sent_from = item_to
                         item_marker = dropped or item_to == stop
@@ -373,8 +487,8 @@ def _run(
                 group_from[core] += 1
             stop = word_from[core]
             if stop < word_to[core]:
-                number = (addresses[stop] - word_base[core]) // GROUP_BITS
-                while stop < word_to[core] and (addresses[stop] - word_base[core]) // GROUP_BITS == number:
+                number = (places[stop] - word_base[core]) // GROUP_BITS
+                while stop < word_to[core] and (places[stop] - word_base[core]) // GROUP_BITS == number:
                     stop += 1
             word_ready = not word_valid[core] or (pick_ready and stop == word_to[core])
             if pick_ready:
@@ -392,10 +506,10 @@ def _run(
                     word_valid[core] = word_last[core] or word_from[core] < word_to[core]
                     queue_head[before] = (head + 1) % queue_depth[before]
                     queue_count[before] -= 1
-                    queue_freed[before] = int(queue_depth[before] > 1)
+                    queue_freed[before] += int(queue_depth[before] > 1)
             # Core − 1 looked at its queue, and captured into it, before the head was taken.
-            queue_count[before] += int(captured[before])
-            queue_hidden[before] = int(captured[before] and queue_depth[before] > 1)
+            queue_count[before] += int(stored[before])
+            queue_hidden[before] = int(stored[before] and queue_depth[before] > 1)
         if word_taken:
             accepted[word] = cycle
             word += 1

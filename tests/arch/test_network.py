@@ -6,11 +6,11 @@ import re
 
 import numpy as np
 import pytest
-from firstspike_arch.network import DenseLayer, IntegerNetwork, NetworkError, Neuron
+from firstspike_arch.network import IntegerNetwork, Layer, NetworkError, Neuron
 
 ZEROS = np.zeros(3, dtype=np.int64)
 NEURON = Neuron(bias=ZEROS, theta=ZEROS + 5, v_init=ZEROS)
-LAYER = DenseLayer(name="only", weights=np.arange(12).reshape(3, 4) - 4, weight_bits=4, neuron=NEURON)
+LAYER = Layer(name="only", weights=np.arange(12).reshape(3, 4) - 4, weight_bits=4, neuron=NEURON)
 NETWORK = IntegerNetwork(name="good", layers=(LAYER,), readout="spike_count", steps=2, steps_max=3)
 
 
@@ -31,11 +31,11 @@ def layer(neuron=None, **change) -> dict:
     ({"cutoff": 257}, "cutoff must be 0…256, not 257"),
     ({"readout": "weighted_spikes", "step_weights": (3, 2, 2)},
      "step_weights must be 3 positive, strictly decreasing integers, not (3, 2, 2)"),
-    ({"layers": (LAYER, LAYER)}, "layer 1 (only): fan-in must be the 3 neurons of the layer before, not 4"),
+    ({"layers": (LAYER, LAYER)}, "layer 1 (only): fan-in must have the shape (3,) of the layer before, not (4,)"),
     ({"readout": "potential"}, "layer 0 (only): the output layer of a potential read-out must have no threshold"),
     (layer({"theta": None}), "layer 0 (only): a layer without threshold must be the output of a potential read-out"),
     (layer(weight_bits=9), "layer 0 (only): weight_bits must be 2…8, not 9"),
-    (layer(weights=np.zeros((3, 0), int)), "layer 0 (only): weights must have shape (neurons, fan-in), not (3, 0)"),
+    (layer(weights=np.zeros((3, 0), int)), "layer 0 (only): weights must have shape (3, 4), not (3, 0)"),
     (layer(weights=LAYER.weights / 2), "layer 0 (only): weights must be integers, not float64"),
     (layer(weight_bits=3), "layer 0 (only): weights must be -4…3 at 3 bits, not -4…7"),
     (layer(weights=LAYER.weights * 0),

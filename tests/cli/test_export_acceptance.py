@@ -11,7 +11,7 @@ from pathlib import Path
 import firstspike as fs
 import numpy as np
 import pytest
-from firstspike_arch.network import DenseLayer, IntegerNetwork, Neuron
+from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.toolchain import ToolError, find_tool
 
 STEPS = 6
@@ -33,7 +33,7 @@ MEANT = (
 def network(name: str, sizes: tuple[int, ...], *, seed: int, readout: str, **neuron) -> IntegerNetwork:
     random = np.random.default_rng(seed)
     layers = [
-        DenseLayer(name=f"dense{index}", weight_bits=4, weights=random.integers(-3, 8, (count, before)), neuron=Neuron(
+        Layer(name=f"dense{index}", weight_bits=4, weights=random.integers(-3, 8, (count, before)), neuron=Neuron(
             bias=random.integers(-3, 9, count) if readout != "first_spike" else np.zeros(count, int),
             theta=random.integers(8, 24, count), v_init=np.zeros(count, int), **neuron,
         )) for index, (before, count) in enumerate(pairwise(sizes))

@@ -161,7 +161,7 @@ REFUSALS = [
     (network_of(layer_of(leak=1.5)), {}, "layer 0: leak must be 0…1, not 1.5"),
     (network_of(layer_of(weight_bits=9)), {}, "layer 0: weight_bits must be 2…8, not 9"),
     (network_of(layer_of(), layer_of()), {},
-     "layer 1 (dense1): fan-in must be the 6 neurons of the layer before, not 20"),
+     "layer 1 (dense1): fan-in must have the shape (6,) of the layer before, not (20,)"),
     (two_layers(steps=0), {}, "network net: steps must be 1…4096, not 0"),
     (two_layers(steps=5000), {}, "network net: steps must be 1…4096, not 5000"),
     (two_layers(), {"steps_max": 3}, "steps must be 1 ≤ steps ≤ steps_max ≤ 4096, not steps=5, steps_max=3"),

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from firstspike_arch.network import DenseLayer, IntegerNetwork, Neuron
+from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.rows import RowOp, bias_rows, marker_program
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.passes.prove_widths import prove_widths
 from firstspike_sim.golden import GoldenModel
-from firstspike_sim.random_network import random_inputs, random_layer, random_network
+from firstspike_sim.random_network import random_connectivity, random_inputs, random_layer, random_network
 from firstspike_sim.row_machine import RowMachine
 
 
@@ -18,16 +18,17 @@ def addresses_of(counts: np.ndarray) -> np.ndarray:
     return np.repeat(np.arange(len(counts)), counts.astype(np.int64))
 
 
-def assert_within(proof, machine: RowMachine, context) -> None:
-    assert (machine.lows >= proof.lows).all(), (context, machine.lows, proof.lows)
-    assert (machine.highs <= proof.highs).all(), (context, machine.highs, proof.highs)
+def assert_within(proof, layer: Layer, machine: RowMachine, context) -> None:
+    lows, highs = layer.spread(proof.lows), layer.spread(proof.highs)
+    assert (machine.lows >= lows).all(), (context, machine.lows, lows)
+    assert (machine.highs <= highs).all(), (context, machine.highs, highs)
 
 
 @pytest.mark.parametrize("block", range(10))
 def test_row_operations_are_the_equation_within_the_proof(block):
     rng = np.random.default_rng(block)
     for trial in range(80):
-        network = random_network(rng)
+        network = random_network(rng, maps=bool(rng.random() < 0.4))
         inputs = random_inputs(rng, network, 4)
         golden = GoldenModel(network).run(inputs, membranes=True)
         proofs = prove_widths(network)
@@ -44,13 +45,13 @@ def test_row_operations_are_the_equation_within_the_proof(block):
                 assert np.array_equal(
                     membranes[comparable], golden.membranes[index][sample][comparable]
                 ), context
-            assert_within(proofs[index], machine, context)
+            assert_within(proofs[index], layer, machine, context)
 
 
-def adversarial_steps(rng, layer: DenseLayer, steps: int, in_max: int, once: bool):
+def adversarial_steps(rng, layer: Layer, steps: int, in_max: int, once: bool):
     """Events that drive one neuron as far as they can, up or down, in the worst order."""
-    target = layer.weights[rng.integers(layer.fan_out)]
-    left = np.ones(layer.fan_in, dtype=bool)
+    target = layer.weights[rng.integers(layer.neurons)]
+    left = np.ones(layer.inputs, dtype=bool)
     change = rng.random() < 0.5
     upwards = rng.random() < 0.5
     result = []
@@ -61,7 +62,7 @@ def adversarial_steps(rng, layer: DenseLayer, steps: int, in_max: int, once: boo
         if rng.random() < 0.3:
             wanted = target != 0
         if rng.random() < 0.3:
-            wanted = wanted & (rng.random(layer.fan_in) < 0.5)
+            wanted = wanted & (rng.random(layer.inputs) < 0.5)
         if once:
             wanted = wanted & left
             left = left & ~wanted
@@ -75,7 +76,8 @@ def adversarial_steps(rng, layer: DenseLayer, steps: int, in_max: int, once: boo
 def test_adversarial_events_stay_within_the_proof(block):
     rng = np.random.default_rng(100 + block)
     for trial in range(60):
-        layer = random_layer(rng, "only", int(rng.integers(1, 9)), int(rng.integers(1, 5)))
+        inputs, neurons = int(rng.integers(1, 9)), int(rng.integers(1, 5))
+        layer = random_layer(rng, "only", random_connectivity(rng, (inputs,), neurons))
         once = bool(rng.integers(2))
         in_max = 1 if once else int(rng.choice([1, 4]))
         steps = int(rng.integers(1, 9))
@@ -87,7 +89,7 @@ def test_adversarial_events_stay_within_the_proof(block):
         machine = RowMachine(layer)
         for _ in range(25):
             machine.run(adversarial_steps(rng, layer, int(rng.integers(1, steps + 1)), in_max, once))
-        assert_within(proof, machine, (block, trial, once, in_max, layer.neuron))
+        assert_within(proof, layer, machine, (block, trial, once, in_max, layer.neuron))
         for row in bias_rows(layer):
             assert (row >= proof.lows).all() and (row <= proof.highs).all()
         for op in marker_program(layer).step:
@@ -99,7 +101,7 @@ def integrator(weights, *, theta=10, steps=4, kind="latency", readout="spike_cou
     weights = np.array(weights)
     count = len(weights)
     values = {"bias": np.zeros(count, int), "theta": np.full(count, theta), "v_init": np.zeros(count, int)}
-    layer = DenseLayer(name="d", weights=weights, weight_bits=8, neuron=Neuron(**{**values, **neuron}))
+    layer = Layer(name="d", weights=weights, weight_bits=8, neuron=Neuron(**{**values, **neuron}))
     return IntegerNetwork(name="n", layers=(layer,), readout=readout, steps=steps, steps_max=steps, input_kind=kind)
 
 
@@ -123,7 +125,7 @@ def test_once_only_follows_from_single_spike_layers():
     rng = np.random.default_rng(3)
     network = random_network(rng, layers_max=1, input_kind="events", readout="spike_count")
     first = network.layers[0]
-    second = random_layer(rng, "second", first.fan_out, 3)
+    second = random_layer(rng, "second", random_connectivity(rng, (first.neurons,), 3))
     for single in (False, True):
         layers = (replace(first, neuron=replace(first.neuron, single_spike=single)), second)
         assert prove_widths(replace(network, layers=layers))[1].once is single

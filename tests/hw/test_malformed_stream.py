@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER, tokens_from_spikes
-from firstspike_arch.network import DenseLayer, IntegerNetwork, Neuron
+from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.result import result_layout
 from firstspike_arch.status import COUNTERS, STATUS_CYCLES
 from firstspike_compiler.compile import compile_network
@@ -21,7 +21,7 @@ def program():
     random = np.random.default_rng(5)
 
     def layer(name, count, before):
-        return DenseLayer(name=name, weight_bits=4, weights=random.integers(-3, 8, (count, before)), neuron=Neuron(
+        return Layer(name=name, weight_bits=4, weights=random.integers(-3, 8, (count, before)), neuron=Neuron(
             bias=np.zeros(count, int), theta=np.full(count, 12), v_init=np.zeros(count, int), single_spike=True))
 
     network = IntegerNetwork(name="guarded", layers=(layer("a", 6, 11), layer("b", 3, 6)), readout="first_spike",

@@ -10,7 +10,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.array import GROUP_BITS
 from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER, tokens_from_spikes
-from firstspike_arch.network import DenseLayer, IntegerNetwork, Neuron
+from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.result import result_layout, scores_from_raw
 from firstspike_arch.status import COUNTERS, STATUS_CYCLES
 from firstspike_compiler.compile import compile_network
@@ -57,13 +57,13 @@ def tokens(spikes) -> list[int]:
 @everywhere
 def test_token_buffer_passes_everything_in_order(simulator):
     sent = [event(number % 32) for number in range(200)]
-    seen = run_unit(TokenBuffer(addresses=32), simulator, offers={"source": sent}, takes=["events"], cycles=700, seed=1)
+    seen = run_unit(TokenBuffer(shape=(32,)), simulator, offers={"source": sent}, takes=["events"], cycles=700, seed=1)
     assert seen["events"] == sent and seen["left"] == [0]
 
 
 def test_token_buffer_passes_one_token_a_cycle():
     sent = [event(number % 32) for number in range(200)]
-    seen = run_unit(TokenBuffer(addresses=32), "pysim", offers={"source": sent}, takes=["events"], cycles=201)
+    seen = run_unit(TokenBuffer(shape=(32,)), "pysim", offers={"source": sent}, takes=["events"], cycles=201)
     assert seen["events"] == sent
 
 
@@ -75,7 +75,7 @@ def test_guard_repairs_what_is_malformed(simulator):
         MARKER, MARKER, MARKER, event(1), MARKER, FINAL_MARKER,  # a third step of two
         *good, event(5),  # and then silence
     ]
-    unit = Guard(addresses=11, steps_max=2, timeout=40)
+    unit = Guard(shape=(11,), steps_max=2, timeout=40)
     seen = run_unit(unit, simulator, offers={"source": sent}, takes=["events"],
                     counts=["bad_address", "overrun", "cut", "opens"], cycles=120)
     assert seen["events"] == [*good, *good, MARKER, FINAL_MARKER, *good, event(5), FINAL_MARKER]
@@ -85,7 +85,7 @@ def test_guard_repairs_what_is_malformed(simulator):
 @everywhere
 def test_emitter_sends_groups_in_ascending_order(simulator):
     random = np.random.default_rng(3)
-    unit = Emitter(addresses=64)
+    unit = Emitter(shape=(64,))
     layout = unit.groups.payload.shape()
     sent, wanted = [], []
     for number in range(60):
@@ -107,7 +107,7 @@ def test_emitter_sends_groups_in_ascending_order(simulator):
 @also_compiled("lanes rows", [(11, 3), (20, 1), (64, 2)])
 def test_extractor_sends_words_in_ascending_order(simulator, lanes, rows):
     random = np.random.default_rng(lanes)
-    unit = Extractor(neurons=lanes * rows, rows=rows, lanes=lanes)
+    unit = Extractor(shape=(lanes * rows,), lanes=lanes)
     layout = unit.words.payload.shape()
     sent, wanted = [], []
     for step in range(8):
@@ -116,7 +116,8 @@ def test_extractor_sends_words_in_ascending_order(simulator, lanes, rows):
             last, final = row == rows - 1, row == rows - 1 and step % 4 == 3
             groups = [spikes[start:start + GROUP_BITS].any() for start in range(0, lanes, GROUP_BITS)]
             sent.append(word(
-                layout, row=row, last=last, final=final, spikes=sum(1 << int(lane) for lane in np.flatnonzero(spikes)),
+                layout, base=row * lanes, last=last, final=final,
+                spikes=sum(1 << int(lane) for lane in np.flatnonzero(spikes)),
                 occupied=sum(1 << index for index, some in enumerate(groups) if some),
             ))
             wanted += [event(row * lanes + int(lane)) for lane in np.flatnonzero(spikes)]
@@ -132,7 +133,7 @@ def test_latency_encoder_sends_brighter_pixels_earlier(simulator, cutoff):
     images[1] = 0
     padded = np.zeros((3, 24), np.uint8)
     padded[:, :21] = images
-    unit = LatencyEncoder(pixels=21, steps=5, cutoff=cutoff, tag_bits=4)
+    unit = LatencyEncoder(shape=(21,), steps=5, cutoff=cutoff, tag_bits=4)
     seen = run_unit(unit, simulator, offers={"beats": padded.view("<u8").reshape(-1).tolist()}, takes=["events"],
                     counts=["opens", "cut"], cycles=400, seed=7)
     assert seen["events"] == tokens(encode_latency(images, 5, cutoff))
@@ -141,7 +142,7 @@ def test_latency_encoder_sends_brighter_pixels_earlier(simulator, cutoff):
 
 @everywhere
 def test_latency_encoder_forgets_a_part_of_an_image(simulator):
-    unit = LatencyEncoder(pixels=16, steps=4, cutoff=1, tag_bits=4)
+    unit = LatencyEncoder(shape=(16,), steps=4, cutoff=1, tag_bits=4)
     image = np.arange(16, dtype=np.uint8)[None] * 16
     beats = image.view("<u8").reshape(-1).tolist()
     seen = run_unit(unit, simulator, offers={"beats": [beats[0]]}, takes=["events"], counts=["cut"],
@@ -177,7 +178,7 @@ class Hidden(wiring.Component):
     def __init__(self, program):
         self._program = program
         layer = program.network.layers[0]
-        super().__init__({"source": In(token_stream(layer.fan_in)), "events": Out(token_stream(layer.fan_out))})
+        super().__init__({"source": In(token_stream(layer.in_shape)), "events": Out(token_stream(layer.out_shape))})
 
     def elaborate(self, platform):
         m = Module()
@@ -186,8 +187,8 @@ class Hidden(wiring.Component):
         m.submodules.core = core = Core(
             layer=layer, plan=plan, program=program.markers()[0], memory=memory, image=program.images()[memory.name],
         )
-        m.submodules.queue = queue = SpikeQueue(rows=plan.rows, lanes=plan.lanes)
-        m.submodules.extractor = extractor = Extractor(neurons=layer.fan_out, rows=plan.rows, lanes=plan.lanes)
+        m.submodules.queue = queue = SpikeQueue(shape=layer.out_shape, plan=plan)
+        m.submodules.extractor = extractor = Extractor(shape=layer.out_shape, lanes=plan.lanes)
         connect(m, flipped(self.source), core.events)
         connect(m, core.capture, queue.capture)
         connect(m, queue.words, extractor.words)
@@ -202,7 +203,7 @@ class Output(wiring.Component):
         self._program = program
         self._layout = result_layout(program)
         super().__init__({
-            "source": In(token_stream(program.network.inputs)),
+            "source": In(token_stream(program.network.input_shape)),
             "result": Out(stream.Signature(result_struct(self._layout))),
         })
 
@@ -232,7 +233,7 @@ STEPS, INPUTS, NEURONS = 4, 9, 13
 def one_layer(seed: int, *, readout: str, lanes: int, early_exit: bool = False, winner: str = "tree", **neuron):
     """A network of one layer, and spikes of eight inferences."""
     random = np.random.default_rng(seed)
-    layer = DenseLayer(
+    layer = Layer(
         name="only", weight_bits=5, weights=random.integers(-12, 16, (NEURONS, INPUTS)), neuron=Neuron(
             bias=random.integers(-3, 6, NEURONS), theta=None if readout == "potential" else random.integers(
                 10, 40, NEURONS), v_init=random.integers(-4, 5, NEURONS), **neuron),

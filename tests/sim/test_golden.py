@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 from firstspike_arch.backend import DecidedBy
-from firstspike_arch.network import DenseLayer, IntegerNetwork, Neuron
+from firstspike_arch.connectivity import Dense
+from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_sim import golden
 from firstspike_sim.golden import GoldenModel
 from firstspike_sim.random_network import READOUTS, random_inputs, random_network
@@ -50,6 +51,29 @@ class NaiveNeuron:
         return spike, before
 
 
+def naive_weight(layer, neuron, address):
+    """SEMANTICS §1: the weight from an input address to a neuron; 0 if there is no synapse."""
+    synapses = layer.connectivity
+    if isinstance(synapses, Dense) and len(synapses.in_shape) == 1:
+        return int(layer.weights[neuron, address])
+    channels, height, width = synapses.in_shape
+    channel, y, x = address // (height * width), address // width % height, address % width
+    y, x, height, width = y // synapses.pool, x // synapses.pool, height // synapses.pool, width // synapses.pool
+    if y >= height or x >= width:
+        return 0
+    if isinstance(synapses, Dense):
+        return int(layer.weights[neuron, (channel * height + y) * width + x])
+    _, rows, columns = synapses.out_shape
+    output, out_y, out_x = neuron // (rows * columns), neuron // columns % rows, neuron % columns
+    group = output // (synapses.channels // synapses.groups)
+    local = channel - group * (channels // synapses.groups)
+    tap_y = y + synapses.padding[0] - out_y * synapses.stride[0]
+    tap_x = x + synapses.padding[1] - out_x * synapses.stride[1]
+    inside = 0 <= local < channels // synapses.groups and 0 <= tap_y < synapses.kernel[0] and (
+        0 <= tap_x < synapses.kernel[1])
+    return int(layer.weights[output, local, tap_y, tap_x]) if inside else 0
+
+
 def naive_run(network, sample):
     """(spikes per link, membranes per layer) as nested lists [t][neuron] of one inference."""
     if network.input_kind == "latency":
@@ -59,12 +83,12 @@ def naive_run(network, sample):
         link = [[int(count) for count in row] for row in sample]
     spikes, membranes = [link], []
     for layer in network.layers:
-        neurons = [NaiveNeuron(layer.neuron, index) for index in range(layer.fan_out)]
+        neurons = [NaiveNeuron(layer.neuron, index // layer.positions) for index in range(layer.neurons)]
         fired, potentials = [], []
         for row in link:
             results = [
-                neuron.step(sum(int(layer.weights[neuron.index, a]) * count for a, count in enumerate(row)))
-                for neuron in neurons
+                neuron.step(sum(naive_weight(layer, index, a) * count for a, count in enumerate(row) if count))
+                for index, neuron in enumerate(neurons)
             ]
             fired.append([int(spike) for spike, _ in results])
             potentials.append([v for _, v in results])
@@ -132,7 +156,7 @@ def test_random_networks_mean_what_the_semantics_say(kind, readout):
     rng = np.random.default_rng([READOUTS.index(readout), kind == "events"])
     seen = set()
     for _ in range(90):
-        network = random_network(rng, input_kind=kind, readout=readout)
+        network = random_network(rng, input_kind=kind, readout=readout, maps=bool(rng.random() < 0.4))
         seen.update(compare(network, random_inputs(rng, network, 4)).decided_by.tolist())
     expected = {DecidedBy.PLAIN, DecidedBy.TIE_BY_INDEX}
     if readout != "potential":
@@ -145,7 +169,7 @@ def test_random_networks_mean_what_the_semantics_say(kind, readout):
 def output_of(weights, *, theta=5, steps=3, readout="first_spike", **neuron) -> IntegerNetwork:
     count = len(weights)
     values = {"bias": np.zeros(count, int), "theta": np.full(count, theta), "v_init": np.zeros(count, int)}
-    layer = DenseLayer(
+    layer = Layer(
         name="out", weights=np.array(weights), weight_bits=8, neuron=Neuron(**{**values, **neuron}),
     )
     return IntegerNetwork(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from firstspike_arch.backend import Stimulus
 from firstspike_arch.events import FINAL_MARKER, MARKER, TokenLayout, tokens_from_spikes
-from firstspike_arch.network import DenseLayer, IntegerNetwork, Neuron
+from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
 from firstspike_arch.status import COUNTERS
@@ -62,9 +62,9 @@ endmodule
 """
 
 
-def layer(name: str, weights: np.ndarray, *, theta: int, **neuron) -> DenseLayer:
+def layer(name: str, weights: np.ndarray, *, theta: int, **neuron) -> Layer:
     zeros = np.zeros(len(weights), dtype=np.int64)
-    return DenseLayer(name=name, weight_bits=4, weights=weights, neuron=Neuron(
+    return Layer(name=name, weight_bits=4, weights=weights, neuron=Neuron(
         bias=zeros, theta=zeros + theta, v_init=zeros, **neuron))
 
 
@@ -85,7 +85,7 @@ def own_cache(tmp_path_factory):
 
 
 def stand_in(program: Program, *, accepts: int = 1, writable: int = 1, tail: int = 0) -> str:
-    token, result, (shape,) = TokenLayout(addresses=4).bits, result_layout(program), program.memories()
+    token, result, (shape,) = TokenLayout(shape=(4,)).bits, result_layout(program), program.memories()
     assert (shape.chunks, result.class_bits) == (1, 1)
     return STAND_IN.format(
         token_bits=token, token_top=token - 1, result_top=result.bits - 1, width_top=shape.width - 1,

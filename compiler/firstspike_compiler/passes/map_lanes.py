@@ -3,8 +3,10 @@
 
 from collections.abc import Sequence
 
+from firstspike_arch.connectivity import Conv2d
 from firstspike_arch.fixed import ceil_div
-from firstspike_arch.network import IntegerNetwork
+from firstspike_arch.network import IntegerNetwork, Layer
+from firstspike_arch.rows import marker_program
 
 from ..errors import CompileError
 
@@ -25,8 +27,7 @@ def map_lanes(
     lanes : int or sequence of int
         For every layer (a smaller layer gets as many as it has neurons), or for each.
     lane_budget : int
-        Without ``lanes``: of all layers together, shared out so that the busiest core, by events × rows, has the
-        least to do.
+        Without ``lanes``: of all layers together, shared out so that the busiest core has the least to do.
     events : sequence of float
         Expected input events of each layer in an inference; None: its fan-in.
 
@@ -42,23 +43,43 @@ def map_lanes(
         if isinstance(lanes, int):
             if lanes < 1:
                 raise CompileError(f"lanes must be ≥ 1, not {lanes!r}")
-            return tuple(min(lanes, layer.fan_out) for layer in layers)
+            return tuple(min(lanes, _most(layer)) for layer in layers)
         chosen = tuple(lanes)
         if len(chosen) != len(layers):
             raise CompileError(f"lanes must be one number, or one for each of the {len(layers)} layers, not {chosen!r}")
         for index, (count, layer) in enumerate(zip(chosen, layers, strict=True)):
-            if not isinstance(count, int) or not 1 <= count <= layer.fan_out:
+            if not isinstance(count, int) or not 1 <= count <= _most(layer):
+                what = "its neurons" if layer.positions == 1 else "its channels in a group"
                 raise CompileError(
-                    f"layer {index} ({layer.name}): lanes must be 1…{layer.fan_out} (its neurons), not {count!r}"
+                    f"layer {index} ({layer.name}): lanes must be 1…{_most(layer)} ({what}), not {count!r}"
                 )
         return chosen
     budget = LANE_BUDGET if lane_budget is None else lane_budget
     if not isinstance(budget, int) or budget < len(layers):
         raise CompileError(f"lane_budget must be ≥ {len(layers)} (one a layer), not {budget!r}")
-    work = tuple(layer.fan_in for layer in layers) if events is None else tuple(events)
+    work = tuple(float(layer.inputs) for layer in layers) if events is None else tuple(events)
     if len(work) != len(layers) or min(work) < 0:
         raise CompileError(f"events must be {len(layers)} numbers ≥ 0, one a layer, not {work!r}")
-    return _share_out([layer.fan_out for layer in layers], work, budget)
+    # Cycles of a core for each row of a group: its events, and at every step all positions in every pass.
+    cycles = tuple(
+        count * _positions_reached(layer)
+        + network.steps * len(marker_program(layer).step) * layer.positions * layer.groups
+        for count, layer in zip(work, layers, strict=True)
+    )
+    return _share_out([_most(layer) for layer in layers], cycles, budget)
+
+
+def _most(layer: Layer) -> int:
+    """Lanes that can work side by side: the neurons, or the channels of a group at one position."""
+    return layer.channels // layer.groups
+
+
+def _positions_reached(layer: Layer) -> float:
+    """Positions that an event reaches, away from the border."""
+    synapses = layer.connectivity
+    if not isinstance(synapses, Conv2d):
+        return 1.0
+    return synapses.kernel[0] * synapses.kernel[1] / (synapses.stride[0] * synapses.stride[1])
 
 
 def _share_out(neurons: list[int], work: tuple[float, ...], budget: int) -> tuple[int, ...]:

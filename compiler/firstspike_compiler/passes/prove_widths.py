@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from firstspike_arch.fixed import bits_for_signed
-from firstspike_arch.network import DenseLayer, IntegerNetwork
+from firstspike_arch.network import IntegerNetwork, Layer
 from firstspike_arch.rows import MarkerProgram, RowOp, bias_rows, marker_program
 
 from ..errors import CompileError
@@ -86,7 +86,7 @@ def prove_widths(network: IntegerNetwork) -> tuple[WidthProof, ...]:
     return tuple(proofs)
 
 
-def _prove_layer(layer: DenseLayer, steps: int, in_max: int, once: bool, read: bool) -> WidthProof:
+def _prove_layer(layer: Layer, steps: int, in_max: int, once: bool, read: bool) -> WidthProof:
     """Interpret the marker program on one interval per neuron.
 
     Before the events of step t, u lies in a known interval. While they arrive, in any order, the sum stays within
@@ -100,7 +100,8 @@ def _prove_layer(layer: DenseLayer, steps: int, in_max: int, once: bool, read: b
         biases = bias_rows(layer)
     except ValueError as error:
         raise CompileError(str(error)) from None
-    weights = np.asarray(layer.weights)
+    # Of a convolution, the neurons of a channel that all its weights reach. Pooling gathers pool² addresses in one.
+    weights, in_max = np.asarray(layer.weights).reshape(layer.channels, -1), in_max * layer.connectivity.pool**2
     negative = np.minimum(weights, 0).sum(1, dtype=np.int64) * in_max
     positive = np.maximum(weights, 0).sum(1, dtype=np.int64) * in_max
     machine = _Intervals(program, biases)
@@ -151,15 +152,15 @@ class _OnceBound:
     Where a condition fails, that side is not bounded.
     """
 
-    def __init__(self, layer: DenseLayer, negative: np.ndarray, positive: np.ndarray):
+    def __init__(self, layer: Layer, negative: np.ndarray, positive: np.ndarray):
         neuron = layer.neuron
-        self._zero = zero = np.zeros(layer.fan_out, dtype=np.int64)
+        self._zero = zero = np.zeros(layer.channels, dtype=np.int64)
         self._offset = zero if neuron.theta is None else np.asarray(neuron.theta, dtype=np.int64)
         self._bias_once = neuron.bias_once
         init, bias = np.asarray(neuron.v_init, dtype=np.int64), np.asarray(neuron.bias, dtype=np.int64)
         resets = neuron.theta is not None and not neuron.single_spike and neuron.reset != "none"
-        self._bounds_low = np.ones(layer.fan_out, dtype=bool)
-        self._bounds_high = np.ones(layer.fan_out, dtype=bool)
+        self._bounds_low = np.ones(layer.channels, dtype=bool)
+        self._bounds_high = np.ones(layer.channels, dtype=bool)
         if not neuron.leaky and not neuron.clamped and not resets:
             self._init_low = self._init_high = init
             self._bias_low = self._bias_high = bias

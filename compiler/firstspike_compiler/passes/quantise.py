@@ -4,10 +4,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from firstspike_arch.connectivity import Dense
 from firstspike_arch.fixed import largest_weight, threshold_above, threshold_at_least
 from firstspike_arch.fixed import quantise as quantise_weights
 from firstspike_arch.model import FloatLayer, FloatNetwork
-from firstspike_arch.network import DenseLayer, IntegerNetwork, NetworkError, Neuron
+from firstspike_arch.network import IntegerNetwork, Layer, NetworkError, Neuron
 
 from ..errors import CompileError
 
@@ -92,7 +93,7 @@ def quantise(
     return integer, tuple(rounding for _, rounding in pairs)
 
 
-def _quantise(index: int, layer: FloatLayer, leak_shift_max: int) -> tuple[DenseLayer, Rounding]:
+def _quantise(index: int, layer: FloatLayer, leak_shift_max: int) -> tuple[Layer, Rounding]:
     where, scale, bits = f"layer {index}", layer.weight_scale, layer.weight_bits
     if scale is None:
         raise CompileError(f"{where}: weight_scale must be chosen before quantising, not None")
@@ -119,9 +120,11 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int) -> tuple[Dense
             reset_error = float(np.abs(whole - real / scale).max())
             reset_step = None if np.array_equal(whole, theta) else whole
     v_init = np.rint(_vector(where, "v_init", layer.v_init, count) / scale).astype(np.int64)
-    name = f"dense{index}"
-    dense = DenseLayer(
+    synapses = layer.connectivity or Dense(in_shape=weights.shape[1:], neurons=count)
+    name = f"{type(synapses).__name__.lower()}{index}"
+    dense = Layer(
         name=name, weights=weights.astype(np.int64), weight_bits=bits, scale=scale,
+        connectivity=synapses,
         neuron=Neuron(
             bias=np.rint(bias).astype(np.int64), theta=theta, v_init=v_init, reset_step=reset_step,
             leak_num=num, leak_shift=shift, reset=layer.reset, reset_delay=layer.reset_delay,

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+"""Connectivity: which input address reaches which neurons, by which weight.
+
+Shapes are (N,) for vectors and (C, H, W) for maps; neurons are numbered as torch flattens them. An input map may be
+sum-pooled on its way in, which is a map of addresses and no arithmetic: pixel (y, x) is pixel (y // pool, x // pool),
+and what is left over at the lower and right border is dropped.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Conv2d", "Dense", "Shape", "from_plain", "pooled", "size_of", "to_plain"]
+
+Shape = tuple[int, ...]
+
+
+def size_of(shape: Shape) -> int:
+    """Neurons of a shape."""
+    return int(np.prod(shape))
+
+
+def pooled(shape: Shape, pool: int) -> Shape:
+    """A map's shape after sum-pooling; a vector stays as it is."""
+    return shape if pool == 1 else (shape[0], shape[1] // pool, shape[2] // pool)
+
+
+def _check_pool(shape: Shape, pool: int) -> None:
+    if len(shape) not in (1, 3) or min(shape) < 1:
+        raise ValueError(f"in_shape must be (N,) or (C, H, W), each at least 1, not {shape!r}")
+    limit = 1 if len(shape) == 1 else min(shape[1:])
+    if not isinstance(pool, int) or not 1 <= pool <= limit:
+        raise ValueError(f"pool must be 1…{limit} for an input of shape {shape}, not {pool!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dense:
+    """Every input reaches every neuron.
+
+    Parameters
+    ----------
+    in_shape : (N,) or (C, H, W)
+        Of the stream that comes in, before pooling.
+    neurons : int
+    pool : int
+        Side of the windows in which a map is sum-pooled.
+
+    Raises
+    ------
+    ValueError
+    """
+
+    in_shape: Shape
+    neurons: int
+    pool: int = 1
+
+    def __post_init__(self) -> None:
+        _check_pool(self.in_shape, self.pool)
+        if self.neurons < 1:
+            raise ValueError(f"neurons must be at least 1, not {self.neurons!r}")
+
+    @property
+    def channels(self) -> int:
+        """Sets of neuron parameters."""
+        return self.neurons
+
+    @property
+    def out_shape(self) -> Shape:
+        return (self.neurons,)
+
+    @property
+    def weight_shape(self) -> Shape:
+        """(M, N after pooling)."""
+        return self.neurons, size_of(pooled(self.in_shape, self.pool))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conv2d:
+    """A two-dimensional convolution, as torch defines it.
+
+    Parameters
+    ----------
+    in_shape : (C, H, W)
+        Of the stream that comes in, before pooling.
+    channels : int
+        Of the output.
+    kernel, stride, padding : (int, int)
+        Vertical, horizontal.
+    groups : int
+        Divides the channels of input and output; C for a depthwise convolution.
+    pool : int
+        Side of the windows in which the input is sum-pooled.
+
+    Raises
+    ------
+    ValueError
+    """
+
+    in_shape: Shape
+    channels: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    groups: int = 1
+    pool: int = 1
+
+    def __post_init__(self) -> None:
+        if len(self.in_shape) != 3:
+            raise ValueError(f"in_shape must be (C, H, W), not {self.in_shape!r}")
+        _check_pool(self.in_shape, self.pool)
+        if self.channels < 1 or min(self.kernel) < 1 or min(self.stride) < 1 or min(self.padding) < 0:
+            raise ValueError(
+                f"channels, kernel and stride must be at least 1 and padding at least 0, not {self.channels!r}, "
+                f"{self.kernel!r}, {self.stride!r}, {self.padding!r}"
+            )
+        inputs, *size = pooled(self.in_shape, self.pool)
+        if self.groups < 1 or inputs % self.groups or self.channels % self.groups:
+            raise ValueError(
+                f"groups must divide {inputs} input and {self.channels} output channels, not {self.groups!r}"
+            )
+        for length, kernel, padding in zip(size, self.kernel, self.padding, strict=True):
+            if kernel > length + 2 * padding:
+                raise ValueError(
+                    f"kernel must be at most the padded input, {size[0] + 2 * self.padding[0]} × "
+                    f"{size[1] + 2 * self.padding[1]}, not {self.kernel[0]} × {self.kernel[1]}"
+                )
+
+    @property
+    def out_shape(self) -> Shape:
+        _, *size = pooled(self.in_shape, self.pool)
+        height, width = (
+            (length + 2 * padding - kernel) // stride + 1
+            for length, kernel, stride, padding in zip(size, self.kernel, self.stride, self.padding, strict=True)
+        )
+        return self.channels, height, width
+
+    @property
+    def weight_shape(self) -> Shape:
+        """(channels, input channels of a group, kernel height, kernel width)."""
+        return self.channels, self.in_shape[0] // self.groups, *self.kernel
+
+
+def to_plain(connectivity: Dense | Conv2d) -> dict:
+    """As JSON can say it."""
+    return {"kind": type(connectivity).__name__, **asdict(connectivity)}
+
+
+def from_plain(plain: Any) -> Dense | Conv2d:
+    """Inverse of `to_plain`.
+
+    Raises
+    ------
+    ValueError
+        Whatever ``plain`` is, if it is not that.
+    """
+    kinds = {"Dense": Dense, "Conv2d": Conv2d}
+    kind = kinds.get(str(plain.get("kind"))) if isinstance(plain, dict) else None
+    if kind is None:
+        raise ValueError(f"connectivity must be a table of kind Dense or Conv2d, not {plain!r}")
+    wanted, given = {item.name for item in fields(kind)}, set(plain) - {"kind"}
+    if given != wanted:
+        raise ValueError(f"connectivity must have the fields {sorted(wanted)}, not {sorted(given)}")
+    for name in given:
+        value = plain[name]
+        numbers = value if isinstance(value, list | tuple) else [value]
+        if len(numbers) > 3 or any(not isinstance(one, int) or isinstance(one, bool) for one in numbers):
+            raise ValueError(f"connectivity must have whole numbers in {name}, not {value!r}")
+    values = {name: tuple(plain[name]) if isinstance(plain[name], list | tuple) else plain[name] for name in given}
+    for name, length in (("kernel", 2), ("stride", 2), ("padding", 2), ("in_shape", None)):
+        if name in values and (not isinstance(values[name], tuple) or length not in (None, len(values[name]))):
+            raise ValueError(f"connectivity must have a list of whole numbers in {name}, not {plain[name]!r}")
+    for name in ("neurons", "channels", "groups", "pool"):
+        if name in values and not isinstance(values[name], int):
+            raise ValueError(f"connectivity must have one whole number in {name}, not {plain[name]!r}")
+    return kind(**values)

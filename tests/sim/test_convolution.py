@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""A real convolutional network with average pooling, from torch's own operations to the hardware."""
+
+import firstspike as fs
+import numpy as np
+import pytest
+import torch
+from firstspike_arch.checkpoint import CheckpointError, load_network, save_network
+from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.model import FloatLayer, FloatNetwork
+from firstspike_sim.stimulus import encode_latency
+from torch.nn import functional
+
+STEPS, STEP = 5, 0.25
+
+
+@pytest.fixture(scope="module")
+def network() -> FloatNetwork:
+    """12 × 11 pixels → 6 channels 3 × 3 → average 2 × 2 → 8 channels, depthwise in two groups → average → 4 classes."""
+    random = np.random.default_rng(11)
+
+    def layer(synapses, theta: float, bias: bool, *, average: bool) -> FloatLayer:
+        return FloatLayer(
+            weight=random.integers(-5, 8, synapses.weight_shape) * STEP, connectivity=synapses, average_pool=average,
+            bias=random.integers(-1, 2, synapses.channels) * STEP / synapses.pool**2 if bias else None,
+            theta=np.full(synapses.channels, theta), single_spike=True, weight_bits=4, weight_scale=STEP,
+        )
+
+    first = Conv2d(in_shape=(1, 12, 11), channels=6, kernel=(3, 3), padding=(1, 0))
+    second = Conv2d(in_shape=first.out_shape, channels=8, kernel=(3, 2), stride=(1, 2), groups=2, pool=2)
+    last = Dense(in_shape=second.out_shape, neurons=4, pool=2)
+    return FloatNetwork(
+        name="maps", steps=STEPS, readout="first_spike",
+        layers=(layer(first, 2.5, True, average=False), layer(second, 1.0, True, average=True),
+                layer(last, 0.75, False, average=True)),
+    )
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    random = np.random.default_rng(12)
+    return np.where(random.random((6, 132)) < 0.5, random.integers(0, 256, (6, 132)), 0).astype(np.uint8)
+
+
+def torch_spikes(network: FloatNetwork, images: np.ndarray) -> list[np.ndarray]:
+    """Spikes of every link by torch in real numbers, float64[B, T, N]; everything here is a multiple of 1/64."""
+    links = [torch.as_tensor(encode_latency(images, STEPS, 1), dtype=torch.float64)]
+    for layer in network.layers:
+        synapses, fired = layer.connectivity, []
+        v = torch.zeros(())
+        has_fired = torch.zeros((), dtype=torch.bool)
+        for step in range(STEPS):
+            x = links[-1][:, step].reshape(len(images), *synapses.in_shape)
+            x = functional.avg_pool2d(x, synapses.pool) if layer.average_pool else x
+            weight = torch.as_tensor(layer.weight)
+            bias = None if layer.bias is None else torch.as_tensor(layer.bias)
+            if isinstance(synapses, Conv2d):
+                x = functional.conv2d(x, weight, bias, synapses.stride, synapses.padding, 1, synapses.groups).flatten(1)
+            else:
+                x = functional.linear(x.flatten(1), weight, bias)
+            v = v + x
+            spike = (v >= float(layer.theta[0])) & ~has_fired
+            has_fired = has_fired | spike
+            fired.append(spike)
+        links.append(torch.stack(fired, 1).to(torch.float64))
+    return [link.numpy() for link in links]
+
+
+def test_golden_model_and_hardware_do_what_torch_does(network, images):
+    program = fs.compile(network, lanes=[3, 2, 4]).program
+    golden = fs.predict(program, images)
+    wanted = torch_spikes(network, images)
+    assert [0.02 <= link.mean() <= 0.7 for link in wanted[1:]] == [True] * 3
+    for mine, other in zip(golden.spikes, wanted, strict=True):
+        assert np.array_equal(mine, other)
+    assert fs.verify(program, images, waits=3).equal
+
+
+@pytest.mark.parametrize("options", [{"port": "image", "early_exit": True}, {"lanes": [6, 4, 1], "winner": "scan"}])
+def test_ports_and_mappings(network, images, options):
+    assert fs.verify(fs.compile(network, **options).program, images).equal
+
+
+def test_checkpoint_and_build_keep_the_maps(network, images, tmp_path):
+    save_network(tmp_path / "maps.safetensors", network)
+    again = load_network(tmp_path / "maps.safetensors")
+    assert [layer.connectivity for layer in again.layers] == [layer.connectivity for layer in network.layers]
+    compilation = fs.compile(again, lanes=2)
+    fs.export(compilation, tmp_path / "build")
+    program = fs.compile(network, lanes=2).program
+    assert compilation.program.digest() == program.digest()
+    assert type(program).load(tmp_path / "build" / "program.fsp").digest() == program.digest()
+
+
+def test_a_network_whose_maps_do_not_fit_is_not_saved(network, tmp_path):
+    broken = FloatNetwork(name="broken", steps=STEPS, readout="first_spike", layers=(network.layers[0],
+                                                                                     network.layers[2]))
+    with pytest.raises(CheckpointError, match=r"tensor 1\.weight must have inputs of the shape \(6, 12, 9\)"):
+        save_network(tmp_path / "broken.safetensors", broken)
+    assert not list(tmp_path.iterdir())
