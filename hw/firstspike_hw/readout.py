@@ -14,9 +14,6 @@ from .sequencer import drop_signature
 
 __all__ = ["Readout", "result_struct"]
 
-OPEN_MAX = 2
-"""Inferences whose result is not yet taken, beyond which the first row of another is not granted."""
-
 
 def result_struct(layout: ResultLayout) -> data.StructLayout:
     """`firstspike_arch.result` as an Amaranth layout."""

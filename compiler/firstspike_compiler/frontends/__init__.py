@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Networks of other tools, one format a file."""

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""NIR files written here: mapped node by node, or refused by name."""
+
+import re
+from itertools import pairwise
+
+import nir
+import numpy as np
+import pytest
+from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_compiler.errors import CompileError
+from firstspike_compiler.frontends.nir_file import load_nir
+
+RANDOM = np.random.default_rng(1)
+
+
+def spiking(*shape: int, threshold=2.0, r=0.5, v_reset=0.0) -> nir.IF:
+    return nir.IF(r=np.full(shape, r), v_threshold=np.full(shape, threshold), v_reset=np.full(shape, v_reset))
+
+
+def nodes() -> dict:
+    """2 × 8 × 8 → 4 channels 3 × 3 → sum of 2 × 2 → 5."""
+    return {
+        "in": nir.Input({"input": np.array([2, 8, 8])}),
+        "conv": nir.Conv2d(input_shape=(8, 8), weight=RANDOM.normal(size=(4, 2, 3, 3)), stride=(1, 1), padding=(1, 1),
+                           dilation=(1, 1), groups=1, bias=np.arange(4.0)),
+        "fire": spiking(4, 8, 8),
+        "pool": nir.SumPool2d(kernel_size=np.array([2, 2]), stride=np.array([2, 2]), padding=np.array([0, 0])),
+        "flat": nir.Flatten(start_dim=0, end_dim=-1, input_type={"input": np.array([4, 4, 4])}),
+        "dense": nir.Affine(weight=RANDOM.normal(size=(5, 64)), bias=np.zeros(5)),
+        "out_fire": spiking(5),
+        "out": nir.Output({"output": np.array([5])}),
+    }
+
+
+def written(tmp_path, parts: dict, edges=None):
+    names = list(parts)
+    graph = nir.NIRGraph(nodes=parts, edges=edges or list(pairwise(names)), type_check=False)
+    path = tmp_path / "my net.nir"
+    nir.write(path, graph)
+    return path
+
+
+def load(path):
+    return load_nir(path, steps=7, reset="zero", strict=True, readout="spike_count")
+
+
+def test_a_chain_becomes_layers(tmp_path):
+    parts = nodes()
+    network = load(written(tmp_path, parts))
+    assert (network.name, network.steps, network.input_kind) == ("my_net", 7, "events")
+    first, last = network.layers
+    assert first.connectivity == Conv2d(in_shape=(2, 8, 8), channels=4, kernel=(3, 3), padding=(1, 1))
+    assert last.connectivity == Dense(in_shape=(4, 8, 8), neurons=5, pool=2)
+    assert np.allclose(first.weight, parts["conv"].weight) and np.allclose(first.bias, np.arange(4))
+    assert np.allclose(first.theta, 4) and first.strict and first.reset == "zero"  # 2 / 0.5
+
+
+REFUSALS = [
+    ({"fire": nir.Threshold(threshold=np.ones((4, 8, 8)))}, "node 'fire': Threshold must not follow synapses"),
+    ({"fire": spiking(4, 8, 8, v_reset=1.0)}, "node 'fire': v_reset must be 0, not 1.0"),
+    ({"fire": spiking(4, 8, 8, r=0.0)}, "node 'fire': r must be > 0, not 0.0"),
+    ({"fire": spiking(3, 8, 8)}, "node 'fire': v_threshold must have shape (4, 8, 8), not (3, 8, 8)"),
+    ({"fire": nir.IF(r=np.ones((4, 8, 8)), v_threshold=np.arange(1.0, 257).reshape(4, 8, 8),
+                     v_reset=np.zeros((4, 8, 8)))},
+     "node 'fire': v_threshold must be the same for all neurons of a channel"),
+    ({"dense": nir.Affine(weight=np.ones((5, 60)), bias=np.zeros(5))},
+     "node 'dense': weight must have shape (5, 64) for an input of shape (4, 4, 4), not (5, 60)"),
+    ({"pool": nir.SumPool2d(kernel_size=np.array([2, 2]), stride=np.array([1, 1]), padding=np.array([0, 0]))},
+     "node 'pool': SumPool2d must have equal kernel and stride and no padding, not (2, 2), (1, 1), (0, 0)"),
+    ({"conv": nir.Conv2d(input_shape=(8, 8), weight=np.ones((4, 2, 3, 3)), stride=(1, 1), padding=(1, 1),
+                         dilation=(2, 2), groups=1, bias=np.zeros(4))}, "node 'conv': dilation must be 1"),
+]
+
+
+@pytest.mark.parametrize(("change", "sentence"), REFUSALS)
+def test_what_cannot_be_mapped_is_refused_by_name(tmp_path, change, sentence):
+    with pytest.raises(CompileError, match=f"my net.nir: {re.escape(sentence)}"):
+        load(written(tmp_path, nodes() | change))
+
+
+def test_a_branch_is_refused(tmp_path):
+    parts = nodes()
+    names = list(parts)
+    edges = [*pairwise(names), ("conv", "pool")]
+    with pytest.raises(CompileError, match="node 'conv' must have one successor"):
+        load(written(tmp_path, parts, edges))
+
+
+def test_a_chain_must_end_in_neurons(tmp_path):
+    parts = nodes()
+    del parts["out_fire"]
+    with pytest.raises(CompileError, match="the chain must end in IF neurons"):
+        load(written(tmp_path, parts))
+
+
+@pytest.mark.parametrize("raw", [b"", b"not HDF5 at all"])
+def test_a_file_that_is_none_is_refused(tmp_path, raw):
+    (tmp_path / "x.nir").write_bytes(raw)
+    with pytest.raises(CompileError, match=r"x.nir: must be a NIR file: [^\n]*$"):
+        load(tmp_path / "x.nir")
+    with pytest.raises(CompileError, match=r"absent.nir: must be a NIR file"):
+        load(tmp_path / "absent.nir")
