@@ -28,6 +28,8 @@ class CocotbBackend:
     """
 
     name = "cocotb"
+    cycles_per_second: float
+    """Of the last run, building not counted."""
 
     def __init__(self, *, simulator: str = "verilator", reset_at: int = 0):
         self._simulator, self._reset_at = simulator, reset_at
@@ -69,6 +71,7 @@ class CocotbBackend:
                 folder, self._simulator, "firstspike_sim.benches.bench_accelerator", "trace.npz", optimise=True,
             )
             seen = np.load(trace, allow_pickle=False)
+            self.cycles_per_second = float(seen["cycles_per_second"])
             fields = [layout.unpack(int(word, 16)) for word in seen["results"].tolist()]
             steps = np.array([field[1] for field in fields])
             links = [seen[f"link{index}"] for index in range(len(program.network.layers))]

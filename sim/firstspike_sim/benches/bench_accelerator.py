@@ -2,6 +2,7 @@
 """Drives the whole accelerator; runs inside the simulator, see `firstspike_sim.cocotb_bench`."""
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ async def whole_accelerator(dut):
     cocotb.start_soon(Clock(dut.clk, 2, "ns").start())
     for last in ([reset_at, limit] if reset_at else [limit]):
         await reset(dut)
-        run, quiet = Run(stimulus, links), 0
+        run, quiet, start = Run(stimulus, links), 0, time.perf_counter()
         for cycle in range(last):
             offered = run.drive(dut, cycle)
             await FallingEdge(dut.clk)
@@ -85,6 +86,7 @@ async def whole_accelerator(dut):
     results = [format(word, f"0{int(stimulus['result_digits'])}x") for word in run.results]
     trace: dict[str, Any] = {
         "accepted": run.accepted, "decided": list(run.decided.values()), "taken": run.taken, "results": results,
+        "cycles_per_second": (cycle + 1) / (time.perf_counter() - start),
     }
     for index, log in enumerate(run.transfers):
         trace[f"link{index}"] = np.array(log, dtype=np.int64).reshape(-1, 2)
