@@ -8,7 +8,7 @@ import numpy as np
 from .connectivity import Shape
 from .fixed import bits_for_unsigned
 
-__all__ = ["TokenLayout", "tokens_from_spikes"]
+__all__ = ["TokenLayout", "neuron_name", "tokens_from_spikes"]
 
 FINAL_BIT = 0
 MARKER_BIT = 1
@@ -68,6 +68,12 @@ class TokenLayout:
 EVENT = 0
 MARKER = 1 << MARKER_BIT
 FINAL_MARKER = MARKER | 1 << FINAL_BIT
+
+
+def neuron_name(token: int, shape: Shape | None) -> str:
+    """Who fired: its number, or in a map (channel, y, x)."""
+    address = int(token) >> ADDRESS_SHIFT
+    return str(address) if shape is None or len(shape) == 1 else str(TokenLayout(shape=shape).fields(address))
 
 
 def tokens_from_spikes(spikes: np.ndarray, shape: Shape | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from .array import ArrayConfig, LayerPlan
 from .connectivity import from_plain, to_plain
 from .memory import MemoryShape, weight_image, weight_memory
-from .network import IntegerNetwork, Layer, NetworkError, Neuron
+from .network import IntegerNetwork, Layer, Neuron
 from .rows import MarkerProgram, marker_program
 
 __all__ = ["Program", "ProgramError", "write_atomically"]
@@ -137,7 +137,7 @@ class Program:
             raise ProgramError(f"{path}: must be a firstspike program of format {FORMAT}")
         try:
             return _from_parts(head, tensors)
-        except (KeyError, TypeError, NetworkError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ProgramError(f"{path}: is not a well-formed program: {error}") from None
 
     def _serialise(self) -> bytes:

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from firstspike_arch.backend import DecidedBy
-from firstspike_arch.events import ADDRESS_SHIFT, MARKER
+from firstspike_arch.events import MARKER, neuron_name
 from rich.console import Console
 
 from . import api
@@ -28,6 +28,7 @@ def simulate(
     trace = api.simulate(program, inputs[index:index + 1], backend=backend, waves=waves)
     console = Console(highlight=False)
     for link, (tokens, cycles) in enumerate(zip(trace.link_tokens, trace.link_cycles, strict=True)):
+        shape = program.network.layers[link].in_shape
         name = "input" if link == 0 else program.network.layers[link - 1].name
         step, line = 0, []
         for token, cycle in zip(tokens.tolist(), cycles.tolist(), strict=True):
@@ -35,7 +36,7 @@ def simulate(
                 console.print(f"{name:8} step {step:3} ends in cycle {cycle:5}: {len(line):3} spikes {_short(line)}")
                 step, line = step + 1, []
             else:
-                line.append(token >> ADDRESS_SHIFT)
+                line.append(neuron_name(token, shape))
     scores = ", ".join(str(score) for score in trace.scores[0])
     console.print(f"class {trace.classes[0]} at step {trace.steps[0]}, decided in cycle {trace.decided[0]}, "
                   f"{DecidedBy(int(trace.decided_by[0])).name.lower().replace('_', ' ')}; scores {scores}")
@@ -45,9 +46,9 @@ def simulate(
         console.print(f"waveform written to {waves}")
 
 
-def _short(addresses: list[int]) -> str:
-    shown = " ".join(map(str, addresses[:16]))
-    return f"{shown} …" if len(addresses) > 16 else shown
+def _short(neurons: list[str]) -> str:
+    shown = " ".join(neurons[:16])
+    return f"{shown} …" if len(neurons) > 16 else shown
 
 
 def distribution(values: np.ndarray) -> str:

@@ -22,8 +22,7 @@ class Extractor(wiring.Component):
     Two registers stand before the emitter, so that no path sees more than one group or one bit a group: a word with a
     bit for each group that has a spike, then a word with the number of its next such group. Each passes one group a
     cycle and takes the next word in the cycle in which its last group moves on: no bubbles between groups, words or
-    steps. First token: three cycles after the
-    word is taken.
+    steps. First token: three cycles after the word is taken.
 
     Members
     -------

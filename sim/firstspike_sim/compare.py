@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Exact comparison of two traces, and the first place where they part."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from xml.etree import ElementTree
 
 import numpy as np
 from firstspike_arch.backend import DecidedBy, Stimulus, Trace
-from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER
+from firstspike_arch.connectivity import Shape
+from firstspike_arch.events import FINAL_MARKER, MARKER, neuron_name
 
 __all__ = ["ALIVE", "Check", "aliveness", "compare", "first_divergence", "to_json", "to_junit"]
 
@@ -29,10 +31,13 @@ class Check:
     cycle: int | None = None
 
 
-def compare(stimulus: Stimulus, expected: Trace, actual: Trace) -> list[Check]:
+def compare(
+    stimulus: Stimulus, expected: Trace, actual: Trace, shapes: Sequence[Shape] | None = None,
+) -> list[Check]:
     """Compare every class, evidence, spike and cycle, without tolerance.
 
-    ``stimulus`` says to which inference an input word belongs.
+    ``stimulus`` says to which inference an input word belongs, ``shapes`` how the neurons of each link are named; None:
+    by number.
     """
     checks = []
     for name, what in (
@@ -49,7 +54,7 @@ def compare(stimulus: Stimulus, expected: Trace, actual: Trace) -> list[Check]:
     checks.append(_array("accepted", "cycle of acceptance", *cycles, cycles, places))
     pairs = zip(expected.link_tokens, expected.link_cycles, actual.link_tokens, actual.link_cycles, strict=True)
     for link, parts in enumerate(pairs):
-        checks.append(_link(link, *parts))
+        checks.append(_link(link, None if shapes is None else shapes[link], *parts))
     return checks
 
 
@@ -112,7 +117,10 @@ def _array(
     return Check(name=name, compared=expected.size, different=int(differs.sum()), first=first, cycle=cycle)
 
 
-def _link(link: int, tokens: np.ndarray, cycles: np.ndarray, seen_tokens: np.ndarray, seen_cycles: np.ndarray) -> Check:
+def _link(
+    link: int, shape: Shape | None, tokens: np.ndarray, cycles: np.ndarray, seen_tokens: np.ndarray,
+    seen_cycles: np.ndarray,
+) -> Check:
     name = "input spikes into layer 0" if link == 0 else f"spikes of layer {link - 1} into layer {link}"
     shared = min(len(tokens), len(seen_tokens))
     differs = (tokens[:shared] != seen_tokens[:shared]) | (cycles[:shared] != seen_cycles[:shared])
@@ -124,8 +132,8 @@ def _link(link: int, tokens: np.ndarray, cycles: np.ndarray, seen_tokens: np.nda
         start = ends[-1] + 1 if len(ends) else 0
         step = int(((tokens[start:at] & MARKER) != 0).sum())
         first = (
-            f"{name}, inference {len(ends)}, step {step}: {_event(seen_tokens, seen_cycles, at)}, "
-            f"expected {_event(tokens, cycles, at)}"
+            f"{name}, inference {len(ends)}, step {step}: "
+            f"{_event(shape, seen_tokens, seen_cycles, at)}, expected {_event(shape, tokens, cycles, at)}"
         )
         cycle = min(int(array[at]) for array in (cycles, seen_cycles) if at < len(array))
     return Check(
@@ -133,10 +141,10 @@ def _link(link: int, tokens: np.ndarray, cycles: np.ndarray, seen_tokens: np.nda
     )
 
 
-def _event(tokens: np.ndarray, cycles: np.ndarray, at: int) -> str:
+def _event(shape: Shape | None, tokens: np.ndarray, cycles: np.ndarray, at: int) -> str:
     if at >= len(tokens):
         return "nothing"
     token = int(tokens[at])
-    what = f"neuron {token >> ADDRESS_SHIFT}" if not token & MARKER else (
+    what = f"neuron {neuron_name(token, shape)}" if not token & MARKER else (
         "end of inference" if token == FINAL_MARKER else "end of step")
     return f"{what} in cycle {int(cycles[at])}"

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: MIT
 """A real convolutional network with average pooling, from torch's own operations to the hardware."""
 
+import dataclasses
+
 import firstspike as fs
 import numpy as np
 import pytest
 import torch
 from firstspike_arch.checkpoint import CheckpointError, load_network, save_network
 from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.events import MARKER
 from firstspike_arch.model import FloatLayer, FloatNetwork
+from firstspike_sim.compare import compare
+from firstspike_sim.model import predict_inputs
 from firstspike_sim.stimulus import encode_latency
 from torch.nn import functional
 
@@ -90,6 +95,20 @@ def test_checkpoint_and_build_keep_the_maps(network, images, tmp_path):
     program = fs.compile(network, lanes=2).program
     assert compilation.program.digest() == program.digest()
     assert type(program).load(tmp_path / "build" / "program.fsp").digest() == program.digest()
+
+
+def test_a_difference_in_a_map_is_named_by_channel_y_and_x(network, images):
+    program = fs.compile(network).program
+    prediction = predict_inputs(program, images)
+    cycles = [link.copy() for link in prediction.trace.link_cycles]
+    at = int(np.flatnonzero(prediction.trace.link_tokens[1] & MARKER == 0)[3])
+    cycles[1][at] += 1
+    later = dataclasses.replace(prediction.trace, link_cycles=tuple(cycles))
+    checks = compare(prediction.stimulus, prediction.trace, later, [layer.in_shape for layer in program.network.layers])
+    (check,) = (check for check in checks if check.different)
+    order = prediction.golden.spikes[1][0, 0].reshape(program.network.layers[0].out_shape).transpose(1, 2, 0)
+    y, x, channel = (int(part[3]) for part in np.nonzero(order))
+    assert f"neuron ({channel}, {y}, {x}) in cycle {cycles[1][at]}" in check.first
 
 
 def test_a_network_whose_maps_do_not_fit_is_not_saved(network, tmp_path):
