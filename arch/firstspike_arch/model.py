@@ -8,16 +8,38 @@ import numpy as np
 
 from .connectivity import Conv2d, Dense
 
-__all__ = ["FloatLayer", "FloatNetwork", "Readout"]
+__all__ = ["FloatBranch", "FloatLayer", "FloatNetwork", "InputKind", "Readout"]
 
 Readout = Literal["first_spike", "weighted_spikes", "potential", "spike_count"]
+InputKind = Literal["latency", "events", "direct"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FloatBranch:
+    """A second set of synapses onto a layer's membranes; see `firstspike_arch.network.Branch`.
+
+    Parameters
+    ----------
+    source : int
+        Index of the layer whose spikes it takes: an earlier one, or the layer itself (recurrent).
+    weight : float64[connectivity.weight_shape]
+    connectivity : Dense or Conv2d
+    average_pool : bool
+        ``connectivity.pool`` averages instead of adding up.
+    """
+
+    source: int
+    weight: np.ndarray
+    connectivity: Dense | Conv2d
+    average_pool: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FloatLayer:
     """A layer with its neurons, in real numbers; vectors are over its channels (the neurons of a dense layer).
 
-    v ← leak·v + W·s + bias; fires on v ≥ theta (``strict``: v > theta); then resets.
+    v ← leak·v + W·s + bias; the magnitude of the spike is the number of thresholds that v reaches (``strict``: exceeds);
+    then v resets.
 
     Parameters
     ----------
@@ -32,8 +54,13 @@ class FloatLayer:
         None: the weight is used as it is.
     bias : float64[C]
         Added at every step (``bias_once``: at t = 0 only).
-    theta : float64[C]
-        Thresholds; None for an output layer read by its potential.
+    theta : float64[C] or float64[C, n]
+        Thresholds, n ascending ones a channel; None for an output layer read by its potential.
+    reset_step : float64[C]
+        What a soft reset subtracts for each threshold reached; None: the first threshold.
+    theta_fall : float64[T]
+        A learned latency encoder: in step t all thresholds are lower by theta_fall[t]; ascending from 0. Its neurons
+        fire once, and their current comes once, from a direct input.
     leak : float
         1 is an integrate-and-fire neuron.
     weight_bits : int
@@ -53,6 +80,8 @@ class FloatLayer:
     reset_delay: bool = False
     single_spike: bool = False
     bias_once: bool = False
+    theta_fall: np.ndarray | None = None
+    reset_step: np.ndarray | None = None
     v_init: np.ndarray | None = None
     v_min: float | None = None
     v_max: float | None = None
@@ -60,13 +89,16 @@ class FloatLayer:
     weight_scale: float | None = None
     connectivity: Dense | Conv2d | None = None
     average_pool: bool = False
+    branches: tuple[FloatBranch, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FloatNetwork:
     """Layers in order, their input and their read-out.
 
-    ``input_kind`` "latency": uint8 images, one spike a pixel of at least ``cutoff``; "events": spikes per step.
+    ``input_kind`` "latency": uint8 images, one spike a pixel of at least ``cutoff``; "events": spikes per step;
+    "direct": integers x in ``in_min`` … ``in_max``, of which the first layer gets the current W·(x·``input_scale``),
+    the same in every step (with ``theta_fall``: once).
     ``step_weights`` are the integer w[t] of a `weighted_spikes` read-out, strictly decreasing.
     ``accuracy`` is the measured float accuracy by data split, e.g. ``{"test": 0.98}``; empty if unknown.
     """
@@ -75,8 +107,11 @@ class FloatNetwork:
     steps: int
     layers: tuple[FloatLayer, ...]
     readout: Readout
-    input_kind: Literal["latency", "events"] = "latency"
+    input_kind: InputKind = "latency"
     cutoff: int = 1
+    in_min: int = 0
+    in_max: int = 1
+    input_scale: float = 1.0
     step_weights: tuple[int, ...] = ()
     accuracy: dict[str, float] = field(default_factory=dict)
     recipe: dict = field(default_factory=dict)
