@@ -19,7 +19,7 @@ def draw(seed: int) -> tuple[Program, np.ndarray]:
     program = compile_network(
         network, lanes=[int(rng.integers(1, layer.channels // layer.groups + 1)) for layer in network.layers],
         port=str(rng.choice(["events", "image"])) if network.input_kind == "latency" else "events",
-        early_exit=network.early_exit_exact and bool(rng.random() < 0.6), register_rows=int(rng.choice([2, 8])),
+        early_exit=network.earliest_decides and bool(rng.random() < 0.6), register_rows=int(rng.choice([2, 8])),
         winner=str(rng.choice(["tree", "scan"])),
     ).program
     return program, random_inputs(rng, network, 8)

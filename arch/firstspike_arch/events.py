@@ -6,29 +6,41 @@ from dataclasses import dataclass
 import numpy as np
 
 from .connectivity import Shape
-from .fixed import bits_for_unsigned
+from .fixed import bits_for_signed, bits_for_unsigned
 
-__all__ = ["TokenLayout", "neuron_name", "tokens_from_spikes"]
+__all__ = ["MAGNITUDE_MAX", "TokenLayout", "neuron_name", "tokens_from_spikes"]
 
 FINAL_BIT = 0
 MARKER_BIT = 1
 ADDRESS_SHIFT = 2
+EVENT = 0
+MARKER = 1 << MARKER_BIT
+FINAL_MARKER = MARKER | 1 << FINAL_BIT
+
+MAGNITUDE_MAX = 15
+"""Most that one spike event says; a larger count is several events."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenLayout:
-    """Bits of a token, from the lowest: ``final``, ``marker``, ``address``.
+    """Bits of a token, from the lowest: ``final``, ``marker``, ``address``, ``value``.
 
     A spike event has ``marker`` = 0 and the address of the neuron that fired: its number, or in a map, from the lowest
-    bit, its channel, x and y. A marker ends a step; with ``final`` it ends the inference. The address of a marker is 0.
+    bit, its channel, x and y. ``value`` is the magnitude of the spike, or of a direct input the number that the host
+    sends (two's complement if there are negative ones); where it can only be 1 it has no bits. A marker ends a step;
+    with ``final`` it ends the inference. Address and value of a marker are 0.
 
     Parameters
     ----------
     shape : (N,) or (C, H, W)
         Of the neurons that the stream speaks of.
+    low, high : int
+        Range of the values.
     """
 
     shape: Shape
+    low: int = 1
+    high: int = 1
 
     @property
     def field_sizes(self) -> tuple[int, ...]:
@@ -43,6 +55,25 @@ class TokenLayout:
     @property
     def address_bits(self) -> int:
         return sum(self.field_bits)
+
+    @property
+    def signed(self) -> bool:
+        return self.low < 0
+
+    @property
+    def value_bits(self) -> int:
+        if (self.low, self.high) == (1, 1):
+            return 0
+        return bits_for_signed(self.low, self.high) if self.signed else bits_for_unsigned(self.high)
+
+    @property
+    def value_shift(self) -> int:
+        """First bit of the value."""
+        return ADDRESS_SHIFT + self.address_bits
+
+    @property
+    def bits(self) -> int:
+        return self.value_shift + self.value_bits
 
     def addresses(self) -> np.ndarray:
         """The address of every neuron, in torch's order, int64[N]."""
@@ -60,38 +91,50 @@ class TokenLayout:
         rest = address >> channel_bits
         return address & (1 << channel_bits) - 1, rest >> x_bits, rest & (1 << x_bits) - 1
 
-    @property
-    def bits(self) -> int:
-        return ADDRESS_SHIFT + self.address_bits
+    def events(self, neurons: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Spike events of neurons by their numbers in torch's order, with values in range; int64 like both."""
+        tokens = self.addresses()[neurons] << ADDRESS_SHIFT
+        if self.value_bits:
+            tokens = tokens | (np.asarray(values, dtype=np.int64) & (1 << self.value_bits) - 1) << self.value_shift
+        return tokens
+
+    def split(self, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Addresses and values of spike events, the inverse of `events` but for the order of the neurons."""
+        tokens = np.asarray(tokens, dtype=np.int64)
+        address = tokens >> ADDRESS_SHIFT & (1 << self.address_bits) - 1
+        if not self.value_bits:
+            return address, np.ones_like(address)
+        sign = 1 << self.value_bits - 1 if self.signed else 0
+        return address, ((tokens >> self.value_shift) ^ sign) - sign
 
 
-EVENT = 0
-MARKER = 1 << MARKER_BIT
-FINAL_MARKER = MARKER | 1 << FINAL_BIT
+def neuron_name(token: int, layout: TokenLayout) -> str:
+    """Who fired: its number, or in a map (channel, y, x); and what it says, if it can say more than one thing."""
+    address, value = (int(part) for part in layout.split(np.array(token)))
+    name = str(address) if len(layout.shape) == 1 else str(layout.fields(address))
+    return f"{name} with {value}" if layout.value_bits else name
 
 
-def neuron_name(token: int, shape: Shape | None) -> str:
-    """Who fired: its number, or in a map (channel, y, x)."""
-    address = int(token) >> ADDRESS_SHIFT
-    return str(address) if shape is None or len(shape) == 1 else str(TokenLayout(shape=shape).fields(address))
-
-
-def tokens_from_spikes(spikes: np.ndarray, shape: Shape | None = None) -> tuple[np.ndarray, np.ndarray]:
+def tokens_from_spikes(spikes: np.ndarray, layout: TokenLayout) -> tuple[np.ndarray, np.ndarray]:
     """Tokens of inferences back to back, int64[K], and where each starts, int64[B + 1].
 
-    From spike counts, integer or bool[B, T, N], of neurons in torch's order (``shape``; None: a vector): they keep this
-    order within a step, a count of n gives n events, a marker ends each step, the last one of an inference is final.
+    From magnitudes, integer or bool[B, T, N], of neurons in torch's order. They keep this order within a step; a
+    magnitude beyond ``layout.high`` becomes several events; a marker ends each step, the last one of an inference is
+    final.
     """
     count, steps, size = spikes.shape
-    addresses = TokenLayout(shape=(size,) if shape is None else shape).addresses()
-    where = np.flatnonzero(np.ascontiguousarray(spikes).reshape(-1))
-    counts = spikes.reshape(-1)[where]
-    if counts.size and counts.max() > 1:
-        where = np.repeat(where, counts)
-    step, address = np.divmod(where, size)
+    flat = np.ascontiguousarray(spikes).reshape(-1)
+    where = np.flatnonzero(flat)
+    values = flat[where].astype(np.int64)
+    if values.size and values.max() > layout.high:
+        parts = -(-values // layout.high)
+        where, values = np.repeat(where, parts), np.repeat(values, parts)
+        nth = np.arange(len(where)) - np.repeat(np.cumsum(parts) - parts, parts)
+        values = np.minimum(values - nth * layout.high, layout.high)
+    step, neuron = np.divmod(where, size)
     tokens = np.empty(len(step) + count * steps, dtype=np.int64)
     # Before an event stand all earlier events, and a marker for each earlier step.
-    tokens[np.arange(len(step)) + step] = addresses[address] << ADDRESS_SHIFT
+    tokens[np.arange(len(step)) + step] = layout.events(neuron, values)
     ends = np.searchsorted(step, np.arange(count * steps), side="right") + np.arange(count * steps)
     tokens[ends] = MARKER
     tokens[ends[steps - 1 :: steps]] = FINAL_MARKER

@@ -9,9 +9,13 @@ from typing import Literal
 import numpy as np
 
 from .connectivity import Conv2d, Dense, Shape, size_of
-from .model import Readout
+from .events import MAGNITUDE_MAX, TokenLayout
+from .model import InputKind, Readout
 
-__all__ = ["Layer", "IntegerNetwork", "NetworkError", "Neuron"]
+__all__ = ["INPUT", "Branch", "Layer", "IntegerNetwork", "NetworkError", "Neuron"]
+
+INPUT = -1
+"""As the source of synapses: the network's input."""
 
 
 class NetworkError(ValueError):
@@ -33,18 +37,21 @@ class Neuron:
 
         v = (v·leak_num) >> leak_shift
         v = v + Σ W·s + bias                    (− s[t−1]·reset_step, or zeroed beforehand, if reset_delay)
-        s = v ≥ theta                           (0 if single_spike and it has fired)
-        reset unless reset_delay: v −= s·reset_step | v = 0 where s | nothing
+        s = #{k: v ≥ theta[k]}                  (0 if single_spike and it has fired)
+        reset unless reset_delay: v −= s·reset_step | v = 0 where s > 0 | nothing
         v = clip(v, v_min, v_max)
 
     Parameters
     ----------
     bias : int64[C]
         One a channel (a dense layer's neurons are its channels). Added at every step, or at t = 0 only (``bias_once``).
-    theta : int64[C] or None
-        Thresholds ≥ 1. None: the layer never fires; it is read by its potential.
+    theta : int64[C, n] or None
+        n ≤ 15 ascending thresholds ≥ 1; int64[C] is taken for n = 1. None: the layer never fires; it is read by its
+        potential.
     reset_step : int64[C] or None
-        What a soft reset subtracts; None: theta.
+        What a soft reset subtracts for each threshold reached; None: the first threshold.
+    theta_fall : int64[T] or None
+        A learned latency encoder: in step t the threshold is lower by theta_fall[t], ascending from 0.
     v_init : int64[C]
         Membrane before the first step.
     v_min, v_max : int or None
@@ -62,8 +69,23 @@ class Neuron:
     reset_delay: bool = False
     single_spike: bool = False
     bias_once: bool = False
+    theta_fall: np.ndarray | None = None
     v_min: int | None = None
     v_max: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.theta is not None and np.ndim(self.theta) == 1:
+            object.__setattr__(self, "theta", np.asarray(self.theta)[:, None])
+
+    @property
+    def levels(self) -> int:
+        """Largest magnitude of a spike; 0 without a threshold."""
+        return 0 if self.theta is None else self.theta.shape[1]
+
+    @property
+    def first_theta(self) -> np.ndarray:
+        """The lowest threshold of each channel, int64[C]; 0 without any."""
+        return np.zeros(len(self.bias), dtype=np.int64) if self.theta is None else self.theta[:, 0].astype(np.int64)
 
     @property
     def leaky(self) -> bool:
@@ -75,6 +97,24 @@ class Neuron:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Branch:
+    """A set of synapses onto a layer's membranes.
+
+    Parameters
+    ----------
+    source : int
+        Index of the layer whose spikes it takes; −1: the network's input. The layer itself: recurrent synapses, which
+        take the spikes of the step before (none at t = 0).
+    weights : int64[connectivity.weight_shape]
+    connectivity : Dense or Conv2d
+    """
+
+    source: int
+    weights: np.ndarray
+    connectivity: Dense | Conv2d
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Layer:
     """Synapses onto one set of neurons.
 
@@ -82,8 +122,11 @@ class Layer:
     ----------
     weights : int64[connectivity.weight_shape]
         Signed, each in ±largest_weight(weight_bits).
+        From the layer before, or the network's input.
     connectivity : Dense or Conv2d
         None: dense, from a vector, by the shape of the weights.
+    branches : tuple of Branch
+        Further synapses onto the same membranes: from earlier layers (residual), or from the layer itself.
     weight_bits : int
         2 … 8.
     scale : float
@@ -96,6 +139,7 @@ class Layer:
     neuron: Neuron
     scale: float = 1.0
     connectivity: Dense | Conv2d = None  # pyright: ignore[reportAssignmentType] - never None after __post_init__
+    branches: tuple[Branch, ...] = ()
 
     def __post_init__(self) -> None:
         if self.connectivity is None:
@@ -104,6 +148,10 @@ class Layer:
                 raise NetworkError(f"layer {self.name}: weights must have shape (neurons, fan-in), not {shape}")
             object.__setattr__(self, "connectivity", Dense(in_shape=(shape[1],), neurons=shape[0]))
 
+    def synapses(self, index: int) -> tuple[Branch, ...]:
+        """All sets of synapses of the layer with this index, those from the layer before first."""
+        return (Branch(source=index - 1, weights=self.weights, connectivity=self.connectivity), *self.branches)
+
     @property
     def in_shape(self) -> Shape:
         return self.connectivity.in_shape
@@ -111,6 +159,11 @@ class Layer:
     @property
     def out_shape(self) -> Shape:
         return self.connectivity.out_shape
+
+    @property
+    def out_layout(self) -> TokenLayout:
+        """Of the stream that goes out."""
+        return TokenLayout(shape=self.out_shape, high=max(1, self.neuron.levels))
 
     @property
     def inputs(self) -> int:
@@ -137,7 +190,7 @@ class Layer:
         return getattr(self.connectivity, "groups", 1)
 
     def spread(self, values: np.ndarray) -> np.ndarray:
-        """A vector over the channels as one over the neurons, [C] → [M]."""
+        """Vectors over the channels as ones over the neurons, […, C] → […, M]."""
         return np.repeat(values, self.positions, axis=-1)
 
 
@@ -151,8 +204,10 @@ class IntegerNetwork:
         Longest inference, in steps.
     steps : int
         Steps of an inference whose length the input does not say (latency input).
-    input_kind : "latency" or "events"
-        uint8 images, one spike a pixel of at least ``cutoff``; or spike counts per step, each at most ``in_max``.
+    input_kind : "latency", "events" or "direct"
+        uint8 images, one spike a pixel of at least ``cutoff``; spike counts per step, each at most ``in_max``; or
+        integers ``in_min`` … ``in_max``, of which the first layer gets the current Σ W·x, the same in every step
+        (a learned latency encoder: once, at t = 0).
     readout : str
         first_spike | weighted_spikes | potential | spike_count.
     step_weights : tuple of int
@@ -164,8 +219,9 @@ class IntegerNetwork:
     readout: Readout
     steps: int
     steps_max: int
-    input_kind: Literal["latency", "events"] = "latency"
+    input_kind: InputKind = "latency"
     cutoff: int = 1
+    in_min: int = 0
     in_max: int = 1
     step_weights: tuple[int, ...] = ()
 
@@ -181,14 +237,37 @@ class IntegerNetwork:
         return self.layers[0].in_shape
 
     @property
+    def input_layout(self) -> TokenLayout:
+        """Of the stream that comes in."""
+        if self.input_kind == "direct":
+            return TokenLayout(shape=self.input_shape, low=self.in_min, high=self.in_max)
+        high = min(self.in_max, MAGNITUDE_MAX) if self.input_kind == "events" else 1
+        return TokenLayout(shape=self.input_shape, high=high)
+
+    def layout_of(self, source: int) -> TokenLayout:
+        """Of the stream that a layer, or the input (−1), sends."""
+        return self.input_layout if source == INPUT else self.layers[source].out_layout
+
+    def largest(self, source: int) -> int:
+        """Largest magnitude of one address in one step of what a layer, or the input (−1), sends."""
+        if source != INPUT:
+            return max(1, self.layers[source].neuron.levels)
+        return 1 if self.input_kind == "latency" else max(-self.in_min, self.in_max)
+
+    def is_static(self, index: int) -> bool:
+        """Whether a layer's synapses give a current that is the same in every step."""
+        return index == 0 and self.input_kind == "direct" and self.layers[0].neuron.theta_fall is None
+
+    @property
     def classes(self) -> int:
         return self.layers[-1].neurons
 
     @property
-    def early_exit_exact(self) -> bool:
-        """Whether the decision can be made before the last step without changing it."""
+    def earliest_decides(self) -> bool:
+        """Whether the class is settled in the first step in which an output neuron fires."""
+        output = self.layers[-1].neuron
         return self.readout == "first_spike" or (
-            self.readout == "weighted_spikes" and self.layers[-1].neuron.single_spike
+            self.readout == "weighted_spikes" and output.single_spike and output.levels == 1
         )
 
 
@@ -204,8 +283,8 @@ def verify(network: IntegerNetwork) -> None:
         raise NetworkError(
             f"steps must be 1 ≤ steps ≤ steps_max ≤ 4096, not steps={network.steps}, steps_max={network.steps_max}"
         )
-    if network.input_kind not in ("latency", "events"):
-        raise NetworkError(f"input_kind must be 'latency' or 'events', not {network.input_kind!r}")
+    if network.input_kind not in ("latency", "events", "direct"):
+        raise NetworkError(f"input_kind must be 'latency', 'events' or 'direct', not {network.input_kind!r}")
     if network.readout not in ("first_spike", "weighted_spikes", "potential", "spike_count"):
         raise NetworkError(
             "readout must be first_spike, weighted_spikes, potential or spike_count, "
@@ -213,20 +292,22 @@ def verify(network: IntegerNetwork) -> None:
         )
     if not 1 <= network.in_max <= 255:
         raise NetworkError(f"in_max must be 1…255, not {network.in_max!r}")
+    if network.in_min != 0 and not (network.input_kind == "direct" and -256 <= network.in_min < 0):
+        raise NetworkError(f"in_min must be −256…0 for direct input and 0 for any other, not {network.in_min!r}")
     if not 0 <= network.cutoff <= 256:
         raise NetworkError(f"cutoff must be 0…256, not {network.cutoff!r}")
-    shape = None
     for index, layer in enumerate(network.layers):
         where = f"layer {index} ({layer.name})"
         _verify_layer(where, layer)
-        if shape is not None and layer.in_shape != shape:
-            raise NetworkError(f"{where}: fan-in must have the shape {shape} of the layer before, not {layer.in_shape}")
-        shape = layer.out_shape
+        for branch in layer.synapses(index):
+            _verify_branch(network, where, index, branch)
         last = index == len(network.layers) - 1
         if layer.neuron.theta is None and not (last and network.readout == "potential"):
             raise NetworkError(f"{where}: a layer without threshold must be the output of a potential read-out")
         if last and network.readout == "potential" and layer.neuron.theta is not None:
             raise NetworkError(f"{where}: the output layer of a potential read-out must have no threshold")
+        if layer.neuron.theta_fall is not None:
+            _verify_encoder(network, where, index)
     if len(network.layers[-1].out_shape) != 1:
         raise NetworkError(f"{where}: the output layer must be dense, not a convolution to {layer.out_shape}")
     if network.readout == "weighted_spikes":
@@ -239,21 +320,61 @@ def verify(network: IntegerNetwork) -> None:
             )
 
 
-def _verify_layer(where: str, layer: Layer) -> None:
-    if not 2 <= layer.weight_bits <= 8:
-        raise NetworkError(f"{where}: weight_bits must be 2…8, not {layer.weight_bits!r}")
-    weights = np.asarray(layer.weights)
-    if weights.shape != layer.connectivity.weight_shape:
-        raise NetworkError(f"{where}: weights must have shape {layer.connectivity.weight_shape}, not {weights.shape}")
+def _verify_branch(network: IntegerNetwork, where: str, index: int, branch: Branch) -> None:
+    layer, synapses, recurrent = network.layers[index], branch.connectivity, branch.source == index
+    if not INPUT <= branch.source <= index:
+        raise NetworkError(f"{where}: synapses must come from the layer itself, a layer before it, or the input (−1), "
+                           f"not from layer {branch.source!r}")
+    shape = network.layout_of(branch.source).shape
+    if synapses.in_shape != shape:
+        sender = "the input" if branch.source == INPUT else f"layer {branch.source}"
+        raise NetworkError(f"{where}: fan-in must have the shape {shape} of {sender}, not {synapses.in_shape}")
+    if synapses.out_shape != layer.out_shape:
+        raise NetworkError(f"{where}: synapses must reach neurons of the shape {layer.out_shape}, "
+                           f"not {synapses.out_shape}")
+    if recurrent and not (isinstance(synapses, Dense) and len(shape) == 1):
+        raise NetworkError(f"{where}: recurrent synapses must be dense, of a dense layer")
+    if recurrent and layer.neuron.theta is None:
+        raise NetworkError(f"{where}: recurrent synapses must have spikes to take, but the layer has no threshold")
+    if layer.branches and network.input_kind == "direct" and (index == 0 or branch.source == INPUT):
+        raise NetworkError(f"{where}: a direct input must go to the first layer only, which must have no branches")
+    _verify_weights(where, branch.weights, synapses.weight_shape, layer.weight_bits)
+
+
+def _verify_encoder(network: IntegerNetwork, where: str, index: int) -> None:
+    """The rules of a learned latency encoder."""
+    neuron = network.layers[index].neuron
+    fall = np.asarray(neuron.theta_fall)
+    if index or network.input_kind != "direct" or len(network.layers) == 1:
+        raise NetworkError(f"{where}: theta_fall must be of the first layer, of a direct input, before another layer")
+    if fall.dtype.kind not in "iu" or fall.shape[:1] < (network.steps_max,) or fall.ndim != 1 or fall[0] != 0 or (
+        np.diff(fall) < 0
+    ).any():
+        raise NetworkError(f"{where}: theta_fall must be {network.steps_max} ascending integers from 0, "
+                           f"not {neuron.theta_fall!r}")
+    if neuron.leaky or neuron.clamped or not neuron.single_spike or neuron.levels != 1 or not neuron.bias_once:
+        raise NetworkError(f"{where}: a layer with theta_fall must have single_spike, bias_once and one threshold, "
+                           f"and no leak or clamps")
+
+
+def _verify_weights(where: str, weights: np.ndarray, shape: Shape, bits: int) -> None:
+    weights = np.asarray(weights)
+    if weights.shape != shape:
+        raise NetworkError(f"{where}: weights must have shape {shape}, not {weights.shape}")
     if weights.dtype.kind not in "iu":
         raise NetworkError(f"{where}: weights must be integers, not {weights.dtype}")
-    low, high = -(1 << (layer.weight_bits - 1)), (1 << (layer.weight_bits - 1)) - 1
+    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     if weights.min() < low or weights.max() > high:
         raise NetworkError(
-            f"{where}: weights must be {low}…{high} at {layer.weight_bits} bits, not {weights.min()}…{weights.max()}"
+            f"{where}: weights must be {low}…{high} at {bits} bits, not {weights.min()}…{weights.max()}"
         )
     if not weights.any():
         raise NetworkError(f"{where}: weights must not all be zero; use more weight bits or a smaller scale")
+
+
+def _verify_layer(where: str, layer: Layer) -> None:
+    if not 2 <= layer.weight_bits <= 8:
+        raise NetworkError(f"{where}: weight_bits must be 2…8, not {layer.weight_bits!r}")
     neuron, count = layer.neuron, layer.channels
     _vector(where, "bias", neuron.bias, count)
     _vector(where, "v_init", neuron.v_init, count)
@@ -265,8 +386,14 @@ def _verify_layer(where: str, layer: Layer) -> None:
     if neuron.reset not in ("subtract", "zero", "none"):
         raise NetworkError(f"{where}: reset must be subtract, zero or none, not {neuron.reset!r}")
     if neuron.theta is not None:
-        if _vector(where, "theta", neuron.theta, count).min() < 1:
+        if not 1 <= neuron.levels <= MAGNITUDE_MAX:
+            raise NetworkError(f"{where}: theta must be 1…{MAGNITUDE_MAX} thresholds, not {neuron.levels}")
+        for level in range(neuron.levels):
+            _vector(where, "theta", neuron.theta[:, level], count)
+        if neuron.theta.min() < 1:
             raise NetworkError(f"{where}: theta must be ≥ 1, not {int(np.min(neuron.theta))}")
+        if (np.diff(neuron.theta, axis=1) < 0).any():
+            raise NetworkError(f"{where}: theta must ascend from one level to the next")
         if neuron.reset_step is not None and _vector(where, "reset_step", neuron.reset_step, count).min() < 0:
             raise NetworkError(f"{where}: reset_step must be ≥ 0, not {int(np.min(neuron.reset_step))}")
     if neuron.v_min is not None and neuron.v_max is not None and neuron.v_min > neuron.v_max:

@@ -16,13 +16,13 @@ from safetensors.numpy import save
 from .array import ArrayConfig, LayerPlan
 from .connectivity import from_plain, to_plain
 from .memory import MemoryShape, weight_image, weight_memory
-from .network import IntegerNetwork, Layer, Neuron
-from .rows import MarkerProgram, marker_program
+from .network import Branch, IntegerNetwork, Layer, Neuron
+from .rows import MarkerProgram, marker_programs
 
 __all__ = ["Program", "ProgramError", "write_atomically"]
 
-FORMAT = 2
-_VECTORS = ("bias", "theta", "v_init", "reset_step")
+FORMAT = 3
+_VECTORS = ("bias", "theta", "v_init", "reset_step", "theta_fall")
 
 
 class ProgramError(ValueError):
@@ -69,17 +69,17 @@ class Program:
             if (plan.positions, plan.groups) != (layer.positions, layer.groups):
                 raise ProgramError(f"layer {index}: plan must be for {layer.positions} positions and {layer.groups} "
                                    f"groups, not {plan.positions} and {plan.groups}")
-        if self.config.early_exit and not self.network.early_exit_exact:
+        if self.config.early_exit and not self.network.earliest_decides:
             raise ProgramError(
-                "early_exit must be off: only first_spike, or weighted_spikes of single-spike neurons, can decide "
-                f"before the last step, not {self.network.readout}"
+                "early_exit must be off: only first_spike, or weighted_spikes of single-spike neurons with one threshold, "
+                f"can decide before the last step, not {self.network.readout}"
             )
         if self.config.port == "image" and self.network.input_kind != "latency":
             raise ProgramError(f"port 'image' must have latency input, not {self.network.input_kind!r}")
 
     def markers(self) -> tuple[MarkerProgram, ...]:
         """The marker program of each core."""
-        return tuple(marker_program(layer) for layer in self.network.layers)
+        return marker_programs(self.network)
 
     def memories(self) -> tuple[MemoryShape, ...]:
         """The loadable memories, in the order of the program port's memory index."""
@@ -153,8 +153,11 @@ class Program:
                         tensors[f"{index}.{item.name}"] = np.ascontiguousarray(value, dtype=np.int64)
                 else:
                     neuron[item.name] = value
+            for number, branch in enumerate(layer.branches):
+                tensors[f"{index}.branch{number}.weights"] = np.ascontiguousarray(branch.weights, dtype=np.int8)
+            branches = [{"source": branch.source, **to_plain(branch.connectivity)} for branch in layer.branches]
             layers.append({"name": layer.name, "weight_bits": layer.weight_bits, "scale": layer.scale,
-                           "neuron": neuron, "connectivity": to_plain(layer.connectivity)})
+                           "neuron": neuron, "connectivity": to_plain(layer.connectivity), "branches": branches})
         network = {item.name: getattr(self.network, item.name)
                    for item in fields(IntegerNetwork) if item.name != "layers"}
         head = {"format": FORMAT, "network": network, "layers": layers, "config": asdict(self.config)}
@@ -169,6 +172,10 @@ def _from_parts(head: dict, tensors: dict[str, np.ndarray]) -> Program:
             name=layer["name"], weight_bits=layer["weight_bits"], scale=layer["scale"],
             weights=tensors[f"{index}.weights"].astype(np.int64), neuron=Neuron(**vectors, **layer["neuron"]),
             connectivity=from_plain(layer["connectivity"]),
+            branches=tuple(
+                Branch(source=branch.pop("source"), connectivity=from_plain(branch),
+                       weights=tensors[f"{index}.branch{number}.weights"].astype(np.int64))
+                for number, branch in enumerate(layer["branches"])),
         ))
     network: dict[str, Any] = dict(head["network"], step_weights=tuple(head["network"]["step_weights"]))
     config = dict(head["config"])

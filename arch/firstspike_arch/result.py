@@ -53,10 +53,10 @@ def result_layout(program: Program) -> ResultLayout:
     network = program.network
     output = network.layers[-1].neuron
     if network.readout == "weighted_spikes":
-        largest = sum(network.step_weights[: network.steps_max])
-        bits = 1 if output.single_spike else 1 + bits_for_unsigned(largest)
+        largest = sum(network.step_weights[: network.steps_max]) * output.levels
+        bits = 1 if network.earliest_decides else 1 + bits_for_unsigned(largest)
     elif network.readout == "spike_count":
-        bits = 1 + bits_for_unsigned(network.steps_max)
+        bits = 1 + bits_for_unsigned(network.steps_max * output.levels)
     else:
         bits = program.config.layers[-1].membrane_bits
         if output.theta is not None:
@@ -67,6 +67,6 @@ def result_layout(program: Program) -> ResultLayout:
 def scores_from_raw(program: Program, raw: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Evidence from the raw scores of result words, int64[B, classes], given the decision steps, int64[B]."""
     network = program.network
-    if network.readout == "weighted_spikes" and network.layers[-1].neuron.single_spike:
+    if network.readout == "weighted_spikes" and network.earliest_decides:
         return -raw * np.asarray(network.step_weights)[steps][:, None]
     return raw

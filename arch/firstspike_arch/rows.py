@@ -5,6 +5,9 @@ A core keeps u = v − theta, so the sign bit is the comparison: a neuron fires 
 all rows that adds a row of weights; a step marker is a list of passes, and each pass is one `RowOp`. Hardware executes
 the list, the timing model counts it, and the width proof runs it on intervals: one description of the update, read
 three times.
+
+A layer of a direct input has a second number in each lane: its current, to which the events add, and which every step
+adds to u.
 """
 
 from dataclasses import dataclass
@@ -12,9 +15,9 @@ from typing import Literal
 
 import numpy as np
 
-from .network import Layer
+from .network import IntegerNetwork, Layer, Neuron
 
-__all__ = ["BIAS_ROWS_MAX", "MarkerProgram", "RowOp", "bias_rows", "marker_program"]
+__all__ = ["BIAS_ROWS_MAX", "MarkerProgram", "RowOp", "bias_rows", "marker_program", "marker_programs"]
 
 BIAS_ROWS_MAX = 16
 
@@ -26,42 +29,63 @@ class RowOp:
     """One pass over all rows: u ← act(u, operand) in the lanes where ``when`` holds; elsewhere u is kept.
 
     ``act``: "add" (u + operand, then an arithmetic shift right by one if ``halve``), "clear" (0),
-    "init" (the first value of an inference), "save" (shadow ← u, u ← 0).
-    ``operand``: "weight" (row ``index`` of the bias rows), "constant" (int64[C], ``values``),
-    "leak" (~(u >> ``index``)), "shadow" or "zero".
-    ``when``: "spiked" is this step's spike; "negative" and "nonnegative" look at u itself.
+    "init" (the first value of an inference; the current becomes 0), "save" (shadow ← u, u ← 0).
+    ``store``: whose passes add to, the "membrane" u or the "current".
+    ``operand``: "weight" (row ``index`` of the bias rows), "constant" (int64[C], ``values``), "current",
+    "fall" (``values``[t] at the end of step t), "leak" (~(u >> ``index``)), "shadow" or "zero".
+    ``when``: "spiked" is that this step's spike has at least magnitude ``level``; "negative" and "nonnegative" look at
+    u itself.
     """
 
     act: Literal["add", "clear", "init", "save"]
-    operand: Literal["weight", "constant", "leak", "shadow", "zero"] = "zero"
+    operand: Literal["weight", "constant", "current", "fall", "leak", "shadow", "zero"] = "zero"
     index: int = 0
     values: np.ndarray | None = None
     when: When = "always"
+    level: int = 1
+    store: Literal["membrane", "current"] = "membrane"
     halve: bool = False
     settle: bool = False
-    """The operand is a membrane that the pass before wrote: with a single row, one cycle must pass between."""
+    """The operand is a number that the pass before wrote: with a single row, one cycle must pass between."""
 
     def __post_init__(self) -> None:
-        if (self.values is not None) != (self.operand == "constant"):
-            raise ValueError(f"operand {self.operand!r}: values must be given for 'constant' and for no other")
+        if (self.values is not None) != (self.operand in ("constant", "fall")):
+            raise ValueError(f"operand {self.operand!r}: values must be given for 'constant' and 'fall', and no other")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MarkerProgram:
-    """What a step marker (``step``) and an end-of-inference marker (``final``) do; the first pass captures spikes.
+    """What the tokens do: an event (``event``), a step marker (``step``) and an end-of-inference marker (``final``).
 
-    ``offset`` int64[C]: u = v − offset. ``init`` int64[C]: u before the bias of step 0.
+    ``start`` comes before ``step`` or ``final`` at the first marker of an inference. The first pass of ``step`` and
+    ``final`` captures the spikes. Without a second step ``step`` is empty.
+
+    ``offset`` int64[C]: u = v − offset. ``init`` int64[C]: u before the bias of step 0. ``levels`` int64[C, n]: a
+    spike's magnitude is the number of them that u reaches; None: the layer never fires.
     """
 
     offset: np.ndarray
     init: np.ndarray
+    levels: np.ndarray | None
+    event: RowOp
+    start: tuple[RowOp, ...]
     step: tuple[RowOp, ...]
     final: tuple[RowOp, ...]
 
     @property
+    def passes(self) -> tuple[RowOp, ...]:
+        """All passes, by number: the event's, then those of start, step and final."""
+        return (self.event, *self.start, *self.step, *self.final)
+
+    @property
+    def static(self) -> bool:
+        """Whether there is a current."""
+        return self.event.store == "current"
+
+    @property
     def pure_weights(self) -> bool:
         """Every operand comes from the weight memory: the operand register needs no multiplexer."""
-        return all(op.operand in ("weight", "zero") for op in self.step + self.final)
+        return all(op.operand in ("weight", "zero") for op in self.passes)
 
     @staticmethod
     def issue_cycles(ops: tuple[RowOp, ...], rows: int) -> int:
@@ -89,32 +113,57 @@ def bias_rows(layer: Layer) -> np.ndarray:
             )
 
 
-def marker_program(layer: Layer) -> MarkerProgram:
-    """The passes that do, on u = v − theta, exactly what `Neuron` says about v."""
-    neuron, count = layer.neuron, layer.channels
-    zero = np.zeros(count, dtype=np.int64)
-    theta = zero if neuron.theta is None else np.asarray(neuron.theta, dtype=np.int64)
+def marker_programs(network: IntegerNetwork) -> tuple[MarkerProgram, ...]:
+    """The marker program of every layer."""
+    return tuple(
+        marker_program(layer, static=network.is_static(index), steps_max=network.steps_max)
+        for index, layer in enumerate(network.layers)
+    )
+
+
+def marker_program(layer: Layer, *, static: bool = False, steps_max: int | None = None) -> MarkerProgram:
+    """The passes that do, on u = v − theta, exactly what `Neuron` says about v.
+
+    ``static``: the synapses give a current that is the same in every step. ``steps_max``: longest inference, if known;
+    of a single step no state is carried on, so there is no leak, reset or clamp.
+    """
+    neuron = layer.neuron
+    theta = neuron.first_theta
     biases = bias_rows(layer)
-    bias_ops = tuple(RowOp(act="add", operand="weight", index=k) for k in range(len(biases)) if biases[k].any())
+    store = "current" if static else "membrane"
+    bias_ops = tuple(
+        RowOp(act="add", operand="weight", index=k, store=store) for k in range(len(biases)) if biases[k].any())
     init = (np.asarray(neuron.v_init, dtype=np.int64) * neuron.leak_num) >> neuron.leak_shift
     if neuron.bias_once:
         init = init + neuron.bias
-    step = tuple(_update(neuron, theta, count)) + bias_ops
-    if not step:
-        step = (RowOp(act="add", operand="weight", index=0),)  # a row of zeros: the pass that captures
-    return MarkerProgram(offset=theta, init=init - theta, step=step, final=(RowOp(act="init"), *bias_ops))
+    adds = (RowOp(act="add", operand="current"),) if static else bias_ops
+    step: tuple[RowOp, ...] = ()
+    if steps_max != 1:
+        if neuron.theta_fall is not None:
+            adds = (RowOp(act="add", operand="fall", values=np.diff(neuron.theta_fall)),)
+        step = (*_update(neuron, theta, layer.channels), *adds)
+        if not step:
+            step = (RowOp(act="add", operand="weight", index=0),)  # a row of zeros: the pass that captures
+    return MarkerProgram(
+        offset=theta, init=init - theta, levels=None if neuron.theta is None else neuron.theta - theta[:, None],
+        event=RowOp(act="add", operand="weight", store=store),
+        start=(RowOp(act="add", operand="current", settle=True),) if static else (),
+        step=step, final=(RowOp(act="init"), *bias_ops),
+    )
 
 
-def _update(neuron, theta: np.ndarray, count: int):
+def _update(neuron: Neuron, theta: np.ndarray, count: int):
     """Reset, clamp and leak as passes that start and end with u = v − theta; none where nothing is to do."""
     # A neuron that fires once is silent afterwards: its reset changes nothing that can be seen.
     fires_again = neuron.theta is not None and not neuron.single_spike
     reset = neuron.reset if fires_again else "none"
     step = theta if neuron.reset_step is None else np.asarray(neuron.reset_step, dtype=np.int64)
-    subtract = RowOp(act="add", operand="constant", values=-step, when="spiked")
+    # One threshold after the other, as often as the magnitude says.
+    subtract = [RowOp(act="add", operand="constant", values=-step, when="spiked", level=level)
+                for level in range(1, neuron.levels + 1)]
     clear = RowOp(act="clear", when="spiked")
     if reset == "subtract" and not neuron.leaky and not neuron.clamped:
-        yield subtract
+        yield from subtract
         return
     if reset == "none" and not neuron.leaky and not neuron.clamped:
         return
@@ -129,7 +178,7 @@ def _update(neuron, theta: np.ndarray, count: int):
 
     def apply_reset() -> None:
         if reset == "subtract":
-            ops.append(subtract)
+            ops.extend(subtract)
         elif reset == "zero":
             flush()
             ops.append(clear)

@@ -10,7 +10,7 @@ from firstspike_arch.connectivity import Shape
 from firstspike_arch.model import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program, ProgramError
-from firstspike_arch.rows import MarkerProgram, marker_program
+from firstspike_arch.rows import MarkerProgram, marker_programs
 
 from .errors import CompileError
 from .passes.choose_scales import choose_scales
@@ -35,7 +35,7 @@ class Options:
     winner: Literal["tree", "scan"] = "tree"
     register_rows: int = 8
     headroom_bits: int = 0
-    in_max: int = 1
+    in_max: int | None = None
     steps_max: int | None = None
     leak_shift_max: int = 8
     timeout: int = 1 << 16
@@ -189,7 +189,8 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
     headroom_bits : int
         Membrane bits beyond the proof, so that other weights fit later.
     in_max, steps_max : int
-        Largest count of an input address in a step, longest inference (real networks; an integer network has its own).
+        Largest count of an input address in a step or largest number of a direct input, and longest inference, in place
+        of a real network's own.
     leak_shift_max : int
         0 … 15; leaks become num / 2^shift.
     timeout : int
@@ -258,24 +259,23 @@ def reload_weights(program: Program, network: IntegerNetwork) -> Program:
         bits than the hardware has.
     """
     old = program.network
-    for name in ("input_kind", "readout", "steps", "steps_max", "cutoff", "in_max", "step_weights"):
+    for name in ("input_kind", "readout", "steps", "steps_max", "cutoff", "in_min", "in_max", "step_weights"):
         if getattr(network, name) != getattr(old, name):
             raise CompileError(f"{name} must be {getattr(old, name)!r} as built, not {getattr(network, name)!r}")
     if len(network.layers) != len(old.layers):
         raise CompileError(f"network must have {len(old.layers)} layers as built, not {len(network.layers)}")
     for index, (built, layer) in enumerate(zip(old.layers, network.layers, strict=True)):
         where = f"layer {index} ({layer.name})"
-        if layer.connectivity != built.connectivity or layer.weight_bits != built.weight_bits:
+        wanted, given = ([(one.source, one.connectivity) for one in side.synapses(index)] for side in (built, layer))
+        if wanted != given or layer.weight_bits != built.weight_bits:
             raise CompileError(
                 f"{where}: weights must be {built.connectivity.weight_shape} of {built.weight_bits} bits as built, "
                 f"not {layer.connectivity.weight_shape} of {layer.weight_bits} bits"
             )
-    proofs = prove_widths(network)
-    for index, (built, layer) in enumerate(zip(old.layers, network.layers, strict=True)):
+    proofs, markers = prove_widths(network), zip(marker_programs(old), marker_programs(network), strict=True)
+    for index, (built, layer, pair) in enumerate(zip(old.layers, network.layers, markers, strict=True)):
         where = f"layer {index} ({layer.name})"
-        if layer.neuron.single_spike != built.neuron.single_spike or not _same(
-            marker_program(built), marker_program(layer)
-        ):
+        if layer.neuron.single_spike != built.neuron.single_spike or not _same(*pair):
             raise CompileError(
                 f"{where}: neurons must be as built (threshold, leak, reset, clamps, v_init, number of bias rows)"
             )
@@ -292,8 +292,10 @@ def _same(left: MarkerProgram, right: MarkerProgram) -> bool:
     """Whether two marker programs are the same hardware."""
     def key(program: MarkerProgram):
         return [
-            (op.act, op.operand, op.index, op.when, op.halve, None if op.values is None else tuple(op.values))
-            for op in program.step + program.final
-        ] + [len(program.step), tuple(program.offset), tuple(program.init)]
+            (op.act, op.operand, op.index, op.when, op.level, op.store, op.halve,
+             None if op.values is None else tuple(op.values))
+            for op in program.passes
+        ] + [len(program.step), tuple(program.offset), tuple(program.init),
+             None if program.levels is None else program.levels.tolist()]
 
     return key(left) == key(right)

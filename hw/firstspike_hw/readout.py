@@ -63,7 +63,7 @@ class Readout(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         network, rows = self._network, self._plan.rows
-        first = network.early_exit_exact
+        first = network.earliest_decides
         decided = Signal()
         row = self._build_window(m, decided)
         stage, candidate, opens = (self._scan_lanes if self._scan else self._build_tournament)(m, row)
@@ -102,7 +102,7 @@ class Readout(wiring.Component):
         """Scores of the row captured last, behind those of the rows before."""
         network, plan, capture, bits = self._network, self._plan, self.capture, self._layout.score_bits
         rows, lanes = plan.rows, plan.lanes
-        first = network.early_exit_exact
+        first = network.earliest_decides
         scores = [Signal(signed(bits), name=f"score{index}") for index in range(rows * lanes)]
         step = Signal(range(network.steps_max))
         if self._value_bits:
@@ -135,7 +135,7 @@ class Readout(wiring.Component):
 
     def _enters(self, decided):
         """Whether the row being captured can decide anything."""
-        if not self._network.early_exit_exact:
+        if not self._network.earliest_decides:
             return self.capture.final
         if self._plan.rows > 1:
             return Const(1)
@@ -144,7 +144,7 @@ class Readout(wiring.Component):
     def _node(self, lane: int, index, row: "_RowStage") -> "_Node":
         """The neuron whose score is at a place of the window; it may be in any lane ``index`` of the row."""
         plan = self._plan
-        ranked = self._value_bits or not self._network.early_exit_exact
+        ranked = self._value_bits or not self._network.earliest_decides
         return _Node(
             rank=self._window[lane] if ranked else Const(0, signed(1)), fired=self._fired[lane],
             index=row.row * plan.lanes + index if plan.rows > 1 else index,

@@ -11,6 +11,8 @@ is out of reach for any layer of less than 2^37 inputs.
 Membranes are int64. The one exception has the same proof: integrate-and-fire neurons that fire once stay in the
 product's format if |v_init| + T·(|bias| + Σ|w|·count) stays below its bound, because their membrane before the spike is
 a plain cumulative sum.
+
+For a direct input, "count" is the number that is given, of either sign; nothing else changes.
 """
 
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ import torch.nn.functional as functional
 from firstspike_arch.backend import DecidedBy
 from firstspike_arch.connectivity import Dense, size_of
 from firstspike_arch.fixed import latency_step
-from firstspike_arch.network import IntegerNetwork, Layer
+from firstspike_arch.network import Branch, IntegerNetwork, Layer
 
 __all__ = ["GoldenModel", "GoldenResult"]
 
@@ -44,8 +46,9 @@ class GoldenResult:
     scores : int64[B, C]
         Evidence at the decision: pre-reset membranes of the output neurons (first_spike, potential), weighted sums
         over t ≤ t* (weighted_spikes), spike counts (spike_count).
-    spikes : tuple of bool[B, T, M]
-        Of every link, the input first, over all T steps; the input of an "events" network holds counts, uint8[B, T, N].
+    spikes : tuple of bool[B, T, M] or uint8[B, T, M]
+        Magnitudes of every layer's spikes (bool where they can only be 1), those of the input first, over all T steps.
+        The input of a direct network, int16[B, T, N], comes in step 0.
     membranes : tuple of int64[B, T, M] or None
         Pre-reset membranes of every layer, if asked for. A neuron that fires once keeps its value from then on.
     """
@@ -76,8 +79,9 @@ class GoldenModel:
 
         Parameters
         ----------
-        inputs : uint8[B, N], or integers[B, T, N]
-            Images ("latency", T = ``network.steps``) or spike counts per step ("events", 1 ≤ T ≤ ``steps_max``).
+        inputs : uint8[B, N], integers[B, N], or integers[B, T, N]
+            Images ("latency") or numbers ("direct"), T = ``network.steps``; or spike counts per step ("events",
+            1 ≤ T ≤ ``steps_max``).
         device : str or torch.device
             Where to compute; the result is in host memory.
         membranes : bool
@@ -91,10 +95,13 @@ class GoldenModel:
         values = torch.as_tensor(inputs)
         network = self.network
         self._check(values)
-        steps = network.steps if network.input_kind == "latency" else values.shape[1]
+        steps = values.shape[1] if network.input_kind == "events" else network.steps
         widest = max(network.inputs, *(layer.neurons for layer in network.layers))
         size = max(1, CHUNK_ELEMENTS // (steps * widest))
-        synapses = [_Synapses(layer, self._count_max(index), device) for index, layer in enumerate(network.layers)]
+        synapses = [
+            [_Synapses(branch, network.largest(branch.source), device) for branch in layer.synapses(index)]
+            for index, layer in enumerate(network.layers)
+        ]
         parts = [
             self._run_chunk(values[start : start + size].to(device), steps, synapses, membranes)
             for start in range(0, max(1, len(values)), size)
@@ -106,10 +113,6 @@ class GoldenModel:
             membranes=tuple(_joined(layer) for layer in zip(*potentials, strict=True)) if membranes else None,
         )
 
-    def _count_max(self, layer: int) -> int:
-        """Largest count of one address in one step at the input of a layer."""
-        return self.network.in_max if layer == 0 and self.network.input_kind == "events" else 1
-
     def _check(self, values: torch.Tensor) -> None:
         network = self.network
         if network.input_kind == "latency":
@@ -120,31 +123,49 @@ class GoldenModel:
                 )
             return
         if values.dtype.is_floating_point or values.dtype.is_complex:
-            raise ValueError(f"inputs must be integer spike counts, not {_name(values)}")
+            raise ValueError(f"inputs must be integers, not {_name(values)}")
+        if network.input_kind == "direct":
+            if values.ndim != 2 or values.shape[1] != network.inputs:
+                raise ValueError(f"inputs must have shape (batch, {network.inputs}), not {tuple(values.shape)}")
+            _check_range("numbers", values, network.in_min, network.in_max)
+            return
         if values.ndim != 3 or values.shape[2] != network.inputs or not 1 <= values.shape[1] <= network.steps_max:
             raise ValueError(
                 f"inputs must be spike counts of shape (batch, 1…{network.steps_max} steps, {network.inputs}), "
                 f"not {tuple(values.shape)}"
             )
-        if values.numel():
-            low, high = int(values.min()), int(values.max())
-            if low < 0 or high > network.in_max:
-                raise ValueError(f"inputs must be spike counts 0…{network.in_max}, not {low}…{high}")
+        _check_range("spike counts", values, 0, network.in_max)
 
-    def _run_chunk(self, values: torch.Tensor, steps: int, synapses: list["_Synapses"], membranes: bool):
+    def _run_chunk(self, values: torch.Tensor, steps: int, synapses: list[list["_Synapses"]], membranes: bool):
         network = self.network
         if network.input_kind == "latency":
             spikes = [_encode(values, steps, network.cutoff)]
+        elif network.input_kind == "direct":
+            spikes = [functional.pad(values.to(torch.int16)[:, None], (0, 0, 0, steps - 1))]
         else:
             spikes = [values.to(torch.uint8)]
         potentials = []
-        for index, (layer, synapse) in enumerate(zip(network.layers, synapses, strict=True)):
+        for index, (layer, sets) in enumerate(zip(network.layers, synapses, strict=True)):
             keep = membranes or index == len(synapses) - 1
-            fired, potential = _neurons(layer, synapse(spikes[-1]), synapse.magnitude, keep)
+            static, recurrent = network.is_static(index), [one for one in sets if one.source == index]
+            currents = torch.zeros(())
+            for one in sets:
+                if one.source != index:
+                    currents = currents + one(spikes[one.source + 1][:, :1] if static else spikes[one.source + 1])
+            if static:
+                currents = currents.expand(-1, steps, -1).contiguous()
+            fired, potential = _neurons(layer, currents, recurrent, sum(one.magnitude for one in sets), keep)
             spikes.append(fired)
             potentials.append(potential)
         decision = _decide(network, spikes[-1], potentials[-1])
         return (*decision, spikes, potentials if membranes else [])
+
+
+def _check_range(what: str, values: torch.Tensor, least: int, most: int) -> None:
+    if values.numel():
+        low, high = int(values.min()), int(values.max())
+        if low < least or high > most:
+            raise ValueError(f"inputs must be {what} {least}…{most}, not {low}…{high}")
 
 
 def _name(values: torch.Tensor) -> str:
@@ -168,10 +189,10 @@ def _encode(images: torch.Tensor, steps: int, cutoff: int) -> torch.Tensor:
 class _Synapses:
     """Σ W·s of all steps at once: integer[B, T, N] → exact float[B, T, M]."""
 
-    def __init__(self, layer: Layer, count_max: int, device: str | torch.device):
-        weights, self._synapses = np.asarray(layer.weights), layer.connectivity
-        sums = np.abs(weights.astype(np.int64)).reshape(layer.channels, -1).sum(1)
-        self.magnitude = int(sums.max()) * count_max * layer.connectivity.pool**2
+    def __init__(self, branch: Branch, largest: int, device: str | torch.device):
+        weights, self._synapses, self.source = np.asarray(branch.weights), branch.connectivity, branch.source
+        sums = np.abs(weights.astype(np.int64)).reshape(self._synapses.channels, -1).sum(1)
+        self.magnitude = int(sums.max()) * largest * self._synapses.pool**2
         self._dtype = torch.float32 if self.magnitude < FLOAT32_EXACT else torch.float64
         self._weights = torch.as_tensor(weights.astype(np.int16)).to(device).to(self._dtype)
         if isinstance(self._synapses, Dense):
@@ -191,12 +212,13 @@ class _Synapses:
         return sums.reshape(batch, steps, size_of(synapses.out_shape))
 
 
-def _neurons(layer: Layer, currents: torch.Tensor, magnitude: int, keep: bool):
-    """Spikes bool[B, T, M] and, to ``keep``, pre-reset membranes int64[B, T, M] from the synaptic sums."""
+def _neurons(layer: Layer, currents: torch.Tensor, recurrent: list[_Synapses], magnitude: int, keep: bool):
+    """Spikes bool or uint8[B, T, M] and, to ``keep``, pre-reset membranes int64[B, T, M] from the synaptic sums."""
     neuron, steps = layer.neuron, currents.shape[1]
     total = steps * (magnitude + int(np.abs(neuron.bias).max())) + int(np.abs(neuron.v_init).max())
-    if neuron.single_spike and neuron.theta is not None and not neuron.leaky and not neuron.clamped and (
-        max(total, int(np.max(neuron.theta))) < FLOAT32_EXACT or currents.dtype == torch.float64
+    plain = not (recurrent or neuron.leaky or neuron.clamped)
+    if neuron.single_spike and neuron.levels == 1 and plain and (
+        max(total, int(neuron.first_theta.max())) < FLOAT32_EXACT or currents.dtype == torch.float64
     ):
         return _integrate_and_fire_once(layer, currents, keep)
 
@@ -204,29 +226,34 @@ def _neurons(layer: Layer, currents: torch.Tensor, magnitude: int, keep: bool):
         return torch.as_tensor(layer.spread(np.asarray(values, dtype=np.int64)), device=currents.device)
 
     currents = currents.to(torch.int64)
-    bias = vector(neuron.bias)
-    theta = None if neuron.theta is None else vector(neuron.theta)
-    reset_step = theta if neuron.reset_step is None else vector(neuron.reset_step)
-    fired = torch.zeros(currents.shape, dtype=torch.bool, device=currents.device)
+    bias, levels = vector(neuron.bias), [] if neuron.theta is None else list(vector(neuron.theta.T))
+    reset_step = vector(neuron.first_theta if neuron.reset_step is None else neuron.reset_step)
+    fall = torch.zeros(steps) if neuron.theta_fall is None else torch.as_tensor(np.asarray(neuron.theta_fall))
+    spikes = torch.zeros(currents.shape, dtype=torch.bool if neuron.levels <= 1 else torch.uint8, device=bias.device)
     v = vector(neuron.v_init).expand(currents.shape[0], -1)
-    spike = has_fired = torch.zeros_like(fired[:, 0])
+    spike = torch.zeros_like(v)
+    has_fired = spike > 0
     for step in range(steps):
         frozen = v
         v = (v * neuron.leak_num) >> neuron.leak_shift
         if neuron.reset_delay:
             v = _reset(neuron.reset, v, spike, reset_step)
         v = v + currents[:, step]
+        for synapses in recurrent:
+            if step:
+                v = v + synapses(spikes[:, step - 1 : step])[:, 0].to(torch.int64)
         if step == 0 or not neuron.bias_once:
             v = v + bias
         if neuron.single_spike:
             v = torch.where(has_fired, frozen, v)
         currents[:, step] = v
-        if theta is not None:
-            spike = v >= theta
-            if neuron.single_spike:
-                spike = spike & ~has_fired
-                has_fired = has_fired | spike
-            fired[:, step] = spike
+        spike = torch.zeros_like(v)
+        for theta in levels:
+            spike += v >= theta - fall[step].to(v.dtype)
+        if neuron.single_spike:
+            spike = torch.where(has_fired, 0, spike)
+            has_fired = has_fired | (spike > 0)
+        spikes[:, step] = spike
         before = v
         if not neuron.reset_delay:
             v = _reset(neuron.reset, v, spike, reset_step)
@@ -234,13 +261,14 @@ def _neurons(layer: Layer, currents: torch.Tensor, magnitude: int, keep: bool):
             v = v.clamp(neuron.v_min, neuron.v_max)
         if neuron.single_spike:
             v = torch.where(has_fired, before, v)
-    return fired, currents
+    return spikes, currents
 
 
-def _reset(kind: str, v: torch.Tensor, spike: torch.Tensor, reset_step: torch.Tensor | None) -> torch.Tensor:
-    if kind == "none" or reset_step is None:
-        return v
-    return torch.where(spike, v - reset_step if kind == "subtract" else 0, v)
+def _reset(kind: str, v: torch.Tensor, spike: torch.Tensor, reset_step: torch.Tensor) -> torch.Tensor:
+    """Membranes after a reset by spikes of magnitude ``spike``, int64[B, M]."""
+    if kind == "subtract":
+        return v - spike * reset_step
+    return v if kind == "none" else torch.where(spike > 0, 0, v)
 
 
 def _integrate_and_fire_once(layer: Layer, v: torch.Tensor, keep: bool):
@@ -251,7 +279,10 @@ def _integrate_and_fire_once(layer: Layer, v: torch.Tensor, keep: bool):
         return torch.as_tensor(layer.spread(np.asarray(values, dtype=np.int64)), device=v.device).to(v.dtype)
 
     # Few operations on large arrays: each one costs a synchronisation of all threads.
-    bias, theta = vector(neuron.bias), vector(neuron.theta)
+    bias, theta = vector(neuron.bias), vector(neuron.first_theta)
+    if neuron.theta_fall is not None:
+        fall = torch.as_tensor(np.asarray(neuron.theta_fall[: v.shape[1]]), device=v.device).to(v.dtype)
+        theta = theta - fall[:, None]
     times = torch.arange(v.shape[1], device=v.device)
     v = v.cumsum(1)
     v += vector(neuron.v_init) + bias * (1 if neuron.bias_once else times[:, None] + 1)
@@ -267,22 +298,21 @@ def _integrate_and_fire_once(layer: Layer, v: torch.Tensor, keep: bool):
 def _decide(network: IntegerNetwork, spikes: torch.Tensor, potentials: torch.Tensor):
     """Class, step, decided_by int64[B] and scores int64[B, C] from output spikes and membranes [B, T, C]."""
     batch, steps, _ = spikes.shape
-    output = network.layers[-1].neuron
     at = torch.full((batch,), steps - 1, device=spikes.device)
-    everyone = torch.ones_like(spikes[:, 0])
+    everyone = torch.ones_like(spikes[:, 0], dtype=torch.bool)
     if network.readout == "potential":
         silent = torch.zeros(batch, dtype=torch.bool, device=spikes.device)
         return _settle(potentials[:, -1], everyone, everyone & False, silent, at)
-    any_spike = spikes.any(2)
+    any_spike = (spikes > 0).any(2)
     silent = ~any_spike.any(1)
     if network.readout == "spike_count":
         return _settle(spikes.sum(1), everyone, everyone & False, silent, at)
     weights = torch.as_tensor(network.step_weights[:steps], dtype=torch.int64, device=spikes.device)
-    if network.readout == "weighted_spikes" and not output.single_spike:
+    if not network.earliest_decides:
         return _settle((spikes * weights[:, None]).sum(1), everyone, everyone & False, silent, at)
     at = torch.where(silent, at, any_spike.to(torch.uint8).argmax(1))
     rows = torch.arange(batch, device=spikes.device)
-    fires = spikes[rows, at]
+    fires = spikes[rows, at] > 0
     if network.readout == "weighted_spikes":
         return _settle(fires * weights[at][:, None], everyone, fires, silent, at)
     return _settle(potentials[rows, at], fires | silent[:, None], fires, silent, at)

@@ -4,9 +4,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from firstspike_arch.connectivity import Dense, pooled
-from firstspike_arch.network import Layer
-from firstspike_arch.rows import RowOp, bias_rows, marker_program
+from firstspike_arch.connectivity import Dense, pooled, size_of
+from firstspike_arch.network import Branch, IntegerNetwork
+from firstspike_arch.rows import RowOp, bias_rows, marker_programs
 
 __all__ = ["RowMachine"]
 
@@ -16,7 +16,9 @@ class RowMachine:
 
     Parameters
     ----------
-    layer : Layer
+    network : IntegerNetwork
+    index : int
+        Of the layer.
 
     Members
     -------
@@ -24,78 +26,97 @@ class RowMachine:
         Extremes of each neuron so far, zero included.
     """
 
-    def __init__(self, layer: Layer):
-        self._layer = layer
-        self._program, self._biases = marker_program(layer), layer.spread(bias_rows(layer))
-        self._columns = _columns(layer)
+    def __init__(self, network: IntegerNetwork, index: int):
+        self._layer = layer = network.layers[index]
+        self._program, self._biases = marker_programs(network)[index], layer.spread(bias_rows(layer))
+        self._columns = [_columns(branch) for branch in layer.synapses(index)]
+        self._levels = None if self._program.levels is None else layer.spread(self._program.levels.T)
+        self._fall = np.zeros(network.steps_max) if layer.neuron.theta_fall is None else layer.neuron.theta_fall
         self._u = np.zeros(layer.neurons, dtype=np.int64)
-        self._shadow = self._u.copy()
+        self._shadow, self._current = self._u.copy(), self._u.copy()
         self.lows, self.highs = self._u.copy(), self._u.copy()
-        self._pass_all(self._program.final)
+        self._pass_all(self._program.final, 0)
 
-    def run(self, steps: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
-        """One inference: the addresses of each step's events, in their order.
+    def run(self, steps: Sequence[Sequence[tuple[int, int, int]]]) -> tuple[np.ndarray, np.ndarray]:
+        """One inference: each step's events in their order, as (set of synapses, address, value).
 
         Returns
         -------
-        spikes : bool[T, M]
+        spikes : int64[T, M]
         membranes : int64[T, M]
             v when the step's marker captures it. A neuron that fires once goes on integrating after its spike.
         """
         has_fired = np.zeros(self._layer.neurons, dtype=bool)
         spikes, membranes = [], []
-        for step, addresses in enumerate(steps):
-            for address in addresses:
-                self._store(self._u + self._columns[:, address])
-            membranes.append(self._u + self._layer.spread(self._program.offset))
-            fires = self._u >= 0 if self._layer.neuron.theta is not None else np.zeros_like(has_fired)
+        for step, events in enumerate(steps):
+            for branch, address, value in events:
+                self._act(self._program.event, value * self._columns[branch][:, address])
+            if step == 0:
+                self._pass_all(self._program.start, 0)
+            membranes.append(self._u + self._layer.spread(self._program.offset) - int(self._fall[step]))
+            fires = self._magnitude()
             if self._layer.neuron.single_spike:
-                fires, has_fired = fires & ~has_fired, fires | has_fired
+                fires, has_fired = np.where(has_fired, 0, fires), (fires > 0) | has_fired
             spikes.append(fires)
-            self._pass_all(self._program.final if step == len(steps) - 1 else self._program.step)
+            self._pass_all(self._program.final if step == len(steps) - 1 else self._program.step, step)
         return np.array(spikes), np.array(membranes)
 
-    def _pass_all(self, ops: tuple[RowOp, ...]) -> None:
-        spiked = self._u >= 0
+    def _magnitude(self) -> np.ndarray:
+        return np.zeros_like(self._u) if self._levels is None else (self._u >= self._levels).sum(0)
+
+    def _pass_all(self, ops: tuple[RowOp, ...], step: int) -> None:
+        magnitude = self._magnitude()
         for op in ops:
-            here = {"always": spiked | True, "spiked": spiked, "negative": self._u < 0, "nonnegative": self._u >= 0}
-            acts, kept = here[op.when], self._u
+            acts = {"always": magnitude >= 0, "spiked": magnitude >= op.level, "negative": self._u < 0,
+                    "nonnegative": self._u >= 0}[op.when]
             if op.act == "save":
                 self._shadow = self._u
             if op.act == "init":
-                value = self._layer.spread(self._program.init)
-            elif op.act == "add":
-                total = self._u + self._operand(op)
-                self._store(np.where(acts, total, kept))
-                value = total >> 1 if op.halve else total
-            else:
-                value = np.zeros_like(self._u)
-            self._store(np.where(acts, value, kept))
+                self._current = np.zeros_like(self._u)
+            self._act(op, self._operand(op, step), acts)
 
-    def _operand(self, op: RowOp) -> np.ndarray:
+    def _act(self, op: RowOp, operand: np.ndarray, acts: np.ndarray | bool = True) -> None:
+        kept = self._current if op.store == "current" else self._u
+        if op.act == "init":
+            value = self._layer.spread(self._program.init)
+        elif op.act == "add":
+            total = kept + operand
+            self._record(np.where(acts, total, kept))
+            value = total >> 1 if op.halve else total
+        else:
+            value = np.zeros_like(self._u)
+        value = np.where(acts, value, kept)
+        self._record(value)
+        if op.store == "current":
+            self._current = value
+        else:
+            self._u = value
+
+    def _operand(self, op: RowOp, step: int) -> np.ndarray:
         if op.operand == "weight":
             return self._biases[op.index]
-        if op.values is not None:
-            return self._layer.spread(op.values)
+        if op.operand == "fall":
+            return np.full_like(self._u, op.values[step])  # pyright: ignore[reportOptionalSubscript]
+        if op.operand == "constant":
+            return self._layer.spread(op.values)  # pyright: ignore[reportArgumentType]
         if op.operand == "leak":
             return ~(self._u >> op.index)
-        return self._shadow if op.operand == "shadow" else np.zeros_like(self._u)
+        return {"shadow": self._shadow, "current": self._current}.get(op.operand, np.zeros_like(self._u))
 
-    def _store(self, value: np.ndarray) -> None:
-        self._u = value
+    def _record(self, value: np.ndarray) -> None:
         np.minimum(self.lows, value, out=self.lows)
         np.maximum(self.highs, value, out=self.highs)
 
 
-def _columns(layer: Layer) -> np.ndarray:
+def _columns(branch: Branch) -> np.ndarray:
     """Weight from every input address to every neuron, int64[M, N]."""
-    synapses, weights = layer.connectivity, np.asarray(layer.weights, dtype=np.int64)
-    inputs = pooled(synapses.in_shape, synapses.pool)
+    synapses, weights = branch.connectivity, np.asarray(branch.weights, dtype=np.int64)
+    inputs, neurons = pooled(synapses.in_shape, synapses.pool), size_of(synapses.out_shape)
     if isinstance(synapses, Dense):
-        dense = weights.reshape(layer.neurons, *inputs)
+        dense = weights.reshape(neurons, *inputs)
     else:
         dense = np.zeros((*synapses.out_shape, *inputs), dtype=np.int64)
-        group_inputs, group_outputs = inputs[0] // synapses.groups, layer.channels // synapses.groups
+        group_inputs, group_outputs = inputs[0] // synapses.groups, synapses.channels // synapses.groups
         for channel, y, x in np.ndindex(synapses.out_shape):
             first = channel // group_outputs * group_inputs
             for tap_y, tap_x in np.ndindex(synapses.kernel):
@@ -103,10 +124,10 @@ def _columns(layer: Layer) -> np.ndarray:
                 at_x = x * synapses.stride[1] + tap_x - synapses.padding[1]
                 if 0 <= at_y < inputs[1] and 0 <= at_x < inputs[2]:
                     dense[channel, y, x, first:first + group_inputs, at_y, at_x] = weights[channel, :, tap_y, tap_x]
-        dense = dense.reshape(layer.neurons, *inputs)
+        dense = dense.reshape(neurons, *inputs)
     if len(inputs) == 1:
         return dense
-    full = np.zeros((layer.neurons, *synapses.in_shape), dtype=np.int64)
+    full = np.zeros((neurons, *synapses.in_shape), dtype=np.int64)
     repeated = dense.repeat(synapses.pool, axis=2).repeat(synapses.pool, axis=3)
     full[:, :, : repeated.shape[2], : repeated.shape[3]] = repeated
-    return full.reshape(layer.neurons, -1)
+    return full.reshape(neurons, -1)

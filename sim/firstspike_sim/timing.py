@@ -119,7 +119,7 @@ def predict(
     finished = _run(
         image, words, gaps, stalls, lists.first_step, np.asarray(steps, dtype=np.int64), config.early_exit, rows, lanes,
         issue, np.array([spike_queue_depth(plan.rows) for plan in config.layers]), readout_cycles(config),
-        config.winner == "scan", network.early_exit_exact, lists.neurons, lists.places,
+        config.winner == "scan", network.earliest_decides, lists.neurons, lists.places,
         lists.offsets, walks.offsets, walks.row, walks.y_count, walks.x_count, walks.row_steps, walks.decodes,
         walks.scattered, ceil_div(network.inputs, GROUP_BITS), limit,
         accepted, decided, taken, link_start, link_tokens, link_cycles, link_used,

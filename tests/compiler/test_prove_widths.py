@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
-from firstspike_arch.rows import RowOp, bias_rows, marker_program
+from firstspike_arch.rows import RowOp, bias_rows, marker_programs
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.passes.prove_widths import prove_widths
 from firstspike_sim.golden import GoldenModel
@@ -14,8 +14,25 @@ from firstspike_sim.random_network import random_connectivity, random_inputs, ra
 from firstspike_sim.row_machine import RowMachine
 
 
-def addresses_of(counts: np.ndarray) -> np.ndarray:
-    return np.repeat(np.arange(len(counts)), counts.astype(np.int64))
+def events_of(rng, network: IntegerNetwork, index: int, links, sample: int) -> list[list[tuple[int, int, int]]]:
+    """What a layer gets in each step, in a random order: (set of synapses, address, value)."""
+    steps = []
+    for step in range(links[0].shape[1]):
+        events = []
+        for number, branch in enumerate(network.layers[index].synapses(index)):
+            recurrent = branch.source == index
+            if recurrent and not step:
+                continue
+            values = links[branch.source + 1][sample, step - recurrent]
+            high = network.layout_of(branch.source).high
+            for address in np.flatnonzero(values).tolist():
+                left = int(values[address])
+                while left:
+                    part = min(left, high)
+                    events.append((number, address, part))
+                    left -= part
+        steps.append([events[place] for place in rng.permutation(len(events))])
+    return steps
 
 
 def assert_within(proof, layer: Layer, machine: RowMachine, context) -> None:
@@ -34,14 +51,14 @@ def test_row_operations_are_the_equation_within_the_proof(block):
         proofs = prove_widths(network)
         for index, layer in enumerate(network.layers):
             context = block, trial, index, layer.neuron
-            machine = RowMachine(layer)
-            for sample, counts in enumerate(golden.spikes[index]):
-                spikes, membranes = machine.run([rng.permutation(addresses_of(step)) for step in counts])
+            machine = RowMachine(network, index)
+            for sample in range(len(inputs)):
+                spikes, membranes = machine.run(events_of(rng, network, index, golden.spikes, sample))
                 expected = golden.spikes[index + 1][sample]
                 assert np.array_equal(spikes, expected), context
-                comparable = np.ones_like(expected)
+                comparable = np.ones(expected.shape, dtype=bool)
                 if layer.neuron.single_spike:
-                    comparable[1:] = ~np.maximum.accumulate(expected, axis=0)[:-1]
+                    comparable[1:] = ~np.maximum.accumulate(expected > 0, axis=0)[:-1]
                 assert np.array_equal(
                     membranes[comparable], golden.membranes[index][sample][comparable]
                 ), context
@@ -86,13 +103,14 @@ def test_adversarial_events_stay_within_the_proof(block):
             input_kind="latency" if once else "events", in_max=in_max,
         )
         proof, = prove_widths(network)
-        machine = RowMachine(layer)
+        machine = RowMachine(network, 0)
         for _ in range(25):
-            machine.run(adversarial_steps(rng, layer, int(rng.integers(1, steps + 1)), in_max, once))
+            events = adversarial_steps(rng, layer, int(rng.integers(1, steps + 1)), in_max, once)
+            machine.run([[(0, address, 1) for address in step.tolist()] for step in events])
         assert_within(proof, layer, machine, (block, trial, once, in_max, layer.neuron))
         for row in bias_rows(layer):
             assert (row >= proof.lows).all() and (row <= proof.highs).all()
-        for op in marker_program(layer).step:
+        for op in marker_programs(network)[0].step:
             if op.operand == "constant":
                 assert (op.values >= proof.lows).all() and (op.values <= proof.highs).all()
 
@@ -108,7 +126,7 @@ def integrator(weights, *, theta=10, steps=4, kind="latency", readout="spike_cou
 def test_the_range_of_once_only_integrators_is_exact():
     proof, = prove_widths(integrator([[5, -3, 7], [-1, -1, 2]], single_spike=True))
     assert proof.lows.tolist() == [-13, -12] and proof.highs.tolist() == [7, 2]  # weights are operands: 7 and 2
-    assert proof.once and proof.bits == 5
+    assert proof.bits == 5
     assert (proof.low_neuron, proof.high_neuron) == (0, 0)
     assert str(proof) == (
         "d: 5 bits: -13 (neuron 0) ≤ v − theta ≤ 7 (neuron 0) for every order of events in ≤ 4 steps, "
@@ -128,7 +146,8 @@ def test_once_only_follows_from_single_spike_layers():
     second = random_layer(rng, "second", random_connectivity(rng, (first.neurons,), 3))
     for single in (False, True):
         layers = (replace(first, neuron=replace(first.neuron, single_spike=single)), second)
-        assert prove_widths(replace(network, layers=layers))[1].once is single
+        proof = prove_widths(replace(network, layers=layers))[1]
+        assert ("at most once an inference" in proof.inputs) is single
 
 
 def test_long_inferences_with_leak_reach_a_fixed_point():
@@ -146,6 +165,6 @@ def test_a_bias_beyond_its_rows_is_refused():
 
 @pytest.mark.parametrize(("operand", "values"), [("constant", None), ("zero", np.zeros(1, np.int64))])
 def test_a_row_operation_has_values_if_its_operand_is_constant(operand, values):
-    sentence = f"^operand '{operand}': values must be given for 'constant' and for no other$"
+    sentence = f"^operand '{operand}': values must be given for 'constant' and 'fall', and no other$"
     with pytest.raises(ValueError, match=sentence):
         RowOp(act="add", operand=operand, values=values)

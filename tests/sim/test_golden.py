@@ -14,7 +14,7 @@ from firstspike_arch.connectivity import Dense
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_sim import golden
 from firstspike_sim.golden import GoldenModel
-from firstspike_sim.random_network import READOUTS, random_inputs, random_network
+from firstspike_sim.random_network import INPUT_KINDS, READOUTS, random_inputs, random_network
 
 
 class NaiveNeuron:
@@ -23,46 +23,48 @@ class NaiveNeuron:
     def __init__(self, neuron, index):
         self.neuron, self.index = neuron, index
         self.v = int(neuron.v_init[index])
-        self.last_spike, self.has_fired, self.t = False, False, 0
+        self.last_spike, self.has_fired, self.t = 0, False, 0
 
     def step(self, current):
         neuron, index = self.neuron, self.index
         if neuron.single_spike and self.has_fired:
-            return False, self.v
-        theta = None if neuron.theta is None else int(neuron.theta[index])
-        subtracted = theta if neuron.reset_step is None else int(neuron.reset_step[index])
+            return 0, self.v
+        levels = [] if neuron.theta is None else [int(theta) for theta in neuron.theta[index]]
+        if neuron.theta_fall is not None:
+            levels = [theta - int(neuron.theta_fall[self.t]) for theta in levels]
+        subtracted = sum(levels[:1]) if neuron.reset_step is None else int(neuron.reset_step[index])
         v = floor(Fraction(self.v * neuron.leak_num, 2**neuron.leak_shift))
         if neuron.reset_delay and self.last_spike:
-            v = {"subtract": v - subtracted, "zero": 0, "none": v}[neuron.reset]
+            v = {"subtract": v - self.last_spike * subtracted, "zero": 0, "none": v}[neuron.reset]
         v += current
         if self.t == 0 or not neuron.bias_once:
             v += int(neuron.bias[index])
-        spike = theta is not None and v >= theta
+        spike = sum(v >= theta for theta in levels)
         before = v
         if spike and not neuron.reset_delay:
-            v = {"subtract": v - subtracted, "zero": 0, "none": v}[neuron.reset]
+            v = {"subtract": v - spike * subtracted, "zero": 0, "none": v}[neuron.reset]
         if neuron.v_min is not None:
             v = max(v, neuron.v_min)
         if neuron.v_max is not None:
             v = min(v, neuron.v_max)
-        self.has_fired |= spike
+        self.has_fired |= spike > 0
         self.v = before if neuron.single_spike and self.has_fired else v
         self.last_spike, self.t = spike, self.t + 1
         return spike, before
 
 
-def naive_weight(layer, neuron, address):
+def naive_weight(branch, neuron, address):
     """SEMANTICS §1: the weight from an input address to a neuron; 0 if there is no synapse."""
-    synapses = layer.connectivity
+    synapses = branch.connectivity
     if isinstance(synapses, Dense) and len(synapses.in_shape) == 1:
-        return int(layer.weights[neuron, address])
+        return int(branch.weights[neuron, address])
     channels, height, width = synapses.in_shape
     channel, y, x = address // (height * width), address // width % height, address % width
     y, x, height, width = y // synapses.pool, x // synapses.pool, height // synapses.pool, width // synapses.pool
     if y >= height or x >= width:
         return 0
     if isinstance(synapses, Dense):
-        return int(layer.weights[neuron, (channel * height + y) * width + x])
+        return int(branch.weights[neuron, (channel * height + y) * width + x])
     _, rows, columns = synapses.out_shape
     output, out_y, out_x = neuron // (rows * columns), neuron // columns % rows, neuron % columns
     group = output // (synapses.channels // synapses.groups)
@@ -71,7 +73,7 @@ def naive_weight(layer, neuron, address):
     tap_x = x + synapses.padding[1] - out_x * synapses.stride[1]
     inside = 0 <= local < channels // synapses.groups and 0 <= tap_y < synapses.kernel[0] and (
         0 <= tap_x < synapses.kernel[1])
-    return int(layer.weights[output, local, tap_y, tap_x]) if inside else 0
+    return int(branch.weights[output, local, tap_y, tap_x]) if inside else 0
 
 
 def naive_run(network, sample):
@@ -79,30 +81,38 @@ def naive_run(network, sample):
     if network.input_kind == "latency":
         at = [round((1 - Fraction(int(p), 255)) * (network.steps - 1)) if p >= network.cutoff else None for p in sample]
         link = [[int(a == t) for a in at] for t in range(network.steps)]
+    elif network.input_kind == "direct":
+        link = [[int(x) for x in sample]] + [[0] * len(sample)] * (network.steps - 1)
     else:
         link = [[int(count) for count in row] for row in sample]
-    spikes, membranes = [link], []
-    for layer in network.layers:
+    links, membranes = [link], []
+    for number, layer in enumerate(network.layers):
         neurons = [NaiveNeuron(layer.neuron, index // layer.positions) for index in range(layer.neurons)]
         fired, potentials = [], []
-        for row in link:
-            results = [
-                neuron.step(sum(naive_weight(layer, index, a) * count for a, count in enumerate(row) if count))
-                for index, neuron in enumerate(neurons)
-            ]
+        for t in range(len(link)):
+            results = []
+            for index, neuron in enumerate(neurons):
+                current = 0
+                for branch in layer.synapses(number):
+                    if branch.source == number:
+                        row = fired[t - 1] if t else []
+                    else:
+                        row = links[branch.source + 1][0 if network.is_static(number) else t]
+                    current += sum(naive_weight(branch, index, a) * count for a, count in enumerate(row) if count)
+                results.append(neuron.step(current))
             fired.append([int(spike) for spike, _ in results])
             potentials.append([v for _, v in results])
-        link = fired
-        spikes.append(fired)
+        links.append(fired)
         membranes.append(potentials)
-    return spikes, membranes
+    return links, membranes
 
 
 def naive_decide(network, spikes, potentials):
     """SEMANTICS §3: (class, step, decided_by, scores)."""
     last, classes = len(spikes) - 1, range(network.classes)
     totals = [sum(row[c] for row in spikes) for c in classes]
-    single = network.layers[-1].neuron.single_spike
+    output = network.layers[-1].neuron
+    single = output.single_spike and output.levels == 1
     step, candidates, several = last, list(classes), False
     first = next((t for t, row in enumerate(spikes) if any(row)), None)
     if network.readout == "first_spike":
@@ -151,9 +161,9 @@ def compare(network, inputs):
 
 
 @pytest.mark.parametrize("readout", READOUTS)
-@pytest.mark.parametrize("kind", ["latency", "events"])
+@pytest.mark.parametrize("kind", INPUT_KINDS)
 def test_random_networks_mean_what_the_semantics_say(kind, readout):
-    rng = np.random.default_rng([READOUTS.index(readout), kind == "events"])
+    rng = np.random.default_rng([READOUTS.index(readout), INPUT_KINDS.index(kind)])
     seen = set()
     for _ in range(90):
         network = random_network(rng, input_kind=kind, readout=readout, maps=bool(rng.random() < 0.4))
@@ -240,7 +250,7 @@ def test_sums_beyond_float32_are_exact():
     (np.zeros((2, 3), np.uint8), "inputs must be spike counts of shape (batch, 1…3 steps, 2), not (2, 3)"),
     (np.zeros((2, 4, 2), np.uint8), "inputs must be spike counts of shape (batch, 1…3 steps, 2), not (2, 4, 2)"),
     (np.zeros((2, 0, 2), np.uint8), "inputs must be spike counts of shape (batch, 1…3 steps, 2), not (2, 0, 2)"),
-    (np.zeros((2, 3, 2), np.float32), "inputs must be integer spike counts, not float32"),
+    (np.zeros((2, 3, 2), np.float32), "inputs must be integers, not float32"),
     (np.full((2, 3, 2), 2), "inputs must be spike counts 0…1, not 2…2"),
     (np.full((2, 3, 2), -1), "inputs must be spike counts 0…1, not -1…-1"),
 ])

@@ -22,8 +22,8 @@ def choose_scales(network: FloatNetwork, weight_bits: int | None = None) -> Floa
     """The same network with ``weight_scale`` (and ``weight_bits``, if given) set in every layer.
 
     A scale that training fixed is kept, unless the bits differ from the ones it was fixed for. Otherwise: the one with
-    the least squared error of the weights, rounding and clipping together; where all neurons share one threshold,
-    moved to the nearest that makes the threshold a whole number of steps.
+    the least squared error of the weights, rounding and clipping together; where all neurons share one threshold, or one
+    step of a soft reset, moved to the nearest that makes it a whole number of steps.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def _choose(where: str, layer: FloatLayer, bits: int) -> FloatLayer:
         if not (np.isfinite(scale) and scale > 0):
             raise CompileError(f"{where}: weight_scale must be a positive number, not {scale!r}")
         return replace(layer, weight_scale=float(scale))
-    weight = np.asarray(layer.weight).ravel()
+    weight = np.concatenate([np.asarray(one.weight).ravel() for one in (layer, *layer.branches)])
     largest = np.abs(weight).max()
     if largest == 0:
         raise CompileError(f"{where}: weight must not be zero everywhere")
@@ -52,7 +52,9 @@ def _choose(where: str, layer: FloatLayer, bits: int) -> FloatLayer:
     scales = weight_scale(largest, bits) * CLIPPINGS
     errors = [float(np.square(quantise(sample, scale, bits) * scale - sample).sum()) for scale in scales]
     scale = float(scales[int(np.argmin(errors))])
-    theta = None if layer.theta is None else np.unique(layer.theta)
+    theta = None if layer.theta is None else np.unique(np.asarray(layer.theta).reshape(len(layer.weight), -1)[:, 0])
+    if layer.reset_step is not None:
+        theta = np.unique(layer.reset_step)
     if theta is not None and theta.size == 1 and np.isfinite(theta[0]) and theta[0] > 0:
         scale = float(theta[0]) / max(1, round(float(theta[0]) / scale))
     return replace(layer, weight_bits=bits, weight_scale=scale)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Fold weight normalisation, its affine, and average pooling into weights and bias, in real numbers."""
+"""Fold weight normalisation, its affine, average pooling and the unit of a direct input, in real numbers."""
 
 from dataclasses import replace
 
@@ -17,21 +17,27 @@ def fold_normalisation(network: FloatNetwork) -> FloatNetwork:
     """The same network with weight gain·standardise(weight, T), bias + shift, and no gain or shift.
 
     An average over pool² addresses is their sum with weights (and ``weight_scale``) divided by pool²: in steps of that
-    scale the weights stay what they are, and all else on the membrane grows.
+    scale the weights stay what they are, and all else on the membrane grows. In the same way the weights of a direct
+    input are multiplied by ``input_scale``, and those of the result are for the integers themselves.
 
     Raises
     ------
     CompileError
-        A weight, gain, shift or bias has a wrong shape or is not finite, or T is out of range.
+        A weight, gain, shift or bias has a wrong shape or is not finite, or T or ``input_scale`` is out of range.
     """
     if not isinstance(network.steps, int) or not 1 <= network.steps <= 4096:
         raise CompileError(f"network {network.name}: steps must be 1…4096, not {network.steps!r}")
-    return replace(network, layers=tuple(
-        _fold(f"layer {index}", layer, network.steps) for index, layer in enumerate(network.layers)
+    if not (np.isfinite(network.input_scale) and network.input_scale > 0):
+        raise CompileError(f"network {network.name}: input_scale must be a positive number, "
+                           f"not {network.input_scale!r}")
+    units = [network.input_scale if network.input_kind == "direct" else 1.0] + [1.0] * len(network.layers)
+    return replace(network, input_scale=1.0, layers=tuple(
+        _fold(f"layer {index}", layer, network.steps, unit)
+        for index, (layer, unit) in enumerate(zip(network.layers, units, strict=False))
     ))
 
 
-def _fold(where: str, layer: FloatLayer, steps: int) -> FloatLayer:
+def _fold(where: str, layer: FloatLayer, steps: int, unit: float) -> FloatLayer:
     weight, synapses = np.asarray(layer.weight, dtype=np.float64), layer.connectivity
     if synapses is None:
         if weight.ndim != 2 or 0 in weight.shape:
@@ -56,7 +62,14 @@ def _fold(where: str, layer: FloatLayer, steps: int) -> FloatLayer:
     bias = vectors.get("bias", np.zeros(len(weight))) + vectors.get("shift", 0.0)
     scale = layer.weight_scale
     if layer.average_pool:
-        weight = weight / synapses.pool**2
-        scale = None if scale is None else scale / synapses.pool**2
-    return replace(layer, weight=weight, gain=None, shift=None, bias=bias, weight_scale=scale, average_pool=False,
-                   connectivity=synapses)
+        unit = unit / synapses.pool**2
+    branches = []
+    for number, branch in enumerate(layer.branches):
+        values, shape = np.asarray(branch.weight, dtype=np.float64), branch.connectivity.weight_shape
+        if values.shape != shape or not np.isfinite(values).all():
+            raise CompileError(f"{where}: weight of branch {number} must be finite and have shape {shape}, "
+                               f"not {values.shape}")
+        pool = branch.connectivity.pool**2 if branch.average_pool else 1
+        branches.append(replace(branch, weight=values / pool, average_pool=False))
+    return replace(layer, weight=weight * unit, gain=None, shift=None, bias=bias, branches=tuple(branches),
+                   weight_scale=None if scale is None else scale * unit, average_pool=False, connectivity=synapses)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from firstspike_arch.connectivity import Conv2d
 from firstspike_arch.fixed import ceil_div
 from firstspike_arch.network import IntegerNetwork, Layer
-from firstspike_arch.rows import marker_program
+from firstspike_arch.rows import marker_programs
 
 from ..errors import CompileError
 
@@ -63,8 +63,8 @@ def map_lanes(
     # Cycles of a core for each row of a group: its events, and at every step all positions in every pass.
     cycles = tuple(
         count * _positions_reached(layer)
-        + network.steps * len(marker_program(layer).step) * layer.positions * layer.groups
-        for count, layer in zip(work, layers, strict=True)
+        + network.steps * len(marker.step or marker.final) * layer.positions * layer.groups
+        for count, layer, marker in zip(work, layers, marker_programs(network), strict=True)
     )
     return _share_out([_most(layer) for layer in layers], cycles, budget)
 

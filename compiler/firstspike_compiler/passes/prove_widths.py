@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from firstspike_arch.fixed import bits_for_signed
-from firstspike_arch.network import IntegerNetwork, Layer
-from firstspike_arch.rows import MarkerProgram, RowOp, bias_rows, marker_program
+from firstspike_arch.network import INPUT, Branch, IntegerNetwork, Layer
+from firstspike_arch.rows import MarkerProgram, RowOp, bias_rows, marker_programs
 
 from ..errors import CompileError
 
@@ -15,7 +15,7 @@ __all__ = ["WidthProof", "prove_widths"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WidthProof:
-    """What a layer's stored membranes u = v − theta, and every operand and intermediate sum, stay within.
+    """What a layer's stored membranes u = v − theta, currents, and every operand and intermediate sum, stay within.
 
     Parameters
     ----------
@@ -24,18 +24,15 @@ class WidthProof:
         Proven range of each neuron.
     steps : int
         Longest inference covered.
-    in_max : int
-        Largest count of one input address in one step.
-    once : bool
-        Whether each input address spikes at most once in an inference, which the proof uses.
+    inputs : str
+        What the proof relies on about the input, in words.
     """
 
     layer: str
     lows: np.ndarray
     highs: np.ndarray
     steps: int
-    in_max: int
-    once: bool
+    inputs: str
 
     @property
     def low(self) -> int:
@@ -61,10 +58,9 @@ class WidthProof:
         return max(2, bits_for_signed(self.low, self.high))
 
     def __str__(self) -> str:
-        inputs = "each input at most once an inference" if self.once else f"each input at most {self.in_max} a step"
         return (
             f"{self.layer}: {self.bits} bits: {self.low} (neuron {self.low_neuron}) ≤ v − theta ≤ {self.high} "
-            f"(neuron {self.high_neuron}) for every order of events in ≤ {self.steps} steps, {inputs}"
+            f"(neuron {self.high_neuron}) for every order of events in ≤ {self.steps} steps, {self.inputs}"
         )
 
 
@@ -76,50 +72,61 @@ def prove_widths(network: IntegerNetwork) -> tuple[WidthProof, ...]:
     CompileError
         A bias needs more bias rows than a core has.
     """
-    proofs = []
-    once = network.input_kind == "latency"
-    in_max = 1 if once else network.in_max
-    for index, layer in enumerate(network.layers):
-        read = index == len(network.layers) - 1 and network.readout in ("first_spike", "potential")
-        proofs.append(_prove_layer(layer, network.steps_max, in_max, once, read))
-        once, in_max = layer.neuron.single_spike, 1
-    return tuple(proofs)
+    try:
+        programs = marker_programs(network)
+    except ValueError as error:
+        raise CompileError(str(error)) from None
+    return tuple(_prove_layer(network, index, program) for index, program in enumerate(programs))
 
 
-def _prove_layer(layer: Layer, steps: int, in_max: int, once: bool, read: bool) -> WidthProof:
+def _prove_layer(network: IntegerNetwork, index: int, program: MarkerProgram) -> WidthProof:
     """Interpret the marker program on one interval per neuron.
 
     Before the events of step t, u lies in a known interval. While they arrive, in any order, the sum stays within
-    that interval widened by Σ of the negative weights × in_max downwards and of the positive ones upwards: any subset
-    of the events adds no less and no more. Then the step program runs on the interval, where conditions on the
-    spike exist on the firing part (u ≥ 0) and on the silent part (u < 0) apart; every sum is recorded before it is
-    halved. The last step's end runs the final program, which starts anew from ``init``.
+    that interval widened by Σ of the negative weights × largest magnitude downwards and of the positive ones upwards:
+    any subset of the events adds no less and no more. Then the step program runs on the interval, where conditions on
+    the spike exist on the part that fires with each magnitude and on the silent part apart; every sum is recorded
+    before it is halved. The last step's end runs the final program, which starts anew from ``init``. The current of a
+    direct input lies in one interval from the end of step 0 on.
     """
-    try:
-        program = marker_program(layer)
-        biases = bias_rows(layer)
-    except ValueError as error:
-        raise CompileError(str(error)) from None
-    # Of a convolution, the neurons of a channel that all its weights reach. Pooling gathers pool² addresses in one.
-    weights, in_max = np.asarray(layer.weights).reshape(layer.channels, -1), in_max * layer.connectivity.pool**2
-    negative = np.minimum(weights, 0).sum(1, dtype=np.int64) * in_max
-    positive = np.maximum(weights, 0).sum(1, dtype=np.int64) * in_max
+    layer, steps, static = network.layers[index], network.steps_max, network.is_static(index)
+    neuron, biases, sets = layer.neuron, bias_rows(layer), layer.synapses(index)
+    direct = index == 0 and network.input_kind == "direct"
+    negative, positive = np.zeros((2, layer.channels), dtype=np.int64)
+    for branch in sets:
+        low, high = _reach(network, branch)
+        negative, positive = negative + low, positive + high
     machine = _Intervals(program, biases)
-    # Operands are held in membrane width.
-    machine.record(np.minimum(weights.min(1), 0).astype(np.int64), np.maximum(weights.max(1), 0).astype(np.int64))
+    # Operands are held in membrane width: weights times what an event can say.
+    for branch in sets:
+        weights, layout = branch.weights.astype(np.int64), network.layout_of(branch.source)
+        for value in (layout.low, layout.high):
+            products = (weights * value).reshape(layer.channels, -1)
+            machine.record(np.minimum(products.min(1), 0), np.maximum(products.max(1), 0))
     for row in biases:
         machine.record(row, row)
-    for op in program.step + program.final:
-        if op.values is not None:
+    for op in program.passes:
+        if op.operand == "constant":
             machine.record(op.values, op.values)
-    if read:
+    if program.levels is not None:
+        machine.record(program.levels[:, 0], program.levels[:, -1])
+    if index == len(network.layers) - 1 and network.readout in ("first_spike", "potential"):
         machine.record(program.offset, program.offset)
 
+    once = not static and all(_fires_once(network, branch.source) for branch in sets)
     bound = _OnceBound(layer, negative, positive) if once else None
+    if neuron.theta_fall is not None:
+        bound = None
     low, high = machine.run(program.final, program.init, program.init)
+    if static:
+        machine.set_current(biases.sum(0) + negative, biases.sum(0) + positive)
+        low, high = machine.run(program.start, low, high)
+        negative = positive = np.zeros_like(negative)
     for step in range(steps):
         if bound is not None:
             low, high = bound.intersect(step, low, high)
+        if direct and step:
+            negative = positive = np.zeros_like(negative)
         low_after, high_after = low + negative, high + positive
         if bound is not None:
             low_after, high_after = bound.intersect(step, low_after, high_after)
@@ -127,13 +134,44 @@ def _prove_layer(layer: Layer, steps: int, in_max: int, once: bool, read: bool) 
         if step == steps - 1:
             break
         before = low, high
-        low, high = machine.run(program.step, low_after, high_after)
+        low, high = machine.run(program.step, low_after, high_after, step)
         same = np.array_equal(low, before[0]) and np.array_equal(high, before[1])
-        if same and (bound is None or bound.constant):
+        if same and (bound is None or bound.constant) and neuron.theta_fall is None:
             break
-    return WidthProof(
-        layer=layer.name, lows=machine.lows, highs=machine.highs, steps=steps, in_max=in_max, once=once,
-    )
+    return WidthProof(layer=layer.name, lows=machine.lows, highs=machine.highs, steps=steps,
+                      inputs=_assumption(network, index, once))
+
+
+def _reach(network: IntegerNetwork, branch: Branch) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the most that the events of one step can add, int64[C] each, in any order and any part of them.
+
+    Of a convolution, the neurons of a channel that all its weights reach. Pooling gathers pool² addresses in one.
+    """
+    weights = np.asarray(branch.weights, dtype=np.int64).reshape(branch.connectivity.channels, -1)
+    most = network.largest(branch.source)
+    least = 0
+    if branch.source == INPUT and network.input_kind == "direct":
+        least, most = network.in_min, network.in_max
+    pool = branch.connectivity.pool**2
+    low = np.minimum(weights * least, weights * most).sum(1) * pool
+    high = np.maximum(weights * least, weights * most).sum(1) * pool
+    return low, high
+
+
+def _fires_once(network: IntegerNetwork, source: int) -> bool:
+    """Whether each address of what a layer or the input sends speaks at most once in an inference."""
+    if source == INPUT:
+        return network.input_kind != "events"
+    return network.layers[source].neuron.single_spike
+
+
+def _assumption(network: IntegerNetwork, index: int, once: bool) -> str:
+    if index == 0 and network.input_kind == "direct":
+        return f"each input in {network.in_min}…{network.in_max}"
+    if once:
+        return "each input at most once an inference"
+    largest = max(network.largest(branch.source) for branch in network.layers[index].synapses(index))
+    return f"each input at most {largest} a step"
 
 
 class _OnceBound:
@@ -146,8 +184,8 @@ class _OnceBound:
     - adding d: P grows by max(d, 0), Q by max(−d, 0);
     - leak: 0 ≤ floor(λv) ≤ v for v ≥ 0, and v ≤ floor(λv) ≤ 0 for whole v < 0, as 0 ≤ λ ≤ 1;
     - clamps with v_min ≤ 0 ≤ v_max move v towards 0, or not at all;
-    - reset to zero: 0 is in range; subtracting reset_step ≥ 0 only lowers v, and leaves v ≥ 0 if v ≥ theta ≥
-      reset_step at that moment: not given if a leak or clamp may come between firing and a delayed reset.
+    - reset to zero: 0 is in range; subtracting k·reset_step ≥ 0 only lowers v, and leaves v ≥ 0 if v ≥ theta[k] ≥
+      k·reset_step at that moment: not given if a leak or clamp may come between firing and a delayed reset.
 
     Where a condition fails, that side is not bounded.
     """
@@ -155,7 +193,7 @@ class _OnceBound:
     def __init__(self, layer: Layer, negative: np.ndarray, positive: np.ndarray):
         neuron = layer.neuron
         self._zero = zero = np.zeros(layer.channels, dtype=np.int64)
-        self._offset = zero if neuron.theta is None else np.asarray(neuron.theta, dtype=np.int64)
+        self._offset = neuron.first_theta
         self._bias_once = neuron.bias_once
         init, bias = np.asarray(neuron.v_init, dtype=np.int64), np.asarray(neuron.bias, dtype=np.int64)
         resets = neuron.theta is not None and not neuron.single_spike and neuron.reset != "none"
@@ -174,8 +212,10 @@ class _OnceBound:
             if resets and neuron.reset == "subtract":
                 if neuron.reset_delay and (neuron.leaky or neuron.clamped):
                     self._bounds_low[:] = False
-                elif neuron.reset_step is not None:
-                    self._bounds_low &= np.asarray(neuron.reset_step) <= self._offset
+                else:
+                    step = self._offset if neuron.reset_step is None else np.asarray(neuron.reset_step)
+                    times = np.arange(1, neuron.levels + 1)
+                    self._bounds_low &= (step[:, None] * times <= neuron.theta).all(1)
         self._negative, self._positive = negative, positive
 
     @property
@@ -200,6 +240,7 @@ class _Intervals:
     def __init__(self, program: MarkerProgram, biases: np.ndarray):
         self._program, self._biases = program, biases
         self._zero = np.zeros(len(program.offset), dtype=np.int64)
+        self._current = self._zero, self._zero
         self.lows, self.highs = self._zero.copy(), self._zero.copy()
 
     def record(self, low: np.ndarray, high: np.ndarray, where: np.ndarray | bool = True) -> None:
@@ -207,42 +248,63 @@ class _Intervals:
         np.minimum(self.lows, low, out=self.lows, where=where)
         np.maximum(self.highs, high, out=self.highs, where=where)
 
-    def run(self, ops: tuple[RowOp, ...], low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The interval after ``ops``."""
-        if not any(op.when == "spiked" for op in ops):
-            return self._run_branch(ops, low, high, low <= high, spiked=False)
-        fires, silent = high >= 0, low < 0
-        fire_low, fire_high = self._run_branch(ops, np.maximum(low, 0), high, fires, spiked=True)
-        rest_low, rest_high = self._run_branch(ops, low, np.minimum(high, -1), silent, spiked=False)
-        return (
-            np.where(fires, np.where(silent, np.minimum(fire_low, rest_low), fire_low), rest_low),
-            np.where(fires, np.where(silent, np.maximum(fire_high, rest_high), fire_high), rest_high),
-        )
+    def set_current(self, low: np.ndarray, high: np.ndarray) -> None:
+        """What the current stays within, from its first event on: sums of any part of it are in there, and 0."""
+        self._current = low, high
+        # The bias rows come first, one by one; then the events, in any order.
+        self.record(np.minimum(low, 0), np.maximum(high, 0))
+        partial = np.cumsum(self._biases, axis=0)
+        self.record(partial.min(0), partial.max(0))
 
-    def _run_branch(self, ops, low, high, present, spiked: bool):
+    def run(self, ops: tuple[RowOp, ...], low: np.ndarray, high: np.ndarray, step: int = 0):
+        """The interval after ``ops``."""
+        ops = tuple(op for op in ops if op.store == "membrane")
+        if not any(op.when == "spiked" for op in ops) or self._program.levels is None:
+            return self._run_branch(ops, low, high, low <= high, 0, step)
+        # The silent part, and the parts that fire with each magnitude.
+        edges = [low, *self._program.levels.T]
+        ends = [*(level - 1 for level in self._program.levels.T), high]
+        result = None
+        for magnitude, (first, last) in enumerate(zip(edges, ends, strict=True)):
+            part_low, part_high = np.maximum(low, first), np.minimum(high, last)
+            present = part_low <= part_high
+            part = self._run_branch(ops, part_low, part_high, present, magnitude, step)
+            if result is None:
+                result, any_part = part, present
+                continue
+            joined = present & any_part
+            result = (
+                np.where(joined, np.minimum(result[0], part[0]), np.where(present, part[0], result[0])),
+                np.where(joined, np.maximum(result[1], part[1]), np.where(present, part[1], result[1])),
+            )
+            any_part = any_part | present
+        assert result is not None
+        return result
+
+    def _run_branch(self, ops, low, high, present, magnitude: int, step: int):
         shadow = self._zero, self._zero
         for op in ops:
-            if op.when == "spiked" and not spiked:
+            if op.when == "spiked" and magnitude < op.level:
                 continue
             if op.when in ("negative", "nonnegative"):
                 # The part that is acted on, the part that is kept, and the hull of both.
                 if op.when == "negative":
                     acts, keeps = low < 0, high >= 0
-                    acted = self._act(op, low, np.minimum(high, -1), shadow, present & acts)
+                    acted = self._act(op, low, np.minimum(high, -1), shadow, present & acts, step)
                     kept = np.maximum(low, 0), high
                 else:
                     acts, keeps = high >= 0, low < 0
-                    acted = self._act(op, np.maximum(low, 0), high, shadow, present & acts)
+                    acted = self._act(op, np.maximum(low, 0), high, shadow, present & acts, step)
                     kept = low, np.minimum(high, -1)
                 low = np.where(acts, np.where(keeps, np.minimum(acted[0], kept[0]), acted[0]), kept[0])
                 high = np.where(acts, np.where(keeps, np.maximum(acted[1], kept[1]), acted[1]), kept[1])
                 continue
             if op.act == "save":
                 shadow = low, high
-            low, high = self._act(op, low, high, shadow, present)
+            low, high = self._act(op, low, high, shadow, present, step)
         return low, high
 
-    def _act(self, op: RowOp, low, high, shadow, present):
+    def _act(self, op: RowOp, low, high, shadow, present, step: int):
         if op.act in ("clear", "save"):
             return self._zero, self._zero
         if op.act == "init":
@@ -251,12 +313,15 @@ class _Intervals:
             # u + ~(u >> k) never decreases with u, for k ≥ 1.
             low, high = low + ~(low >> op.index), high + ~(high >> op.index)
         elif op.operand != "zero":
-            if op.operand == "weight":
-                least = most = self._biases[op.index]
-            elif op.operand == "constant":
-                least = most = op.values
-            else:
-                least, most = shadow
+            least, most = self._operand(op, shadow, step)
             low, high = low + least, high + most
         self.record(low, high, present)
         return (low >> 1, high >> 1) if op.halve else (low, high)
+
+    def _operand(self, op: RowOp, shadow, step: int):
+        if op.operand in ("shadow", "current"):
+            return shadow if op.operand == "shadow" else self._current
+        value = self._biases[op.index] if op.operand == "weight" else op.values
+        if op.operand == "fall":
+            value = self._zero + int(op.values[step])  # pyright: ignore[reportOptionalSubscript]
+        return value, value

@@ -8,7 +8,7 @@ from firstspike_arch.connectivity import Dense
 from firstspike_arch.fixed import largest_weight, threshold_above, threshold_at_least
 from firstspike_arch.fixed import quantise as quantise_weights
 from firstspike_arch.model import FloatLayer, FloatNetwork
-from firstspike_arch.network import IntegerNetwork, Layer, NetworkError, Neuron
+from firstspike_arch.network import Branch, IntegerNetwork, Layer, NetworkError, Neuron
 
 from ..errors import CompileError
 
@@ -58,7 +58,7 @@ def nearest_leak(leak: float, shift_max: int) -> tuple[int, int]:
 
 
 def quantise(
-    network: FloatNetwork, *, in_max: int = 1, steps_max: int | None = None, leak_shift_max: int = 8,
+    network: FloatNetwork, *, in_max: int | None = None, steps_max: int | None = None, leak_shift_max: int = 8,
 ) -> tuple[IntegerNetwork, tuple[Rounding, ...]]:
     """The integer network, and what rounding changed.
 
@@ -67,7 +67,7 @@ def quantise(
     network : FloatNetwork
         Normalisation folded, ``weight_scale`` set in every layer.
     in_max : int
-        Largest count of an input address in a step ("events" input).
+        Largest count of an input address in a step ("events" input), or largest number ("direct"); None: the network's.
     steps_max : int
         Longest inference; None: the network's steps.
     leak_shift_max : int
@@ -85,7 +85,8 @@ def quantise(
         integer = IntegerNetwork(
             name=network.name, layers=tuple(layer for layer, _ in pairs), readout=network.readout,
             steps=network.steps, steps_max=network.steps if steps_max is None else steps_max,
-            input_kind=network.input_kind, cutoff=network.cutoff, in_max=in_max,
+            input_kind=network.input_kind, cutoff=network.cutoff, in_min=network.in_min,
+            in_max=network.in_max if in_max is None else in_max,
             step_weights=tuple(network.step_weights),
         )
     except NetworkError as error:
@@ -98,45 +99,63 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int) -> tuple[Layer
     if scale is None:
         raise CompileError(f"{where}: weight_scale must be chosen before quantising, not None")
     count = len(layer.weight)
-    steps = np.asarray(layer.weight, dtype=np.float64) / scale
-    weights = quantise_weights(np.asarray(layer.weight, dtype=np.float64), scale, bits)
+    sets = [np.asarray(one.weight, dtype=np.float64) for one in (layer, *layer.branches)]
+    integers = [quantise_weights(weight, scale, bits).astype(np.int64) for weight in sets]
+    steps = np.concatenate([weight.ravel() for weight in sets]) / scale
+    errors = np.concatenate([weights.ravel() for weights in integers]) - steps
     saturated = int(np.count_nonzero(np.abs(np.rint(steps)) > largest_weight(bits)))
-    weight_error = float(np.sqrt(np.mean(np.square(weights - steps))))
     bias = _vector(where, "bias", layer.bias, count) / scale
     if not 0 <= layer.leak <= 1:
         raise CompileError(f"{where}: leak must be 0…1, not {layer.leak!r}")
     num, shift = nearest_leak(layer.leak, leak_shift_max)
-    theta = reset_step = None
+    theta = reset_step = fall = None
     theta_error = reset_error = 0.0
     if layer.theta is not None:
-        real = _vector(where, "theta", layer.theta, count)
-        if real.min() <= 0:
-            raise CompileError(f"{where}: theta must be > 0, not {float(real.min())!r}")
+        real = _thresholds(where, layer.theta, count)
         rule = threshold_above if layer.strict else threshold_at_least
-        theta = np.array([rule(value, scale) for value in real.tolist()], dtype=np.int64)
+        theta = np.array([rule(value, scale) for value in real.ravel().tolist()], dtype=np.int64).reshape(real.shape)
         theta_error = float(np.max(theta - layer.strict - real / scale, initial=0.0))
         if layer.reset == "subtract" and not layer.single_spike:
-            whole = np.rint(real / scale).astype(np.int64)
-            reset_error = float(np.abs(whole - real / scale).max())
-            reset_step = None if np.array_equal(whole, theta) else whole
+            step = _vector(where, "reset_step", real[:, 0] if layer.reset_step is None else layer.reset_step, count)
+            whole = np.rint(step / scale).astype(np.int64)
+            reset_error = float(np.abs(whole - step / scale).max())
+            reset_step = None if np.array_equal(whole, theta[:, 0]) else whole
+        if layer.theta_fall is not None:
+            if (real != real[0]).any():
+                raise CompileError(f"{where}: theta must be the same for all neurons of a layer with theta_fall")
+            falling = [rule(float(real[0, 0] - fall), scale) for fall in np.asarray(layer.theta_fall).tolist()]
+            fall = theta[0, 0] - np.array(falling, dtype=np.int64)
     v_init = np.rint(_vector(where, "v_init", layer.v_init, count) / scale).astype(np.int64)
-    synapses = layer.connectivity or Dense(in_shape=weights.shape[1:], neurons=count)
-    name = f"{type(synapses).__name__.lower()}{index}"
-    dense = Layer(
-        name=name, weights=weights.astype(np.int64), weight_bits=bits, scale=scale,
-        connectivity=synapses,
+    connectivity = layer.connectivity or Dense(in_shape=sets[0].shape[1:], neurons=count)
+    name = f"{type(connectivity).__name__.lower()}{index}"
+    integer = Layer(
+        name=name, weights=integers[0], weight_bits=bits, scale=scale, connectivity=connectivity,
+        branches=tuple(Branch(source=branch.source, weights=weights, connectivity=branch.connectivity)
+                       for branch, weights in zip(layer.branches, integers[1:], strict=True)),
         neuron=Neuron(
             bias=np.rint(bias).astype(np.int64), theta=theta, v_init=v_init, reset_step=reset_step,
             leak_num=num, leak_shift=shift, reset=layer.reset, reset_delay=layer.reset_delay,
-            single_spike=layer.single_spike, bias_once=layer.bias_once,
+            single_spike=layer.single_spike, bias_once=layer.bias_once, theta_fall=fall,
             v_min=_clamp(where, "v_min", layer.v_min, scale), v_max=_clamp(where, "v_max", layer.v_max, scale),
         ),
     )
-    return dense, Rounding(
-        layer=name, scale=scale, weight_error=weight_error, saturated=saturated,
+    return integer, Rounding(
+        layer=name, scale=scale, weight_error=float(np.sqrt(np.mean(np.square(errors)))), saturated=saturated,
         bias_error=float(np.abs(np.rint(bias) - bias).max()), theta_error=abs(theta_error), reset_error=reset_error,
         leak=f"{num}/{1 << shift}", leak_error=num / (1 << shift) - layer.leak,
     )
+
+
+def _thresholds(where: str, theta: np.ndarray, count: int) -> np.ndarray:
+    """float64[C, n]."""
+    levels = np.asarray(theta, dtype=np.float64)
+    levels = levels[:, None] if levels.ndim == 1 else levels
+    if levels.ndim != 2 or not levels.size:
+        raise CompileError(f"{where}: theta must have shape ({count},) or ({count}, levels), not {np.shape(theta)}")
+    for level in levels.T:
+        if _vector(where, "theta", level, count).min() <= 0:
+            raise CompileError(f"{where}: theta must be > 0, not {float(level.min())!r}")
+    return levels
 
 
 def _vector(where: str, name: str, value: np.ndarray | None, size: int) -> np.ndarray:
