@@ -6,7 +6,9 @@ from typing import Literal
 
 import numpy as np
 
+from .connectivity import Conv2d
 from .fixed import ceil_div
+from .network import Layer
 
 __all__ = ["GROUP_BITS", "ArrayConfig", "LayerPlan", "readout_cycles", "spike_queue_depth"]
 
@@ -22,6 +24,10 @@ class LayerPlan:
     positions, groups : int
         Of a convolution: pixels of the output, groups of channels. A row holds up to ``lanes`` channels of one group
         at one position; a dense layer has one of each, and neuron r·lanes + p is lane p of row r.
+    scattered : bool
+        An event may visit some rows only, in any order: so it is in a convolution.
+    recurrent : bool
+        The layer takes its own spikes: those of a whole step must find room while they are captured.
     membrane_bits : int
         Width of the stored membrane, at least what the width proof asks for.
     register_rows : int
@@ -35,6 +41,17 @@ class LayerPlan:
     register_rows: int = 8
     positions: int = 1
     groups: int = 1
+    scattered: bool = False
+    recurrent: bool = False
+
+    @classmethod
+    def of(cls, layer: Layer, index: int, *, lanes: int, membrane_bits: int, register_rows: int = 8) -> "LayerPlan":
+        """The plan of the layer with this index."""
+        return cls(
+            neurons=layer.neurons, lanes=lanes, membrane_bits=membrane_bits, register_rows=register_rows,
+            positions=layer.positions, groups=layer.groups, scattered=isinstance(layer.connectivity, Conv2d),
+            recurrent=any(branch.source == index for branch in layer.branches),
+        )
 
     def __post_init__(self) -> None:
         if not 1 <= self.lanes <= self.group_channels:
@@ -64,6 +81,11 @@ class LayerPlan:
     def rows(self) -> int:
         return self.positions * self.position_rows
 
+    def row_of_channel(self, channel: np.ndarray) -> np.ndarray:
+        """The row at a position that holds a channel, int64."""
+        group, local = np.divmod(channel, self.group_channels)
+        return group * self.group_rows + local // self.lanes
+
     def channels_of_rows(self) -> np.ndarray:
         """Channel in each lane of the rows at a position, int64[position_rows, lanes]; −1: none."""
         channel = np.arange(self.group_rows * self.lanes).reshape(self.group_rows, self.lanes)
@@ -83,11 +105,6 @@ class LayerPlan:
     def in_registers(self) -> bool:
         """Whether the membranes are in registers, not in a memory."""
         return self.rows <= self.register_rows and not self.scattered
-
-    @property
-    def scattered(self) -> bool:
-        """Whether an event may visit some rows only."""
-        return self.positions > 1 or self.groups > 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +134,14 @@ GROUP_BITS = 8
 """Neighbouring spikes that the extractor looks at in one cycle."""
 
 
-def spike_queue_depth(rows: int) -> int:
-    """Spike words a core can have waiting: one register, or two steps' worth rounded up to a power of two, ≤ 256."""
-    return 1 if rows == 1 else min(1 << (2 * rows - 1).bit_length(), 256)
+def spike_queue_depth(plan: LayerPlan) -> int:
+    """Spike words a core can have waiting: one register, or two steps' worth rounded up to a power of two, ≤ 256.
+
+    Of a recurrent layer at least one step's: it takes none of them before all are captured.
+    """
+    if plan.rows == 1:
+        return 1
+    return min(1 << (2 * plan.rows - 1).bit_length(), max(256, plan.recurrent << (plan.rows - 1).bit_length()))
 
 
 def readout_cycles(config: ArrayConfig) -> int:

@@ -58,6 +58,7 @@ class TokenLayout:
 
     @property
     def signed(self) -> bool:
+        """Whether values are in two's complement."""
         return self.low < 0
 
     @property

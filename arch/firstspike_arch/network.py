@@ -12,7 +12,7 @@ from .connectivity import Conv2d, Dense, Shape, size_of
 from .events import MAGNITUDE_MAX, TokenLayout
 from .model import InputKind, Readout
 
-__all__ = ["INPUT", "Branch", "Layer", "IntegerNetwork", "NetworkError", "Neuron"]
+__all__ = ["INPUT", "Branch", "IntegerNetwork", "Layer", "Link", "NetworkError", "Neuron"]
 
 INPUT = -1
 """As the source of synapses: the network's input."""
@@ -112,6 +112,16 @@ class Branch:
     source: int
     weights: np.ndarray
     connectivity: Dense | Conv2d
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """A stream between units: from the layer ``source`` (−1: the input) to the layer ``target``, for the set of synapses
+    number ``place``."""
+
+    source: int
+    target: int
+    place: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -243,6 +253,13 @@ class IntegerNetwork:
             return TokenLayout(shape=self.input_shape, low=self.in_min, high=self.in_max)
         high = min(self.in_max, MAGNITUDE_MAX) if self.input_kind == "events" else 1
         return TokenLayout(shape=self.input_shape, high=high)
+
+    def links(self) -> tuple[Link, ...]:
+        """All streams, layer by layer, as benches and traces number them."""
+        return tuple(
+            Link(source=branch.source, target=index, place=place)
+            for index, layer in enumerate(self.layers) for place, branch in enumerate(layer.synapses(index))
+        )
 
     def layout_of(self, source: int) -> TokenLayout:
         """Of the stream that a layer, or the input (−1), sends."""

@@ -64,18 +64,25 @@ class Program:
                 f"not {len(self.config.layers)}"
             )
         for index, (layer, plan) in enumerate(zip(self.network.layers, self.config.layers, strict=True)):
-            if plan.neurons != layer.neurons:
-                raise ProgramError(f"layer {index}: plan must be for {layer.neurons} neurons, not {plan.neurons}")
-            if (plan.positions, plan.groups) != (layer.positions, layer.groups):
-                raise ProgramError(f"layer {index}: plan must be for {layer.positions} positions and {layer.groups} "
-                                   f"groups, not {plan.positions} and {plan.groups}")
+            wanted = LayerPlan.of(layer, index, lanes=plan.lanes, membrane_bits=plan.membrane_bits,
+                                  register_rows=plan.register_rows)
+            if plan != wanted:
+                raise ProgramError(f"layer {index}: plan must be {wanted}, not {plan}")
         if self.config.early_exit and not self.network.earliest_decides:
             raise ProgramError(
                 "early_exit must be off: only first_spike, or weighted_spikes of single-spike neurons with one threshold, "
                 f"can decide before the last step, not {self.network.readout}"
             )
-        if self.config.port == "image" and self.network.input_kind != "latency":
-            raise ProgramError(f"port 'image' must have latency input, not {self.network.input_kind!r}")
+        if self.config.port == "image" and not (self.network.input_kind == "latency" or self.direct_bytes):
+            raise ProgramError("port 'image' must have latency input, or a direct input of 0…255 or −128…127, not "
+                               f"{self.network.input_kind!r} of {self.network.in_min}…{self.network.in_max}")
+
+    @property
+    def direct_bytes(self) -> bool:
+        """Whether the input is direct, and each number a byte."""
+        network = self.network
+        low, high = (-128, 127) if network.in_min < 0 else (0, 255)
+        return network.input_kind == "direct" and low <= network.in_min and network.in_max <= high
 
     def markers(self) -> tuple[MarkerProgram, ...]:
         """The marker program of each core."""

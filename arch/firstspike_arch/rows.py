@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 
+from .array import LayerPlan
 from .network import IntegerNetwork, Layer, Neuron
 
 __all__ = ["BIAS_ROWS_MAX", "MarkerProgram", "RowOp", "bias_rows", "marker_program", "marker_programs"]
@@ -88,9 +89,10 @@ class MarkerProgram:
         return all(op.operand in ("weight", "zero") for op in self.passes)
 
     @staticmethod
-    def issue_cycles(ops: tuple[RowOp, ...], rows: int) -> int:
+    def issue_cycles(ops: tuple[RowOp, ...], plan: LayerPlan) -> int:
         """Cycles in which a program occupies the row sequencer."""
-        return sum(rows + (1 if rows == 1 and op.settle else 0) for op in ops)
+        waits = plan.rows == 1 and plan.in_registers
+        return sum(plan.rows + (waits and op.settle) for op in ops)
 
 
 def bias_rows(layer: Layer) -> np.ndarray:

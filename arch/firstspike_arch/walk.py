@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .array import LayerPlan
-from .connectivity import Conv2d, pooled
+from .connectivity import Conv2d, Dense, pooled, size_of
 from .network import Layer
 
-__all__ = ["Axis", "Walk", "row_stride", "walk_of"]
+__all__ = ["Axis", "Walk", "conv_walk", "row_stride", "walks_of"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,42 +35,46 @@ class Axis:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Walk:
-    """For an event: for each y it reaches, for each x, for each row of its group of channels: one row, one word.
+    """For an event: for each y it reaches, for each x, for the rows of the channels it reaches: one row, one word.
 
     Rows are numbered position by position (row-major), within a position group by group. The weights' words are
-    numbered input channel by channel, within a channel kernel row by row; bias words follow, each as many as there are
-    rows at a position.
+    numbered input channel by channel, within a channel kernel row by row.
 
     Parameters
     ----------
     x, y : Axis or None
         None: the input is a vector, and its address the only coordinate.
-    group_rows : int
-        Rows of one group of output channels at one position.
-    group_inputs : int
-        Input channels that share a group.
+    reach : int
+        Rows visited at one position.
+    channel_row : int64[C]
+        The first of them, by input channel; of a vector, of length 1.
     channel_words : int
         Words from one input channel (of a vector: address) to the next.
-    bias_word : int
-        First of the words behind the weights.
+    base : int
+        First word.
     """
 
     x: Axis | None
     y: Axis | None
-    group_rows: int
-    group_inputs: int
+    reach: int
+    channel_row: np.ndarray
     channel_words: int
-    bias_word: int
+    base: int
+
+    @property
+    def longest(self) -> int:
+        """Most rows that an event visits."""
+        return self.reach * (int(self.x.count.max() * self.y.count.max()) if self.x and self.y else 1)
 
     def visits(self, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """First row, first word, positions along y and along x for every input address, in torch's order, int64[N]."""
         if self.x is None or self.y is None:
             address = np.arange(shape[0])
             ones = np.ones_like(address)
-            return address * 0, address * self.channel_words, ones, ones
+            return address * 0, self.base + address * self.channel_words, ones, ones
         channel, y, x = (part.ravel() for part in np.indices(shape))
-        row = channel // self.group_inputs * self.group_rows + self.y.row[y] + self.x.row[x]
-        word = channel * self.channel_words + self.y.word[y] + self.x.word[x]
+        row = self.channel_row[channel] + self.y.row[y] + self.x.row[x]
+        word = self.base + channel * self.channel_words + self.y.word[y] + self.x.word[x]
         reached = (self.y.count[y] > 0) & (self.x.count[x] > 0)
         return row, word, self.y.count[y] * reached, self.x.count[x] * reached
 
@@ -80,28 +84,46 @@ def row_stride(plan: LayerPlan) -> int:
     return 1 << (plan.rows - 1).bit_length()
 
 
-def walk_of(layer: Layer, plan: LayerPlan) -> Walk:
-    """The walk of a layer on its lanes."""
-    synapses = layer.connectivity
-    shape = pooled(synapses.in_shape, synapses.pool)
-    if not isinstance(synapses, Conv2d):
-        stride = row_stride(plan)
-        x = y = None
-        if len(shape) == 3:
-            # Channels last: an address is a sum of three terms, each by one coordinate.
-            x = _pixels(synapses.in_shape[2], shape[2], synapses.pool, shape[0] * stride)
-            y = _pixels(synapses.in_shape[1], shape[1], synapses.pool, shape[0] * shape[2] * stride)
-        return Walk(x=x, y=y, group_rows=plan.rows, group_inputs=shape[0], channel_words=stride,
-                    bias_word=int(np.prod(shape)) * stride)
-    _, height, width = synapses.out_shape
-    group_rows, at_position = plan.group_rows, plan.group_rows * plan.groups
-    kernel_words = synapses.kernel[0] * synapses.kernel[1] * group_rows
-    return Walk(
-        x=_taps(synapses, 1, width, at_position, group_rows),
-        y=_taps(synapses, 0, height, at_position * width, group_rows * synapses.kernel[1]),
-        group_rows=group_rows, group_inputs=shape[0] // synapses.groups, channel_words=kernel_words,
-        bias_word=shape[0] * kernel_words,
+def walks_of(layer: Layer, plan: LayerPlan) -> tuple[list[Walk], int]:
+    """The walk of each of a layer's sets of synapses on its lanes, and the first word behind their weights."""
+    base, walks = 0, []
+    for synapses in (layer.connectivity, *(branch.connectivity for branch in layer.branches)):
+        walk, words = (conv_walk if isinstance(synapses, Conv2d) else _dense_walk)(synapses, plan, base)
+        walks.append(walk)
+        base += words
+    return walks, base
+
+
+def _dense_walk(synapses: Dense, plan: LayerPlan, base: int) -> tuple[Walk, int]:
+    shape, stride = pooled(synapses.in_shape, synapses.pool), row_stride(plan)
+    x = y = None
+    if len(shape) == 3:
+        # Channels last: an address is a sum of three terms, each by one coordinate.
+        x = _pixels(synapses.in_shape[2], shape[2], synapses.pool, shape[0] * stride)
+        y = _pixels(synapses.in_shape[1], shape[1], synapses.pool, shape[0] * shape[2] * stride)
+    walk = Walk(x=x, y=y, reach=plan.rows, channel_row=np.zeros(shape[0] if y else 1, dtype=np.int64),
+                channel_words=stride, base=base)
+    return walk, size_of(shape) * stride
+
+
+def conv_walk(synapses: Conv2d, plan: LayerPlan, base: int) -> tuple[Walk, int]:
+    """The walk of a convolution whose words start at ``base``, and how many words it has."""
+    inputs = synapses.in_shape[0]
+    _, _, width = synapses.out_shape
+    group_outputs = synapses.channels // synapses.groups
+    # The rows at a position that hold the channels of each group; with branches, its groups need not be the rows'.
+    first, last = (plan.row_of_channel(np.arange(synapses.groups) * group_outputs + offset)
+                   for offset in (0, group_outputs - 1))
+    reach = int((last - first).max()) + 1
+    channel_row = np.minimum(first, plan.position_rows - reach)[
+        np.arange(inputs) // (inputs // synapses.groups)]
+    kernel_words = synapses.kernel[0] * synapses.kernel[1] * reach
+    walk = Walk(
+        x=_taps(synapses, 1, synapses.out_shape[2], plan.position_rows, reach),
+        y=_taps(synapses, 0, synapses.out_shape[1], plan.position_rows * width, reach * synapses.kernel[1]),
+        reach=reach, channel_row=channel_row, channel_words=kernel_words, base=base,
     )
+    return walk, inputs * kernel_words
 
 
 def _pixels(length: int, kept: int, pool: int, words: int) -> Axis:

@@ -230,9 +230,8 @@ def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compil
         bits = proof.bits + options.headroom_bits
         if bits > 48:
             raise CompileError(f"layer {index} ({layer.name}): membranes must fit 48 bits, not {bits}")
-        plans.append(LayerPlan(
-            neurons=layer.neurons, lanes=lanes, membrane_bits=bits, register_rows=options.register_rows,
-            positions=layer.positions, groups=layer.groups,
+        plans.append(LayerPlan.of(
+            layer, index, lanes=lanes, membrane_bits=bits, register_rows=options.register_rows,
         ))
     config = ArrayConfig(
         layers=tuple(plans), port=options.port, early_exit=options.early_exit, winner=options.winner,

@@ -8,6 +8,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.array import GROUP_BITS, spike_queue_depth
 from firstspike_arch.fixed import bits_for_unsigned
+from firstspike_arch.network import INPUT
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
 from firstspike_arch.status import COUNTER_BITS, COUNTERS, PROGRAM_WORD
@@ -17,6 +18,7 @@ from .counters import Counters
 from .extractor import Extractor
 from .guard import Guard
 from .latency_encoder import LatencyEncoder
+from .pixel_encoder import PixelEncoder
 from .readout import Readout, result_struct
 from .spike_queue import SpikeQueue
 from .stream_token import token_stream
@@ -29,7 +31,8 @@ class Accelerator(wiring.Component):
     """Input stream → guard or latency encoder → core 0 → core 1 → … → read-out → result stream.
 
     Cores work on successive steps at the same time, and on successive inferences: the next enters right behind the
-    last. See the units for latency and throughput; `firstspike_sim.timing` predicts the cycle of everything.
+    last. A stream that several cores take (residual synapses), or a core takes itself (recurrent), moves when all of
+    them have room. See the units for latency and throughput; `firstspike_sim.timing` predicts the cycle of everything.
 
     The program port is served while no inference is inside; a word offered keeps new inferences out until it is
     written. After the last word the cores start over with the new images.
@@ -42,7 +45,7 @@ class Accelerator(wiring.Component):
 
     Members
     -------
-    source : In(token_stream(inputs)) or In(stream.Signature(64))
+    source : In(token_stream(network.input_layout)) or In(stream.Signature(64))
         By ``config.port``.
     result : Out(stream.Signature(result_struct(...)))
     program_port : In(stream.Signature(PROGRAM_WORD))
@@ -55,7 +58,7 @@ class Accelerator(wiring.Component):
         network, config = program.network, program.config
         self._layout = result_layout(program)
         self.links: list = []
-        source = stream.Signature(64) if config.port == "image" else token_stream(network.input_shape)
+        source = stream.Signature(64) if config.port == "image" else token_stream(network.input_layout)
         super().__init__({
             "source": In(source),
             "result": Out(stream.Signature(result_struct(self._layout))),
@@ -66,7 +69,8 @@ class Accelerator(wiring.Component):
     @property
     def tag_bits(self) -> int:
         """Enough to number all inferences that can be inside: each has at least one token or word somewhere."""
-        held = sum(spike_queue_depth(plan.rows) + 9 for plan in self._program.config.layers)
+        held = sum(spike_queue_depth(plan) + 9 * len(layer.synapses(0)) for layer, plan in zip(
+            self._program.network.layers, self._program.config.layers, strict=True))
         return bits_for_unsigned(held + GROUP_BITS)
 
     def elaborate(self, platform):
@@ -80,7 +84,8 @@ class Accelerator(wiring.Component):
     def _build_cores(self, m: Module) -> None:
         program, network, tag_bits = self._program, self._program.network, self.tag_bits
         plans, outputs = program.config.layers, len(network.layers) - 1
-        self._cores, self._extractors = [], []
+        self._cores, self._senders = [], {}
+        sends = {link.source for link in network.links()}
         value_bits = self._layout.score_bits if network.readout in ("first_spike", "potential") else 0
         m.submodules.readout = self._readout = readout = Readout(
             network=network, plan=plans[-1], layout=self._layout, value_bits=value_bits,
@@ -89,37 +94,50 @@ class Accelerator(wiring.Component):
         parts = zip(network.layers, plans, program.markers(), program.memories(), strict=True)
         for index, (layer, plan, marker, memory) in enumerate(parts):
             is_output = index == outputs
+            sources = [branch.source for branch in layer.synapses(index)]
             core = Core(
                 layer=layer, plan=plan, program=marker, memory=memory, image=self._images.get(memory.name, ()),
+                layouts=[network.layout_of(source) for source in sources],
+                recurrent=sources.index(index) if index in sources else None,
                 value_bits=value_bits if is_output else 0, tag_bits=tag_bits,
             )
             m.submodules[f"core{index}"] = core
             self._cores.append(core)
             m.d.comb += [core.drop.valid.eq(readout.drop.valid), core.drop.tag.eq(readout.drop.tag)]
-            if is_output:
-                connect(m, core.capture, readout.capture)
-                continue
-            queue = SpikeQueue(shape=layer.out_shape, plan=plan)
-            extractor = Extractor(shape=layer.out_shape, lanes=plan.lanes)
-            m.submodules[f"queue{index}"], m.submodules[f"extractor{index}"] = queue, extractor
-            connect(m, core.capture, queue.capture)
-            connect(m, queue.words, extractor.words)
-            self._extractors.append(extractor)
+            takers = [readout.capture] if is_output else []
+            if index in sends:
+                m.submodules[f"queue{index}"] = queue = SpikeQueue(layout=layer.out_layout, plan=plan)
+                m.submodules[f"extractor{index}"] = extractor = Extractor(layout=layer.out_layout, lanes=plan.lanes)
+                connect(m, queue.words, extractor.words)
+                takers.append(queue.capture)
+                self._senders[index] = extractor.events
+            for taker in takers:
+                m.d.comb += [
+                    getattr(taker, name).eq(getattr(core.capture, name)) for name, member in
+                    taker.signature.members.items() if member.flow == In
+                ]
+            m.d.comb += core.capture.grant.eq(Cat(taker.grant for taker in takers).all())
         connect(m, readout.result, flipped(self.result))
 
     def _build_input(self, m: Module) -> None:
         program, network = self._program, self._program.network
         self._closed = Signal()  # the program port has the machine, or wants it
         self._opens, self._cut, self._bad, self._overrun = Signal(), Signal(), Signal(), Signal()
-        if program.config.port == "image":
+        layout = network.input_layout
+        if program.config.port == "image" and network.input_kind == "direct":
+            m.submodules.encoder = first = PixelEncoder(layout=layout, steps=network.steps)
+            entry = first.beats
+            m.d.comb += self._bad.eq(first.bad_address)
+        elif program.config.port == "image":
             m.submodules.encoder = first = LatencyEncoder(
-                shape=network.input_shape, steps=network.steps, cutoff=network.cutoff, tag_bits=self.tag_bits,
+                layout=layout, steps=network.steps, cutoff=network.cutoff, tag_bits=self.tag_bits,
             )
             entry = first.beats
             m.d.comb += [first.drop.valid.eq(self._readout.drop.valid), first.drop.tag.eq(self._readout.drop.tag)]
         else:
             m.submodules.guard = first = Guard(
-                shape=network.input_shape, steps_max=network.steps_max, timeout=program.config.timeout,
+                layout=layout, steps_max=network.steps_max, timeout=program.config.timeout,
+                once=network.input_kind == "direct",
             )
             entry = first.source
             m.d.comb += [self._bad.eq(first.bad_address), self._overrun.eq(first.overrun)]
@@ -128,27 +146,34 @@ class Accelerator(wiring.Component):
             self.source.ready.eq(entry.ready & ~self._closed), first.restart.eq(self.restart),
             self._opens.eq(first.opens), self._cut.eq(first.cut),
         ]
-        senders = [first.events, *(extractor.events for extractor in self._extractors)]
-        parts = zip(network.layers, senders, self._cores, strict=True)
-        for index, (layer, sender, core) in enumerate(parts):
-            m.submodules[f"link{index}"] = buffer = TokenBuffer(shape=layer.in_shape)
-            connect(m, sender, buffer.source)
+        self._senders[INPUT] = first.events
+        buffers: dict[int, list] = {source: [] for source in self._senders}
+        for number, link in enumerate(network.links()):
+            m.submodules[f"link{number}"] = buffer = TokenBuffer(layout=network.layout_of(link.source))
+            buffers[link.source].append(buffer)
+            events = self._cores[link.target].streams[link.place]
             # Named wires, kept in the Verilog: benches and waveforms see every stream between units.
-            valid = Signal(name=f"link{index}_valid", attrs={"keep": 1})
-            ready = Signal(name=f"link{index}_ready", attrs={"keep": 1})
-            payload = Signal(len(core.events.payload.as_value()), name=f"link{index}_payload", attrs={"keep": 1})
+            valid = Signal(name=f"link{number}_valid", attrs={"keep": 1})
+            ready = Signal(name=f"link{number}_ready", attrs={"keep": 1})
+            payload = Signal(len(events.payload.as_value()), name=f"link{number}_payload", attrs={"keep": 1})
             m.d.comb += [
                 valid.eq(buffer.events.valid), payload.eq(buffer.events.payload), buffer.events.ready.eq(ready),
-                core.events.valid.eq(valid), core.events.payload.eq(payload), ready.eq(core.events.ready),
+                events.valid.eq(valid), events.payload.eq(payload), ready.eq(events.ready),
             ]
             self.links.append((valid, ready, payload))
+        for source, takers in buffers.items():
+            sender = self._senders[source]
+            room = Cat(buffer.source.ready for buffer in takers).all()  # registers: no path from valid
+            m.d.comb += sender.ready.eq(room)
+            for buffer in takers:
+                m.d.comb += [buffer.source.valid.eq(sender.valid & room), buffer.source.payload.eq(sender.payload)]
 
     def _build_program_port(self, m: Module) -> None:
         port = self.program_port
         inside, changed, empty = Signal(self.tag_bits + 1), Signal(), Signal()
         m.d.sync += inside.eq(inside + self._opens - self._readout.closes)
-        if self._program.config.port == "image":
-            with m.If(self._cut):
+        if self._program.config.port == "image" and self._program.network.input_kind == "latency":
+            with m.If(self._cut):  # a part of an image was forgotten before any of it went inside
                 m.d.sync += inside.eq(inside - 1)
         word, written, writing, reload = Signal.like(port.payload), Signal(), Signal(), Signal()
         done = ~(port.valid | written | writing)
@@ -173,7 +198,8 @@ class Accelerator(wiring.Component):
     def _build_counters(self, m: Module) -> None:
         m.submodules.counters = counters = Counters()
         first_valid, first_ready, _ = self.links[0]
-        valid, ready, payload = self.links[min(1, len(self.links) - 1)]
+        hidden = [number for number, link in enumerate(self._program.network.links()) if link.source == 0]
+        valid, ready, payload = self.links[hidden[0] if hidden else 0]
         events = {
             "cycles": 1,
             "words_in": self.source.valid & self.source.ready,

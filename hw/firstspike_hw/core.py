@@ -1,34 +1,35 @@
 # SPDX-License-Identifier: MIT
-"""Core: synapse engine and membranes of one dense layer."""
+"""Core: synapse engine and membranes of one layer."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.array import LayerPlan
-from firstspike_arch.fixed import CHUNK_BITS, pack_rows
+from firstspike_arch.fixed import CHUNK_BITS, bits_for_unsigned, pack_rows
 from firstspike_arch.memory import MemoryShape, bias_stride
+from firstspike_arch.events import MAGNITUDE_MAX, TokenLayout
 from firstspike_arch.network import Layer
 from firstspike_arch.rows import MarkerProgram
-from firstspike_arch.walk import walk_of
+from firstspike_arch.walk import walks_of
 
 from .row_memory import RowMemory, lanes_of
-from .sequencer import Sequencer, drop_signature, passes_of
+from .sequencer import Sequencer, drop_signature, value_shape
 from .stream_token import token_stream
 
 __all__ = ["Core", "capture_signature", "memory_write_signature"]
 
 
-def capture_signature(rows: int, lanes: int, value_bits: int) -> wiring.Signature:
+def capture_signature(rows: int, lanes: int, value_bits: int, magnitude_bits: int) -> wiring.Signature:
     """Spikes of one row, as a core captures them when a step marker passes.
 
     ``valid`` lasts one cycle and cannot be refused, and ``coming`` says it one cycle before. What can be refused is the
     promise for a row whose ``request`` is high two cycles before: with ``grant`` it goes on, and becomes valid.
     ``opening``: the row that asks is the first of its step. ``last``: the valid row is the last of its step; ``final``:
-    of its inference's last step. ``values``: pre-reset membranes.
+    of its inference's last step. ``values``: pre-reset membranes. ``magnitudes``: of the spikes.
     """
     members = {
         "request": Out(1), "opening": Out(1), "grant": In(1), "coming": Out(1),
@@ -36,6 +37,8 @@ def capture_signature(rows: int, lanes: int, value_bits: int) -> wiring.Signatur
     }
     if value_bits:
         members["values"] = Out(data.ArrayLayout(signed(value_bits), lanes))
+    if magnitude_bits:
+        members["magnitudes"] = Out(data.ArrayLayout(magnitude_bits, lanes))
     return wiring.Signature(members)
 
 
@@ -49,25 +52,29 @@ def memory_write_signature(shape: MemoryShape) -> wiring.Signature:
 class _PassRow:
     """A row on its way through a core: its pass by number, and for the first pass of a marker, whose spikes."""
 
-    def __init__(self, stage: str, *, passes: int, plan: LayerPlan):
+    def __init__(self, stage: str, *, passes: int, plan: LayerPlan, value: Shape, falls: int):
         self.valid, self.number = Signal(name=f"{stage}_valid"), Signal(range(passes), name=f"{stage}_number")
         self.row, self.captures = Signal(range(plan.rows), name=f"{stage}_row"), Signal(name=f"{stage}_captures")
         self.final, self.masked = Signal(name=f"{stage}_final"), Signal(name=f"{stage}_masked")
+        self.value, self.step = Signal(value, name=f"{stage}_value"), Signal(range(falls + 1), name=f"{stage}_step")
         # Without positions a row is its own place at its position.
         self.group = self.row if plan.positions == 1 else Signal(range(plan.position_rows), name=f"{stage}_group")
 
     def follow(self, before) -> list:
         """Take over what the stage before holds."""
-        fields = ["valid", "number", "row", "captures", "final", "masked", *(["group"] * (self.group is not self.row))]
+        fields = ["valid", "number", "row", "captures", "final", "masked", "value", "step",
+                  *(["group"] * (self.group is not self.row))]
         return [getattr(self, field).eq(getattr(before, field)) for field in fields]
 
 
 class Core(wiring.Component):
-    """u[row] ← u[row] + weights[row, address] for the rows of an event; at a marker, the passes of its `MarkerProgram`.
+    """u[row] ← u[row] + value · weights[row, address] for the rows of an event; at a marker, the passes of its
+    `MarkerProgram`. Of a direct input, the events add to the current instead.
 
     The `Sequencer` says which row comes in which cycle. Four stages: issue (weight address), fetch (weight word →
-    weight register, beside the memory), operand (weight, or another operand → operand register, beside the adder), add
-    (u + operand, written at the end of the cycle). A row issued in cycle c is added in c + 3. The first pass of a
+    weight register, beside the memory), operand (weight · value, or another operand → operand register, beside the
+    adder), add (u + operand, written at the end of the cycle). The product with a spike's magnitude is a sum of shifted
+    weights; with a number of a direct input it is a multiplication. A row issued in cycle c is added in c + 3. The first pass of a
     marker captures the spikes of a row in its add stage, and waits in the operand stage until ``capture.grant`` was
     high in the cycle before; nothing else ever waits behind the sequencer.
 
@@ -75,6 +82,10 @@ class Core(wiring.Component):
     ----------
     layer, plan, program, memory
         What to compute, on how many lanes, by which passes, from which weight memory.
+    layouts : sequence of TokenLayout
+        Of the streams that its synapses take, the layer before first.
+    recurrent : int or None
+        Which of the streams is the layer's own.
     image : sequence of int
         Initial weight words, for simulation; empty for Verilog, which loads a file.
     value_bits : int
@@ -83,7 +94,7 @@ class Core(wiring.Component):
 
     Members
     -------
-    events : In(token_stream(layer.in_shape))
+    events0, events1, … : In(token_stream(layout))
     capture : Out(capture_signature(...))
     drop : In(drop_signature(tag_bits))
     write : In(memory_write_signature(memory))
@@ -93,19 +104,22 @@ class Core(wiring.Component):
 
     def __init__(
         self, *, layer: Layer, plan: LayerPlan, program: MarkerProgram, memory: MemoryShape,
-        image: Sequence[int] = (), value_bits: int = 0, tag_bits: int = 1,
+        layouts: Sequence[TokenLayout], recurrent: int | None = None, image: Sequence[int] = (), value_bits: int = 0,
+        tag_bits: int = 1,
     ):
         self._layer, self._plan, self._program = layer, plan, program
-        self._memory, self._image = memory, image
+        self._memory, self._layouts, self._recurrent, self._image = memory, layouts, recurrent, image
         self._value_bits, self._tag_bits = value_bits, tag_bits
-        self._passes = passes_of(program)
+        self._passes = program.passes
+        streams = {f"events{index}": In(token_stream(layout)) for index, layout in enumerate(layouts)}
         super().__init__({
-            "events": In(token_stream(layer.in_shape)),
-            "capture": Out(capture_signature(plan.rows, plan.lanes, value_bits)),
+            **streams,
+            "capture": Out(capture_signature(plan.rows, plan.lanes, value_bits, layer.out_layout.value_bits)),
             "drop": In(drop_signature(tag_bits)),
             "write": In(memory_write_signature(memory)),
             "reload": In(1),
         })
+        self.streams = [getattr(self, name) for name in streams]
 
     def elaborate(self, platform):
         m = Module()
@@ -121,12 +135,14 @@ class Core(wiring.Component):
 
     def _build_stages(self, m: Module) -> None:
         layer, plan, program, rows = self._layer, self._plan, self._program, self._plan.rows
-        walk = walk_of(layer, plan)
+        walks, bias_word = walks_of(layer, plan)
         m.submodules.sequencer = sequencer = Sequencer(
-            shape=layer.in_shape, walk=walk, plan=plan, program=program, words=self._memory.depth,
-            bias_stride=bias_stride(layer, plan), tag_bits=self._tag_bits,
+            layouts=self._layouts, walks=walks, recurrent=self._recurrent, plan=plan, program=program,
+            words=self._memory.depth, bias_word=bias_word, bias_stride=bias_stride(layer, plan),
+            tag_bits=self._tag_bits,
         )
-        connect(m, flipped(self.events), sequencer.events)
+        for outside, inside in zip(self.streams, sequencer.streams, strict=True):
+            connect(m, flipped(outside), inside)
         self._free = free = Signal(init=1)  # a register: every stage before the last moves by it
         m.d.comb += [
             sequencer.free.eq(free), sequencer.reload.eq(self.reload), sequencer.drop.valid.eq(self.drop.valid),
@@ -135,7 +151,8 @@ class Core(wiring.Component):
         # Fetch and operand stage: wait only for the promise that captured spikes will be taken.
         self._issue = sequencer.issue
         self._fetch, self._operand, self._add = (
-            _PassRow(name, passes=len(self._passes), plan=plan) for name in ("fetch", "operand", "add"))
+            _PassRow(name, passes=len(self._passes), plan=plan, value=value_shape(self._layouts),
+                     falls=sequencer.falls) for name in ("fetch", "operand", "add"))
         operand, add = self._operand, self._add
         with m.If(free):
             m.d.sync += [*self._fetch.follow(self._issue), *operand.follow(self._fetch)]
@@ -175,7 +192,7 @@ class Core(wiring.Component):
     def _build_lanes(self, m: Module) -> None:
         lanes, rows, bits = self._plan.lanes, self._plan.rows, self._plan.membrane_bits
         passes, neuron = self._passes, self._layer.neuron
-        remembers_spike = any(op.when == "spiked" for op in passes[2:])
+        remembers_spike = any(op.when == "spiked" for op in self._program.step[1:])
         fires_once = neuron.single_spike and neuron.theta is not None
         init = self._lane_constants(self._program.init, absent=-1)
         m.submodules.membranes = membranes = RowMemory(
@@ -184,54 +201,75 @@ class Core(wiring.Component):
         )
         self._follow_rows(m, membranes)
         u = [value.as_signed() for value in lanes_of(membranes.value, bits)]
-        operands = self._build_operands(m, lanes_of(membranes.peek, bits), membranes.value)
+        left, peeks = u, {"membrane": lanes_of(membranes.peek, bits)}
+        is_current = self._which(self._add.number, lambda op: op.store == "current")
+        is_init = self._which(self._add.number, lambda op: op.act == "init")
+        if self._program.static:
+            m.submodules.currents = currents = RowMemory(
+                rows=rows, width=lanes * bits, registers=self._plan.in_registers, bubbles=True,
+            )
+            self._follow_rows(m, currents)
+            static = [value.as_signed() for value in lanes_of(currents.value, bits)]
+            left = [Mux(is_current, one, other) for one, other in zip(static, u, strict=True)]
+            peeks["current"] = lanes_of(currents.peek, bits)
+        operands = self._build_operands(m, peeks, membranes.value)
 
         # Spikes. The capturing pass of a marker sees u complete; later passes see the remembered spike.
         negative = Cat(value[-1] for value in u)
         masks = [sum(1 << lane for lane in range(lanes) if row[lane] >= 0) for row in self._plan.channels_of_rows()]
         present = Const(masks[0], lanes) if len(set(masks)) == 1 else Array(
             Const(mask, lanes) for mask in masks)[self._add.group]
-        spikes = Signal(lanes)
-        if neuron.theta is not None:
+        reached = [Signal(lanes, name=f"reached{level}") for level in range(max(1, neuron.levels))]
+        spikes = reached[0]
+        if self._program.levels is not None:
             m.d.comb += spikes.eq(~negative & present)
+            for level in range(1, neuron.levels):
+                edges = self._lane_constants(self._program.levels[:, level], absent=0)
+                m.d.comb += reached[level].eq(spikes & Cat(
+                    u[lane] >= self._by_row(edges, lane, self._add.group) for lane in range(lanes)))
         if fires_once:
             m.submodules.fired = fired = RowMemory(rows=rows, width=lanes, registers=self._plan.in_registers)
             starts = self._which(self._add.number, lambda op: op.act == "init")
             self._follow_rows(m, fired)
             m.d.comb += fired.next.eq(Mux(starts, 0, Mux(self.capture.valid, fired.value | spikes, fired.value)))
-        spiked = spikes
+        spiked = Cat(reached)
         if remembers_spike:
-            m.submodules.spiked = memory = RowMemory(rows=rows, width=lanes, registers=self._plan.in_registers)
-            spiked = Mux(self.capture.valid, spikes, memory.value)
+            m.submodules.spiked = memory = RowMemory(rows=rows, width=len(spiked), registers=self._plan.in_registers)
+            spiked = Mux(self.capture.valid, spiked, memory.value)
             self._follow_rows(m, memory)
             m.d.comb += memory.next.eq(spiked)
         visible = spikes & ~fired.value if fires_once else spikes
         m.d.comb += self.capture.spikes.eq(Mux(self._add.masked, 0, visible))
+        if neuron.levels > 1:
+            m.d.comb += [self.capture.magnitudes[lane].eq(sum(level[lane] for level in reached))
+                         for lane in range(lanes)]
 
         # u ← act(u, operand), lane by lane.
         number = self._add.number
-        is_init = self._which(number, lambda op: op.act == "init")
         is_clear = self._which(number, lambda op: op.act in ("clear", "save"))
         halves = self._which(number, lambda op: op.halve)
-        conditions = {
-            "spiked": spiked, "negative": negative, "nonnegative": ~negative,
-        }
-        kept = [self._which(number, lambda op, when=when: op.when == when) for when in conditions]
-        used = [when for when in conditions if any(op.when == when for op in passes)]
-        nexts = []
+        holds = []
+        for condition in sorted({(op.when, op.level) for op in passes if op.when != "always"}):
+            when, level = condition
+            met = {"spiked": spiked[(level - 1) * lanes:level * lanes], "negative": negative,
+                   "nonnegative": ~negative}[when]
+            holds.append((self._which(number, lambda op, key=condition: (op.when, op.level) == key), met))
+        nexts, totals = [], []
         for lane in range(lanes):
-            total = (u[lane] + operands[lane])[:bits].as_signed()
+            total = (left[lane] + operands[lane])[:bits].as_signed()
+            totals.append(total)
             if any(op.halve for op in passes):
                 total = Mux(halves, total >> 1, total)
             if any(op.act in ("clear", "save") for op in passes):
                 total = Mux(is_clear, 0, total)
-            hold = Const(0)
-            for when, select in zip(conditions, kept, strict=True):
-                if when in used:
-                    hold = hold | (select & ~conditions[when][lane])
-            value = Mux(hold, u[lane], total) if used else total
+            hold = is_current
+            for select, met in holds:
+                hold = hold | (select & ~met[lane])
+            value = Mux(hold, u[lane], total) if holds or self._program.static else total
             nexts.append(Mux(is_init, self._by_row(init, lane, self._add.group), value)[:bits])
         m.d.comb += membranes.next.eq(Cat(nexts))
+        if self._program.static:
+            m.d.comb += currents.next.eq(Mux(is_init, 0, Mux(is_current, Cat(totals), currents.value)))
         if self._value_bits:
             offset = self._lane_constants(self._program.offset, absent=0)
             m.d.comb += [
@@ -239,28 +277,40 @@ class Core(wiring.Component):
                 for lane in range(lanes)
             ]
 
-    def _build_operands(self, m: Module, peek: list, current) -> list:
+    def _build_operands(self, m: Module, peeks: dict[str, list], saved) -> list:
         """The operand register of each lane, loaded at the end of the operand stage."""
         lanes, bits, weight_bits = self._plan.lanes, self._plan.membrane_bits, self._layer.weight_bits
-        weights = lanes_of(self._weights[:lanes * weight_bits], weight_bits)
+        value = self._operand.value
+        weights = [_scaled(weight, value) for weight in lanes_of(self._weights[:lanes * weight_bits], weight_bits)]
         if self._program.pure_weights:
-            # Sign extension costs nothing here: only weight_bits flip-flops a lane.
-            registers = [Signal(signed(weight_bits), name=f"operand{lane}", reset_less=True) for lane in range(lanes)]
+            # Sign extension costs nothing here: only the product's flip-flops a lane.
+            registers = [Signal(signed(min(bits, len(weight))), name=f"operand{lane}", reset_less=True)
+                         for lane, weight in enumerate(weights)]
             m.d.sync += [register.eq(weight) for register, weight in zip(registers, weights, strict=True)]
             return registers
+        peek = peeks["membrane"]
         passes, rows = self._passes, self._plan.rows
         leak_shift = next((op.index for op in passes if op.operand == "leak"), None)
-        shadow = None
+        extras = []  # operands beside weight, leak and constants: in the other passes 0
         if any(op.operand == "shadow" for op in passes):
             m.submodules.shadow = store = RowMemory(
                 rows=rows, width=lanes * bits, registers=self._plan.in_registers,
             )
             saves = self._which(self._add.number, lambda op: op.act == "save")
             self._follow_rows(m, store)
-            m.d.comb += store.next.eq(Mux(saves, current, store.value))
-            shadow = lanes_of(store.peek, bits)
-            adds_shadow = Signal()
-            self._with_operand(m, adds_shadow, self._which(self._fetch.number, lambda op: op.operand == "shadow"))
+            m.d.comb += store.next.eq(Mux(saves, saved, store.value))
+            peeks["shadow"] = lanes_of(store.peek, bits)
+        for name in ("shadow", "current"):
+            if name in peeks:
+                adds = Signal(name=f"adds_{name}")
+                self._with_operand(m, adds, self._which(self._fetch.number, lambda op, name=name: op.operand == name))
+                extras.append([Mux(adds, value, 0) for value in peeks[name]])
+        for index, op in enumerate(passes):
+            if op.operand == "fall" and op.values is not None:
+                fall = Signal(bits, name="fall")
+                here = Array(Const(int(value), bits) for value in op.values)[self._fetch.step]
+                self._with_operand(m, fall, Mux(self._fetch.number == index, here, 0))
+                extras.append([fall] * lanes)
         is_weight = self._which(self._fetch.number, lambda op: op.operand == "weight")
         is_leak = self._which(self._fetch.number, lambda op: op.operand == "leak")
         constants = [(index, self._lane_constants(op.values, absent=0))
@@ -285,11 +335,11 @@ class Core(wiring.Component):
                     self._with_operand(m, low, is_weight | one)
                     selects[pattern] = high, low
                 high, low = selects[pattern]
-                weight = weights[lane][min(bit, weight_bits - 1)]
+                weight = weights[lane][min(bit, len(weights[lane]) - 1)]
                 leaked = leak[min(bit, len(leak) - 1)]
                 chosen = Mux(high, Mux(low, 1, leaked), Mux(low, weight, 0))
-                if shadow is not None:
-                    chosen = chosen | (adds_shadow & shadow[lane][bit])
+                for extra in extras:
+                    chosen = chosen | extra[lane][bit]
                 m.d.sync += register[bit].eq(chosen)
             registers.append(register)
         return registers
@@ -317,3 +367,13 @@ class Core(wiring.Component):
         if len(set(column)) == 1:
             return Const(column[0], signed(bits))
         return Array(Const(value, signed(bits)) for value in column)[row]
+
+
+def _scaled(weight, value):
+    """value · weight, of an unsigned slice of bits that holds a weight."""
+    weight = weight.as_signed()
+    if not len(value):
+        return weight
+    if value.shape().signed or len(value) > bits_for_unsigned(MAGNITUDE_MAX):
+        return weight * value
+    return sum((Mux(value[bit], weight << bit, 0) for bit in range(1, len(value))), Mux(value[0], weight, 0))

@@ -1,27 +1,26 @@
 # SPDX-License-Identifier: MIT
 """Emitter: a group of spike bits becomes events, one a cycle."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Array, Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from firstspike_arch.array import GROUP_BITS
-from firstspike_arch.connectivity import Shape
 from firstspike_arch.events import TokenLayout
 
 from .first_one import at_most_one, lowest_one, without_lowest
 from .stream_token import token_stream
 
-__all__ = ["Emitter", "group_layout"]
+__all__ = ["Emitter", "group_struct"]
 
 
-def group_layout(shape: Shape) -> data.StructLayout:
+def group_struct(layout: TokenLayout) -> data.StructLayout:
     """Spikes of neighbouring neurons from address ``base`` on; with ``marker``, a step marker follows them.
 
-    ``single``: all that is one token.
+    ``single``: all that is one token. ``values``: magnitudes, by bit.
     """
     return data.StructLayout({
-        "final": 1, "marker": 1, "single": 1, "base": TokenLayout(shape=shape).address_bits,
-        "bits": GROUP_BITS,
+        "final": 1, "marker": 1, "single": 1, "base": layout.address_bits, "bits": GROUP_BITS,
+        "values": data.ArrayLayout(layout.value_bits, GROUP_BITS),
     })
 
 
@@ -34,19 +33,19 @@ class Emitter(wiring.Component):
 
     Members
     -------
-    groups : In(stream.Signature(group_layout(shape)))
-    events : Out(token_stream(shape))
+    groups : In(stream.Signature(group_struct(layout)))
+    events : Out(token_stream(layout))
     """
 
-    def __init__(self, *, shape: Shape):
-        self._shape = shape
+    def __init__(self, *, layout: TokenLayout):
+        self._layout = layout
         super().__init__({
-            "groups": In(stream.Signature(group_layout(shape))), "events": Out(token_stream(shape)),
+            "groups": In(stream.Signature(group_struct(layout))), "events": Out(token_stream(layout)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        held = Signal(group_layout(self._shape), reset_less=True)
+        held = Signal(group_struct(self._layout), reset_less=True)
         valid, ends = Signal(), Signal()  # ends: the token offered is the last of its group
         move = self.events.ready
         # A bit for each token, in their order; without the one that is offered.
@@ -58,7 +57,11 @@ class Emitter(wiring.Component):
         with m.If(self.events.payload.marker):
             m.d.comb += self.events.payload.final.eq(held.final)
         with m.Else():
-            m.d.comb += self.events.payload.address.eq(held.base + lowest_one(held.bits))
+            place = lowest_one(held.bits)
+            m.d.comb += [
+                self.events.payload.address.eq(held.base + place), self.events.payload.value.eq(
+                    Array(held.values[index] for index in range(GROUP_BITS))[place]),
+            ]
         with m.If(self.groups.ready):
             m.d.sync += [valid.eq(self.groups.valid), held.eq(self.groups.payload), ends.eq(self.groups.payload.single)]
         with m.Elif(move):

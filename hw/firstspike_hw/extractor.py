@@ -5,12 +5,12 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.array import GROUP_BITS
-from firstspike_arch.connectivity import Shape
+from firstspike_arch.events import TokenLayout
 from firstspike_arch.fixed import ceil_div
 
 from .emitter import Emitter
 from .first_one import at_most_one, lowest_one, without_lowest
-from .spike_queue import word_layout
+from .spike_queue import word_struct
 from .stream_token import token_stream
 
 __all__ = ["Extractor"]
@@ -26,22 +26,22 @@ class Extractor(wiring.Component):
 
     Members
     -------
-    words : In(stream.Signature(word_layout(shape, lanes)))
-    events : Out(token_stream(shape))
+    words : In(stream.Signature(word_struct(layout, lanes)))
+    events : Out(token_stream(layout))
     """
 
-    def __init__(self, *, shape: Shape, lanes: int):
-        self._shape, self._lanes = shape, lanes
+    def __init__(self, *, layout: TokenLayout, lanes: int):
+        self._layout, self._lanes = layout, lanes
         super().__init__({
-            "words": In(stream.Signature(word_layout(shape, lanes))), "events": Out(token_stream(shape)),
+            "words": In(stream.Signature(word_struct(layout, lanes))), "events": Out(token_stream(layout)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.emitter = emitter = Emitter(shape=self._shape)
+        m.submodules.emitter = emitter = Emitter(layout=self._layout)
         connect(m, emitter.events, flipped(self.events))
         count = ceil_div(self._lanes, GROUP_BITS)
-        layout = word_layout(self._shape, self._lanes)
+        layout = word_struct(self._layout, self._lanes)
 
         # A word, and which of its groups are still to be sent.
         word, word_valid = Signal(layout, reset_less=True), Signal()
@@ -77,5 +77,10 @@ class Extractor(wiring.Component):
             emitter.groups.payload.final.eq(marker & picked.final),
         ]
         m.d.comb += emitter.groups.payload.base.eq(picked.base + group * GROUP_BITS)
+        if self._layout.value_bits:
+            bits = self._layout.value_bits
+            values = Cat(picked.values)
+            m.d.comb += emitter.groups.payload.values.eq(Array(
+                values[part.start * bits:part.stop * bits] for part in groups)[group])
         return m
 

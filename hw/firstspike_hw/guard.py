@@ -4,7 +4,6 @@
 from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from firstspike_arch.connectivity import Shape
 from firstspike_arch.events import TokenLayout
 
 from .stream_token import token_stream
@@ -15,7 +14,8 @@ __all__ = ["Guard"]
 class Guard(wiring.Component):
     """Passes a well-formed stream in the same cycle, one word a cycle, and repairs any other.
 
-    - An event whose address, or a field of it, is beyond ``shape`` is taken and dropped (``bad_address``).
+    - An event whose address, or a field of it, or value is out of range is taken and dropped (``bad_address``); with
+      ``once`` also one behind the first marker of an inference.
     - A marker that would open step ``steps_max`` ends the inference instead (``overrun``); what follows is taken and
       dropped up to and with the next final marker.
     - Silence of ``timeout`` cycles inside an inference, or ``restart``, ends it with a final marker (``cut``); what
@@ -23,7 +23,7 @@ class Guard(wiring.Component):
 
     Members
     -------
-    source : In(token_stream(shape)), events : Out(token_stream(shape))
+    source : In(token_stream(layout)), events : Out(token_stream(layout))
     restart : In(1)
         One cycle: the host starts afresh; an inference that is open ends.
     bad_address, overrun, cut : Out(1)
@@ -32,10 +32,10 @@ class Guard(wiring.Component):
         The first token of an inference passes.
     """
 
-    def __init__(self, *, shape: Shape, steps_max: int, timeout: int):
-        self._shape, self._steps_max, self._timeout = shape, steps_max, timeout
+    def __init__(self, *, layout: TokenLayout, steps_max: int, timeout: int, once: bool = False):
+        self._layout, self._steps_max, self._timeout, self._once = layout, steps_max, timeout, once
         super().__init__({
-            "source": In(token_stream(shape)), "events": Out(token_stream(shape)), "restart": In(1),
+            "source": In(token_stream(layout)), "events": Out(token_stream(layout)), "restart": In(1),
             "bad_address": Out(1), "overrun": Out(1), "cut": Out(1), "opens": Out(1),
         })
 
@@ -46,9 +46,13 @@ class Guard(wiring.Component):
         step = Signal(range(self._steps_max))
         silence = Signal(range(self._timeout + 1))
         outside, low = Const(0), 0
-        layout = TokenLayout(shape=self._shape)
+        layout = self._layout
         for bits, size in zip(layout.field_bits, layout.field_sizes, strict=True):
             outside, low = outside | (token.address[low:low + bits] >= size), low + bits
+        if layout.value_bits:
+            outside = outside | (token.value < layout.low) | (token.value > layout.high)
+        if self._once:
+            outside = outside | (step != 0)
         bad = ~token.marker & outside
         too_long = token.marker & ~token.final & (step == self._steps_max - 1)
         swallow = dropping | bad

@@ -6,12 +6,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from firstspike_arch.array import GROUP_BITS
-from firstspike_arch.connectivity import Shape, size_of
+from firstspike_arch.connectivity import size_of
 from firstspike_arch.events import TokenLayout
 from firstspike_arch.fixed import ceil_div, latency_step
 
 from .emitter import Emitter
 from .first_one import at_most_one
+from .pixel_address import pixel_address
 from .sequencer import drop_signature
 from .stream_token import token_stream
 
@@ -32,7 +33,7 @@ class LatencyEncoder(wiring.Component):
     -------
     beats : In(stream.Signature(64))
         Pixel k of an image is byte k % 8 of beat k // 8; pixels beyond the last are ignored.
-    events : Out(token_stream(shape))
+    events : Out(token_stream(layout))
     drop : In(drop_signature(tag_bits))
     restart : In(1)
         Forget an image of which only a part has come.
@@ -42,24 +43,24 @@ class LatencyEncoder(wiring.Component):
         A part of an image was forgotten.
     """
 
-    def __init__(self, *, shape: Shape, steps: int, cutoff: int, tag_bits: int):
-        self._shape, self._steps, self._cutoff, self._tag_bits = shape, steps, cutoff, tag_bits
+    def __init__(self, *, layout: TokenLayout, steps: int, cutoff: int, tag_bits: int):
+        self._layout, self._steps, self._cutoff, self._tag_bits = layout, steps, cutoff, tag_bits
         super().__init__({
-            "beats": In(stream.Signature(64)), "events": Out(token_stream(shape)),
+            "beats": In(stream.Signature(64)), "events": Out(token_stream(layout)),
             "drop": In(drop_signature(tag_bits)), "restart": In(1), "opens": Out(1), "cut": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        pixels = size_of(self._shape)
+        pixels = size_of(self._layout.shape)
         count = ceil_div(pixels, GROUP_BITS)
         steps = self._steps
-        m.submodules.emitter = emitter = Emitter(shape=(pixels,))
+        m.submodules.emitter = emitter = Emitter(layout=TokenLayout(shape=(pixels,)))
         sent = emitter.events
         m.d.comb += [
             self.events.valid.eq(sent.valid), sent.ready.eq(self.events.ready),
             self.events.payload.marker.eq(sent.payload.marker), self.events.payload.final.eq(sent.payload.final),
-            self.events.payload.address.eq(self._address(m, sent.payload.address)),
+            self.events.payload.address.eq(pixel_address(m, self._layout, sent.payload.address)),
         ]
         full = Signal(2)
         entry = data.StructLayout({"mask": GROUP_BITS, "single": 1, "beat": range(count)})
@@ -157,24 +158,3 @@ class LatencyEncoder(wiring.Component):
             emitter.groups.payload.base.eq(chosen.beat * GROUP_BITS),
         ]
         return m
-
-    def _address(self, m: Module, pixel):
-        """The address of a pixel by its number: the number itself, or in a map its channel, x and y."""
-        if len(self._shape) == 1:
-            return pixel
-        _, height, width = self._shape
-        layout = TokenLayout(shape=self._shape)
-        channel, x, y = (Signal(bits) for bits in layout.field_bits)
-        line, inside = Signal(range(self._shape[0] * height)), Signal(range(height))
-        m.d.comb += [
-            line.eq(_quotient(pixel, width, size_of(self._shape))), x.eq(pixel - line * width),
-            channel.eq(_quotient(line, height, self._shape[0] * height)), inside.eq(line - channel * height),
-            y.eq(inside),
-        ]
-        return Cat(channel, x, y)
-
-
-def _quotient(value, divisor: int, limit: int):
-    """value // divisor for 0 ≤ value < limit, as a product and a shift."""
-    shift = (divisor - 1).bit_length() + (limit - 1).bit_length()
-    return value * (-(-(1 << shift) // divisor)) >> shift

@@ -41,7 +41,7 @@ class Readout(wiring.Component):
 
     Members
     -------
-    capture : In(capture_signature(rows, lanes, value_bits))
+    capture : In(capture_signature(rows, lanes, value_bits, magnitude_bits))
     result : Out(stream.Signature(result_struct(layout)))
     drop : Out(drop_signature(tag_bits))
     closes : Out(1)
@@ -54,8 +54,10 @@ class Readout(wiring.Component):
     ):
         self._network, self._plan, self._layout = network, plan, layout
         self._value_bits, self._early_exit, self._scan, self._tag_bits = value_bits, early_exit, scan, tag_bits
+        self._magnitudes = network.layers[-1].out_layout.value_bits
         super().__init__({
-            "capture": In(capture_signature(plan.rows, plan.lanes, value_bits)),
+            "capture": In(capture_signature(plan.rows, plan.lanes, value_bits,
+                                            network.layers[-1].out_layout.value_bits)),
             "result": Out(stream.Signature(result_struct(layout))),
             "drop": Out(drop_signature(tag_bits)), "closes": Out(1),
         })
@@ -113,7 +115,12 @@ class Readout(wiring.Component):
             weight = Const(1)
             if network.readout == "weighted_spikes":
                 weight = Array(Const(value, bits) for value in network.step_weights[:network.steps_max])[step]
-            new = [Mux(step == 0, 0, scores[lane]) + Mux(capture.spikes[lane], weight, 0) for lane in range(lanes)]
+            new = []
+            for lane in range(lanes):
+                magnitude = capture.magnitudes[lane] if self._magnitudes else capture.spikes[lane]
+                # The score is shifted and added, like a weight: no multiplier.
+                gains = [Mux(capture.spikes[lane] & bit, weight << place, 0) for place, bit in enumerate(magnitude)]
+                new.append(sum(gains, Mux(step == 0, 0, scores[lane])))
         self._window = scores[-lanes:]
         self._fired = [score[0] if first else Const(0) for score in self._window]
         row = _RowStage("window", rows)

@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -22,6 +22,8 @@ class RowMemory(wiring.Component):
     ----------
     rows, width : int
     registers : bool
+    bubbles : bool
+        Whether ``peek`` must be right also in a cycle in which no row is replaced.
     init : sequence of int
         Power-up value of each register row. Rows that later restart from the same constant cost no multiplexer: a
         flip-flop's set or reset must go with its power-up value.
@@ -42,8 +44,10 @@ class RowMemory(wiring.Component):
     next : In(width)
     """
 
-    def __init__(self, *, rows: int, width: int, registers: bool, init: Sequence[int] = ()):
-        self._rows, self._width, self._registers = rows, width, registers
+    def __init__(
+        self, *, rows: int, width: int, registers: bool, bubbles: bool = False, init: Sequence[int] = (),
+    ):
+        self._rows, self._width, self._registers, self._bubbles = rows, width, registers, bubbles
         self._init = init or [0] * rows
         super().__init__({
             "fetch_row": In(range(rows)), "fetch": In(1), "peek": Out(width), "value": Out(width),
@@ -57,7 +61,9 @@ class RowMemory(wiring.Component):
                 Signal(self._width, name=f"row{index}", init=self._init[index], reset_less=True)
                 for index in range(self._rows)
             ]
-            m.d.comb += [self.value.eq(ring[0]), self.peek.eq(ring[min(1, self._rows - 1)])]
+            behind = ring[min(1, self._rows - 1)]
+            m.d.comb += [self.value.eq(ring[0]),
+                         self.peek.eq(Mux(self.advance, behind, ring[0]) if self._bubbles else behind)]
             with m.If(self.advance):
                 m.d.sync += [older.eq(newer) for older, newer in zip(ring, [*ring[1:], self.next], strict=True)]
         else:

@@ -6,20 +6,20 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from firstspike_arch.array import GROUP_BITS, LayerPlan, spike_queue_depth
-from firstspike_arch.connectivity import Shape
 from firstspike_arch.events import TokenLayout
 from firstspike_arch.fixed import ceil_div
 
 from .core import capture_signature
 
-__all__ = ["SpikeQueue", "word_layout"]
+__all__ = ["SpikeQueue", "word_struct"]
 
 
-def word_layout(shape: Shape, lanes: int) -> data.StructLayout:
-    """Spikes of one row, which groups have any, the address of its first lane, whether it ends step and inference."""
+def word_struct(layout: TokenLayout, lanes: int) -> data.StructLayout:
+    """Spikes of one row and their magnitudes, which groups have any, the address of its first lane, and whether it ends
+    step and inference."""
     return data.StructLayout({
-        "final": 1, "last": 1, "base": TokenLayout(shape=shape).address_bits, "occupied": ceil_div(lanes, GROUP_BITS),
-        "spikes": lanes,
+        "final": 1, "last": 1, "base": layout.address_bits, "occupied": ceil_div(lanes, GROUP_BITS),
+        "spikes": lanes, "values": data.ArrayLayout(layout.value_bits, lanes),
     })
 
 
@@ -32,22 +32,22 @@ class SpikeQueue(wiring.Component):
 
     Members
     -------
-    capture : In(capture_signature(rows, lanes, 0))
-    words : Out(stream.Signature(word_layout(shape, lanes)))
+    capture : In(capture_signature(rows, lanes, 0, value_bits))
+    words : Out(stream.Signature(word_struct(layout, lanes)))
     """
 
-    def __init__(self, *, shape: Shape, plan: LayerPlan):
-        self._shape, self._plan = shape, plan
+    def __init__(self, *, layout: TokenLayout, plan: LayerPlan):
+        self._layout, self._plan = layout, plan
         super().__init__({
-            "capture": In(capture_signature(plan.rows, plan.lanes, 0)),
-            "words": Out(stream.Signature(word_layout(shape, plan.lanes))),
+            "capture": In(capture_signature(plan.rows, plan.lanes, 0, layout.value_bits)),
+            "words": Out(stream.Signature(word_struct(layout, plan.lanes))),
         })
 
     def elaborate(self, platform):
         m = Module()
         lanes = self._plan.lanes
-        layout = word_layout(self._shape, lanes)
-        depth = spike_queue_depth(self._plan.rows)
+        layout = word_struct(self._layout, lanes)
+        depth = spike_queue_depth(self._plan)
         word, spikes, stored = Signal(layout), self.capture.spikes, Signal()
         m.d.comb += [
             word.final.eq(self.capture.final), word.last.eq(self.capture.last), word.base.eq(self._base(m)),
@@ -57,6 +57,8 @@ class SpikeQueue(wiring.Component):
             )),
             stored.eq(self.capture.valid & (word.last | word.occupied.any())),
         ]
+        if self._layout.value_bits:
+            m.d.comb += word.values.eq(self.capture.magnitudes)
         taken = self.words.valid & self.words.ready
         count = Signal(range(depth + 1))
         comes, goes_on = self.capture.valid, self.capture.coming
@@ -96,22 +98,22 @@ class SpikeQueue(wiring.Component):
 
     def _base(self, m: Module):
         """Address of the first lane of the row being captured: rows come in order."""
-        layout, plan, capture = TokenLayout(shape=self._shape), self._plan, self.capture
+        layout, plan, capture = self._layout, self._plan, self.capture
         firsts = plan.channels_of_rows()[:, 0].tolist()
         row = Signal(range(plan.position_rows))
         channel = row * plan.lanes if plan.groups == 1 else Array(firsts)[row]
         position_ends = row == plan.position_rows - 1
         with m.If(capture.valid):
             m.d.sync += row.eq(Mux(position_ends, 0, row + 1))
-        if len(self._shape) == 1:
+        if len(layout.shape) == 1:
             return channel
         channel_bits, x_bits, y_bits = layout.field_bits
         x, y = Signal(x_bits), Signal(y_bits)
         with m.If(capture.valid & position_ends):
-            line_ends = x == self._shape[2] - 1
+            line_ends = x == layout.shape[2] - 1
             m.d.sync += x.eq(Mux(line_ends, 0, x + 1))
             with m.If(line_ends):
-                m.d.sync += y.eq(Mux(y == self._shape[1] - 1, 0, y + 1))
+                m.d.sync += y.eq(Mux(y == layout.shape[1] - 1, 0, y + 1))
         field = Signal(channel_bits)
         m.d.comb += field.eq(channel)
         return Cat(field, x, y)

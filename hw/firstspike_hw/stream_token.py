@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: MIT
 """The token of `firstspike_arch.events` as an Amaranth layout."""
 
+from amaranth.hdl import Shape
 from amaranth.lib import data, stream
-from firstspike_arch.connectivity import Shape
 from firstspike_arch.events import TokenLayout
 
-__all__ = ["token_layout", "token_stream"]
+__all__ = ["token_struct", "token_stream"]
 
 
-def token_layout(shape: Shape) -> data.StructLayout:
-    """``final``, ``marker``, ``address``, from the lowest bit."""
-    return data.StructLayout({"final": 1, "marker": 1, "address": TokenLayout(shape=shape).address_bits})
+def token_struct(layout: TokenLayout) -> data.StructLayout:
+    """``final``, ``marker``, ``address``, ``value``, from the lowest bit."""
+    return data.StructLayout({
+        "final": 1, "marker": 1, "address": layout.address_bits, "value": Shape(layout.value_bits, layout.signed),
+    })
 
 
-def token_stream(shape: Shape) -> stream.Signature:
-    """A valid/ready stream of tokens of neurons of this shape."""
-    return stream.Signature(token_layout(shape))
+def token_stream(layout: TokenLayout) -> stream.Signature:
+    """A valid/ready stream of tokens."""
+    return stream.Signature(token_struct(layout))

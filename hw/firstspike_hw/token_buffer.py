@@ -4,7 +4,7 @@
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from firstspike_arch.connectivity import Shape
+from firstspike_arch.events import TokenLayout
 
 from .stream_token import token_stream
 
@@ -19,11 +19,11 @@ class TokenBuffer(wiring.Component):
 
     Members
     -------
-    source : In(token_stream(shape)), events : Out(token_stream(shape))
+    source : In(token_stream(layout)), events : Out(token_stream(layout))
     """
 
-    def __init__(self, *, shape: Shape):
-        super().__init__({"source": In(token_stream(shape)), "events": Out(token_stream(shape))})
+    def __init__(self, *, layout: TokenLayout):
+        super().__init__({"source": In(token_stream(layout)), "events": Out(token_stream(layout))})
 
     def elaborate(self, platform):
         m = Module()

@@ -63,7 +63,7 @@ class CocotbBackend:
             np.savez(
                 folder / "stimulus.npz", words=stimulus.words, gaps=zeros if stimulus.gaps is None else stimulus.gaps,
                 stalls=np.zeros(count, dtype=np.int64) if stimulus.sink_stalls is None else stimulus.sink_stalls,
-                links=len(program.network.layers), reset_at=self._reset_at,
+                links=len(program.network.links()), reset_at=self._reset_at,
                 limit=limit or cycle_limit(program, stimulus), drain=quiet_cycles(program),
                 result_digits=-(-layout.bits // 4),
             )
@@ -74,7 +74,7 @@ class CocotbBackend:
             self.cycles_per_second = float(seen["cycles_per_second"])
             fields = [layout.unpack(int(word, 16)) for word in seen["results"].tolist()]
             steps = np.array([field[1] for field in fields])
-            links = [seen[f"link{index}"] for index in range(len(program.network.layers))]
+            links = [seen[f"link{index}"] for index in range(len(program.network.links()))]
             return Trace(
                 accepted=seen["accepted"], classes=np.array([field[0] for field in fields]), steps=steps,
                 decided_by=np.array([field[2] for field in fields]),

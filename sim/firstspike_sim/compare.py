@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Exact comparison of two traces, and the first place where they part."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from xml.etree import ElementTree
 
 import numpy as np
 from firstspike_arch.backend import DecidedBy, Stimulus, Trace
-from firstspike_arch.connectivity import Shape
-from firstspike_arch.events import FINAL_MARKER, MARKER, neuron_name
+from firstspike_arch.events import FINAL_MARKER, MARKER, TokenLayout, neuron_name
+from firstspike_arch.network import INPUT, IntegerNetwork
 
 __all__ = ["ALIVE", "Check", "aliveness", "compare", "first_divergence", "to_json", "to_junit"]
 
@@ -32,12 +31,11 @@ class Check:
 
 
 def compare(
-    stimulus: Stimulus, expected: Trace, actual: Trace, shapes: Sequence[Shape] | None = None,
+    network: IntegerNetwork, stimulus: Stimulus, expected: Trace, actual: Trace,
 ) -> list[Check]:
     """Compare every class, evidence, spike and cycle, without tolerance.
 
-    ``stimulus`` says to which inference an input word belongs, ``shapes`` how the neurons of each link are named; None:
-    by number.
+    ``stimulus`` says to which inference an input word belongs, ``network`` what the links are.
     """
     checks = []
     for name, what in (
@@ -53,8 +51,9 @@ def compare(
     cycles = (expected.accepted, actual.accepted)
     checks.append(_array("accepted", "cycle of acceptance", *cycles, cycles, places))
     pairs = zip(expected.link_tokens, expected.link_cycles, actual.link_tokens, actual.link_cycles, strict=True)
-    for link, parts in enumerate(pairs):
-        checks.append(_link(link, None if shapes is None else shapes[link], *parts))
+    for link, parts in zip(network.links(), pairs, strict=True):
+        sender = "input spikes" if link.source == INPUT else f"spikes of layer {link.source}"
+        checks.append(_link(f"{sender} into layer {link.target}", network.layout_of(link.source), *parts))
     return checks
 
 
@@ -118,10 +117,9 @@ def _array(
 
 
 def _link(
-    link: int, shape: Shape | None, tokens: np.ndarray, cycles: np.ndarray, seen_tokens: np.ndarray,
+    name: str, layout: TokenLayout, tokens: np.ndarray, cycles: np.ndarray, seen_tokens: np.ndarray,
     seen_cycles: np.ndarray,
 ) -> Check:
-    name = "input spikes into layer 0" if link == 0 else f"spikes of layer {link - 1} into layer {link}"
     shared = min(len(tokens), len(seen_tokens))
     differs = (tokens[:shared] != seen_tokens[:shared]) | (cycles[:shared] != seen_cycles[:shared])
     different = int(differs.sum()) + abs(len(tokens) - len(seen_tokens))
@@ -133,7 +131,7 @@ def _link(
         step = int(((tokens[start:at] & MARKER) != 0).sum())
         first = (
             f"{name}, inference {len(ends)}, step {step}: "
-            f"{_event(shape, seen_tokens, seen_cycles, at)}, expected {_event(shape, tokens, cycles, at)}"
+            f"{_event(layout, seen_tokens, seen_cycles, at)}, expected {_event(layout, tokens, cycles, at)}"
         )
         cycle = min(int(array[at]) for array in (cycles, seen_cycles) if at < len(array))
     return Check(
@@ -141,10 +139,10 @@ def _link(
     )
 
 
-def _event(shape: Shape | None, tokens: np.ndarray, cycles: np.ndarray, at: int) -> str:
+def _event(layout: TokenLayout, tokens: np.ndarray, cycles: np.ndarray, at: int) -> str:
     if at >= len(tokens):
         return "nothing"
     token = int(tokens[at])
-    what = f"neuron {neuron_name(token, shape)}" if not token & MARKER else (
+    what = f"neuron {neuron_name(token, layout)}" if not token & MARKER else (
         "end of inference" if token == FINAL_MARKER else "end of step")
     return f"{what} in cycle {int(cycles[at])}"

@@ -9,7 +9,8 @@ from firstspike_arch.program import Program
 
 from .golden import GoldenModel, GoldenResult
 from .stimulus import make_stimulus
-from .timing import predict, spike_lists
+from .spike_lists import spike_lists
+from .timing import predict
 
 __all__ = ["Prediction", "predict_inputs", "predict_stimulus"]
 
@@ -36,7 +37,7 @@ def predict_stimulus(program: Program, inputs: np.ndarray, stimulus: Stimulus) -
 
 
 def _predict(program: Program, golden: GoldenResult, stimulus: Stimulus) -> Prediction:
-    lists = spike_lists(program, golden.spikes[: len(program.network.layers)])
+    lists = spike_lists(program, golden.spikes)
     trace = predict(
         program, stimulus, lists, classes=golden.classes, steps=golden.steps, decided_by=golden.decided_by,
         scores=golden.scores,

@@ -48,7 +48,7 @@ class PysimBackend:
         stalls = [0] * count if stimulus.sink_stalls is None else stimulus.sink_stalls.tolist()
         accepted, decided, taken = np.full(total, -1), np.full(count, -1), np.full(count, -1)
         results: list[tuple] = []
-        transfers: list[list[tuple[int, int]]] = [[] for _ in program.network.layers]
+        transfers: list[list[tuple[int, int]]] = [[] for _ in program.network.links()]
         ended = False
         # Members of a signature that is put together at run time: no checker sees them.
         source, result = accelerator.source, accelerator.result  # pyright: ignore[reportAttributeAccessIssue]

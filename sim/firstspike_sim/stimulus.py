@@ -8,7 +8,7 @@ from firstspike_arch.fixed import ceil_div, latency_step
 from firstspike_arch.program import Program
 from firstspike_arch.rows import MarkerProgram
 
-__all__ = ["cycle_limit", "encode_latency", "make_stimulus", "quiet_cycles", "random_waits", "split_stimulus"]
+__all__ = ["cycle_limit", "encode_direct", "encode_latency", "make_stimulus", "quiet_cycles", "random_waits", "split_stimulus"]
 
 PIXELS_PER_BEAT = 8
 
@@ -19,6 +19,13 @@ def encode_latency(images: np.ndarray, steps: int, cutoff: int) -> np.ndarray:
     return (at[:, None, :] == np.arange(steps)[None, :, None]).astype(np.uint8)
 
 
+def encode_direct(numbers: np.ndarray, steps: int) -> np.ndarray:
+    """Numbers int[B, N] as int16[B, T, N]: they come in step 0."""
+    spikes = np.zeros((len(numbers), steps, numbers.shape[1]), dtype=np.int16)
+    spikes[:, 0] = numbers
+    return spikes
+
+
 def make_stimulus(
     program: Program, inputs: np.ndarray, *, gaps: np.ndarray | None = None, sink_stalls: np.ndarray | None = None,
     spikes: np.ndarray | None = None,
@@ -27,7 +34,7 @@ def make_stimulus(
 
     Parameters
     ----------
-    inputs : uint8[B, N] images (latency input) or integer[B, T, N] spike counts (event input)
+    inputs : uint8[B, N] images (latency), integer[B, N] numbers (direct) or integer[B, T, N] spike counts (events)
     spikes : integer or bool[B, T, N]
         Of the inputs, if they are known already.
 
@@ -37,21 +44,22 @@ def make_stimulus(
     """
     network = program.network
     inputs = np.asarray(inputs)
-    axes = 2 if network.input_kind == "latency" else 3
+    kind, axes = network.input_kind, 3 if network.input_kind == "events" else 2
     if inputs.ndim != axes or inputs.shape[-1] != network.inputs or not len(inputs):
         shape = "(images, " if axes == 2 else "(inferences, steps, "
         raise ValueError(f"inputs must have shape {shape}{network.inputs}), not {inputs.shape}")
-    if network.input_kind == "latency" and inputs.dtype != np.uint8:
+    if kind == "latency" and inputs.dtype != np.uint8:
         raise ValueError(f"images must be uint8, not {inputs.dtype}")
     if program.config.port == "image":
         beats = ceil_div(network.inputs, PIXELS_PER_BEAT)
         padded = np.zeros((len(inputs), beats * PIXELS_PER_BEAT), dtype=np.uint8)
-        padded[:, : network.inputs] = inputs
+        padded[:, : network.inputs] = inputs.astype(np.int16) & 0xFF
         words, starts = padded.view("<u8").reshape(-1), np.arange(len(inputs) + 1) * beats
     else:
         if spikes is None:
-            spikes = inputs if axes == 3 else encode_latency(inputs, network.steps, network.cutoff)
-        words, starts = tokens_from_spikes(spikes, network.input_shape)
+            spikes = {"latency": lambda: encode_latency(inputs, network.steps, network.cutoff),
+                      "direct": lambda: encode_direct(inputs, network.steps), "events": lambda: inputs}[kind]()
+        words, starts = tokens_from_spikes(spikes, network.input_layout)
     return Stimulus(words=words, starts=starts, gaps=gaps, sink_stalls=sink_stalls)
 
 
@@ -74,7 +82,7 @@ def quiet_cycles(program: Program) -> int:
     """
     total = 64
     for plan, marker in zip(program.config.layers, program.markers(), strict=True):
-        passes = max(MarkerProgram.issue_cycles(ops, plan.rows) for ops in (marker.step, marker.final))
+        passes = max(MarkerProgram.issue_cycles(marker.start + ops, plan) for ops in (marker.step, marker.final))
         total += 2 * (passes + plan.rows) + plan.rows * plan.lanes
     return total
 
@@ -84,7 +92,7 @@ def cycle_limit(program: Program, stimulus: Stimulus) -> int:
     waits = sum(int(np.sum(one)) for one in (stimulus.gaps, stimulus.sink_stalls) if one is not None)
     work = len(stimulus.words) + stimulus.inferences * program.network.inputs
     for plan, marker in zip(program.config.layers, program.markers(), strict=True):
-        passes = len(marker.step) + len(marker.final)
+        passes = len(marker.start) + len(marker.step) + len(marker.final)
         work += stimulus.inferences * program.network.steps_max * (plan.neurons + 2 * passes)
     rows = max(plan.rows for plan in program.config.layers)
     return 100_000 + waits + quiet_cycles(program) + 8 * rows * work

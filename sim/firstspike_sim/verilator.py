@@ -116,7 +116,7 @@ class VerilatorBackend:
         fields = [layout.unpack(int.from_bytes(row.tobytes(), "little")) for row in words]
         steps = np.array([field[1] for field in fields])
         raw = np.array([field[3] for field in fields])
-        links = range(len(program.network.layers))
+        links = range(len(program.network.links()))
         return Trace(
             accepted=read("accepted"), classes=np.array([field[0] for field in fields]), steps=steps,
             decided_by=np.array([field[2] for field in fields]), scores=scores_from_raw(program, raw, steps),
@@ -129,7 +129,7 @@ class VerilatorBackend:
 def _build(program: Program, text: str, *, waves: bool):
     """The simulator as a tool, from the cache if it was built before."""
     verilator = find_tool("verilator")
-    links = range(len(program.network.layers))
+    links = range(len(program.network.links()))
     root = f"top.rootp->{TOP}__DOT__"
     seen = " ".join(f"see({i}, {root}link{i}_valid, {root}link{i}_ready, {root}link{i}_payload)" for i in links)
     header = (

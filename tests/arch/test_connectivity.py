@@ -10,7 +10,7 @@ from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.events import TokenLayout
 from firstspike_arch.memory import weight_image, weight_memory, weights_from_image
 from firstspike_arch.network import Layer, Neuron
-from firstspike_arch.walk import walk_of
+from firstspike_arch.walk import walks_of
 
 
 @pytest.mark.parametrize(("make", "sentence"), [
@@ -51,8 +51,7 @@ def layer_of(synapses) -> Layer:
 
 
 def plan_of(layer: Layer, lanes: int) -> LayerPlan:
-    return LayerPlan(neurons=layer.neurons, lanes=lanes, membrane_bits=8, positions=layer.positions,
-                     groups=layer.groups)
+    return LayerPlan.of(layer, 0, lanes=lanes, membrane_bits=8)
 
 
 @pytest.mark.parametrize("synapses", CONVOLUTIONS)
@@ -61,7 +60,8 @@ def test_a_walk_adds_the_weights_that_a_convolution_adds(synapses, lanes):
     layer = layer_of(synapses)
     lanes = min(lanes, synapses.channels // synapses.groups)
     plan = plan_of(layer, lanes)
-    walk, shape = walk_of(layer, plan), weight_memory(0, layer, plan)
+    (walk,), _ = walks_of(layer, plan)
+    shape = weight_memory(0, layer, plan)
     words = np.array([[(word >> 4 * lane & 15 ^ 8) - 8 for lane in range(lanes)] for word in weight_image(layer, plan)])
     assert len(words) == shape.depth
     rows, first_words, y_counts, x_counts = walk.visits(synapses.in_shape)
@@ -70,7 +70,7 @@ def test_a_walk_adds_the_weights_that_a_convolution_adds(synapses, lanes):
         got = np.zeros(plan.rows * lanes, dtype=np.int64)
         for step_y in range(y_counts[address]):
             for step_x in range(x_counts[address]):
-                for row in range(walk.group_rows):
+                for row in range(walk.reach):
                     at = rows[address] + step_y * walk.y.row_step + step_x * walk.x.row_step + row
                     word = first_words[address] + step_y * walk.y.word_step + step_x * walk.x.word_step + row
                     got[at * lanes:(at + 1) * lanes] += words[word]
@@ -93,7 +93,7 @@ def test_a_walk_adds_the_weights_that_a_convolution_adds(synapses, lanes):
 def test_an_image_gives_its_weights_back(synapses):
     layer = layer_of(synapses)
     plan = plan_of(layer, min(2, layer.channels // layer.groups))
-    weights, bias = weights_from_image(weight_image(layer, plan), layer, plan)
+    (weights,), bias = weights_from_image(weight_image(layer, plan), layer, plan)
     assert np.array_equal(weights, layer.weights)
     assert np.array_equal(bias, layer.neuron.bias)
 

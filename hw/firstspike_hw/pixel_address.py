@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+"""From the number of a pixel in torch's order to the address that a stream uses."""
+
+from amaranth.hdl import Cat, Module, Signal
+from firstspike_arch.connectivity import size_of
+from firstspike_arch.events import TokenLayout
+
+__all__ = ["pixel_address"]
+
+
+def pixel_address(m: Module, layout: TokenLayout, pixel):
+    """The address of a pixel by its number: the number itself, or in a map its channel, x and y; in the same cycle."""
+    shape = layout.shape
+    if len(shape) == 1:
+        return pixel
+    _, height, width = shape
+    channel, x, y = (Signal(bits) for bits in layout.field_bits)
+    line, inside = Signal(range(shape[0] * height)), Signal(range(height))
+    m.d.comb += [
+        line.eq(_quotient(pixel, width, size_of(shape))), x.eq(pixel - line * width),
+        channel.eq(_quotient(line, height, shape[0] * height)), inside.eq(line - channel * height),
+        y.eq(inside),
+    ]
+    return Cat(channel, x, y)
+
+
+def _quotient(value, divisor: int, limit: int):
+    """value // divisor for 0 ≤ value < limit, as a product and a shift."""
+    shift = (divisor - 1).bit_length() + (limit - 1).bit_length()
+    return value * (-(-(1 << shift) // divisor)) >> shift

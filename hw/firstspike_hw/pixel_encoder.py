@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""Pixel encoder: an image, eight pixels a beat, becomes the events of a direct input and the markers of its steps."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+from firstspike_arch.array import GROUP_BITS
+from firstspike_arch.connectivity import size_of
+from firstspike_arch.events import TokenLayout
+from firstspike_arch.fixed import ceil_div
+
+from .emitter import Emitter, group_struct
+from .first_one import at_most_one
+from .pixel_address import pixel_address
+from .stream_token import token_stream
+
+__all__ = ["PixelEncoder"]
+
+
+class PixelEncoder(wiring.Component):
+    """One event a pixel that is not 0, with its value, in the order of their numbers; behind the last, T step markers.
+
+    One token a cycle without bubbles; a beat without such a pixel costs one cycle. A beat taken in cycle c, its first
+    token is offered in c + 2 if nothing is before it. A pixel out of range is taken for 0 (``bad_address``).
+
+    Members
+    -------
+    beats : In(stream.Signature(64))
+        Pixel k of an image is byte k % 8 of beat k // 8, in two's complement if there are negative values; pixels
+        beyond the last are ignored.
+    events : Out(token_stream(layout))
+    restart : In(1)
+        End an image of which only a part has come: with a final marker.
+    opens : Out(1)
+        The first beat of an image is taken.
+    cut : Out(1)
+        An image was ended so.
+    bad_address : Out(1)
+        A beat with a pixel out of range is taken.
+    """
+
+    def __init__(self, *, layout: TokenLayout, steps: int):
+        self._layout, self._steps = layout, steps
+        super().__init__({
+            "beats": In(stream.Signature(64)), "events": Out(token_stream(layout)), "restart": In(1), "opens": Out(1),
+            "cut": Out(1), "bad_address": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        layout, pixels = self._layout, size_of(self._layout.shape)
+        count = ceil_div(pixels, GROUP_BITS)
+        numbers = TokenLayout(shape=(pixels,), low=layout.low, high=layout.high)
+        m.submodules.emitter = emitter = Emitter(layout=numbers)
+        sent = emitter.events
+        m.d.comb += [
+            self.events.valid.eq(sent.valid), sent.ready.eq(self.events.ready),
+            self.events.payload.marker.eq(sent.payload.marker), self.events.payload.final.eq(sent.payload.final),
+            self.events.payload.value.eq(sent.payload.value),
+            self.events.payload.address.eq(pixel_address(m, layout, sent.payload.address)),
+        ]
+        beat, left = Signal(range(count)), Signal(range(self._steps + 1))  # left: markers to be sent
+        held, valid, load, taken = Signal(group_struct(numbers), reset_less=True), Signal(), Signal(), Signal()
+        last, ending, closing = Signal(), Signal(), Signal()
+        bytes_ = [self.beats.payload.word_select(index, 8) for index in range(GROUP_BITS)]
+        values = [byte.as_signed() if layout.signed else byte for byte in bytes_]
+        present = Cat((beat * GROUP_BITS + index) < pixels for index in range(GROUP_BITS))
+        inside = Cat((value >= layout.low) & (value <= layout.high) for value in values)
+        bits = Signal(GROUP_BITS)
+        m.d.comb += [
+            bits.eq(Cat(byte.any() for byte in bytes_) & present & inside), last.eq(beat == count - 1),
+            load.eq(~valid | emitter.groups.ready), closing.eq(ending & (beat != 0)),
+            self.beats.ready.eq(load & (left == 0) & ~ending), taken.eq(self.beats.valid & self.beats.ready),
+            self.opens.eq(taken & (beat == 0)), self.cut.eq(load & closing),
+            self.bad_address.eq(taken & (present & ~inside).any()),
+            emitter.groups.valid.eq(valid), emitter.groups.payload.eq(held),
+        ]
+        with m.If(load):
+            m.d.sync += [valid.eq((left != 0) | closing), held.bits.eq(0), held.marker.eq(1), held.single.eq(1),
+                         held.final.eq((left == 1) | closing), left.eq(Mux(left == 0, 0, left - 1))]
+            with m.If(closing):
+                m.d.sync += beat.eq(0)
+            with m.If(left == 0):
+                m.d.sync += ending.eq(0)
+        with m.If(taken):
+            m.d.sync += [
+                valid.eq(bits.any() | last), held.bits.eq(bits), held.base.eq(beat * GROUP_BITS), held.marker.eq(last),
+                held.single.eq(Mux(last, bits == 0, at_most_one(bits))), held.final.eq(last & (self._steps == 1)),
+                beat.eq(Mux(last, 0, beat + 1)),
+                *(held.values[index].eq(value) for index, value in enumerate(values)),
+            ]
+            with m.If(last):
+                m.d.sync += left.eq(self._steps - 1)
+        with m.If(self.restart):
+            m.d.sync += ending.eq(1)
+        return m
