@@ -12,6 +12,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect, flipped
 from firstspike.verb_demo import shipped
 from firstspike_arch.array import LayerPlan
+from firstspike_arch.events import TokenLayout
 from firstspike_arch.memory import weight_memory
 from firstspike_arch.network import Layer, Neuron
 from firstspike_arch.rows import marker_program
@@ -33,21 +34,22 @@ class HiddenCore(wiring.Component):
     def __init__(self, layer: Layer, plan: LayerPlan):
         self._layer, self._plan = layer, plan
         shape = weight_memory(0, layer, plan)
-        self.core = Core(layer=layer, plan=plan, program=marker_program(layer), memory=shape)
+        self.core = Core(layer=layer, plan=plan, program=marker_program(layer), memory=shape,
+                         layouts=[TokenLayout(shape=layer.in_shape)])
         members = dict(self.core.signature.members)
         del members["capture"]
-        super().__init__({**members, "spikes": Out(token_stream(layer.out_shape))})
+        super().__init__({**members, "spikes": Out(token_stream(layer.out_layout))})
 
     def elaborate(self, platform):
         m = Module()
         plan = self._plan
         m.submodules.core = core = self.core
-        m.submodules.queue = queue = SpikeQueue(shape=self._layer.out_shape, plan=plan)
-        m.submodules.extractor = extractor = Extractor(shape=self._layer.out_shape, lanes=plan.lanes)
+        m.submodules.queue = queue = SpikeQueue(layout=self._layer.out_layout, plan=plan)
+        m.submodules.extractor = extractor = Extractor(layout=self._layer.out_layout, lanes=plan.lanes)
         connect(m, core.capture, queue.capture)
         connect(m, queue.words, extractor.words)
         connect(m, extractor.events, flipped(self.spikes))
-        for name in ("events", "drop", "write"):
+        for name in ("events0", "drop", "write"):
             connect(m, flipped(getattr(self, name)), getattr(core, name))
         m.d.comb += core.reload.eq(self.reload)
         return m
@@ -62,7 +64,7 @@ def hidden_core(lanes: int, *, leaky: bool) -> tuple[HiddenCore, tuple]:
         name="hidden", weights=random.integers(-15, 16, (lanes, INPUTS)), weight_bits=WEIGHT_BITS,
         neuron=Neuron(bias=bias, theta=theta, v_init=np.zeros(lanes, int), **options),
     )
-    plan = LayerPlan(neurons=lanes, lanes=lanes, membrane_bits=MEMBRANE_BITS)
+    plan = LayerPlan.of(layer, 0, lanes=lanes, membrane_bits=MEMBRANE_BITS)
     return HiddenCore(layer, plan), (weight_memory(0, layer, plan),)
 
 

@@ -9,7 +9,7 @@ from firstspike.api import intervals
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.program import Program
-from firstspike_arch.walk import walk_of
+from firstspike_arch.walk import walks_of
 from firstspike_sim.compare import ALIVE, aliveness, compare
 from firstspike_sim.golden import GoldenModel
 from firstspike_sim.model import predict_inputs
@@ -44,7 +44,7 @@ def work(program: Program, spikes: tuple[np.ndarray, ...]) -> list[float]:
     """Σ over events of ⌈synaptic operations / lanes⌉ of each core, mean over the inferences."""
     totals = []
     for layer, plan, sent in zip(program.network.layers, program.config.layers, spikes, strict=False):
-        _, _, y_counts, x_counts = walk_of(layer, plan).visits(layer.in_shape)
+        _, _, y_counts, x_counts = walks_of(layer, plan)[0][0].visits(layer.in_shape)
         operations = y_counts * x_counts * plan.group_channels
         totals.append(float((sent.sum(1) @ -(-operations // plan.lanes)).mean()))
     return totals
@@ -70,7 +70,7 @@ def core_ratio(channels: int, lanes: int, images: np.ndarray) -> float:
     backend.load(program)
     prediction = predict_inputs(program, images)
     trace = backend.run(prediction.stimulus)
-    assert not any(check.different for check in compare(prediction.stimulus, prediction.trace, trace))
+    assert not any(check.different for check in compare(program.network, prediction.stimulus, prediction.trace, trace))
     # From one inference's last marker at the core to the next one's: what the core took for an inference.
     ends = trace.link_cycles[0][np.flatnonzero(trace.link_tokens[0] == 3)]
     bound = work(program, prediction.golden.spikes)[0] + network.steps * program.config.layers[0].rows
@@ -89,7 +89,7 @@ def main() -> None:
     few = images[:1000]
     prediction = predict_inputs(program, few)
     trace = backend.run(prediction.stimulus)
-    checks = compare(prediction.stimulus, prediction.trace, trace)
+    checks = compare(program.network, prediction.stimulus, prediction.trace, trace)
     compared, different = sum(check.compared for check in checks), sum(check.different for check in checks)
     rows.append(Row(what="conv MNIST (random weights): RTL against golden and timing model, 1,000 images",
                     floor="0 differences", measured=f"{different} differences in {compared} values",

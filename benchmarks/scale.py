@@ -83,7 +83,7 @@ def main() -> None:
     backend = VerilatorBackend()
     backend.load(compilation.program)
     trace = backend.run(prediction.stimulus)
-    checks = compare(prediction.stimulus, prediction.trace, trace)
+    checks = compare(compilation.program.network, prediction.stimulus, prediction.trace, trace)
     compared, different = sum(check.compared for check in checks), sum(check.different for check in checks)
     rows.append(Row(what="… one inference: RTL against golden and timing model", floor="0 differences",
                     measured=f"{different} differences in {compared} values, {int(trace.taken[0]) + 1} cycles",

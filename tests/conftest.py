@@ -16,9 +16,11 @@ def draw(seed: int) -> tuple[Program, np.ndarray]:
     """One program and inputs for eight inferences."""
     rng = np.random.default_rng(seed)
     network = random_network(rng, neurons_max=24, maps=bool(seed % 2))
+    bytes_ = network.input_kind == "latency" or (network.input_kind == "direct" and network.in_min in (0, -3) and (
+        network.in_max <= 127 or network.in_min == 0))
     program = compile_network(
         network, lanes=[int(rng.integers(1, layer.channels // layer.groups + 1)) for layer in network.layers],
-        port=str(rng.choice(["events", "image"])) if network.input_kind == "latency" else "events",
+        port=str(rng.choice(["events", "image"])) if bytes_ else "events",
         early_exit=network.earliest_decides and bool(rng.random() < 0.6), register_rows=int(rng.choice([2, 8])),
         winner=str(rng.choice(["tree", "scan"])),
     ).program

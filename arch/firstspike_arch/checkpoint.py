@@ -2,31 +2,29 @@
 """A `FloatNetwork` on disk: one safetensors file, the scalars as one JSON string in its header. Never pickle."""
 
 import json
-import math
-import types
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors import deserialize as _deserialize
 from safetensors.numpy import save
 
-from .connectivity import Dense, from_plain, to_plain
-from .model import FloatLayer, FloatNetwork
+from .connectivity import Conv2d, Dense, Shape, from_plain, to_plain
+from .model import FloatBranch, FloatLayer, FloatNetwork
+from .plain import read_fields
 from .program import write_atomically
 
 __all__ = ["CheckpointError", "load_network", "save_network"]
 
 FORMAT = 1
 HEADER = "firstspike_network"
-_VECTORS = ("gain", "shift", "bias", "theta", "v_init")
+_ARRAYS = ("weight", "gain", "shift", "bias", "theta", "v_init", "reset_step", "theta_fall")
 _DTYPES = {"F64": np.float64, "F32": np.float32}
 _LAYER_SCALARS = tuple(item.name for item in fields(FloatLayer)
-                       if item.name not in ("weight", "connectivity", "average_pool", *_VECTORS))
+                       if item.name not in ("connectivity", "branches", *_ARRAYS))
 _NETWORK_SCALARS = tuple(item.name for item in fields(FloatNetwork) if item.name != "layers")
-_LAYER_TYPES, _NETWORK_TYPES = get_type_hints(FloatLayer), get_type_hints(FloatNetwork)
 
 
 class CheckpointError(ValueError):
@@ -44,10 +42,12 @@ def save_network(path: str | Path, network: FloatNetwork) -> None:
     path = Path(path)
     tensors = {}
     for index, layer in enumerate(network.layers):
-        for name in ("weight", *_VECTORS):
+        for name in _ARRAYS:
             value = getattr(layer, name)
             if value is not None:
                 tensors[f"{index}.{name}"] = np.ascontiguousarray(value, dtype=np.float64)
+        for number, branch in enumerate(layer.branches):
+            tensors[f"{index}.branch{number}.weight"] = np.ascontiguousarray(branch.weight, dtype=np.float64)
     head = {"format": FORMAT, **{name: getattr(network, name) for name in _NETWORK_SCALARS},
             "layers": [_layer_head(layer) for layer in network.layers]}
     try:
@@ -61,7 +61,10 @@ def save_network(path: str | Path, network: FloatNetwork) -> None:
 def _layer_head(layer: FloatLayer) -> dict:
     head: dict[str, Any] = {name: getattr(layer, name) for name in _LAYER_SCALARS}
     if layer.connectivity is not None:
-        head |= {"connectivity": to_plain(layer.connectivity), "average_pool": layer.average_pool}
+        head["connectivity"] = to_plain(layer.connectivity)
+    head["branches"] = [
+        {"source": branch.source, "connectivity": to_plain(branch.connectivity), "average_pool": branch.average_pool}
+        for branch in layer.branches]
     return head
 
 
@@ -100,42 +103,61 @@ def _network_from_parts(path: Path, head: Any, tensors: dict[str, np.ndarray]) -
         raise CheckpointError(f"{path}: must be a firstspike network of format {FORMAT}")
     if not isinstance(head.get("layers"), list) or not head["layers"]:
         raise CheckpointError(f"{path}: layers must be a list of at least one layer")
-    layers, shape = [], None
-    for index, scalars in enumerate(head["layers"]):
+    layers: list[FloatLayer] = []
+    shapes: list[Shape] = []
+    for index, plain in enumerate(head["layers"]):
         where = f"{path}: layer {index}"
-        arguments = _scalars(where, scalars, _LAYER_SCALARS, _LAYER_TYPES)
-        if not 2 <= arguments["weight_bits"] <= 8:
+        try:
+            arguments = read_fields(FloatLayer, plain, _LAYER_SCALARS)
+            synapses = from_plain(plain["connectivity"]) if "connectivity" in plain else None
+            branches = _branches(plain.get("branches", []))
+        except ValueError as error:
+            raise CheckpointError(f"{where}: {error}") from None
+        if not 2 <= arguments.get("weight_bits", 8) <= 8:
             raise CheckpointError(f"{where}: weight_bits must be 2…8, not {arguments['weight_bits']!r}")
-        if arguments["weight_scale"] is not None and not arguments["weight_scale"] > 0:
+        if arguments.get("weight_scale") is not None and not arguments["weight_scale"] > 0:
             raise CheckpointError(f"{where}: weight_scale must be positive, not {arguments['weight_scale']!r}")
-        if "connectivity" in scalars:
-            try:
-                arguments["connectivity"] = synapses = from_plain(scalars["connectivity"])
-            except ValueError as error:
-                raise CheckpointError(f"{where}: {error}") from None
-            if not isinstance(scalars.get("average_pool"), bool):
-                raise CheckpointError(f"{where}: average_pool must be true or false")
-            arguments["average_pool"] = scalars["average_pool"]
-            weight = _tensor(path, tensors, f"{index}.weight", synapses.weight_shape)
-        else:
-            weight = _tensor(path, tensors, f"{index}.weight", None)
-            synapses = Dense(in_shape=weight.shape[1:], neurons=len(weight))
-        if shape is not None and synapses.in_shape != shape:
+        weight = _tensor(path, tensors, f"{index}.weight", None if synapses is None else synapses.weight_shape)
+        reaches = synapses or Dense(in_shape=weight.shape[1:], neurons=len(weight))
+        if shapes and reaches.in_shape != shapes[-1]:
             raise CheckpointError(
-                f"{path}: tensor {index}.weight must have inputs of the shape {shape} that layer {index - 1} gives, "
-                f"not {synapses.in_shape}"
+                f"{path}: tensor {index}.weight must have inputs of the shape {shapes[-1]} that layer {index - 1} "
+                f"gives, not {reaches.in_shape}"
             )
-        shape = synapses.out_shape
-        vectors = {name: _tensor(path, tensors, f"{index}.{name}", (synapses.channels,))
-                   for name in _VECTORS if f"{index}.{name}" in tensors}
-        layers.append(FloatLayer(weight=weight, **vectors, **arguments))
+        shapes.append(reaches.out_shape)
+        arrays = {name: _tensor(path, tensors, f"{index}.{name}", _array_shape(name, reaches, tensors, index))
+                  for name in _ARRAYS if f"{index}.{name}" in tensors}
+        made = tuple(
+            FloatBranch(weight=_tensor(path, tensors, f"{index}.branch{number}.weight",
+                                       branch["connectivity"].weight_shape), **branch)
+            for number, branch in enumerate(branches))
+        layers.append(FloatLayer(weight=weight, connectivity=synapses, branches=made, **arrays, **arguments))
     if tensors:
         raise CheckpointError(f"{path}: tensor {min(tensors)} must belong to one of the {len(layers)} layers")
-    arguments = _scalars(str(path), head, _NETWORK_SCALARS, _NETWORK_TYPES)
-    arguments["step_weights"] = tuple(arguments["step_weights"])
+    try:
+        arguments = read_fields(FloatNetwork, head, _NETWORK_SCALARS)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from None
     if arguments["steps"] < 1:
         raise CheckpointError(f"{path}: steps must be at least 1, not {arguments['steps']!r}")
     return FloatNetwork(layers=tuple(layers), **arguments)
+
+
+def _branches(plain: Any) -> list[dict[str, Any]]:
+    """Arguments of each branch but its weight."""
+    if not isinstance(plain, list):
+        raise ValueError(f"branches must be a list, not {plain!r}")
+    return [{**read_fields(FloatBranch, one, ("source", "average_pool")),
+             "connectivity": from_plain(one.get("connectivity"))} for one in plain]
+
+
+def _array_shape(name: str, synapses: Dense | Conv2d, tensors: dict[str, np.ndarray], index: int) -> tuple[int, ...]:
+    """The shape that an array of a layer must have; how many thresholds and steps there are it says itself."""
+    given = tensors[f"{index}.{name}"].shape
+    if name == "theta_fall":
+        return given[:1] or (0,)
+    levels = given[1:2] if name == "theta" and 0 not in given else ()
+    return synapses.channels, *levels
 
 
 def _tensor(path: Path, tensors: dict[str, np.ndarray], name: str, shape: tuple[int, ...] | None) -> np.ndarray:
@@ -150,32 +172,3 @@ def _tensor(path: Path, tensors: dict[str, np.ndarray], name: str, shape: tuple[
     if not np.isfinite(value).all():
         raise CheckpointError(f"{path}: tensor {name} must be finite everywhere, but holds NaN or infinity")
     return value
-
-
-def _scalars(where: str, given: Any, names: tuple[str, ...], hints: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(given, dict):
-        raise CheckpointError(f"{where}: must be a table of fields, not {given!r}")
-    for name in names:
-        if name not in given:
-            raise CheckpointError(f"{where}: {name} must be there, but is missing")
-        if not _fits(given[name], hints[name]):
-            raise CheckpointError(f"{where}: {name} must be {hints[name]}, not {given[name]!r}")
-    return {name: given[name] for name in names}
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a JSON value is of an annotated type (the few kinds that `model` uses)."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        return value in arguments
-    if origin in (Union, types.UnionType):
-        return any(_fits(value, argument) for argument in arguments)
-    if origin is tuple:
-        return isinstance(value, list) and all(_fits(item, arguments[0]) for item in value)
-    if origin is dict:
-        return isinstance(value, dict) and all(_fits(item, arguments[1]) for item in value.values())
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint)

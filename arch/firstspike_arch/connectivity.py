@@ -6,10 +6,12 @@ sum-pooled on its way in, which is a map of addresses and no arithmetic: pixel (
 and what is left over at the lower and right border is dropped.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+
+from .plain import read_fields
 
 __all__ = ["Conv2d", "Dense", "Shape", "from_plain", "pooled", "size_of", "to_plain"]
 
@@ -143,7 +145,8 @@ class Conv2d:
 
 def to_plain(connectivity: Dense | Conv2d) -> dict:
     """As JSON can say it."""
-    return {"kind": type(connectivity).__name__, **asdict(connectivity)}
+    values = asdict(connectivity).items()
+    return {"kind": type(connectivity).__name__, **{k: list(v) if isinstance(v, tuple) else v for k, v in values}}
 
 
 def from_plain(plain: Any) -> Dense | Conv2d:
@@ -154,23 +157,10 @@ def from_plain(plain: Any) -> Dense | Conv2d:
     ValueError
         Whatever ``plain`` is, if it is not that.
     """
-    kinds = {"Dense": Dense, "Conv2d": Conv2d}
-    kind = kinds.get(str(plain.get("kind"))) if isinstance(plain, dict) else None
+    kind = {"Dense": Dense, "Conv2d": Conv2d}.get(str(plain.get("kind"))) if isinstance(plain, dict) else None
     if kind is None:
         raise ValueError(f"connectivity must be a table of kind Dense or Conv2d, not {plain!r}")
-    wanted, given = {item.name for item in fields(kind)}, set(plain) - {"kind"}
-    if given != wanted:
-        raise ValueError(f"connectivity must have the fields {sorted(wanted)}, not {sorted(given)}")
-    for name in given:
-        value = plain[name]
-        numbers = value if isinstance(value, list | tuple) else [value]
-        if len(numbers) > 3 or any(not isinstance(one, int) or isinstance(one, bool) for one in numbers):
-            raise ValueError(f"connectivity must have whole numbers in {name}, not {value!r}")
-    values = {name: tuple(plain[name]) if isinstance(plain[name], list | tuple) else plain[name] for name in given}
-    for name, length in (("kernel", 2), ("stride", 2), ("padding", 2), ("in_shape", None)):
-        if name in values and (not isinstance(values[name], tuple) or length not in (None, len(values[name]))):
-            raise ValueError(f"connectivity must have a list of whole numbers in {name}, not {plain[name]!r}")
-    for name in ("neurons", "channels", "groups", "pool"):
-        if name in values and not isinstance(values[name], int):
-            raise ValueError(f"connectivity must have one whole number in {name}, not {plain[name]!r}")
-    return kind(**values)
+    try:
+        return kind(**read_fields(kind, {name: value for name, value in plain.items() if name != "kind"}))
+    except ValueError as error:
+        raise ValueError(f"connectivity: {error}") from None

@@ -38,8 +38,8 @@ class FloatBranch:
 class FloatLayer:
     """A layer with its neurons, in real numbers; vectors are over its channels (the neurons of a dense layer).
 
-    v ← leak·v + W·s + bias; the magnitude of the spike is the number of thresholds that v reaches (``strict``: exceeds);
-    then v resets.
+    v ← leak·v + W·s + bias; the magnitude of the spike is the number of thresholds that v reaches (``strict``:
+    exceeds); then v resets.
 
     Parameters
     ----------

@@ -116,8 +116,8 @@ class Branch:
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """A stream between units: from the layer ``source`` (−1: the input) to the layer ``target``, for the set of synapses
-    number ``place``."""
+    """A stream between units: from layer ``source`` (−1: the input) to layer ``target``, for its set of synapses number
+    ``place``."""
 
     source: int
     target: int

@@ -70,8 +70,8 @@ class Program:
                 raise ProgramError(f"layer {index}: plan must be {wanted}, not {plan}")
         if self.config.early_exit and not self.network.earliest_decides:
             raise ProgramError(
-                "early_exit must be off: only first_spike, or weighted_spikes of single-spike neurons with one threshold, "
-                f"can decide before the last step, not {self.network.readout}"
+                "early_exit must be off: only first_spike, or weighted_spikes of single-spike neurons with one "
+                f"threshold, can decide before the last step, not {self.network.readout}"
             )
         if self.config.port == "image" and not (self.network.input_kind == "latency" or self.direct_bytes):
             raise ProgramError("port 'image' must have latency input, or a direct input of 0…255 or −128…127, not "

@@ -130,11 +130,10 @@ def verify(
         stimuli.append(prediction.stimulus)
     traces = runner.run_many(stimuli, processes) if isinstance(runner, VerilatorBackend) else [
         runner.run(stimulus) for stimulus in stimuli]
-    shapes = [layer.in_shape for layer in program.network.layers]
     total: dict[str, Check] = {}
     parted = ""
     for number, (prediction, trace) in enumerate(zip(predictions, traces, strict=True)):
-        checks = compare(prediction.stimulus, prediction.trace, trace, shapes)
+        checks = compare(program.network, prediction.stimulus, prediction.trace, trace)
         where = f"run {number} (from input {number * run_size})"
         earliest = first_divergence(checks)
         if earliest and not parted:

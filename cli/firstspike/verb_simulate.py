@@ -8,6 +8,7 @@ import numpy as np
 import typer
 from firstspike_arch.backend import DecidedBy
 from firstspike_arch.events import MARKER, neuron_name
+from firstspike_arch.network import INPUT
 from rich.console import Console
 
 from . import api
@@ -27,16 +28,19 @@ def simulate(
         raise ValueError(f"--index must be below {len(inputs)}, the number of inputs, not {index}")
     trace = api.simulate(program, inputs[index:index + 1], backend=backend, waves=waves)
     console = Console(highlight=False)
-    for link, (tokens, cycles) in enumerate(zip(trace.link_tokens, trace.link_cycles, strict=True)):
-        shape = program.network.layers[link].in_shape
-        name = "input" if link == 0 else program.network.layers[link - 1].name
+    network = program.network
+    for link, tokens, cycles in zip(network.links(), trace.link_tokens, trace.link_cycles, strict=True):
+        if link.place and link.source != link.target:
+            continue  # a second copy of a stream that is shown already
+        layout = network.layout_of(link.source)
+        name = "input" if link.source == INPUT else network.layers[link.source].name
         step, line = 0, []
         for token, cycle in zip(tokens.tolist(), cycles.tolist(), strict=True):
             if token & MARKER:
                 console.print(f"{name:8} step {step:3} ends in cycle {cycle:5}: {len(line):3} spikes {_short(line)}")
                 step, line = step + 1, []
             else:
-                line.append(neuron_name(token, shape))
+                line.append(neuron_name(token, layout))
     scores = ", ".join(str(score) for score in trace.scores[0])
     console.print(f"class {trace.classes[0]} at step {trace.steps[0]}, decided in cycle {trace.decided[0]}, "
                   f"{DecidedBy(int(trace.decided_by[0])).name.lower().replace('_', ' ')}; scores {scores}")

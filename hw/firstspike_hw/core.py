@@ -9,9 +9,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.array import LayerPlan
+from firstspike_arch.events import MAGNITUDE_MAX, TokenLayout
 from firstspike_arch.fixed import CHUNK_BITS, bits_for_unsigned, pack_rows
 from firstspike_arch.memory import MemoryShape, bias_stride
-from firstspike_arch.events import MAGNITUDE_MAX, TokenLayout
 from firstspike_arch.network import Layer
 from firstspike_arch.rows import MarkerProgram
 from firstspike_arch.walk import walks_of
@@ -74,9 +74,9 @@ class Core(wiring.Component):
     The `Sequencer` says which row comes in which cycle. Four stages: issue (weight address), fetch (weight word →
     weight register, beside the memory), operand (weight · value, or another operand → operand register, beside the
     adder), add (u + operand, written at the end of the cycle). The product with a spike's magnitude is a sum of shifted
-    weights; with a number of a direct input it is a multiplication. A row issued in cycle c is added in c + 3. The first pass of a
-    marker captures the spikes of a row in its add stage, and waits in the operand stage until ``capture.grant`` was
-    high in the cycle before; nothing else ever waits behind the sequencer.
+    weights; with a number of a direct input it is a multiplication. A row issued in cycle c is added in c + 3. The
+    first pass of a marker's step or final program captures the spikes of a row in its add stage, and waits in the
+    operand stage until ``capture.grant`` was high in the cycle before; nothing else ever waits behind the sequencer.
 
     Parameters
     ----------

@@ -203,7 +203,7 @@ class Sequencer(wiring.Component):
         with m.Else():
             m.d.comb += [choice.eq(kept), all_markers.eq(kept_marker), found.eq(~kept_marker)]
         for index, head in enumerate(heads):
-            m.d.comb += head.taken.eq(self._take & (all_markers | (choice == index)))
+            m.d.comb += head.taken.eq(self._take & (all_markers | (found & (choice == index))))
         chosen = _Head.like(heads, choice)
         chosen.valid, chosen.marker, chosen.final = found | all_markers, all_markers, heads[0].final
         chosen.choice = choice

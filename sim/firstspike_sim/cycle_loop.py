@@ -378,7 +378,7 @@ def run(machine, cores, walks, offer, spikes, log):  # pragma: no cover - compil
                 second_valid[link], second[link] = source_valid, source
 
         for sender in range(senders):
-            if sender == 0 and not machine.image or sender > 0 and not cores.sends[sender - 1]:
+            if (sender == 0 and not machine.image) or (sender > 0 and not cores.sends[sender - 1]):
                 continue
             move = room[sender]
             has_spike = group_from[sender] < group_to[sender]

@@ -8,8 +8,8 @@ from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.program import Program
 
 from .golden import GoldenModel, GoldenResult
-from .stimulus import make_stimulus
 from .spike_lists import spike_lists
+from .stimulus import make_stimulus
 from .timing import predict
 
 __all__ = ["Prediction", "predict_inputs", "predict_stimulus"]

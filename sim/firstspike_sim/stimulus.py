@@ -8,7 +8,9 @@ from firstspike_arch.fixed import ceil_div, latency_step
 from firstspike_arch.program import Program
 from firstspike_arch.rows import MarkerProgram
 
-__all__ = ["cycle_limit", "encode_direct", "encode_latency", "make_stimulus", "quiet_cycles", "random_waits", "split_stimulus"]
+__all__ = [
+    "cycle_limit", "encode_direct", "encode_latency", "make_stimulus", "quiet_cycles", "random_waits", "split_stimulus",
+]
 
 PIXELS_PER_BEAT = 8
 

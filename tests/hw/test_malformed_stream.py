@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
-from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER, tokens_from_spikes
+from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER, TokenLayout, tokens_from_spikes
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.result import result_layout
 from firstspike_arch.status import COUNTERS, STATUS_CYCLES
@@ -88,13 +88,13 @@ def expected(program, spikes):
 
 
 def test_well_formed(program, spikes):
-    seen, counters = run(program, tokens_from_spikes(spikes)[0], 1)
+    seen, counters = run(program, tokens_from_spikes(spikes, TokenLayout(shape=spikes.shape[2:]))[0], 1)
     assert seen == [expected(program, spikes)]
     assert (counters["bad_address"], counters["overrun"], counters["cut"]) == (0, 0, 0)
 
 
 def test_bad_address_is_dropped_and_counted(program, spikes):
-    good = list(tokens_from_spikes(spikes)[0])
+    good = list(tokens_from_spikes(spikes, TokenLayout(shape=spikes.shape[2:]))[0])
     bad = [11 << ADDRESS_SHIFT, 15 << ADDRESS_SHIFT]
     seen, counters = run(program, [*bad, *good[:3], *bad, *good[3:], *good], 2)
     assert seen == [expected(program, spikes)] * 2
@@ -102,7 +102,7 @@ def test_bad_address_is_dropped_and_counted(program, spikes):
 
 
 def test_too_many_steps_end_the_inference(program, spikes):
-    good = list(tokens_from_spikes(spikes)[0])
+    good = list(tokens_from_spikes(spikes, TokenLayout(shape=spikes.shape[2:]))[0])
     long = [*good[:-1], MARKER, 3 << ADDRESS_SHIFT, MARKER, 4 << ADDRESS_SHIFT, FINAL_MARKER]
     seen, counters = run(program, [*long, *good], 2)
     assert seen == [expected(program, spikes)] * 2
@@ -110,7 +110,7 @@ def test_too_many_steps_end_the_inference(program, spikes):
 
 
 def test_a_missing_marker_is_supplied_after_silence(program, spikes):
-    good = list(tokens_from_spikes(spikes)[0])
+    good = list(tokens_from_spikes(spikes, TokenLayout(shape=spikes.shape[2:]))[0])
     seen, counters = run(program, [*good[:4], None, *good], 2)
     assert len(seen) == 2
     assert seen[1] == expected(program, spikes)
@@ -118,14 +118,14 @@ def test_a_missing_marker_is_supplied_after_silence(program, spikes):
 
 
 def test_restart_ends_an_open_inference(program, spikes):
-    good = list(tokens_from_spikes(spikes)[0])
+    good = list(tokens_from_spikes(spikes, TokenLayout(shape=spikes.shape[2:]))[0])
     seen, counters = run(program, [*good[:4], "restart", *good], 2)
     assert seen[1] == expected(program, spikes)
     assert counters["cut"] == 1
 
 
 def test_restart_between_inferences_does_nothing(program, spikes):
-    good = list(tokens_from_spikes(spikes)[0])
+    good = list(tokens_from_spikes(spikes, TokenLayout(shape=spikes.shape[2:]))[0])
     seen, counters = run(program, [*good, "restart", *good], 2)
     assert seen == [expected(program, spikes)] * 2
     assert counters["cut"] == 0

@@ -9,7 +9,7 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.array import GROUP_BITS
-from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER, tokens_from_spikes
+from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER, TokenLayout, tokens_from_spikes
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.result import result_layout, scores_from_raw
 from firstspike_arch.status import COUNTERS, STATUS_CYCLES
@@ -51,19 +51,22 @@ def word(layout, **fields) -> int:
 
 
 def tokens(spikes) -> list[int]:
-    return tokens_from_spikes(np.asarray(spikes))[0].tolist()
+    spikes = np.asarray(spikes)
+    return tokens_from_spikes(spikes, TokenLayout(shape=spikes.shape[2:]))[0].tolist()
 
 
 @everywhere
 def test_token_buffer_passes_everything_in_order(simulator):
     sent = [event(number % 32) for number in range(200)]
-    seen = run_unit(TokenBuffer(shape=(32,)), simulator, offers={"source": sent}, takes=["events"], cycles=700, seed=1)
+    unit = TokenBuffer(layout=TokenLayout(shape=(32,)))
+    seen = run_unit(unit, simulator, offers={"source": sent}, takes=["events"], cycles=700, seed=1)
     assert seen["events"] == sent and seen["left"] == [0]
 
 
 def test_token_buffer_passes_one_token_a_cycle():
     sent = [event(number % 32) for number in range(200)]
-    seen = run_unit(TokenBuffer(shape=(32,)), "pysim", offers={"source": sent}, takes=["events"], cycles=201)
+    unit = TokenBuffer(layout=TokenLayout(shape=(32,)))
+    seen = run_unit(unit, "pysim", offers={"source": sent}, takes=["events"], cycles=201)
     assert seen["events"] == sent
 
 
@@ -75,7 +78,7 @@ def test_guard_repairs_what_is_malformed(simulator):
         MARKER, MARKER, MARKER, event(1), MARKER, FINAL_MARKER,  # a third step of two
         *good, event(5),  # and then silence
     ]
-    unit = Guard(shape=(11,), steps_max=2, timeout=40)
+    unit = Guard(layout=TokenLayout(shape=(11,)), steps_max=2, timeout=40)
     seen = run_unit(unit, simulator, offers={"source": sent}, takes=["events"],
                     counts=["bad_address", "overrun", "cut", "opens"], cycles=120)
     assert seen["events"] == [*good, *good, MARKER, FINAL_MARKER, *good, event(5), FINAL_MARKER]
@@ -85,7 +88,7 @@ def test_guard_repairs_what_is_malformed(simulator):
 @everywhere
 def test_emitter_sends_groups_in_ascending_order(simulator):
     random = np.random.default_rng(3)
-    unit = Emitter(shape=(64,))
+    unit = Emitter(layout=TokenLayout(shape=(64,)))
     layout = unit.groups.payload.shape()
     sent, wanted = [], []
     for number in range(60):
@@ -107,7 +110,7 @@ def test_emitter_sends_groups_in_ascending_order(simulator):
 @also_compiled("lanes rows", [(11, 3), (20, 1), (64, 2)])
 def test_extractor_sends_words_in_ascending_order(simulator, lanes, rows):
     random = np.random.default_rng(lanes)
-    unit = Extractor(shape=(lanes * rows,), lanes=lanes)
+    unit = Extractor(layout=TokenLayout(shape=(lanes * rows,)), lanes=lanes)
     layout = unit.words.payload.shape()
     sent, wanted = [], []
     for step in range(8):
@@ -133,7 +136,7 @@ def test_latency_encoder_sends_brighter_pixels_earlier(simulator, cutoff):
     images[1] = 0
     padded = np.zeros((3, 24), np.uint8)
     padded[:, :21] = images
-    unit = LatencyEncoder(shape=(21,), steps=5, cutoff=cutoff, tag_bits=4)
+    unit = LatencyEncoder(layout=TokenLayout(shape=(21,)), steps=5, cutoff=cutoff, tag_bits=4)
     seen = run_unit(unit, simulator, offers={"beats": padded.view("<u8").reshape(-1).tolist()}, takes=["events"],
                     counts=["opens", "cut"], cycles=400, seed=7)
     assert seen["events"] == tokens(encode_latency(images, 5, cutoff))
@@ -142,7 +145,7 @@ def test_latency_encoder_sends_brighter_pixels_earlier(simulator, cutoff):
 
 @everywhere
 def test_latency_encoder_forgets_a_part_of_an_image(simulator):
-    unit = LatencyEncoder(shape=(16,), steps=4, cutoff=1, tag_bits=4)
+    unit = LatencyEncoder(layout=TokenLayout(shape=(16,)), steps=4, cutoff=1, tag_bits=4)
     image = np.arange(16, dtype=np.uint8)[None] * 16
     beats = image.view("<u8").reshape(-1).tolist()
     seen = run_unit(unit, simulator, offers={"beats": [beats[0]]}, takes=["events"], counts=["cut"],
@@ -178,7 +181,8 @@ class Hidden(wiring.Component):
     def __init__(self, program):
         self._program = program
         layer = program.network.layers[0]
-        super().__init__({"source": In(token_stream(layer.in_shape)), "events": Out(token_stream(layer.out_shape))})
+        super().__init__({"source": In(token_stream(program.network.input_layout)),
+                          "events": Out(token_stream(layer.out_layout))})
 
     def elaborate(self, platform):
         m = Module()
@@ -186,10 +190,11 @@ class Hidden(wiring.Component):
         layer, plan, memory = program.network.layers[0], program.config.layers[0], program.memories()[0]
         m.submodules.core = core = Core(
             layer=layer, plan=plan, program=program.markers()[0], memory=memory, image=program.images()[memory.name],
+            layouts=[program.network.input_layout],
         )
-        m.submodules.queue = queue = SpikeQueue(shape=layer.out_shape, plan=plan)
-        m.submodules.extractor = extractor = Extractor(shape=layer.out_shape, lanes=plan.lanes)
-        connect(m, flipped(self.source), core.events)
+        m.submodules.queue = queue = SpikeQueue(layout=layer.out_layout, plan=plan)
+        m.submodules.extractor = extractor = Extractor(layout=layer.out_layout, lanes=plan.lanes)
+        connect(m, flipped(self.source), core.events0)
         connect(m, core.capture, queue.capture)
         connect(m, queue.words, extractor.words)
         connect(m, extractor.events, flipped(self.events))
@@ -203,7 +208,7 @@ class Output(wiring.Component):
         self._program = program
         self._layout = result_layout(program)
         super().__init__({
-            "source": In(token_stream(program.network.input_shape)),
+            "source": In(token_stream(program.network.input_layout)),
             "result": Out(stream.Signature(result_struct(self._layout))),
         })
 
@@ -214,13 +219,13 @@ class Output(wiring.Component):
         value_bits = self._layout.score_bits if network.readout in ("first_spike", "potential") else 0
         m.submodules.core = core = Core(
             layer=network.layers[0], plan=plan, program=program.markers()[0], memory=memory, tag_bits=4,
-            image=program.images()[memory.name], value_bits=value_bits,
+            image=program.images()[memory.name], value_bits=value_bits, layouts=[network.input_layout],
         )
         m.submodules.readout = readout = Readout(
             network=network, plan=plan, layout=self._layout, value_bits=value_bits, tag_bits=4,
             early_exit=program.config.early_exit, scan=program.config.winner == "scan",
         )
-        connect(m, flipped(self.source), core.events)
+        connect(m, flipped(self.source), core.events0)
         connect(m, core.capture, readout.capture)
         m.d.comb += [core.drop.valid.eq(readout.drop.valid), core.drop.tag.eq(readout.drop.tag)]
         connect(m, readout.result, flipped(self.result))
@@ -253,8 +258,9 @@ def one_layer(seed: int, *, readout: str, lanes: int, early_exit: bool = False, 
 ])
 def test_hidden_layer_sends_the_spikes_of_the_row_machine(simulator, lanes, neuron):
     program, spikes = one_layer(lanes, readout="spike_count", lanes=lanes, **neuron)
-    machine = RowMachine(program.network.layers[0])
-    fired = np.array([machine.run([np.flatnonzero(step) for step in one])[0] for one in spikes])
+    machine = RowMachine(program.network, 0)
+    fired = np.array([machine.run([[(0, address, 1) for address in np.flatnonzero(step)] for step in one])[0]
+                      for one in spikes])
     assert 0.02 <= fired.mean() <= 0.7
     shape = program.memories()[0]
     seen = run_unit(Hidden(program), simulator, offers={"source": tokens(spikes)}, takes=["events"],

@@ -19,7 +19,7 @@ def agree(backend, program, inputs, seed=None):
     if seed is not None:
         prediction = predict_stimulus(program, inputs, random_waits(prediction.stimulus, seed))
     backend.load(program)
-    checks = compare(prediction.stimulus, prediction.trace, backend.run(prediction.stimulus))
+    checks = compare(program.network, prediction.stimulus, prediction.trace, backend.run(prediction.stimulus))
     assert all(check.compared for check in checks)
     assert [check.first for check in checks if check.different] == [], program.network.name
 
@@ -58,7 +58,8 @@ def test_a_difference_is_found_and_named(one_program):
     cycles = [links.copy() for links in trace.link_cycles]
     cycles[1][5] += 1
     later = dataclasses.replace(trace, link_cycles=tuple(cycles))
-    (check,) = (check for check in compare(prediction.stimulus, prediction.trace, later) if check.different)
+    checks = compare(program.network, prediction.stimulus, prediction.trace, later)
+    (check,) = (check for check in checks if check.different)
     assert check.different == 1
     assert "spikes of layer 0 into layer 1" in check.first
     assert f"in cycle {cycles[1][5]}" in check.first
@@ -87,7 +88,7 @@ def test_the_model_is_not_the_hardware(one_program):
     other = dataclasses.replace(program, network=dataclasses.replace(program.network, layers=layers))
     backend = PysimBackend()
     backend.load(other)
-    checks = compare(prediction.stimulus, prediction.trace, backend.run(prediction.stimulus))
+    checks = compare(program.network, prediction.stimulus, prediction.trace, backend.run(prediction.stimulus))
     assert any(check.different for check in checks)
 
 

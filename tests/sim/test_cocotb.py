@@ -19,7 +19,7 @@ def agree(backend, program, inputs, seed=None):
     if seed is not None:
         prediction = predict_stimulus(program, inputs, random_waits(prediction.stimulus, seed))
     backend.load(program)
-    checks = compare(prediction.stimulus, prediction.trace, backend.run(prediction.stimulus))
+    checks = compare(program.network, prediction.stimulus, prediction.trace, backend.run(prediction.stimulus))
     assert all(check.compared for check in checks)
     assert [check.first for check in checks if check.different] == []
 

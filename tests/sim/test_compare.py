@@ -9,8 +9,13 @@ import numpy as np
 import pytest
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER
+from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_sim.compare import aliveness, compare, first_divergence, to_json, to_junit
 
+NETWORK = IntegerNetwork(
+    name="n", readout="spike_count", steps=2, steps_max=2, input_kind="events", layers=tuple(
+        Layer(name=name, weights=np.ones((8, 8), int), weight_bits=2, neuron=Neuron(
+            bias=np.zeros(8, int), theta=np.ones(8, int), v_init=np.zeros(8, int))) for name in ("a", "b")))
 WORDS = np.array([3 << ADDRESS_SHIFT, MARKER, FINAL_MARKER, 1 << ADDRESS_SHIFT, MARKER, FINAL_MARKER])
 STIMULUS = Stimulus(words=WORDS, starts=np.array([0, 3, 6]))
 TRACE = Trace(
@@ -31,7 +36,7 @@ def changed(name, at, value):
 
 
 def test_a_trace_equals_itself():
-    checks = compare(STIMULUS, TRACE, TRACE)
+    checks = compare(NETWORK, STIMULUS, TRACE, TRACE)
     assert [check.compared for check in checks] == [2, 2, 2, 4, 2, 2, 6, 6, 5]
     assert not any(check.different or check.first or check.cycle for check in checks)
     assert first_divergence(checks) is None
@@ -53,7 +58,7 @@ def test_a_trace_equals_itself():
                                           "cycle 10, expected end of step in cycle 10", 10),
 ])
 def test_every_single_difference_is_named(name, at, value, sentence, cycle):
-    (check,) = (one for one in compare(STIMULUS, TRACE, changed(name, at, value)) if one.different)
+    (check,) = (one for one in compare(NETWORK, STIMULUS, TRACE, changed(name, at, value)) if one.different)
     assert (check.different, check.first, check.cycle) == (1, sentence, cycle)
 
 
@@ -61,29 +66,29 @@ def test_every_single_difference_is_named(name, at, value, sentence, cycle):
 def test_missing_tokens_count_and_are_named(missing):
     cut = replace(TRACE, link_tokens=(TRACE.link_tokens[0], TRACE.link_tokens[1][:-missing]),
                   link_cycles=(TRACE.link_cycles[0], TRACE.link_cycles[1][:-missing]))
-    (check,) = (one for one in compare(STIMULUS, TRACE, cut) if one.different)
+    (check,) = (one for one in compare(NETWORK, STIMULUS, TRACE, cut) if one.different)
     assert check.different == missing and ": nothing, expected end of" in check.first
-    (check,) = (one for one in compare(STIMULUS, cut, TRACE) if one.different)
+    (check,) = (one for one in compare(NETWORK, STIMULUS, cut, TRACE) if one.different)
     assert check.different == missing and check.first.endswith("expected nothing")
 
 
 def test_a_missing_result_is_a_difference():
     short = replace(TRACE, classes=TRACE.classes[:1])
-    (check,) = (one for one in compare(STIMULUS, TRACE, short) if one.different)
+    (check,) = (one for one in compare(NETWORK, STIMULUS, TRACE, short) if one.different)
     assert (check.different, check.first) == (2, "classes: 1 values where 2 were expected")
 
 
 def test_the_first_divergence_is_the_first_in_time():
     """A wrong hidden spike makes a wrong class later: the spike is what to look at."""
     wrong = replace(changed(("link_tokens", 1), 1, 6 << ADDRESS_SHIFT), classes=np.array([0, 0]))
-    checks = compare(STIMULUS, TRACE, wrong)
+    checks = compare(NETWORK, STIMULUS, TRACE, wrong)
     assert [check.name for check in checks if check.different] == ["classes", "spikes of layer 0 into layer 1"]
     first = first_divergence(checks)
     assert first is not None and first.first.startswith("spikes of layer 0 into layer 1, inference 0, step 1: neuron 6")
 
 
 def test_reports_are_readable_by_machines():
-    checks = compare(STIMULUS, TRACE, changed("classes", 1, 1))
+    checks = compare(NETWORK, STIMULUS, TRACE, changed("classes", 1, 1))
     assert json.loads(json.dumps(to_json(checks)))[0] == {
         "name": "classes", "compared": 2, "different": 1, "first": "inference 1: class is 1, expected 0", "cycle": 15}
     suite = ElementTree.fromstring(to_junit(checks, "two <layers>"))

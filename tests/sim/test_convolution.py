@@ -6,15 +6,13 @@ import dataclasses
 import firstspike as fs
 import numpy as np
 import pytest
-import torch
 from firstspike_arch.checkpoint import CheckpointError, load_network, save_network
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.events import MARKER
 from firstspike_arch.model import FloatLayer, FloatNetwork
 from firstspike_sim.compare import compare
+from firstspike_sim.float_reference import run_float
 from firstspike_sim.model import predict_inputs
-from firstspike_sim.stimulus import encode_latency
-from torch.nn import functional
 
 STEPS, STEP = 5, 0.25
 
@@ -47,34 +45,10 @@ def images() -> np.ndarray:
     return np.where(random.random((6, 132)) < 0.5, random.integers(0, 256, (6, 132)), 0).astype(np.uint8)
 
 
-def torch_spikes(network: FloatNetwork, images: np.ndarray) -> list[np.ndarray]:
-    """Spikes of every link by torch in real numbers, float64[B, T, N]; everything here is a multiple of 1/64."""
-    links = [torch.as_tensor(encode_latency(images, STEPS, 1), dtype=torch.float64)]
-    for layer in network.layers:
-        synapses, fired = layer.connectivity, []
-        v = torch.zeros(())
-        has_fired = torch.zeros((), dtype=torch.bool)
-        for step in range(STEPS):
-            x = links[-1][:, step].reshape(len(images), *synapses.in_shape)
-            x = functional.avg_pool2d(x, synapses.pool) if layer.average_pool else x
-            weight = torch.as_tensor(layer.weight)
-            bias = None if layer.bias is None else torch.as_tensor(layer.bias)
-            if isinstance(synapses, Conv2d):
-                x = functional.conv2d(x, weight, bias, synapses.stride, synapses.padding, 1, synapses.groups).flatten(1)
-            else:
-                x = functional.linear(x.flatten(1), weight, bias)
-            v = v + x
-            spike = (v >= float(layer.theta[0])) & ~has_fired
-            has_fired = has_fired | spike
-            fired.append(spike)
-        links.append(torch.stack(fired, 1).to(torch.float64))
-    return [link.numpy() for link in links]
-
-
 def test_golden_model_and_hardware_do_what_torch_does(network, images):
     program = fs.compile(network, lanes=[3, 2, 4]).program
     golden = fs.predict(program, images)
-    wanted = torch_spikes(network, images)
+    wanted = run_float(network, images).spikes  # exact: everything here is a multiple of 1/64
     assert [0.02 <= link.mean() <= 0.7 for link in wanted[1:]] == [True] * 3
     for mine, other in zip(golden.spikes, wanted, strict=True):
         assert np.array_equal(mine, other)
@@ -104,7 +78,7 @@ def test_a_difference_in_a_map_is_named_by_channel_y_and_x(network, images):
     at = int(np.flatnonzero(prediction.trace.link_tokens[1] & MARKER == 0)[3])
     cycles[1][at] += 1
     later = dataclasses.replace(prediction.trace, link_cycles=tuple(cycles))
-    checks = compare(prediction.stimulus, prediction.trace, later, [layer.in_shape for layer in program.network.layers])
+    checks = compare(program.network, prediction.stimulus, prediction.trace, later)
     (check,) = (check for check in checks if check.different)
     order = prediction.golden.spikes[1][0, 0].reshape(program.network.layers[0].out_shape).transpose(1, 2, 0)
     y, x, channel = (int(part[3]) for part in np.nonzero(order))

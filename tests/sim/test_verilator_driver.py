@@ -102,7 +102,7 @@ def loaded(program: Program, **options) -> VerilatorBackend:
 @pytest.fixture(scope="module")
 def stimulus() -> Stimulus:
     spikes = np.random.default_rng(3).random((5, 3, 4)) < 0.5
-    words, starts = tokens_from_spikes(spikes)
+    words, starts = tokens_from_spikes(spikes, TokenLayout(shape=(4,)))
     return Stimulus(words=words, starts=starts)
 
 
@@ -224,5 +224,5 @@ def test_what_an_early_exit_leaves_is_seen_to_its_end(backend):
     assert 256 < np.diff(cycles[cycles >= end]).max() < quiet_cycles(program)
     runner = backend()
     runner.load(program)
-    assert [check.first for check in compare(prediction.stimulus, trace, runner.run(prediction.stimulus))
+    assert [check.first for check in compare(network, prediction.stimulus, trace, runner.run(prediction.stimulus))
             if check.different] == []

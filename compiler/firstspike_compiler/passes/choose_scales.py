@@ -22,8 +22,8 @@ def choose_scales(network: FloatNetwork, weight_bits: int | None = None) -> Floa
     """The same network with ``weight_scale`` (and ``weight_bits``, if given) set in every layer.
 
     A scale that training fixed is kept, unless the bits differ from the ones it was fixed for. Otherwise: the one with
-    the least squared error of the weights, rounding and clipping together; where all neurons share one threshold, or one
-    step of a soft reset, moved to the nearest that makes it a whole number of steps.
+    the least squared error of the weights, rounding and clipping together; where all neurons share one threshold, or
+    one step of a soft reset, moved to the nearest that makes it a whole number of steps.
 
     Raises
     ------

@@ -192,7 +192,6 @@ class _OnceBound:
 
     def __init__(self, layer: Layer, negative: np.ndarray, positive: np.ndarray):
         neuron = layer.neuron
-        self._zero = zero = np.zeros(layer.channels, dtype=np.int64)
         self._offset = neuron.first_theta
         self._bias_once = neuron.bias_once
         init, bias = np.asarray(neuron.v_init, dtype=np.int64), np.asarray(neuron.bias, dtype=np.int64)
