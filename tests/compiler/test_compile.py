@@ -13,7 +13,7 @@ from firstspike_compiler.errors import CompileError
 from firstspike_compiler.passes.choose_scales import choose_scales
 from firstspike_compiler.passes.fold_normalisation import fold_normalisation
 from firstspike_compiler.passes.map_lanes import map_lanes
-from firstspike_compiler.passes.quantise import nearest_leak, quantise
+from firstspike_compiler.passes.quantise import quantise
 from firstspike_sim.golden import GoldenModel
 
 RNG = np.random.default_rng(5)
