@@ -5,8 +5,8 @@ From the abstract: a latency encoder that extracts features and is trained throu
 straight-through estimator, hidden neurons that may fire several times, the decision at the first output spike with
 ties broken by the membrane, and the TAD loss, which weights the supervision of each step by a confidence from the
 inverse entropy of the output. Reconstructed, not the paper's text: the encoder is one layer whose static current
-a = W·x fires in the first step t with a ≥ theta_t, thresholds falling and learned (one level a channel, common gaps),
-and never if a stays below the last one, which one step needs; each comparison has a rectangular slope around its
+a = W·x + bias fires in the first step t with a ≥ theta_t, the thresholds learned, common and falling, and never if a
+stays below the last one, which one step needs; each comparison has a rectangular slope around its
 threshold, so that their sum over the steps is the straight line from current to spike time. Our own choices: soft reset
 and ≥, a learned leak a layer, IF outputs without reset at the threshold 1, the weights of the TAD loss detached.
 """
@@ -15,6 +15,7 @@ and ≥, a learned leak a layer, IF outputs without reset at the threshold 1, th
 
 from typing import cast
 
+import numpy as np
 import torch
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.model import FloatLayer, Readout
@@ -40,14 +41,15 @@ EPSILON = 0.1
 
 
 class LatencyEncoder(Synapses):
-    """Static current a = W·x; one spike in the first step t with a ≥ theta_t, where theta_t falls with t."""
+    """Static current a = W·x + bias; one spike in the first step t with a ≥ theta_t, where theta_t falls with t."""
 
     def __init__(
         self, connectivity: Dense | Conv2d, bits: int, steps: int, width: float, input_scale: float = 1.0,
     ) -> None:
         super().__init__(connectivity, bits, input_scale)
         self.width = width
-        self.last = nn.Parameter(torch.full((connectivity.channels,), THETA_LAST))
+        self.bias = nn.Parameter(torch.zeros(connectivity.channels))
+        self.last = nn.Parameter(torch.tensor(THETA_LAST))
         self.gaps = nn.Parameter(torch.full((steps - 1,), (THETA_FIRST - THETA_LAST) / max(1, steps - 1)))
 
     def constrain(self) -> None:
@@ -56,33 +58,35 @@ class LatencyEncoder(Synapses):
             self.last.clamp_(min=THETA_MIN)
             self.gaps.clamp_(min=THETA_MIN)
 
-    def operands(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The last threshold [C] and the T − 1 gaps between neighbouring ones, in units."""
+    def operands(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Bias [C], the last threshold, and the T − 1 gaps between neighbouring ones, in units."""
         if not self.rounds:
-            return self.last, self.gaps
-        kind = self.last.dtype
-        return tuple(whole_steps(value.double(), self.unit).to(kind) for value in (self.last, self.gaps))
+            return self.bias, self.last, self.gaps
+        pairs = ((self.bias, -torch.inf), (self.last, 1), (self.gaps, 1))
+        bias, last, gaps = (whole_steps(value.double(), self.unit, least).to(value.dtype) for value, least in pairs)
+        return bias, last, gaps
 
     def forward(self, current: torch.Tensor) -> torch.Tensor:
-        """Spikes [T, B, …] from currents [B, …]."""
-        last, gaps = self.operands()
-        tall = last.view(-1, *[1] * (current.dim() - 2))
-        fired = []
+        """Spikes [T, B, …] from W·x, [B, …]."""
+        bias, last, gaps = self.operands()
+        current = current + bias.view(-1, *[1] * (current.dim() - 2))
+        before, spikes = torch.zeros_like(current), []
         for step in range(len(gaps) + 1):
-            # In standard deviations of the current at the start, which a real 1 is.
-            distance = (current - (tall + gaps[step:].sum())) * self.unit
-            fired.append(staircase(distance, "rectangle", self.width))
-        return torch.stack([now - before for now, before in zip(fired, [torch.zeros_like(current), *fired],
-                                                               strict=False)])
+            # In standard deviations of the current at the start of training: 1 as a real number.
+            distance = (current - (last + gaps[step:].sum())) * self.unit
+            fired = staircase(distance, "rectangle", self.width)
+            spikes.append(fired - before)
+            before = fired
+        return torch.stack(spikes)
 
     def layer(self) -> FloatLayer:
         """As exported, in float64."""
-        last, gaps = (value.detach().double().numpy() * self.unit for value in self.operands())
-        fall = torch.tensor([0.0, *gaps], dtype=torch.float64).cumsum(0).numpy()
+        bias, last, gaps = (value.detach().double().numpy() * self.unit for value in self.operands())
+        fall = np.concatenate([[0.0], np.cumsum(gaps)])
         return FloatLayer(
             weight=self.real_weight().detach().numpy(), connectivity=self.connectivity,
             average_pool=self.connectivity.pool > 1, weight_bits=self.bits, weight_scale=self.scale.item() or None,
-            theta=last + fall[-1], theta_fall=fall, single_spike=True,
+            bias=bias, bias_once=True, theta=np.full(len(bias), last + fall[-1]), theta_fall=fall, single_spike=True,
         )
 
 
