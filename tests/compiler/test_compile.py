@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from firstspike_arch.fixed import standardise, threshold_above, threshold_at_least
+from firstspike_arch.fixed import nearest_leak, standardise, threshold_above, threshold_at_least
 from firstspike_arch.model import FloatLayer, FloatNetwork
 from firstspike_compiler.compile import compile_network, reload_weights
 from firstspike_compiler.errors import CompileError

@@ -52,7 +52,7 @@ def first_spike(fired: torch.Tensor, membrane: torch.Tensor) -> dict[str, torch.
     """The decision at the first output spike, from "fires in step t, or has fired before" and membranes, [T, B, C].
 
     ``step`` int64[B]: the first in which any output fires, T − 1 if none does. ``at`` bool[B, C]: who fires in it.
-    ``classes`` int64[B]: the largest membrane among those, then the lowest index; silent: the largest membrane at T − 1.
+    ``classes`` int64[B]: the largest membrane among those, then the lowest index; if silent, of all at T − 1.
     """
     step = fired.any(2).logical_not().sum(0).clamp(max=len(fired) - 1)
     images = torch.arange(fired.shape[1])

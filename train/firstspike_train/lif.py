@@ -2,7 +2,7 @@
 """Layers of leaky integrate-and-fire neurons with one or several thresholds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -112,17 +112,13 @@ class LifLayer(Synapses):
     def layer(self) -> FloatLayer:
         """As exported, in float64; quantised, the compiler rounds it to the integers computed here."""
         kind, channels = self.kind, self.connectivity.channels
-        synapses = dict(
-            weight=self.real_weight().detach().numpy(), connectivity=self.connectivity,
-            average_pool=self.connectivity.pool > 1, weight_bits=self.bits, weight_scale=self.scale.item() or None,
-        )
         if not kind.fires:
-            return FloatLayer(**synapses)
+            return self.exported()
         theta, leak = (value.detach().double().item() for value in self.operands())
         theta *= self.unit
         levels = theta * (np.arange(1, kind.levels + 1) - (0.5 if kind.spacing == "round" else 0.0))
-        return FloatLayer(
-            **synapses, theta=np.tile(levels, (channels, 1)) if kind.levels > 1 else np.full(channels, levels[0]),
+        return replace(
+            self.exported(), theta=np.tile(levels, (channels, 1)) if kind.levels > 1 else np.full(channels, levels[0]),
             reset_step=np.full(channels, theta) if kind.resets else None, leak=leak, strict=kind.strict,
             reset="subtract" if kind.resets else "none",
         )

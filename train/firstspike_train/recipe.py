@@ -2,7 +2,7 @@
 """Recipes: TOML files that say everything a training run depends on."""
 
 import tomllib
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
@@ -76,6 +76,8 @@ class EttfsRecipe:
         Factor on Σ w[t]·s[t] / w[0] before the softmax.
     membrane_loss, decision_loss : float
         Weights of the losses on the output membranes: after the last step, and at the decision step.
+    spread : float
+        Standard deviation of the membranes at the start, in thresholds, to which the gains are fitted; 0: gains of 1.
     """
 
     kind: Literal["ettfs"]
@@ -86,6 +88,7 @@ class EttfsRecipe:
     score_gain: float = 8.0
     membrane_loss: float = 0.5
     decision_loss: float = 0.0
+    spread: float = 0.0
 
     STEPS: ClassVar = (2, 16)
     READOUTS: ClassVar = ("first_spike", "weighted_spikes")
@@ -93,7 +96,7 @@ class EttfsRecipe:
     def __post_init__(self) -> None:
         _require(0 <= self.cutoff <= 255, "method.cutoff", "0…255", self.cutoff)
         _positive("method", self, "surrogate_width", "score_gain")
-        for key in ("membrane_loss", "decision_loss"):
+        for key in ("membrane_loss", "decision_loss", "spread"):
             _require(getattr(self, key) >= 0, f"method.{key}", "at least 0", getattr(self, key))
 
 

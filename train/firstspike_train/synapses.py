@@ -3,6 +3,7 @@
 
 import torch
 from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.model import FloatLayer
 from torch import nn
 from torch.nn import functional
 
@@ -69,6 +70,13 @@ class Synapses(nn.Module):
         if isinstance(synapses, Dense):
             return functional.linear(inputs.flatten(1), weight)
         return functional.conv2d(inputs, weight, None, synapses.stride, synapses.padding, 1, synapses.groups)
+
+    def exported(self) -> FloatLayer:
+        """The synapses as exported, in float64, without neurons."""
+        return FloatLayer(
+            weight=self.real_weight().detach().numpy(), connectivity=self.connectivity,
+            average_pool=self.connectivity.pool > 1, weight_bits=self.bits, weight_scale=self.scale.item() or None,
+        )
 
     def fix_scale(self) -> None:
         """Choose the real value of one integer step; from now on compute in integers."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from firstspike_arch.connectivity import Dense
-from firstspike_arch.fixed import largest_weight, nearest_leak, threshold_above, threshold_at_least
+from firstspike_arch.fixed import LEAK_SHIFT_MAX, largest_weight, nearest_leak, threshold_above, threshold_at_least
 from firstspike_arch.fixed import quantise as quantise_weights
 from firstspike_arch.model import FloatLayer, FloatNetwork
 from firstspike_arch.network import Branch, IntegerNetwork, Layer, NetworkError, Neuron
@@ -50,7 +50,8 @@ class Rounding:
 
 
 def quantise(
-    network: FloatNetwork, *, in_max: int | None = None, steps_max: int | None = None, leak_shift_max: int = 8,
+    network: FloatNetwork, *, in_max: int | None = None, steps_max: int | None = None,
+    leak_shift_max: int = LEAK_SHIFT_MAX,
 ) -> tuple[IntegerNetwork, tuple[Rounding, ...]]:
     """The integer network, and what rounding changed.
 

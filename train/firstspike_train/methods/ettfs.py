@@ -4,15 +4,17 @@
 Integrate-and-fire neurons that fire at most once; a spike of step t reaches all later layers within step t.
 
 From the paper: direct training, one spike a neuron, zero-delay cascade, an initialisation and a weight normalisation
-with learnable affine against vanishing input currents, and the decoding Y = Σ w[t]·s[t] with linear or exponential
-decay of w, and average pools. From secondary sources: weights from U(±√(3T/N)) and the affine's form. Our own choices, because the
-paper's are not public: latency input with a cut-off, the shift added at every step, the threshold 1, the surrogate,
-the losses on the output membranes, the optimiser, and no forced firing at the last step.
+with learnable affine against vanishing input currents, the decoding Y = Σ w[t]·s[t] with linear or exponential decay
+of w, and average pools. From secondary sources: weights from U(±√(3T/N)) and the affine's form. Our own choices,
+because the paper's are not public: latency input with a cut-off, the shift added at every step, the threshold 1, the
+surrogate, the losses on the output membranes, the optimiser, no forced firing at the last step, and, for networks in
+which pools or depth make the currents fade, first gains fitted to a batch.
 """
 
 # Ref: ETTFS, "Efficient training of time-to-first-spike spiking neural networks from scratch" (abstract, captions).
 
 import copy
+from dataclasses import replace
 from typing import Any, Self, cast
 
 import torch
@@ -33,6 +35,7 @@ __all__ = ["EttfsLayer", "EttfsNetwork"]
 
 EPSILON = 1e-6
 THETA_MIN = 0.05
+CALIBRATION_BATCH = 512
 
 
 class EttfsLayer(Synapses):
@@ -105,12 +108,8 @@ class EttfsLayer(Synapses):
 
     def layer(self) -> FloatLayer:
         """As exported, the normalisation folded: exactly what the integers are rounded from."""
-        weight, shift, theta = (value.detach().numpy() for value in (self.real_weight(), *self.vectors()))
-        return FloatLayer(
-            weight=weight, bias=shift, theta=theta, single_spike=True, weight_bits=self.bits,
-            weight_scale=self.scale.item() or None, connectivity=self.connectivity,
-            average_pool=self.connectivity.pool > 1,
-        )
+        shift, theta = (value.detach().numpy() for value in self.vectors())
+        return replace(self.exported(), bias=shift, theta=theta, single_spike=True)
 
 
 class EttfsNetwork(nn.Module):
@@ -186,8 +185,18 @@ class EttfsNetwork(nn.Module):
         earliest = found["at"].to(torch.uint8).argmax(1)
         return {"first_spike": found["classes"], "weighted_spikes": earliest}, measures
 
+    @torch.no_grad()
+    def spread(self, images: torch.Tensor) -> None:
+        """Scale the gains such that each layer's last membranes spread by so many thresholds over a batch."""
+        fired = self.encode(images)
+        for layer in self.stack:
+            layer.gain.mul_(self.method.spread / layer(fired)[1][-1].std())
+            fired, _ = layer(fired)
+
     def start(self, phase: str, images: torch.Tensor) -> None:
         """Begin a phase; quantised: one scale a layer, and every forward pass is the integer network."""
+        if phase == "real" and self.method.spread:
+            self.spread(images[:CALIBRATION_BATCH])
         if phase == "quantised":
             for layer in self.stack:
                 # Membranes of the output layer are compared with one another: its neurons keep one common size.

@@ -13,6 +13,7 @@ and ≥, a learned leak a layer, IF outputs without reset at the threshold 1, th
 
 # Ref: latency coding with a latency encoder and the temporal adaptive decision loss (abstract).
 
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -83,10 +84,9 @@ class LatencyEncoder(Synapses):
         """As exported, in float64."""
         bias, last, gaps = (value.detach().double().numpy() * self.unit for value in self.operands())
         fall = np.concatenate([[0.0], np.cumsum(gaps)])
-        return FloatLayer(
-            weight=self.real_weight().detach().numpy(), connectivity=self.connectivity,
-            average_pool=self.connectivity.pool > 1, weight_bits=self.bits, weight_scale=self.scale.item() or None,
-            bias=bias, bias_once=True, theta=np.full(len(bias), last + fall[-1]), theta_fall=fall, single_spike=True,
+        return replace(
+            self.exported(), bias=bias, bias_once=True, theta=np.full(len(bias), last + fall[-1]), theta_fall=fall,
+            single_spike=True,
         )
 
 
