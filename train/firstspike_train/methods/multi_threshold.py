@@ -40,9 +40,9 @@ class MultiThresholdNetwork(LifNetwork):
         super().__init__(recipe, pixels, generator, hidden, hidden if self.counts else NeuronKind(fires=False))
 
     def start(self, phase: str, images: torch.Tensor) -> None:
-        """At first, the currents of every step spread to the middle of the thresholds."""
+        """At first, the currents of every step spread over half the thresholds."""
         if phase == "real":
-            half = self.steps * (self.method.levels + 1) / 2
+            half = self.steps * self.method.levels / 2
             last = half if self.counts else 1.0
             self.spread(images[:CALIBRATION_BATCH], [half] * (len(self.stack) - 1) + [last])
         super().start(phase, images)
