@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import torch
 from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.fixed import LEAK_SHIFT_MAX
 from firstspike_arch.model import FloatLayer
 from torch import nn
 
@@ -40,6 +41,8 @@ class NeuronKind:
         False: only integrates, without leak.
     resets : bool
         A spike of magnitude s subtracts s·theta.
+    leak_shift : int
+        Quantised, the leak is num/2^leak_shift.
     slope, width, height :
         Of the surrogate, by the membrane in thetas; see `surrogates.staircase`.
     """
@@ -52,6 +55,7 @@ class NeuronKind:
     strict: bool = False
     fires: bool = True
     resets: bool = True
+    leak_shift: int = LEAK_SHIFT_MAX
     slope: str = "triangle"
     width: float = 1.0
     height: float = 1.0
@@ -85,7 +89,8 @@ class LifLayer(Synapses):
         """Theta in units, and the leak, as computed with."""
         if not self.rounds:
             return self.theta, self.leak
-        return whole_steps(self.theta.double(), self.unit).to(self.theta.dtype), rounded_leak(self.leak)
+        theta = whole_steps(self.theta.double(), self.unit).to(self.theta.dtype)
+        return theta, rounded_leak(self.leak, self.kind.leak_shift)
 
     def forward(self, currents: Sequence[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Spikes, [T, B, …], and pre-reset membranes of each step, from the currents [B, …] of each step."""

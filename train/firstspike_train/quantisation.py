@@ -2,14 +2,7 @@
 """Straight-through integers: forward exactly what the compiler will compute (`firstspike_arch.fixed`)."""
 
 import torch
-from firstspike_arch.fixed import (
-    LEAK_SHIFT_MAX,
-    largest_weight,
-    nearest_leak,
-    quantise,
-    threshold_at_least,
-    weight_scale,
-)
+from firstspike_arch.fixed import largest_weight, nearest_leak, quantise, threshold_at_least, weight_scale
 
 __all__ = ["choose_scale", "integer_decay", "integer_thresholds", "integer_weights", "rounded_leak", "whole_steps"]
 
@@ -80,9 +73,9 @@ def whole_steps(real: torch.Tensor, unit: float, least: float = 1) -> torch.Tens
     return _StraightThrough.apply(steps, steps.detach().round().clamp(min=least))
 
 
-def rounded_leak(leak: torch.Tensor) -> torch.Tensor:
-    """The num/2^shift that the compiler takes for a leak in 0 … 1, with the slope 1."""
-    num, shift = nearest_leak(leak.item(), LEAK_SHIFT_MAX)
+def rounded_leak(leak: torch.Tensor, shift_max: int) -> torch.Tensor:
+    """The nearest num/2^shift to a leak in 0 … 1, with the slope 1; the compiler keeps it, if it may be as fine."""
+    num, shift = nearest_leak(leak.item(), shift_max)
     return _StraightThrough.apply(leak, torch.full_like(leak, num / (1 << shift)))
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
+from firstspike_arch.fixed import LEAK_SHIFT_MAX
+
 from .builder import build_layers
 from .data import CLASSES, PIXELS
 
@@ -225,14 +227,25 @@ class TrainingRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class QuantisationRecipe:
-    """Fine-tuning with integer weights; ``weight_bits`` is one number a layer. ``epochs`` 0 only rounds."""
+    """Fine-tuning with integer weights; ``epochs`` 0 only rounds.
+
+    Parameters
+    ----------
+    weight_bits : tuple of int
+        One number a layer.
+    leak_shift : int
+        Leaks become num/2^leak_shift; each bit may cost the hardware a pass over the neurons at every step.
+    """
 
     weight_bits: tuple[int, ...]
+    leak_shift: int = 4
     epochs: int = 0
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
         _require(all(2 <= bits <= 8 for bits in self.weight_bits), "quantisation.weight_bits", "2…8", self.weight_bits)
+        _require(0 <= self.leak_shift <= LEAK_SHIFT_MAX, "quantisation.leak_shift", f"0…{LEAK_SHIFT_MAX}",
+                 self.leak_shift)
         _require(self.epochs >= 0, "quantisation.epochs", "at least 0", self.epochs)
         _positive("quantisation", self, "learning_rate")
 

@@ -37,7 +37,8 @@ class DietNetwork(LifNetwork):
     def __init__(self, recipe: Recipe, pixels: int, generator: torch.Generator) -> None:
         method = self.method = cast(DietRecipe, recipe.method)
         hidden = NeuronKind(
-            leak=method.leak, learns=("theta", "leak"), strict=True, slope="triangle", height=method.surrogate_height,
+            leak=method.leak, leak_shift=recipe.quantisation.leak_shift, learns=("theta", "leak"), strict=True,
+            slope="triangle", height=method.surrogate_height,
         )
         self.analogue = True
         super().__init__(recipe, pixels, generator, hidden, NeuronKind(fires=False))

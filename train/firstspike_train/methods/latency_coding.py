@@ -99,7 +99,9 @@ class LatencyCodingNetwork(LifNetwork):
         def encoder(shape: Dense | Conv2d, bits: int, kind: NeuronKind, input_scale: float) -> LatencyEncoder:
             return LatencyEncoder(shape, bits, recipe.network.steps, method.encoder_width, input_scale)
 
-        hidden = NeuronKind(leak=method.leak, learns=("leak",), width=method.surrogate_width)
+        hidden = NeuronKind(
+            leak=method.leak, leak_shift=recipe.quantisation.leak_shift, learns=("leak",), width=method.surrogate_width,
+        )
         super().__init__(recipe, pixels, generator, hidden, NeuronKind(resets=False), encoder)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:

@@ -33,8 +33,8 @@ class MultiThresholdNetwork(LifNetwork):
     def __init__(self, recipe: Recipe, pixels: int, generator: torch.Generator) -> None:
         method = self.method = cast(MultiThresholdRecipe, recipe.method)
         hidden = NeuronKind(
-            leak=method.leak, levels=method.levels, spacing=method.spacing, slope=method.surrogate,
-            width=method.surrogate_width,
+            leak=method.leak, leak_shift=recipe.quantisation.leak_shift, levels=method.levels, spacing=method.spacing,
+            slope=method.surrogate, width=method.surrogate_width,
         )
         self.counts = recipe.network.readout == "spike_count"
         super().__init__(recipe, pixels, generator, hidden, hidden if self.counts else NeuronKind(fires=False))
