@@ -9,7 +9,7 @@ import torch
 from firstspike_arch.checkpoint import load_network
 from firstspike_train import train
 from firstspike_train.data import load
-from firstspike_train.loop import ResumeError, _Run, one_cycle, shifted
+from firstspike_train.loop import ResumeError, _Run, mirrored, one_cycle, shifted
 from firstspike_train.methods.ettfs import EttfsNetwork
 from firstspike_train.recipe import (
     DataRecipe,
@@ -100,6 +100,14 @@ def test_shifts_move_whole_images_within_reach():
     moved = shifted(image.repeat(200, 1), 1, torch.Generator().manual_seed(0))
     assert set(moved.argmax(1).tolist()) == {0, 1, 2, 4, 5, 6, 8, 9, 10} and (moved.sum(1) == 9).all()
     assert shifted(image, 0, torch.Generator()) is image
+
+
+def test_mirrors_turn_rows_around():
+    images = torch.arange(16, dtype=torch.uint8).repeat(50, 1)
+    turned = torch.arange(16, dtype=torch.uint8).view(4, 4).flip(1).flatten()
+    found = mirrored(images, torch.Generator().manual_seed(0))
+    same_rows, turned_rows = (found == images).all(1), (found == turned).all(1)
+    assert (same_rows | turned_rows).all() and same_rows.any() and turned_rows.any()
 
 
 def test_one_cycle_rises_to_one_and_ends_at_zero():

@@ -149,7 +149,8 @@ class _Run:
 
     def _batches(self, generator: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for chosen in torch.randperm(len(self.images), generator=generator).split(self.recipe.training.batch_size):
-            yield shifted(self.images[chosen], self.recipe.data.shifts, generator), self.labels[chosen]
+            images = shifted(self.images[chosen], self.recipe.data.shifts, generator)
+            yield mirrored(images, generator) if self.recipe.data.mirrors else images, self.labels[chosen]
 
     def _validate(self) -> dict[str, float]:
         evidence = self.module.evidence(self.validation[0])
@@ -233,6 +234,13 @@ def shifted(images: torch.Tensor, reach: int, generator: torch.Generator) -> tor
     corner = torch.randint(0, 2 * reach + 1, (2, count, 1), generator=generator)
     window = (torch.arange(side)[:, None] * wide + torch.arange(side)).flatten()
     return padded.flatten(1).gather(1, window + corner[0] * wide + corner[1])
+
+
+def mirrored(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Square images, uint8[B, N], every other one, at random, mirrored left to right."""
+    side = math.isqrt(images.shape[1])
+    turned = images.view(-1, side, side).flip(2).flatten(1)
+    return torch.where(torch.rand(len(images), 1, generator=generator) < 0.5, turned, images)
 
 
 def _tensors(dataset: str, split: str) -> tuple[torch.Tensor, torch.Tensor]:

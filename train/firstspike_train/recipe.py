@@ -34,10 +34,19 @@ def _positive(table: str, recipe: object, *keys: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class DataRecipe:
-    """``shifts``: training images are moved by up to so many pixels each way."""
+    """What to learn from.
+
+    Parameters
+    ----------
+    shifts : int
+        Training images are moved by up to so many pixels each way.
+    mirrors : bool
+        Every other training image, at random, is mirrored left to right.
+    """
 
     dataset: Literal["digits", "mnist", "fashion-mnist"]
     shifts: int = 0
+    mirrors: bool = False
 
     def __post_init__(self) -> None:
         _require(0 <= self.shifts <= 4, "data.shifts", "0…4 pixels", self.shifts)
