@@ -39,6 +39,7 @@ def test_the_shipped_recipes_are_good(name):
     ("epochs = 1", "epochs = 1\nlearning_rate = nan", "training.learning_rate must be positive, not nan"),
     ("epochs = 1", "epochs = 1\nlearning_rate = 'x'", "training.learning_rate must be a number, not 'x'"),
     ('"digits"', '"cifar"', "data.dataset must be 'digits' or 'mnist' or 'fashion-mnist', not 'cifar'"),
+    ('"digits"', '"digits"\nmirrors = 1', "data.mirrors must be true or false, not 1"),
     ("steps = 4", "steps = [4]", "network.steps must be an integer, not [4]"),
     ("steps = 4", "steps = 1", "network.steps must be 2…16 with ettfs, not 1"),
     ("steps = 4", "steps = 4\nreadout = 'potential'",

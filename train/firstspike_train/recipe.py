@@ -336,7 +336,7 @@ def load_recipe(path: str | Path) -> Recipe:
         raise RecipeError(f"{path}: {error}") from None
 
 
-_KINDS = {int: "an integer", float: "a number", str: "a string"}
+_KINDS = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
 
 
 def _build(kind: Any, table: Any, prefix: str) -> Any:
@@ -376,7 +376,7 @@ def _value(hint: Any, value: Any, key: str) -> Any:
         return tuple(_value(get_args(hint)[0], item, f"{key}[{index}]") for index, item in enumerate(value))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if not isinstance(value, hint) or isinstance(value, bool):
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise RecipeError(f"{key} must be {_KINDS[hint]}, not {value!r}")
     return value
 
