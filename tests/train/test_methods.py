@@ -123,6 +123,24 @@ def test_a_few_epochs_learn(tmp_path, name):
     assert [entry["phase"] for entry in network.recipe["history"]][-3:] == ["real", "quantised", "test"]
 
 
+@pytest.mark.parametrize("name", METHOD_RECIPES)
+def test_spikes_can_be_made_dear(name):
+    recipe = recipe_of(name)
+    dear = replace(recipe, training=replace(recipe.training, spike_loss=0.5))
+    losses, counts = [], []
+    for one in (recipe, dear):
+        module = module_of(one, 0)
+        generator = torch.Generator().manual_seed(2)
+        losses.append(module.loss(IMAGES[:50], LABELS[:50], generator))
+        with torch.no_grad():
+            spikes = spikes_of(module, IMAGES[:50])[: len(module.stack) - 1]
+        counts.append(sum(layer.sum() for layer in spikes) / sum(layer[:, 0].size for layer in spikes))
+    if name != "diet":  # its loss counts what dropout leaves
+        assert (losses[1] - losses[0]).item() == pytest.approx(0.5 * counts[0], rel=1e-4) and counts[0] == counts[1]
+    losses[1].backward()
+    assert losses[1] > losses[0]
+
+
 def test_one_step_leaves_dark_features_silent():
     module = module_of(recipe_of("latency", steps=1), 0)
     with torch.no_grad():

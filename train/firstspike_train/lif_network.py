@@ -103,6 +103,13 @@ class LifNetwork(nn.Module):
             found[f"layer{index}_firing"] = (spikes > 0).double().mean().item()
         return found
 
+    def effort(self, hidden: list[torch.Tensor]) -> torch.Tensor | float:
+        """Loss of the spikes: their mean number a neuron, over all hidden layers, weighted as the recipe says."""
+        weight = self.recipe.training.spike_loss
+        if not weight:
+            return 0.0
+        return weight * sum(spikes.sum() for spikes in hidden) / sum(spikes[0].numel() for spikes in hidden)
+
     def evidence(self, images: torch.Tensor) -> Evidence:
         """Decisions on uint8[B, N] images, and measures."""
         return collect(self.decide, images)

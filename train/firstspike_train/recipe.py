@@ -220,18 +220,28 @@ MethodRecipe = EttfsRecipe | DietRecipe | LatencyCodingRecipe | MultiThresholdRe
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecipe:
-    """Optimisation in real numbers; ``learning_rate`` is the peak of the one-cycle schedule."""
+    """Optimisation in real numbers.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Peak of the one-cycle schedule.
+    spike_loss : float
+        Loss of one spike of every hidden neuron in an inference: fewer spikes, less work for the hardware.
+    """
 
     epochs: int
     batch_size: int = 256
     learning_rate: float = 4e-3
     weight_decay: float = 1e-4
+    spike_loss: float = 0.0
 
     def __post_init__(self) -> None:
         _require(self.epochs >= 1, "training.epochs", "at least 1", self.epochs)
         _require(self.batch_size >= 1, "training.batch_size", "at least 1", self.batch_size)
         _positive("training", self, "learning_rate")
-        _require(self.weight_decay >= 0, "training.weight_decay", "at least 0", self.weight_decay)
+        for key in ("weight_decay", "spike_loss"):
+            _require(getattr(self, key) >= 0, f"training.{key}", "at least 0", getattr(self, key))
 
 
 @dataclass(frozen=True, kw_only=True)

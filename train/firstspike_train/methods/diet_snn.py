@@ -96,12 +96,13 @@ class DietNetwork(LifNetwork):
         return spikes * (kept.to(spikes.dtype) / (1 - share))
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Cross entropy of the output's potential."""
+        """Cross entropy of the output's potential, and the effort of spikes."""
         if self.analogue:
             hidden = self.rectified(images, generator)
         else:
             hidden = self.hidden(images, lambda spikes: self.dropped(spikes, generator))
-        return functional.cross_entropy(self.potential(hidden[-1]) * self.stack[-1].unit, labels)
+        loss = functional.cross_entropy(self.potential(hidden[-1]) * self.stack[-1].unit, labels)
+        return loss if self.analogue else loss + self.effort(hidden)
 
     def decide(self, images: torch.Tensor) -> tuple[dict[Readout, torch.Tensor], dict[str, float]]:
         hidden = self.rectified(images, None) if self.analogue else self.hidden(images)

@@ -118,6 +118,7 @@ class EttfsNetwork(nn.Module):
     def __init__(self, recipe: Recipe, pixels: int, generator: torch.Generator) -> None:
         super().__init__()
         self.method, self.steps = cast(EttfsRecipe, recipe.method), recipe.network.steps
+        self.spike_loss = recipe.training.spike_loss
         layers = nn.ModuleList(
             EttfsLayer(shape, bits, recipe, generator)
             for shape, bits in zip(build_layers(recipe.network.layers, pixels), recipe.quantisation.weight_bits,
@@ -155,6 +156,10 @@ class EttfsNetwork(nn.Module):
             step = first_spike(fired[-1].detach() > 0, membrane)["step"]
             decided = membrane[step, torch.arange(len(labels))]
             loss = loss + method.decision_loss * functional.cross_entropy(decided * unit, labels)
+        if self.spike_loss:
+            last = [layer[-1] for layer in fired[1:-1]]
+            effort = sum(spikes.sum() for spikes in last) / sum(spikes.numel() for spikes in last)
+            loss = loss + self.spike_loss * effort
         return loss
 
     def score(self, fired: torch.Tensor) -> torch.Tensor:

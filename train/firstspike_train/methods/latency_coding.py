@@ -120,11 +120,12 @@ class LatencyCodingNetwork(LifNetwork):
         return spikes, torch.stack(membranes)
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """TAD: Σ over steps of confidence · cross entropy of the membranes."""
-        _, membranes = self.outputs(self.hidden(images))
+        """TAD: Σ over steps of confidence · cross entropy of the membranes; and the effort."""
+        hidden = self.hidden(images)
+        _, membranes = self.outputs(hidden)
         logits = membranes * (self.stack[-1].unit * self.method.score_gain)
         losses = torch.stack([functional.cross_entropy(step, labels, reduction="none") for step in logits])
-        return (confidence(logits.detach()) * losses).sum(0).mean()
+        return (confidence(logits.detach()) * losses).sum(0).mean() + self.effort(hidden)
 
     def decide(self, images: torch.Tensor) -> tuple[dict[Readout, torch.Tensor], dict[str, float]]:
         hidden = self.hidden(images)

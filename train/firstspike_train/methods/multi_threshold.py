@@ -54,9 +54,11 @@ class MultiThresholdNetwork(LifNetwork):
         return self.potential(hidden[-1])
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Cross entropy of the potential as a real number, or of the spikes."""
+        """Cross entropy of the potential as a real number, or of the spikes; and the effort."""
         unit = 1.0 if self.counts else self.stack[-1].unit
-        return functional.cross_entropy(self.score(self.hidden(images)) * (unit * self.method.score_gain), labels)
+        hidden = self.hidden(images)
+        score = self.score(hidden) * (unit * self.method.score_gain)
+        return functional.cross_entropy(score, labels) + self.effort(hidden)
 
     def decide(self, images: torch.Tensor) -> tuple[dict[Readout, torch.Tensor], dict[str, float]]:
         hidden = self.hidden(images)
