@@ -101,6 +101,7 @@ class EttfsRecipe:
     decision_loss: float = 0.0
     spread: float = 0.0
 
+    LAYERS_MIN: ClassVar = 1
     STEPS: ClassVar = (2, 16)
     READOUTS: ClassVar = ("first_spike", "weighted_spikes")
 
@@ -138,6 +139,7 @@ class DietRecipe:
     surrogate_height: float = 0.3
     dropout: float = 0.0
 
+    LAYERS_MIN: ClassVar = 2
     STEPS: ClassVar = (1, 16)
     READOUTS: ClassVar = ("potential",)
 
@@ -171,6 +173,7 @@ class LatencyCodingRecipe:
     surrogate_width: float = 1.0
     score_gain: float = 8.0
 
+    LAYERS_MIN: ClassVar = 2
     STEPS: ClassVar = (1, 8)
     READOUTS: ClassVar = ("first_spike",)
 
@@ -206,6 +209,7 @@ class MultiThresholdRecipe:
     surrogate_width: float = 1.0
     score_gain: float = 1.0
 
+    LAYERS_MIN: ClassVar = 2
     STEPS: ClassVar = (1, 8)
     READOUTS: ClassVar = ("potential", "spike_count")
 
@@ -298,6 +302,8 @@ class Recipe:
         except ValueError as error:
             raise RecipeError(f"network.layers {network.layers!r}: {error}") from None
         _require(layers[-1].out_shape == (CLASSES,), "network.layers", f"closed by {CLASSES} outputs", network.layers)
+        _require(len(layers) >= method.LAYERS_MIN, "network.layers",
+                 f"of at least {method.LAYERS_MIN} layers with {method.kind}", network.layers)
         _require(len(self.quantisation.weight_bits) == len(layers), "quantisation.weight_bits",
                  f"one number for each of the {len(layers)} layers", self.quantisation.weight_bits)
         low, high = method.STEPS

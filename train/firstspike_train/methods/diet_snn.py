@@ -7,8 +7,8 @@ spikes, dropout masks that last an inference, an output that integrates W·s wit
 average pools) trained first; thresholds from the 99.7 percentile of the currents, layer by layer, times a scaling
 factor; the slope γ·max(0, 1 − |mem/theta − 1|); leaks clamped to at most 1; cross entropy of the output's potential.
 Our own choices: the pixels unnormalised (the code does so for MNIST), AdamW with one cycle instead of Adam with steps
-or cosines, thresholds bounded below by a small positive number, and everything in integers: a threshold is a whole
-number of steps and a leak num/2^shift.
+or cosines, dropout also before a pool (the code's pools replace it), thresholds bounded below by a small positive
+number, and everything in integers: a threshold is a whole number of steps and a leak num/2^shift.
 """
 
 # Ref: N. Rathi, K. Roy, "DIET-SNN"; github.com/nitin-rathi/DIET-SNN at 4c7527b: self_models/vgg_spiking.py, snn.py,
