@@ -91,9 +91,9 @@ def test_fields_younger_than_a_file_take_their_defaults(tmp_path):
 
 
 @pytest.mark.parametrize(("tensor", "value", "sentence"), [
-    ("0.theta_fall", np.zeros(2), r"tensor 0.theta_fall must have shape \(3,\), not \(2,\)"),
+    ("0.theta_fall", np.zeros((3, 1)), r"tensor 0.theta_fall must have shape \(3,\), not \(3, 1\)"),
     ("1.theta", np.ones((3, 2)), r"tensor 1.theta must have shape \(4, 2\), not \(3, 2\)"),
-    ("1.theta", np.ones((4, 0)), r"tensor 1.theta must have shape \(4, 1\), not \(4, 0\)"),
+    ("1.theta", np.ones((4, 0)), r"tensor 1.theta must have shape \(4,\), not \(4, 0\)"),
     ("1.branch0.weight", np.ones((4, 8)), r"tensor 1.branch0.weight must have shape \(4, 32\), not \(4, 8\)"),
     ("1.branch1.weight", None, "tensor 1.branch1.weight must be there, but is missing"),
     ("1.branch2.weight", np.ones((4, 4)), "tensor 1.branch2.weight must belong to one of the 2 layers"),
@@ -111,10 +111,11 @@ def test_bad_tensors_of_maps_are_named(tmp_path, tensor, value, sentence):
 
 
 @pytest.mark.parametrize(("change", "sentence"), [
-    ({"branches": 3}, "layer 1: branches must be a list of tables, not 3"),
-    ({"branches": [{"source": "x"}]}, "layer 1: source of branch 0 must be the number of a layer, not 'x'"),
-    ({"branches": [{"source": 0}]}, "layer 1, branch 0: connectivity must be a table of kind"),
-    ({"average_pool": 1}, "layer 1: average_pool must be true or false"),
+    ({"branches": 3}, "layer 1: branches must be a list, not 3"),
+    ({"branches": [3]}, "layer 1: must be a table of fields, not 3"),
+    ({"branches": [{"source": "x"}]}, "layer 1: source must be .*, not 'x'"),
+    ({"branches": [{"source": 0}]}, "layer 1: connectivity must be a table of kind"),
+    ({"average_pool": 1}, "layer 1: average_pool must be .*, not 1"),
 ])
 def test_bad_branches_are_named(tmp_path, change, sentence):
     path = tmp_path / "net.safetensors"
