@@ -45,9 +45,9 @@ def save_network(path: str | Path, network: FloatNetwork) -> None:
         for name in _ARRAYS:
             value = getattr(layer, name)
             if value is not None:
-                tensors[f"{index}.{name}"] = np.ascontiguousarray(value, dtype=np.float64)
+                tensors[f"{index}.{name}"] = _stored(value)
         for number, branch in enumerate(layer.branches):
-            tensors[f"{index}.branch{number}.weight"] = np.ascontiguousarray(branch.weight, dtype=np.float64)
+            tensors[f"{index}.branch{number}.weight"] = _stored(branch.weight)
     head = {"format": FORMAT, **{name: getattr(network, name) for name in _NETWORK_SCALARS},
             "layers": [_layer_head(layer) for layer in network.layers]}
     try:
@@ -56,6 +56,14 @@ def save_network(path: str | Path, network: FloatNetwork) -> None:
         raise CheckpointError(f"{path}: every field must be finite and fit JSON: {error}") from None
     _network_from_parts(path, json.loads(text), dict(tensors))
     write_atomically(path, save(tensors, {HEADER: text}))
+
+
+def _stored(values: np.ndarray) -> np.ndarray:
+    """float32 where that loses nothing, else float64."""
+    wide = np.ascontiguousarray(values, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        narrow = wide.astype(np.float32)
+    return narrow if np.array_equal(narrow, wide) else wide
 
 
 def _layer_head(layer: FloatLayer) -> dict:

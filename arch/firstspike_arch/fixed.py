@@ -10,12 +10,16 @@ import math
 import numpy as np
 
 __all__ = [
-    "bits_for_signed", "bits_for_unsigned", "ceil_div", "largest_weight", "latency_step", "pack_rows",
-    "quantise", "standardise", "threshold_at_least", "threshold_above", "unpack_rows", "weight_scale",
+    "LEAK_SHIFT_MAX", "bits_for_signed", "bits_for_unsigned", "ceil_div", "largest_weight", "latency_step",
+    "nearest_leak", "pack_rows", "quantise", "standardise", "threshold_at_least", "threshold_above", "unpack_rows",
+    "weight_scale",
 ]
 
 CHUNK_BITS = 32
 """Memory rows are padded to whole chunks: one word of the program port."""
+
+LEAK_SHIFT_MAX = 8
+"""How fine a leak is, num/2^shift, unless the compiler is told otherwise."""
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -64,6 +68,14 @@ def threshold_at_least(theta: float, scale: float) -> int:
 def threshold_above(theta: float, scale: float) -> int:
     """Integer K such that v·scale > theta ⇔ v ≥ K for every integer v."""
     return math.floor(_ratio(theta, scale)) + 1
+
+
+def nearest_leak(leak: float, shift_max: int) -> tuple[int, int]:
+    """(num, shift) with num/2^shift nearest to a real leak in 0 … 1, and the smallest such shift ≤ ``shift_max``."""
+    num, shift = round(leak * 2**shift_max), shift_max
+    while shift and num % 2 == 0:
+        num, shift = num // 2, shift - 1
+    return num, shift
 
 
 def latency_step(pixels, steps: int):

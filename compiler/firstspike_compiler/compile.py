@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from firstspike_arch.array import ArrayConfig, LayerPlan
 from firstspike_arch.connectivity import Shape
+from firstspike_arch.fixed import LEAK_SHIFT_MAX
 from firstspike_arch.model import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program, ProgramError
@@ -37,7 +38,7 @@ class Options:
     headroom_bits: int = 0
     in_max: int | None = None
     steps_max: int | None = None
-    leak_shift_max: int = 8
+    leak_shift_max: int = LEAK_SHIFT_MAX
     timeout: int = 1 << 16
 
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from firstspike_arch.fixed import standardise, threshold_above, threshold_at_least
+from firstspike_arch.fixed import nearest_leak, standardise, threshold_above, threshold_at_least
 from firstspike_arch.model import FloatLayer, FloatNetwork
 from firstspike_compiler.compile import compile_network, reload_weights
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.passes.choose_scales import choose_scales
 from firstspike_compiler.passes.fold_normalisation import fold_normalisation
 from firstspike_compiler.passes.map_lanes import map_lanes
-from firstspike_compiler.passes.quantise import nearest_leak, quantise
+from firstspike_compiler.passes.quantise import quantise
 from firstspike_sim.golden import GoldenModel
 
 RNG = np.random.default_rng(5)

@@ -2,12 +2,13 @@
 """FloatNetwork files: what is written is read back; every damage is one sentence."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from firstspike_arch.checkpoint import HEADER, CheckpointError, load_network, save_network
-from firstspike_arch.model import FloatLayer, FloatNetwork
+from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.model import FloatBranch, FloatLayer, FloatNetwork
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save
 
@@ -23,22 +24,107 @@ NETWORK = FloatNetwork(
 )
 
 
+MAPS = FloatNetwork(
+    name="maps", steps=3, readout="first_spike", input_kind="direct", in_min=-3, in_max=7, input_scale=0.5,
+    layers=(
+        FloatLayer(weight=RANDOM.normal(size=(2, 1, 3, 3)), bias=np.ones(2), bias_once=True, theta=np.ones(2),
+                   theta_fall=np.array([0.0, 0.25, 0.5]), single_spike=True,
+                   connectivity=Conv2d(in_shape=(1, 6, 6), channels=2, kernel=(3, 3))),
+        FloatLayer(weight=RANDOM.normal(size=(4, 8)), theta=np.array([[1.0, 2.0, 3.0]] * 4), reset_step=np.ones(4),
+                   leak=0.5, connectivity=Dense(in_shape=(2, 4, 4), neurons=4, pool=2), average_pool=True,
+                   branches=(FloatBranch(source=0, weight=RANDOM.normal(size=(4, 32)),
+                                         connectivity=Dense(in_shape=(2, 4, 4), neurons=4)),
+                             FloatBranch(source=1, weight=RANDOM.normal(size=(4, 4)),
+                                         connectivity=Dense(in_shape=(4,), neurons=4)))),
+    ),
+)
+
+
 def parts(path):
     raw = path.read_bytes()
     size = int.from_bytes(raw[:8], "little")
     return load_tensors(raw), json.loads(json.loads(raw[8 : 8 + size])["__metadata__"][HEADER])
 
 
-def test_round_trip(tmp_path):
+@pytest.mark.parametrize("network", [NETWORK, MAPS])
+def test_round_trip(tmp_path, network):
+    path = tmp_path / "net.safetensors"
+    save_network(path, network)
+    read = load_network(path)
+    for name in {item.name for item in fields(FloatNetwork)} - {"layers"}:
+        assert getattr(read, name) == getattr(network, name)
+    for got, want in zip(read.layers, network.layers, strict=True):
+        assert_equal(got, want)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def assert_equal(got, want):
+    for name, value in vars(want).items():
+        if name == "branches":
+            for one, other in zip(got.branches, value, strict=True):
+                assert_equal(one, other)
+        else:
+            assert np.array_equal(getattr(got, name), value), name
+
+
+def test_float32_is_stored_where_it_loses_nothing(tmp_path):
+    path = tmp_path / "net.safetensors"
+    layers = (replace(NETWORK.layers[0], weight=NETWORK.layers[0].weight.astype(np.float32)), NETWORK.layers[1])
+    save_network(path, replace(NETWORK, layers=layers))
+    tensors, _ = parts(path)
+    assert tensors["0.weight"].dtype == np.float32 and tensors["1.weight"].dtype == np.float64
+    assert load_network(path).layers[0].weight.dtype == np.float64
+
+
+def test_fields_younger_than_a_file_take_their_defaults(tmp_path):
     path = tmp_path / "net.safetensors"
     save_network(path, NETWORK)
-    read = load_network(path)
-    for name in ("name", "steps", "readout", "step_weights", "cutoff", "accuracy", "recipe", "input_kind"):
-        assert getattr(read, name) == getattr(NETWORK, name)
-    for got, want in zip(read.layers, NETWORK.layers, strict=True):
-        for name, value in vars(want).items():
-            assert np.array_equal(getattr(got, name), value), name
-    assert list(tmp_path.iterdir()) == [path]
+    tensors, head = parts(path)
+    for name in ("in_min", "in_max", "input_scale"):
+        del head[name]
+    path.write_bytes(save(tensors, {HEADER: json.dumps(head)}))
+    assert load_network(path).input_scale == 1.0
+    del head["steps"]
+    path.write_bytes(save(tensors, {HEADER: json.dumps(head)}))
+    with pytest.raises(CheckpointError, match=r"net\.safetensors: steps must be there, but is missing"):
+        load_network(path)
+
+
+@pytest.mark.parametrize(("tensor", "value", "sentence"), [
+    ("0.theta_fall", np.zeros((3, 1)), r"tensor 0.theta_fall must have shape \(3,\), not \(3, 1\)"),
+    ("1.theta", np.ones((3, 2)), r"tensor 1.theta must have shape \(4, 2\), not \(3, 2\)"),
+    ("1.theta", np.ones((4, 0)), r"tensor 1.theta must have shape \(4,\), not \(4, 0\)"),
+    ("1.branch0.weight", np.ones((4, 8)), r"tensor 1.branch0.weight must have shape \(4, 32\), not \(4, 8\)"),
+    ("1.branch1.weight", None, "tensor 1.branch1.weight must be there, but is missing"),
+    ("1.branch2.weight", np.ones((4, 4)), "tensor 1.branch2.weight must belong to one of the 2 layers"),
+])
+def test_bad_tensors_of_maps_are_named(tmp_path, tensor, value, sentence):
+    path = tmp_path / "net.safetensors"
+    save_network(path, MAPS)
+    tensors, head = parts(path)
+    tensors.pop(tensor, None)
+    if value is not None:
+        tensors[tensor] = value
+    path.write_bytes(save(tensors, {HEADER: json.dumps(head)}))
+    with pytest.raises(CheckpointError, match=f"net.safetensors: {sentence}"):
+        load_network(path)
+
+
+@pytest.mark.parametrize(("change", "sentence"), [
+    ({"branches": 3}, "layer 1: branches must be a list, not 3"),
+    ({"branches": [3]}, "layer 1: must be a table of fields, not 3"),
+    ({"branches": [{"source": "x"}]}, "layer 1: source must be .*, not 'x'"),
+    ({"branches": [{"source": 0}]}, "layer 1: connectivity must be a table of kind"),
+    ({"average_pool": 1}, "layer 1: average_pool must be .*, not 1"),
+])
+def test_bad_branches_are_named(tmp_path, change, sentence):
+    path = tmp_path / "net.safetensors"
+    save_network(path, MAPS)
+    tensors, head = parts(path)
+    head["layers"][1] |= change
+    path.write_bytes(save(tensors, {HEADER: json.dumps(head)}))
+    with pytest.raises(CheckpointError, match=f"net.safetensors: {sentence}"):
+        load_network(path)
 
 
 @pytest.mark.parametrize("keep", [0, 5, 100, -1])

@@ -7,12 +7,21 @@ import torch
 from firstspike_arch.fixed import latency_step, quantise, threshold_at_least
 from firstspike_arch.model import FloatLayer, FloatNetwork
 from firstspike_train.data import load
+from firstspike_train.evidence import first_spike
 from firstspike_train.export import export_network
-from firstspike_train.methods.ettfs import EttfsNetwork, decide
-from firstspike_train.recipe import DataRecipe, NetworkRecipe, QuantisationRecipe, Recipe, TrainingRecipe
+from firstspike_train.methods.ettfs import EttfsNetwork
+from firstspike_train.recipe import (
+    DataRecipe,
+    EttfsRecipe,
+    NetworkRecipe,
+    QuantisationRecipe,
+    Recipe,
+    TrainingRecipe,
+)
 
 RECIPE = Recipe(
-    name="pair", data=DataRecipe(dataset="digits"), network=NetworkRecipe(hidden=(24, 16), cutoff=25, steps=6),
+    name="pair", data=DataRecipe(dataset="digits"), network=NetworkRecipe(layers="24-16-10", steps=6),
+    method=EttfsRecipe(kind="ettfs", cutoff=25),
     training=TrainingRecipe(epochs=1), quantisation=QuantisationRecipe(weight_bits=(5, 4, 6)),
 )
 IMAGES = load("digits", "train")[0][:150]
@@ -20,14 +29,14 @@ IMAGES = load("digits", "train")[0][:150]
 
 def module(seed, quantised):
     generator = torch.Generator().manual_seed(seed)
-    made = EttfsNetwork(RECIPE, 64, 10, generator)
+    made = EttfsNetwork(RECIPE, 64, generator)
     with torch.no_grad():
         for layer in made.stack:
             layer.gain.copy_(torch.rand(layer.gain.shape, generator=generator) - 0.3)
             layer.shift.copy_(torch.randn(layer.shift.shape, generator=generator))
             layer.theta.copy_(torch.rand(layer.theta.shape, generator=generator) + 0.1)
     if quantised:
-        made.start_quantisation()
+        made.start("quantised", torch.from_numpy(IMAGES))
     return made
 
 
@@ -66,7 +75,7 @@ def test_the_exported_network_does_what_the_module_does(seed, quantised):
     network = export_network(own, RECIPE, "first_spike", {}, [])
     runner = own if quantised else own.real()
     with torch.no_grad():
-        fired, membrane, _ = runner(torch.from_numpy(IMAGES))
+        fired, membrane = runner(torch.from_numpy(IMAGES))
     expected_fired, expected_membrane = run_network(network, IMAGES, integers=quantised)
     assert np.array_equal(fired[-1].numpy() > 0, expected_fired) and expected_fired.any() and not expected_fired.all()
     if quantised:
@@ -92,8 +101,10 @@ def test_read_outs_follow_the_rules_for_ties_and_silence():
     membrane[1, 1] = 9, 4, 5
     membrane[2, 2] = 1, 3, 3  # image 2: silent; equal membranes
     fired[0:, 3, 1:] = True  # image 3: tie, equal membranes
-    assert decide(fired, membrane)["weighted_spikes"].tolist() == [2, 1, 0, 1]
-    assert decide(fired, membrane)["first_spike"].tolist() == [2, 2, 1, 1]
+    found = first_spike(torch.from_numpy(fired), torch.from_numpy(membrane))
+    assert found["classes"].tolist() == [2, 2, 1, 1]
+    assert found["step"].tolist() == [1, 1, 2, 0]
+    assert found["at"].sum(1).tolist() == [1, 2, 0, 2]
 
 
 def test_evidence_agrees_with_the_weighted_sum():

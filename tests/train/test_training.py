@@ -9,13 +9,21 @@ import torch
 from firstspike_arch.checkpoint import load_network
 from firstspike_train import train
 from firstspike_train.data import load
-from firstspike_train.loop import ResumeError, _Run, one_cycle, shifted
+from firstspike_train.loop import ResumeError, _Run, mirrored, one_cycle, shifted
 from firstspike_train.methods.ettfs import EttfsNetwork
-from firstspike_train.recipe import DataRecipe, NetworkRecipe, QuantisationRecipe, Recipe, TrainingRecipe
+from firstspike_train.recipe import (
+    DataRecipe,
+    EttfsRecipe,
+    NetworkRecipe,
+    QuantisationRecipe,
+    Recipe,
+    TrainingRecipe,
+)
 
 SMALL = Recipe(
-    name="small", seed=3, data=DataRecipe(dataset="digits", shifts=1), network=NetworkRecipe(hidden=(16,), cutoff=25),
-    training=TrainingRecipe(epochs=3, batch_size=128, learning_rate=0.02, decision_loss=0.1),
+    name="small", seed=3, data=DataRecipe(dataset="digits", shifts=1), network=NetworkRecipe(layers="16-10", steps=8),
+    method=EttfsRecipe(kind="ettfs", cutoff=25, decision_loss=0.1),
+    training=TrainingRecipe(epochs=3, batch_size=128, learning_rate=0.02),
     quantisation=QuantisationRecipe(weight_bits=(5, 5), epochs=3),
 )
 
@@ -62,7 +70,8 @@ def test_a_state_of_another_recipe_or_a_broken_one_is_refused(tmp_path):
 
 def test_training_learns_and_keeps_the_recipe(tmp_path):
     recipe = replace(SMALL, data=DataRecipe(dataset="digits"),
-                     training=replace(SMALL.training, epochs=20, batch_size=64, weight_decay=0.5, score_gain=20.0))
+                     method=replace(SMALL.method, score_gain=20.0),
+                     training=replace(SMALL.training, epochs=20, batch_size=64, weight_decay=0.5))
     network = train(recipe, tmp_path / "x.safetensors", progress=False)
     assert network.accuracy["quantised_test"] > 0.8
     history = network.recipe["history"]
@@ -73,12 +82,13 @@ def test_training_learns_and_keeps_the_recipe(tmp_path):
 @pytest.mark.parametrize("surrogate", ["triangle", "sigmoid"])
 @pytest.mark.parametrize("quantised", [False, True])
 def test_gradients_reach_every_parameter(surrogate, quantised):
-    recipe = replace(SMALL, training=replace(SMALL.training, surrogate=surrogate))
-    module = EttfsNetwork(recipe, 64, 10, torch.Generator().manual_seed(0))
+    recipe = replace(SMALL, method=replace(SMALL.method, surrogate=surrogate))
+    generator = torch.Generator().manual_seed(0)
+    module = EttfsNetwork(recipe, 64, generator)
+    images, labels = (torch.from_numpy(values[:200]) for values in load("digits", "train"))
     if quantised:
-        module.start_quantisation()
-    images, labels = load("digits", "train")
-    module.loss(torch.from_numpy(images[:200]), torch.from_numpy(labels[:200])).backward()
+        module.start("quantised", images)
+    module.loss(images, labels, generator).backward()
     for name, value in module.named_parameters():
         if value.requires_grad:
             assert torch.isfinite(value.grad).all() and value.grad.abs().max() > 0, name
@@ -90,6 +100,14 @@ def test_shifts_move_whole_images_within_reach():
     moved = shifted(image.repeat(200, 1), 1, torch.Generator().manual_seed(0))
     assert set(moved.argmax(1).tolist()) == {0, 1, 2, 4, 5, 6, 8, 9, 10} and (moved.sum(1) == 9).all()
     assert shifted(image, 0, torch.Generator()) is image
+
+
+def test_mirrors_turn_rows_around():
+    images = torch.arange(16, dtype=torch.uint8).repeat(50, 1)
+    turned = torch.arange(16, dtype=torch.uint8).view(4, 4).flip(1).flatten()
+    found = mirrored(images, torch.Generator().manual_seed(0))
+    same_rows, turned_rows = (found == images).all(1), (found == turned).all(1)
+    assert (same_rows | turned_rows).all() and same_rows.any() and turned_rows.any()
 
 
 def test_one_cycle_rises_to_one_and_ends_at_zero():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Training of time-to-first-spike networks for firstspike accelerators."""
+"""Training of spiking networks for firstspike accelerators: a recipe in, a network file out."""
 
 from .loop import train
 from .recipe import Recipe, load_recipe

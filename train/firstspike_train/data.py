@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["DATASETS", "DataError", "load"]
+__all__ = ["CLASSES", "DATASETS", "PIXELS", "DataError", "load"]
 
 DATA_VARIABLE = "FIRSTSPIKE_DATA"
 DATASETS = ("digits", "mnist", "fashion-mnist")
+PIXELS = {"digits": 64, "mnist": 784, "fashion-mnist": 784}
+CLASSES = 10
 SPLITS = ("train", "validation", "test")
 VALIDATION = {"digits": 200, "mnist": 5000, "fashion-mnist": 5000}
 SPLIT_SEED = 20240229

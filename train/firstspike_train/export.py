@@ -12,7 +12,7 @@ __all__ = ["export_network"]
 def export_network(
     module: Method, recipe: Recipe, readout: Readout, accuracy: dict[str, float], history: list[dict]
 ) -> FloatNetwork:
-    """The network with its normalisation folded in float64, so that the compiler rounds to the trained integers.
+    """The network, such that the compiler rounds it to the trained integers.
 
     ``recipe`` of the result is the recipe's table with ``history``, one entry an epoch.
     """
@@ -21,8 +21,7 @@ def export_network(
         steps=recipe.network.steps,
         layers=module.layers(),
         readout=readout,
-        input_kind="latency",
-        cutoff=recipe.network.cutoff,
+        **module.input_fields,
         step_weights=module.step_weights if readout == "weighted_spikes" else (),
         accuracy=accuracy,
         recipe={**recipe.table, "history": history},

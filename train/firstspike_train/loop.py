@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""The training loop: real numbers first, then fine-tuning of the integer network; resumes where it was cut."""
+"""The training loop: the recipe's phases, real numbers before integers; resumes where it was cut."""
 
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import torch
 from firstspike_arch.checkpoint import save_network
-from firstspike_arch.model import FloatNetwork
+from firstspike_arch.model import FloatNetwork, Readout
 from firstspike_arch.program import write_atomically
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from safetensors import SafetensorError, safe_open
@@ -17,13 +17,19 @@ from safetensors.torch import save
 
 from .data import load
 from .export import export_network
+from .methods.diet_snn import DietNetwork
 from .methods.ettfs import EttfsNetwork
+from .methods.latency_coding import LatencyCodingNetwork
 from .methods.method import Method
-from .recipe import Recipe, load_recipe
+from .methods.multi_threshold import MultiThresholdNetwork
+from .recipe import Phase, Recipe, load_recipe
 
 __all__ = ["ResumeError", "train"]
 
-METHODS: dict[str, type[Method]] = {"ettfs": EttfsNetwork}
+METHODS: dict[str, type[Method]] = {
+    "ettfs": EttfsNetwork, "diet_snn": DietNetwork, "latency_coding": LatencyCodingNetwork,
+    "multi_threshold": MultiThresholdNetwork,
+}
 STATE = "firstspike_training"
 WARM_UP = 0.3
 """Part of the steps in which the learning rate rises."""
@@ -31,14 +37,6 @@ WARM_UP = 0.3
 
 class ResumeError(ValueError):
     """A state file that does not belong to this run or is damaged; the sentence says what to do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Phase:
-    name: str
-    epochs: int
-    learning_rate: float
-    weight_decay: float
 
 
 def train(
@@ -101,16 +99,9 @@ class _Run:
         self.recipe, self.state_path = recipe, state_path
         self.images, self.labels = _tensors(recipe.data.dataset, "train")
         self.validation = _tensors(recipe.data.dataset, "validation")
-        classes = int(self.labels.max()) + 1
         generator = torch.Generator().manual_seed(recipe.seed)
-        self.module = METHODS[recipe.network.method](recipe, self.images.shape[1], classes, generator)
-        training, quantisation = recipe.training, recipe.quantisation
-        self.phases = (
-            _Phase(name="real", epochs=training.epochs, learning_rate=training.learning_rate,
-                   weight_decay=training.weight_decay),
-            _Phase(name="quantised", epochs=quantisation.epochs, learning_rate=quantisation.learning_rate,
-                   weight_decay=0.0),
-        )
+        self.module = METHODS[recipe.method.kind](recipe, self.images.shape[1], generator)
+        self.phases = recipe.phases
         self.epochs = sum(phase.epochs for phase in self.phases)
         self.epoch = 0
         self.history: list[dict] = []
@@ -119,16 +110,20 @@ class _Run:
     def _optimizer(self) -> torch.optim.AdamW:
         return torch.optim.AdamW(self.module.parameters())
 
-    def _position(self) -> tuple[_Phase, int]:
+    def _position(self) -> tuple[Phase, int]:
         """The phase of the next epoch, and how many epochs of it are done."""
-        done = self.epoch - self.phases[0].epochs
-        return (self.phases[0], self.epoch) if done < 0 else (self.phases[1], done)
+        done = self.epoch
+        for phase in self.phases:
+            if done < phase.epochs:
+                return phase, done
+            done -= phase.epochs
+        raise ValueError("no epoch is left")
 
     def advance(self) -> None:
         """Train one epoch, measure it on the validation set, and keep the state."""
         phase, done = self._position()
-        if phase is self.phases[1] and done == 0:
-            self._start_quantisation()
+        if done == 0:
+            self._start(phase)
         # Everything random in an epoch comes from its own seed, so that a resumed run draws the same numbers.
         generator = torch.Generator().manual_seed(self.recipe.seed * 100_003 + self.epoch + 1)
         batches = math.ceil(len(self.images) / self.recipe.training.batch_size)
@@ -138,23 +133,24 @@ class _Run:
             for group in self.optimizer.param_groups:
                 group["lr"] = phase.learning_rate * one_cycle(part)
                 group["weight_decay"] = phase.weight_decay
-            loss = self.module.loss(images, labels)
+            loss = self.module.loss(images, labels, generator)
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
+            self.module.constrain()
             total, seen = total + loss.item() * len(labels), seen + len(labels)
         self.epoch += 1
         self.history.append({"epoch": self.epoch, "phase": phase.name, "loss": total / seen, **self._validate()})
         self._keep()
 
-    def _start_quantisation(self) -> None:
-        self.history[-1]["before_quantisation"] = True
-        self.module.start_quantisation()
+    def _start(self, phase: Phase) -> None:
+        self.module.start(phase.name, self.images)
         self.optimizer = self._optimizer()
 
     def _batches(self, generator: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for chosen in torch.randperm(len(self.images), generator=generator).split(self.recipe.training.batch_size):
-            yield shifted(self.images[chosen], self.recipe.data.shifts, generator), self.labels[chosen]
+            images = shifted(self.images[chosen], self.recipe.data.shifts, generator)
+            yield mirrored(images, generator) if self.recipe.data.mirrors else images, self.labels[chosen]
 
     def _validate(self) -> dict[str, float]:
         evidence = self.module.evidence(self.validation[0])
@@ -162,12 +158,12 @@ class _Run:
 
     def network(self) -> FloatNetwork:
         """The result, with the read-out that is better in validation, and its accuracies."""
-        if not self.phases[1].epochs:
-            self.module.start_quantisation()
+        if self.phases[-1].name != "quantised":
+            self.module.start("quantised", self.images)
         accuracy, readout = {}, self.recipe.network.readout
         if readout == "best":
             found = self._validate()
-            readout = max(("first_spike", "weighted_spikes"), key=found.__getitem__)
+            readout = max(self.recipe.method.READOUTS, key=lambda name: found.get(name, -1.0))
         images, labels = _tensors(self.recipe.data.dataset, "test")
         for kind, module in (("quantised", self.module), ("float", self.module.real())):
             for split, (x, y) in (("validation", self.validation), ("test", (images, labels))):
@@ -199,9 +195,11 @@ class _Run:
             if head["recipe"] != self.recipe.table:
                 raise ResumeError(f"{self.state_path}: is the state of another recipe; {advice}")
             self.epoch, self.history = head["epoch"], head["history"]
-            if self.epoch > self.phases[0].epochs:
-                self.module.start_quantisation()
-                self.optimizer = self._optimizer()
+            begun = 0
+            for phase in self.phases:
+                if begun < self.epoch:
+                    self._start(phase)
+                begun += phase.epochs
             prefix = "module."
             self.module.load_state_dict({k[len(prefix):]: v for k, v in tensors.items() if k.startswith(prefix)})
             states: dict[int, dict[str, torch.Tensor]] = {}
@@ -238,6 +236,13 @@ def shifted(images: torch.Tensor, reach: int, generator: torch.Generator) -> tor
     return padded.flatten(1).gather(1, window + corner[0] * wide + corner[1])
 
 
+def mirrored(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Square images, uint8[B, N], every other one, at random, mirrored left to right."""
+    side = math.isqrt(images.shape[1])
+    turned = images.view(-1, side, side).flip(2).flatten(1)
+    return torch.where(torch.rand(len(images), 1, generator=generator) < 0.5, turned, images)
+
+
 def _tensors(dataset: str, split: str) -> tuple[torch.Tensor, torch.Tensor]:
     images, labels = load(dataset, split)
     return torch.from_numpy(images), torch.from_numpy(labels)
@@ -254,5 +259,5 @@ def _bar(progress: bool) -> Progress:
 
 
 def _news(entry: dict) -> str:
-    best = max(entry["first_spike"], entry["weighted_spikes"])
+    best = max(value for name, value in entry.items() if name in get_args(Readout))
     return f"{entry['phase']}: loss {entry['loss']:.3f}, validation {best:.2%}"

@@ -2,9 +2,9 @@
 """Straight-through integers: forward exactly what the compiler will compute (`firstspike_arch.fixed`)."""
 
 import torch
-from firstspike_arch.fixed import largest_weight, quantise, threshold_at_least, weight_scale
+from firstspike_arch.fixed import largest_weight, nearest_leak, quantise, threshold_at_least, weight_scale
 
-__all__ = ["choose_scale", "integer_thresholds", "integer_weights"]
+__all__ = ["choose_scale", "integer_decay", "integer_thresholds", "integer_weights", "rounded_leak", "whole_steps"]
 
 
 class _Integers(torch.autograd.Function):
@@ -31,6 +31,29 @@ class _Thresholds(torch.autograd.Function):
         return gradient / ctx.scale, None
 
 
+class _StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, real, value):
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient, None
+
+
+class _Decay(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, membrane, leak):
+        ctx.save_for_backward(membrane, leak)
+        # num has up to 9 bits and the membrane 24: their product is whole in float64, not in float32.
+        return (membrane.double() * leak.double()).floor_().to(membrane.dtype)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        membrane, leak = ctx.saved_tensors
+        return gradient * leak, (gradient * membrane).sum() if ctx.needs_input_grad[1] else None
+
+
 def integer_weights(real: torch.Tensor, scale: float, bits: int) -> torch.Tensor:
     """`fixed.quantise`, with the slope of real / scale wherever nothing is clipped.
 
@@ -42,6 +65,23 @@ def integer_weights(real: torch.Tensor, scale: float, bits: int) -> torch.Tensor
 def integer_thresholds(theta: torch.Tensor, scale: float) -> torch.Tensor:
     """`fixed.threshold_at_least` of each float64 threshold, with the slope of theta / scale."""
     return _Thresholds.apply(theta, scale)
+
+
+def whole_steps(real: torch.Tensor, unit: float, least: float = 1) -> torch.Tensor:
+    """round(real / unit), at least ``least``, with the slope of real / unit: what a soft reset can subtract exactly."""
+    steps = real / unit
+    return _StraightThrough.apply(steps, steps.detach().round().clamp(min=least))
+
+
+def rounded_leak(leak: torch.Tensor, shift_max: int) -> torch.Tensor:
+    """The nearest num/2^shift to a leak in 0 … 1, with the slope 1; the compiler keeps it, if it may be as fine."""
+    num, shift = nearest_leak(leak.item(), shift_max)
+    return _StraightThrough.apply(leak, torch.full_like(leak, num / (1 << shift)))
+
+
+def integer_decay(membrane: torch.Tensor, leak: torch.Tensor) -> torch.Tensor:
+    """(v·num) >> shift of integer membranes below 2^24 and a rounded leak, with the slopes of leak·v."""
+    return _Decay.apply(membrane, leak)
 
 
 def choose_scale(real: torch.Tensor, bits: int) -> float:

@@ -2,12 +2,19 @@
 """Recipes: TOML files that say everything a training run depends on."""
 
 import tomllib
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+
+from firstspike_arch.fixed import LEAK_SHIFT_MAX
+
+from .builder import build_layers
+from .data import CLASSES, PIXELS
 
 __all__ = [
-    "DataRecipe", "NetworkRecipe", "QuantisationRecipe", "Recipe", "RecipeError", "TrainingRecipe", "load_recipe",
+    "DataRecipe", "DietRecipe", "EttfsRecipe", "LatencyCodingRecipe", "MethodRecipe", "MultiThresholdRecipe",
+    "NetworkRecipe", "Phase", "QuantisationRecipe", "Recipe", "RecipeError", "TrainingRecipe", "load_recipe",
 ]
 
 
@@ -20,12 +27,26 @@ def _require(condition: bool, key: str, rule: str, value: object) -> None:
         raise RecipeError(f"{key} must be {rule}, not {value!r}")
 
 
+def _positive(table: str, recipe: object, *keys: str) -> None:
+    for key in keys:
+        _require(getattr(recipe, key) > 0, f"{table}.{key}", "positive", getattr(recipe, key))
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataRecipe:
-    """``shifts``: training images are moved by up to so many pixels each way."""
+    """What to learn from.
+
+    Parameters
+    ----------
+    shifts : int
+        Training images are moved by up to so many pixels each way.
+    mirrors : bool
+        Every other training image, at random, is mirrored left to right.
+    """
 
     dataset: Literal["digits", "mnist", "fashion-mnist"]
     shifts: int = 0
+    mirrors: bool = False
 
     def __post_init__(self) -> None:
         _require(0 <= self.shifts <= 4, "data.shifts", "0…4 pixels", self.shifts)
@@ -33,31 +54,172 @@ class DataRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkRecipe:
-    """Shape and code of the network.
+    """Shape of the network.
 
     Parameters
     ----------
-    hidden : tuple of int
-        Neurons of each hidden layer.
-    steps, cutoff : int
-        T, and the darkest pixel that spikes.
+    layers : str
+        Such as "15C5-P2-40C5-P2-300-10"; see `builder.build_layers`.
+    steps : int
+        T.
     readout : str
-        "best" takes the one of `first_spike` and `weighted_spikes` with the higher validation accuracy.
-    decay : str
-        w[t] = T − t ("linear"), or 2^(T−1−t) ("exponential").
+        "best" takes the one of the method's read-outs with the highest validation accuracy.
     """
 
-    method: Literal["ettfs"] = "ettfs"
-    hidden: tuple[int, ...] = (128,)
-    steps: int = 8
+    layers: str
+    steps: int
+    readout: Literal["best", "first_spike", "weighted_spikes", "potential", "spike_count"] = "best"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EttfsRecipe:
+    """See `methods.ettfs`.
+
+    Parameters
+    ----------
+    cutoff : int
+        The darkest pixel that spikes.
+    decay : str
+        w[t] = T − t ("linear"), or 2^(T−1−t) ("exponential").
+    surrogate_width : float
+        Distance from the threshold, in thresholds, at which the slope ends.
+    score_gain : float
+        Factor on Σ w[t]·s[t] / w[0] before the softmax.
+    membrane_loss, decision_loss : float
+        Weights of the losses on the output membranes: after the last step, and at the decision step.
+    spread : float
+        Standard deviation of the membranes at the start, in thresholds, to which the gains are fitted; 0: gains of 1.
+    """
+
+    kind: Literal["ettfs"]
     cutoff: int = 1
-    readout: Literal["best", "first_spike", "weighted_spikes"] = "best"
     decay: Literal["linear", "exponential"] = "linear"
+    surrogate: Literal["triangle", "sigmoid"] = "triangle"
+    surrogate_width: float = 1.0
+    score_gain: float = 8.0
+    membrane_loss: float = 0.5
+    decision_loss: float = 0.0
+    spread: float = 0.0
+
+    LAYERS_MIN: ClassVar = 1
+    STEPS: ClassVar = (2, 16)
+    READOUTS: ClassVar = ("first_spike", "weighted_spikes")
 
     def __post_init__(self) -> None:
-        _require(all(1 <= size <= 4096 for size in self.hidden), "network.hidden", "sizes of 1…4096", self.hidden)
-        _require(2 <= self.steps <= 16, "network.steps", "2…16", self.steps)
-        _require(0 <= self.cutoff <= 255, "network.cutoff", "0…255", self.cutoff)
+        _require(0 <= self.cutoff <= 255, "method.cutoff", "0…255", self.cutoff)
+        _positive("method", self, "surrogate_width", "score_gain")
+        for key in ("membrane_loss", "decision_loss", "spread"):
+            _require(getattr(self, key) >= 0, f"method.{key}", "at least 0", getattr(self, key))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DietRecipe:
+    """See `methods.diet_snn`.
+
+    Parameters
+    ----------
+    pretraining_epochs, pretraining_learning_rate :
+        Of the ANN; the rate is the peak of its own one-cycle schedule.
+    percentile, scaling : float
+        First thresholds: this percentile of the currents, times this factor.
+    leak : float
+        At the start.
+    surrogate_height : float
+        γ of the slope γ·max(0, 1 − |v/theta − 1|).
+    dropout : float
+        Share of the neurons of each hidden layer that an image does without.
+    """
+
+    kind: Literal["diet_snn"]
+    pretraining_epochs: int
+    pretraining_learning_rate: float = 1e-3
+    percentile: float = 99.7
+    scaling: float = 0.2
+    leak: float = 1.0
+    surrogate_height: float = 0.3
+    dropout: float = 0.0
+
+    LAYERS_MIN: ClassVar = 2
+    STEPS: ClassVar = (1, 16)
+    READOUTS: ClassVar = ("potential",)
+
+    def __post_init__(self) -> None:
+        _require(self.pretraining_epochs >= 1, "method.pretraining_epochs", "at least 1", self.pretraining_epochs)
+        _require(50 <= self.percentile <= 100, "method.percentile", "50…100", self.percentile)
+        _require(0 <= self.leak <= 1, "method.leak", "0…1", self.leak)
+        _require(0 <= self.dropout < 1, "method.dropout", "at least 0 and below 1", self.dropout)
+        _positive("method", self, "pretraining_learning_rate", "scaling", "surrogate_height")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencyCodingRecipe:
+    """See `methods.latency_coding`.
+
+    Parameters
+    ----------
+    leak : float
+        At the start, of the hidden layers; it is learned.
+    encoder_width : float
+        Width of the slope around each threshold of the encoder, in standard deviations of its current.
+    surrogate_width : float
+        Distance from the threshold, in thresholds, at which the slope of the hidden neurons ends.
+    score_gain : float
+        Factor on the output membranes before the softmax: the logit at which an output fires.
+    """
+
+    kind: Literal["latency_coding"]
+    leak: float = 1.0
+    encoder_width: float = 1.0
+    surrogate_width: float = 1.0
+    score_gain: float = 8.0
+
+    LAYERS_MIN: ClassVar = 2
+    STEPS: ClassVar = (1, 8)
+    READOUTS: ClassVar = ("first_spike",)
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.leak <= 1, "method.leak", "0…1", self.leak)
+        _positive("method", self, "encoder_width", "surrogate_width", "score_gain")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiThresholdRecipe:
+    """See `methods.multi_threshold`.
+
+    Parameters
+    ----------
+    levels : int
+        Thresholds of a neuron, and its largest magnitude.
+    spacing : str
+        Thresholds k·theta ("floor") or (k − ½)·theta ("round").
+    leak : float
+    surrogate : str
+        Shape of the slope around each threshold.
+    surrogate_width : float
+        Of the rectangle, half of the triangle, or standard deviation of the Gaussian, in thetas.
+    score_gain : float
+        Factor on the output's potential or spikes before the softmax.
+    """
+
+    kind: Literal["multi_threshold"]
+    levels: int = 4
+    spacing: Literal["floor", "round"] = "floor"
+    leak: float = 0.5
+    surrogate: Literal["rectangle", "triangle", "gaussian"] = "rectangle"
+    surrogate_width: float = 1.0
+    score_gain: float = 1.0
+
+    LAYERS_MIN: ClassVar = 2
+    STEPS: ClassVar = (1, 8)
+    READOUTS: ClassVar = ("potential", "spike_count")
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.levels <= 15, "method.levels", "1…15", self.levels)
+        _require(0 <= self.leak <= 1, "method.leak", "0…1", self.leak)
+        _positive("method", self, "surrogate_width", "score_gain")
+
+
+MethodRecipe = EttfsRecipe | DietRecipe | LatencyCodingRecipe | MultiThresholdRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,45 +230,57 @@ class TrainingRecipe:
     ----------
     learning_rate : float
         Peak of the one-cycle schedule.
-    surrogate_width : float
-        Distance from the threshold, in thresholds, at which the slope ends.
-    score_gain : float
-        Factor on Σ w[t]·s[t] / w[0] before the softmax.
-    membrane_loss, decision_loss : float
-        Weights of the losses on the output membranes: after the last step, and at the decision step.
+    spike_loss : float
+        Loss of one spike of every hidden neuron in an inference: fewer spikes, less work for the hardware.
     """
 
     epochs: int
     batch_size: int = 256
     learning_rate: float = 4e-3
     weight_decay: float = 1e-4
-    surrogate: Literal["triangle", "sigmoid"] = "triangle"
-    surrogate_width: float = 1.0
-    score_gain: float = 8.0
-    membrane_loss: float = 0.5
-    decision_loss: float = 0.0
+    spike_loss: float = 0.0
 
     def __post_init__(self) -> None:
         _require(self.epochs >= 1, "training.epochs", "at least 1", self.epochs)
         _require(self.batch_size >= 1, "training.batch_size", "at least 1", self.batch_size)
-        for key in ("learning_rate", "surrogate_width", "score_gain"):
-            _require(getattr(self, key) > 0, f"training.{key}", "positive", getattr(self, key))
-        for key in ("weight_decay", "membrane_loss", "decision_loss"):
+        _positive("training", self, "learning_rate")
+        for key in ("weight_decay", "spike_loss"):
             _require(getattr(self, key) >= 0, f"training.{key}", "at least 0", getattr(self, key))
 
 
 @dataclass(frozen=True, kw_only=True)
 class QuantisationRecipe:
-    """Fine-tuning with integer weights; ``weight_bits`` is one number a layer. ``epochs`` 0 only rounds."""
+    """Fine-tuning with integer weights; ``epochs`` 0 only rounds.
+
+    Parameters
+    ----------
+    weight_bits : tuple of int
+        One number a layer.
+    leak_shift : int
+        Leaks become num/2^leak_shift; each bit may cost the hardware a pass over the neurons at every step.
+    """
 
     weight_bits: tuple[int, ...]
+    leak_shift: int = 4
     epochs: int = 0
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
         _require(all(2 <= bits <= 8 for bits in self.weight_bits), "quantisation.weight_bits", "2…8", self.weight_bits)
+        _require(0 <= self.leak_shift <= LEAK_SHIFT_MAX, "quantisation.leak_shift", f"0…{LEAK_SHIFT_MAX}",
+                 self.leak_shift)
         _require(self.epochs >= 0, "quantisation.epochs", "at least 0", self.epochs)
-        _require(self.learning_rate > 0, "quantisation.learning_rate", "positive", self.learning_rate)
+        _positive("quantisation", self, "learning_rate")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A stretch of training with its own schedule: "pretraining", "real" or "quantised"."""
+
+    name: str
+    epochs: int
+    learning_rate: float
+    weight_decay: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,14 +290,40 @@ class Recipe:
     name: str
     seed: int = 0
     data: DataRecipe
-    network: NetworkRecipe = field(default_factory=NetworkRecipe)
+    network: NetworkRecipe
+    method: MethodRecipe
     training: TrainingRecipe
     quantisation: QuantisationRecipe
 
     def __post_init__(self) -> None:
-        layers = len(self.network.hidden) + 1
-        _require(len(self.quantisation.weight_bits) == layers, "quantisation.weight_bits",
-                 f"one number for each of the {layers} layers", self.quantisation.weight_bits)
+        network, method = self.network, self.method
+        try:
+            layers = build_layers(network.layers, PIXELS[self.data.dataset])
+        except ValueError as error:
+            raise RecipeError(f"network.layers {network.layers!r}: {error}") from None
+        _require(layers[-1].out_shape == (CLASSES,), "network.layers", f"closed by {CLASSES} outputs", network.layers)
+        _require(len(layers) >= method.LAYERS_MIN, "network.layers",
+                 f"of at least {method.LAYERS_MIN} layers with {method.kind}", network.layers)
+        _require(len(self.quantisation.weight_bits) == len(layers), "quantisation.weight_bits",
+                 f"one number for each of the {len(layers)} layers", self.quantisation.weight_bits)
+        low, high = method.STEPS
+        _require(low <= network.steps <= high, "network.steps", f"{low}…{high} with {method.kind}", network.steps)
+        _require(network.readout in ("best", *method.READOUTS), "network.readout",
+                 f"{' or '.join(('best', *method.READOUTS))} with {method.kind}", network.readout)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """In order; each at least one epoch long."""
+        training, quantisation, found = self.training, self.quantisation, []
+        if isinstance(self.method, DietRecipe):
+            found.append(Phase(name="pretraining", epochs=self.method.pretraining_epochs,
+                               learning_rate=self.method.pretraining_learning_rate,
+                               weight_decay=training.weight_decay))
+        found.append(Phase(name="real", epochs=training.epochs, learning_rate=training.learning_rate,
+                           weight_decay=training.weight_decay))
+        if quantisation.epochs:
+            found.append(Phase(name="quantised", epochs=quantisation.epochs, learning_rate=quantisation.learning_rate))
+        return tuple(found)
 
     @property
     def table(self) -> dict:
@@ -152,13 +352,15 @@ def load_recipe(path: str | Path) -> Recipe:
         raise RecipeError(f"{path}: {error}") from None
 
 
-_KINDS = {int: "an integer", float: "a number", str: "a string"}
+_KINDS = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
 
 
 def _build(kind: Any, table: Any, prefix: str) -> Any:
     if not isinstance(table, dict):
         raise RecipeError(f"{prefix.rstrip('.')} must be a table, not {table!r}")
-    hints = get_type_hints(kind)
+    if isinstance(kind, UnionType):
+        kind = _chosen(kind, table, prefix)
+    hints = {item.name: get_type_hints(kind)[item.name] for item in fields(kind)}
     for key in table:
         if key not in hints:
             raise RecipeError(f"{prefix}{key} is no key of a recipe; known here: {', '.join(hints)}")
@@ -168,8 +370,18 @@ def _build(kind: Any, table: Any, prefix: str) -> Any:
     return kind(**{key: _value(hints[key], value, prefix + key) for key, value in table.items()})
 
 
+def _chosen(kinds: UnionType, table: dict, prefix: str) -> Any:
+    """The one of several tables that ``kind`` names."""
+    by_name = {get_args(get_type_hints(kind)["kind"])[0]: kind for kind in get_args(kinds)}
+    if "kind" not in table:
+        raise RecipeError(f"{prefix}kind must be given: {', '.join(by_name)}")
+    name = table["kind"]
+    _require(isinstance(name, str) and name in by_name, f"{prefix}kind", " or ".join(map(repr, by_name)), name)
+    return by_name[name]
+
+
 def _value(hint: Any, value: Any, key: str) -> Any:
-    if is_dataclass(hint):
+    if is_dataclass(hint) or isinstance(hint, UnionType):
         return _build(hint, value, f"{key}.")
     if get_origin(hint) is Literal:
         _require(value in get_args(hint), key, " or ".join(map(repr, get_args(hint))), value)
@@ -180,7 +392,7 @@ def _value(hint: Any, value: Any, key: str) -> Any:
         return tuple(_value(get_args(hint)[0], item, f"{key}[{index}]") for index, item in enumerate(value))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if not isinstance(value, hint) or isinstance(value, bool):
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise RecipeError(f"{key} must be {_KINDS[hint]}, not {value!r}")
     return value
 

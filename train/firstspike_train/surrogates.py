@@ -1,46 +1,61 @@
 # SPDX-License-Identifier: MIT
-"""Spike functions: a step forward, a smooth slope backward."""
+"""Spike functions: steps forward, smooth slopes backward."""
+
+import math
 
 import torch
 
-__all__ = ["SURROGATES", "triangle", "sigmoid"]
+__all__ = ["SLOPES", "staircase"]
 
 
-class _Triangle(torch.autograd.Function):
+def _triangle(distance: torch.Tensor, width: float) -> torch.Tensor:
+    """max(0, 1 − |distance| / width) / width."""
+    return (1 - distance.abs() / width).clamp_(min=0) / width
+
+
+def _sigmoid(distance: torch.Tensor, width: float) -> torch.Tensor:
+    """A logistic curve's slope, of height 1 / width."""
+    slope = torch.sigmoid(4 * distance / width)
+    return slope * (1 - slope) * 4 / width
+
+
+def _rectangle(distance: torch.Tensor, width: float) -> torch.Tensor:
+    """1 / width within ±width / 2: those of thresholds one apart join to a plateau if width is 1."""
+    return (distance.abs() <= width / 2).to(distance.dtype) / width
+
+
+def _gaussian(distance: torch.Tensor, width: float) -> torch.Tensor:
+    """A normal distribution of standard deviation width."""
+    return torch.exp(-0.5 * (distance / width).square()) / (width * math.sqrt(2 * math.pi))
+
+
+SLOPES = {"triangle": _triangle, "sigmoid": _sigmoid, "rectangle": _rectangle, "gaussian": _gaussian}
+"""Slope of one step, by the distance from its threshold; each of area 1."""
+
+
+class _Staircase(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, distance, width):
+    def forward(ctx, distance, slope, width, height, levels, strict):
         ctx.save_for_backward(distance)
-        ctx.width = width
-        return (distance >= 0).to(distance.dtype)
+        ctx.slope, ctx.width, ctx.height, ctx.levels = SLOPES[slope], width, height, levels
+        if levels == 1:
+            return (distance > 0 if strict else distance >= 0).to(distance.dtype)
+        return (distance.ceil() if strict else distance.floor().add_(1)).clamp_(0, levels)
 
     @staticmethod
     def backward(ctx, gradient):
         (distance,) = ctx.saved_tensors
-        return gradient * (1 - distance.abs() / ctx.width).clamp_(min=0) / ctx.width, None
+        slope = ctx.slope(distance, ctx.width)
+        for level in range(1, ctx.levels):
+            slope += ctx.slope(distance - level, ctx.width)
+        return gradient * slope.mul_(ctx.height), None, None, None, None, None
 
 
-class _Sigmoid(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, distance, width):
-        ctx.save_for_backward(distance)
-        ctx.width = width
-        return (distance >= 0).to(distance.dtype)
+def staircase(
+    distance: torch.Tensor, slope: str, width: float, *, height: float = 1.0, levels: int = 1, strict: bool = False,
+) -> torch.Tensor:
+    """How many of the thresholds 0, 1, … levels − 1 the distance reaches (``strict``: exceeds).
 
-    @staticmethod
-    def backward(ctx, gradient):
-        (distance,) = ctx.saved_tensors
-        slope = torch.sigmoid(4 * distance / ctx.width)
-        return gradient * slope * (1 - slope) * 4 / ctx.width, None
-
-
-def triangle(distance: torch.Tensor, width: float) -> torch.Tensor:
-    """1 where distance ≥ 0, else 0; slope max(0, 1 − |distance| / width) / width, of area 1."""
-    return _Triangle.apply(distance, width)
-
-
-def sigmoid(distance: torch.Tensor, width: float) -> torch.Tensor:
-    """1 where distance ≥ 0, else 0; slope of a logistic curve, of area 1 and height 1 / width."""
-    return _Sigmoid.apply(distance, width)
-
-
-SURROGATES = {"triangle": triangle, "sigmoid": sigmoid}
+    Backward: the sum of a slope of `SLOPES` at each threshold, times ``height``.
+    """
+    return _Staircase.apply(distance, slope, width, height, levels, strict)

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from firstspike_arch.connectivity import Dense
-from firstspike_arch.fixed import largest_weight, threshold_above, threshold_at_least
+from firstspike_arch.fixed import LEAK_SHIFT_MAX, largest_weight, nearest_leak, threshold_above, threshold_at_least
 from firstspike_arch.fixed import quantise as quantise_weights
 from firstspike_arch.model import FloatLayer, FloatNetwork
 from firstspike_arch.network import Branch, IntegerNetwork, Layer, NetworkError, Neuron
 
 from ..errors import CompileError
 
-__all__ = ["Rounding", "nearest_leak", "quantise"]
+__all__ = ["Rounding", "quantise"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +49,9 @@ class Rounding:
     leak_error: float
 
 
-def nearest_leak(leak: float, shift_max: int) -> tuple[int, int]:
-    """(num, shift) with num/2^shift nearest to a real leak in 0 … 1, and the smallest such shift ≤ ``shift_max``."""
-    num, shift = round(leak * 2**shift_max), shift_max
-    while shift and num % 2 == 0:
-        num, shift = num // 2, shift - 1
-    return num, shift
-
-
 def quantise(
-    network: FloatNetwork, *, in_max: int | None = None, steps_max: int | None = None, leak_shift_max: int = 8,
+    network: FloatNetwork, *, in_max: int | None = None, steps_max: int | None = None,
+    leak_shift_max: int = LEAK_SHIFT_MAX,
 ) -> tuple[IntegerNetwork, tuple[Rounding, ...]]:
     """The integer network, and what rounding changed.
 

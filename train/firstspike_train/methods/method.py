@@ -2,58 +2,50 @@
 """What a training method gives to the loop and to the export."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, Self
 
-import numpy as np
 import torch
-from firstspike_arch.model import FloatLayer, Readout
+from firstspike_arch.model import FloatLayer
 
+from ..evidence import Evidence
 from ..recipe import Recipe
 
-__all__ = ["Evidence", "Method"]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Evidence:
-    """What a network says about images.
-
-    Parameters
-    ----------
-    classes : dict of int64[B]
-        By read-out.
-    measures : dict of float
-        Means over the images that a report shows, by name.
-    """
-
-    classes: dict[Readout, np.ndarray]
-    measures: dict[str, float]
+__all__ = ["Method"]
 
 
 class Method(Protocol):
     """A torch module that trains one kind of network."""
 
+    input_fields: dict[str, Any]
+    """Of the exported `FloatNetwork`: its input."""
     step_weights: tuple[int, ...]
     parameters: Callable
     state_dict: Callable
     load_state_dict: Callable
 
-    def __init__(self, recipe: Recipe, inputs: int, classes: int, generator: torch.Generator) -> None: ...
+    def __init__(self, recipe: Recipe, pixels: int, generator: torch.Generator) -> None: ...
 
-    def loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Mean loss of uint8[B, N] images with int64[B] labels."""
+    def loss(self, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Mean loss of uint8[B, N] images with int64[B] labels; what is random comes from the generator."""
+        ...
+
+    def constrain(self) -> None:
+        """Put the parameters back into their ranges, after a step of the optimiser."""
         ...
 
     def evidence(self, images: torch.Tensor) -> Evidence:
         """Decisions on uint8[B, N] images, without gradients."""
         ...
 
-    def start_quantisation(self) -> None:
-        """Fix the scales; from now on every forward pass is the integer network."""
+    def start(self, phase: str, images: torch.Tensor) -> None:
+        """Begin a phase of the recipe; ``images`` uint8[N, pixels] is the training set.
+
+        In "quantised" the scales are fixed, and every forward pass is the integer network.
+        """
         ...
 
-    def real(self) -> "Method":
-        """A copy of the same network in real numbers, as it is exported."""
+    def real(self) -> Self:
+        """A copy of the same network in real numbers (float64)."""
         ...
 
     def layers(self) -> tuple[FloatLayer, ...]:

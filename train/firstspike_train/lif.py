@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""Layers of leaky integrate-and-fire neurons with one or several thresholds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.fixed import LEAK_SHIFT_MAX
+from firstspike_arch.model import FloatLayer
+from torch import nn
+
+from .quantisation import integer_decay, rounded_leak, whole_steps
+from .surrogates import staircase
+from .synapses import Synapses
+
+__all__ = ["LifLayer", "NeuronKind"]
+
+THETA_MIN = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeuronKind:
+    """What the neurons of a layer are.
+
+    Parameters
+    ----------
+    theta, leak : float
+        At the start of training; one of each a layer.
+    learns : tuple of str
+        Which of "theta" and "leak" training moves.
+    levels : int
+        Thresholds, and the largest magnitude of a spike.
+    spacing : str
+        Threshold k is k·theta ("floor"), or (k − ½)·theta ("round").
+    strict : bool
+        Fires above a threshold, not on it.
+    fires : bool
+        False: only integrates, without leak.
+    resets : bool
+        A spike of magnitude s subtracts s·theta.
+    leak_shift : int
+        Quantised, the leak is num/2^leak_shift.
+    slope, width, height :
+        Of the surrogate, by the membrane in thetas; see `surrogates.staircase`.
+    """
+
+    theta: float = 1.0
+    leak: float = 1.0
+    learns: tuple[Literal["theta", "leak"], ...] = ()
+    levels: int = 1
+    spacing: Literal["floor", "round"] = "floor"
+    strict: bool = False
+    fires: bool = True
+    resets: bool = True
+    leak_shift: int = LEAK_SHIFT_MAX
+    slope: str = "triangle"
+    width: float = 1.0
+    height: float = 1.0
+
+
+class LifLayer(Synapses):
+    """v ← leak·v + W·s; s = thresholds reached; v ← v − s·theta, in the same step.
+
+    Quantised, theta is a whole number of units, so that the reset is exact, and the leak is num/2^shift.
+    """
+
+    def __init__(
+        self, connectivity: Dense | Conv2d, bits: int, kind: NeuronKind, input_scale: float = 1.0,
+    ) -> None:
+        super().__init__(connectivity, bits, input_scale)
+        self.kind = kind
+        self.theta = nn.Parameter(torch.tensor(kind.theta), requires_grad="theta" in kind.learns)
+        self.leak = nn.Parameter(torch.tensor(kind.leak), requires_grad="leak" in kind.learns)
+
+    def constrain(self) -> None:
+        """Put theta and leak back into their ranges."""
+        with torch.no_grad():
+            self.theta.clamp_(min=THETA_MIN)
+            self.leak.clamp_(0, 1)
+
+    def distance(self, membrane: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
+        """From the first threshold, in thetas."""
+        return membrane / theta - (0.5 if self.kind.spacing == "round" else 1.0)
+
+    def operands(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Theta in units, and the leak, as computed with."""
+        if not self.rounds:
+            return self.theta, self.leak
+        theta = whole_steps(self.theta.double(), self.unit).to(self.theta.dtype)
+        return theta, rounded_leak(self.leak, self.kind.leak_shift)
+
+    def forward(self, currents: Sequence[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Spikes, [T, B, …], and pre-reset membranes of each step, from the currents [B, …] of each step."""
+        kind, (theta, leak) = self.kind, self.operands()
+        decays = leak.requires_grad or leak.item() != 1
+        spikes, membranes, membrane = [], [], None
+        for step, current in enumerate(currents):
+            if membrane is None:
+                membrane = current
+            elif not decays:
+                membrane = membrane + current
+            else:
+                membrane = (integer_decay(membrane, leak) if self.rounds else leak * membrane) + current
+            membranes.append(membrane)
+            spikes.append(staircase(
+                self.distance(membrane, theta), kind.slope, kind.width, height=kind.height, levels=kind.levels,
+                strict=kind.strict,
+            ))
+            if kind.resets and step < len(currents) - 1:
+                # No slope through the spike of a reset, only through theta: as DIET-SNN's code has it.
+                membrane = membrane - spikes[-1].detach() * theta
+        return torch.stack(spikes), membranes
+
+    def layer(self) -> FloatLayer:
+        """As exported, in float64; quantised, the compiler rounds it to the integers computed here."""
+        kind, channels = self.kind, self.connectivity.channels
+        if not kind.fires:
+            return self.exported()
+        theta, leak = (value.detach().double().item() for value in self.operands())
+        theta *= self.unit
+        levels = theta * (np.arange(1, kind.levels + 1) - (0.5 if kind.spacing == "round" else 0.0))
+        return replace(
+            self.exported(), theta=np.tile(levels, (channels, 1)) if kind.levels > 1 else np.full(channels, levels[0]),
+            reset_step=np.full(channels, theta) if kind.resets else None, leak=leak, strict=kind.strict,
+            reset="subtract" if kind.resets else "none",
+        )

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""What the methods on `LifLayer`s have in common: direct input, a stack of layers, read-outs, quantisation, export."""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, Self, cast
+
+import torch
+from firstspike_arch.model import FloatLayer, Readout
+from torch import nn
+
+from .builder import build_layers
+from .evidence import Evidence, collect
+from .lif import LifLayer, NeuronKind
+from .recipe import Recipe
+
+__all__ = ["DIRECT_INPUT", "LifNetwork"]
+
+PIXEL_MAX = 255
+DIRECT_INPUT: dict[str, Any] = {"input_kind": "direct", "in_min": 0, "in_max": PIXEL_MAX, "input_scale": 1 / PIXEL_MAX}
+"""Fields of the exported network: uint8 pixels p of the real value p/255, unchanged during an inference."""
+
+Make = Callable[..., Any]
+
+
+class LifNetwork(nn.Module):
+    """Layers in order on uint8 images; the last one is the output.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    pixels : int
+        Of an image.
+    generator : torch.Generator
+        Of the first weights.
+    hidden, output : NeuronKind
+    first : type
+        Of the first layer.
+    """
+
+    input_fields: dict[str, Any] = DIRECT_INPUT
+    step_weights: tuple[int, ...] = ()
+
+    def __init__(
+        self, recipe: Recipe, pixels: int, generator: torch.Generator, hidden: NeuronKind, output: NeuronKind,
+        first: Make = LifLayer,
+    ) -> None:
+        super().__init__()
+        self.recipe, self.steps = recipe, recipe.network.steps
+        shapes = build_layers(recipe.network.layers, pixels)
+        layers = nn.ModuleList()
+        for index, (shape, bits) in enumerate(zip(shapes, recipe.quantisation.weight_bits, strict=True)):
+            kind = output if index == len(shapes) - 1 else hidden
+            layers.append(LifLayer(shape, bits, kind) if index else first(shape, bits, kind, 1 / PIXEL_MAX))
+            self.initialise(cast(LifLayer, layers[-1]), generator)
+        self.stack = cast(list[LifLayer], layers)  # a registered ModuleList; its stubs forget the element type
+
+    def initialise(self, layer: LifLayer, generator: torch.Generator) -> None:
+        """First weights: Kaiming's."""
+        with torch.no_grad():
+            layer.weight.normal_(0, (2 / layer.fan_in) ** 0.5, generator=generator)
+
+    def pixels(self, images: torch.Tensor) -> torch.Tensor:
+        """uint8[B, N] as the first layer takes it."""
+        return images.to(self.stack[0].weight.dtype).view(len(images), *self.stack[0].connectivity.in_shape)
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """Spikes of the first layer, [T, B, …]: its current is the same in every step."""
+        spikes, _ = self.stack[0]([self.stack[0].current(self.pixels(images))] * self.steps)
+        return spikes
+
+    def hidden(
+        self, images: torch.Tensor, visit: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> list[torch.Tensor]:
+        """Spikes of every layer but the last, [T, B, …]; ``visit`` may change those of a layer before they go on."""
+        found = [self.encode(images)]
+        for layer in [*self.stack[1:-1], None]:
+            if visit is not None:
+                found[-1] = visit(found[-1])
+            if layer is not None:
+                found.append(layer(self.currents(layer, found[-1]))[0])
+        return found
+
+    @staticmethod
+    def currents(layer: LifLayer, spikes: torch.Tensor) -> Sequence[torch.Tensor]:
+        """Of each step, from spikes [T, B, …]: all steps at once."""
+        return layer.current(spikes.flatten(0, 1)).unflatten(0, spikes.shape[:2]).unbind(0)
+
+    def potential(self, spikes: torch.Tensor) -> torch.Tensor:
+        """Membranes of an output layer that only integrates, after T steps, in units, [B, C]."""
+        return self.stack[-1].current(spikes.sum(0))
+
+    def decide(self, images: torch.Tensor) -> tuple[dict[Readout, torch.Tensor], dict[str, float]]:
+        """Classes int64[B] by read-out, and measures."""
+        raise NotImplementedError
+
+    @staticmethod
+    def measures(hidden: list[torch.Tensor]) -> dict[str, float]:
+        """Spikes an image (a magnitude of s counts as s), and the share of neuron-steps that fire."""
+        found = {}
+        for index, spikes in enumerate(hidden):
+            found[f"layer{index}_spikes"] = spikes.sum().item() / spikes.shape[1]
+            found[f"layer{index}_firing"] = (spikes > 0).double().mean().item()
+        return found
+
+    def effort(self, hidden: list[torch.Tensor]) -> torch.Tensor | float:
+        """Loss of the spikes: their mean number a neuron, over all hidden layers, weighted as the recipe says."""
+        weight = self.recipe.training.spike_loss
+        if not weight:
+            return 0.0
+        return weight * sum(spikes.sum() for spikes in hidden) / sum(spikes[0].numel() for spikes in hidden)
+
+    def evidence(self, images: torch.Tensor) -> Evidence:
+        """Decisions on uint8[B, N] images, and measures."""
+        return collect(self.decide, images)
+
+    def start(self, phase: str, images: torch.Tensor) -> None:
+        """Begin a phase of training; ``images`` is the training set."""
+        if phase == "quantised":
+            with torch.no_grad():
+                for layer in self.stack:
+                    layer.fix_scale()
+
+    def constrain(self) -> None:
+        for layer in self.stack:
+            layer.constrain()
+
+    @torch.no_grad()
+    def spread(self, images: torch.Tensor, totals: Sequence[float]) -> None:
+        """Scale each layer's weights such that its currents, added up over the steps, spread by so many thetas.
+
+        Standard deviation over all neurons of a batch: no layer starts silent or saturated.
+        """
+        spikes = None
+        for layer, total in zip(self.stack, totals, strict=True):
+            if spikes is None:
+                current = layer.current(self.pixels(images)) * self.steps
+            else:
+                current = layer.current(spikes.sum(0))
+            layer.weight.mul_(total / current.std())
+            if layer is not self.stack[-1]:
+                spikes = self.encode(images) if spikes is None else layer(self.currents(layer, spikes))[0]
+
+    def real(self) -> Self:
+        """A copy of the network in real numbers (float64)."""
+        clone = copy.deepcopy(self).double()
+        for layer in clone.stack:
+            layer.rounds = False
+        return clone
+
+    def layers(self) -> tuple[FloatLayer, ...]:
+        """As exported, in float64."""
+        return tuple(layer.layer() for layer in self.stack)

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""DIET-SNN: direct input, one learned leak and threshold a layer, few steps, started from a trained ANN.
+
+As in the authors' code: mem = leak·mem + W·s (the leak before the input), a spike where mem > theta, mem −= theta in
+the same step without a slope through the spike, no bias, the image as the current of every step, average pools on
+spikes, dropout masks that last an inference, an output that integrates W·s without leak; the ANN (ReLU, no bias,
+average pools) trained first; thresholds from the 99.7 percentile of the currents, layer by layer, times a scaling
+factor; the slope γ·max(0, 1 − |mem/theta − 1|); leaks clamped to at most 1; cross entropy of the output's potential.
+Our own choices: the pixels unnormalised (the code does so for MNIST), AdamW with one cycle instead of Adam with steps
+or cosines, dropout also before a pool (the code's pools replace it), thresholds bounded below by a small positive
+number, and everything in integers: a threshold is a whole number of steps and a leak num/2^shift.
+"""
+
+# Ref: N. Rathi, K. Roy, "DIET-SNN"; github.com/nitin-rathi/DIET-SNN at 4c7527b: self_models/vgg_spiking.py, snn.py,
+# ann.py.
+
+from typing import cast
+
+import torch
+from firstspike_arch.connectivity import Dense
+from firstspike_arch.model import Readout
+from torch.nn import functional
+
+from ..lif import LifLayer, NeuronKind
+from ..lif_network import LifNetwork
+from ..recipe import DietRecipe, Recipe
+
+__all__ = ["DietNetwork", "percentile"]
+
+CALIBRATION_BATCH = 512
+CALIBRATION_STEPS = 100
+
+
+class DietNetwork(LifNetwork):
+    """While it is pre-trained, an ANN on the same weights; then the spiking network."""
+
+    def __init__(self, recipe: Recipe, pixels: int, generator: torch.Generator) -> None:
+        method = self.method = cast(DietRecipe, recipe.method)
+        hidden = NeuronKind(
+            leak=method.leak, leak_shift=recipe.quantisation.leak_shift, learns=("theta", "leak"), strict=True,
+            slope="triangle", height=method.surrogate_height,
+        )
+        self.analogue = True
+        super().__init__(recipe, pixels, generator, hidden, NeuronKind(fires=False))
+
+    def initialise(self, layer: LifLayer, generator: torch.Generator) -> None:
+        # The code's: N(0, √(2/(k²·C))) for a convolution to C channels, N(0, 0.01) for a dense layer.
+        dense = isinstance(layer.connectivity, Dense)
+        fan_out = layer.weight[0, 0].numel() * layer.connectivity.channels
+        with torch.no_grad():
+            layer.weight.normal_(0, 0.01 if dense else (2 / fan_out) ** 0.5, generator=generator)
+
+    def start(self, phase: str, images: torch.Tensor) -> None:
+        """Before the spiking network is trained, the ANN's currents give its thresholds."""
+        self.analogue = phase == "pretraining"
+        if phase == "real":
+            self.calibrate(images[:CALIBRATION_BATCH])
+        super().start(phase, images)
+
+    @torch.no_grad()
+    def calibrate(self, images: torch.Tensor) -> None:
+        """Thresholds of the hidden layers, in order: the largest percentile of the currents of any step, scaled."""
+        steps, leaks = self.steps, [layer.leak.item() for layer in self.stack]
+        self.steps = CALIBRATION_STEPS
+        for layer in self.stack:
+            layer.leak.fill_(1.0)
+        share, spikes = self.method.percentile / 100, None
+        for layer in self.stack[:-1]:
+            if spikes is None:
+                layer.theta.fill_(percentile(layer.current(self.pixels(images)), share))
+                spikes = self.encode(images)
+            else:
+                currents = self.currents(layer, spikes)
+                layer.theta.fill_(max(percentile(current, share) for current in currents))
+                spikes = layer(currents)[0]
+        for layer, leak in zip(self.stack, leaks, strict=True):
+            layer.leak.fill_(leak)
+            layer.theta.mul_(self.method.scaling)
+        self.steps = steps
+        self.constrain()
+
+    def rectified(self, images: torch.Tensor, generator: torch.Generator | None) -> list[torch.Tensor]:
+        """The ANN's activities, as if they were spikes of a single step."""
+        activity, found = self.pixels(images), []
+        for layer in self.stack[:-1]:
+            activity = self.dropped(functional.relu(layer.current(activity))[None], generator)[0]
+            found.append(activity[None])
+        return found
+
+    def dropped(self, spikes: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+        """Spikes [T, B, …] without those of some neurons, others for each image, the same in all steps."""
+        share = self.method.dropout
+        if generator is None or not share:
+            return spikes
+        kept = torch.rand(spikes.shape[1:], generator=generator) >= share
+        return spikes * (kept.to(spikes.dtype) / (1 - share))
+
+    def loss(self, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Cross entropy of the output's potential, and the effort of spikes."""
+        if self.analogue:
+            hidden = self.rectified(images, generator)
+        else:
+            hidden = self.hidden(images, lambda spikes: self.dropped(spikes, generator))
+        loss = functional.cross_entropy(self.potential(hidden[-1]) * self.stack[-1].unit, labels)
+        return loss if self.analogue else loss + self.effort(hidden)
+
+    def decide(self, images: torch.Tensor) -> tuple[dict[Readout, torch.Tensor], dict[str, float]]:
+        hidden = self.rectified(images, None) if self.analogue else self.hidden(images)
+        return {"potential": self.potential(hidden[-1]).argmax(1)}, self.measures(hidden)
+
+
+def percentile(currents: torch.Tensor, share: float) -> float:
+    """The value below which a share of all elements lies, as the code takes it: one of them, no interpolation."""
+    flat = currents.flatten()
+    return flat.kthvalue(1 + round(share * (flat.numel() - 1))).values.item()

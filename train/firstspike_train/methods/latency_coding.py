@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""Latency coding: a learned encoder gives every feature a spike time, and the first output spike decides.
+
+From the abstract: a latency encoder that extracts features and is trained through its spike times with a
+straight-through estimator, hidden neurons that may fire several times, the decision at the first output spike with
+ties broken by the membrane, and the TAD loss, which weights the supervision of each step by a confidence from the
+inverse entropy of the output. Reconstructed, not the paper's text: the encoder is one layer whose static current
+a = W·x + bias fires in the first step t with a ≥ theta_t, the thresholds learned, common and falling, and never if a
+stays below the last one, which one step needs; each comparison has a rectangular slope around its
+threshold, so that their sum over the steps is the straight line from current to spike time. Our own choices: soft reset
+and ≥, a learned leak a layer, IF outputs without reset at the threshold 1, the weights of the TAD loss detached.
+"""
+
+# Ref: latency coding with a latency encoder and the temporal adaptive decision loss (abstract).
+
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+import torch
+from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.model import FloatLayer, Readout
+from torch import nn
+from torch.nn import functional
+
+from ..evidence import first_spike
+from ..lif import THETA_MIN, NeuronKind
+from ..lif_network import LifNetwork
+from ..quantisation import whole_steps
+from ..recipe import LatencyCodingRecipe, Recipe
+from ..surrogates import staircase
+from ..synapses import Synapses
+
+__all__ = ["LatencyCodingNetwork", "LatencyEncoder", "confidence"]
+
+CALIBRATION_BATCH = 512
+THETA_FIRST, THETA_LAST = 1.5, 0.4
+"""Thresholds of the encoder's first and last step, in standard deviations of its current."""
+HIDDEN_SPREAD = 2.0
+EPSILON = 0.1
+"""Added to an entropy before it is inverted: bounds the weight of a step that is certain."""
+
+
+class LatencyEncoder(Synapses):
+    """Static current a = W·x + bias; one spike in the first step t with a ≥ theta_t, where theta_t falls with t."""
+
+    def __init__(
+        self, connectivity: Dense | Conv2d, bits: int, steps: int, width: float, input_scale: float = 1.0,
+    ) -> None:
+        super().__init__(connectivity, bits, input_scale)
+        self.width = width
+        self.bias = nn.Parameter(torch.zeros(connectivity.channels))
+        self.last = nn.Parameter(torch.tensor(THETA_LAST))
+        self.gaps = nn.Parameter(torch.full((steps - 1,), (THETA_FIRST - THETA_LAST) / max(1, steps - 1)))
+
+    def constrain(self) -> None:
+        """Thresholds stay positive and fall."""
+        with torch.no_grad():
+            self.last.clamp_(min=THETA_MIN)
+            self.gaps.clamp_(min=THETA_MIN)
+
+    def operands(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Bias [C], the last threshold, and the T − 1 gaps between neighbouring ones, in units."""
+        if not self.rounds:
+            return self.bias, self.last, self.gaps
+        pairs = ((self.bias, -torch.inf), (self.last, 1), (self.gaps, 1))
+        bias, last, gaps = (whole_steps(value.double(), self.unit, least).to(value.dtype) for value, least in pairs)
+        return bias, last, gaps
+
+    def forward(self, current: torch.Tensor) -> torch.Tensor:
+        """Spikes [T, B, …] from W·x, [B, …]."""
+        bias, last, gaps = self.operands()
+        current = current + bias.view(-1, *[1] * (current.dim() - 2))
+        before, spikes = torch.zeros_like(current), []
+        for step in range(len(gaps) + 1):
+            # In standard deviations of the current at the start of training: 1 as a real number.
+            distance = (current - (last + gaps[step:].sum())) * self.unit
+            fired = staircase(distance, "rectangle", self.width)
+            spikes.append(fired - before)
+            before = fired
+        return torch.stack(spikes)
+
+    def layer(self) -> FloatLayer:
+        """As exported, in float64."""
+        bias, last, gaps = (value.detach().double().numpy() * self.unit for value in self.operands())
+        fall = np.concatenate([[0.0], np.cumsum(gaps)])
+        return replace(
+            self.exported(), bias=bias, bias_once=True, theta=np.full(len(bias), last + fall[-1]), theta_fall=fall,
+            single_spike=True,
+        )
+
+
+class LatencyCodingNetwork(LifNetwork):
+    """Encoder, hidden LIF layers, and outputs of which the first spike decides."""
+
+    def __init__(self, recipe: Recipe, pixels: int, generator: torch.Generator) -> None:
+        method = self.method = cast(LatencyCodingRecipe, recipe.method)
+
+        def encoder(shape: Dense | Conv2d, bits: int, kind: NeuronKind, input_scale: float) -> LatencyEncoder:
+            return LatencyEncoder(shape, bits, recipe.network.steps, method.encoder_width, input_scale)
+
+        hidden = NeuronKind(
+            leak=method.leak, leak_shift=recipe.quantisation.leak_shift, learns=("leak",), width=method.surrogate_width,
+        )
+        super().__init__(recipe, pixels, generator, hidden, NeuronKind(resets=False), encoder)
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        return self.stack[0](self.stack[0].current(self.pixels(images)))
+
+    def start(self, phase: str, images: torch.Tensor) -> None:
+        """At first, a current of the encoder spreads by 1, and what a neuron gets in all steps by a few thresholds."""
+        if phase == "real":
+            hidden = [HIDDEN_SPREAD] * (len(self.stack) - 2)
+            self.spread(images[:CALIBRATION_BATCH], [self.steps, *hidden, 1.0 / self.method.score_gain])
+        super().start(phase, images)
+
+    def outputs(self, hidden: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Spikes and membranes (in units) of the output, [T, B, C]."""
+        spikes, membranes = self.stack[-1](self.currents(self.stack[-1], hidden[-1]))
+        return spikes, torch.stack(membranes)
+
+    def loss(self, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """TAD: Σ over steps of confidence · cross entropy of the membranes; and the effort."""
+        hidden = self.hidden(images)
+        _, membranes = self.outputs(hidden)
+        logits = membranes * (self.stack[-1].unit * self.method.score_gain)
+        losses = torch.stack([functional.cross_entropy(step, labels, reduction="none") for step in logits])
+        return (confidence(logits.detach()) * losses).sum(0).mean() + self.effort(hidden)
+
+    def decide(self, images: torch.Tensor) -> tuple[dict[Readout, torch.Tensor], dict[str, float]]:
+        hidden = self.hidden(images)
+        spikes, membranes = self.outputs(hidden)
+        found = first_spike(spikes.cummax(0).values > 0, membranes)
+        measures = {
+            **self.measures(hidden),
+            "decision_step": found["step"].double().mean().item(),
+            "output_silent": (~found["at"].any(1)).double().mean().item(),
+        }
+        return {"first_spike": found["classes"]}, measures
+
+
+def confidence(logits: torch.Tensor) -> torch.Tensor:
+    """Weights of the steps, [T, B], adding up to 1 over T: inverse entropies of the softmax of logits [T, B, C]."""
+    log = torch.log_softmax(logits, 2)
+    inverse = 1 / (EPSILON - (log.exp() * log).sum(2))
+    return inverse / inverse.sum(0)

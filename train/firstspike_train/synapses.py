@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""Synapses of one layer, in real numbers or in the integers that the compiler will emit."""
+
+import torch
+from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.model import FloatLayer
+from torch import nn
+from torch.nn import functional
+
+from .quantisation import choose_scale, integer_weights
+
+__all__ = ["Synapses"]
+
+
+class Synapses(nn.Module):
+    """Weights of a connectivity whose pool averages; quantised, the same sums in whole units of `unit`.
+
+    Parameters
+    ----------
+    connectivity : Dense or Conv2d
+    bits : int
+        Of a quantised weight.
+    input_scale : float
+        Real value of an input of 1.
+
+    Notes
+    -----
+    Integers are computed in float32, which is exact below 2^24: enough for every layer whose sum of absolute weights
+    times its largest input stays below that, such as 500 inputs of 8 bits at 8-bit weights.
+    """
+
+    scale: torch.Tensor
+
+    def __init__(self, connectivity: Dense | Conv2d, bits: int, input_scale: float = 1.0) -> None:
+        super().__init__()
+        self.connectivity, self.bits, self.input_scale = connectivity, bits, input_scale
+        self.weight = nn.Parameter(torch.zeros(connectivity.weight_shape))
+        self.register_buffer("scale", torch.zeros((), dtype=torch.float64))  # 0: not fixed yet
+        self.rounds = False
+
+    @property
+    def fan_in(self) -> int:
+        """Inputs of a neuron, pooled ones."""
+        return self.weight[0].numel()
+
+    @property
+    def unit(self) -> float:
+        """Real value of 1 on the membrane."""
+        return self.step if self.rounds else 1.0
+
+    @property
+    def step(self) -> float:
+        """Real value of one integer step of the membrane, once the scale is fixed: pooled inputs are sums there."""
+        return self.scale.item() * self.input_scale / self.connectivity.pool**2
+
+    def real_weight(self) -> torch.Tensor:
+        """Weights as exported: float64, each of them a float32 number."""
+        return self.weight.double()
+
+    def current(self, inputs: torch.Tensor) -> torch.Tensor:
+        """W·s in units, [K, *connectivity.out_shape], of [K, *connectivity.in_shape]."""
+        synapses, weight = self.connectivity, self.real_weight()
+        if self.rounds:
+            weight = integer_weights(weight, self.scale.item(), self.bits)
+        elif self.input_scale != 1:
+            weight = weight * self.input_scale
+        weight = weight.to(self.weight.dtype)
+        if synapses.pool > 1:
+            inputs = functional.avg_pool2d(inputs, synapses.pool, divisor_override=1 if self.rounds else None)
+        if isinstance(synapses, Dense):
+            return functional.linear(inputs.flatten(1), weight)
+        return functional.conv2d(inputs, weight, None, synapses.stride, synapses.padding, 1, synapses.groups)
+
+    def exported(self) -> FloatLayer:
+        """The synapses as exported, in float64, without neurons."""
+        return FloatLayer(
+            weight=self.real_weight().detach().numpy(), connectivity=self.connectivity,
+            average_pool=self.connectivity.pool > 1, weight_bits=self.bits, weight_scale=self.scale.item() or None,
+        )
+
+    def fix_scale(self) -> None:
+        """Choose the real value of one integer step; from now on compute in integers."""
+        self.scale.fill_(choose_scale(self.real_weight().detach(), self.bits))
+        self.rounds = True
