@@ -12,10 +12,10 @@ from firstspike_sim.golden import GoldenModel
 from firstspike_sim.random_network import random_inputs, random_network
 
 
-def draw(seed: int) -> tuple[Program, np.ndarray]:
+def draw(seed: int, neurons_max: int = 24) -> tuple[Program, np.ndarray]:
     """One program and inputs for eight inferences."""
     rng = np.random.default_rng(seed)
-    network = random_network(rng, neurons_max=24, maps=bool(seed % 2))
+    network = random_network(rng, neurons_max=neurons_max, maps=bool(seed % 2))
     bytes_ = network.input_kind == "latency" or (network.input_kind == "direct" and network.in_min in (0, -3) and (
         network.in_max <= 127 or network.in_min == 0))
     program = compile_network(
@@ -37,15 +37,15 @@ def is_alive(program: Program, inputs: np.ndarray) -> bool:
 
 
 @pytest.fixture(scope="session")
-def alive_programs() -> Callable[[int, int], list[tuple[Program, np.ndarray]]]:
+def alive_programs() -> Callable[..., list[tuple[Program, np.ndarray]]]:
     """``alive_programs(first, count)``: random programs, drawn from seeds from ``first`` on, all alive."""
 
-    def collect(first: int, count: int) -> list[tuple[Program, np.ndarray]]:
+    def collect(first: int, count: int, neurons_max: int = 24) -> list[tuple[Program, np.ndarray]]:
         found: list[tuple[Program, np.ndarray]] = []
         seed = first
         while len(found) < count:
             assert seed < first + 10 * count, "hardly any random network is alive"
-            program, inputs = draw(seed)
+            program, inputs = draw(seed, neurons_max)
             if is_alive(program, inputs):
                 found.append((program, inputs))
             seed += 1

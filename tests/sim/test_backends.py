@@ -30,18 +30,19 @@ def test_random_networks_in_pysim(alive_programs, part):
         agree(PysimBackend(), program, inputs, seed=number if number % 2 else None)
 
 
-@pytest.mark.parametrize("part", range(2))
-def test_random_networks_in_verilator(alive_programs, part):
-    for program, inputs in alive_programs(50_000 + 1000 * part, 2):
-        agree(VerilatorBackend(), program, inputs)
-        agree(VerilatorBackend(), program, inputs, seed=3)
+@pytest.mark.parametrize("part", range(5))
+def test_random_networks_in_both_simulators(alive_programs, part):
+    for number, (program, inputs) in enumerate(alive_programs(50_000 + 1000 * part, 5, neurons_max=6)):
+        for backend in (PysimBackend(), VerilatorBackend()):
+            agree(backend, program, inputs, seed=number if number % 2 else None)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(30))
-def test_many_random_networks_in_pysim(alive_programs, part):
-    for number, (program, inputs) in enumerate(alive_programs(100_000 + 1000 * part, 10)):
-        agree(PysimBackend(), program, inputs, seed=number if number % 2 else None)
+@pytest.mark.parametrize("part", range(60))
+def test_many_random_networks_in_both_simulators(alive_programs, part):
+    for number, (program, inputs) in enumerate(alive_programs(100_000 + 1000 * part, 5, neurons_max=8)):
+        for backend in (PysimBackend(), VerilatorBackend()):
+            agree(backend, program, inputs, seed=number if number % 2 else None)
 
 
 @pytest.fixture(scope="module")
