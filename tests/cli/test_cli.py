@@ -186,7 +186,7 @@ def test_a_difference_between_hardware_and_model_is_status_1(build, tmp_path):
     shutil.copytree(build, tmp_path / "b")
     source, manifest = tmp_path / "b" / "firstspike.v", json.loads((build / "manifest.json").read_text())
     text, count = re.subn(  # the first core sees the neighbour of every neuron that spikes
-        r"( core0 \([^;]*\.events__payload\()link0_payload\)", r"\1link0_payload ^ 4)", source.read_text())
+        r"( core0 \([^;]*\.events0__payload\()link0_payload\)", r"\1link0_payload ^ 4)", source.read_text())
     assert count == 1
     source.write_text(text)
     manifest["files"]["firstspike.v"] = hashlib.sha256(source.read_bytes()).hexdigest()

@@ -52,7 +52,8 @@ def _choose(where: str, layer: FloatLayer, bits: int) -> FloatLayer:
     scales = weight_scale(largest, bits) * CLIPPINGS
     errors = [float(np.square(quantise(sample, scale, bits) * scale - sample).sum()) for scale in scales]
     scale = float(scales[int(np.argmin(errors))])
-    theta = None if layer.theta is None else np.unique(np.asarray(layer.theta).reshape(len(layer.weight), -1)[:, 0])
+    theta = None if layer.theta is None else np.unique(np.asarray(layer.theta).T[:1] if np.ndim(layer.theta) == 2
+                                                       else layer.theta)
     if layer.reset_step is not None:
         theta = np.unique(layer.reset_step)
     if theta is not None and theta.size == 1 and np.isfinite(theta[0]) and theta[0] > 0:

@@ -143,7 +143,7 @@ def _thresholds(where: str, theta: np.ndarray, count: int) -> np.ndarray:
     """float64[C, n]."""
     levels = np.asarray(theta, dtype=np.float64)
     levels = levels[:, None] if levels.ndim == 1 else levels
-    if levels.ndim != 2 or not levels.size:
+    if levels.ndim != 2 or len(levels) != count or not levels.size:
         raise CompileError(f"{where}: theta must have shape ({count},) or ({count}, levels), not {np.shape(theta)}")
     for level in levels.T:
         if _vector(where, "theta", level, count).min() <= 0:
