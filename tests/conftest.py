@@ -22,7 +22,7 @@ def draw(seed: int) -> tuple[Program, np.ndarray]:
         network, lanes=[int(rng.integers(1, layer.channels // layer.groups + 1)) for layer in network.layers],
         port=str(rng.choice(["events", "image"])) if bytes_ else "events",
         early_exit=network.earliest_decides and bool(rng.random() < 0.6), register_rows=int(rng.choice([2, 8])),
-        winner=str(rng.choice(["tree", "scan"])),
+        winner=str(rng.choice(["tree", "scan"])), kernel_parallel=bool(rng.random() < 0.5),
     ).program
     return program, random_inputs(rng, network, 8)
 

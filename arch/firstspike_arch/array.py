@@ -1,16 +1,23 @@
 # SPDX-License-Identifier: MIT
 """Configuration of the array: one plan a layer, and of the accelerator around it."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from .connectivity import Conv2d
+from .connectivity import Conv2d, Dense
 from .fixed import ceil_div
 from .network import Layer
 
-__all__ = ["GROUP_BITS", "ArrayConfig", "LayerPlan", "readout_cycles", "spike_queue_depth"]
+__all__ = [
+    "GROUP_BITS", "ArrayConfig", "LayerPlan", "kernel_banks", "reach", "readout_cycles", "spike_queue_depth",
+]
+
+
+GROUP_BITS = 8
+"""Neighbouring spikes that the extractor looks at in one cycle."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +28,18 @@ class LayerPlan:
     ----------
     neurons, lanes : int
         ``lanes`` processing elements take turns over rows of neurons.
-    positions, groups : int
-        Of a convolution: pixels of the output, groups of channels. A row holds up to ``lanes`` channels of one group
-        at one position; a dense layer has one of each, and neuron r·lanes + p is lane p of row r.
+    size : (int, int)
+        Of a convolution: height and width of the output. A dense layer has one position, and neuron r·lanes + p is
+        lane p of row r.
+    groups : int
+        Of channels. A row holds up to ``lanes`` channels of one group at one position.
+    banks : (int, int)
+        Kernel-parallel: so many neighbouring positions down and across are in one row, each in a bank of lanes of its
+        own. An event reaches all of its neighbours at once; every bank then looks for its own row.
     scattered : bool
         An event may visit some rows only, in any order: so it is in a convolution.
+    forwards : bool
+        A row may be visited again in the next cycle: sums are passed on before they are written.
     recurrent : bool
         The layer takes its own spikes: those of a whole step must find room while they are captured.
     membrane_bits : int
@@ -39,17 +53,37 @@ class LayerPlan:
     lanes: int
     membrane_bits: int
     register_rows: int = 8
-    positions: int = 1
+    size: tuple[int, int] = (1, 1)
     groups: int = 1
+    banks: tuple[int, int] = (1, 1)
     scattered: bool = False
+    forwards: bool = False
     recurrent: bool = False
 
     @classmethod
-    def of(cls, layer: Layer, index: int, *, lanes: int, membrane_bits: int, register_rows: int = 8) -> "LayerPlan":
-        """The plan of the layer with this index."""
+    def of(
+        cls, layer: Layer, index: int, *, lanes: int, membrane_bits: int, register_rows: int = 8,
+        banks: tuple[int, int] = (1, 1),
+    ) -> "LayerPlan":
+        """The plan of the layer with this index.
+
+        Raises
+        ------
+        ValueError
+            ``banks`` are neither one nor as many as an event reaches.
+        """
+        synapses = layer.connectivity
+        if banks != (1, 1) and banks != kernel_banks(layer):
+            raise ValueError(f"banks must be (1, 1) or {kernel_banks(layer)}, not {banks}")
+        size = (1, 1)
+        reached = [1]  # positions that an event reaches, by set of synapses
+        if isinstance(synapses, Conv2d):
+            size = synapses.out_shape[1:]
+            reached = [math.prod(reach(one.connectivity)) for one in (layer, *layer.branches)]
         return cls(
             neurons=layer.neurons, lanes=lanes, membrane_bits=membrane_bits, register_rows=register_rows,
-            positions=layer.positions, groups=layer.groups, scattered=isinstance(layer.connectivity, Conv2d),
+            size=(size[0], size[1]), groups=layer.groups, banks=banks, scattered=isinstance(synapses, Conv2d),
+            forwards=isinstance(synapses, Conv2d) and (banks != (1, 1) or min(reached) < 3),
             recurrent=any(branch.source == index for branch in layer.branches),
         )
 
@@ -61,6 +95,30 @@ class LayerPlan:
             raise ValueError(f"membrane_bits must be 2…48, not {self.membrane_bits!r}")
         if self.register_rows < 2:
             raise ValueError(f"register_rows must be at least 2, not {self.register_rows!r}")
+
+    @property
+    def positions(self) -> int:
+        """Pixels of the output; 1 of a dense layer."""
+        return self.size[0] * self.size[1]
+
+    @property
+    def bank_count(self) -> int:
+        return self.banks[0] * self.banks[1]
+
+    @property
+    def elements(self) -> int:
+        """Processing elements: lanes of all banks."""
+        return self.lanes * self.bank_count
+
+    @property
+    def word_lanes(self) -> int:
+        """Bits of a word of spikes: lanes, of several banks each filled up to whole groups."""
+        return self.lanes if self.bank_count == 1 else self.bank_count * ceil_div(self.lanes, GROUP_BITS) * GROUP_BITS
+
+    @property
+    def tiles(self) -> tuple[int, int]:
+        """How often the banks fit into the output, down and across."""
+        return ceil_div(self.size[0], self.banks[0]), ceil_div(self.size[1], self.banks[1])
 
     @property
     def group_channels(self) -> int:
@@ -79,7 +137,8 @@ class LayerPlan:
 
     @property
     def rows(self) -> int:
-        return self.positions * self.position_rows
+        """Rows of a bank."""
+        return self.tiles[0] * self.tiles[1] * self.position_rows
 
     def row_of_channel(self, channel: np.ndarray) -> np.ndarray:
         """The row at a position that holds a channel, int64."""
@@ -94,12 +153,13 @@ class LayerPlan:
         return np.where(channel < 0, -1, channel + groups).reshape(self.position_rows, self.lanes)
 
     def places(self) -> np.ndarray:
-        """row·lanes + lane of every neuron, in torch's order (channel, position), int64[neurons]."""
-        channels = self.channels_of_rows().ravel()
-        place = np.empty(self.groups * self.group_channels, dtype=np.int64)
-        place[channels[channels >= 0]] = np.flatnonzero(channels >= 0)
-        step = self.position_rows * self.lanes
-        return (place[:, None] + np.arange(self.positions) * step).ravel()
+        """row·word_lanes + bit in the word of spikes, of every neuron in torch's order, int64[neurons]."""
+        channel, y, x = (part.ravel() for part in np.indices((self.groups * self.group_channels, *self.size)))
+        row = (y // self.banks[0] * self.tiles[1] + x // self.banks[1]) * self.position_rows
+        bank = y % self.banks[0] * self.banks[1] + x % self.banks[1]
+        lane = channel % self.group_channels % self.lanes
+        bits = self.word_lanes // self.bank_count
+        return (row + self.row_of_channel(channel)) * self.word_lanes + bank * bits + lane
 
     @property
     def in_registers(self) -> bool:
@@ -130,8 +190,24 @@ class ArrayConfig:
     timeout: int = 1 << 16
 
 
-GROUP_BITS = 8
-"""Neighbouring spikes that the extractor looks at in one cycle."""
+def reach(synapses: Dense | Conv2d) -> tuple[int, int]:
+    """Output positions that an event reaches at most, down and across."""
+    if not isinstance(synapses, Conv2d):
+        return 1, 1
+    down, across = (ceil_div(kernel, stride) for kernel, stride in zip(synapses.kernel, synapses.stride, strict=True))
+    return min(down, synapses.out_shape[1]), min(across, synapses.out_shape[2])
+
+
+def kernel_banks(layer: Layer) -> tuple[int, int]:
+    """Banks with which every event reaches all its neighbours at once; (1, 1): the layer cannot have more.
+
+    That is so of a dense layer, one with several sets of synapses, or with an output smaller than the kernel's reach.
+    """
+    synapses = layer.connectivity
+    if not isinstance(synapses, Conv2d) or layer.branches:
+        return 1, 1
+    down, across = (ceil_div(kernel, stride) for kernel, stride in zip(synapses.kernel, synapses.stride, strict=True))
+    return (down, across) if (down, across) == reach(synapses) else (1, 1)
 
 
 def spike_queue_depth(plan: LayerPlan) -> int:

@@ -10,7 +10,7 @@ from .connectivity import Conv2d, Dense, pooled, size_of
 from .fixed import CHUNK_BITS, ceil_div, pack_rows, unpack_rows
 from .network import Layer
 from .rows import bias_rows
-from .walk import conv_walk, row_stride, walks_of
+from .walk import bank_taps, conv_walk, row_stride, walks_of
 
 __all__ = ["MemoryShape", "bias_stride", "weight_image", "weight_memory", "weights_from_image"]
 
@@ -36,7 +36,7 @@ def weight_memory(index: int, layer: Layer, plan: LayerPlan) -> MemoryShape:
     """Weights of core ``index``, in the order of its walks; bias rows follow."""
     _, bias_word = walks_of(layer, plan)
     depth = bias_word + len(bias_rows(layer)) * bias_stride(layer, plan)
-    return MemoryShape(name=f"core{index}_weights", depth=depth, used_bits=plan.lanes * layer.weight_bits)
+    return MemoryShape(name=f"core{index}_weights", depth=depth, used_bits=plan.elements * layer.weight_bits)
 
 
 def weight_image(layer: Layer, plan: LayerPlan) -> list[int]:
@@ -45,12 +45,12 @@ def weight_image(layer: Layer, plan: LayerPlan) -> list[int]:
             for one in (layer, *layer.branches)]
     biases = _bias_places(layer, plan)
     spread = np.append(bias_rows(layer), np.zeros((len(bias_rows(layer)), 1), dtype=np.int64), axis=1)
-    return pack_rows(np.concatenate([*sets, spread[:, biases].reshape(-1, plan.lanes)]), layer.weight_bits)
+    return pack_rows(np.concatenate([*sets, spread[:, biases].reshape(-1, plan.elements)]), layer.weight_bits)
 
 
 def weights_from_image(image: list[int], layer: Layer, plan: LayerPlan) -> tuple[list[np.ndarray], np.ndarray]:
     """Inverse of `weight_image`: weights of each set of synapses, of their shapes, and bias int64[C]."""
-    words = unpack_rows(image, layer.weight_bits, plan.lanes)
+    words = unpack_rows(image, layer.weight_bits, plan.elements)
     sets = []
     for one in (layer, *layer.branches):
         places, shape = _places(one.connectivity, plan), one.connectivity.weight_shape
@@ -60,8 +60,8 @@ def weights_from_image(image: list[int], layer: Layer, plan: LayerPlan) -> tuple
         words = words[len(places) :]
     biases = _bias_places(layer, plan)
     bias = np.zeros(layer.channels + 1, dtype=np.int64)
-    for row in words.reshape(-1, *biases.shape):
-        np.add.at(bias, biases.ravel(), row.ravel())
+    for row in words.reshape(-1, *biases.shape)[..., : plan.lanes]:  # the same in every bank
+        np.add.at(bias, biases[:, : plan.lanes].ravel(), row.ravel())
     return sets, bias[:-1]
 
 
@@ -71,15 +71,15 @@ def bias_stride(layer: Layer, plan: LayerPlan) -> int:
 
 
 def _bias_places(layer: Layer, plan: LayerPlan) -> np.ndarray:
-    """Which channel's bias lies where, int64[stride, lanes]; −1: none."""
-    channels = plan.channels_of_rows()
-    padded = np.full((bias_stride(layer, plan), plan.lanes), -1, dtype=np.int64)
+    """Which channel's bias lies where, int64[stride, elements]; −1: none."""
+    channels = np.tile(plan.channels_of_rows(), plan.bank_count)
+    padded = np.full((bias_stride(layer, plan), plan.elements), -1, dtype=np.int64)
     padded[: len(channels)] = channels
     return padded
 
 
 def _places(synapses: Dense | Conv2d, plan: LayerPlan) -> np.ndarray:
-    """Which weight lies where, int64[words, lanes]; −1: none."""
+    """Which weight lies where, int64[words, elements]; −1: none."""
     channels = plan.channels_of_rows()
     shape = pooled(synapses.in_shape, synapses.pool)
     index = np.arange(size_of(synapses.weight_shape)).reshape(synapses.weight_shape)
@@ -94,11 +94,19 @@ def _places(synapses: Dense | Conv2d, plan: LayerPlan) -> np.ndarray:
     walk, _ = conv_walk(synapses, plan, 0)
     group_inputs, group_outputs = shape[0] // synapses.groups, synapses.channels // synapses.groups
     words = []
+    # The taps of each word, by bank: a word for each tap, or one bank after the other in a word for each phase.
+    taps = np.arange(synapses.kernel[0] * synapses.kernel[1])[:, None]
+    if plan.bank_count > 1:
+        down, across = (bank_taps(synapses, plan, axis) for axis in (0, 1))
+        down, across = down[:, None, :, None], across[None, :, None, :]
+        taps = np.where((down < 0) | (across < 0), -1, down * synapses.kernel[1] + across)
+        taps = taps.reshape(-1, plan.bank_count)
     for channel in range(shape[0]):
         group, local = divmod(channel, group_inputs)
         first = int(walk.channel_row[channel])
         rows = channels[first : first + walk.reach]
-        taps = index[rows.ravel(), local].reshape(*rows.shape, -1)
         reached = (rows >= 0) & (rows // group_outputs == group)
-        words.append(np.where(reached[..., None], taps, -1).transpose(2, 0, 1).reshape(-1, plan.lanes))
+        kernel = index.reshape(*index.shape[:2], -1)[rows, local]  # [rows, lanes, taps]
+        kernel = np.where(reached[..., None], kernel, -1)[..., taps].transpose(2, 0, 3, 1)
+        words.append(np.where(taps[:, None, :, None] < 0, -1, kernel).reshape(-1, plan.elements))
     return np.concatenate(words)

@@ -17,6 +17,7 @@ from .array import ArrayConfig, LayerPlan
 from .connectivity import from_plain, to_plain
 from .memory import MemoryShape, weight_image, weight_memory
 from .network import Branch, IntegerNetwork, Layer, Neuron
+from .plain import read_fields
 from .rows import MarkerProgram, marker_programs
 
 __all__ = ["Program", "ProgramError", "write_atomically"]
@@ -65,7 +66,7 @@ class Program:
             )
         for index, (layer, plan) in enumerate(zip(self.network.layers, self.config.layers, strict=True)):
             wanted = LayerPlan.of(layer, index, lanes=plan.lanes, membrane_bits=plan.membrane_bits,
-                                  register_rows=plan.register_rows)
+                                  register_rows=plan.register_rows, banks=plan.banks)
             if plan != wanted:
                 raise ProgramError(f"layer {index}: plan must be {wanted}, not {plan}")
         if self.config.early_exit and not self.network.earliest_decides:
@@ -186,5 +187,5 @@ def _from_parts(head: dict, tensors: dict[str, np.ndarray]) -> Program:
         ))
     network: dict[str, Any] = dict(head["network"], step_weights=tuple(head["network"]["step_weights"]))
     config = dict(head["config"])
-    config["layers"] = tuple(LayerPlan(**plan) for plan in config["layers"])
+    config["layers"] = tuple(LayerPlan(**read_fields(LayerPlan, plan)) for plan in config["layers"])
     return Program(network=IntegerNetwork(layers=tuple(layers), **network), config=ArrayConfig(**config))

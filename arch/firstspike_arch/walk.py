@@ -9,7 +9,7 @@ from .array import LayerPlan
 from .connectivity import Conv2d, Dense, pooled, size_of
 from .network import Layer
 
-__all__ = ["Axis", "Walk", "conv_walk", "row_stride", "walks_of"]
+__all__ = ["Axis", "Walk", "bank_taps", "conv_walk", "row_stride", "walks_of"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,6 +52,9 @@ class Walk:
         Words from one input channel (of a vector: address) to the next.
     base : int
         First word.
+    bank_rows : (int64[H, By], int64[W, Bx]) or None
+        Kernel-parallel: what y and x contribute to the row of each bank down and across; −1: the bank is not reached.
+        All are visited at once, as if they were one position.
     """
 
     x: Axis | None
@@ -60,6 +63,7 @@ class Walk:
     channel_row: np.ndarray
     channel_words: int
     base: int
+    bank_rows: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def longest(self) -> int:
@@ -88,7 +92,10 @@ def walks_of(layer: Layer, plan: LayerPlan) -> tuple[list[Walk], int]:
     """The walk of each of a layer's sets of synapses on its lanes, and the first word behind their weights."""
     base, walks = 0, []
     for synapses in (layer.connectivity, *(branch.connectivity for branch in layer.branches)):
-        walk, words = (conv_walk if isinstance(synapses, Conv2d) else _dense_walk)(synapses, plan, base)
+        if isinstance(synapses, Conv2d):
+            walk, words = conv_walk(synapses, plan, base)
+        else:
+            walk, words = _dense_walk(synapses, plan, base)
         walks.append(walk)
         base += words
     return walks, base
@@ -108,15 +115,11 @@ def _dense_walk(synapses: Dense, plan: LayerPlan, base: int) -> tuple[Walk, int]
 
 def conv_walk(synapses: Conv2d, plan: LayerPlan, base: int) -> tuple[Walk, int]:
     """The walk of a convolution whose words start at ``base``, and how many words it has."""
+    if plan.bank_count > 1:
+        return _bank_walk(synapses, plan, base)
     inputs = synapses.in_shape[0]
     _, _, width = synapses.out_shape
-    group_outputs = synapses.channels // synapses.groups
-    # The rows at a position that hold the channels of each group; with branches, its groups need not be the rows'.
-    first, last = (plan.row_of_channel(np.arange(synapses.groups) * group_outputs + offset)
-                   for offset in (0, group_outputs - 1))
-    reach = int((last - first).max()) + 1
-    channel_row = np.minimum(first, plan.position_rows - reach)[
-        np.arange(inputs) // (inputs // synapses.groups)]
+    reach, channel_row = _channel_rows(synapses, plan)
     kernel_words = synapses.kernel[0] * synapses.kernel[1] * reach
     walk = Walk(
         x=_taps(synapses, 1, synapses.out_shape[2], plan.position_rows, reach),
@@ -124,6 +127,52 @@ def conv_walk(synapses: Conv2d, plan: LayerPlan, base: int) -> tuple[Walk, int]:
         reach=reach, channel_row=channel_row, channel_words=kernel_words, base=base,
     )
     return walk, inputs * kernel_words
+
+
+def _channel_rows(synapses: Conv2d, plan: LayerPlan) -> tuple[int, np.ndarray]:
+    """How many rows at a position hold what an event reaches, and the first of them by input channel.
+
+    With branches, the groups of a convolution need not be those of the rows.
+    """
+    inputs, group_outputs = synapses.in_shape[0], synapses.channels // synapses.groups
+    first, last = (plan.row_of_channel(np.arange(synapses.groups) * group_outputs + offset)
+                   for offset in (0, group_outputs - 1))
+    reach = int((last - first).max()) + 1
+    return reach, np.minimum(first, plan.position_rows - reach)[np.arange(inputs) // (inputs // synapses.groups)]
+
+
+def _bank_walk(synapses: Conv2d, plan: LayerPlan, base: int) -> tuple[Walk, int]:
+    """All banks at once. Which tap lies before which bank depends on where the pixel is between the banks: its phase.
+    There is a word for every phase."""
+    reach, channel_row = _channel_rows(synapses, plan)
+    across = plan.banks[1] * synapses.stride[1]
+    x, x_rows = _bank_axis(synapses, plan, 1, plan.position_rows, reach)
+    y, y_rows = _bank_axis(synapses, plan, 0, plan.position_rows * plan.tiles[1], reach * across)
+    words = plan.banks[0] * synapses.stride[0] * across * reach
+    walk = Walk(x=x, y=y, reach=reach, channel_row=channel_row, channel_words=words, base=base,
+                bank_rows=(y_rows, x_rows))
+    return walk, synapses.in_shape[0] * words
+
+
+def bank_taps(synapses: Conv2d, plan: LayerPlan, axis: int) -> np.ndarray:
+    """The kernel tap before each bank in each phase along an axis, int64[phases, banks]; −1: none."""
+    banks, stride = plan.banks[axis], synapses.stride[axis]
+    tap = (np.arange(banks * stride)[:, None] - np.arange(banks) * stride) % (banks * stride)
+    return np.where(tap < synapses.kernel[axis], tap, -1)
+
+
+def _bank_axis(synapses: Conv2d, plan: LayerPlan, axis: int, rows: int, words: int) -> tuple[Axis, np.ndarray]:
+    """One visit if anything is reached, its word by phase; and rows by bank."""
+    banks, stride, padding = plan.banks[axis], synapses.stride[axis], synapses.padding[axis]
+    length = synapses.in_shape[1 + axis]
+    pixel = np.arange(length) // synapses.pool
+    table = np.full((length, banks), -1, dtype=np.int64)
+    for output in range(plan.size[axis]):
+        tap = pixel + padding - output * stride
+        hit = (tap >= 0) & (tap < synapses.kernel[axis]) & (pixel < length // synapses.pool)
+        table[hit, output % banks] = output // banks * rows
+    phase = (pixel + padding) % (banks * stride)
+    return Axis(count=(table >= 0).any(1).astype(np.int64), row=pixel * 0, word=phase * words), table
 
 
 def _pixels(length: int, kept: int, pool: int, words: int) -> Axis:

@@ -19,6 +19,9 @@ def compile_(
     port: Annotated[str, typer.Option(help="events: a token stream; image: 64-bit beats of eight pixels.")] = "events",
     early_exit: Annotated[bool, typer.Option(help="Decide at the first step that settles the class.")] = False,
     winner: Annotated[str, typer.Option(help="How the read-out compares: tree is fast, scan is small.")] = "tree",
+    kernel_parallel: Annotated[bool, typer.Option(
+        help="Convolutions update all positions that an event reaches at once, each on lanes of its own.",
+    )] = False,
     register_rows: Annotated[int, typer.Option(
         help="Rows of neurons a lane keeps in registers; with more they go to memory. 2 on a device without LUT RAM.",
     )] = 8,
@@ -31,6 +34,7 @@ def compile_(
     compilation = api.compile(
         api.load(network), lanes=given[0] if given and len(given) == 1 else given, lane_budget=lane_budget,
         weight_bits=weight_bits, port=port, early_exit=early_exit, winner=winner, register_rows=register_rows,
+        kernel_parallel=kernel_parallel,
     )
     api.export(compilation, output)
     Console().print(compilation.report(), markup=False, highlight=False, soft_wrap=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from firstspike_arch.array import ArrayConfig, LayerPlan
+from firstspike_arch.array import ArrayConfig, LayerPlan, kernel_banks
 from firstspike_arch.connectivity import Shape
 from firstspike_arch.fixed import LEAK_SHIFT_MAX
 from firstspike_arch.model import FloatNetwork
@@ -34,6 +34,7 @@ class Options:
     port: Literal["events", "image"] = "events"
     early_exit: bool = False
     winner: Literal["tree", "scan"] = "tree"
+    kernel_parallel: bool | Sequence[bool] = False
     register_rows: int = 8
     headroom_bits: int = 0
     in_max: int | None = None
@@ -157,7 +158,7 @@ class Compilation:
             table.append((
                 layer.name, f"{_shape(layer.in_shape)}→{_shape(layer.out_shape)}", f"{layer.scale:.6g}",
                 str(layer.weight_bits), saturated,
-                f"{plan.membrane_bits} ({self.proofs[index].bits} proved)", str(plan.lanes), str(plan.rows),
+                f"{plan.membrane_bits} ({self.proofs[index].bits} proved)", _lanes(plan), str(plan.rows),
                 str(memories[index].depth * memories[index].used_bits),
             ))
         widths = [max(len(row[column]) for row in table) for column in range(len(head))]
@@ -179,6 +180,9 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         Processing elements of every layer, or of each.
     lane_budget : int, optional
         Of all layers together, shared out (default 256); ``events``: expected input events of each layer.
+    kernel_parallel : bool or sequence of bool
+        Of every layer that can, or of each: all output positions that an event reaches are updated at once, each in
+        a bank of ``lanes`` of its own.
     weight_bits : int, optional
         2 … 8 for every layer, in place of what it was trained for.
     port : "events" or "image"
@@ -227,12 +231,14 @@ def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compil
     if options.winner not in ("tree", "scan"):
         raise CompileError(f"winner must be 'tree' or 'scan', not {options.winner!r}")
     plans = []
-    for index, (layer, lanes, proof) in enumerate(zip(draft.integer.layers, draft.lanes, draft.proofs, strict=True)):
+    parallel = _kernel_parallel(draft.integer, options.kernel_parallel)
+    parts = zip(draft.integer.layers, draft.lanes, draft.proofs, parallel, strict=True)
+    for index, (layer, lanes, proof, banks) in enumerate(parts):
         bits = proof.bits + options.headroom_bits
         if bits > 48:
             raise CompileError(f"layer {index} ({layer.name}): membranes must fit 48 bits, not {bits}")
         plans.append(LayerPlan.of(
-            layer, index, lanes=lanes, membrane_bits=bits, register_rows=options.register_rows,
+            layer, index, lanes=lanes, membrane_bits=bits, register_rows=options.register_rows, banks=banks,
         ))
     config = ArrayConfig(
         layers=tuple(plans), port=options.port, early_exit=options.early_exit, winner=options.winner,
@@ -243,6 +249,25 @@ def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compil
     except ProgramError as error:
         raise CompileError(str(error)) from None
     return Compilation(program=program, passes=tuple(results), proofs=draft.proofs, roundings=draft.roundings)
+
+
+def _kernel_parallel(network: IntegerNetwork, wanted: bool | Sequence[bool]) -> list[tuple[int, int]]:
+    """Banks of each layer."""
+    if isinstance(wanted, bool):
+        return [kernel_banks(layer) if wanted else (1, 1) for layer in network.layers]
+    if len(wanted) != len(network.layers) or not all(isinstance(one, bool) for one in wanted):
+        raise CompileError(f"kernel_parallel must be true or false, or that for each of the {len(network.layers)} "
+                           f"layers, not {wanted!r}")
+    for index, (layer, one) in enumerate(zip(network.layers, wanted, strict=True)):
+        if one and kernel_banks(layer) == (1, 1):
+            raise CompileError(
+                f"layer {index} ({layer.name}): kernel_parallel must be false: it takes a convolution from one source, "
+                "with a kernel beyond one pixel and an output not smaller than what an event reaches")
+    return [kernel_banks(layer) if one else (1, 1) for layer, one in zip(network.layers, wanted, strict=True)]
+
+
+def _lanes(plan: LayerPlan) -> str:
+    return str(plan.lanes) if plan.bank_count == 1 else f"{plan.banks[0]}×{plan.banks[1]}×{plan.lanes}"
 
 
 def _shape(shape: Shape) -> str:

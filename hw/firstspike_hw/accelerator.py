@@ -107,7 +107,8 @@ class Accelerator(wiring.Component):
             takers = [readout.capture] if is_output else []
             if index in sends:
                 m.submodules[f"queue{index}"] = queue = SpikeQueue(layout=layer.out_layout, plan=plan)
-                m.submodules[f"extractor{index}"] = extractor = Extractor(layout=layer.out_layout, lanes=plan.lanes)
+                m.submodules[f"extractor{index}"] = extractor = Extractor(
+                    layout=layer.out_layout, lanes=plan.word_lanes, banks=plan.banks)
                 connect(m, queue.words, extractor.words)
                 takers.append(queue.capture)
                 self._senders[index] = extractor.events

@@ -59,12 +59,23 @@ class _PassRow:
         self.value, self.step = Signal(value, name=f"{stage}_value"), Signal(range(falls + 1), name=f"{stage}_step")
         # Without positions a row is its own place at its position.
         self.group = self.row if plan.positions == 1 else Signal(range(plan.position_rows), name=f"{stage}_group")
+        self._fields = ["valid", "number", "row", "captures", "final", "masked", "value", "step",
+                        *(["group"] * (self.group is not self.row))]
+        if plan.bank_count > 1:
+            self.bank_rows = Signal(data.ArrayLayout(range(plan.rows), plan.bank_count), name=f"{stage}_bank_rows")
+            self.reached = Signal(plan.bank_count, name=f"{stage}_reached")
+            self.edges = Signal(2, name=f"{stage}_edges")
+            self._fields += ["bank_rows", "reached", "edges"]
+
+    def bank(self, number: int) -> tuple:
+        """Row of a bank, and whether it is visited."""
+        if not hasattr(self, "reached"):
+            return self.row, self.valid
+        return self.bank_rows[number], self.valid & self.reached[number]
 
     def follow(self, before) -> list:
         """Take over what the stage before holds."""
-        fields = ["valid", "number", "row", "captures", "final", "masked", "value", "step",
-                  *(["group"] * (self.group is not self.row))]
-        return [getattr(self, field).eq(getattr(before, field)) for field in fields]
+        return [getattr(self, field).eq(getattr(before, field)) for field in self._fields]
 
 
 class Core(wiring.Component):
@@ -114,7 +125,7 @@ class Core(wiring.Component):
         streams = {f"events{index}": In(token_stream(layout)) for index, layout in enumerate(layouts)}
         super().__init__({
             **streams,
-            "capture": Out(capture_signature(plan.rows, plan.lanes, value_bits, layer.out_layout.value_bits)),
+            "capture": Out(capture_signature(plan.rows, plan.elements, value_bits, layer.out_layout.value_bits)),
             "drop": In(drop_signature(tag_bits)),
             "write": In(memory_write_signature(memory)),
             "reload": In(1),
@@ -190,25 +201,18 @@ class Core(wiring.Component):
             m.d.sync += weights.eq(read.data)
 
     def _build_lanes(self, m: Module) -> None:
-        lanes, rows, bits = self._plan.lanes, self._plan.rows, self._plan.membrane_bits
+        lanes, bits = self._plan.elements, self._plan.membrane_bits
         passes, neuron = self._passes, self._layer.neuron
         remembers_spike = any(op.when == "spiked" for op in self._program.step[1:])
         fires_once = neuron.single_spike and neuron.theta is not None
         init = self._lane_constants(self._program.init, absent=-1)
-        m.submodules.membranes = membranes = RowMemory(
-            rows=rows, width=lanes * bits, registers=self._plan.in_registers,
-            init=pack_rows(init, bits) if self._plan.in_registers else (),
-        )
-        self._follow_rows(m, membranes)
+        membranes = self._rows(m, "membranes", bits, init=pack_rows(init, bits) if self._plan.in_registers else ())
         u = [value.as_signed() for value in lanes_of(membranes.value, bits)]
         left, peeks = u, {"membrane": lanes_of(membranes.peek, bits)}
         is_current = self._which(self._add.number, lambda op: op.store == "current")
         is_init = self._which(self._add.number, lambda op: op.act == "init")
         if self._program.static:
-            m.submodules.currents = currents = RowMemory(
-                rows=rows, width=lanes * bits, registers=self._plan.in_registers, bubbles=True,
-            )
-            self._follow_rows(m, currents)
+            currents = self._rows(m, "currents", bits, bubbles=True)
             static = [value.as_signed() for value in lanes_of(currents.value, bits)]
             left = [Mux(is_current, one, other) for one, other in zip(static, u, strict=True)]
             peeks["current"] = lanes_of(currents.peek, bits)
@@ -216,9 +220,12 @@ class Core(wiring.Component):
 
         # Spikes. The capturing pass of a marker sees u complete; later passes see the remembered spike.
         negative = Cat(value[-1] for value in u)
-        masks = [sum(1 << lane for lane in range(lanes) if row[lane] >= 0) for row in self._plan.channels_of_rows()]
+        channels = self._lane_constants(np.arange(self._layer.channels), absent=-1)
+        masks = [sum(1 << lane for lane in range(lanes) if row[lane] >= 0) for row in channels]
         present = Const(masks[0], lanes) if len(set(masks)) == 1 else Array(
             Const(mask, lanes) for mask in masks)[self._add.group]
+        if self._plan.bank_count > 1:
+            present = present & Cat(inside.replicate(self._plan.lanes) for inside in self._inside())
         reached = [Signal(lanes, name=f"reached{level}") for level in range(max(1, neuron.levels))]
         spikes = reached[0]
         if self._program.levels is not None:
@@ -228,16 +235,13 @@ class Core(wiring.Component):
                 m.d.comb += reached[level].eq(spikes & Cat(
                     u[lane] >= self._by_row(edges, lane, self._add.group) for lane in range(lanes)))
         if fires_once:
-            m.submodules.fired = fired = RowMemory(rows=rows, width=lanes, registers=self._plan.in_registers)
-            starts = self._which(self._add.number, lambda op: op.act == "init")
-            self._follow_rows(m, fired)
-            m.d.comb += fired.next.eq(Mux(starts, 0, Mux(self.capture.valid, fired.value | spikes, fired.value)))
+            fired = self._rows(m, "fired", 1)
+            m.d.comb += fired.next.eq(Mux(is_init, 0, Mux(self.capture.valid, fired.value | spikes, fired.value)))
         spiked = Cat(reached)
         if remembers_spike:
-            m.submodules.spiked = memory = RowMemory(rows=rows, width=len(spiked), registers=self._plan.in_registers)
-            spiked = Mux(self.capture.valid, spiked, memory.value)
-            self._follow_rows(m, memory)
-            m.d.comb += memory.next.eq(spiked)
+            memories = [self._rows(m, f"spiked{level}", 1) for level in range(len(reached))]
+            spiked = Mux(self.capture.valid, spiked, Cat(memory.value for memory in memories))
+            m.d.comb += Cat(memory.next for memory in memories).eq(spiked)
         visible = spikes & ~fired.value if fires_once else spikes
         m.d.comb += self.capture.spikes.eq(Mux(self._add.masked, 0, visible))
         if neuron.levels > 1:
@@ -279,7 +283,7 @@ class Core(wiring.Component):
 
     def _build_operands(self, m: Module, peeks: dict[str, list], saved) -> list:
         """The operand register of each lane, loaded at the end of the operand stage."""
-        lanes, bits, weight_bits = self._plan.lanes, self._plan.membrane_bits, self._layer.weight_bits
+        lanes, bits, weight_bits = self._plan.elements, self._plan.membrane_bits, self._layer.weight_bits
         value = self._operand.value
         weights = [_scaled(weight, value) for weight in lanes_of(self._weights[:lanes * weight_bits], weight_bits)]
         if self._program.pure_weights:
@@ -289,15 +293,12 @@ class Core(wiring.Component):
             m.d.sync += [register.eq(weight) for register, weight in zip(registers, weights, strict=True)]
             return registers
         peek = peeks["membrane"]
-        passes, rows = self._passes, self._plan.rows
+        passes = self._passes
         leak_shift = next((op.index for op in passes if op.operand == "leak"), None)
         extras = []  # operands beside weight, leak and constants: in the other passes 0
         if any(op.operand == "shadow" for op in passes):
-            m.submodules.shadow = store = RowMemory(
-                rows=rows, width=lanes * bits, registers=self._plan.in_registers,
-            )
+            store = self._rows(m, "shadow", bits)
             saves = self._which(self._add.number, lambda op: op.act == "save")
-            self._follow_rows(m, store)
             m.d.comb += store.next.eq(Mux(saves, saved, store.value))
             peeks["shadow"] = lanes_of(store.peek, bits)
         for name in ("shadow", "current"):
@@ -344,12 +345,30 @@ class Core(wiring.Component):
             registers.append(register)
         return registers
 
-    def _follow_rows(self, m: Module, store: RowMemory) -> None:
-        """Connect what every store of rows needs to know about the stages."""
-        m.d.comb += [
-            store.fetch_row.eq(self._fetch.row), store.fetch.eq(self._free), store.row.eq(self._add.row),
-            store.advance.eq(self._add.valid),
-        ]
+    def _rows(self, m: Module, name: str, bits: int, *, bubbles: bool = False, init: Sequence[int] = ()) -> "_Rows":
+        """``bits`` of every neuron: a memory of rows for each bank, connected to the stages."""
+        plan, banks = self._plan, []
+        for number in range(plan.bank_count):
+            bank = RowMemory(
+                rows=plan.rows, width=plan.lanes * bits, registers=plan.in_registers, forwards=plan.forwards,
+                bubbles=bubbles, init=init,
+            )
+            m.submodules[name if plan.bank_count == 1 else f"{name}_bank{number}"] = bank
+            fetch_row, live = self._fetch.bank(number)
+            row, advance = self._add.bank(number)
+            m.d.comb += [bank.fetch_row.eq(fetch_row), bank.fetch.eq(self._free), bank.fetch_live.eq(live),
+                         bank.row.eq(row), bank.advance.eq(advance)]
+            banks.append(bank)
+        return _Rows(banks)
+
+    def _inside(self) -> list:
+        """Whether each bank has a position in the tile of the row in the add stage."""
+        plan, inside = self._plan, []
+        for bank in range(plan.bank_count):
+            beyond = [place >= size - (tiles - 1) * banks for place, size, tiles, banks in zip(
+                divmod(bank, plan.banks[1]), plan.size, plan.tiles, plan.banks, strict=True)]
+            inside.append(~Cat(self._add.edges[axis] for axis in (0, 1) if beyond[axis]).any())
+        return inside
 
     def _with_operand(self, m: Module, register: Signal, value) -> None:
         """Register a control signal of the fetch stage for the operand stage."""
@@ -357,8 +376,8 @@ class Core(wiring.Component):
             m.d.sync += register.eq(value)
 
     def _lane_constants(self, values, absent: int):
-        """int64[position_rows, lanes] of a vector over the channels; lanes without a channel get ``absent``."""
-        return np.append(values, absent)[self._plan.channels_of_rows()]
+        """int64[position_rows, elements] of a vector over the channels; lanes without a channel get ``absent``."""
+        return np.tile(np.append(values, absent)[self._plan.channels_of_rows()], self._plan.bank_count)
 
     def _by_row(self, constants, lane: int, row):
         """A lane's constant for a row; no multiplexer where all rows agree."""
@@ -367,6 +386,14 @@ class Core(wiring.Component):
         if len(set(column)) == 1:
             return Const(column[0], signed(bits))
         return Array(Const(value, signed(bits)) for value in column)[row]
+
+
+class _Rows:
+    """Rows of all banks side by side."""
+
+    def __init__(self, banks: list[RowMemory]):
+        self.value, self.peek = Cat(bank.value for bank in banks), Cat(bank.peek for bank in banks)
+        self.next = Cat(bank.next for bank in banks)
 
 
 def _scaled(weight, value):

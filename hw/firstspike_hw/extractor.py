@@ -24,14 +24,22 @@ class Extractor(wiring.Component):
     cycle and takes the next word in the cycle in which its last group moves on: no bubbles between groups, words or
     steps. First token: three cycles after the word is taken.
 
+    Parameters
+    ----------
+    layout : TokenLayout
+    lanes : int
+        Bits of a word.
+    banks : (int, int)
+        The word has that many equal parts, of neighbouring positions down and across.
+
     Members
     -------
     words : In(stream.Signature(word_struct(layout, lanes)))
     events : Out(token_stream(layout))
     """
 
-    def __init__(self, *, layout: TokenLayout, lanes: int):
-        self._layout, self._lanes = layout, lanes
+    def __init__(self, *, layout: TokenLayout, lanes: int, banks: tuple[int, int] = (1, 1)):
+        self._layout, self._lanes, self._banks = layout, lanes, banks
         super().__init__({
             "words": In(stream.Signature(word_struct(layout, lanes))), "events": Out(token_stream(layout)),
         })
@@ -76,11 +84,24 @@ class Extractor(wiring.Component):
             emitter.groups.payload.marker.eq(marker),
             emitter.groups.payload.final.eq(marker & picked.final),
         ]
-        m.d.comb += emitter.groups.payload.base.eq(picked.base + group * GROUP_BITS)
+        m.d.comb += emitter.groups.payload.base.eq(self._base(picked.base, group, count))
         if self._layout.value_bits:
             bits = self._layout.value_bits
             values = Cat(picked.values)
             m.d.comb += emitter.groups.payload.values.eq(Array(
                 values[part.start * bits:part.stop * bits] for part in groups)[group])
         return m
+
+    def _base(self, base, group, count: int):
+        """Address of the first neuron of a group of the word at ``base``."""
+        down, across = self._banks
+        if down * across == 1:
+            return base + group * GROUP_BITS
+        channel_bits, x_bits, _ = self._layout.field_bits
+        each = count // (down * across)
+        places = [(index // each % across, index // each // across) for index in range(count)]
+        channel = base[:channel_bits] + Array(index % each * GROUP_BITS for index in range(count))[group]
+        x = base[channel_bits:channel_bits + x_bits] + Array(x for x, _ in places)[group]
+        y = base[channel_bits + x_bits:] + Array(y for _, y in places)[group]
+        return Cat(channel[:channel_bits], x[:x_bits], y)
 

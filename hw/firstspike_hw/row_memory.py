@@ -22,6 +22,9 @@ class RowMemory(wiring.Component):
     ----------
     rows, width : int
     registers : bool
+    forwards : bool
+        Of a memory: a row may be replaced again in the next cycles. ``value`` is then what is being written, or was in
+        the cycle before; ``peek`` is not.
     bubbles : bool
         Whether ``peek`` must be right also in a cycle in which no row is replaced.
     init : sequence of int
@@ -34,6 +37,8 @@ class RowMemory(wiring.Component):
         Row two stages before the one that is replaced.
     fetch : In(1)
         That row moves on to the next stage.
+    fetch_live : In(1)
+        It is going to be replaced (``forwards``).
     peek : Out(width)
         The row one stage before, as the current write leaves it out; with one row: the row itself.
     value : Out(width)
@@ -45,12 +50,14 @@ class RowMemory(wiring.Component):
     """
 
     def __init__(
-        self, *, rows: int, width: int, registers: bool, bubbles: bool = False, init: Sequence[int] = (),
+        self, *, rows: int, width: int, registers: bool, forwards: bool = False, bubbles: bool = False,
+        init: Sequence[int] = (),
     ):
-        self._rows, self._width, self._registers, self._bubbles = rows, width, registers, bubbles
+        self._rows, self._width, self._registers = rows, width, registers
+        self._forwards, self._bubbles = forwards, bubbles
         self._init = init or [0] * rows
         super().__init__({
-            "fetch_row": In(range(rows)), "fetch": In(1), "peek": Out(width), "value": Out(width),
+            "fetch_row": In(range(rows)), "fetch": In(1), "fetch_live": In(1), "peek": Out(width), "value": Out(width),
             "row": In(range(rows)), "advance": In(1), "next": In(width),
         })
 
@@ -70,7 +77,19 @@ class RowMemory(wiring.Component):
             m.submodules.rows = rows = Memory(shape=self._width, depth=self._rows, init=[])
             read, write = rows.read_port(), rows.write_port()
             value = Signal(self._width, reset_less=True)
-            m.d.sync += value.eq(read.data)
+            loaded = read.data
+            if self._forwards:
+                # Known one cycle ahead: the row one stage before is the one being replaced, or was when it was read.
+                ahead, before, last = Signal(), Signal(), Signal(self._width, reset_less=True)
+                operand_row, operand_live = Signal(range(self._rows)), Signal()
+                with m.If(self.fetch):
+                    m.d.sync += [operand_row.eq(self.fetch_row), operand_live.eq(self.fetch_live)]
+                m.d.sync += [
+                    ahead.eq(self.fetch & operand_live & (operand_row == self.fetch_row)), last.eq(self.next),
+                    before.eq(self.fetch & self.advance & (self.row == self.fetch_row)),
+                ]
+                loaded = Mux(ahead, self.next, Mux(before, last, read.data))
+            m.d.sync += value.eq(loaded)
             m.d.comb += [
                 # Never the row that is written: otherwise synthesis spends logic on what a collision would read.
                 read.addr.eq(self.fetch_row), read.en.eq(self.fetch & ~(self.advance & (self.row == self.fetch_row))),

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from firstspike_arch.array import LayerPlan
 from firstspike_arch.events import TokenLayout
@@ -36,8 +36,16 @@ def issue_signature(
     ``number``: its pass. ``group``: its place among the rows at its position, in the passes of a marker. ``word``: of
     weights; ``value``: what they are multiplied by. ``captures``: its spikes are captured; ``final``: for the last
     step; ``masked``: as if there were none. ``step``: counted up to ``falls``, of a marker's passes.
+
+    With several banks, each has its row in ``bank_rows``, if it is ``reached``; ``row`` is that of all of them in the
+    passes of a marker. ``edges``: the row is in the last tile down, across: not all banks have a position there.
     """
+    banks = {} if plan.bank_count == 1 else {
+        "bank_rows": Out(data.ArrayLayout(range(plan.rows), plan.bank_count)), "reached": Out(plan.bank_count),
+        "edges": Out(2),
+    }
     return wiring.Signature({
+        **banks,
         "valid": Out(1), "number": Out(range(passes)), "row": Out(range(plan.rows)),
         "group": Out(range(plan.position_rows)), "word": Out(range(words)), "value": Out(value), "captures": Out(1),
         "final": Out(1), "masked": Out(1), "step": Out(range(falls + 1)),
@@ -58,7 +66,10 @@ class Sequencer(wiring.Component):
     without effect, in one cycle.
 
     Rows of a convolution come in no fixed order: one that is still in one of the two stages behind (issued one or two
-    cycles before, while nothing waited) waits until it has left them.
+    cycles before, while nothing waited) waits until it has left them. Where sums are forwarded (`LayerPlan.forwards`),
+    only the passes of a marker wait so, and its first row waits until both stages are empty.
+
+    With several banks an event visits its neighbours in all of them in the same cycle.
 
     The final marker's program also starts the next inference: no sweep between inferences. After reset, and after
     ``reload``, the final program runs once without capturing.
@@ -233,6 +244,15 @@ class Sequencer(wiring.Component):
                 head.x_last.eq(_look_up(walk.x.count - 1, x)), head.y_last.eq(_look_up(walk.y.count - 1, y)),
             ]
             misses = _look_up(walk.x.count == 0, x) | _look_up(walk.y.count == 0, y)
+            if walk.bank_rows is not None:
+                for table, coordinate, rows, hits, first in (
+                    (walk.bank_rows[0], y, head.y_rows, head.y_hits, 0),
+                    (walk.bank_rows[1], x, head.x_rows, head.x_hits, start),
+                ):
+                    fields += [row.eq(_look_up(column, coordinate) + first)
+                               for row, column in zip(rows, table.T, strict=True)]
+                    fields += [hit.eq(_look_up(column >= 0, coordinate))
+                               for hit, column in zip(hits, table.T, strict=True)]
         missed = Signal(name=f"head{index}_missed")
         with m.If(load):
             m.d.sync += [head.valid.eq(events.valid), head.marker.eq(token.marker), head.final.eq(token.final),
@@ -305,6 +325,8 @@ class Sequencer(wiring.Component):
                     next_word.eq(first_word + along("x", "word_step", 1)),
                 ]
         ends = Mux(self._marker, issue.row == plan.rows - 1, reach_ends & x_ends & y_ends)
+        if plan.bank_count > 1:
+            self._reach_banks(m, head, at, position_ends)
         with m.If(issue.valid):
             m.d.sync += [row.eq(next_row), word.eq(next_word), line_row.eq(line[0]), line_word.eq(line[1])]
             with m.If(self._marker):
@@ -317,6 +339,24 @@ class Sequencer(wiring.Component):
                         m.d.sync += [y.eq(Mux(y_ends, 0, y + 1)), line_row.eq(next_row), line_word.eq(next_word)]
         return ends
 
+    def _reach_banks(self, m: Module, head: "_Head", at: Signal, position_ends) -> None:
+        """The row of each bank, and whether it is reached; of a marker, whether its tile is the last down or across."""
+        plan, issue = self._plan, self.issue
+        down, across = plan.tiles
+        tile_y, tile_x = Signal(range(down)), Signal(range(across))
+        x_edge, y_edge = tile_x == across - 1, tile_y == down - 1
+        with m.If(issue.valid & self._marker & position_ends):
+            m.d.sync += tile_x.eq(Mux(x_edge, 0, tile_x + 1))
+            with m.If(x_edge):
+                m.d.sync += tile_y.eq(Mux(y_edge, 0, tile_y + 1))
+        m.d.comb += issue.edges.eq(Cat(y_edge, x_edge))
+        for bank in range(plan.bank_count):
+            y, x = divmod(bank, plan.banks[1])
+            m.d.comb += [
+                issue.bank_rows[bank].eq(Mux(self._marker, issue.row, head.y_rows[y] + head.x_rows[x] + at)),
+                issue.reached[bank].eq(self._marker | (head.y_hits[y] & head.x_hits[x])),
+            ]
+
     def _build_scoreboard(self, m: Module):
         """High while the row at hand is in one of the two stages in which its membranes are not yet written."""
         issue = self.issue
@@ -325,7 +365,10 @@ class Sequencer(wiring.Component):
         with m.If(self.free):
             m.d.sync += [fetched[0].eq(issue.valid), fetched[1].eq(issue.row),
                          operand[0].eq(fetched[0]), operand[1].eq(fetched[1])]
-        return Cat(valid & (row == issue.row) for valid, row in (fetched, operand)).any()
+        same = Cat(valid & (row == issue.row) for valid, row in (fetched, operand)).any()
+        if self._plan.forwards:
+            return self._marker & (same | (self._starting & (fetched[0] | operand[0])))
+        return same
 
 
 class _Head:
@@ -342,8 +385,14 @@ class _Head:
     def registers(cls, name: str, walk: Walk, plan: LayerPlan, words: int, value: Shape, *, waiting: bool) -> "_Head":
         """Of one stream; ``waiting``: a marker is there from the beginning."""
         counts = [1 if axis is None else int(axis.count.max(initial=1)) for axis in (walk.x, walk.y)]
+        banks: dict[str, list[Signal]] = {"y_rows": [], "x_rows": [], "y_hits": [], "x_hits": []}
+        for axis, table in zip("yx", walk.bank_rows or (), strict=False):
+            for bank in range(table.shape[1]):
+                banks[f"{axis}_rows"].append(Signal(range(plan.rows), name=f"{name}_{axis}_row{bank}"))
+                banks[f"{axis}_hits"].append(Signal(name=f"{name}_{axis}_hit{bank}"))
         return cls(
-            valid=Signal(name=f"{name}_valid", init=waiting), marker=Signal(name=f"{name}_marker", init=waiting),
+            **banks, valid=Signal(name=f"{name}_valid", init=waiting),
+            marker=Signal(name=f"{name}_marker", init=waiting),
             final=Signal(name=f"{name}_final"), taken=Signal(name=f"{name}_taken"),
             row=Signal(range(plan.rows), name=f"{name}_row"), word=Signal(range(words), name=f"{name}_word"),
             x_last=Signal(range(counts[0]), name=f"{name}_x_last"),

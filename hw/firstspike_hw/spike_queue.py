@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Queue of captured spike words, between a core and its extractor."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -32,23 +32,23 @@ class SpikeQueue(wiring.Component):
 
     Members
     -------
-    capture : In(capture_signature(rows, lanes, 0, value_bits))
-    words : Out(stream.Signature(word_struct(layout, lanes)))
+    capture : In(capture_signature(rows, elements, 0, value_bits))
+    words : Out(stream.Signature(word_struct(layout, word_lanes)))
     """
 
     def __init__(self, *, layout: TokenLayout, plan: LayerPlan):
         self._layout, self._plan = layout, plan
         super().__init__({
-            "capture": In(capture_signature(plan.rows, plan.lanes, 0, layout.value_bits)),
-            "words": Out(stream.Signature(word_struct(layout, plan.lanes))),
+            "capture": In(capture_signature(plan.rows, plan.elements, 0, layout.value_bits)),
+            "words": Out(stream.Signature(word_struct(layout, plan.word_lanes))),
         })
 
     def elaborate(self, platform):
         m = Module()
-        lanes = self._plan.lanes
+        lanes = self._plan.word_lanes
         layout = word_struct(self._layout, lanes)
         depth = spike_queue_depth(self._plan)
-        word, spikes, stored = Signal(layout), self.capture.spikes, Signal()
+        word, spikes, stored = Signal(layout), self._filled_up(self.capture.spikes, 1), Signal()
         m.d.comb += [
             word.final.eq(self.capture.final), word.last.eq(self.capture.last), word.base.eq(self._base(m)),
             word.spikes.eq(spikes),
@@ -58,7 +58,8 @@ class SpikeQueue(wiring.Component):
             stored.eq(self.capture.valid & (word.last | word.occupied.any())),
         ]
         if self._layout.value_bits:
-            m.d.comb += word.values.eq(self.capture.magnitudes)
+            magnitudes = self.capture.magnitudes.as_value()
+            m.d.comb += word.values.eq(self._filled_up(magnitudes, self._layout.value_bits))
         taken = self.words.valid & self.words.ready
         count = Signal(range(depth + 1))
         comes, goes_on = self.capture.valid, self.capture.coming
@@ -96,8 +97,15 @@ class SpikeQueue(wiring.Component):
             ]
         return m
 
+    def _filled_up(self, row, bits: int):
+        """Lanes of a row, ``bits`` each, with those of every bank filled up to whole groups."""
+        plan = self._plan
+        each = plan.lanes * bits
+        fill = Const(0, (plan.word_lanes // plan.bank_count - plan.lanes) * bits)
+        return Cat((row[bank * each:(bank + 1) * each], fill) for bank in range(plan.bank_count))
+
     def _base(self, m: Module):
-        """Address of the first lane of the row being captured: rows come in order."""
+        """Address of the first lane (of the first bank) of the row being captured: rows come in order."""
         layout, plan, capture = self._layout, self._plan, self.capture
         firsts = plan.channels_of_rows()[:, 0].tolist()
         row = Signal(range(plan.position_rows))
@@ -109,11 +117,12 @@ class SpikeQueue(wiring.Component):
             return channel
         channel_bits, x_bits, y_bits = layout.field_bits
         x, y = Signal(x_bits), Signal(y_bits)
+        (down, across), (tiles_down, tiles_across) = plan.banks, plan.tiles
         with m.If(capture.valid & position_ends):
-            line_ends = x == layout.shape[2] - 1
-            m.d.sync += x.eq(Mux(line_ends, 0, x + 1))
+            line_ends = x == (tiles_across - 1) * across
+            m.d.sync += x.eq(Mux(line_ends, 0, x + across))
             with m.If(line_ends):
-                m.d.sync += y.eq(Mux(y == layout.shape[1] - 1, 0, y + 1))
+                m.d.sync += y.eq(Mux(y == (tiles_down - 1) * down, 0, y + down))
         field = Signal(channel_bits)
         m.d.comb += field.eq(channel)
         return Cat(field, x, y)

@@ -30,8 +30,9 @@ class Machine(NamedTuple):
 
 
 class Cores(NamedTuple):
-    """By core: rows and lanes; cycles of issuing start, step and final program; depth of its spike queue; whether an
-    event visits some rows only; whether its spikes go anywhere; its links ``link_first[i]`` … ``link_first[i + 1]``.
+    """By core: rows and bits of a word of spikes; cycles of issuing start, step and final program; depth of its spike
+    queue; whether an event visits some rows only, and whether sums are forwarded; whether its spikes go anywhere; its
+    links ``link_first[i]`` … ``link_first[i + 1]``.
 
     By link: its sender (0: the input, i + 1: core i), and whether it comes from the core it goes to. ``last``: the
     output core.
@@ -42,6 +43,7 @@ class Cores(NamedTuple):
     issue: np.ndarray
     queue_depth: np.ndarray
     scattered: np.ndarray
+    forwards: np.ndarray
     sends: np.ndarray
     link_first: np.ndarray
     link_source: np.ndarray
@@ -303,7 +305,11 @@ def run(machine, cores, walks, offer, spikes, log):  # pragma: no cover - compil
                     row = slot[core] % rows[core]
                     if kind == 0:
                         row = walks.row[event] if starting else next_row[core]
-                    if not cores.scattered[core] or (row != row_before[core] and row != row_two_before[core]):
+                    clear = not cores.scattered[core] or (row != row_before[core] and row != row_two_before[core])
+                    if cores.forwards[core]:
+                        empty = row_before[core] < 0 and row_two_before[core] < 0
+                        clear = kind == 0 or (clear and (empty or not starting))
+                    if clear:
                         issued = row
                         if kind == 0:
                             if starting:

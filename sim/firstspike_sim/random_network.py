@@ -88,7 +88,7 @@ def random_network(
     in_min = int(rng.choice([0, 0, -3, -256])) if kind == "direct" else 0
     in_max = int(rng.choice([1, 1, 3, 20, 255] if kind == "direct" else [1, 1, 3, 20]))
     layers: list[Layer] = []
-    shapes = [shape]
+    shapes: list[Shape] = [shape]
     for index, neurons in enumerate(sizes[1:]):
         connectivity = random_connectivity(rng, shapes[-1], None if index < convolutions else neurons)
         fires = index < depth - 1 or readout != "potential"
@@ -98,7 +98,7 @@ def random_network(
             layer = _with_larger_thresholds(layer, 1 + unit // 2)
             if depth > 1 and rng.random() < 0.5:
                 layer = _as_encoder(rng, layer, longest)
-        else:
+        elif rng.random() < 0.5:
             layer = _with_branches(rng, layer, index, shapes if kind != "direct" else [None, *shapes[1:]])
         layers.append(layer)
         shapes.append(connectivity.out_shape)
@@ -138,7 +138,7 @@ def _with_branches(
         branches.append(Branch(source=source, weights=weights, connectivity=connectivity))
 
     for source, shape in enumerate(shapes[: index + 1], start=-1):
-        if shape is None or rng.random() < 0.75:
+        if shape is None or rng.random() < 0.6:
             continue
         if isinstance(layer.connectivity, Dense):
             add(source, Dense(in_shape=shape, neurons=layer.neurons))
@@ -146,7 +146,7 @@ def _with_branches(
             synapses = _matching(shape, layer.out_shape)
             if synapses is not None:
                 add(source, synapses)
-    if isinstance(layer.connectivity, Dense) and layer.neuron.theta is not None and rng.random() < 0.25:
+    if isinstance(layer.connectivity, Dense) and layer.neuron.theta is not None and rng.random() < 0.4:
         add(index, Dense(in_shape=layer.out_shape, neurons=layer.neurons))
     return replace(layer, branches=tuple(branches))
 

@@ -23,7 +23,7 @@ class SpikeLists:
         Of all senders, inferences and steps in a row: neurons by number, with what they say; in a step in the order of
         ``places``.
     places : int64[*]
-        Where each is sent from: row · lanes + lane in the core; the number of the neuron on the input.
+        Where each is sent from (`LayerPlan.places`); the number of the neuron on the input.
     offsets : int64[S, G + 1]
         Sender s (the input, then each layer), global step g: ``codes[offsets[s, g] : offsets[s, g + 1]]``.
     first_step : int64[B + 1]

@@ -85,9 +85,9 @@ def _cores(program: Program) -> Cores:
     ])
     targets = np.array([link.target for link in links])
     return Cores(
-        rows=np.array([plan.rows for plan in plans]), lanes=np.array([plan.lanes for plan in plans]), issue=issue,
+        rows=np.array([plan.rows for plan in plans]), lanes=np.array([plan.word_lanes for plan in plans]), issue=issue,
         queue_depth=np.array([spike_queue_depth(plan) for plan in plans]),
-        scattered=np.array([plan.scattered for plan in plans]),
+        scattered=np.array([plan.scattered for plan in plans]), forwards=np.array([plan.forwards for plan in plans]),
         sends=np.array([any(link.source == index for link in links) for index in range(len(plans))]),
         link_first=np.searchsorted(targets, np.arange(len(plans) + 1)),
         link_source=np.array([link.source + 1 for link in links]),

@@ -106,7 +106,7 @@ def _prove_layer(network: IntegerNetwork, index: int, program: MarkerProgram) ->
     for row in biases:
         machine.record(row, row)
     for op in program.passes:
-        if op.operand == "constant":
+        if op.operand == "constant" and op.values is not None:
             machine.record(op.values, op.values)
     if program.levels is not None:
         machine.record(program.levels[:, 0], program.levels[:, -1])
@@ -214,7 +214,7 @@ class _OnceBound:
                 else:
                     step = self._offset if neuron.reset_step is None else np.asarray(neuron.reset_step)
                     times = np.arange(1, neuron.levels + 1)
-                    self._bounds_low &= (step[:, None] * times <= neuron.theta).all(1)
+                    self._bounds_low &= (step[:, None] * times <= np.asarray(neuron.theta)).all(1)
         self._negative, self._positive = negative, positive
 
     @property
