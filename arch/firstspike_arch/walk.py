@@ -172,7 +172,7 @@ def _bank_axis(synapses: Conv2d, plan: LayerPlan, axis: int, rows: int, words: i
         hit = (tap >= 0) & (tap < synapses.kernel[axis]) & (pixel < length // synapses.pool)
         table[hit, output % banks] = output // banks * rows
     phase = (pixel + padding) % (banks * stride)
-    return Axis(count=(table >= 0).any(1).astype(np.int64), row=pixel * 0, word=phase * words), table
+    return Axis(count=(table.max(1) >= 0).astype(np.int64), row=pixel * 0, word=phase * words), table
 
 
 def _pixels(length: int, kept: int, pool: int, words: int) -> Axis:
