@@ -5,14 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .array import LayerPlan
+from .array import GROUP_BITS, LayerPlan, spike_queue_depth
 from .connectivity import Conv2d, Dense, pooled, size_of
 from .fixed import CHUNK_BITS, ceil_div, pack_rows, unpack_rows
 from .network import Layer
-from .rows import bias_rows
+from .rows import MarkerProgram, bias_rows
 from .walk import bank_taps, conv_walk, row_stride, walks_of
 
-__all__ = ["MemoryShape", "bias_stride", "weight_image", "weight_memory", "weights_from_image"]
+__all__ = [
+    "MemoryShape", "bias_stride", "core_memories", "weight_image", "weight_memory", "weights_from_image",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,30 @@ def weight_memory(index: int, layer: Layer, plan: LayerPlan) -> MemoryShape:
     _, bias_word = walks_of(layer, plan)
     depth = bias_word + len(bias_rows(layer)) * bias_stride(layer, plan)
     return MemoryShape(name=f"core{index}_weights", depth=depth, used_bits=plan.elements * layer.weight_bits)
+
+
+def core_memories(index: int, layer: Layer, plan: LayerPlan, program: MarkerProgram) -> list[MemoryShape]:
+    """All memories of a core and its spike queue: weights, and if they are not in registers, membranes and what goes
+    with them, in each bank."""
+    found = [weight_memory(index, layer, plan)]
+    if not plan.in_registers:
+        neuron, bits = layer.neuron, plan.membrane_bits
+        widths = {
+            "membranes": bits, "currents": bits * program.static,
+            "shadow": bits * any(op.operand == "shadow" for op in program.passes),
+            "fired": int(neuron.single_spike and neuron.theta is not None),
+            "spiked": neuron.levels * any(op.when == "spiked" for op in program.step[1:]),
+        }
+        found += [
+            MemoryShape(name=f"core{index}_{name}", depth=plan.rows, used_bits=width * plan.lanes)
+            for name, width in widths.items() if width for _ in range(plan.bank_count)
+        ]
+    depth = spike_queue_depth(plan)
+    if depth > 1:
+        word = 2 + layer.out_layout.address_bits + ceil_div(plan.word_lanes, GROUP_BITS)
+        word += plan.word_lanes * (1 + layer.out_layout.value_bits)
+        found.append(MemoryShape(name=f"queue{index}", depth=depth, used_bits=word))
+    return found
 
 
 def weight_image(layer: Layer, plan: LayerPlan) -> list[int]:

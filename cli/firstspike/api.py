@@ -19,8 +19,12 @@ from firstspike_sim.stimulus import random_waits
 from firstspike_sim.verilator import VerilatorBackend
 
 from .build_folder import read_build, write_build
+from .mapping import Mapping, map_to_device
 
-__all__ = ["Verification", "compile", "estimate", "export", "load", "open_build", "predict", "simulate", "verify"]
+__all__ = [
+    "Mapping", "Verification", "compile", "estimate", "export", "load", "map_to_device", "open_build", "predict",
+    "simulate", "verify",
+]
 
 
 def load(path: str | Path) -> FloatNetwork:

@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from firstspike_compiler.passes.map_lanes import LANE_BUDGET
 from rich.console import Console
 
 from . import api
+from .mapping import SAMPLES
+from .options import load_inputs
 
 
 def compile_(
@@ -15,6 +18,10 @@ def compile_(
     output: Annotated[Path, typer.Option("-o", "--output", help="Build folder.")],
     lanes: Annotated[str | None, typer.Option(help="Processing elements of every layer, or of each: 128,10.")] = None,
     lane_budget: Annotated[int | None, typer.Option(help="Of all layers together; shared out.")] = None,
+    device: Annotated[str | None, typer.Option(
+        help="Choose lanes and banks for its memory, by the cycles of --data: ecp5-85, artix-35t, …")] = None,
+    data: Annotated[str, typer.Option(help="Samples for --device: digits, mnist, fashion-mnist or a .npy file.")] = (
+        "digits"),
     weight_bits: Annotated[int | None, typer.Option(help="2…8, in place of what was trained for.")] = None,
     port: Annotated[str, typer.Option(help="events: a token stream; image: 64-bit beats of eight pixels.")] = "events",
     early_exit: Annotated[bool, typer.Option(help="Decide at the first step that settles the class.")] = False,
@@ -31,11 +38,24 @@ def compile_(
         given = None if lanes is None else [int(part) for part in lanes.split(",")]
     except ValueError:
         raise ValueError(f"--lanes must be a number or a list of numbers, one a layer, not {lanes!r}") from None
-    compilation = api.compile(
-        api.load(network), lanes=given[0] if given and len(given) == 1 else given, lane_budget=lane_budget,
-        weight_bits=weight_bits, port=port, early_exit=early_exit, winner=winner, register_rows=register_rows,
-        kernel_parallel=kernel_parallel,
-    )
+    options = {"weight_bits": weight_bits, "port": port, "early_exit": early_exit, "winner": winner,
+               "register_rows": register_rows}
+    console = Console()
+    if device is None:
+        compilation = api.compile(
+            api.load(network), lanes=given[0] if given and len(given) == 1 else given, lane_budget=lane_budget,
+            kernel_parallel=kernel_parallel, **options,
+        )
+    else:
+        if given or kernel_parallel:
+            raise ValueError("--device must be given without --lanes and --kernel-parallel: it chooses them")
+        inputs, _ = load_inputs(data, "validation", SAMPLES)
+        with console.status(f"mapping to {device}"):
+            mapping = api.map_to_device(api.load(network), inputs, device=device,
+                                        lane_budget=LANE_BUDGET if lane_budget is None else lane_budget, **options)
+        compilation = mapping.compilation
+        console.print(f"{device}: {mapping.elements} lanes, {mapping.blocks} block RAMs, an inference every "
+                      f"{mapping.interval:.0f} cycles; limited by {mapping.limit}", highlight=False)
     api.export(compilation, output)
-    Console().print(compilation.report(), markup=False, highlight=False, soft_wrap=True)
-    Console().print(f"written to {output}")
+    console.print(compilation.report(), markup=False, highlight=False, soft_wrap=True)
+    console.print(f"written to {output}")

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""FPGAs by name: how much memory there is, and in which pieces."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from firstspike_arch.fixed import ceil_div
+from firstspike_arch.memory import MemoryShape
+
+__all__ = ["DEVICES", "Device"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """An FPGA.
+
+    Parameters
+    ----------
+    name : str
+    blocks : int
+        Block RAMs.
+    shapes : tuple of (int, int)
+        Depth and width of the shapes that a block RAM can take.
+    lut_depth : int
+        Memories of at most this depth are LUT RAM; 0: there is none.
+    """
+
+    name: str
+    blocks: int
+    shapes: tuple[tuple[int, int], ...]
+    lut_depth: int
+
+    def blocks_of(self, memory: MemoryShape) -> int:
+        """Block RAMs that a memory takes; 0: it is LUT RAM."""
+        if memory.depth <= self.lut_depth:
+            return 0
+        return min(ceil_div(memory.depth, depth) * ceil_div(memory.used_bits, width) for depth, width in self.shapes)
+
+    def blocks_of_all(self, memories: Iterable[MemoryShape]) -> int:
+        """Block RAMs of several memories."""
+        return sum(self.blocks_of(memory) for memory in memories)
+
+
+# Ref: family data sheets (Lattice FPGA-DS-02012, FPGA-DS-02008; Gowin DS117; AMD DS180, UG473)
+_ECP5 = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+_ICE40 = ((256, 16), (512, 8), (1024, 4), (2048, 2))
+_GOWIN = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+_XILINX7 = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+
+DEVICES = {device.name: device for device in (
+    Device(name="ecp5-25", blocks=56, shapes=_ECP5, lut_depth=64),
+    Device(name="ecp5-85", blocks=208, shapes=_ECP5, lut_depth=64),
+    Device(name="ice40-up5k", blocks=30, shapes=_ICE40, lut_depth=0),
+    Device(name="gw1n-9", blocks=26, shapes=_GOWIN, lut_depth=64),
+    Device(name="artix-35t", blocks=100, shapes=_XILINX7, lut_depth=64),
+    Device(name="artix-100t", blocks=270, shapes=_XILINX7, lut_depth=64),
+    Device(name="zynq-7020", blocks=280, shapes=_XILINX7, lut_depth=64),
+)}
+"""By name. A 36-kbit block of AMD counts as two of 18 kbit."""

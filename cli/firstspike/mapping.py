@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: MIT
+"""Mapping: lanes and banks of every layer, so that inferences follow each other as soon as possible on a device."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from firstspike_arch.array import LayerPlan, kernel_banks
+from firstspike_arch.fixed import ceil_div
+from firstspike_arch.memory import core_memories
+from firstspike_arch.model import FloatNetwork
+from firstspike_arch.network import IntegerNetwork
+from firstspike_arch.rows import MarkerProgram
+from firstspike_arch.walk import walks_of
+from firstspike_boards.devices import DEVICES, Device
+from firstspike_compiler.compile import Compilation, compile_network
+from firstspike_compiler.errors import CompileError
+from firstspike_sim.golden import GoldenModel
+from firstspike_sim.model import predict_inputs
+
+__all__ = ["Mapping", "map_to_device"]
+
+SAMPLES = 32
+"""Inferences on which the timing model measures an interval."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Mapping:
+    """A compilation for a device.
+
+    Parameters
+    ----------
+    compilation : Compilation
+    interval : float
+        Mean cycles between inferences on the samples, by the timing model.
+    elements, blocks : int
+        Processing elements and block RAMs it takes.
+    limit : str
+        What would have to grow for a shorter interval.
+    """
+
+    compilation: Compilation
+    interval: float
+    elements: int
+    blocks: int
+    limit: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """One way to map one layer."""
+
+    lanes: int
+    parallel: bool
+    cycles: float
+    elements: int
+    blocks: int
+
+
+def map_to_device(
+    network: FloatNetwork | IntegerNetwork, inputs: np.ndarray, *, device: str, lane_budget: int, **options,
+) -> Mapping:
+    """Choose lanes and kernel-parallel banks of every layer.
+
+    A layer's cycles for each choice come from the spikes of the samples and the walks of their events; the choices that
+    fit the budgets with the least cycles in the busiest layer are run through the timing model, and the one with the
+    shortest interval is taken.
+
+    Parameters
+    ----------
+    inputs
+        Samples, as `GoldenModel.run` takes them; the first ones are used.
+    device : str
+        One of `firstspike_boards.devices.DEVICES`.
+    lane_budget : int
+        Processing elements of all layers together.
+    options
+        Others of `compile_network`.
+
+    Raises
+    ------
+    CompileError
+        It does not fit, with the nearest that does.
+    """
+    if device not in DEVICES:
+        raise CompileError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
+    plain = compile_network(network, lanes=1, **options)
+    integer, samples = plain.program.network, np.asarray(inputs)[:SAMPLES]
+    if lane_budget < len(integer.layers):
+        raise CompileError(f"lane_budget must be ≥ {len(integer.layers)} (one a layer), not {lane_budget!r}")
+    spikes = GoldenModel(integer).run(samples).spikes
+    choices = _choices(plain, spikes, DEVICES[device])
+    found = _fastest(choices, lane_budget, DEVICES[device].blocks)
+    if found is None:
+        raise CompileError(_refusal(network, plain, choices, DEVICES[device], options))
+    tried = []
+    for picked in {tuple(found): 0, tuple(_filled(choices, found, lane_budget, DEVICES[device].blocks)): 0}:
+        compilation = compile_network(network, lanes=[one.lanes for one in picked],
+                                      kernel_parallel=[one.parallel for one in picked], **options)
+        prediction = predict_inputs(compilation.program, samples)
+        first = prediction.trace.accepted[prediction.stimulus.starts[:-1]]
+        tried.append((float(np.diff(first).mean()) if len(samples) > 1 else float(prediction.trace.taken[0]),
+                      sum(one.elements for one in picked), picked, compilation))
+    interval, elements, picked, compilation = min(tried, key=lambda one: one[:2])
+    return Mapping(
+        compilation=compilation, interval=interval, elements=elements, blocks=sum(one.blocks for one in picked),
+        limit=_limit(choices, found, lane_budget, DEVICES[device]),
+    )
+
+
+def _choices(compilation: Compilation, spikes: Sequence[np.ndarray], device: Device) -> list[list[_Choice]]:
+    """Every sensible way to map each layer, fewest elements first."""
+    program = compilation.program
+    network, found = program.network, []
+    for index, (layer, plan, marker) in enumerate(
+        zip(network.layers, program.config.layers, program.markers(), strict=True),
+    ):
+        events = [(spikes[branch.source + 1] != 0).sum(1).mean(0) for branch in layer.synapses(index)]
+        options = []
+        for banks in dict.fromkeys([(1, 1), kernel_banks(layer)]):
+            for lanes in sorted({ceil_div(plan.group_channels, rows) for rows in range(1, plan.group_channels + 1)}):
+                trial = LayerPlan.of(layer, index, lanes=lanes, membrane_bits=plan.membrane_bits, banks=banks,
+                                     register_rows=plan.register_rows)
+                cycles = network.steps * MarkerProgram.issue_cycles(marker.step or marker.final, trial)
+                for walk, branch, counts in zip(walks_of(layer, trial)[0], layer.synapses(index), events, strict=True):
+                    _, _, y_counts, x_counts = walk.visits(branch.connectivity.in_shape)
+                    cycles += counts @ np.maximum(y_counts * x_counts * walk.reach, 1)
+                options.append(_Choice(
+                    lanes=lanes, parallel=banks != (1, 1), cycles=float(cycles), elements=trial.elements,
+                    blocks=device.blocks_of_all(core_memories(index, layer, trial, marker)),
+                ))
+        found.append(sorted(options, key=lambda one: (one.elements, one.blocks)))
+    return found
+
+
+def _fastest(choices: list[list[_Choice]], elements: int, blocks: int) -> list[_Choice] | None:
+    """A choice for each layer within the budgets, with the least cycles in the busiest layer; None: there is none."""
+    limits = sorted({one.cycles for options in choices for one in options})
+    low, high, best = 0, len(limits), None
+    while low < high:
+        middle = (low + high) // 2
+        picked = _within(choices, limits[middle], elements, blocks)
+        if picked is None:
+            low = middle + 1
+        else:
+            best, high = picked, middle
+    return best
+
+
+def _within(choices: list[list[_Choice]], cycles: float, elements: int, blocks: int) -> list[_Choice] | None:
+    """A choice of at most so many cycles for each layer, within the budgets: by the price of a block in elements."""
+    for price in (0.0, 0.25, 1.0, 4.0, 1e9):
+        picked = []
+        for options in choices:
+            fast = [one for one in options if one.cycles <= cycles]
+            if not fast:
+                return None
+            picked.append(min(fast, key=lambda one, price=price: (one.elements + price * one.blocks, one.elements)))
+        if sum(one.elements for one in picked) <= elements and sum(one.blocks for one in picked) <= blocks:
+            return picked
+    return None
+
+
+def _filled(choices: list[list[_Choice]], picked: list[_Choice], elements: int, blocks: int) -> list[_Choice]:
+    """What is left of the budgets goes to the busiest layers that can use it: they overlap less than fully."""
+    picked = list(picked)
+    while True:
+        for index in sorted(range(len(picked)), key=lambda index: -picked[index].cycles):
+            rest = elements - sum(one.elements for one in picked), blocks - sum(one.blocks for one in picked)
+            better = [one for one in choices[index] if one.cycles < picked[index].cycles
+                      and one.elements - picked[index].elements <= rest[0]
+                      and one.blocks - picked[index].blocks <= rest[1]]
+            if better:
+                picked[index] = min(better, key=lambda one: (one.elements, one.blocks))
+                break
+        else:
+            return picked
+
+
+def _limit(choices: list[list[_Choice]], found: list[_Choice], elements: int, device: Device) -> str:
+    """What keeps the busiest layer from fewer cycles."""
+    now = max(one.cycles for one in found)
+    unbounded = 1 << 60
+
+    def gains(lanes: int, blocks: int) -> bool:
+        other = _fastest(choices, lanes, blocks)
+        return other is not None and max(one.cycles for one in other) < now
+
+    if gains(unbounded, device.blocks):
+        return f"lanes: more than {elements} would help"
+    if gains(elements, unbounded):
+        return f"block RAM: {device.name} has {device.blocks}"
+    if gains(unbounded, unbounded):
+        return f"lanes and block RAM together: {elements}, and the {device.blocks} of {device.name}"
+    busiest = max(range(len(found)), key=lambda index: found[index].cycles)
+    return f"the network: layer {busiest} has every lane that it can use"
+
+
+def _refusal(
+    network: FloatNetwork | IntegerNetwork, plain: Compilation, choices: list[list[_Choice]], device: Device, options,
+) -> str:
+    """Why it does not fit, and the nearest that does."""
+    layers = plain.program.network.layers
+    least = [min(one.blocks for one in layer) for layer in choices]
+    largest = int(np.argmax(least))
+    sentence = (
+        f"{network.name} must fit the {device.blocks} block RAMs of {device.name}, but takes at least {sum(least)}, "
+        f"{least[largest]} of them for layer {largest} ({layers[largest].name})")
+    bits = max(layer.weight_bits for layer in layers)
+    nearest = [] if isinstance(network, IntegerNetwork) else [
+        f"{fewer} weight bits" for fewer in range(bits - 1, 1, -1)
+        if _least_blocks(compile_network(network, **{**options, "weight_bits": fewer}), device) <= device.blocks][:1]
+    larger = sorted((one for one in DEVICES.values() if _least_blocks(plain, one) <= one.blocks),
+                    key=lambda one: one.blocks)
+    nearest += [f"{one.name}, which has {one.blocks}" for one in larger[:1]]
+    return f"{sentence}; " + (f"it would fit with {' or '.join(nearest)}" if nearest else "no known device is enough")
+
+
+def _least_blocks(compilation: Compilation, device: Device) -> int:
+    """Fewest block RAMs of any mapping."""
+    total, program = 0, compilation.program
+    parts: Iterable = zip(program.network.layers, program.config.layers, program.markers(), strict=True)
+    for index, (layer, plan, marker) in enumerate(parts):
+        total += min(
+            device.blocks_of_all(core_memories(index, layer, LayerPlan.of(
+                layer, index, lanes=lanes, membrane_bits=plan.membrane_bits, register_rows=plan.register_rows), marker))
+            for lanes in sorted({ceil_div(plan.group_channels, rows) for rows in range(1, plan.group_channels + 1)})
+        )
+    return total
