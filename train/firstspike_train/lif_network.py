@@ -70,15 +70,12 @@ class LifNetwork(nn.Module):
         return spikes
 
     def hidden(
-        self, images: torch.Tensor, visit: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        self, images: torch.Tensor, visit: Callable[[torch.Tensor], torch.Tensor] = lambda spikes: spikes,
     ) -> list[torch.Tensor]:
         """Spikes of every layer but the last, [T, B, …]; ``visit`` may change those of a layer before they go on."""
-        found = [self.encode(images)]
-        for layer in [*self.stack[1:-1], None]:
-            if visit is not None:
-                found[-1] = visit(found[-1])
-            if layer is not None:
-                found.append(layer(self.currents(layer, found[-1]))[0])
+        found = [visit(self.encode(images))]
+        for layer in self.stack[1:-1]:
+            found.append(visit(layer(self.currents(layer, found[-1]))[0]))
         return found
 
     @staticmethod
