@@ -6,6 +6,7 @@ import time
 import firstspike as fs
 import numpy as np
 from firstspike.api import intervals
+from firstspike_arch.array import LayerPlan
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.program import Program
@@ -43,20 +44,25 @@ THRESHOLDS = (20, 110, 150, 80)
 def work(program: Program, spikes: tuple[np.ndarray, ...]) -> list[float]:
     """Σ over events of ⌈synaptic operations / lanes⌉ of each core, mean over the inferences."""
     totals = []
-    for layer, plan, sent in zip(program.network.layers, program.config.layers, spikes, strict=False):
-        _, _, y_counts, x_counts = walks_of(layer, plan)[0][0].visits(layer.in_shape)
+    for index, (layer, plan) in enumerate(zip(program.network.layers, program.config.layers, strict=True)):
+        one_bank = LayerPlan.of(layer, index, lanes=plan.lanes, membrane_bits=plan.membrane_bits)
+        _, _, y_counts, x_counts = walks_of(layer, one_bank)[0][0].visits(layer.in_shape)
         operations = y_counts * x_counts * plan.group_channels
-        totals.append(float((sent.sum(1) @ -(-operations // plan.lanes)).mean()))
+        totals.append(float((spikes[index].sum(1) @ -(-operations // plan.elements)).mean()))
     return totals
 
 
-def core_ratio(channels: int, lanes: int, images: np.ndarray) -> float:
-    """Cycles of one convolution core with so many output channels, in hardware, over the bound."""
+def core_ratio(channels: int, lanes: int, images: np.ndarray, *, parallel: bool) -> float:
+    """Cycles of one convolution core with so many output channels, in hardware, over the bound.
+
+    Kernel-parallel, a core is faster than the stream of its spikes, one a cycle: a higher threshold keeps them fewer
+    than its cycles, so that it is the core that is measured.
+    """
     synapses = Conv2d(in_shape=(1, 28, 28), channels=channels, kernel=(5, 5))
     random, zeros = np.random.default_rng(channels), np.zeros(channels, dtype=np.int64)
     hidden = Layer(
         name="conv", weights=random.integers(-5, 8, synapses.weight_shape), weight_bits=4, connectivity=synapses,
-        neuron=Neuron(bias=zeros, theta=zeros + 20, v_init=zeros, single_spike=True),
+        neuron=Neuron(bias=zeros, theta=zeros + (40 if parallel else 20), v_init=zeros, single_spike=True),
     )
     ten = np.zeros(10, dtype=np.int64)
     readout = Dense(in_shape=synapses.out_shape, neurons=10, pool=24)
@@ -65,7 +71,7 @@ def core_ratio(channels: int, lanes: int, images: np.ndarray) -> float:
         neuron=Neuron(bias=ten, theta=ten + 500, v_init=ten, single_spike=True),
     )
     network = IntegerNetwork(name="core", layers=(hidden, last), readout="first_spike", steps=8, steps_max=8)
-    program = fs.compile(network, lanes=[lanes, 10]).program
+    program = fs.compile(network, lanes=[lanes, 10], kernel_parallel=[parallel, False]).program
     backend = VerilatorBackend()
     backend.load(program)
     prediction = predict_inputs(program, images)
@@ -99,12 +105,14 @@ def main() -> None:
     rows.append(Row(what=f"conv MNIST on {LANES} lanes: mean interval over the busiest core's work",
                     floor="≤ 1.3 ×", measured=f"{interval / busiest:.2f} × ({interval:.0f} cycles)",
                     met=interval <= 1.3 * busiest))
-    ratios = {channels: core_ratio(channels, min(channels, 16), images[:50]) for channels in (1, 4, 15, 16, 64)}
-    rows.append(Row(
-        what="conv core, cycles over Σ ⌈operations / lanes⌉ + rows visited, 1 … 64 channels", floor="≤ 1.15 ×",
-        measured=", ".join(f"{ratio:.3f} ({channels})" for channels, ratio in ratios.items()),
-        met=max(ratios.values()) <= 1.15,
-    ))
+    for mapping, lanes, parallel in (("serial", 16, False), ("kernel-parallel, 25 banks", 8, True)):
+        ratios = {channels: core_ratio(channels, min(channels, lanes), images[:50], parallel=parallel)
+                  for channels in (1, 4, 15, 16, 64)}
+        rows.append(Row(
+            what=f"conv core 5 × 5, {mapping}: cycles over Σ ⌈operations / lanes⌉ + rows visited, 1 … 64 channels",
+            floor="≤ 1.15 ×", measured=", ".join(f"{ratio:.3f} ({channels})" for channels, ratio in ratios.items()),
+            met=max(ratios.values()) <= 1.15,
+        ))
     start = time.perf_counter()
     predict_inputs(program, images)
     model_seconds = time.perf_counter() - start

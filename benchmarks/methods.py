@@ -11,7 +11,7 @@ from table import Row, publish
 
 ZOO = Path(__file__).parents[1] / "zoo"
 METHODS = {
-    "ETTFS": "mnist_ettfs", "DIET-SNN": "mnist_diet", "latency coding": "mnist_latency",
+    "ETTFS": "mnist_ettfs_conv", "DIET-SNN": "mnist_diet", "latency coding": "mnist_latency",
     "multi-threshold": "mnist_multi_threshold",
 }
 INFERENCES, DEVICE, LANES = 200, "ecp5-85", 256
