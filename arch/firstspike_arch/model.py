@@ -49,6 +49,8 @@ class FloatLayer:
         None: dense, from a vector, by the shape of the weight.
     average_pool : bool
         ``connectivity.pool`` averages instead of adding up.
+    max_pool : bool
+        ``connectivity.pool`` takes the maximum: the first spike of a window, from neurons that fire once.
     gain, shift : float64[C]
         Affine of the weight normalisation: the synapse is ``gain·standardise(weight)``, the bias gains ``shift``.
         None: the weight is used as it is.
@@ -89,6 +91,7 @@ class FloatLayer:
     weight_scale: float | None = None
     connectivity: Dense | Conv2d | None = None
     average_pool: bool = False
+    max_pool: bool = False
     branches: tuple[FloatBranch, ...] = ()
 
 

@@ -16,6 +16,7 @@ from firstspike_arch.rows import MarkerProgram, marker_programs
 from .errors import CompileError
 from .passes.choose_scales import choose_scales
 from .passes.fold_normalisation import fold_normalisation
+from .passes.lower_max_pools import lower_max_pools
 from .passes.map_lanes import map_lanes
 from .passes.prove_widths import WidthProof, prove_widths
 from .passes.quantise import Rounding, quantise
@@ -66,6 +67,13 @@ class PassResult:
     text: str
 
 
+def _lower(draft: _Draft) -> tuple[_Draft, PassResult]:
+    pools = sum(layer.max_pool for layer in draft.real.layers)
+    draft = replace(draft, real=lower_max_pools(draft.real))
+    text = f"made {pools} max pools layers of neurons that fire once"
+    return draft, PassResult(name="lower_max_pools", result=draft.real, text=text)
+
+
 def _fold(draft: _Draft) -> tuple[_Draft, PassResult]:
     folded = sum(layer.gain is not None for layer in draft.real.layers)
     draft = replace(draft, real=fold_normalisation(draft.real))
@@ -114,7 +122,7 @@ def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
     return replace(draft, lanes=lanes), PassResult(name="map_lanes", result=lanes, text=text)
 
 
-PASSES = (_fold, _scale, _quantise, _prove, _map)
+PASSES = (_lower, _fold, _scale, _quantise, _prove, _map)
 """In order. An integer network enters at `_prove`."""
 
 

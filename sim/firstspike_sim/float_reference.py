@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from firstspike_arch.connectivity import Dense
+from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.fixed import standardise
 from firstspike_arch.model import FloatBranch, FloatLayer, FloatNetwork
 
@@ -65,6 +65,8 @@ def run_float(network: FloatNetwork, inputs: np.ndarray) -> FloatResult:
 def _layer(network: FloatNetwork, index: int, layer: FloatLayer, links: list[torch.Tensor], static: bool):
     sets = [(index - 1, _synapses(layer, network.steps)),
             *((branch.source, _synapses(branch, network.steps)) for branch in layer.branches)]
+    if layer.max_pool and layer.connectivity is not None:
+        links = [*links[:index], _first_of_windows(links[index], layer.connectivity), *links[index + 1 :]]
     batch, steps, _ = links[0].shape
     neurons = sets[0][1](links[index][:, 0]).shape[1]
     count = len(np.asarray(layer.weight))
@@ -106,6 +108,18 @@ def _layer(network: FloatNetwork, index: int, layer: FloatLayer, links: list[tor
         after = after.clamp(layer.v_min, layer.v_max) if (layer.v_min, layer.v_max) != (None, None) else after
         v = torch.where(has_fired, v, after) if layer.single_spike else after
     return torch.stack(fired, 1), torch.stack(potentials, 1)
+
+
+def _first_of_windows(spikes: torch.Tensor, synapses: Dense | Conv2d) -> torch.Tensor:
+    """The first spike of each window at each of its pixels' first one, so that their sum is what passes."""
+    fired = spikes.cumsum(1).clamp(max=1).flatten(0, 1).reshape(-1, *synapses.in_shape)
+    windows = functional.max_pool2d(fired, synapses.pool).unflatten(0, spikes.shape[:2])
+    first = torch.diff(windows, dim=1, prepend=torch.zeros_like(windows[:, :1]))
+    # One pixel of each window stands for it: the synapses add up whole windows.
+    spread = torch.zeros(*spikes.shape[:2], *synapses.in_shape, dtype=spikes.dtype)
+    side, (height, width) = synapses.pool, windows.shape[-2:]
+    spread[..., : height * side : side, : width * side : side] = first
+    return spread.flatten(2)
 
 
 def _reset(layer: FloatLayer, v: torch.Tensor, spike: torch.Tensor, reset_step: torch.Tensor) -> torch.Tensor:

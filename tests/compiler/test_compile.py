@@ -105,7 +105,7 @@ def test_a_compilation_can_be_read_and_run():
     assert [plan.lanes for plan in program.config.layers] == [2, 2]
     assert [plan.membrane_bits for plan in program.config.layers] == [proof.bits + 1 for proof in compilation.proofs]
     assert [item.name for item in compilation.passes] == [
-        "fold_normalisation", "choose_scales", "quantise", "prove_widths", "map_lanes",
+        "lower_max_pools", "fold_normalisation", "choose_scales", "quantise", "prove_widths", "map_lanes",
     ]
     report = compilation.report()
     for word in ("20→6", "6→3", "saturated", "v − theta", "early exit on"):

@@ -10,6 +10,7 @@ from firstspike_arch.checkpoint import CheckpointError, load_network, save_netwo
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.events import MARKER
 from firstspike_arch.model import FloatLayer, FloatNetwork
+from firstspike_compiler.errors import CompileError
 from firstspike_sim.compare import compare
 from firstspike_sim.float_reference import run_float
 from firstspike_sim.model import predict_inputs
@@ -91,3 +92,25 @@ def test_a_network_whose_maps_do_not_fit_is_not_saved(network, tmp_path):
     with pytest.raises(CheckpointError, match=r"tensor 1\.weight must have inputs of the shape \(6, 12, 9\)"):
         save_network(tmp_path / "broken.safetensors", broken)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_max_pool_passes_the_first_spike_of_a_window(network, images):
+    first, second, last = network.layers
+    pooled = dataclasses.replace(network, layers=(
+        first, dataclasses.replace(second, average_pool=False, max_pool=True, bias=None), last))
+    program = fs.compile(pooled).program
+    assert len(program.network.layers) == 4
+    wanted = run_float(pooled, images)
+    golden = fs.predict(program, images)
+    for mine, other in zip((*golden.spikes[:2], *golden.spikes[3:]), wanted.spikes, strict=True):
+        assert np.array_equal(mine, other)
+    windows = golden.spikes[2].sum(1)
+    assert set(np.unique(windows)) == {0, 1} and golden.spikes[1].sum() > windows.sum()
+    assert fs.verify(program, images[:2]).equal
+
+
+def test_a_max_pool_behind_neurons_that_fire_again_is_refused(network):
+    first, second, last = network.layers
+    layers = (dataclasses.replace(first, single_spike=False), dataclasses.replace(second, max_pool=True), last)
+    with pytest.raises(CompileError, match=r"^layer 1: max_pool must follow neurons that fire once; use average_pool$"):
+        fs.compile(dataclasses.replace(network, layers=layers))

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""Lower max pools: each becomes a layer of neurons that fire once, with the first spike of their window."""
+
+from dataclasses import replace
+
+import numpy as np
+from firstspike_arch.connectivity import Conv2d, pooled
+from firstspike_arch.model import FloatLayer, FloatNetwork
+
+from ..errors import CompileError
+
+__all__ = ["lower_max_pools"]
+
+
+def lower_max_pools(network: FloatNetwork) -> FloatNetwork:
+    """The same network without ``max_pool``: the first spike of a window passes, later ones do not.
+
+    A depthwise convolution with weights 1 and threshold 1 does that, in neurons that fire once.
+
+    Raises
+    ------
+    CompileError
+        The layer before does not fire once: its maximum over a window would not be one spike.
+    """
+    layers: list[FloatLayer] = []
+    place: dict[int, int] = {-1: -1}  # of each layer among those of the result
+    for index, layer in enumerate(network.layers):
+        if layer.max_pool:
+            once = network.layers[index - 1].single_spike if index else network.input_kind == "latency"
+            if not once:
+                raise CompileError(f"layer {index}: max_pool must follow neurons that fire once; use average_pool")
+            pool, synapses = _pool(index, layer)
+            layers.append(pool)
+            layer = replace(layer, connectivity=synapses, max_pool=False)
+        if any(branch.source not in place and branch.source != index for branch in layer.branches):
+            raise CompileError(f"layer {index}: branches must come from the layer itself or from one before it")
+        place[index] = len(layers)
+        layers.append(replace(layer, branches=tuple(
+            replace(branch, source=place[branch.source]) for branch in layer.branches)))
+    return replace(network, layers=tuple(layers))
+
+
+def _pool(index: int, layer: FloatLayer):
+    """The layer that pools, and the connectivity of the layer behind it."""
+    synapses = layer.connectivity
+    if synapses is None or synapses.pool == 1 or layer.average_pool:
+        raise CompileError(f"layer {index}: max_pool must have a map as input, a pool of at least 2 × 2, "
+                           "and no average_pool")
+    channels, side = synapses.in_shape[0], synapses.pool
+    pools = Conv2d(in_shape=synapses.in_shape, channels=channels, kernel=(side, side), stride=(side, side),
+                   groups=channels)
+    return FloatLayer(
+        weight=np.ones(pools.weight_shape), connectivity=pools, theta=np.ones(channels), single_spike=True,
+        weight_bits=2, weight_scale=1.0,
+    ), replace(synapses, in_shape=pooled(synapses.in_shape, side), pool=1)
