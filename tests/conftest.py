@@ -23,6 +23,7 @@ def draw(seed: int, neurons_max: int = 24) -> tuple[Program, np.ndarray]:
         port=str(rng.choice(["events", "image"])) if bytes_ else "events",
         early_exit=network.earliest_decides and bool(rng.random() < 0.6), register_rows=int(rng.choice([2, 8])),
         winner=str(rng.choice(["tree", "scan"])), kernel_parallel=bool(rng.random() < 0.5),
+        bit_serial=network.input_kind == "direct" and network.in_min == 0 and bool(rng.random() < 0.5),
     ).program
     return program, random_inputs(rng, network, 8)
 

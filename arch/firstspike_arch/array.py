@@ -36,6 +36,9 @@ class LayerPlan:
     banks : (int, int)
         Kernel-parallel: so many neighbouring positions down and across are in one row, each in a bank of lanes of its
         own. An event reaches all of its neighbours at once; every bank then looks for its own row.
+    bit_serial : bool
+        Of a direct input: an event is walked once for each bit of its value that is 1, with shifted weights, and
+        there are no multipliers.
     scattered : bool
         An event may visit some rows only, in any order: so it is in a convolution.
     forwards : bool
@@ -56,6 +59,7 @@ class LayerPlan:
     size: tuple[int, int] = (1, 1)
     groups: int = 1
     banks: tuple[int, int] = (1, 1)
+    bit_serial: bool = False
     scattered: bool = False
     forwards: bool = False
     recurrent: bool = False
@@ -63,7 +67,7 @@ class LayerPlan:
     @classmethod
     def of(
         cls, layer: Layer, index: int, *, lanes: int, membrane_bits: int, register_rows: int = 8,
-        banks: tuple[int, int] = (1, 1),
+        banks: tuple[int, int] = (1, 1), bit_serial: bool = False,
     ) -> "LayerPlan":
         """The plan of the layer with this index.
 
@@ -82,7 +86,8 @@ class LayerPlan:
             reached = [math.prod(reach(one.connectivity)) for one in (layer, *layer.branches)]
         return cls(
             neurons=layer.neurons, lanes=lanes, membrane_bits=membrane_bits, register_rows=register_rows,
-            size=(size[0], size[1]), groups=layer.groups, banks=banks, scattered=isinstance(synapses, Conv2d),
+            size=(size[0], size[1]), groups=layer.groups, banks=banks, bit_serial=bit_serial,
+            scattered=isinstance(synapses, Conv2d),
             forwards=isinstance(synapses, Conv2d) and (banks != (1, 1) or min(reached) < 3),
             recurrent=any(branch.source == index for branch in layer.branches),
         )

@@ -66,9 +66,13 @@ class Program:
             )
         for index, (layer, plan) in enumerate(zip(self.network.layers, self.config.layers, strict=True)):
             wanted = LayerPlan.of(layer, index, lanes=plan.lanes, membrane_bits=plan.membrane_bits,
-                                  register_rows=plan.register_rows, banks=plan.banks)
+                                  register_rows=plan.register_rows, banks=plan.banks,
+                                  bit_serial=plan.bit_serial)
             if plan != wanted:
                 raise ProgramError(f"layer {index}: plan must be {wanted}, not {plan}")
+            if plan.bit_serial and (index or self.network.input_kind != "direct" or self.network.in_min < 0):
+                raise ProgramError(f"layer {index}: bit_serial must be off: it takes a direct input without negative "
+                                   "numbers")
         if self.config.early_exit and not self.network.earliest_decides:
             raise ProgramError(
                 "early_exit must be off: only first_spike, or weighted_spikes of single-spike neurons with one "

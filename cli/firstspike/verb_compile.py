@@ -29,6 +29,7 @@ def compile_(
     kernel_parallel: Annotated[bool, typer.Option(
         help="Convolutions update all positions that an event reaches at once, each on lanes of its own.",
     )] = False,
+    bit_serial: Annotated[bool, typer.Option(help="No multipliers for a direct input: a pass for each bit.")] = False,
     register_rows: Annotated[int, typer.Option(
         help="Rows of neurons a lane keeps in registers; with more they go to memory. 2 on a device without LUT RAM.",
     )] = 8,
@@ -39,7 +40,7 @@ def compile_(
     except ValueError:
         raise ValueError(f"--lanes must be a number or a list of numbers, one a layer, not {lanes!r}") from None
     options = {"weight_bits": weight_bits, "port": port, "early_exit": early_exit, "winner": winner,
-               "register_rows": register_rows}
+               "register_rows": register_rows, "bit_serial": bit_serial}
     console = Console()
     if device is None:
         compilation = api.compile(

@@ -36,6 +36,7 @@ class Options:
     early_exit: bool = False
     winner: Literal["tree", "scan"] = "tree"
     kernel_parallel: bool | Sequence[bool] = False
+    bit_serial: bool = False
     register_rows: int = 8
     headroom_bits: int = 0
     in_max: int | None = None
@@ -191,6 +192,8 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
     kernel_parallel : bool or sequence of bool
         Of every layer that can, or of each: all output positions that an event reaches are updated at once, each in
         a bank of ``lanes`` of its own.
+    bit_serial : bool
+        Of a direct input without negative numbers: shift and add, once for each bit that is 1, in place of multipliers.
     weight_bits : int, optional
         2 … 8 for every layer, in place of what it was trained for.
     port : "events" or "image"
@@ -247,6 +250,7 @@ def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compil
             raise CompileError(f"layer {index} ({layer.name}): membranes must fit 48 bits, not {bits}")
         plans.append(LayerPlan.of(
             layer, index, lanes=lanes, membrane_bits=bits, register_rows=options.register_rows, banks=banks,
+            bit_serial=options.bit_serial and index == 0,
         ))
     config = ArrayConfig(
         layers=tuple(plans), port=options.port, early_exit=options.early_exit, winner=options.winner,

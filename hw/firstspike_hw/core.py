@@ -2,6 +2,8 @@
 """Core: synapse engine and membranes of one layer."""
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 
 import numpy as np
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, signed
@@ -85,9 +87,10 @@ class Core(wiring.Component):
     The `Sequencer` says which row comes in which cycle. Four stages: issue (weight address), fetch (weight word →
     weight register, beside the memory), operand (weight · value, or another operand → operand register, beside the
     adder), add (u + operand, written at the end of the cycle). The product with a spike's magnitude is a sum of shifted
-    weights; with a number of a direct input it is a multiplication. A row issued in cycle c is added in c + 3. The
-    first pass of a marker's step or final program captures the spikes of a row in its add stage, and waits in the
-    operand stage until ``capture.grant`` was high in the cycle before; nothing else ever waits behind the sequencer.
+    weights; with a number of a direct input it is a multiplication, or ``bit_serial`` a shift. A row issued in cycle c
+    is added in c + 3. The first pass of a marker's step or final program captures the spikes of a row in its add stage,
+    and waits in the operand stage until ``capture.grant`` was high in the cycle before; nothing else ever waits behind
+    the sequencer.
 
     Parameters
     ----------
@@ -285,7 +288,8 @@ class Core(wiring.Component):
         """The operand register of each lane, loaded at the end of the operand stage."""
         lanes, bits, weight_bits = self._plan.elements, self._plan.membrane_bits, self._layer.weight_bits
         value = self._operand.value
-        weights = [_scaled(weight, value) for weight in lanes_of(self._weights[:lanes * weight_bits], weight_bits)]
+        weights = [_scaled(weight, value, self._plan.bit_serial)
+                   for weight in lanes_of(self._weights[:lanes * weight_bits], weight_bits)]
         if self._program.pure_weights:
             # Sign extension costs nothing here: only the product's flip-flops a lane.
             registers = [Signal(signed(min(bits, len(weight))), name=f"operand{lane}", reset_less=True)
@@ -396,11 +400,15 @@ class _Rows:
         self.next = Cat(bank.next for bank in banks)
 
 
-def _scaled(weight, value):
-    """value · weight, of an unsigned slice of bits that holds a weight."""
+def _scaled(weight, value, one_bit: bool):
+    """value · weight, of an unsigned slice of bits that holds a weight; ``one_bit``: the value is a power of two."""
     weight = weight.as_signed()
     if not len(value):
         return weight
+    if one_bit:
+        wide = Shape(len(weight) + len(value), True)
+        return reduce(or_, (Mux(value[bit], Const(0, wide) + (weight << bit), 0)[:wide.width]
+                            for bit in range(len(value)))).as_signed()
     if value.shape().signed or len(value) > bits_for_unsigned(MAGNITUDE_MAX):
         return weight * value
     return sum((Mux(value[bit], weight << bit, 0) for bit in range(1, len(value))), Mux(value[0], weight, 0))

@@ -12,6 +12,7 @@ from firstspike_arch.fixed import bits_for_unsigned
 from firstspike_arch.rows import MarkerProgram
 from firstspike_arch.walk import Walk
 
+from .first_one import at_most_one, without_lowest
 from .stream_token import token_stream
 
 __all__ = ["Sequencer", "drop_signature", "issue_signature", "value_shape"]
@@ -69,7 +70,8 @@ class Sequencer(wiring.Component):
     cycles before, while nothing waited) waits until it has left them. Where sums are forwarded (`LayerPlan.forwards`),
     only the passes of a marker wait so, and its first row waits until both stages are empty.
 
-    With several banks an event visits its neighbours in all of them in the same cycle.
+    With several banks an event visits its neighbours in all of them in the same cycle. If the plan is ``bit_serial``,
+    an event is walked once for each bit of its value that is 1, lowest first, and a value of 0 costs one cycle.
 
     The final marker's program also starts the next inference: no sweep between inferences. After reset, and after
     ``reload``, the final program runs once without capturing.
@@ -129,7 +131,8 @@ class Sequencer(wiring.Component):
         head = self._build_heads(m)
         m.d.comb += [
             marker.eq(boot | head.marker), final.eq(boot | (head.marker & head.final)),
-            skip.eq(dropped & self._starting & ~final), takes_nothing.eq(~marker & head.empty),
+            skip.eq(dropped & self._starting & ~final),
+            takes_nothing.eq(~marker & (head.empty | ((head.value == 0) & self._plan.bit_serial))),
         ]
         last_pass = Signal()
         with m.If(final):
@@ -138,6 +141,13 @@ class Sequencer(wiring.Component):
             m.d.comb += [issue.number.eq(1 + position), last_pass.eq(position == starts + steps - 1)]
         with m.Else():
             m.d.comb += last_pass.eq(1)
+        self._value = head.value
+        if self._plan.bit_serial:
+            done, rest = Signal.like(head.value), Signal.like(head.value)
+            m.d.comb += rest.eq(head.value & ~done)
+            self._value = without_lowest(rest) ^ rest
+            with m.If(~marker):
+                m.d.comb += last_pass.eq(at_most_one(rest))
         if starts:
             with m.If(marker & (position < starts)):
                 m.d.comb += [issue.number.eq(1 + position), last_pass.eq(0)]
@@ -157,6 +167,9 @@ class Sequencer(wiring.Component):
         m.d.comb += token_ends.eq(issue.valid & pass_ends & last_pass)
         with m.If(issue.valid):
             m.d.sync += self._fresh.eq(pass_ends)
+            if self._plan.bit_serial:
+                with m.If(pass_ends & ~marker):
+                    m.d.sync += done.eq(Mux(last_pass, 0, done | self._value))
             with m.If(pass_ends):
                 m.d.sync += [begins.eq(last_pass), position.eq(position + marker)]
         with m.If(token_ends):
@@ -274,7 +287,7 @@ class Sequencer(wiring.Component):
         low = self._bias_stride.bit_length() - 1
         ends = row == rows - 1
         m.d.comb += [issue.row.eq(row), issue.group.eq(row), issue.word.eq(Cat(row[:low], address)),
-                     issue.value.eq(Mux(self._marker, 1, head.value))]
+                     issue.value.eq(Mux(self._marker, 1, self._value))]
         with m.If(issue.valid):
             m.d.sync += row.eq(Mux(ends, 0, row + 1))
         return ends
@@ -294,7 +307,7 @@ class Sequencer(wiring.Component):
             first_row.eq(Mux(self._marker, 0, head.row)), bias_word.eq(self._bias_word + group),
             issue.row.eq(Mux(self._fresh, first_row, row)), issue.group.eq(group),
             first_word.eq(Mux(self._fresh, head.word, word)), issue.word.eq(Mux(self._marker, bias_word, first_word)),
-            issue.value.eq(Mux(self._marker, 1, head.value)),
+            issue.value.eq(Mux(self._marker, 1, self._value)),
         ]
         for index, op in enumerate(self._program.passes):
             if index and op.operand == "weight" and op.index:

@@ -53,7 +53,8 @@ class Cores(NamedTuple):
 
 class Walks(NamedTuple):
     """`Walk.visits` of the links in a row, from ``offsets`` on; by link, row steps (rows visited at a position, along
-    x, along y), whether tokens are decoded in a register, most rows of an event."""
+    x, along y), whether tokens are decoded in a register, whether an event is walked for each bit of its value, most
+    rows of a walk."""
 
     offsets: np.ndarray
     row: np.ndarray
@@ -61,6 +62,7 @@ class Walks(NamedTuple):
     x_count: np.ndarray
     row_steps: np.ndarray
     decodes: np.ndarray
+    serial: np.ndarray
     longest: np.ndarray
 
 
@@ -138,7 +140,7 @@ def run(machine, cores, walks, offer, spikes, log):  # pragma: no cover - compil
     boot, slot = np.ones(core_count, np.bool_), np.zeros(core_count, np.int64)
     chosen, opening = np.zeros(core_count, np.int64), np.ones(core_count, np.bool_)
     walk_x, walk_y = np.zeros(core_count, np.int64), np.zeros(core_count, np.int64)
-    walk_reach = np.zeros(core_count, np.int64)
+    walk_reach, walk_bits = np.zeros(core_count, np.int64), np.zeros(core_count, np.int64)
     next_row, line_row = np.zeros(core_count, np.int64), np.zeros(core_count, np.int64)
     row_before, row_two_before = np.full(core_count, -1), np.full(core_count, -1)
     inference, step = np.zeros(core_count, np.int64), np.zeros(core_count, np.int64)
@@ -284,10 +286,13 @@ def run(machine, cores, walks, offer, spikes, log):  # pragma: no cover - compil
                     if chosen[core] < 0 and all_valid:
                         valid, kind = True, 1 + (hand[first_link] & 1)
                 link = chosen[core]
-                event = 0
+                event, empty_value = 0, False
                 if valid and kind == 0 and not alone:
                     value = hand[link] if walks.decodes[link] else token[link]
                     event = walks.offsets[link] + ((value >> ADDRESS_SHIFT) & NUMBER_MASK)
+                    if walks.serial[link] and starting:
+                        walk_bits[core] = value >> (ADDRESS_SHIFT + VALUE_SHIFT)
+                        empty_value = walk_bits[core] == 0
                 if starting:
                     masked[core] = dropped
                 issued = -1
@@ -296,7 +301,8 @@ def run(machine, cores, walks, offer, spikes, log):  # pragma: no cover - compil
                 if not valid:
                     pass
                 elif (dropped and starting and kind != 2) or (kind == 0 and (
-                    walks.y_count[event] * walks.x_count[event] == 0 or (cores.recurrent[link] and opening[core])
+                    walks.y_count[event] * walks.x_count[event] == 0 or empty_value
+                    or (cores.recurrent[link] and opening[core])
                 )):
                     took = True
                 else:
@@ -327,7 +333,9 @@ def run(machine, cores, walks, offer, spikes, log):  # pragma: no cover - compil
                                     next_row[core] = line_row[core]
                                     if walk_y[core] == walks.y_count[event]:
                                         walk_y[core] = 0
-                                        took = True
+                                        next_row[core] = line_row[core] = walks.row[event]
+                                        walk_bits[core] &= walk_bits[core] - 1
+                                        took = not walks.serial[link] or walk_bits[core] == 0
                         else:
                             if captures_from <= slot[core] < captures_from + rows[core] and not boot[core]:
                                 fetch_captures[core] = True

@@ -112,5 +112,7 @@ def _walks(program: Program) -> Walks:
         x_count=x_counts, row_steps=np.array([
             [walk.reach, walk.x.row_step if walk.x else 0, walk.y.row_step if walk.y else 0] for walk in walks]),
         decodes=np.array([walk.x is not None or not single for walk, single in zip(walks, alone, strict=True)]),
-        longest=np.array([walk.longest for walk in walks]),
+        serial=np.array([program.config.layers[link.target].bit_serial for link in links]),
+        longest=np.array([walk.longest * (8 if program.config.layers[link.target].bit_serial else 1)
+                          for walk, link in zip(walks, links, strict=True)]),
     )
