@@ -137,6 +137,7 @@ def _write_files(compilation: Compilation, folder: Path) -> dict:
     program.save(folder / PROGRAM_FILE)
     (folder / "report.txt").write_text(compilation.report())
     layout = result_layout(program)
+    network, token = program.network, program.network.input_layout
     facts = {
         "format": 1,
         "network": program.network.name,
@@ -145,8 +146,11 @@ def _write_files(compilation: Compilation, folder: Path) -> dict:
         "clock": "clk",
         "reset": "rst, synchronous, active high",
         "ports": _ports(text),
-        "input": {"port": program.config.port, "addresses": program.network.inputs, "steps": program.network.steps,
-                  "steps_max": program.network.steps_max, "timeout_cycles": program.config.timeout},
+        "input": {"port": program.config.port, "kind": network.input_kind, "shape": network.input_shape,
+                  "addresses": network.inputs, "lowest": token.low, "highest": token.high, "steps": network.steps,
+                  "steps_max": network.steps_max, "timeout_cycles": program.config.timeout,
+                  "token": {"final": 1, "marker": 1, "address_fields": token.field_bits, "value": token.value_bits,
+                            "signed": token.signed}},
         "result": {"class_bits": layout.class_bits, "step_bits": layout.step_bits, "decided_by_bits": 2,
                    "score_bits": layout.score_bits, "classes": layout.classes},
         "early_exit": program.config.early_exit, "winner": program.config.winner,
@@ -157,10 +161,12 @@ def _write_files(compilation: Compilation, folder: Path) -> dict:
              "used_bits": shape.used_bits, "chunks": shape.chunks} for shape in memories
         ],
         "layers": [
-            {"name": layer.name, "inputs": layer.inputs, "neurons": layer.neurons, "weight_bits": layer.weight_bits,
-             "membrane_bits": plan.membrane_bits, "lanes": plan.lanes, "rows": plan.rows, "scale": layer.scale,
+            {"name": layer.name, "from": [branch.source for branch in layer.synapses(index)],
+             "in_shape": layer.in_shape, "out_shape": layer.out_shape, "weight_bits": layer.weight_bits,
+             "membrane_bits": plan.membrane_bits, "levels": layer.neuron.levels, "lanes": plan.lanes,
+             "banks": plan.banks, "rows": plan.rows, "scale": layer.scale,
              "constants": ["theta", "v_init", "reset_step", "clamps"]}
-            for layer, plan in zip(program.network.layers, program.config.layers, strict=True)
+            for index, (layer, plan) in enumerate(zip(network.layers, program.config.layers, strict=True))
         ],
     }
     # Plain text for other tools, not HTML: nothing is to be escaped.

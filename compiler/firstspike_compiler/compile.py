@@ -117,7 +117,7 @@ def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
     options = draft.options
     lanes = map_lanes(draft.integer, lanes=options.lanes, lane_budget=options.lane_budget, events=options.events)
     text = ", ".join(
-        f"{layer.name}: {layer.neurons} neurons on {count} lanes"
+        f"{layer.name}: {layer.neurons} neurons on {count} lane{'s' * (count > 1)}"
         for layer, count in zip(draft.integer.layers, lanes, strict=True)
     )
     return replace(draft, lanes=lanes), PassResult(name="map_lanes", result=lanes, text=text)
