@@ -4,9 +4,9 @@
 Why floating-point matrix products and convolutions are exact here: a synaptic sum adds products weight × count. Every
 partial sum, in whatever order a BLAS adds and with or without fused multiply-add, is an integer of magnitude at most
 max over neurons of Σ|w| · (largest count of an address in a step). float32 holds every integer up to 2^24 and
-float64 up to 2^53, so below these bounds nothing is ever rounded. Weights have at most 8 bits and counts at most 8, so
-the operands are exact even in the shortened formats (TF32, bfloat16) that a GPU may be told to multiply in, and 2^53
-is out of reach for any layer of less than 2^37 inputs.
+float64 up to 2^53, so below these bounds nothing is ever rounded. A GPU may be told to multiply in shortened
+formats (TF32, bfloat16): they hold weights, and counts up to 2^8; larger ones are multiplied in float64 there. 2^53 is
+out of reach for any layer of less than 2^37 inputs.
 
 Membranes are int64. The one exception has the same proof: integrate-and-fire neurons that fire once stay in the
 product's format if |v_init| + T·(|bias| + Σ|w|·count) stays below its bound, because their membrane before the spike is
@@ -29,6 +29,9 @@ __all__ = ["GoldenModel", "GoldenResult"]
 
 FLOAT32_EXACT = 1 << 24
 """Integers of at most this magnitude are exact in float32."""
+
+SHORT_EXACT = 1 << 8
+"""Integers of at most this magnitude are exact in bfloat16 and TF32."""
 
 CHUNK_ELEMENTS = 1 << 25
 """Inferences are taken in chunks of about this many input or neuron values per step sequence."""
@@ -193,7 +196,8 @@ class _Synapses:
         weights, self._synapses, self.source = np.asarray(branch.weights), branch.connectivity, branch.source
         sums = np.abs(weights.astype(np.int64)).reshape(self._synapses.channels, -1).sum(1)
         self.magnitude = int(sums.max()) * largest * self._synapses.pool**2
-        self._dtype = torch.float32 if self.magnitude < FLOAT32_EXACT else torch.float64
+        shortens = torch.device(device).type != "cpu" and largest * self._synapses.pool**2 > SHORT_EXACT
+        self._dtype = torch.float64 if shortens or self.magnitude >= FLOAT32_EXACT else torch.float32
         self._weights = torch.as_tensor(weights.astype(np.int16)).to(device).to(self._dtype)
         if isinstance(self._synapses, Dense):
             self._weights = self._weights.T.contiguous()
