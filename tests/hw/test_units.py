@@ -312,7 +312,7 @@ def test_pixel_encoder_takes_pixels_out_of_range_for_zero():
     assert (seen["opens"], seen["cut"], seen["bad_address"]) == ([3], [0], [2])  # two beats of four pixels
 
 
-@pytest.mark.parametrize("at", [0, 1, 2, 8, 9, 16, *range(23, 33), 40])
+@pytest.mark.parametrize("at", [0, 1, 2, 8, 14, 15, 22, 28, 29, 30, 31, 40])
 def test_pixel_encoder_ends_a_part_of_an_image_on_restart(at):
     """Whenever it comes: the tokens of the beats taken, a final marker, and then images from their first beat on."""
     layout, image = TokenLayout(shape=(32,), low=0, high=9), np.arange(32)[None] % 8  # all beats are alike
@@ -323,6 +323,7 @@ def test_pixel_encoder_ends_a_part_of_an_image_on_restart(at):
     inferences = [seen["events"][start:end] for start, end in pairwise(ends)]
     cut = [one for one in inferences if one != whole]
     assert seen["cut"] == [len(cut)] and seen["left"] == [0]
+    assert len(cut) == (at % 30 < 15)  # of the 30 tokens of an image, one a cycle, the last beat waits for half
     if cut:
         taken = len(cut[0]) // 7  # beats, of seven pixels that are not zero
         assert len(cut) == 1 and 1 <= taken <= 3 and cut[0] == [*whole[:7 * taken], FINAL_MARKER]
