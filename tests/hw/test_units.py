@@ -6,12 +6,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.array import GROUP_BITS, LayerPlan
+from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER, TokenLayout, tokens_from_spikes
-from firstspike_arch.network import IntegerNetwork, Layer, Neuron
+from firstspike_arch.network import Branch, IntegerNetwork, Layer, Neuron
 from firstspike_arch.result import result_layout, scores_from_raw
 from firstspike_arch.status import COUNTERS, STATUS_CYCLES
 from firstspike_compiler.compile import compile_network
@@ -23,6 +24,8 @@ from firstspike_hw.guard import Guard
 from firstspike_hw.latency_encoder import LatencyEncoder
 from firstspike_hw.pixel_encoder import PixelEncoder
 from firstspike_hw.readout import Readout, result_struct
+from firstspike_hw.row_memory import RowMemory
+from firstspike_hw.sequencer import Sequencer
 from firstspike_hw.spike_queue import SpikeQueue
 from firstspike_hw.stream_token import token_stream
 from firstspike_hw.token_buffer import TokenBuffer
@@ -357,28 +360,44 @@ def test_counters_count(simulator):
 
 
 class Hidden(wiring.Component):
-    """Core, spike queue and extractor of a hidden layer."""
+    """Core, spike queue and extractor of a hidden layer; its own spikes come back if it wants them."""
 
     def __init__(self, program):
         self._program = program
-        layer = program.network.layers[0]
-        super().__init__({"source": In(token_stream(program.network.input_layout)),
-                          "events": Out(token_stream(layer.out_layout))})
+        network = program.network
+        self._sources = [branch.source for branch in network.layers[0].synapses(0)]
+        streams = {f"source{place}": In(token_stream(network.layout_of(source)))
+                   for place, source in enumerate(self._sources) if source != 0}
+        super().__init__({**streams, "events": Out(token_stream(network.layers[0].out_layout))})
 
     def elaborate(self, platform):
         m = Module()
-        program = self._program
-        layer, plan, memory = program.network.layers[0], program.config.layers[0], program.memories()[0]
+        program, network, sources = self._program, self._program.network, self._sources
+        layer, plan, memory = network.layers[0], program.config.layers[0], program.memories()[0]
         m.submodules.core = core = Core(
             layer=layer, plan=plan, program=program.markers()[0], memory=memory, image=program.images()[memory.name],
-            layouts=[program.network.input_layout],
+            layouts=[network.layout_of(source) for source in sources],
+            recurrent=sources.index(0) if 0 in sources else None,
         )
         m.submodules.queue = queue = SpikeQueue(layout=layer.out_layout, plan=plan)
-        m.submodules.extractor = extractor = Extractor(layout=layer.out_layout, lanes=plan.lanes)
-        connect(m, flipped(self.source), core.events0)
+        m.submodules.extractor = extractor = Extractor(
+            layout=layer.out_layout, lanes=plan.word_lanes, banks=plan.banks)
         connect(m, core.capture, queue.capture)
         connect(m, queue.words, extractor.words)
-        connect(m, extractor.events, flipped(self.events))
+        takers = []
+        for place, source in enumerate(sources):
+            if source == 0:
+                takers.append(core.streams[place])
+            else:
+                connect(m, flipped(getattr(self, f"source{place}")), core.streams[place])
+        buffers = [TokenBuffer(layout=layer.out_layout) for _ in range(1 + len(takers))]
+        room = Signal()
+        m.d.comb += [room.eq(Cat(buffer.source.ready for buffer in buffers).all()), extractor.events.ready.eq(room)]
+        for number, (buffer, taker) in enumerate(zip(buffers, [flipped(self.events), *takers], strict=True)):
+            m.submodules[f"buffer{number}"] = buffer
+            m.d.comb += [buffer.source.valid.eq(extractor.events.valid & room),
+                         buffer.source.payload.eq(extractor.events.payload)]
+            connect(m, buffer.events, taker)
         return m
 
 
@@ -416,13 +435,15 @@ class Output(wiring.Component):
 STEPS, INPUTS, NEURONS = 4, 9, 13
 
 
-def one_layer(seed: int, *, readout: str, lanes: int, early_exit: bool = False, winner: str = "tree", **neuron):
+def one_layer(
+    seed: int, *, readout: str, lanes: int, early_exit: bool = False, winner: str = "tree", levels: int = 1, **neuron,
+):
     """A network of one layer, and spikes of eight inferences."""
     random = np.random.default_rng(seed)
     layer = Layer(
         name="only", weight_bits=5, weights=random.integers(-12, 16, (NEURONS, INPUTS)), neuron=Neuron(
-            bias=random.integers(-3, 6, NEURONS), theta=None if readout == "potential" else random.integers(
-                10, 40, NEURONS), v_init=random.integers(-4, 5, NEURONS), **neuron),
+            bias=random.integers(-3, 6, NEURONS), theta=None if readout == "potential" else np.sort(
+                random.integers(10, 40, (NEURONS, levels)), axis=1), v_init=random.integers(-4, 5, NEURONS), **neuron),
     )
     network = IntegerNetwork(
         name="unit", layers=(layer,), readout=readout, steps=STEPS, steps_max=STEPS, input_kind="events",
@@ -444,9 +465,103 @@ def test_hidden_layer_sends_the_spikes_of_the_row_machine(simulator, lanes, neur
                       for one in spikes])
     assert 0.02 <= fired.mean() <= 0.7
     shape = program.memories()[0]
-    seen = run_unit(Hidden(program), simulator, offers={"source": tokens(spikes)}, takes=["events"],
+    seen = run_unit(Hidden(program), simulator, offers={"source0": tokens(spikes)}, takes=["events"],
                     images={shape: program.images()[shape.name]}, cycles=4000, seed=lanes)
     assert seen["events"] == tokens(fired) and seen["left"] == [0]
+
+
+FLAT, MAP = Dense(in_shape=(9,), neurons=13), (2, 6, 5)
+OWN = Dense(in_shape=(13,), neurons=13)
+HIDDEN = {
+    # Synapses of the layer and of its branches, options of its neurons, lanes, input
+    "residual and recurrent, graded": (FLAT, [(-1, FLAT), (0, OWN)], {"levels": 3}, 5, {"in_max": 3}),
+    "graded": (FLAT, [], {"levels": 5, "leak_num": 3, "leak_shift": 2}, 5, {"in_max": 5}),
+    "recurrent": (FLAT, [(0, OWN)], {"single_spike": True, "leak_num": 1, "leak_shift": 1}, 3, {}),
+    "recurrent in one row": (FLAT, [(0, OWN)], {"levels": 2, "reset": "zero"}, 13, {}),
+    "direct": (FLAT, [], {"levels": 2}, 4, {"input_kind": "direct", "in_min": -3, "in_max": 5}),
+    "learned latency": (FLAT, [], {"fall": True, "single_spike": True, "bias_once": True}, 13,
+                        {"input_kind": "direct", "in_min": 0, "in_max": 5}),
+    "two convolutions": (
+        Conv2d(in_shape=MAP, channels=6, kernel=(3, 2), stride=(2, 1), padding=(1, 0), groups=2),
+        [(-1, Conv2d(in_shape=MAP, channels=6, kernel=(2, 2), stride=(2, 1)))],
+        {"levels": 2, "reset": "none"}, 2, {"in_max": 2}),
+    "kernel-parallel": (Conv2d(in_shape=MAP, channels=3, kernel=(2, 3), padding=(1, 0)), [],
+                        {"levels": 3, "v_min": -9}, 2, {"in_max": 2}),
+    "kernel-parallel, stride, groups": (
+        Conv2d(in_shape=MAP, channels=6, kernel=(3, 4), stride=(2, 1), padding=(0, 1), groups=2), [],
+        {"leak_num": 5, "leak_shift": 3}, 3, {}),
+}
+
+
+def run_hidden(name: str, simulator: str) -> tuple[dict, list[int]]:
+    """What the hidden layer of a case is seen to do, and the tokens that it must send."""
+    synapses, branches, options, lanes, inputs = HIDDEN[name]
+    program = hidden_program(len(name), synapses, branches, options, lanes, inputs, parallel="parallel" in name)
+    network, random = program.network, np.random.default_rng(len(name))
+    shape = (6, network.inputs) if network.input_kind == "direct" else (3, STEPS, network.inputs)
+    given = random.integers(network.in_min or 1, network.in_max + 1, shape) * (random.random(shape) < 0.3)
+    fired = GoldenModel(network).run(given.astype(np.int16)).spikes[1]
+    assert 0.02 <= (fired != 0).mean() <= 0.7 and fired.max() == network.layers[0].neuron.levels
+    sent = spoken(encode_direct(given, STEPS) if given.ndim == 2 else given, network.input_layout)
+    offers = {f"source{place}": sent for place, branch in enumerate(network.layers[0].synapses(0)) if branch.source}
+    memory = program.memories()[0]
+    seen = run_unit(Hidden(program), simulator, offers=offers, takes=["events"], seed=lanes,
+                    images={memory: program.images()[memory.name]}, cycles=len(sent) * 20)
+    return seen, spoken(fired, network.layers[0].out_layout, program.config.layers[0])
+
+
+@also_compiled("name", [(name,) for name in HIDDEN])
+def test_hidden_layer_sends_the_spikes_of_the_golden_model(simulator, name):
+    seen, wanted = run_hidden(name, simulator)
+    assert seen["left"] == [0] and seen["events"] == wanted
+
+
+def test_a_bank_that_forgets_to_forward_is_noticed(monkeypatch):
+    def forgetful(**options):
+        return RowMemory(**{**options, "forwards": False})
+
+    monkeypatch.setattr("firstspike_hw.core.RowMemory", forgetful)
+    seen, wanted = run_hidden("kernel-parallel, stride, groups", "pysim")
+    assert seen["left"] == [0] and seen["events"] != wanted
+
+
+def test_spikes_that_recur_into_the_next_inference_are_noticed(monkeypatch):
+    decode = Sequencer._decode
+
+    def take_all(self, m, index):
+        self._opening = Const(0)
+        return decode(self, m, index)
+
+    monkeypatch.setattr(Sequencer, "_decode", take_all)
+    seen, wanted = run_hidden("recurrent", "pysim")
+    assert seen["left"] == [0] and seen["events"] != wanted
+    first = wanted.index(FINAL_MARKER)
+    assert seen["events"][:first] == wanted[:first]  # before the first inference there were none
+
+
+def hidden_program(seed: int, synapses, branches, options, lanes: int, inputs, *, parallel: bool = False):
+    """The layer to be tried, and one behind it that makes it a network."""
+    random, count, options = np.random.default_rng(seed), synapses.channels, dict(options)
+
+    def weights_of(connectivity):
+        return random.integers(-6, 8, connectivity.weight_shape)
+
+    levels, falls = options.pop("levels", 1), options.pop("fall", False)
+    neuron = Neuron(
+        bias=random.integers(-3, 4, count), v_init=random.integers(-4, 5, count),
+        theta=np.sort(random.integers(6, 14 + 6 * levels, (count, levels)), axis=1),
+        theta_fall=np.arange(STEPS) * 5 if falls else None, **options)
+    layer = Layer(name="tried", weight_bits=5, weights=weights_of(synapses), connectivity=synapses, neuron=neuron,
+                  branches=tuple(Branch(source=source, weights=weights_of(one), connectivity=one)
+                                 for source, one in branches))
+    behind = Dense(in_shape=synapses.out_shape, neurons=2)
+    output = Layer(name="behind", weight_bits=5, weights=weights_of(behind), connectivity=behind,
+                   neuron=Neuron(bias=np.zeros(2, int), theta=np.ones(2, int), v_init=np.zeros(2, int)))
+    network = IntegerNetwork(name="unit", layers=(layer, output), readout="spike_count", steps=STEPS, steps_max=STEPS,
+                             **{"input_kind": "events", **inputs})
+    program = compile_network(network, lanes=[lanes, 2], kernel_parallel=[parallel, False], register_rows=2).program
+    assert (program.config.layers[0].bank_count > 1) == parallel
+    return program
 
 
 @also_compiled("readout lanes early_exit winner", [
@@ -468,3 +583,19 @@ def test_output_layer_decides_like_the_golden_model(simulator, readout, lanes, e
     assert [result[2] for result in results] == golden.decided_by.tolist()
     scores = scores_from_raw(program, np.array([result[3] for result in results]), steps)
     assert scores.tolist() == golden.scores.tolist()
+
+
+@pytest.mark.parametrize("readout, lanes, winner, early_exit", [
+    ("weighted_spikes", 13, "tree", False), ("weighted_spikes", 4, "scan", False), ("spike_count", 5, "tree", False),
+    ("spike_count", 13, "scan", False), ("first_spike", 5, "tree", True),
+])
+def test_output_layer_counts_magnitudes(readout, lanes, winner, early_exit):
+    program, spikes = one_layer(lanes, readout=readout, lanes=lanes, winner=winner, early_exit=early_exit, levels=3)
+    golden = GoldenModel(program.network).run(spikes)
+    assert len(set(golden.classes.tolist())) > 1 and golden.spikes[1].max() == 3
+    layout = result_layout(program)
+    seen = run_unit(Output(program), "pysim", offers={"source": tokens(spikes)}, takes=["result"], cycles=2500, seed=1)
+    results = [layout.unpack(word) for word in seen["result"]]
+    assert results == [
+        (*found[:3], found[3].tolist())
+        for found in zip(golden.classes, golden.steps, golden.decided_by, golden.scores, strict=True)]
