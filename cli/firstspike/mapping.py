@@ -15,6 +15,7 @@ from firstspike_arch.walk import walks_of
 from firstspike_boards.devices import DEVICES, Device
 from firstspike_compiler.compile import Compilation, compile_network
 from firstspike_compiler.errors import CompileError
+from firstspike_compiler.passes.map_lanes import map_lanes
 from firstspike_sim.golden import GoldenModel
 from firstspike_sim.model import predict_inputs
 
@@ -66,8 +67,8 @@ def map_to_device(
     """Choose lanes and kernel-parallel banks of every layer.
 
     A layer's cycles for each choice come from the spikes of the samples and the walks of their events; the choices that
-    fit the budgets with the least cycles in the busiest layer are run through the timing model, and the one with the
-    shortest interval is taken.
+    fit the budgets with the least cycles in the busiest layer, and what `map_lanes` makes of the lanes, are run through
+    the timing model, and the one with the shortest interval is taken.
 
     Parameters
     ----------
@@ -97,8 +98,14 @@ def map_to_device(
     if found is None:
         raise CompileError(_too_few_lanes(network, choices, lane_budget, DEVICES[device])
                            or _refusal(network, plain, choices, DEVICES[device], options))
+    shared = [next(one for one in options if one.lanes == lanes and not one.parallel)
+              for options, lanes in zip(choices, map_lanes(integer, lane_budget=lane_budget), strict=True)]
     tried = []
-    for picked in {tuple(found): 0, tuple(_filled(choices, found, lane_budget, DEVICES[device].blocks)): 0}:
+    for picked in dict.fromkeys([
+        tuple(found), tuple(_filled(choices, found, lane_budget, DEVICES[device].blocks)), tuple(shared),
+    ]):
+        if sum(one.blocks for one in picked) > DEVICES[device].blocks:
+            continue
         compilation = compile_network(network, lanes=[one.lanes for one in picked],
                                       kernel_parallel=[one.parallel for one in picked], **options)
         prediction = predict_inputs(compilation.program, samples)

@@ -3,11 +3,13 @@
 
 import dataclasses
 import re
+import sys
 
 import firstspike as fs
 import numpy as np
 import pytest
 from firstspike import mapping
+from firstspike.main import run
 from firstspike.verb_demo import shipped
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.memory import MemoryShape, core_memories
@@ -53,7 +55,8 @@ def measured(program, inputs) -> float:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize(("device", "budget"), [("ecp5-25", 24), ("artix-35t", 100), ("ice40-up5k", 40)])
+@pytest.mark.parametrize(("device", "budget"), [
+    ("ecp5-25", 24), ("artix-35t", 100), ("ice40-up5k", 40), ("artix-100t", 10)])
 def test_a_mapping_keeps_the_budgets_and_is_as_fast_as_the_default(name, device, budget):
     network, inputs = network_and_inputs(name)
     found = fs.map_to_device(network, inputs, device=device, lane_budget=budget, port="image")
@@ -161,3 +164,43 @@ def test_blocks_are_counted_in_their_best_shape():
     assert [blocks(16, 500), blocks(17, 16), blocks(256, 17), blocks(512, 8), blocks(512, 9), blocks(513, 8)] == [
         0, 1, 2, 1, 2, 2]
     assert device.blocks_of_all([MemoryShape(name="m", depth=512, used_bits=24)] * 2) == 6
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """``firstspike compile digits … -o b`` in an empty folder: status, standard output and standard error."""
+    def compile_with(*options):
+        checkpoint = shipped("zoo", "digits_ettfs.safetensors")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["firstspike", "compile", str(checkpoint), *options, "-o", "b"])
+        with pytest.raises(SystemExit) as end:
+            run()
+        printed = capsys.readouterr()
+        return end.value.code, printed.out, printed.err
+
+    return compile_with
+
+
+def test_compile_for_a_device(command, tmp_path):
+    status, said, _ = command("--device", "ecp5-25", "--lane-budget", "40")
+    assert status == 0
+    facts = re.search(r"ecp5-25: (\d+) lanes, (\d+) block RAMs, an inference every (\d+) cycles; "
+                      r"limited by lanes: more than 40 would help", " ".join(said.split()))
+    assert facts, said
+    program = fs.open_build(tmp_path / "b")
+    assert sum(plan.elements for plan in program.config.layers) == int(facts[1]) <= 40
+
+
+@pytest.mark.parametrize(("options", "sentence"), [
+    (["--device", "ecp6"], f"device must be one of {', '.join(DEVICES)}, not 'ecp6'"),
+    (["--device", "ecp5-25", "--lanes", "4"],
+     "--device must be given without --lanes and --kernel-parallel: it chooses them"),
+    (["--device", "ecp5-25", "--kernel-parallel"],
+     "--device must be given without --lanes and --kernel-parallel: it chooses them"),
+    (["--device", "ecp5-25", "--lane-budget", "1"], "lane_budget must be ≥ 2 (one a layer), not 1"),
+    (["--device", "ecp5-25", "--data", "x.npy"], "x.npy: No such file or directory"),
+])
+def test_a_wrong_option_gets_one_sentence(options, sentence, command, tmp_path):
+    status, _, said = command(*options)
+    assert status == 1 and said == f"firstspike: {sentence}\n"
+    assert list(tmp_path.iterdir()) == []
