@@ -90,7 +90,7 @@ def test_guard_repairs_what_is_malformed(simulator):
     assert [seen[name] for name in ("bad_address", "overrun", "cut", "opens")] == [[2], [1], [1], [5]]
 
 
-@pytest.mark.parametrize("low, high", [(-3, 4), (0, 5)])
+@pytest.mark.parametrize("low, high", [(-3, 4), (0, 5), (1, 3)])
 def test_guard_drops_values_out_of_range(low, high):
     layout = TokenLayout(shape=(11,), low=low, high=high)
 
