@@ -262,6 +262,25 @@ def test_kernel_parallel_is_refused_in_one_sentence(changes, wanted, sentence):
         compile_network(convolutions(**changes), kernel_parallel=wanted)
 
 
+def test_weights_of_branches_are_reloaded():
+    program = compile_network(residual(), lanes=2, headroom_bits=1).program
+    layer = program.network.layers[1]
+    pooled, own = layer.branches
+
+    def with_last(**changes):
+        return replace(program.network, layers=(program.network.layers[0], replace(layer, **changes)))
+
+    mirrored = replace(pooled, weights=pooled.weights[:, ::-1])
+    changed = reload_weights(program, with_last(branches=(mirrored, own)))
+    assert changed.config == program.config and changed.images() != program.images()
+    sentence = r"^layer 1 \(dense1\): synapses must be as built \(sources, shapes, strides, padding, groups, pools\)$"
+    for branches in ((), (pooled,), (own, pooled)):
+        with pytest.raises(CompileError, match=sentence):
+            reload_weights(program, with_last(branches=branches))
+    with pytest.raises(CompileError, match=r"^layer 1 \(dense1\): neurons must be as built"):
+        reload_weights(program, with_last(neuron=replace(layer.neuron, theta=np.repeat(layer.neuron.theta, 2, 1))))
+
+
 def broken(value) -> np.ndarray:
     weight = WEIGHTS[0].copy()
     weight[1, 2] = value
