@@ -506,7 +506,7 @@ def run_hidden(name: str, simulator: str) -> tuple[dict, list[int]]:
     offers = {f"source{place}": sent for place, branch in enumerate(network.layers[0].synapses(0)) if branch.source}
     memory = program.memories()[0]
     seen = run_unit(Hidden(program), simulator, offers=offers, takes=["events"], seed=lanes,
-                    images={memory: program.images()[memory.name]}, cycles=len(sent) * 20)
+                    images={memory: program.images()[memory.name]}, cycles=len(sent) * (20 if branches else 12))
     return seen, spoken(fired, network.layers[0].out_layout, program.config.layers[0])
 
 
