@@ -15,6 +15,7 @@ from firstspike_arch.walk import walks_of
 from firstspike_boards.devices import DEVICES, Device
 from firstspike_compiler.compile import Compilation, compile_network
 from firstspike_compiler.errors import CompileError
+from firstspike_compiler.passes.map_lanes import map_lanes
 from firstspike_sim.golden import GoldenModel
 from firstspike_sim.model import predict_inputs
 
@@ -22,6 +23,9 @@ __all__ = ["Mapping", "map_to_device"]
 
 SAMPLES = 32
 """Inferences on which the timing model measures an interval."""
+
+PRICES = (0.0, 0.25, 1.0, 4.0, 1e9)
+"""Of a block RAM in processing elements, that are tried to keep both budgets."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,8 +67,8 @@ def map_to_device(
     """Choose lanes and kernel-parallel banks of every layer.
 
     A layer's cycles for each choice come from the spikes of the samples and the walks of their events; the choices that
-    fit the budgets with the least cycles in the busiest layer are run through the timing model, and the one with the
-    shortest interval is taken.
+    fit the budgets with the least cycles in the busiest layer, and what `map_lanes` makes of the lanes, are run through
+    the timing model, and the one with the shortest interval is taken.
 
     Parameters
     ----------
@@ -92,9 +96,16 @@ def map_to_device(
     choices = _choices(plain, spikes, DEVICES[device])
     found = _fastest(choices, lane_budget, DEVICES[device].blocks)
     if found is None:
-        raise CompileError(_refusal(network, plain, choices, DEVICES[device], options))
+        raise CompileError(_too_few_lanes(network, choices, lane_budget, DEVICES[device])
+                           or _refusal(network, plain, choices, DEVICES[device], options))
+    shared = [next(one for one in options if one.lanes == lanes and not one.parallel)
+              for options, lanes in zip(choices, map_lanes(integer, lane_budget=lane_budget), strict=True)]
     tried = []
-    for picked in {tuple(found): 0, tuple(_filled(choices, found, lane_budget, DEVICES[device].blocks)): 0}:
+    for picked in dict.fromkeys([
+        tuple(found), tuple(_filled(choices, found, lane_budget, DEVICES[device].blocks)), tuple(shared),
+    ]):
+        if sum(one.blocks for one in picked) > DEVICES[device].blocks:
+            continue
         compilation = compile_network(network, lanes=[one.lanes for one in picked],
                                       kernel_parallel=[one.parallel for one in picked], **options)
         prediction = predict_inputs(compilation.program, samples)
@@ -149,7 +160,7 @@ def _fastest(choices: list[list[_Choice]], elements: int, blocks: int) -> list[_
 
 def _within(choices: list[list[_Choice]], cycles: float, elements: int, blocks: int) -> list[_Choice] | None:
     """A choice of at most so many cycles for each layer, within the budgets: by the price of a block in elements."""
-    for price in (0.0, 0.25, 1.0, 4.0, 1e9):
+    for price in PRICES:
         picked = []
         for options in choices:
             fast = [one for one in options if one.cycles <= cycles]
@@ -194,6 +205,20 @@ def _limit(choices: list[list[_Choice]], found: list[_Choice], elements: int, de
         return f"lanes and block RAM together: {elements}, and the {device.blocks} of {device.name}"
     busiest = max(range(len(found)), key=lambda index: found[index].cycles)
     return f"the network: layer {busiest} has every lane that it can use"
+
+
+def _too_few_lanes(
+    network: FloatNetwork | IntegerNetwork, choices: list[list[_Choice]], elements: int, device: Device,
+) -> str | None:
+    """How many lanes it takes, if with more of them the blocks are enough: narrow memories can take more blocks."""
+    picks = [[min(options, key=lambda one, price=price: (one.elements + price * one.blocks, one.elements))
+              for options in choices] for price in PRICES]
+    enough = [sum(one.elements for one in picked) for picked in picks
+              if sum(one.blocks for one in picked) <= device.blocks]
+    if not enough:
+        return None
+    return (f"lane_budget must be ≥ {min(enough)}, so that {network.name} fits the {device.blocks} block RAMs of "
+            f"{device.name}, not {elements!r}")
 
 
 def _refusal(

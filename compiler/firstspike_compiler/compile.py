@@ -303,12 +303,14 @@ def reload_weights(program: Program, network: IntegerNetwork) -> Program:
         raise CompileError(f"network must have {len(old.layers)} layers as built, not {len(network.layers)}")
     for index, (built, layer) in enumerate(zip(old.layers, network.layers, strict=True)):
         where = f"layer {index} ({layer.name})"
-        wanted, given = ([(one.source, one.connectivity) for one in side.synapses(index)] for side in (built, layer))
-        if wanted != given or layer.weight_bits != built.weight_bits:
+        if (layer.connectivity.weight_shape, layer.weight_bits) != (built.connectivity.weight_shape, built.weight_bits):
             raise CompileError(
                 f"{where}: weights must be {built.connectivity.weight_shape} of {built.weight_bits} bits as built, "
                 f"not {layer.connectivity.weight_shape} of {layer.weight_bits} bits"
             )
+        wanted, given = ([(one.source, one.connectivity) for one in side.synapses(index)] for side in (built, layer))
+        if wanted != given:
+            raise CompileError(f"{where}: synapses must be as built (sources, shapes, strides, padding, groups, pools)")
     proofs, markers = prove_widths(network), zip(marker_programs(old), marker_programs(network), strict=True)
     for index, (built, layer, pair) in enumerate(zip(old.layers, network.layers, markers, strict=True)):
         where = f"layer {index} ({layer.name})"

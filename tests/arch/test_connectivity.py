@@ -2,14 +2,16 @@
 """Shapes, refusals, and the walk of an event, against counting by hand."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from firstspike_arch.array import LayerPlan
+from firstspike_arch.array import LayerPlan, kernel_banks
 from firstspike_arch.connectivity import Conv2d, Dense
-from firstspike_arch.events import TokenLayout
+from firstspike_arch.events import FINAL_MARKER, MARKER, TokenLayout, neuron_name, tokens_from_spikes
+from firstspike_arch.fixed import unpack_rows
 from firstspike_arch.memory import weight_image, weight_memory, weights_from_image
-from firstspike_arch.network import Layer, Neuron
+from firstspike_arch.network import Branch, Layer, Neuron
 from firstspike_arch.walk import walks_of
 
 
@@ -65,7 +67,6 @@ def test_a_walk_adds_the_weights_that_a_convolution_adds(synapses, lanes):
     words = np.array([[(word >> 4 * lane & 15 ^ 8) - 8 for lane in range(lanes)] for word in weight_image(layer, plan)])
     assert len(words) == shape.depth
     rows, first_words, y_counts, x_counts = walk.visits(synapses.in_shape)
-    _, height, width = synapses.out_shape
     for address, (channel, y, x) in enumerate(np.ndindex(synapses.in_shape)):
         got = np.zeros(plan.rows * lanes, dtype=np.int64)
         for step_y in range(y_counts[address]):
@@ -74,18 +75,69 @@ def test_a_walk_adds_the_weights_that_a_convolution_adds(synapses, lanes):
                     at = rows[address] + step_y * walk.y.row_step + step_x * walk.x.row_step + row
                     word = first_words[address] + step_y * walk.y.word_step + step_x * walk.x.word_step + row
                     got[at * lanes:(at + 1) * lanes] += words[word]
-        wanted = np.zeros(synapses.out_shape, dtype=np.int64)
-        y, x = y // synapses.pool, x // synapses.pool
-        inputs = synapses.in_shape[0] // synapses.groups
-        outputs = synapses.channels // synapses.groups
-        if y < synapses.in_shape[1] // synapses.pool and x < synapses.in_shape[2] // synapses.pool:
-            for output in range(channel // inputs * outputs, (channel // inputs + 1) * outputs):
-                for at_y, at_x in np.ndindex(height, width):
-                    tap_y = y + synapses.padding[0] - at_y * synapses.stride[0]
-                    tap_x = x + synapses.padding[1] - at_x * synapses.stride[1]
-                    if 0 <= tap_y < synapses.kernel[0] and 0 <= tap_x < synapses.kernel[1]:
-                        wanted[output, at_y, at_x] = layer.weights[output, channel % inputs, tap_y, tap_x]
-        assert np.array_equal(got[plan.places()], wanted.ravel()), (channel, y, x)
+        assert np.array_equal(got[plan.places()], added(layer, channel, y, x)), (channel, y, x)
+
+
+def added(layer: Layer, channel: int, y: int, x: int) -> np.ndarray:
+    """What an event adds to every neuron, tap by tap."""
+    synapses = layer.connectivity
+    wanted = np.zeros(synapses.out_shape, dtype=np.int64)
+    _, height, width = synapses.out_shape
+    y, x = y // synapses.pool, x // synapses.pool
+    inputs = synapses.in_shape[0] // synapses.groups
+    outputs = synapses.channels // synapses.groups
+    if y < synapses.in_shape[1] // synapses.pool and x < synapses.in_shape[2] // synapses.pool:
+        for output in range(channel // inputs * outputs, (channel // inputs + 1) * outputs):
+            for at_y, at_x in np.ndindex(height, width):
+                tap_y = y + synapses.padding[0] - at_y * synapses.stride[0]
+                tap_x = x + synapses.padding[1] - at_x * synapses.stride[1]
+                if 0 <= tap_y < synapses.kernel[0] and 0 <= tap_x < synapses.kernel[1]:
+                    wanted[output, at_y, at_x] = layer.weights[output, channel % inputs, tap_y, tap_x]
+    return wanted.ravel()
+
+
+BANKED = [
+    *CONVOLUTIONS[:3],
+    Conv2d(in_shape=(1, 6, 8), channels=4, kernel=(2, 5), stride=(1, 3), padding=(1, 2)),
+    Conv2d(in_shape=(2, 7, 7), channels=2, kernel=(1, 3), stride=(3, 1)),
+]
+
+
+@pytest.mark.parametrize("synapses", BANKED)
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_walk_of_banks_adds_the_weights_that_a_convolution_adds(synapses, lanes):
+    layer = layer_of(synapses)
+    lanes = min(lanes, synapses.channels // synapses.groups)
+    plan = LayerPlan.of(layer, 0, lanes=lanes, membrane_bits=8, banks=kernel_banks(layer))
+    down, across = plan.banks
+    assert plan.bank_count > 1 and len(set(plan.places().tolist())) == layer.neurons
+    (walk,), _ = walks_of(layer, plan)
+    words = unpack_rows(weight_image(layer, plan), 4, plan.elements)
+    assert len(words) == weight_memory(0, layer, plan).depth
+    _, first_words, y_counts, x_counts = walk.visits(synapses.in_shape)
+    bits = plan.word_lanes // plan.bank_count
+    for address, (channel, y, x) in enumerate(np.ndindex(synapses.in_shape)):
+        got = np.zeros((plan.rows, plan.bank_count, bits), dtype=np.int64)
+        visits = y_counts[address] * x_counts[address]
+        assert visits in (0, 1)
+        for bank, at in np.ndindex(plan.bank_count, walk.reach * visits):
+            row_y, row_x = walk.bank_rows[0][y, bank // across], walk.bank_rows[1][x, bank % across]
+            if row_y >= 0 and row_x >= 0:
+                word = words[first_words[address] + at]
+                got[row_y + row_x + walk.channel_row[channel] + at, bank, :lanes] += (
+                    word[bank * lanes:(bank + 1) * lanes])
+        assert np.array_equal(got.ravel()[plan.places()], added(layer, channel, y, x)), (channel, y, x)
+    assert (down, across) == tuple(-(-k // s) for k, s in zip(synapses.kernel, synapses.stride, strict=True))
+
+
+def test_neighbours_of_a_tile_are_in_banks_of_their_own():
+    layer = layer_of(Conv2d(in_shape=(1, 5, 7), channels=2, kernel=(2, 3)))
+    plan = LayerPlan.of(layer, 0, lanes=2, membrane_bits=8, banks=(2, 3))
+    row, bank = np.divmod(plan.places().reshape(2, 4, 5)[0] // 8, 6)
+    assert bank.tolist() == [[0, 1, 2, 0, 1], [3, 4, 5, 3, 4]] * 2
+    assert row.tolist() == [[0, 0, 0, 1, 1]] * 2 + [[2, 2, 2, 3, 3]] * 2
+    with pytest.raises(ValueError, match=r"^banks must be \(1, 1\) or \(2, 3\), not \(3, 3\)$"):
+        LayerPlan.of(layer, 0, lanes=2, membrane_bits=8, banks=(3, 3))
 
 
 @pytest.mark.parametrize("synapses", [*CONVOLUTIONS, Dense(in_shape=(3, 5, 4), neurons=7, pool=2),
@@ -98,9 +150,86 @@ def test_an_image_gives_its_weights_back(synapses):
     assert np.array_equal(bias, layer.neuron.bias)
 
 
+@pytest.mark.parametrize("synapses", BANKED)
+def test_an_image_of_banks_gives_its_weights_back(synapses):
+    layer = layer_of(synapses)
+    plan = LayerPlan.of(layer, 0, lanes=1, membrane_bits=8, banks=kernel_banks(layer))
+    (weights,), bias = weights_from_image(weight_image(layer, plan), layer, plan)
+    assert np.array_equal(weights, layer.weights)
+    assert np.array_equal(bias, layer.neuron.bias)
+
+
+BRANCHED = [
+    (Dense(in_shape=(9,), neurons=7), [(-1, Dense(in_shape=(2, 5, 4), neurons=7, pool=2)),
+                                       (1, Dense(in_shape=(7,), neurons=7))]),
+    (Conv2d(in_shape=(2, 7, 6), channels=6, kernel=(3, 3), groups=2, padding=(1, 1)),
+     [(-1, Conv2d(in_shape=(6, 7, 6), channels=6, kernel=(1, 1), groups=6)),
+      (0, Conv2d(in_shape=(4, 15, 13), channels=6, kernel=(1, 1), pool=2))]),
+]
+
+
+@pytest.mark.parametrize(("synapses", "branches"), BRANCHED)
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+def test_an_image_gives_the_weights_of_branches_back(synapses, branches, lanes):
+    random = np.random.default_rng(lanes)
+    layer = replace(layer_of(synapses), branches=tuple(
+        Branch(source=source, weights=random.integers(-7, 8, one.weight_shape), connectivity=one)
+        for source, one in branches))
+    plan = LayerPlan.of(layer, 1, lanes=lanes, membrane_bits=8)
+    assert plan.recurrent == (branches[-1][0] == 1)
+    sets, bias = weights_from_image(weight_image(layer, plan), layer, plan)
+    assert len(sets) == 3 and np.array_equal(bias, layer.neuron.bias)
+    for weights, one in zip(sets, (layer, *layer.branches), strict=True):
+        assert np.array_equal(weights, one.weights)
+    walks, words = walks_of(layer, plan)
+    assert walks[0].base == 0 < walks[1].base < walks[2].base < words  # one behind the other
+
+
 def test_addresses_are_fields_of_a_map():
     layout = TokenLayout(shape=(3, 5, 4))
     addresses = layout.addresses()
     assert len(set(addresses.tolist())) == 60 and layout.address_bits == 2 + 2 + 3
     fields = [layout.fields(int(address)) for address in addresses]
     assert fields == [(channel, y, x) for channel, y, x in np.ndindex(3, 5, 4)]
+
+
+LAYOUTS = [
+    TokenLayout(shape=(13,)), TokenLayout(shape=(13,), high=7), TokenLayout(shape=(3, 5, 4), high=3),
+    TokenLayout(shape=(2, 3, 6), low=-5, high=4), TokenLayout(shape=(7,), low=-256, high=255),
+    TokenLayout(shape=(7,), low=0, high=255), TokenLayout(shape=(1,), low=-1, high=1),
+]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_events_are_split_into_what_they_were_made_of(layout):
+    count = int(np.prod(layout.shape))
+    neurons, values = (part.ravel() for part in np.meshgrid(
+        np.arange(count), np.arange(layout.low, layout.high + 1), indexing="ij"))
+    tokens = layout.events(neurons, values)
+    assert len(set(tokens.tolist())) == len(tokens) and tokens.min() >= 0 and tokens.max() < 1 << layout.bits
+    assert not (tokens & 3).any()  # no markers
+    addresses, said = layout.split(tokens)
+    assert np.array_equal(addresses, layout.addresses()[neurons]) and np.array_equal(said, values)
+
+
+def test_a_value_has_as_many_bits_as_its_range():
+    assert [layout.value_bits for layout in LAYOUTS] == [0, 3, 2, 4, 9, 8, 2]
+    assert [layout.signed for layout in LAYOUTS] == [False, False, False, True, True, False, True]
+
+
+def test_a_neuron_is_named_with_what_it_says():
+    plain, graded = TokenLayout(shape=(3, 5, 4)), TokenLayout(shape=(3, 5, 4), low=-2, high=1)
+    (token,) = plain.events(np.array([2 * 20 + 4 * 4 + 1]), np.array([1])).tolist()
+    assert neuron_name(token, plain) == "(2, 4, 1)"
+    (token,) = graded.events(np.array([2 * 20 + 4 * 4 + 1]), np.array([-2])).tolist()
+    assert neuron_name(token, graded) == "(2, 4, 1) with -2"
+
+
+def test_more_than_an_event_can_say_is_several_events():
+    layout = TokenLayout(shape=(4,), high=15)
+    spikes = np.array([[[0, 31, 0, 2], [15, 0, 16, 0]]])
+    tokens, starts = tokens_from_spikes(spikes, layout)
+    markers = [MARKER, FINAL_MARKER]
+    assert [int(token) for token in tokens if token & MARKER] == markers and starts.tolist() == [0, len(tokens)]
+    addresses, values = layout.split(tokens[tokens & MARKER == 0])
+    assert addresses.tolist() == [1, 1, 1, 3, 0, 2, 2] and values.tolist() == [15, 15, 1, 2, 15, 15, 1]

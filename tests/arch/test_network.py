@@ -6,7 +6,8 @@ import re
 
 import numpy as np
 import pytest
-from firstspike_arch.network import IntegerNetwork, Layer, NetworkError, Neuron
+from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.network import Branch, IntegerNetwork, Layer, NetworkError, Neuron
 
 ZEROS = np.zeros(3, dtype=np.int64)
 NEURON = Neuron(bias=ZEROS, theta=ZEROS + 5, v_init=ZEROS)
@@ -50,5 +51,98 @@ def layer(neuron=None, **change) -> dict:
     (layer({"v_min": 3, "v_max": 2}), "layer 0 (only): v_min must not exceed v_max, not 3 > 2"),
 ])
 def test_a_broken_rule_is_named(change, sentence):
+    with pytest.raises(NetworkError, match=f"^{re.escape(sentence)}$"):
+        dataclasses.replace(NETWORK, **change)
+
+
+THIRD = Dense(in_shape=(3,), neurons=3)
+BRANCH = Branch(source=0, weights=np.eye(3, dtype=np.int64), connectivity=THIRD)
+SECOND = Layer(name="second", weights=BRANCH.weights, weight_bits=4, neuron=NEURON)
+SILENT = dataclasses.replace(NEURON, theta=None)
+MAP = Layer(
+    name="map", weights=np.ones((2, 2, 1, 1), dtype=np.int64), weight_bits=4,
+    connectivity=Conv2d(in_shape=(2, 2, 1), channels=2, kernel=(1, 1)),
+    neuron=Neuron(bias=ZEROS[:2], theta=ZEROS[:2] + 5, v_init=ZEROS[:2]))
+
+
+def second(neuron=None, *, first=LAYER, **branch) -> dict:
+    """Two layers, the last with a branch."""
+    branches = (dataclasses.replace(BRANCH, **branch),) if branch else ()
+    changed = dataclasses.replace(SECOND, neuron=dataclasses.replace(NEURON, **(neuron or {})), branches=branches)
+    return {"layers": (first, changed)}
+
+
+def encoder(fall=(0, 1, 1), *, direct=True, alone=False, **neuron) -> dict:
+    """A learned latency encoder, and a layer behind it."""
+    options = {"single_spike": True, "bias_once": True, "theta_fall": np.array(fall), **neuron}
+    first = dataclasses.replace(LAYER, neuron=dataclasses.replace(NEURON, **options))
+    return {"layers": (first,) if alone else (first, SECOND), "input_kind": "direct" if direct else "latency"}
+
+
+@pytest.mark.parametrize("change", [
+    second(source=0), second(source=1), second(source=-1, connectivity=Dense(in_shape=(4,), neurons=3),
+                                               weights=LAYER.weights),
+    encoder(), {**layer(), "input_kind": "direct", "in_min": -256, "in_max": 255},
+    layer({"theta": np.arange(1, 46).reshape(3, 15)}), layer({"theta": np.full((3, 2), 4)}),
+])
+def test_what_keeps_the_rules_is_a_network(change):
+    network = dataclasses.replace(NETWORK, **change)
+    assert len(network.links()) == sum(1 + len(one.branches) for one in network.layers)
+
+
+@pytest.mark.parametrize(("change", "sentence"), [
+    (second(source=2), "layer 1 (second): synapses must come from the layer itself, a layer before it, or the input "
+                       "(−1), not from layer 2"),
+    (second(source=-2), "layer 1 (second): synapses must come from the layer itself, a layer before it, or the input "
+                        "(−1), not from layer -2"),
+    (second(source=-1), "layer 1 (second): fan-in must have the shape (4,) of the input, not (3,)"),
+    (second(source=0, connectivity=Dense(in_shape=(4,), neurons=3)),
+     "layer 1 (second): fan-in must have the shape (3,) of layer 0, not (4,)"),
+    (second(source=0, connectivity=Dense(in_shape=(3,), neurons=2)),
+     "layer 1 (second): synapses must reach neurons of the shape (3,), not (2,)"),
+    (second(source=0, weights=np.ones((3, 2), dtype=np.int64)),
+     "layer 1 (second): weights must have shape (3, 3), not (3, 2)"),
+    (second(source=0, weights=BRANCH.weights * 8), "layer 1 (second): weights must be -8…7 at 4 bits, not 0…8"),
+    (second(source=0, weights=BRANCH.weights * 0),
+     "layer 1 (second): weights must not all be zero; use more weight bits or a smaller scale"),
+    (second(source=0, weights=BRANCH.weights / 2), "layer 1 (second): weights must be integers, not float64"),
+    ({**second({"theta": None}, source=1), "readout": "potential"},
+     "layer 1 (second): recurrent synapses must have spikes to take, but the layer has no threshold"),
+    ({"layers": (dataclasses.replace(MAP, branches=(
+        Branch(source=0, weights=MAP.weights, connectivity=MAP.connectivity),)), SECOND)},
+     "layer 0 (map): recurrent synapses must be dense, of a dense layer"),
+    ({**second(source=-1, connectivity=Dense(in_shape=(4,), neurons=3), weights=LAYER.weights),
+      "input_kind": "direct"},
+     "layer 1 (second): a direct input must go to the first layer only, which must have no branches"),
+    ({"layers": (dataclasses.replace(LAYER, branches=(BRANCH,)),), "input_kind": "direct"},
+     "layer 0 (only): a direct input must go to the first layer only, which must have no branches"),
+    ({"in_min": -1}, "in_min must be −256…0 for direct input and 0 for any other, not -1"),
+    ({"in_min": -257, "input_kind": "direct"},
+     "in_min must be −256…0 for direct input and 0 for any other, not -257"),
+    ({"in_min": 1, "input_kind": "direct"}, "in_min must be −256…0 for direct input and 0 for any other, not 1"),
+    ({"in_max": 0, "input_kind": "direct"}, "in_max must be 1…255, not 0"),
+    (layer({"theta": np.arange(1, 49).reshape(3, 16)}), "layer 0 (only): theta must be 1…15 thresholds, not 16"),
+    (layer({"theta": np.zeros((3, 0), dtype=np.int64)}), "layer 0 (only): theta must be 1…15 thresholds, not 0"),
+    (layer({"theta": np.array([[1, 2], [3, 3], [4, 3]])}),
+     "layer 0 (only): theta must ascend from one level to the next"),
+    (layer({"theta": np.ones((2, 2), dtype=np.int64)}), "layer 0 (only): theta must have shape (3,), not (2,)"),
+    (encoder(direct=False),
+     "layer 0 (only): theta_fall must be of the first layer, of a direct input, before another layer"),
+    (encoder(alone=True),
+     "layer 0 (only): theta_fall must be of the first layer, of a direct input, before another layer"),
+    ({**second({"theta_fall": np.zeros(3, dtype=np.int64), "single_spike": True, "bias_once": True}),
+      "input_kind": "direct"},
+     "layer 1 (second): theta_fall must be of the first layer, of a direct input, before another layer"),
+    (encoder((0, 1)), "layer 0 (only): theta_fall must be 3 ascending integers from 0, not array([0, 1])"),
+    (encoder((1, 1, 2)), "layer 0 (only): theta_fall must be 3 ascending integers from 0, not array([1, 1, 2])"),
+    (encoder((0, 2, 1)), "layer 0 (only): theta_fall must be 3 ascending integers from 0, not array([0, 2, 1])"),
+    (encoder((0, 0.5, 1)),
+     "layer 0 (only): theta_fall must be 3 ascending integers from 0, not array([0. , 0.5, 1. ])"),
+    *((encoder(**wrong), "layer 0 (only): a layer with theta_fall must have single_spike, bias_once and one "
+                         "threshold, and no leak or clamps")
+      for wrong in ({"single_spike": False}, {"bias_once": False}, {"leak_shift": 1}, {"v_min": -4}, {"v_max": 9},
+                    {"theta": np.arange(1, 7).reshape(3, 2)})),
+])
+def test_a_broken_rule_of_branches_inputs_and_thresholds_is_named(change, sentence):
     with pytest.raises(NetworkError, match=f"^{re.escape(sentence)}$"):
         dataclasses.replace(NETWORK, **change)

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.fixed import nearest_leak, standardise, threshold_above, threshold_at_least
-from firstspike_arch.model import FloatLayer, FloatNetwork
+from firstspike_arch.model import FloatBranch, FloatLayer, FloatNetwork
+from firstspike_arch.network import Branch, IntegerNetwork
 from firstspike_compiler.compile import compile_network, reload_weights
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.passes.choose_scales import choose_scales
@@ -69,6 +71,86 @@ def test_a_network_that_is_already_whole_is_quantised_without_loss():
     np.testing.assert_array_equal(dense.neuron.theta, 50)  # fire at K + 1 …
     np.testing.assert_array_equal(dense.neuron.reset_step, 49)  # … subtract K
     assert rounding.saturated == 0 and rounding.reset_error < 1e-9 and rounding.weight_error < 1e-9
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_several_thresholds_are_rounded_each_on_its_own(strict):
+    theta = np.array([[0.5, 1.0, 1.4], [0.25, 0.25, 2.0], [0.3, 0.6, 0.9]])
+    layer = layer_of(weight=np.eye(3), theta=theta, weight_scale=0.25, single_spike=False, strict=strict)
+    integer, (rounding,) = quantise(fold_normalisation(network_of(layer)))
+    neuron = integer.layers[0].neuron
+    v = np.arange(-4, 20)[:, None, None]
+    assert neuron.levels == 3
+    np.testing.assert_array_equal(v * 0.25 > theta if strict else v * 0.25 >= theta, v >= neuron.theta)
+    first = np.round(theta[:, 0] / 0.25)
+    np.testing.assert_array_equal(neuron.first_theta if neuron.reset_step is None else neuron.reset_step, first)
+    assert rounding.reset_error == pytest.approx(0.2)
+    assert rounding.theta_error == pytest.approx(0 if strict else 0.8)
+
+
+def test_falling_thresholds_are_rounded_step_by_step():
+    fall = np.array([0, 0.1, 0.35, 0.5, 0.95])
+    for strict in (False, True):
+        layer = layer_of(theta=np.ones(6), theta_fall=fall, bias_once=True, weight_scale=0.125, strict=strict)
+        network = network_of(layer, layer_of(WEIGHTS[1]), input_kind="direct")
+        neuron = quantise(choose_scales(fold_normalisation(network)))[0].layers[0].neuron
+        v = np.arange(-4, 20)[:, None]
+        reached = v >= neuron.first_theta[0] - neuron.theta_fall
+        np.testing.assert_array_equal(reached, v * 0.125 > 1 - fall if strict else v * 0.125 >= 1 - fall)
+
+
+def residual(**changes) -> FloatNetwork:
+    """Two dense layers; the second also takes the input, averaged 2 × 2, and its own spikes."""
+    pooled = Dense(in_shape=(5, 2, 2), neurons=3, pool=2)
+    first = layer_of(np.round(WEIGHTS[0] * 4) / 4, connectivity=Dense(in_shape=(5, 2, 2), neurons=6),
+                     weight_scale=0.25, weight_bits=6)
+    branches = (
+        FloatBranch(source=-1, weight=np.arange(-7, 8).reshape(3, 5) / 4, connectivity=pooled,
+                    **{"average_pool": True, **changes}),
+        FloatBranch(source=1, weight=np.eye(3) / 2, connectivity=Dense(in_shape=(3,), neurons=3)),
+    )
+    last = layer_of(np.round(WEIGHTS[1] * 4) / 4, weight_scale=1 / 16, weight_bits=8, branches=branches)
+    return network_of(first, last)
+
+
+def test_branches_share_one_scale_and_an_average_is_a_sum_of_quarters():
+    integer, roundings = quantise(fold_normalisation(residual()))
+    layer = integer.layers[1]
+    pooled, own = layer.branches
+    assert (pooled.source, own.source) == (-1, 1) and layer.scale == 1 / 16
+    np.testing.assert_array_equal(layer.weights, np.round(WEIGHTS[1] * 4) * 4)
+    np.testing.assert_array_equal(pooled.weights, np.arange(-7, 8).reshape(3, 5))
+    np.testing.assert_array_equal(own.weights, np.eye(3) * 8)
+    np.testing.assert_array_equal(layer.neuron.theta, 16)
+    assert roundings[1].weight_error == 0 and roundings[1].saturated == 0
+    summed, _ = quantise(fold_normalisation(residual(average_pool=False)))
+    np.testing.assert_array_equal(summed.layers[1].branches[0].weights, np.arange(-7, 8).reshape(3, 5) * 4)
+
+
+def test_a_scale_is_chosen_for_all_weights_of_a_membrane():
+    network = residual()
+    layer = replace(network.layers[1], weight_scale=None)
+    large = replace(layer.branches[1], weight=np.eye(3) * 100)
+    for branches, least in (((), 0), ((*layer.branches[:1], large), 100 / 2 / 127)):
+        changed = replace(network, layers=(network.layers[0], replace(layer, branches=branches)))
+        assert choose_scales(fold_normalisation(changed)).layers[1].weight_scale > least
+
+
+def test_the_unit_of_a_direct_input_goes_into_the_first_weights():
+    whole = RNG.integers(-7, 8, (6, 20))
+    layer = layer_of(weight=whole / 8, weight_scale=1 / 8, theta=np.full(6, 2.0), bias=np.full(6, 0.25))
+    network = network_of(layer, layer_of(WEIGHTS[1]), input_kind="direct", in_min=-128, in_max=127,
+                         input_scale=1 / 128)
+    folded = fold_normalisation(network)
+    assert folded.input_scale == 1 and folded.layers[0].weight_scale == 1 / 1024
+    np.testing.assert_array_equal(folded.layers[1].weight, WEIGHTS[1])
+    integer, roundings = quantise(choose_scales(folded))
+    np.testing.assert_array_equal(integer.layers[0].weights, whole)
+    np.testing.assert_array_equal(integer.layers[0].neuron.theta, 2048)
+    np.testing.assert_array_equal(integer.layers[0].neuron.bias, 256)
+    assert roundings[0].weight_error == 0 and (integer.in_min, integer.in_max) == (-128, 127)
+    spiking = fold_normalisation(replace(network, input_kind="events", in_min=0))  # a spike has no unit
+    np.testing.assert_array_equal(spiking.layers[0].weight, whole / 8)
 
 
 def test_chosen_scales_make_a_shared_threshold_whole():
@@ -139,12 +221,73 @@ def test_weights_are_reloaded_if_the_proof_allows():
         reload_weights(program, replace(program.network, readout="spike_count"))
 
 
+def convolutions(**changes) -> IntegerNetwork:
+    """Three kinds of layers: a convolution that has banks, one of a single pixel, a dense one."""
+    first = Conv2d(in_shape=(1, 6, 6), channels=2, kernel=(3, 2))
+    second = Conv2d(in_shape=first.out_shape, channels=2, kernel=(1, 1))
+    last = Dense(in_shape=second.out_shape, neurons=3)
+    real = network_of(*(layer_of(RNG.normal(size=one.weight_shape), connectivity=one)
+                        for one in (first, second, last)))
+    integer = compile_network(real).program.network
+    return replace(integer, layers=(replace(integer.layers[0], **changes), *integer.layers[1:]))
+
+
+def test_kernel_parallel_layers_are_those_that_can_be():
+    network = convolutions()
+
+    def banks(wanted):
+        program = compile_network(network, lanes=1, kernel_parallel=wanted).program
+        return [plan.banks for plan in program.config.layers]
+
+    assert banks(False) == [(1, 1)] * 3
+    assert banks(True) == banks([True, False, False]) == [(3, 2), (1, 1), (1, 1)]
+    report = compile_network(network, lanes=1, kernel_parallel=True).report()
+    assert "3×2×1" in report
+
+
+CANNOT = ("kernel_parallel must be false: it takes a convolution from one source, with a kernel beyond one pixel and "
+          "an output not smaller than what an event reaches")
+
+
+@pytest.mark.parametrize(("changes", "wanted", "sentence"), [
+    ({}, [True], "kernel_parallel must be true or false, or that for each of the 3 layers, not [True]"),
+    ({}, [1, 0, 0], "kernel_parallel must be true or false, or that for each of the 3 layers, not [1, 0, 0]"),
+    ({}, [False, True, False], f"layer 1 (conv2d1): {CANNOT}"),
+    ({}, [False, False, True], f"layer 2 (dense2): {CANNOT}"),
+    ({"branches": (Branch(source=-1, weights=np.ones((2, 1, 3, 2), dtype=np.int64), connectivity=Conv2d(
+        in_shape=(1, 6, 6), channels=2, kernel=(3, 2))),)}, [True, False, False], f"layer 0 (conv2d0): {CANNOT}"),
+])
+def test_kernel_parallel_is_refused_in_one_sentence(changes, wanted, sentence):
+    with pytest.raises(CompileError, match=f"^{re.escape(sentence)}$"):
+        compile_network(convolutions(**changes), kernel_parallel=wanted)
+
+
+def test_weights_of_branches_are_reloaded():
+    program = compile_network(residual(), lanes=2, headroom_bits=1).program
+    layer = program.network.layers[1]
+    pooled, own = layer.branches
+
+    def with_last(**changes):
+        return replace(program.network, layers=(program.network.layers[0], replace(layer, **changes)))
+
+    mirrored = replace(pooled, weights=pooled.weights[:, ::-1])
+    changed = reload_weights(program, with_last(branches=(mirrored, own)))
+    assert changed.config == program.config and changed.images() != program.images()
+    sentence = r"^layer 1 \(dense1\): synapses must be as built \(sources, shapes, strides, padding, groups, pools\)$"
+    for branches in ((), (pooled,), (own, pooled)):
+        with pytest.raises(CompileError, match=sentence):
+            reload_weights(program, with_last(branches=branches))
+    with pytest.raises(CompileError, match=r"^layer 1 \(dense1\): neurons must be as built"):
+        reload_weights(program, with_last(neuron=replace(layer.neuron, theta=np.repeat(layer.neuron.theta, 2, 1))))
+
+
 def broken(value) -> np.ndarray:
     weight = WEIGHTS[0].copy()
     weight[1, 2] = value
     return weight
 
 
+OWN = FloatBranch(source=0, weight=np.ones((6, 5)), connectivity=Dense(in_shape=(6,), neurons=6))
 REFUSALS = [
     (network_of(layer_of(weight=broken(np.nan))), {}, "layer 0: weight must be finite, not nan"),
     (network_of(layer_of(weight=broken(np.inf))), {}, "layer 0: weight must be finite, not inf"),
@@ -156,6 +299,27 @@ REFUSALS = [
     (network_of(layer_of(theta=np.zeros(6))), {}, "layer 0: theta must be > 0, not 0.0"),
     (network_of(layer_of(theta=np.ones(5))), {}, "layer 0: theta must have shape (6,) or (6, levels), not (5,)"),
     (network_of(layer_of(theta=np.full(6, np.nan))), {}, "layer 0: theta must be finite, not nan"),
+    (network_of(layer_of(theta=np.ones((6, 2, 2)))), {},
+     "layer 0: theta must have shape (6,) or (6, levels), not (6, 2, 2)"),
+    (network_of(layer_of(theta=np.zeros((6, 0)))), {},
+     "layer 0: theta must have shape (6,) or (6, levels), not (6, 0)"),
+    (network_of(layer_of(theta=np.tile([2.0, 1.0], (6, 1)), weight_scale=0.1)), {},
+     "layer 0 (dense0): theta must ascend from one level to the next"),
+    (network_of(layer_of(theta=np.tile([1.0, -1.0], (6, 1)))), {}, "layer 0: theta must be > 0, not -1.0"),
+    (network_of(layer_of(theta=np.arange(1.0, 7), theta_fall=np.zeros(5), bias_once=True)), {},
+     "layer 0: theta must be the same for all neurons of a layer with theta_fall"),
+    (network_of(layer_of(theta_fall=np.zeros(5), bias_once=True)), {},
+     "layer 0 (dense0): theta_fall must be of the first layer, of a direct input, before another layer"),
+    (replace(two_layers(), input_kind="direct", input_scale=0.0), {},
+     "network net: input_scale must be a positive number, not 0.0"),
+    (replace(two_layers(), input_kind="direct", in_min=-300), {},
+     "in_min must be −256…0 for direct input and 0 for any other, not -300"),
+    (replace(two_layers(), input_kind="direct", in_min=-1, in_max=200), {"port": "image"},
+     "port 'image' must have latency input, or a direct input of 0…255 or −128…127, not 'direct' of -1…200"),
+    (network_of(layer_of(branches=(OWN,))), {},
+     "layer 0: weight of branch 0 must be finite and have shape (6, 6), not (6, 5)"),
+    (network_of(layer_of(branches=(replace(OWN, weight=np.full((6, 6), np.inf)),))), {},
+     "layer 0: weight of branch 0 must be finite and have shape (6, 6), not (6, 6)"),
     (network_of(layer_of(gain=np.ones(5))), {}, "layer 0: gain must have shape (6,), not (5,)"),
     (network_of(layer_of(bias=np.full(6, 1e6))), {}, None),
     (network_of(layer_of(leak=1.5)), {}, "layer 0: leak must be 0…1, not 1.5"),

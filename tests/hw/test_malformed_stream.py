@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Malformed streams: flagged, survived, and without effect on the next inference."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
@@ -11,6 +13,7 @@ from firstspike_arch.status import COUNTERS, STATUS_CYCLES
 from firstspike_compiler.compile import compile_network
 from firstspike_hw.accelerator import Accelerator
 from firstspike_sim.golden import GoldenModel
+from firstspike_sim.stimulus import encode_direct
 
 STEPS = 3
 TIMEOUT = 50
@@ -58,7 +61,8 @@ def run(program, actions, results, limit=3000):
                 ctx.set(accelerator.restart, 0)
             else:
                 ctx.set(accelerator.source.valid, 1)
-                ctx.set(accelerator.source.payload, accelerator.source.payload.shape().from_bits(int(action)))
+                payload, word = accelerator.source.payload, int(action)
+                ctx.set(payload, word if program.config.port == "image" else payload.shape().from_bits(word))
                 for _ in range(limit):
                     ready = ctx.get(accelerator.source.ready)
                     await step()
@@ -129,3 +133,55 @@ def test_restart_between_inferences_does_nothing(program, spikes):
     seen, counters = run(program, [*good, "restart", *good], 2)
     assert seen == [expected(program, spikes)] * 2
     assert counters["cut"] == 0
+
+
+PIXELS = 11
+
+
+def direct(port):
+    """A direct input of −8 … 7, and an image that two beats hold."""
+    random = np.random.default_rng(15)
+
+    def layer(name, count, before, theta):
+        return Layer(name=name, weight_bits=4, weights=random.integers(-3, 8, (count, before)), neuron=Neuron(
+            bias=np.zeros(count, int), theta=np.full(count, theta), v_init=np.zeros(count, int)))
+
+    network = IntegerNetwork(name="direct", layers=(layer("a", 6, PIXELS, 40), layer("b", 3, 6, 9)),
+                             readout="spike_count", steps=STEPS, steps_max=STEPS, input_kind="direct", in_min=-8,
+                             in_max=7)
+    return compile_network(network, timeout=TIMEOUT, port=port).program, random.integers(-8, 8, (1, PIXELS))
+
+
+def beats_of(image):
+    padded = np.zeros((1, 16), np.uint8)
+    padded[:, :PIXELS] = image & 0xFF
+    return padded.view("<u8")[0].tolist()
+
+
+def test_restart_ends_a_part_of_an_image_with_a_result_of_one_step():
+    program, image = direct("image")
+    seen, counters = run(program, [beats_of(image)[0], "restart", *beats_of(image), "restart", *beats_of(image)], 3)
+    part = np.where(np.arange(PIXELS) < 8, image, 0)
+    short = dataclasses.replace(program, network=dataclasses.replace(program.network, steps=1))
+    assert seen == [expected(short, part), *[expected(program, image)] * 2]
+    assert (counters["cut"], counters["bad_address"], counters["inferences"]) == (1, 0, 3)
+
+
+def test_a_pixel_out_of_range_counts_and_is_zero():
+    program, image = direct("image")
+    wrong, right = image.copy(), image.copy()
+    wrong[0, [1, 10]], right[0, [1, 10]] = (8, -9), 0
+    seen, counters = run(program, [*beats_of(image), *beats_of(wrong), *beats_of(image)], 3)
+    assert seen == [expected(program, one) for one in (image, right, image)]
+    assert (counters["cut"], counters["bad_address"]) == (0, 2)  # beats
+
+
+def test_numbers_from_nowhere_or_too_late_are_dropped_and_counted():
+    program, image = direct("events")
+    layout = program.network.input_layout
+    good = tokens_from_spikes(encode_direct(image, STEPS), layout)[0].tolist()
+    late = layout.events(np.array([2, 3]), np.array([7, -8])).tolist()
+    nowhere = good[0] | 15 << ADDRESS_SHIFT
+    seen, counters = run(program, [nowhere, *good[:-1], *late, good[-1], *good], 2)
+    assert seen == [expected(program, image)] * 2
+    assert (counters["cut"], counters["bad_address"]) == (0, 3)

@@ -2,15 +2,17 @@
 """Every unit on its own against what its docstring says, in Amaranth's simulator and under cocotb on Verilator."""
 
 import shutil
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from firstspike_arch.array import GROUP_BITS
+from firstspike_arch.array import GROUP_BITS, LayerPlan
+from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER, TokenLayout, tokens_from_spikes
-from firstspike_arch.network import IntegerNetwork, Layer, Neuron
+from firstspike_arch.network import Branch, IntegerNetwork, Layer, Neuron
 from firstspike_arch.result import result_layout, scores_from_raw
 from firstspike_arch.status import COUNTERS, STATUS_CYCLES
 from firstspike_compiler.compile import compile_network
@@ -20,13 +22,16 @@ from firstspike_hw.emitter import Emitter
 from firstspike_hw.extractor import Extractor
 from firstspike_hw.guard import Guard
 from firstspike_hw.latency_encoder import LatencyEncoder
+from firstspike_hw.pixel_encoder import PixelEncoder
 from firstspike_hw.readout import Readout, result_struct
+from firstspike_hw.row_memory import RowMemory
+from firstspike_hw.sequencer import Sequencer
 from firstspike_hw.spike_queue import SpikeQueue
 from firstspike_hw.stream_token import token_stream
 from firstspike_hw.token_buffer import TokenBuffer
 from firstspike_sim.golden import GoldenModel
 from firstspike_sim.row_machine import RowMachine
-from firstspike_sim.stimulus import encode_latency
+from firstspike_sim.stimulus import encode_direct, encode_latency
 from firstspike_sim.unit_bench import run_unit
 
 icarus = pytest.param("icarus", marks=pytest.mark.skipif(
@@ -85,6 +90,34 @@ def test_guard_repairs_what_is_malformed(simulator):
     assert [seen[name] for name in ("bad_address", "overrun", "cut", "opens")] == [[2], [1], [1], [5]]
 
 
+@pytest.mark.parametrize("low, high", [(-3, 4), (0, 5), (1, 3)])
+def test_guard_drops_values_out_of_range(low, high):
+    layout = TokenLayout(shape=(11,), low=low, high=high)
+
+    def say(value):
+        return int(layout.events(np.array([3]), np.array([value]))[0])
+
+    bits = layout.value_bits
+    everything = range(-(1 << bits - 1), 1 << bits - 1) if layout.signed else range(1 << bits)
+    inside = [say(value) for value in everything if low <= value <= high]
+    assert 0 < len(inside) < len(everything)
+    unit = Guard(layout=layout, steps_max=2, timeout=40)
+    seen = run_unit(unit, "pysim", offers={"source": [*map(say, everything), MARKER, *map(say, everything),
+                                                      FINAL_MARKER]},
+                    takes=["events"], counts=["bad_address", "cut"], cycles=100, seed=8)
+    assert seen["events"] == [*inside, MARKER, *inside, FINAL_MARKER] and seen["left"] == [0]
+    assert (seen["bad_address"], seen["cut"]) == ([2 * (len(everything) - len(inside))], [0])
+
+
+def test_guard_takes_events_of_the_first_step_only_once():
+    sent = [event(1), event(2), MARKER, event(3), MARKER, event(4), event(5), FINAL_MARKER, event(6), FINAL_MARKER]
+    unit = Guard(layout=TokenLayout(shape=(11,)), steps_max=3, timeout=40, once=True)
+    seen = run_unit(unit, "pysim", offers={"source": sent}, takes=["events"], counts=["bad_address", "opens"],
+                    cycles=60, seed=9)
+    assert seen["events"] == [event(1), event(2), MARKER, MARKER, FINAL_MARKER, event(6), FINAL_MARKER]
+    assert (seen["bad_address"], seen["opens"]) == ([3], [2])
+
+
 @everywhere
 def test_emitter_sends_groups_in_ascending_order(simulator):
     random = np.random.default_rng(3)
@@ -105,6 +138,91 @@ def test_emitter_sends_groups_in_ascending_order(simulator):
     assert full["events"] == wanted  # one token a cycle, from the second on: no bubbles
     waits = run_unit(unit, simulator, offers={"groups": sent}, takes=["events"], cycles=4 * len(wanted), seed=2)
     assert waits["events"] == wanted
+
+
+@pytest.mark.parametrize("low, high", [(1, 3), (-5, 9)])
+def test_emitter_sends_values(low, high):
+    random = np.random.default_rng(high)
+    layout = TokenLayout(shape=(32,), low=low, high=high)
+    unit = Emitter(layout=layout)
+    sent, wanted = [], []
+    for _ in range(40):
+        base, values = int(random.integers(0, 4)) * GROUP_BITS, random.integers(low, high + 1, GROUP_BITS)
+        bits = int(random.integers(1, 256))
+        sent.append(word(
+            unit.groups.payload.shape(), bits=bits, base=base, single=bits.bit_count() == 1,
+            values=[int(value) & (1 << layout.value_bits) - 1 for value in values]))
+        places = np.array([bit for bit in range(GROUP_BITS) if bits >> bit & 1])
+        wanted += layout.events(base + places, values[places]).tolist()
+    seen = run_unit(unit, "pysim", offers={"groups": sent}, takes=["events"], cycles=len(wanted) + 1)
+    assert seen["events"] == wanted
+
+
+def spoken(spikes, layout: TokenLayout, plan: LayerPlan | None = None) -> list[int]:
+    """Tokens of magnitudes [B, T, N] as a layer sends them: row by row of its plan, in torch's order without one."""
+    order = np.arange(spikes.shape[2]) if plan is None else np.argsort(plan.places())
+    said = []
+    for one in spikes:
+        for step in one:
+            neurons = order[step[order] != 0]
+            said += [*layout.events(neurons, step[neurons]).tolist(), MARKER]
+        said[-1] = FINAL_MARKER
+    return said
+
+
+@pytest.mark.parametrize("shape, lanes, banks, high", [
+    ((30,), 12, (1, 1), 3), ((5, 3, 4), 5, (1, 1), 7), ((9, 5, 5), 9, (2, 3), 1), ((6, 4, 7), 3, (3, 2), 2),
+])
+def test_queue_and_extractor_send_magnitudes_of_all_banks(shape, lanes, banks, high):
+    """Captured rows, from every bank, become events with channel, x and y of each neuron."""
+    layout = TokenLayout(shape=shape, high=high)
+    plan = LayerPlan(neurons=int(np.prod(shape)), lanes=lanes, membrane_bits=8, banks=banks, scattered=len(shape) == 3,
+                     size=(1, 1) if len(shape) == 1 else (shape[1], shape[2]))
+    random = np.random.default_rng(lanes)
+    spikes = random.integers(1, high + 1, (2, 2, plan.neurons)) * (random.random((2, 2, plan.neurons)) < 0.3)
+    bits = plan.word_lanes // plan.bank_count
+    unit = Captured(layout, plan)
+    sent = []
+    for inference, step in np.ndindex(2, 2):
+        rows = np.zeros((plan.rows, plan.bank_count, bits), dtype=np.int64)
+        rows.ravel()[plan.places()] = spikes[inference, step]
+        assert not rows[..., lanes:].any()
+        for row, values in enumerate(rows[..., :lanes].reshape(plan.rows, -1)):
+            sent.append(word(unit.rows.payload.shape(), last=row == plan.rows - 1, final=step == 1, row=row,
+                             spikes=sum(1 << int(lane) for lane in np.flatnonzero(values)),
+                             magnitudes=values.tolist() if layout.value_bits else [0] * plan.elements))
+    seen = run_unit(unit, "pysim", offers={"rows": sent}, takes=["events"], seed=lanes,
+                    cycles=3 * np.count_nonzero(spikes) + 4 * len(sent) + 40)
+    assert seen["left"] == [0] and seen["events"] == spoken(spikes, layout, plan)
+
+
+class Captured(wiring.Component):
+    """Spike queue and extractor, behind rows that wait for their promise."""
+
+    def __init__(self, layout, plan):
+        self._layout, self._plan = layout, plan
+        row = data.StructLayout({
+            "last": 1, "final": 1, "row": range(plan.rows), "spikes": plan.elements,
+            "magnitudes": data.ArrayLayout(layout.value_bits, plan.elements)})
+        super().__init__({"rows": In(stream.Signature(row)), "events": Out(token_stream(layout))})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.queue = queue = SpikeQueue(layout=self._layout, plan=self._plan)
+        m.submodules.extractor = extractor = Extractor(
+            layout=self._layout, lanes=self._plan.word_lanes, banks=self._plan.banks)
+        connect(m, queue.words, extractor.words)
+        connect(m, extractor.events, flipped(self.events))
+        capture, coming = queue.capture, Signal.like(self.rows.payload)
+        m.d.comb += [capture.request.eq(self.rows.valid), self.rows.ready.eq(capture.grant)]
+        m.d.sync += [
+            capture.coming.eq(self.rows.valid & capture.grant), coming.eq(self.rows.payload),
+            capture.valid.eq(capture.coming), capture.row.eq(coming.row), capture.last.eq(coming.last),
+            capture.final.eq(coming.final), capture.spikes.eq(coming.spikes),
+        ]
+        if self._layout.value_bits:
+            m.d.sync += capture.magnitudes.eq(coming.magnitudes)
+        return m
 
 
 @also_compiled("lanes rows", [(11, 3), (20, 1), (64, 2)])
@@ -153,6 +271,72 @@ def test_latency_encoder_forgets_a_part_of_an_image(simulator):
     assert seen["events"] == [] and seen["cut"] == [1]
 
 
+def beats_of(images) -> list[int]:
+    """Eight pixels a beat, in two's complement."""
+    padded = np.zeros((len(images), -(-images.shape[1] // 8) * 8), np.uint8)
+    padded[:, :images.shape[1]] = images & 0xFF
+    return padded.view("<u8").reshape(-1).tolist()
+
+
+@also_compiled("shape low high", [((2, 3, 5), -7, 6), ((21,), 0, 255), ((8,), -128, 127)])
+def test_pixel_encoder_sends_pixels_that_are_not_zero(simulator, shape, low, high):
+    random = np.random.default_rng(high)
+    layout, count = TokenLayout(shape=shape, low=low, high=high), int(np.prod(shape))
+    images = random.integers(low, high + 1, (5, count)) * (random.random((5, count)) < 0.6)
+    images[1] = 0
+    images[2, :8] = 0
+    unit = PixelEncoder(layout=layout, steps=3)
+    seen = run_unit(unit, simulator, offers={"beats": beats_of(images)}, takes=["events"],
+                    counts=["opens", "cut", "bad_address"], cycles=600, seed=3)
+    assert seen["events"] == spoken(encode_direct(images, 3), layout) and seen["left"] == [0]
+    assert (seen["opens"], seen["cut"], seen["bad_address"]) == ([5], [0], [0])
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_pixel_encoder_sends_one_token_a_cycle(steps):
+    images = np.random.default_rng(4).integers(1, 256, (4, 27))
+    unit = PixelEncoder(layout=TokenLayout(shape=(27,), low=0, high=255), steps=steps)
+    wanted = spoken(encode_direct(images, steps), TokenLayout(shape=(27,), low=0, high=255))
+    seen = run_unit(unit, "pysim", offers={"beats": beats_of(images)}, takes=["events"], cycles=len(wanted) + 2)
+    assert seen["events"] == wanted  # from the third cycle on: no bubbles
+
+
+def test_pixel_encoder_takes_pixels_out_of_range_for_zero():
+    layout = TokenLayout(shape=(20,), low=-3, high=9)
+    images = np.random.default_rng(5).integers(-3, 10, (3, 20))
+    wrong = images.copy()
+    images[1, [2, 5, 19]] = 0
+    wrong[1, [2, 5, 19]] = 10, -4, 127
+    beats = beats_of(wrong)
+    beats[2] |= 0xFF << 56  # beyond the last pixel: ignored
+    seen = run_unit(PixelEncoder(layout=layout, steps=2), "pysim", offers={"beats": beats}, takes=["events"],
+                    counts=["opens", "cut", "bad_address"], cycles=300, seed=6)
+    assert seen["events"] == spoken(encode_direct(images, 2), layout)
+    assert (seen["opens"], seen["cut"], seen["bad_address"]) == ([3], [0], [2])  # two beats of four pixels
+
+
+@pytest.mark.parametrize("at", [0, 1, 2, 8, 14, 15, 22, 28, 29, 30, 31, 40])
+def test_pixel_encoder_ends_a_part_of_an_image_on_restart(at):
+    """Whenever it comes: the tokens of the beats taken, a final marker, and then images from their first beat on."""
+    layout, image = TokenLayout(shape=(32,), low=0, high=9), np.arange(32)[None] % 8  # all beats are alike
+    whole = spoken(encode_direct(image, 2), layout)
+    seen = run_unit(PixelEncoder(layout=layout, steps=2), "pysim", offers={"beats": beats_of(image) * 2},
+                    takes=["events"], counts=["opens", "cut"], pulses={"restart": [at]}, cycles=150)
+    ends = [0, *(place + 1 for place, token in enumerate(seen["events"]) if token == FINAL_MARKER)]
+    inferences = [seen["events"][start:end] for start, end in pairwise(ends)]
+    cut = [one for one in inferences if one != whole]
+    assert seen["cut"] == [len(cut)] and seen["left"] == [0]
+    assert len(cut) == (at % 30 < 15)  # of the 30 tokens of an image, one a cycle, the last beat waits for half
+    if cut:
+        taken = len(cut[0]) // 7  # beats, of seven pixels that are not zero
+        assert len(cut) == 1 and 1 <= taken <= 3 and cut[0] == [*whole[:7 * taken], FINAL_MARKER]
+        rest = 8 - taken - 4 * (len(inferences) - 1)
+        assert seen["events"][ends[-1]:] == whole[:7 * rest]
+        assert seen["opens"] == [len(inferences) + (rest > 0)]
+    else:  # between images, or while the markers of one are sent
+        assert inferences == [whole] * 2 and ends[-1] == len(seen["events"])
+
+
 @everywhere
 def test_counters_count(simulator):
     at = {"bad_address": list(range(3, 90, 7)), "cut": [5, 6, 7]}
@@ -176,28 +360,44 @@ def test_counters_count(simulator):
 
 
 class Hidden(wiring.Component):
-    """Core, spike queue and extractor of a hidden layer."""
+    """Core, spike queue and extractor of a hidden layer; its own spikes come back if it wants them."""
 
     def __init__(self, program):
         self._program = program
-        layer = program.network.layers[0]
-        super().__init__({"source": In(token_stream(program.network.input_layout)),
-                          "events": Out(token_stream(layer.out_layout))})
+        network = program.network
+        self._sources = [branch.source for branch in network.layers[0].synapses(0)]
+        streams = {f"source{place}": In(token_stream(network.layout_of(source)))
+                   for place, source in enumerate(self._sources) if source != 0}
+        super().__init__({**streams, "events": Out(token_stream(network.layers[0].out_layout))})
 
     def elaborate(self, platform):
         m = Module()
-        program = self._program
-        layer, plan, memory = program.network.layers[0], program.config.layers[0], program.memories()[0]
+        program, network, sources = self._program, self._program.network, self._sources
+        layer, plan, memory = network.layers[0], program.config.layers[0], program.memories()[0]
         m.submodules.core = core = Core(
             layer=layer, plan=plan, program=program.markers()[0], memory=memory, image=program.images()[memory.name],
-            layouts=[program.network.input_layout],
+            layouts=[network.layout_of(source) for source in sources],
+            recurrent=sources.index(0) if 0 in sources else None,
         )
         m.submodules.queue = queue = SpikeQueue(layout=layer.out_layout, plan=plan)
-        m.submodules.extractor = extractor = Extractor(layout=layer.out_layout, lanes=plan.lanes)
-        connect(m, flipped(self.source), core.events0)
+        m.submodules.extractor = extractor = Extractor(
+            layout=layer.out_layout, lanes=plan.word_lanes, banks=plan.banks)
         connect(m, core.capture, queue.capture)
         connect(m, queue.words, extractor.words)
-        connect(m, extractor.events, flipped(self.events))
+        takers = []
+        for place, source in enumerate(sources):
+            if source == 0:
+                takers.append(core.streams[place])
+            else:
+                connect(m, flipped(getattr(self, f"source{place}")), core.streams[place])
+        buffers = [TokenBuffer(layout=layer.out_layout) for _ in range(1 + len(takers))]
+        room = Signal()
+        m.d.comb += [room.eq(Cat(buffer.source.ready for buffer in buffers).all()), extractor.events.ready.eq(room)]
+        for number, (buffer, taker) in enumerate(zip(buffers, [flipped(self.events), *takers], strict=True)):
+            m.submodules[f"buffer{number}"] = buffer
+            m.d.comb += [buffer.source.valid.eq(extractor.events.valid & room),
+                         buffer.source.payload.eq(extractor.events.payload)]
+            connect(m, buffer.events, taker)
         return m
 
 
@@ -235,13 +435,15 @@ class Output(wiring.Component):
 STEPS, INPUTS, NEURONS = 4, 9, 13
 
 
-def one_layer(seed: int, *, readout: str, lanes: int, early_exit: bool = False, winner: str = "tree", **neuron):
+def one_layer(
+    seed: int, *, readout: str, lanes: int, early_exit: bool = False, winner: str = "tree", levels: int = 1, **neuron,
+):
     """A network of one layer, and spikes of eight inferences."""
     random = np.random.default_rng(seed)
     layer = Layer(
         name="only", weight_bits=5, weights=random.integers(-12, 16, (NEURONS, INPUTS)), neuron=Neuron(
-            bias=random.integers(-3, 6, NEURONS), theta=None if readout == "potential" else random.integers(
-                10, 40, NEURONS), v_init=random.integers(-4, 5, NEURONS), **neuron),
+            bias=random.integers(-3, 6, NEURONS), theta=None if readout == "potential" else np.sort(
+                random.integers(10, 40, (NEURONS, levels)), axis=1), v_init=random.integers(-4, 5, NEURONS), **neuron),
     )
     network = IntegerNetwork(
         name="unit", layers=(layer,), readout=readout, steps=STEPS, steps_max=STEPS, input_kind="events",
@@ -263,9 +465,103 @@ def test_hidden_layer_sends_the_spikes_of_the_row_machine(simulator, lanes, neur
                       for one in spikes])
     assert 0.02 <= fired.mean() <= 0.7
     shape = program.memories()[0]
-    seen = run_unit(Hidden(program), simulator, offers={"source": tokens(spikes)}, takes=["events"],
+    seen = run_unit(Hidden(program), simulator, offers={"source0": tokens(spikes)}, takes=["events"],
                     images={shape: program.images()[shape.name]}, cycles=4000, seed=lanes)
     assert seen["events"] == tokens(fired) and seen["left"] == [0]
+
+
+FLAT, MAP = Dense(in_shape=(9,), neurons=13), (2, 6, 5)
+OWN = Dense(in_shape=(13,), neurons=13)
+HIDDEN = {
+    # Synapses of the layer and of its branches, options of its neurons, lanes, input
+    "residual and recurrent, graded": (FLAT, [(-1, FLAT), (0, OWN)], {"levels": 3}, 5, {"in_max": 3}),
+    "graded": (FLAT, [], {"levels": 5, "leak_num": 3, "leak_shift": 2}, 5, {"in_max": 5}),
+    "recurrent": (FLAT, [(0, OWN)], {"single_spike": True, "leak_num": 1, "leak_shift": 1}, 3, {}),
+    "recurrent in one row": (FLAT, [(0, OWN)], {"levels": 2, "reset": "zero"}, 13, {}),
+    "direct": (FLAT, [], {"levels": 2}, 4, {"input_kind": "direct", "in_min": -3, "in_max": 5}),
+    "learned latency": (FLAT, [], {"fall": True, "single_spike": True, "bias_once": True}, 13,
+                        {"input_kind": "direct", "in_min": 0, "in_max": 5}),
+    "two convolutions": (
+        Conv2d(in_shape=MAP, channels=6, kernel=(3, 2), stride=(2, 1), padding=(1, 0), groups=2),
+        [(-1, Conv2d(in_shape=MAP, channels=6, kernel=(2, 2), stride=(2, 1)))],
+        {"levels": 2, "reset": "none"}, 2, {"in_max": 2}),
+    "kernel-parallel": (Conv2d(in_shape=MAP, channels=3, kernel=(2, 3), padding=(1, 0)), [],
+                        {"levels": 3, "v_min": -9}, 2, {"in_max": 2}),
+    "kernel-parallel, stride, groups": (
+        Conv2d(in_shape=MAP, channels=6, kernel=(3, 4), stride=(2, 1), padding=(0, 1), groups=2), [],
+        {"leak_num": 5, "leak_shift": 3}, 3, {}),
+}
+
+
+def run_hidden(name: str, simulator: str) -> tuple[dict, list[int]]:
+    """What the hidden layer of a case is seen to do, and the tokens that it must send."""
+    synapses, branches, options, lanes, inputs = HIDDEN[name]
+    program = hidden_program(len(name), synapses, branches, options, lanes, inputs, parallel="parallel" in name)
+    network, random = program.network, np.random.default_rng(len(name))
+    shape = (6, network.inputs) if network.input_kind == "direct" else (3, STEPS, network.inputs)
+    given = random.integers(network.in_min or 1, network.in_max + 1, shape) * (random.random(shape) < 0.3)
+    fired = GoldenModel(network).run(given.astype(np.int16)).spikes[1]
+    assert 0.02 <= (fired != 0).mean() <= 0.7 and fired.max() == network.layers[0].neuron.levels
+    sent = spoken(encode_direct(given, STEPS) if given.ndim == 2 else given, network.input_layout)
+    offers = {f"source{place}": sent for place, branch in enumerate(network.layers[0].synapses(0)) if branch.source}
+    memory = program.memories()[0]
+    seen = run_unit(Hidden(program), simulator, offers=offers, takes=["events"], seed=lanes,
+                    images={memory: program.images()[memory.name]}, cycles=len(sent) * (20 if branches else 12))
+    return seen, spoken(fired, network.layers[0].out_layout, program.config.layers[0])
+
+
+@also_compiled("name", [(name,) for name in HIDDEN])
+def test_hidden_layer_sends_the_spikes_of_the_golden_model(simulator, name):
+    seen, wanted = run_hidden(name, simulator)
+    assert seen["left"] == [0] and seen["events"] == wanted
+
+
+def test_a_bank_that_forgets_to_forward_is_noticed(monkeypatch):
+    def forgetful(**options):
+        return RowMemory(**{**options, "forwards": False})
+
+    monkeypatch.setattr("firstspike_hw.core.RowMemory", forgetful)
+    seen, wanted = run_hidden("kernel-parallel, stride, groups", "pysim")
+    assert seen["left"] == [0] and seen["events"] != wanted
+
+
+def test_spikes_that_recur_into_the_next_inference_are_noticed(monkeypatch):
+    decode = Sequencer._decode
+
+    def take_all(self, m, index):
+        self._opening = Const(0)
+        return decode(self, m, index)
+
+    monkeypatch.setattr(Sequencer, "_decode", take_all)
+    seen, wanted = run_hidden("recurrent", "pysim")
+    assert seen["left"] == [0] and seen["events"] != wanted
+    first = wanted.index(FINAL_MARKER)
+    assert seen["events"][:first] == wanted[:first]  # before the first inference there were none
+
+
+def hidden_program(seed: int, synapses, branches, options, lanes: int, inputs, *, parallel: bool = False):
+    """The layer to be tried, and one behind it that makes it a network."""
+    random, count, options = np.random.default_rng(seed), synapses.channels, dict(options)
+
+    def weights_of(connectivity):
+        return random.integers(-6, 8, connectivity.weight_shape)
+
+    levels, falls = options.pop("levels", 1), options.pop("fall", False)
+    neuron = Neuron(
+        bias=random.integers(-3, 4, count), v_init=random.integers(-4, 5, count),
+        theta=np.sort(random.integers(6, 14 + 6 * levels, (count, levels)), axis=1),
+        theta_fall=np.arange(STEPS) * 5 if falls else None, **options)
+    layer = Layer(name="tried", weight_bits=5, weights=weights_of(synapses), connectivity=synapses, neuron=neuron,
+                  branches=tuple(Branch(source=source, weights=weights_of(one), connectivity=one)
+                                 for source, one in branches))
+    behind = Dense(in_shape=synapses.out_shape, neurons=2)
+    output = Layer(name="behind", weight_bits=5, weights=weights_of(behind), connectivity=behind,
+                   neuron=Neuron(bias=np.zeros(2, int), theta=np.ones(2, int), v_init=np.zeros(2, int)))
+    network = IntegerNetwork(name="unit", layers=(layer, output), readout="spike_count", steps=STEPS, steps_max=STEPS,
+                             **{"input_kind": "events", **inputs})
+    program = compile_network(network, lanes=[lanes, 2], kernel_parallel=[parallel, False], register_rows=2).program
+    assert (program.config.layers[0].bank_count > 1) == parallel
+    return program
 
 
 @also_compiled("readout lanes early_exit winner", [
@@ -287,3 +583,19 @@ def test_output_layer_decides_like_the_golden_model(simulator, readout, lanes, e
     assert [result[2] for result in results] == golden.decided_by.tolist()
     scores = scores_from_raw(program, np.array([result[3] for result in results]), steps)
     assert scores.tolist() == golden.scores.tolist()
+
+
+@pytest.mark.parametrize("readout, lanes, winner, early_exit", [
+    ("weighted_spikes", 13, "tree", False), ("weighted_spikes", 4, "scan", False), ("spike_count", 5, "tree", False),
+    ("spike_count", 13, "scan", False), ("first_spike", 5, "tree", True),
+])
+def test_output_layer_counts_magnitudes(readout, lanes, winner, early_exit):
+    program, spikes = one_layer(lanes, readout=readout, lanes=lanes, winner=winner, early_exit=early_exit, levels=3)
+    golden = GoldenModel(program.network).run(spikes)
+    assert len(set(golden.classes.tolist())) > 1 and golden.spikes[1].max() == 3
+    layout = result_layout(program)
+    seen = run_unit(Output(program), "pysim", offers={"source": tokens(spikes)}, takes=["result"], cycles=2500, seed=1)
+    results = [layout.unpack(word) for word in seen["result"]]
+    assert results == [
+        (*found[:3], found[3].tolist())
+        for found in zip(golden.classes, golden.steps, golden.decided_by, golden.scores, strict=True)]

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: MIT
+"""Mapping to a device: within its budgets, not slower than the default mapping, and sentences that say what limits."""
+
+import dataclasses
+import re
+import sys
+
+import firstspike as fs
+import numpy as np
+import pytest
+from firstspike import mapping
+from firstspike.main import run
+from firstspike.verb_demo import shipped
+from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.memory import MemoryShape, core_memories
+from firstspike_arch.network import IntegerNetwork, Layer, Neuron
+from firstspike_boards.devices import DEVICES, Device
+from firstspike_compiler.errors import CompileError
+from firstspike_train.data import load
+
+NETWORKS = ["digits_ettfs", "digits_multi_threshold", "maps"]
+
+
+def maps() -> IntegerNetwork:
+    """10 × 9 pixels → 8 channels → 6 channels in two groups → 4 classes."""
+    random = np.random.default_rng(2)
+    layers = []
+
+    def add(synapses, theta):
+        layers.append(Layer(
+            name=f"layer{len(layers)}", weights=random.integers(-3, 5, synapses.weight_shape), weight_bits=4,
+            connectivity=synapses, neuron=Neuron(
+                bias=np.zeros(synapses.channels, int), theta=np.full(synapses.channels, theta),
+                v_init=np.zeros(synapses.channels, int), single_spike=True)))
+        return synapses.out_shape
+
+    shape = add(Conv2d(in_shape=(1, 10, 9), channels=8, kernel=(3, 3)), 8)
+    shape = add(Conv2d(in_shape=shape, channels=6, kernel=(3, 3), stride=(2, 2), groups=2), 10)
+    add(Dense(in_shape=shape, neurons=4), 12)
+    return IntegerNetwork(name="maps", layers=tuple(layers), readout="first_spike", steps=4, steps_max=4)
+
+
+def network_and_inputs(name: str):
+    if name == "maps":
+        images = np.random.default_rng(3).integers(0, 256, (8, 90))
+        return maps(), np.where(images < 128, 0, images).astype(np.uint8)
+    return fs.load(shipped("zoo", f"{name}.safetensors")), load("digits", "validation")[0][:8]
+
+
+def measured(program, inputs) -> float:
+    """Mean cycles between inferences."""
+    trace = fs.estimate(program, inputs)
+    starts = np.arange(len(inputs)) * (len(trace.accepted) // len(inputs))
+    return float(np.diff(trace.accepted[starts]).mean())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(("device", "budget"), [
+    ("ecp5-25", 24), ("artix-35t", 100), ("ice40-up5k", 40), ("artix-100t", 10)])
+def test_a_mapping_keeps_the_budgets_and_is_as_fast_as_the_default(name, device, budget):
+    network, inputs = network_and_inputs(name)
+    found = fs.map_to_device(network, inputs, device=device, lane_budget=budget, port="image")
+    program = found.compilation.program
+    parts = zip(program.network.layers, program.config.layers, program.markers(), strict=True)
+    blocks = sum(DEVICES[device].blocks_of_all(core_memories(index, *part)) for index, part in enumerate(parts))
+    assert found.elements == sum(plan.elements for plan in program.config.layers) <= budget
+    assert found.blocks == blocks <= DEVICES[device].blocks
+    assert found.interval == measured(program, inputs)
+    default = fs.compile(network, lane_budget=budget, port="image").program
+    assert found.interval <= measured(default, inputs)
+
+
+def test_banks_are_chosen_where_they_help():
+    network, inputs = network_and_inputs("maps")
+    few, many = (fs.map_to_device(network, inputs, device="ecp5-85", lane_budget=budget) for budget in (3, 200))
+    assert [plan.elements for plan in few.compilation.program.config.layers] == [1, 1, 1]
+    assert many.compilation.program.config.layers[0].bank_count == 9
+    assert many.interval < few.interval / 4
+    assert few.limit == "lanes: more than 3 would help"
+
+
+def test_a_network_at_its_limit_says_so():
+    network, inputs = network_and_inputs("digits_ettfs")
+    found = fs.map_to_device(network, inputs, device="artix-100t", lane_budget=10_000)
+    busiest = re.fullmatch(r"the network: layer (\d) has every lane that it can use", found.limit)
+    assert busiest
+    plan = found.compilation.program.config.layers[int(busiest[1])]
+    assert plan.lanes == plan.neurons
+    assert found.elements < 10_000
+
+
+def small(monkeypatch, **changes) -> None:
+    """A device of its own among the known ones."""
+    device = dataclasses.replace(DEVICES["ice40-up5k"], name="small", **changes)
+    monkeypatch.setattr(mapping, "DEVICES", {"small": device, "ecp5-25": DEVICES["ecp5-25"]})
+
+
+def test_block_ram_limits_too(monkeypatch):
+    network, inputs = network_and_inputs("maps")
+    small(monkeypatch, blocks=12)
+    found = fs.map_to_device(network, inputs, device="small", lane_budget=1000)
+    assert found.limit == "block RAM: small has 12" and found.blocks <= 12
+    small(monkeypatch, blocks=1000)
+    assert fs.map_to_device(network, inputs, device="small", lane_budget=1000).interval < found.interval
+
+
+def test_what_does_not_fit_is_told_the_nearest_that_does(monkeypatch):
+    network, inputs = network_and_inputs("digits_ettfs")
+    small(monkeypatch, blocks=2)
+    with pytest.raises(CompileError) as caught:
+        fs.map_to_device(network, inputs, device="small", lane_budget=64)
+    sentence = re.fullmatch(
+        r"(\S+) must fit the 2 block RAMs of small, but takes at least (\d+), (\d+) of them for layer (\d) \((\S+)\); "
+        r"it would fit with (?:(\d) weight bits or )?ecp5-25, which has 56", str(caught.value))
+    assert sentence and sentence[1] == network.name and int(sentence[2]) > 2 and int(sentence[3]) <= int(sentence[2])
+    small(monkeypatch, blocks=int(sentence[2]))
+    fs.map_to_device(network, inputs, device="small", lane_budget=64)
+    small(monkeypatch, blocks=int(sentence[2]) - 1)
+    with pytest.raises(CompileError, match=r"must fit the \d+ block RAMs of small") as caught:
+        fs.map_to_device(network, inputs, device="small", lane_budget=64)
+    fewer = re.search(r"it would fit with (\d) weight bits", str(caught.value))
+    assert fewer
+    fs.map_to_device(network, inputs, device="small", lane_budget=64, weight_bits=int(fewer[1]))
+    with pytest.raises(CompileError, match=r"must fit the \d+ block RAMs of small"):
+        fs.map_to_device(network, inputs, device="small", lane_budget=64, weight_bits=int(fewer[1]) + 1)
+
+
+def test_too_few_lanes_for_the_blocks_are_told_how_many(monkeypatch):
+    network, inputs = network_and_inputs("digits_ettfs")
+    small(monkeypatch, blocks=15)  # enough, but not in the deep and narrow shape that two lanes ask for
+    with pytest.raises(CompileError) as caught:
+        fs.map_to_device(network, inputs, device="small", lane_budget=2)
+    sentence = re.fullmatch(r"lane_budget must be ≥ (\d+), so that digits_ettfs fits the 15 block RAMs of small, not 2",
+                            str(caught.value))
+    assert sentence
+    found = fs.map_to_device(network, inputs, device="small", lane_budget=int(sentence[1]))
+    assert found.elements <= int(sentence[1]) and found.blocks <= 15
+
+
+def test_a_network_beyond_every_device_is_refused(monkeypatch):
+    network, inputs = network_and_inputs("maps")
+    small(monkeypatch, blocks=1)
+    mapping.DEVICES.pop("ecp5-25")
+    with pytest.raises(CompileError, match=r"^maps must fit the 1 block RAMs of small, .*; no known device is enough$"):
+        fs.map_to_device(network, inputs, device="small", lane_budget=64)
+
+
+@pytest.mark.parametrize(("options", "sentence"), [
+    ({"device": "ecp5"}, f"device must be one of {', '.join(DEVICES)}, not 'ecp5'"),
+    ({"lane_budget": 1}, "lane_budget must be ≥ 2 (one a layer), not 1"),
+])
+def test_a_wrong_request_is_one_sentence(options, sentence):
+    network, inputs = network_and_inputs("digits_ettfs")
+    with pytest.raises(CompileError, match=f"^{re.escape(sentence)}$"):
+        fs.map_to_device(network, inputs, **{"device": "ecp5-25", "lane_budget": 64, **options})
+
+
+def test_blocks_are_counted_in_their_best_shape():
+    device = Device(name="one", blocks=9, shapes=((256, 16), (512, 8)), lut_depth=16)
+
+    def blocks(depth, bits):
+        return device.blocks_of(MemoryShape(name="m", depth=depth, used_bits=bits))
+
+    assert [blocks(16, 500), blocks(17, 16), blocks(256, 17), blocks(512, 8), blocks(512, 9), blocks(513, 8)] == [
+        0, 1, 2, 1, 2, 2]
+    assert device.blocks_of_all([MemoryShape(name="m", depth=512, used_bits=24)] * 2) == 6
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """``firstspike compile digits … -o b`` in an empty folder: status, standard output and standard error."""
+    def compile_with(*options):
+        checkpoint = shipped("zoo", "digits_ettfs.safetensors")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["firstspike", "compile", str(checkpoint), *options, "-o", "b"])
+        with pytest.raises(SystemExit) as end:
+            run()
+        printed = capsys.readouterr()
+        return end.value.code, printed.out, printed.err
+
+    return compile_with
+
+
+def test_compile_for_a_device(command, tmp_path):
+    status, said, _ = command("--device", "ecp5-25", "--lane-budget", "40")
+    assert status == 0
+    facts = re.search(r"ecp5-25: (\d+) lanes, (\d+) block RAMs, an inference every (\d+) cycles; "
+                      r"limited by lanes: more than 40 would help", " ".join(said.split()))
+    assert facts, said
+    program = fs.open_build(tmp_path / "b")
+    assert sum(plan.elements for plan in program.config.layers) == int(facts[1]) <= 40
+
+
+@pytest.mark.parametrize(("options", "sentence"), [
+    (["--device", "ecp6"], f"device must be one of {', '.join(DEVICES)}, not 'ecp6'"),
+    (["--device", "ecp5-25", "--lanes", "4"],
+     "--device must be given without --lanes and --kernel-parallel: it chooses them"),
+    (["--device", "ecp5-25", "--kernel-parallel"],
+     "--device must be given without --lanes and --kernel-parallel: it chooses them"),
+    (["--device", "ecp5-25", "--lane-budget", "1"], "lane_budget must be ≥ 2 (one a layer), not 1"),
+    (["--device", "ecp5-25", "--data", "x.npy"], "x.npy: No such file or directory"),
+])
+def test_a_wrong_option_gets_one_sentence(options, sentence, command, tmp_path):
+    status, _, said = command(*options)
+    assert status == 1 and said == f"firstspike: {sentence}\n"
+    assert list(tmp_path.iterdir()) == []
