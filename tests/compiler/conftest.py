@@ -106,7 +106,7 @@ def fine(layer: FloatLayer) -> tuple[FloatLayer, int]:
 
 @pytest.fixture
 def exactly():
-    """``exactly(draw, fires)``: `NETWORKS` living networks, `INPUTS` inputs each, float and integer.
+    """``exactly(draw)``: `NETWORKS` living networks, `INPUTS` inputs each, float and integer.
 
     ``draw(rng)`` gives the imported network and ``run(inputs[B, T, N]) -> [spikes[B, T, M], …]``, the framework's own.
     """

@@ -8,6 +8,7 @@ import pytest
 import torch
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.norse_module import from_norse
+from firstspike_sim.float_reference import run_float
 from torch import nn
 
 norse = pytest.importorskip("norse.torch", reason="needs pip install 'firstspike[norse]'")
@@ -62,9 +63,20 @@ def load(*modules: nn.Module, **changes):
     return from_norse(model, **{"in_shape": (4,), "steps": 4, "readout": "spike_count"} | changes)
 
 
-def test_lifted_modules_are_looked_through():
-    network = load(norse.Lift(nn.Linear(4, 3)), norse.IAF())
-    assert network.layers[0].weight.shape == (3, 4) and network.layers[0].strict
+def test_modules_over_time_are_those_of_one_step():
+    rng = np.random.default_rng(0)
+    linear, dt = nn.Linear(4, 3), 2.0**-10
+    with torch.no_grad():
+        linear.weight.copy_(torch.tensor(rng.integers(-2, 5, (3, 4)) / 8))
+        linear.bias.copy_(torch.tensor([0.125, 0.0, -0.125]))
+    lif = norse.LIFParameters(tau_syn_inv=torch.tensor(1 / dt), tau_mem_inv=torch.tensor(0.5 / dt),
+                              v_th=torch.tensor(0.25))
+    inputs = rng.integers(0, 2, (10, 6, 4))
+    for neurons in (norse.IAF(), norse.LIF(lif, dt=dt)):
+        expected, _ = norse.SequentialState(norse.Lift(linear), neurons)(
+            torch.tensor(inputs, dtype=torch.float32).transpose(0, 1))
+        spikes = run_float(load(norse.Lift(linear), neurons), inputs).spikes[1]
+        assert 0.02 < spikes.mean() < 0.7 and np.array_equal(expected.detach().transpose(0, 1).numpy(), spikes)
 
 
 def test_the_potential_is_read_of_an_integrator():
