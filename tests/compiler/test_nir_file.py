@@ -18,6 +18,17 @@ def spiking(*shape: int, threshold=2.0, r=0.5, v_reset=0.0) -> nir.IF:
     return nir.IF(r=np.full(shape, r), v_threshold=np.full(shape, threshold), v_reset=np.full(shape, v_reset))
 
 
+def leaky(*shape: int, tau=4e-3, v_leak=0.0) -> nir.LIF:
+    return nir.LIF(tau=np.full(shape, tau), r=np.full(shape, 2.0), v_leak=np.full(shape, v_leak),
+                   v_threshold=np.ones(shape), v_reset=np.zeros(shape))
+
+
+def current(*shape: int, tau_syn=1e-3) -> nir.CubaLIF:
+    return nir.CubaLIF(tau_syn=np.full(shape, tau_syn), tau_mem=np.full(shape, 4e-3), r=np.full(shape, 2.0),
+                       v_leak=np.zeros(shape), v_threshold=np.ones(shape), v_reset=np.zeros(shape),
+                       w_in=np.full(shape, 3.0))
+
+
 def nodes() -> dict:
     """2 × 8 × 8 → 4 channels 3 × 3 → sum of 2 × 2 → 5."""
     return {
@@ -41,8 +52,8 @@ def written(tmp_path, parts: dict, edges=None):
     return path
 
 
-def load(path):
-    return load_nir(path, steps=7, reset="zero", strict=True, readout="spike_count")
+def load(path, dt=1e-3):
+    return load_nir(path, steps=7, reset="zero", strict=True, readout="spike_count", dt=dt)
 
 
 def test_a_chain_becomes_layers(tmp_path):
@@ -53,11 +64,40 @@ def test_a_chain_becomes_layers(tmp_path):
     assert first.connectivity == Conv2d(in_shape=(2, 8, 8), channels=4, kernel=(3, 3), padding=(1, 1))
     assert last.connectivity == Dense(in_shape=(4, 8, 8), neurons=5, pool=2)
     assert np.allclose(first.weight, parts["conv"].weight) and np.allclose(first.bias, np.arange(4))
-    assert np.allclose(first.theta, 4) and first.strict and first.reset == "zero"  # 2 / 0.5
+    assert np.allclose(first.theta, 4000) and first.strict and first.reset == "zero"  # 2 / (0.5 · 1 ms)
+    assert np.allclose(load(written(tmp_path, parts), dt=None).layers[0].theta, 4)
+
+
+def test_leaky_neurons_by_forward_euler(tmp_path):
+    """v ← v + dt/τ·(r·x − v), in units of dt/τ·r."""
+    change = {
+        "fire": leaky(4, 8, 8), "out_fire": current(5),
+        "pool": nir.AvgPool2d(kernel_size=np.array([2, 2]), stride=np.array([2, 2]), padding=np.array([0, 0])),
+    }
+    first, last = load(written(tmp_path, nodes() | change)).layers
+    assert first.leak == last.leak == 0.75 and last.average_pool and not first.average_pool
+    assert np.allclose(first.theta, 1 / (0.25 * 2)) and np.allclose(last.theta, 1 / (0.25 * 2 * 3))
+    with pytest.raises(CompileError, match="node 'fire': dt must be given for LIF"):
+        load(written(tmp_path, nodes() | change), dt=None)
+
+
+def test_scales_and_thresholds_without_a_state(tmp_path):
+    parts = nodes() | {"out_fire": nir.Threshold(threshold=np.full(5, 0.5))}
+    parts["scaled"] = nir.Scale(scale=np.arange(5.0))
+    names = list(nodes())
+    names.insert(names.index("out_fire"), "scaled")
+    last = load(written(tmp_path, parts, list(pairwise(names)))).layers[-1]
+    assert last.leak == 0 and last.reset == "none" and np.allclose(last.theta, 0.5)
+    assert np.allclose(last.weight, parts["dense"].weight * np.arange(5.0)[:, None])
 
 
 REFUSALS = [
-    ({"fire": nir.Threshold(threshold=np.ones((4, 8, 8)))}, "node 'fire': Threshold must not follow synapses"),
+    ({"fire": nir.Delay(delay=np.ones((4, 8, 8)))}, "node 'fire': Delay must not follow synapses"),
+    ({"fire": leaky(4, 8, 8, tau=5e-4)}, "node 'fire': dt / tau must be in 0 … 1 and the same for all neurons"),
+    ({"fire": leaky(4, 8, 8, v_leak=0.5)}, "node 'fire': v_leak must be 0, not 0.5"),
+    ({"fire": current(4, 8, 8, tau_syn=2e-3)}, "node 'fire': tau_syn must be dt"),
+    ({"flat": nir.AvgPool2d(kernel_size=np.array([2, 2]), stride=np.array([2, 2]), padding=np.array([0, 0]))},
+     "node 'flat': AvgPool2d must not follow a pool of the other kind"),
     ({"fire": spiking(4, 8, 8, v_reset=1.0)}, "node 'fire': v_reset must be 0, not 1.0"),
     ({"fire": spiking(4, 8, 8, r=0.0)}, "node 'fire': r must be > 0, not 0.0"),
     ({"fire": spiking(3, 8, 8)}, "node 'fire': v_threshold must have shape (4, 8, 8), not (3, 8, 8)"),
@@ -90,7 +130,7 @@ def test_a_branch_is_refused(tmp_path):
 def test_a_chain_must_end_in_neurons(tmp_path):
     parts = nodes()
     del parts["out_fire"]
-    with pytest.raises(CompileError, match="the chain must end in IF neurons"):
+    with pytest.raises(CompileError, match="the chain must end in neurons"):
         load(written(tmp_path, parts))
 
 

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""Norse modules: a chain of layers with LIFBox, IAF or current-free LIF cells becomes a `FloatNetwork`."""
+
+# Ref: Norse 1.1.0, norse/torch/functional/{lif_box,iaf,lif,leaky_integrator_box,reset,threshold}.py
+
+from collections.abc import Sequence
+from typing import Any
+
+from firstspike_arch.model import FloatNetwork, InputKind, Readout
+from torch import nn
+
+from ..errors import CompileError
+from .torch_chain import Framework, Neurons, Synapses, per_channel, read_chain, single
+
+__all__ = ["from_norse"]
+
+_METHODS = ("heaviside", "super", "triangle", "tanh", "circ", "heavi_erfc")
+"""Surrogates of which the forward direction is x > 0."""
+
+
+def from_norse(
+    model: nn.Module | Sequence[nn.Module], *, in_shape: Sequence[int], steps: int, readout: Readout,
+    input_kind: InputKind = "events", in_max: int = 1, **fields: Any,
+) -> FloatNetwork:
+    """Read a model, in evaluation mode, that starts without a state.
+
+    A LIFBox cell is V += a·(X + V_l − V), a = dt/τ, then fires on V > θ; here v = (V − V_r)/a, with V_r the reset
+    potential and V_l − V_r as a bias (for a soft reset V_r := V_l). An IAF cell is V += X. A LIF cell has a second
+    state, its current, and is taken only where that is gone after each step (dt/τ_syn = 1).
+
+    Parameters
+    ----------
+    model : SequentialState, nn.Sequential, or list of modules
+        In the order in which they run in one step; `Lift` is looked through.
+    in_shape : (N,) or (C, H, W)
+    steps : int
+    readout : str
+        "potential": of a model that ends in synapses, whose outputs are added up over the steps, or in a LIBoxCell, of
+        which the last membrane counts.
+    in_max : int
+        Most events of an address in one step, or largest number of a direct input.
+    fields
+        Further ones of `FloatNetwork`, such as name, in_min, input_scale.
+
+    Raises
+    ------
+    CompileError
+        Norse is missing, or a module has no counterpart; the sentence names it.
+    """
+    try:
+        import norse.torch as norse  # pyright: ignore[reportMissingImports]
+        from norse.torch.functional.reset import (  # pyright: ignore[reportMissingImports]
+            reset_subtract,
+            reset_value,
+        )
+    except ImportError:
+        raise CompileError("norse must be installed to read its models: pip install 'firstspike[norse]'") from None
+
+    def box(where: str, module: Any, synapses: Synapses) -> Neurons:
+        if module.p.reset_method not in (reset_subtract, reset_value):
+            raise CompileError(f"{where} must have the reset_method reset_value or reset_subtract")
+        return _leaky(where, module, synapses, soft=module.p.reset_method is reset_subtract)
+
+    def inner(module: Any) -> nn.Module:
+        return module.lifted_module if type(module) is norse.Lift else module
+
+    framework = Framework(
+        name="Norse",
+        neurons={norse.LIFBoxCell: box, norse.LIFCell: _lif, norse.LIF: _lif, norse.IAFCell: _iaf, norse.IAF: _iaf,
+                 norse.LIBoxCell: _integrator},
+        containers=(norse.SequentialState,),
+        inner=inner,
+    )
+    return read_chain(framework, model, in_shape=in_shape, steps=steps, readout=readout, input_kind=input_kind,
+                      in_max=in_max, **fields)
+
+
+def _leaky(where: str, module: Any, synapses: Synapses, *, soft: bool) -> Neurons:
+    _check_method(where, module)
+    rate = _rate(where, module)
+    theta, rest, origin = (per_channel(where, name, getattr(module.p, name), synapses)
+                           for name in ("v_th", "v_leak", "v_leak" if soft else "v_reset"))
+    pull = rest - origin
+    return Neurons(
+        theta=(theta - origin) / rate, leak=1.0 - rate, strict=True, reset="subtract" if soft else "zero",
+        reset_step=theta / rate if soft and origin.any() else None,
+        v_init=pull / rate if pull.any() else None, bias=pull if pull.any() else None,
+    )
+
+
+def _lif(where: str, module: Any, synapses: Synapses) -> Neurons:
+    decay = single(where, "dt·tau_syn_inv", module.dt * module.p.tau_syn_inv)
+    if decay != 1:
+        raise CompileError(f"{where} must have a current that is gone after each step (dt·tau_syn_inv = 1), not "
+                           f"{decay!r}: the core's neurons have one state; LIFBoxCell is the one without a current")
+    if module.p.method == "adjoint":
+        raise CompileError(f"{where} must have one of the methods {', '.join(_METHODS)}, not 'adjoint'")
+    return _leaky(where, module, synapses, soft=False)
+
+
+def _iaf(where: str, module: Any, synapses: Synapses) -> Neurons:
+    _check_method(where, module)
+    origin = per_channel(where, "v_reset", module.p.v_reset, synapses)
+    theta = per_channel(where, "v_th", module.p.v_th, synapses) - origin
+    return Neurons(theta=theta, leak=1.0, strict=True, reset="zero")
+
+
+def _integrator(where: str, module: Any, synapses: Synapses) -> Neurons:
+    rate = _rate(where, module)
+    # Of membranes V that are compared, v = (V − V_l)/a says as much only if V_l is the same for all.
+    single(where, "v_leak", module.p.v_leak)
+    return Neurons(theta=None, leak=1.0 - rate, strict=False, reset="none")
+
+
+def _rate(where: str, module: Any) -> float:
+    """dt/τ, multiplied as Norse does it."""
+    rate = single(where, "dt·tau_mem_inv", module.dt * module.p.tau_mem_inv)
+    if not 0 < rate <= 1:
+        raise CompileError(f"{where} must have 0 < dt·tau_mem_inv ≤ 1, not {rate!r}")
+    return rate
+
+
+def _check_method(where: str, module: Any) -> None:
+    if module.p.method not in _METHODS:
+        raise CompileError(f"{where} must have one of the methods {', '.join(_METHODS)}, not {module.p.method!r}")

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""snnTorch modules: a chain of torch layers and `snntorch.Leaky` becomes a `FloatNetwork`."""
+
+# Ref: snnTorch 1.0.0, snntorch/_neurons/{leaky,neurons}.py
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from firstspike_arch.model import FloatNetwork, InputKind, Readout
+from torch import nn
+
+from ..errors import CompileError
+from .torch_chain import Framework, Neurons, Synapses, check_heaviside, per_channel, read_chain, single
+
+__all__ = ["from_snntorch"]
+
+
+def from_snntorch(
+    model: nn.Module | Sequence[nn.Module], *, in_shape: Sequence[int], steps: int, readout: Readout,
+    input_kind: InputKind = "events", in_max: int = 1, **fields: Any,
+) -> FloatNetwork:
+    """Read a model, in evaluation mode, whose neurons start from a membrane of 0.
+
+    Leaky's default, ``U = βU + X − θ·[U_old > θ]``, is `reset_delay`. Its ``reset_delay=False`` with "subtract" fires
+    on ``βU + X − θ·[U_old > θ] > θ``, U_old after its reset; it is taken where no U_old can exceed θ, by weights, bias
+    and ``in_max``, for then it is the plain soft reset.
+
+    Parameters
+    ----------
+    model : nn.Sequential, or list of modules
+        In the order in which they run in one step.
+    in_shape : (N,) or (C, H, W)
+    steps : int
+    readout : str
+        "potential": of a model that ends in synapses, whose outputs are added up over the steps, or in a Leaky with
+        reset_mechanism "none", of which the last membrane counts.
+    in_max : int
+        Most events of an address in one step, or largest number of a direct input.
+    fields
+        Further ones of `FloatNetwork`, such as name, in_min, input_scale.
+
+    Raises
+    ------
+    CompileError
+        snnTorch is missing, or a module has no counterpart; the sentence names it.
+    """
+    try:
+        import snntorch  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise CompileError("snntorch must be installed to read its models: pip install 'firstspike[snntorch]'"
+                           ) from None
+
+    framework = Framework(name="snnTorch", neurons={snntorch.Leaky: _leaky})
+    return read_chain(framework, model, in_shape=in_shape, steps=steps, readout=readout, input_kind=input_kind,
+                      in_max=in_max, **fields)
+
+
+def _leaky(where: str, module: Any, synapses: Synapses) -> Neurons:
+    if module.inhibition or module.state_quant:
+        raise CompileError(f"{where} must have neither inhibition nor state_quant")
+    if (factor := single(where, "graded_spikes_factor", module.graded_spikes_factor)) != 1:
+        raise CompileError(f"{where} must have a graded_spikes_factor of 1, not {factor!r}")
+    check_heaviside(where, module.spike_grad, at_zero=False)
+    leak = min(1.0, max(0.0, single(where, "beta", module.beta)))
+    theta = per_channel(where, "threshold", module.threshold, synapses)
+    reset = ("subtract", "zero", "none")[int(module.reset_mechanism_val)]
+    if reset == "subtract" and not module.reset_delay:
+        over = leak * theta + synapses.largest_drive() - 2 * theta
+        if (over > 0).any():
+            raise CompileError(f"{where} must have reset_delay=True or reset_mechanism 'zero': with subtraction in the "
+                               "same step its membrane may stay above the threshold, by up to "
+                               f"{float(np.max(over)):.3g}, and the next spike then takes twice the threshold")
+    # Zeroing before the next step's leak is zeroing after the spike.
+    return Neurons(theta=theta, leak=leak, strict=True, reset=reset,
+                   reset_delay=reset == "subtract" and bool(module.reset_delay))

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""SpikingJelly modules: a chain of layers with IF, LIF or parametric LIF nodes becomes a `FloatNetwork`."""
+
+# Ref: SpikingJelly 2.0.0, activation_based/neuron/{base_node,integrate_and_fire,lif,plif}.py
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from firstspike_arch.model import FloatNetwork, InputKind, Readout
+from torch import nn
+
+from ..errors import CompileError
+from .torch_chain import Framework, Neurons, Synapses, check_heaviside, read_chain, single
+
+__all__ = ["from_spikingjelly"]
+
+
+def from_spikingjelly(
+    model: nn.Module | Sequence[nn.Module], *, in_shape: Sequence[int], steps: int, readout: Readout,
+    input_kind: InputKind = "events", in_max: int = 1, **fields: Any,
+) -> FloatNetwork:
+    """Read a model, in evaluation mode, whose neurons start as `functional.reset_net` leaves them.
+
+    A node fires on H ≥ θ, H = V + X of an IF node, V + (X − (V − V_r))/τ of a LIF node with ``decay_input``, and
+    V − (V − V_r)/τ + X of one without. Here v = V − V_r, and where the input decays v = τ(V − V_r), which needs no
+    division: the thresholds grow instead. Single-step and multi-step modules mean the same.
+
+    Parameters
+    ----------
+    model : nn.Sequential, or list of modules
+        In the order in which they run in one step.
+    in_shape : (N,) or (C, H, W)
+    steps : int
+    readout : str
+        "potential": of a model that ends in synapses, whose outputs are added up over the steps, or in a
+        NonSpikingIFNode or NonSpikingLIFNode, of which the last membrane counts.
+    in_max : int
+        Most events of an address in one step, or largest number of a direct input.
+    fields
+        Further ones of `FloatNetwork`, such as name, in_min, input_scale.
+
+    Raises
+    ------
+    CompileError
+        SpikingJelly is missing, or a module has no counterpart; the sentence names it.
+    """
+    try:
+        from spikingjelly.activation_based import layer, neuron  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise CompileError("spikingjelly must be installed to read its models: pip install 'firstspike[spikingjelly]'"
+                           ) from None
+    framework = Framework(
+        name="SpikingJelly",
+        neurons={
+            neuron.IFNode: _node, neuron.LIFNode: _node, neuron.ParametricLIFNode: _node,
+            neuron.NonSpikingIFNode: _potential, neuron.NonSpikingLIFNode: _potential,
+        },
+        same={getattr(layer, kind.__name__): kind for kind in (
+            nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.MaxPool2d,
+            nn.Flatten, nn.Dropout, nn.Dropout2d,
+        )},
+        containers=(layer.SeqToANNContainer, layer.MultiStepContainer, layer.StepModeContainer),
+    )
+    return read_chain(framework, model, in_shape=in_shape, steps=steps, readout=readout, input_kind=input_kind,
+                      in_max=in_max, **fields)
+
+
+def _node(where: str, module: Any, synapses: Synapses) -> Neurons:
+    if getattr(module, "_neuron_precision", None) is not None:
+        raise CompileError(f"{where} must keep its membrane in float32, not in {module._neuron_precision}")
+    check_heaviside(where, module.surrogate_function, at_zero=True)
+    keep, unit = _leak(where, module)
+    rest = 0.0 if module.v_reset is None else single(where, "v_reset", module.v_reset)
+    theta = np.full(synapses.connectivity.channels, single(where, "v_threshold", module.v_threshold))
+    start = module._memories_rv["v"] if hasattr(module, "_memories_rv") else rest
+    v_init = np.full_like(theta, unit * (single(where, "initial v", start) - rest))
+    return Neurons(
+        theta=unit * (theta - rest), leak=keep, strict=False, v_init=v_init if v_init.any() else None,
+        reset="subtract" if module.v_reset is None else "zero",
+    )
+
+
+def _potential(where: str, module: Any, synapses: Synapses) -> Neurons:
+    if module.decode not in (None, "last_mem"):
+        raise CompileError(f"{where} must have decode None or 'last_mem', not {module.decode!r}")
+    return Neurons(theta=None, leak=_leak(where, module)[0], strict=False, reset="none")
+
+
+def _leak(where: str, module: Any) -> tuple[float, float]:
+    """What is left of a membrane after a step, and by how much it is counted larger."""
+    if hasattr(module, "w"):  # parametric: 1/τ is learned
+        rate = single(where, "1/tau", module.w.detach().sigmoid())
+    elif hasattr(module, "tau"):
+        rate = 1.0 / single(where, "tau", module.tau)
+    else:
+        return 1.0, 1.0
+    return 1.0 - rate, 1.0 / rate if getattr(module, "decay_input", True) else 1.0

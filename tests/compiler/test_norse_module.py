@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""Norse's own run of random networks against the imported ones; what is refused."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from firstspike_compiler.errors import CompileError
+from firstspike_compiler.frontends.norse_module import from_norse
+from firstspike_sim.float_reference import run_float
+from torch import nn
+
+norse = pytest.importorskip("norse.torch", reason="needs pip install 'firstspike[norse]'")
+from norse.torch.functional.reset import reset_subtract, reset_value  # noqa: E402
+
+CELLS = (norse.LIFBoxCell, norse.LIFCell, norse.IAFCell)
+
+
+def run(modules: list[nn.Module], shape: tuple, inputs: torch.Tensor) -> list[np.ndarray]:
+    """Spikes of the cells, and of the maximum pools between them."""
+    states: list = [None] * len(modules)
+    taken = [index for index, one in enumerate(modules) if isinstance(one, (*CELLS, nn.MaxPool2d))]
+    records: dict[int, list] = {index: [] for index in taken}
+    for step in range(inputs.shape[1]):
+        x = inputs[:, step].reshape(-1, *shape)
+        for index, module in enumerate(modules):
+            if isinstance(module, CELLS):
+                x, states[index] = module(x, states[index])
+            else:
+                x = module(x)
+            if index in records:
+                records[index].append(x.flatten(1))
+    return [torch.stack(records[index], 1).detach().numpy() for index in taken]
+
+
+def cell(rng, kind: str) -> nn.Module:
+    dt, rate = 2.0**-10, float(rng.choice([0.25, 0.5]))
+    numbers = {"v_th": torch.tensor(float(rng.choice([0.5, 0.75, 1.0]))),
+               "v_reset": torch.tensor(float(rng.choice([-0.125, 0.0, 0.125])))}
+    if kind == "iaf":
+        return norse.IAFCell(norse.IAFParameters(**numbers))
+    numbers |= {"tau_mem_inv": torch.tensor(rate / dt), "v_leak": torch.tensor(float(rng.choice([0.0, 0.125])))}
+    if kind == "lif":
+        return norse.LIFCell(norse.LIFParameters(tau_syn_inv=torch.tensor(1 / dt), **numbers), dt=dt)
+    reset = reset_subtract if kind == "soft box" else reset_value
+    return norse.LIFBoxCell(norse.LIFBoxParameters(reset_method=reset, **numbers), dt=dt)
+
+
+@pytest.mark.parametrize("kind", ["hard box", "soft box", "lif", "iaf"])
+def test_spikes_are_those_of_norse(exactly, random_chain, kind):
+    def draw(rng):
+        modules, shape = random_chain(rng, lambda: cell(rng, kind))
+        network = from_norse(norse.SequentialState(*modules), in_shape=shape, steps=6, readout="spike_count", in_max=2)
+        return network, lambda inputs: run(modules, shape, inputs)
+
+    found = exactly(draw)
+    assert found.networks == 20 and found.integer_networks >= 10
+
+
+def load(*modules: nn.Module, **changes):
+    model = norse.SequentialState(*modules).eval()
+    return from_norse(model, **{"in_shape": (4,), "steps": 4, "readout": "spike_count"} | changes)
+
+
+def test_modules_over_time_are_those_of_one_step():
+    rng = np.random.default_rng(0)
+    linear, dt = nn.Linear(4, 3), 2.0**-10
+    with torch.no_grad():
+        linear.weight.copy_(torch.tensor(rng.integers(-2, 5, (3, 4)) / 8))
+        linear.bias.copy_(torch.tensor([0.125, 0.0, -0.125]))
+    lif = norse.LIFParameters(tau_syn_inv=torch.tensor(1 / dt), tau_mem_inv=torch.tensor(0.5 / dt),
+                              v_th=torch.tensor(0.25))
+    inputs = rng.integers(0, 2, (10, 6, 4))
+    for neurons in (norse.IAF(), norse.LIF(lif, dt=dt)):
+        expected, _ = norse.SequentialState(norse.Lift(linear), neurons)(
+            torch.tensor(inputs, dtype=torch.float32).transpose(0, 1))
+        spikes = run_float(load(norse.Lift(linear), neurons), inputs).spikes[1]
+        assert 0.02 < spikes.mean() < 0.7 and np.array_equal(expected.detach().transpose(0, 1).numpy(), spikes)
+
+
+def test_the_potential_is_read_of_an_integrator():
+    network = load(nn.Linear(4, 3), norse.LIBoxCell(dt=0.0025), readout="potential")
+    assert network.layers[0].theta is None and network.layers[0].leak == pytest.approx(0.75)
+
+
+REFUSALS = [
+    ((norse.LIFCell(),), "model.1 (LIFCell) must have a current that is gone after each step"),
+    ((norse.LIFRecurrentCell(3, 3),), "model.1 (LIFRecurrentCell) must be a module that can be mapped: "),
+    ((norse.LIFBoxCell(dt=0.5),), "model.1 (LIFBoxCell) must have 0 < dt·tau_mem_inv ≤ 1, not 50.0"),
+    ((norse.LIFBoxCell(norse.LIFBoxParameters(reset_method=lambda z, v, reset, th: v)),),
+     "model.1 (LIFBoxCell) must have the reset_method reset_value or reset_subtract"),
+    ((norse.IAFCell(norse.IAFParameters(v_th=torch.tensor(0.0))),), "model.1 (IAFCell) must have a threshold above"),
+]
+
+
+@pytest.mark.parametrize(("modules", "sentence"), REFUSALS)
+def test_what_cannot_be_mapped_is_refused_by_name(modules, sentence):
+    with pytest.raises(CompileError, match=f"^{re.escape(sentence)}"):
+        load(nn.Linear(4, 3), *modules)

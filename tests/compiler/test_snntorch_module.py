@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""snnTorch's own run of random networks against the imported ones; what is refused."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_compiler.errors import CompileError
+from firstspike_compiler.frontends.snntorch_module import from_snntorch
+from torch import nn
+
+snn = pytest.importorskip("snntorch", reason="needs pip install 'firstspike[snntorch]'")
+
+
+def run(modules: list[nn.Module], shape: tuple, inputs: torch.Tensor) -> list[np.ndarray]:
+    """Spikes of the neurons, and of the maximum pools between them."""
+    memory = {}
+    taken = [index for index, one in enumerate(modules) if isinstance(one, snn.Leaky | nn.MaxPool2d)]
+    records: dict[int, list] = {index: [] for index in taken}
+    for step in range(inputs.shape[1]):
+        x = inputs[:, step].reshape(-1, *shape)
+        for index, module in enumerate(modules):
+            if isinstance(module, snn.Leaky):
+                if step == 0:
+                    memory[index] = torch.zeros_like(x)
+                x, memory[index] = module(x, memory[index])
+            else:
+                x = module(x)
+            if index in records:
+                records[index].append(x.flatten(1))
+    return [torch.stack(records[index], 1).numpy() for index in taken]
+
+
+@pytest.mark.parametrize(("reset", "delay"), [
+    ("subtract", True), ("zero", True), ("zero", False), ("none", True), ("none", False)])
+def test_spikes_are_those_of_snntorch(exactly, random_chain, reset, delay):
+    def draw(rng):
+        def leaky():
+            return snn.Leaky(beta=float(rng.choice([0.5, 0.75, 1.0])), threshold=float(rng.choice([0.5, 1.0, 1.75])),
+                             reset_mechanism=reset, reset_delay=delay)
+
+        modules, shape = random_chain(rng, leaky)
+        network = from_snntorch(modules, in_shape=shape, steps=6, readout="spike_count", in_max=2)
+        return network, lambda inputs: run(modules, shape, inputs)
+
+    found = exactly(draw)
+    assert found.networks == 20 and found.integer_networks >= 10
+
+
+def in_step(rng, slack: float) -> list[nn.Module]:
+    """Two layers that subtract in the same step; with no slack, no membrane can stay above its threshold."""
+    modules: list[nn.Module] = []
+    for inputs, outputs, largest in ((6, 5, 2), (5, 3, 1)):
+        linear = nn.Linear(inputs, outputs)
+        beta = float(rng.choice([0.5, 0.75, 1.0]))
+        with torch.no_grad():
+            linear.weight.copy_(torch.tensor(rng.integers(-1, 6, (outputs, inputs)) / 8))
+            linear.bias.copy_(torch.tensor(rng.integers(0, 3, outputs) / 8))
+            drive = linear.weight.clamp(min=0).sum(1) * largest + linear.bias
+        theta = torch.ceil(8 * drive / (2 - beta)) / 8 - slack
+        modules += [linear, snn.Leaky(beta=beta, threshold=theta, reset_delay=False)]
+    return modules
+
+
+def test_subtraction_in_the_same_step(exactly):
+    def draw(rng):
+        modules = in_step(rng, 0.0)
+        network = from_snntorch(modules, in_shape=(6,), steps=6, readout="spike_count", in_max=2)
+        assert not network.layers[0].reset_delay
+        return network, lambda inputs: run(modules, (6,), inputs)
+
+    found = exactly(draw)
+    assert found.networks == 20 and found.integer_networks >= 10
+    with pytest.raises(CompileError, match=r"model\[1\] \(Leaky\) must have reset_delay=True or reset_mechanism"):
+        from_snntorch(in_step(np.random.default_rng(0), 0.25), in_shape=(6,), steps=6, readout="spike_count", in_max=2)
+
+
+def small(**changes: nn.Module) -> nn.Module:
+    parts = {
+        "conv": nn.Conv2d(1, 2, 3), "norm": nn.BatchNorm2d(2), "fire": snn.Leaky(beta=0.5, init_hidden=True),
+        "pool": nn.AvgPool2d(2), "flat": nn.Flatten(), "dense": nn.Linear(18, 3),
+        "out": snn.Leaky(beta=0.5, init_hidden=True, output=True), **changes,
+    }
+    model = nn.Sequential()
+    for name, module in parts.items():
+        model.add_module(name, module)
+    return model.eval()
+
+
+def load(model, **changes):
+    fields = {"in_shape": (1, 8, 8), "steps": 4, "readout": "spike_count"} | changes
+    return from_snntorch(model, **fields)
+
+
+def test_a_chain_becomes_layers():
+    first, last = load(small(), name="mine").layers
+    assert first.connectivity == Conv2d(in_shape=(1, 8, 8), channels=2, kernel=(3, 3))
+    assert last.connectivity == Dense(in_shape=(2, 6, 6), neurons=3, pool=2) and last.average_pool
+    assert first.strict and first.reset_delay and first.leak == 0.5
+
+
+def test_a_pool_in_front_of_neurons_goes_into_the_kernel():
+    first, _ = load(small(norm=nn.AvgPool2d(2), pool=nn.Identity())).layers
+    assert first.connectivity == Conv2d(in_shape=(1, 8, 8), channels=2, kernel=(4, 4), stride=(2, 2))
+
+
+def test_a_maximum_of_spikes_is_a_layer_of_its_own():
+    layers = load(small(pool=nn.MaxPool2d(2))).layers
+    assert [layer.connectivity.out_shape for layer in layers] == [(2, 6, 6), (2, 3, 3), (3,)]
+
+
+def test_the_potential_is_read_of_the_last_synapses_or_of_neurons_without_reset():
+    network = load(nn.Sequential(*list(small())[:-1]).eval(), readout="potential")
+    assert network.layers[-1].theta is None and network.layers[-1].leak == 1
+    network = load(small(out=snn.Leaky(beta=0.75, reset_mechanism="none")), readout="potential")
+    assert network.layers[-1].theta is None and network.layers[-1].leak == 0.75
+    with pytest.raises(CompileError, match=r"model.out \(Leaky\) must have no reset, or be left out"):
+        load(small(), readout="potential")
+
+
+REFUSALS = [
+    ({"fire": snn.Synaptic(alpha=0.5, beta=0.5)}, "model.fire (Synaptic) must be a module that can be mapped: "),
+    ({"fire": snn.Leaky(beta=torch.rand(2, 6, 6))}, "model.fire (Leaky) must have one finite beta for all"),
+    ({"fire": snn.Leaky(beta=0.5, threshold=torch.rand(2, 6, 6))},
+     "model.fire (Leaky) must have the same threshold for all neurons of a channel"),
+    ({"fire": snn.Leaky(beta=0.5, threshold=torch.ones(5))}, "model.fire (Leaky) must have a threshold that fits"),
+    ({"fire": snn.Leaky(beta=0.5, threshold=-1.0)}, "model.fire (Leaky) must have a threshold above"),
+    ({"fire": snn.Leaky(beta=0.5, graded_spikes_factor=2.0)}, "model.fire (Leaky) must have a graded_spikes_factor"),
+    ({"fire": snn.Leaky(beta=0.5, state_quant=torch.round)}, "model.fire (Leaky) must have neither inhibition"),
+    ({"fire": snn.Leaky(beta=0.5, spike_grad=torch.sigmoid)}, "model.fire (Leaky) must have a surrogate that is 1"),
+    ({"fire": nn.ReLU()}, "model.fire (ReLU) must be a module that can be mapped: "),
+    ({"norm": nn.MaxPool2d(2)}, "model.norm (MaxPool2d) must come directly behind neurons"),
+    ({"norm": nn.BatchNorm2d(2, track_running_stats=False)}, "model.norm (BatchNorm2d) must have running statistics"),
+    ({"norm": nn.Conv2d(2, 2, 1)}, "model.norm (Conv2d) must come behind neurons, not behind model.conv (Conv2d)"),
+    ({"conv": nn.Conv2d(1, 2, 3, dilation=2)}, "model.conv (Conv2d) must have padding_mode 'zeros' and dilation 1"),
+    ({"conv": nn.Conv2d(1, 2, 9)}, "model.conv (Conv2d) must fit what comes in: kernel must be at most"),
+    ({"pool": nn.AvgPool2d(3, 2)}, "model.pool (AvgPool2d) must have square windows side by side"),
+    ({"pool": nn.BatchNorm2d(2)}, "model.pool (BatchNorm2d) must come behind synapses, not behind model.fire (Leaky)"),
+    ({"flat": nn.Identity()}, "model.dense (Linear) must come behind a Flatten"),
+    ({"dense": nn.Linear(72, 3)}, "model.dense (Linear) must have weights of shape (3, 18) for what comes in"),
+    ({"dense": nn.Identity()}, "model.out (Leaky) must come behind synapses, not behind model.fire (Leaky)"),
+    ({"out": nn.Identity()}, "model.dense (Linear) must be followed by neurons"),
+]
+
+
+@pytest.mark.parametrize(("change", "sentence"), REFUSALS)
+def test_what_cannot_be_mapped_is_refused_by_name(change, sentence):
+    with pytest.raises(CompileError, match=f"^{re.escape(sentence)}"):
+        load(small(**change))
+
+
+def test_what_is_no_chain_is_refused():
+    model = small()
+    model.norm.train()
+    with pytest.raises(CompileError, match=r"model.norm \(BatchNorm2d\) must be in evaluation mode"):
+        load(model)
+    model = small()
+    model.conv.register_forward_hook(lambda *_: None)
+    with pytest.raises(CompileError, match=r"model.conv \(Conv2d\) must have no forward hooks"):
+        load(model)
+    with pytest.raises(CompileError, match=r"model \(Linear\) must be a Sequential, or the list"):
+        load(nn.Linear(3, 2))

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""SpikingJelly's own run of random networks against the imported ones; what is refused."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from firstspike_compiler.errors import CompileError
+from firstspike_compiler.frontends.spikingjelly_module import from_spikingjelly
+from torch import nn
+
+pytest.importorskip("spikingjelly", reason="needs pip install 'firstspike[spikingjelly]'")
+from spikingjelly.activation_based import functional, layer, neuron, surrogate
+
+
+def run(model: nn.Sequential, shape: tuple, inputs: torch.Tensor) -> list[np.ndarray]:
+    """Spikes of the nodes, and of the maximum pools between them; in multi-step mode, [T, B, …]."""
+    records: list[torch.Tensor] = []
+    hooks = [module.register_forward_hook(lambda module, given, out: records.append(out)) for module in model
+             if isinstance(module, neuron.BaseNode | nn.MaxPool2d)]
+    functional.reset_net(model)
+    model(inputs.transpose(0, 1).reshape(inputs.shape[1], inputs.shape[0], *shape))
+    for hook in hooks:
+        hook.remove()
+    return [one.flatten(2).transpose(0, 1).numpy() for one in records]
+
+
+def node(rng, decay_input: bool | None, v_reset: float | None) -> nn.Module:
+    theta = float(rng.choice([0.5, 0.75, 1.0]))
+    if decay_input is None:
+        return neuron.IFNode(v_threshold=theta, v_reset=v_reset, step_mode="m")
+    return neuron.LIFNode(tau=float(rng.choice([2.0, 4.0])), decay_input=decay_input, v_threshold=theta,
+                          v_reset=v_reset, step_mode="m")
+
+
+@pytest.mark.parametrize("v_reset", [None, 0.0, -0.25, 0.25])
+@pytest.mark.parametrize("decay_input", [None, False, True])
+def test_spikes_are_those_of_spikingjelly(exactly, random_chain, decay_input, v_reset):
+    def draw(rng):
+        modules, shape = random_chain(rng, lambda: node(rng, decay_input, v_reset), layer)
+        model = nn.Sequential(*modules)
+        functional.set_step_mode(model, "m")
+        network = from_spikingjelly(model, in_shape=shape, steps=6, readout="spike_count", in_max=2)
+        return network, lambda inputs: run(model, shape, inputs)
+
+    found = exactly(draw)
+    assert found.networks == 20 and found.integer_networks >= 10
+
+
+def small(**changes: nn.Module) -> nn.Module:
+    parts = {
+        "conv": layer.Conv2d(1, 2, 3), "fire": neuron.IFNode(), "pool": layer.MaxPool2d(2), "flat": layer.Flatten(),
+        "dense": layer.Linear(18, 3), "out": neuron.LIFNode(tau=2.0), **changes,
+    }
+    model = nn.Sequential()
+    for name, module in parts.items():
+        model.add_module(name, module)
+    return model.eval()
+
+
+def load(model, **changes):
+    return from_spikingjelly(model, **{"in_shape": (1, 8, 8), "steps": 4, "readout": "spike_count"} | changes)
+
+
+def test_a_learned_time_constant_is_read():
+    layers = load(small(fire=neuron.ParametricLIFNode(init_tau=4.0))).layers
+    assert layers[0].leak == pytest.approx(0.75) and layers[0].theta[0] == pytest.approx(4.0)
+
+
+def test_containers_are_walked_through():
+    model = nn.Sequential(layer.SeqToANNContainer(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)),
+                          neuron.IFNode(step_mode="m"), layer.Flatten(step_mode="m"),
+                          layer.Linear(72, 3, step_mode="m"), neuron.IFNode(step_mode="m")).eval()
+    assert [one.connectivity.out_shape for one in load(model).layers] == [(2, 6, 6), (3,)]
+
+
+def test_the_potential_is_read_of_nodes_that_do_not_fire():
+    last = load(small(out=neuron.NonSpikingLIFNode(tau=2.0, decode="last_mem")), readout="potential").layers[-1]
+    assert last.theta is None and last.leak == 0.5
+    with pytest.raises(CompileError, match=r"model.out \(NonSpikingIFNode\) must have decode None or 'last_mem'"):
+        load(small(out=neuron.NonSpikingIFNode("max-mem")), readout="potential")
+    with pytest.raises(CompileError, match=r"model.out \(NonSpikingIFNode\) must fire for a spike_count read-out"):
+        load(small(out=neuron.NonSpikingIFNode()))
+
+
+REFUSALS = [
+    ({"fire": neuron.QIFNode()}, "model.fire (QIFNode) must be a module that can be mapped: "),
+    ({"fire": neuron.IFNode(v_threshold=0.5, v_reset=0.5)}, "model.fire (IFNode) must have a threshold above"),
+    ({"fire": neuron.IFNode(surrogate_function=surrogate.Sigmoid(spiking=False))},
+     "model.fire (IFNode) must have a surrogate that is 1 for ≥ 0"),
+    ({"conv": layer.WSConv2d(1, 2, 3)}, "model.conv (WSConv2d) must be a module that can be mapped: "),
+    ({"dense": layer.Linear(18, 30), "out": nn.Sequential(neuron.IFNode(), layer.VotingLayer(10))},
+     "model.out.1 (VotingLayer) must be a module that can be mapped: "),
+]
+
+
+@pytest.mark.parametrize(("change", "sentence"), REFUSALS)
+def test_what_cannot_be_mapped_is_refused_by_name(change, sentence):
+    with pytest.raises(CompileError, match=f"^{re.escape(sentence)}"):
+        load(small(**change))
