@@ -13,9 +13,11 @@ def train(
     recipe: Annotated[Path, typer.Argument(help="TOML recipe.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Checkpoint to write.")],
     fresh: Annotated[bool, typer.Option(help="Start afresh, even if an interrupted training could go on.")] = False,
+    real: Annotated[Path | None, typer.Option(
+        help="State between real numbers and integers, to keep or to start from: for other bit widths.")] = None,
 ) -> None:
     """Train a network by a recipe."""
-    network = firstspike_train.train(recipe, output, resume=not fresh)
+    network = firstspike_train.train(recipe, output, resume=not fresh, real=real)
     for split, accuracy in network.accuracy.items():
         Console().print(f"{split}: {accuracy:.2%}")
     Console().print(f"written to {output}")

@@ -59,13 +59,26 @@ def test_a_run_cut_anywhere_gives_the_result_of_an_uninterrupted_one(tmp_path, m
 
 def test_a_state_of_another_recipe_or_a_broken_one_is_refused(tmp_path):
     state = tmp_path / "state"
-    run = _Run(SMALL, state)
+    run = _Run(SMALL, state, None)
     run.advance()
     with pytest.raises(ResumeError, match="another recipe; delete it or train with resume=False"):
-        _Run(replace(SMALL, seed=4), state).restore()
+        run.restore(state, replace(SMALL, seed=4).table)
     state.write_bytes(state.read_bytes()[:-100])
     with pytest.raises(ResumeError, match="must be a whole training state"):
-        _Run(SMALL, state).restore()
+        run.restore(state, SMALL.table)
+
+
+def test_recipes_that_differ_in_quantisation_alone_share_the_training_in_real_numbers(tmp_path, monkeypatch):
+    coarse = replace(SMALL, name="coarse", quantisation=QuantisationRecipe(weight_bits=(3, 3), epochs=1))
+    whole = train(coarse, tmp_path / "whole.safetensors", progress=False)
+    real = tmp_path / "real.safetensors"
+    train(SMALL, tmp_path / "small.safetensors", progress=False, real=real)
+    epochs, advance = [], _Run.advance
+    monkeypatch.setattr(_Run, "advance", lambda run: (epochs.append(run.epoch), advance(run)))
+    shared = train(coarse, tmp_path / "coarse.safetensors", progress=False, real=real)
+    assert epochs == [3] and same(shared, whole) and shared.recipe == whole.recipe
+    with pytest.raises(ResumeError, match="another recipe; delete it or name another"):
+        train(replace(coarse, seed=4), tmp_path / "other.safetensors", progress=False, real=real)
 
 
 def test_training_learns_and_keeps_the_recipe(tmp_path):

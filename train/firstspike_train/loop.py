@@ -40,7 +40,8 @@ class ResumeError(ValueError):
 
 
 def train(
-    recipe: str | Path | Recipe, output: str | Path, resume: bool = True, progress: bool = True
+    recipe: str | Path | Recipe, output: str | Path, resume: bool = True, progress: bool = True,
+    real: str | Path | None = None,
 ) -> FloatNetwork:
     """Train a recipe, write the network to `output` (safetensors), and return it.
 
@@ -55,6 +56,9 @@ def train(
         Continue from a state that is there; False starts anew.
     progress : bool
         Show a progress bar with the time that is left, on the terminal.
+    real : path or None
+        Where the state between the real numbers and the integers is kept: written when training gets there, or read if
+        the file is there. Recipes that differ in nothing but their quantisation share it.
 
     Raises
     ------
@@ -69,18 +73,22 @@ def train(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return _train(recipe, Path(output), resume, progress)
+        return _train(recipe, Path(output), resume, progress, None if real is None else Path(real))
     finally:
         torch.set_num_threads(threads)
 
 
-def _train(recipe: str | Path | Recipe, output: Path, resume: bool, progress: bool) -> FloatNetwork:
+def _train(
+    recipe: str | Path | Recipe, output: Path, resume: bool, progress: bool, real: Path | None
+) -> FloatNetwork:
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe)
     output.parent.mkdir(parents=True, exist_ok=True)
-    run = _Run(recipe, output.with_name(f"{output.name}.resume.safetensors"))
-    if resume:
-        run.restore()
+    run = _Run(recipe, output.with_name(f"{output.name}.resume.safetensors"), real)
+    if resume and run.state_path.exists():
+        run.restore(run.state_path, recipe.table)
+    elif real and real.exists():
+        run.restore(real, recipe.real_table)
     with _bar(progress) as bar:
         task = bar.add_task(recipe.name, total=run.epochs - run.epoch, news="")
         while run.epoch < run.epochs:
@@ -95,8 +103,8 @@ def _train(recipe: str | Path | Recipe, output: Path, resume: bool, progress: bo
 class _Run:
     """State of one training run between two epochs."""
 
-    def __init__(self, recipe: Recipe, state_path: Path) -> None:
-        self.recipe, self.state_path = recipe, state_path
+    def __init__(self, recipe: Recipe, state_path: Path, real_path: Path | None) -> None:
+        self.recipe, self.state_path, self.real_path = recipe, state_path, real_path
         self.images, self.labels = _tensors(recipe.data.dataset, "train")
         self.validation = _tensors(recipe.data.dataset, "validation")
         generator = torch.Generator().manual_seed(recipe.seed)
@@ -141,7 +149,9 @@ class _Run:
             total, seen = total + loss.item() * len(labels), seen + len(labels)
         self.epoch += 1
         self.history.append({"epoch": self.epoch, "phase": phase.name, "loss": total / seen, **self._validate()})
-        self._keep()
+        self._keep(self.state_path, self.recipe.table)
+        if self.real_path and self.epoch == sum(phase.epochs for phase in self.phases if phase.name != "quantised"):
+            self._keep(self.real_path, self.recipe.real_table)
 
     def _start(self, phase: Phase) -> None:
         self.module.start(phase.name, self.images)
@@ -175,25 +185,23 @@ class _Run:
         history = [*self.history, {"epoch": self.epoch, "phase": "test", **measures}]
         return export_network(self.module, self.recipe, readout, accuracy, history)
 
-    def _keep(self) -> None:
+    def _keep(self, path: Path, table: dict) -> None:
         tensors = {f"module.{name}": value for name, value in self.module.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
-        head = {"recipe": self.recipe.table, "epoch": self.epoch, "history": self.history}
+        head = {"recipe": table, "epoch": self.epoch, "history": self.history}
         contiguous = {name: value.contiguous() for name, value in tensors.items()}
-        write_atomically(self.state_path, save(contiguous, {STATE: json.dumps(head)}))
+        write_atomically(path, save(contiguous, {STATE: json.dumps(head)}))
 
-    def restore(self) -> None:
-        """Continue from the state file, if there is one."""
-        if not self.state_path.exists():
-            return
-        advice = "delete it or train with resume=False"
+    def restore(self, path: Path, table: dict) -> None:
+        """Continue from a state file, which must be of the recipe that `table` says."""
+        advice = "delete it or train with resume=False" if path == self.state_path else "delete it or name another"
         try:
-            with safe_open(self.state_path, framework="pt") as file:
+            with safe_open(path, framework="pt") as file:
                 head = json.loads((file.metadata() or {})[STATE])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-            if head["recipe"] != self.recipe.table:
-                raise ResumeError(f"{self.state_path}: is the state of another recipe; {advice}")
+            if head["recipe"] != table:
+                raise ResumeError(f"{path}: is the state of another recipe; {advice}")
             self.epoch, self.history = head["epoch"], head["history"]
             begun = 0
             for phase in self.phases:
@@ -213,7 +221,7 @@ class _Run:
         except ResumeError:
             raise
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise ResumeError(f"{self.state_path}: must be a whole training state ({error}); {advice}") from None
+            raise ResumeError(f"{path}: must be a whole training state ({error}); {advice}") from None
 
 
 def one_cycle(part: float) -> float:

@@ -330,6 +330,11 @@ class Recipe:
         """The recipe as plain JSON values."""
         return _plain(asdict(self))
 
+    @property
+    def real_table(self) -> dict:
+        """`table` without name and quantisation: all that a training in real numbers depends on."""
+        return {key: value for key, value in self.table.items() if key not in ("name", "quantisation")}
+
 
 def load_recipe(path: str | Path) -> Recipe:
     """Read a TOML recipe.
