@@ -14,7 +14,7 @@ from .data import CLASSES, PIXELS
 
 __all__ = [
     "DataRecipe", "DietRecipe", "EttfsRecipe", "LatencyCodingRecipe", "MethodRecipe", "MultiThresholdRecipe",
-    "NetworkRecipe", "Phase", "QuantisationRecipe", "Recipe", "RecipeError", "TrainingRecipe", "load_recipe",
+    "NetworkRecipe", "Phase", "QuantisationRecipe", "Recipe", "RecipeError", "TrainingRecipe", "load_recipe", "read_recipe",
 ]
 
 
@@ -352,9 +352,20 @@ def load_recipe(path: str | Path) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: must be TOML: {error}") from None
     try:
-        return _build(Recipe, table, "")
+        return read_recipe(table)
     except RecipeError as error:
         raise RecipeError(f"{path}: {error}") from None
+
+
+def read_recipe(table: dict) -> Recipe:
+    """A recipe from plain values, as `Recipe.table` gives them or a TOML file; what is left out has its default.
+
+    Raises
+    ------
+    RecipeError
+        Naming the key.
+    """
+    return _build(Recipe, table, "")
 
 
 _KINDS = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}

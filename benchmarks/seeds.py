@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""Headline networks trained from three seeds, in the recipe's bits and in four: how much of an accuracy is luck.
+
+Hours on a CPU: what is trained stays in `build/seeds`, an interrupted run goes on, a network of the zoo is not trained
+again.
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import firstspike as fs
+import firstspike_train
+import numpy as np
+from firstspike_arch.model import FloatNetwork
+from firstspike_train.recipe import Recipe, load_recipe, read_recipe
+from table import Row, publish
+
+from zoo import FLOORS
+
+ROOT = Path(__file__).parents[1]
+RUNS = ROOT / "build" / "seeds"
+HEADLINES = ("mnist_ettfs_conv", "mnist_diet", "mnist_latency", "mnist_multi_threshold")
+SEEDS = (1, 2, 3)
+FEW_BITS = 4
+
+
+def trained(recipe: Recipe, name: str, real: Path) -> FloatNetwork:
+    """The network of a recipe: of the zoo, of an earlier run, or trained now."""
+    for path in (ROOT / "zoo" / f"{name}.safetensors", RUNS / f"{name}.safetensors"):
+        if path.exists():
+            network = fs.load(path)
+            if read_recipe({key: value for key, value in network.recipe.items() if key != "history"}) == recipe:
+                return network
+    print(name, file=sys.stderr)
+    return firstspike_train.train(recipe, RUNS / f"{name}.safetensors", real=real)
+
+
+def measure(name: str) -> list[Row]:
+    """Mean and spread over the seeds, on the test set, once in the recipe's bits and once in few."""
+    recipe = load_recipe(ROOT / "recipes" / f"{name}.toml")
+    few = replace(recipe.quantisation, weight_bits=(FEW_BITS,) * len(recipe.quantisation.weight_bits))
+    rows = []
+    for label, suffix, quantisation, floor in (
+        ("-".join(map(str, recipe.quantisation.weight_bits)), "", recipe.quantisation, FLOORS[name]),
+        (str(FEW_BITS), f"_{FEW_BITS}bit", few, 0.0),
+    ):
+        networks = []
+        for seed in SEEDS:
+            run = name + suffix + ("" if seed == recipe.seed else f"_seed{seed}")
+            wanted = replace(recipe, name=run if suffix else name, seed=seed, quantisation=quantisation)
+            networks.append(trained(wanted, run, RUNS / f"{name}_seed{seed}.real.safetensors"))
+        integers, reals = (np.array([network.accuracy[f"{kind}_test"] for network in networks])
+                           for kind in ("quantised", "float"))
+        rows.append(Row(
+            what=f"{name}, {label} bits, seeds {', '.join(map(str, SEEDS))}: integers on the test set",
+            floor=f"≥ {floor:.1%} on average" if floor else "–",
+            measured=f"{integers.mean():.2%} ± {integers.std(ddof=1):.2%} ({', '.join(f'{x:.2%}' for x in integers)}); "
+                     f"float {reals.mean():.2%}",
+            met=integers.mean() >= floor))
+    return rows
+
+
+def main() -> None:
+    publish("seeds", [row for name in HEADLINES for row in measure(name)])
+
+
+if __name__ == "__main__":
+    main()
