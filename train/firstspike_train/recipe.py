@@ -14,7 +14,8 @@ from .data import CLASSES, PIXELS
 
 __all__ = [
     "DataRecipe", "DietRecipe", "EttfsRecipe", "LatencyCodingRecipe", "MethodRecipe", "MultiThresholdRecipe",
-    "NetworkRecipe", "Phase", "QuantisationRecipe", "Recipe", "RecipeError", "TrainingRecipe", "load_recipe", "read_recipe",
+    "NetworkRecipe", "Phase", "QuantisationRecipe", "Recipe", "RecipeError", "TrainingRecipe", "load_recipe",
+    "read_recipe",
 ]
 
 
