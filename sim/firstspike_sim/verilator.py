@@ -12,29 +12,17 @@ import numpy as np
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout, scores_from_raw
-from firstspike_arch.status import COUNTERS, STATUS_CYCLES, program_address
+from firstspike_arch.status import COUNTERS, STATUS_CYCLES
 from firstspike_arch.toolchain import Tool, ToolError, find_tool
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.verilog import TOP, hex_image, verilog
 
 from .stimulus import cycle_limit, quiet_cycles
 
-__all__ = ["VerilatorBackend", "program_words"]
+__all__ = ["VerilatorBackend"]
 
 _DRIVER = Path(__file__).parent / "native" / "driver.cpp"
 _INTEGERS = np.dtype("<i8")
-
-
-def program_words(program: Program) -> np.ndarray:
-    """All images of a program as program-port words, uint64[K]."""
-    words = []
-    images = program.images()
-    for index, shape in enumerate(program.memories()):
-        for word, value in enumerate(images[shape.name]):
-            for chunk in range(shape.chunks):
-                address = program_address(word, chunk, shape.chunks)
-                words.append((value >> 32 * chunk & 0xFFFF_FFFF) | address << 32 | index << 56)
-    return np.array(words, dtype=np.uint64)
 
 
 class VerilatorBackend:
@@ -66,7 +54,7 @@ class VerilatorBackend:
         self._program = program
 
     def run(self, stimulus: Stimulus, *, images: np.ndarray | None = None, limit: int | None = None) -> Trace:
-        """From reset; with ``images``, `program_words` are loaded through the program port first.
+        """From reset; with ``images``, `Program.port_words` are loaded through the program port first.
 
         Raises
         ------
