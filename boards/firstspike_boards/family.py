@@ -43,7 +43,7 @@ class OpenFlow:
     Parameters
     ----------
     placer, packer, unpacker : str
-        Tools by name.
+        Tools by name. Without an unpacker, what the packer is given is compared with the images, not the bitstream.
     place, pack, unpack : tuple of str
         Their arguments, without those of a board.
     config, bitstream : str
@@ -58,7 +58,7 @@ class OpenFlow:
     place: tuple[str, ...]
     packer: str
     pack: tuple[str, ...]
-    unpacker: str
+    unpacker: str | None
     unpack: tuple[str, ...]
     config: str
     bitstream: str
