@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -23,7 +23,8 @@ from .result import ResultLayout, result_layout
 from .status import COUNTERS
 
 __all__ = [
-    "CRC_BYTES", "FRAME_BYTES_MIN", "HEADER_BYTES", "IDENTITY", "LINK_COUNTERS", "PROGRAM_WORD_BYTES", "PROTOCOL",
+    "CRC_BYTES", "FRAME_BYTES_MIN", "HEADER_BYTES", "IDENTITY", "IDENTITY_BYTES", "IDENTITY_MEMORY", "LINK_COUNTERS",
+    "NO_PROGRAM", "PROGRAM_WORD_BYTES", "PROTOCOL",
     "RESPONSE", "STAMP_BYTES", "FrameError", "Identity", "Kind", "Reason", "Transport", "WireFormat", "frame_body",
     "identity_of", "parse_body", "status_values", "wire_format",
 ]
@@ -76,20 +77,29 @@ class FrameError(ValueError):
     """A body that is too short or fails its CRC."""
 
 
-class Transport:
-    """What carries the bytes: a serial port, a simulated board."""
+class Transport(Protocol):
+    """What carries the octets: a serial port, a simulated board. Time is in seconds, as the device has it.
+
+    A connection that is gone raises OSError.
+    """
+
+    octets_per_second: float
 
     def write(self, data: bytes) -> None:
-        """Send; returns when the bytes are taken, not when they have arrived."""
-        raise NotImplementedError
+        """Send; returns when the octets are taken, not when they have arrived."""
+        ...
 
     def read(self, seconds: float) -> bytes:
-        """What has arrived, at least one byte; b"" if nothing does within so many seconds of the device's time."""
-        raise NotImplementedError
+        """What has arrived, or arrives within so many seconds; b"" if nothing does."""
+        ...
+
+    def now(self) -> float:
+        """The time."""
+        ...
 
     def close(self) -> None:
         """End the connection."""
-        raise NotImplementedError
+        ...
 
 
 def frame_body(kind: int, sequence: int, payload: bytes = b"") -> bytes:
@@ -157,8 +167,7 @@ def wire_format(program: Program) -> WireFormat:
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What a device is, as the first part of an IDENTIFY response; one more byte says whether a memory was written
-    since reset.
+    """What a device is: the payload of an IDENTIFY response.
 
     Parameters
     ----------
@@ -167,8 +176,8 @@ class Identity:
     clk_hz : int
         0: not told.
     architecture, program : str
-        First 16 hexadecimal digits of `Program.architecture` and `Program.digest`; the latter 0 if the memories have
-        no initial contents.
+        First 16 hexadecimal digits of `Program.architecture` and `Program.digest`; the latter `NO_PROGRAM` while the
+        memories do not hold one program whole.
     """
 
     protocol: int = PROTOCOL
@@ -212,11 +221,19 @@ class Identity:
 
     def image(self) -> list[int]:
         """Contents of the memory `IDENTITY`."""
-        return np.frombuffer(self.pack(), dtype="<u4").tolist()
+        words = np.frombuffer(self.pack(), dtype="<u4").tolist()
+        return words + [0] * (IDENTITY.depth - len(words))
 
 
-IDENTITY = MemoryShape(name="identity", depth=Identity.LAYOUT.size // 4, used_bits=32)
-"""The device keeps its identity in a memory of its own, so that it can be patched together with the weights."""
+NO_PROGRAM = "0" * 16
+
+IDENTITY_BYTES = Identity.LAYOUT.size
+
+IDENTITY = MemoryShape(name="identity", depth=256, used_bits=32)
+"""The device keeps its identity in a block RAM of its own: it is patched and loaded together with the weights."""
+
+IDENTITY_MEMORY = 255
+"""Its number at the program port."""
 
 
 def identity_of(program: Program, *, buffer_bytes: int, clk_hz: int = 0, initialised: bool = True) -> Identity:
@@ -226,7 +243,7 @@ def identity_of(program: Program, *, buffer_bytes: int, clk_hz: int = 0, initial
         port=int(program.config.port == "events"), word_bytes=wire_format(program).word_bytes,
         buffer_bytes=buffer_bytes, clk_hz=clk_hz, inputs=network.inputs, steps_max=network.steps_max,
         classes=network.classes, result_bits=result_layout(program).bits, architecture=program.architecture()[:16],
-        program=program.digest()[:16] if initialised else "0" * 16, name=network.name,
+        program=program.digest()[:16] if initialised else NO_PROGRAM, name=network.name,
     )
 
 

@@ -133,7 +133,8 @@ class Program:
                 del tensors[f"{index}.bias"]
         constants = {key: value for key, value in tensors.items() if not key.endswith("weights")}
         head["memories"] = [asdict(shape) for shape in self.memories()]
-        return hashlib.sha256(save(constants, {"firstspike_architecture": json.dumps(head, sort_keys=True)})).hexdigest()
+        body = save(constants, {"firstspike_architecture": json.dumps(head, sort_keys=True)})
+        return hashlib.sha256(body).hexdigest()
 
     def with_config(self, **changes) -> "Program":
         """The same network on a changed array."""

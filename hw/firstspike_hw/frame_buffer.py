@@ -11,7 +11,9 @@ from firstspike_arch.frames import CRC_BYTES, FRAME_BYTES_MIN, Reason
 
 from .frame_octet import FRAME_OCTET, frame_stream
 
-__all__ = ["CrcAppender", "FrameBuffer"]
+__all__ = ["BUFFER_MAX", "CrcAppender", "FrameBuffer"]
+
+BUFFER_MAX = 1 << 16
 
 
 def _crc32():
@@ -40,8 +42,8 @@ class FrameBuffer(wiring.Component):
     """
 
     def __init__(self, *, depth: int):
-        if depth < 64 or depth & (depth - 1):
-            raise ValueError(f"depth must be a power of two of at least 64 octets, not {depth!r}")
+        if not 64 <= depth <= BUFFER_MAX or depth & (depth - 1):
+            raise ValueError(f"depth must be a power of two of 64…{BUFFER_MAX} octets, not {depth!r}")
         self._depth = depth
         super().__init__({
             "source": In(frame_stream()), "frames": Out(frame_stream()),
@@ -57,36 +59,31 @@ class FrameBuffer(wiring.Component):
         given, taken = self.source.payload, self.source.valid
         # Places count twice around the memory: full and empty differ.
         end, begin, next_read = (Signal(range(2 * depth), name=name) for name in ("end", "begin", "next_read"))
-        overflown, long_enough = Signal(), Signal()
-        is_octet = taken & ~given.end
+        place, after = Signal.like(end), Signal.like(end)
+        octets, overflown = Signal(range(FRAME_BYTES_MIN + 1)), Signal()
+        is_octet, is_end, whole, full = taken & ~given.end, taken & given.end, Signal(), Signal()
         m.d.comb += [
-            self.source.ready.eq(1), crc.data.eq(given.octet), crc.valid.eq(is_octet), crc.start.eq(taken & given.end),
-            long_enough.eq((end - begin)[:len(end)] >= FRAME_BYTES_MIN), write.data.eq(given),
+            self.source.ready.eq(1), crc.data.eq(given.octet), crc.valid.eq(is_octet), crc.start.eq(is_end),
+            whole.eq(crc.match_detected & (given.octet == 0) & (octets == FRAME_BYTES_MIN) & ~overflown),
+            full.eq((place[:-1] == next_read[:-1]) & (place[-1] != next_read[-1])),
+            # The end of a whole frame replaces the first octet of its CRC, that of any other its first octet.
+            place.eq(Mux(given.end, Mux(whole, end - CRC_BYTES, begin), end)),
+            write.addr.eq(place[:-1]), write.en.eq(taken & ~full & (given.end | ~overflown)),
+            after.eq(place + write.en), write.data.octet.eq(given.octet), write.data.end.eq(given.end),
+            self.taken.eq(is_end & whole), self.corrupt.eq(is_end & ~whole & ~overflown),
+            self.overflow.eq(is_end & overflown),
         ]
-
-        def full(place):
-            return (place[:-1] == next_read[:-1]) & (place[-1] != next_read[-1])
-
+        with m.If(given.end):
+            m.d.comb += write.data.octet.eq(
+                Mux(whole, 0, Mux(overflown, Reason.OVERFLOW.value, Reason.CORRUPT.value)))
+        with m.If(taken):
+            m.d.sync += end.eq(after)
         with m.If(is_octet):
-            m.d.comb += [write.addr.eq(end[:-1]), write.en.eq(~full(end) & ~overflown)]
-            with m.If(write.en):
-                m.d.sync += end.eq(end + 1)
-            with m.Else():
-                m.d.sync += overflown.eq(1)
-        with m.Elif(taken):
-            m.d.sync += overflown.eq(0)
-            with m.If(crc.match_detected & (given.octet == 0) & long_enough & ~overflown):
-                # The end replaces the first octet of the CRC.
-                place = (end - CRC_BYTES)[:len(end)]
-                m.d.comb += [self.taken.eq(1), write.addr.eq(place[:-1]), write.data.octet.eq(0), write.en.eq(1)]
-                m.d.sync += [end.eq(place + 1), begin.eq(place + 1)]
-            with m.Else():
-                m.d.comb += [
-                    self.overflow.eq(overflown), self.corrupt.eq(~overflown), write.addr.eq(begin[:-1]),
-                    write.data.octet.eq(Mux(overflown, Reason.OVERFLOW.value, Reason.CORRUPT.value)),
-                    write.en.eq(~full(begin)),
-                ]
-                m.d.sync += [end.eq(begin + write.en), begin.eq(begin + write.en)]
+            m.d.sync += overflown.eq(overflown | full)
+            with m.If(octets != FRAME_BYTES_MIN):
+                m.d.sync += octets.eq(octets + 1)
+        with m.If(is_end):
+            m.d.sync += [begin.eq(after), overflown.eq(0), octets.eq(0)]
 
         load = (next_read != begin) & (~self.frames.valid | self.frames.ready)
         m.d.comb += [

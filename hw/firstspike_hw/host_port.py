@@ -10,6 +10,8 @@ from amaranth.lib.wiring import In, Out
 from firstspike_arch.events import FINAL_MARKER
 from firstspike_arch.frames import (
     IDENTITY,
+    IDENTITY_BYTES,
+    IDENTITY_MEMORY,
     LINK_COUNTERS,
     PROGRAM_WORD_BYTES,
     RESPONSE,
@@ -20,11 +22,11 @@ from firstspike_arch.frames import (
 )
 from firstspike_arch.status import COUNTER_BITS, COUNTERS, PROGRAM_WORD, STATUS_CYCLES
 
+from .frame_buffer import BUFFER_MAX
 from .frame_octet import frame_stream
 
 __all__ = ["HostPort"]
 
-_IDENTITY_BYTES = IDENTITY.depth * 4
 _STATUS_BYTES = (len(COUNTERS) + len(LINK_COUNTERS)) * COUNTER_BITS // 8
 
 
@@ -69,10 +71,10 @@ class HostPort(wiring.Component):
         m = Module()
         request, answer, octet = self.requests, self.responses, self.responses.payload.octet
         record_bytes = self._format.record_bytes
-        kind, sequence, reason = Signal(8), Signal(16), Signal(8)
-        place = Signal(range(max(_IDENTITY_BYTES + 1, _STATUS_BYTES, record_bytes) + 1))
+        kind, sequence, reason = Signal(8), Signal(16), Signal(Reason)
+        place = Signal(range(max(IDENTITY_BYTES, _STATUS_BYTES, record_bytes) + 1))
         self._starts, self._running, self._infers = Signal(), Signal(), Signal()
-        self._ended, self._done, self._completed, self._written = Signal(), Signal(), Signal(), Signal()
+        self._ended, self._done, self._completed = Signal(), Signal(), Signal()
         self._build_feeder(m)
         record = Cat(self._build_stamp(m), self.result.payload)
         said = answer.valid & answer.ready
@@ -84,7 +86,7 @@ class HostPort(wiring.Component):
         with m.FSM():
             with m.State("KIND"):
                 m.d.comb += [self._starts.eq(1), request.ready.eq(1)]
-                m.d.sync += [kind.eq(request.payload.octet), reason.eq(Reason.UNKNOWN_KIND.value), place.eq(0)]
+                m.d.sync += [kind.eq(request.payload.octet), reason.eq(Reason.UNKNOWN_KIND), place.eq(0)]
                 with m.If(request.valid):
                     m.next = "SEQUENCE"
                     with m.If(request.payload.end):  # of a frame that did not come whole: nobody knows which
@@ -147,18 +149,19 @@ class HostPort(wiring.Component):
     def _build_tables(self, m: Module, kind, place: Signal, said, reason: Signal) -> tuple:
         """The octet at a place of a response of fixed length, and this length."""
         m.submodules[IDENTITY.name] = memory = Memory(shape=IDENTITY.width, depth=IDENTITY.depth, init=self._identity)
-        read = memory.read_port()
+        read, write, port = memory.read_port(), memory.write_port(), self.program_port
+        m.d.comb += [
+            write.addr.eq(port.payload.address), write.data.eq(port.payload.data),
+            write.en.eq(port.valid & port.ready & (port.payload.memory == IDENTITY_MEMORY)),
+        ]
         wait = Signal(range(STATUS_CYCLES + 1))
         self._settled = wait == 0
         m.d.sync += wait.eq(Mux(said, STATUS_CYCLES, Mux(self._settled, 0, wait - 1)))
-        m.d.comb += [read.addr.eq(place[2:]), self.status_address.eq(place[2:])]
+        m.d.comb += [read.addr.eq(place[2:]), read.en.eq(~write.en), self.status_address.eq(place[2:])]
         octet, count = Signal(8), Signal.like(place)
         with m.Switch(kind):
             with m.Case(Kind.IDENTIFY.value):
-                m.d.comb += [
-                    octet.eq(Mux(place == _IDENTITY_BYTES, self._written, read.data.word_select(place[:2], 8))),
-                    count.eq(_IDENTITY_BYTES + 1),
-                ]
+                m.d.comb += [octet.eq(read.data.word_select(place[:2], 8)), count.eq(IDENTITY_BYTES)]
             with m.Case(Kind.STATUS.value):
                 m.d.comb += [octet.eq(self.status_data.word_select(place[:2], 8)), count.eq(_STATUS_BYTES)]
             with m.Default():
@@ -172,7 +175,7 @@ class HostPort(wiring.Component):
         word, count, full = Signal(8 * PROGRAM_WORD_BYTES), Signal(range(PROGRAM_WORD_BYTES)), Signal()
         last = count == Mux(self._infers, size - 1, PROGRAM_WORD_BYTES - 1)
         inside = Signal(range(max(2, image_words)))  # words of an image, or whether a token came since a final marker
-        expected = Signal(range(1 << 16))
+        expected = Signal(range(BUFFER_MAX))
         takes = self.result.valid & self.result.ready
         passes = source.valid & source.ready
         closes = Signal()
@@ -199,8 +202,6 @@ class HostPort(wiring.Component):
             m.d.sync += inside.eq(Mux(closes, 0, inside + 1 if image_words else 1))
         with m.If(passes | (port.valid & port.ready)):
             m.d.sync += full.eq(0)
-        with m.If(port.valid & port.ready):
-            m.d.sync += self._written.eq(1)
         m.d.sync += expected.eq(expected + (passes & closes) - takes)
 
     def _build_stamp(self, m: Module) -> Signal:

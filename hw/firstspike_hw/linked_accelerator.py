@@ -4,15 +4,7 @@
 from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from firstspike_arch.frames import (
-    CRC_BYTES,
-    HEADER_BYTES,
-    IDENTITY,
-    LINK_COUNTERS,
-    PROGRAM_WORD_BYTES,
-    identity_of,
-    wire_format,
-)
+from firstspike_arch.frames import FRAME_BYTES_MIN, IDENTITY, LINK_COUNTERS, identity_of, wire_format
 from firstspike_arch.memory import MemoryShape
 from firstspike_arch.program import Program
 from firstspike_arch.status import COUNTERS
@@ -24,13 +16,13 @@ from .host_port import HostPort
 
 __all__ = ["LinkedAccelerator", "buffer_bytes_for"]
 
-_BUFFER_MIN = 512
+_BUFFER_MIN = 1024
 
 
 def buffer_bytes_for(program: Program) -> int:
-    """Power of two that holds the frames of two images, and at least 512: while one is carried out, the next comes."""
+    """Power of two that holds the frames of two images, and at least 1024: while one is carried out, the next comes."""
     wire = wire_format(program)
-    frame = HEADER_BYTES + max(wire.image_words * wire.word_bytes, PROGRAM_WORD_BYTES) + CRC_BYTES
+    frame = FRAME_BYTES_MIN + wire.image_words * wire.word_bytes
     return max(_BUFFER_MIN, 1 << (2 * frame - 1).bit_length())
 
 
