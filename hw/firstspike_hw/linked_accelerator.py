@@ -12,7 +12,9 @@ from firstspike_arch.status import COUNTERS
 from .accelerator import Accelerator
 from .cobs import CobsDecoder, CobsEncoder
 from .frame_buffer import CrcAppender, FrameBuffer
+from .frame_octet import frame_stream
 from .host_port import HostPort
+from .stream_buffer import StreamBuffer
 
 __all__ = ["LinkedAccelerator", "buffer_bytes_for"]
 
@@ -88,7 +90,10 @@ class LinkedAccelerator(wiring.Component):
         connect(m, flipped(self.rx), decoder.octets)
         connect(m, decoder.frames, buffer.source)
         connect(m, buffer.frames, port.requests)
-        connect(m, port.responses, appender.source)
+        # Between the octets of a record and their CRC: the longest path otherwise.
+        m.submodules.answers = answers = StreamBuffer(frame_stream())
+        connect(m, port.responses, answers.source)
+        connect(m, answers.buffered, appender.source)
         connect(m, appender.frames, encoder.frames)
         connect(m, encoder.octets, flipped(self.tx))
         connect(m, port.program_port, accelerator.program_port)
