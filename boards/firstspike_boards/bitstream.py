@@ -7,6 +7,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from firstspike_arch.program import Program, write_atomically
 from firstspike_arch.toolchain import ToolError, find_tool
 from firstspike_hw.linked_accelerator import LinkedAccelerator
 from firstspike_hw.uart_accelerator import UartAccelerator
-from firstspike_hw.verilog import TOP, hex_image, verilog
+from firstspike_hw.verilog import TOP, hex_image, memories_of, verilog
 
 from .board import Board
 from .board_top import BoardTop
@@ -23,17 +24,32 @@ from .memory_patch import MemoryMap, find_memories, placeholder, whole_slices
 from .open_flow import Placement, cells, delay_by_unit, place_and_route, synthesise
 from .pll import PllSetting
 
-__all__ = ["accelerator_verilog", "build_bitstream", "project_files", "write_project"]
+__all__ = ["block_rams", "build_bitstream", "project_files", "write_project"]
 
 REPORT = "report.json"
 TRIES = 4
 """Clocks that are tried, each the fastest below what the one before has reached."""
 
+REGISTER_BITS = 64
+"""Of a memory that yosys makes of flip-flops."""
+
 BAUD_ERROR = 0.02
 """Of the bit rate, that every receiver takes."""
 
 
-def accelerator_verilog(board: Board, setting: PllSetting, program: Program, baud: int) -> str:
+def block_rams(board: Board, program: Program) -> dict[str, int]:
+    """Block RAMs of the whole design on a board by memory: the program's, and those around it."""
+    setting = board.family.pll.fastest(board.input_hz, board.clock_hz)
+    held = {shape.name: shape for shape in _linked(program, setting).memories}
+    found: dict[str, int] = {}
+    for shape in memories_of(_accelerator_verilog(board, setting, program, board.baud)):
+        device = replace(board.device, lut_depth=0) if shape.name in held and board.family.flow else board.device
+        if shape.depth * shape.used_bits > REGISTER_BITS:
+            found[shape.name] = found.get(shape.name, 0) + device.blocks_of(held.get(shape.name, shape))
+    return {name: blocks for name, blocks in found.items() if blocks}
+
+
+def _accelerator_verilog(board: Board, setting: PllSetting, program: Program, baud: int) -> str:
     """The accelerator behind a UART, for the clock of ``setting``, as Verilog.
 
     Raises
@@ -64,7 +80,7 @@ def project_files(board: Board, setting: PllSetting, program: Program, baud: int
     flow, linked = board.family.flow, _linked(program, setting)
     platform = board.platform()
     platform.add_resources(board.resources)
-    platform.add_file(f"{TOP}.v", accelerator_verilog(board, setting, program, baud))
+    platform.add_file(f"{TOP}.v", _accelerator_verilog(board, setting, program, baud))
     for shape in linked.memories:
         held = whole_slices(shape, flow.blocks) if flow else shape
         image = placeholder(held) if flow else linked.images[shape.name]

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import Component, In
 from firstspike_arch.memory import MemoryShape
 from firstspike_arch.toolchain import ToolError
 
-__all__ = ["TOP", "VerilogError", "hex_image", "verilog"]
+__all__ = ["TOP", "VerilogError", "hex_image", "memories_of", "verilog"]
 
 TOP = "firstspike"
 """Name of the top module."""
@@ -95,6 +95,12 @@ def _load_from_file(body: str, shape: MemoryShape, block_words: int | None) -> s
         depth = -(-shape.depth // block_words) * block_words
         declared = f'  (* ram_style = "block" *)\n{found[0].replace(f"[{shape.depth - 1}:0]", f"[{depth - 1}:0]")}'
     return declaration.sub(lambda match: declared + load, body)
+
+
+def memories_of(text: str) -> list[MemoryShape]:
+    """Every memory that is declared in Verilog text."""
+    return [MemoryShape(name=name, depth=int(last) + 1, used_bits=int(high) + 1) for high, name, last in re.findall(
+        r"^  reg \[(\d+):0\] (\w+) ?\[(\d+):0\];\n", text, re.MULTILINE)]
 
 
 def hex_image(words: list[int], shape: MemoryShape) -> str:
