@@ -73,6 +73,8 @@ class PllLimits:
                 continue
             for feedback in self.feedback:
                 multiple = detector * feedback
+                if not (self.divided_feedback or _within(multiple, self.vco_hz)):
+                    continue
                 for output in self.output:
                     vco, hz = (multiple * output, multiple) if self.divided_feedback else (multiple, multiple / output)
                     if _within(vco, self.vco_hz) and _within(hz, self.output_hz):

@@ -15,7 +15,7 @@ TANG_NANO_9K = Board(
     device=DEVICES["gw1n-9"],
     family=GOWIN,
     platform=partial(TangNano9kPlatform, toolchain="Apicula"),
-    clock_hz=40_500_000,
+    clock_hz=54_000_000,
     leds=tuple(("led", number) for number in range(3)),
     reset=("button", 0),
     place=("--device", "GW1NR-LV9QN88PC6/I5", "--vopt", "family=GW1N-9C"),
