@@ -75,8 +75,12 @@ class Link:
         self.resent = self.unreadable = 0
         self._room = len(frame_body(Kind.IDENTIFY, 0))
         self._transport = connect()
-        self._begin()
-        self.identity = self.identify()
+        try:
+            self._begin()
+            self.identity = _identity(self._exchange([(Kind.IDENTIFY, b"")], None, reconnects=False))
+        except BaseException:
+            self._transport.close()
+            raise
         self._room = self.identity.buffer_bytes
 
     def identify(self) -> Identity:

@@ -7,7 +7,7 @@ import typer
 from firstspike_arch.toolchain import ToolError
 from rich.console import Console
 
-from . import verb_build, verb_compile, verb_demo, verb_estimate, verb_simulate, verb_train, verb_verify
+from . import verb_build, verb_compile, verb_demo, verb_estimate, verb_run, verb_simulate, verb_train, verb_verify
 
 __all__ = ["app", "run"]
 
@@ -18,6 +18,7 @@ app.command("build")(verb_build.build)
 app.command("verify")(verb_verify.verify)
 app.command("simulate")(verb_simulate.simulate)
 app.command("estimate")(verb_estimate.estimate)
+app.command("run")(verb_run.run)
 app.command("demo")(verb_demo.demo)
 
 

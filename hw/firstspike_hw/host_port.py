@@ -74,7 +74,7 @@ class HostPort(wiring.Component):
         kind, sequence, reason = Signal(8), Signal(16), Signal(Reason)
         place = Signal(range(max(IDENTITY_BYTES, _STATUS_BYTES, record_bytes) + 1))
         self._starts, self._running, self._infers = Signal(), Signal(), Signal()
-        self._ended, self._done, self._completed = Signal(), Signal(), Signal()
+        self._ended, self._done, self._expects, self._completed = Signal(), Signal(), Signal(), Signal()
         self._build_feeder(m)
         record = Cat(self._build_stamp(m), self.result.payload)
         said = answer.valid & answer.ready
@@ -120,7 +120,7 @@ class HostPort(wiring.Component):
                     m.next = "DRAIN"
             with m.State("WORDS"):
                 m.d.comb += self._running.eq(1)
-                with m.If(self.result.valid):
+                with m.If(self._expects & self.result.valid):
                     m.d.comb += [
                         answer.valid.eq(self._stamped), octet.eq(record.word_select(place, 8)),
                         self.result.ready.eq(said & (place == record_bytes - 1)),
@@ -182,7 +182,7 @@ class HostPort(wiring.Component):
         m.d.comb += [
             source.payload.eq(word[-8 * size:]), source.valid.eq(full & self._infers & self._running),
             port.payload.eq(word), port.valid.eq(full & ~self._infers & self._running),
-            self._done.eq(self._ended & ~full & (inside == 0) & (expected == 0)),
+            self._expects.eq(expected != 0), self._done.eq(self._ended & ~full & (inside == 0) & ~self._expects),
             closes.eq(inside == image_words - 1 if image_words else source.payload[:2].all()),
         ]
         with m.If(self._starts):
@@ -193,9 +193,9 @@ class HostPort(wiring.Component):
                 with m.If(inside != 0):
                     m.d.sync += [full.eq(1), self._completed.eq(1),
                                  word.eq(0 if image_words else Const(FINAL_MARKER, 8 * size) << len(word) - 8 * size)]
-                with m.If(count != 0):
-                    m.d.sync += self._completed.eq(1)
-            with m.Elif(request.valid & ~request.payload.end):
+            with m.Elif(request.valid & request.payload.end):
+                m.d.sync += self._completed.eq(count != 0)
+            with m.Elif(request.valid):
                 m.d.sync += [word.eq(Cat(word[8:], request.payload.octet)), full.eq(last),
                              count.eq(Mux(last, 0, count + 1))]
         with m.If(passes):

@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 __all__ = ["DIVISOR_MIN", "UartReceiver", "UartTransmitter"]
 
-DIVISOR_MIN = 4
-"""Cycles a bit: three to vote on, and one."""
+DIVISOR_MIN = 8
+"""Cycles a bit: fewer leave no room for a clock that is off."""
 
 _BITS = 8
 
@@ -24,8 +24,8 @@ class UartReceiver(wiring.Component):
     """A bit is what two of three neighbouring samples around its middle say.
 
     The octet is offered from the middle of its stop bit on. One whose stop bit is low is dropped, as is one that comes
-    while the one before has not been taken: the frame's CRC says so. The sender's clock may be off by 4 % from a
-    ``divisor`` of 8 on, by 2 % from 4 on.
+    while the one before has not been taken: the frame's CRC says so. The sender's clock may be off by 2 % from a
+    ``divisor`` of 8 on, by 3.5 % from 16 on.
 
     Parameters
     ----------

@@ -21,7 +21,9 @@ _ANSWER = struct.Struct("<IIQ")
 
 
 class SimulatedBoard:
-    """A `firstspike_arch.frames.Transport` to a Verilated `UartAccelerator`: every bit is on a simulated pin. Time is the board's.
+    """A `firstspike_arch.frames.Transport` to a Verilated `UartAccelerator`: every bit is on a simulated pin.
+
+    Time is the board's.
 
     Parameters
     ----------
