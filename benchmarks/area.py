@@ -89,7 +89,8 @@ def main() -> None:
                                 met=each <= MEMBRANE_BITS + extra))
         network = fs.load(shipped("zoo", "mnist_ettfs.safetensors"))
         program = fs.compile(network, lanes=128, port="image", early_exit=True).program
-        found = cells(synthesise(XILINX7.synthesis, {"accelerator.v": verilog(Accelerator(program), ())}, folder, top=TOP))
+        text = verilog(Accelerator(program), ())
+        found = cells(synthesise(XILINX7.synthesis, {"accelerator.v": text}, folder, top=TOP))
         luts = sum(number for cell, number in found.items() if cell.startswith("LUT"))
         latches, dsps = found["LDCE"] + found["LDPE"], found["DSP48E1"]
         rows.append(Row(what="whole MNIST accelerator with encoder and read-out, 128 lanes, synth_xilinx",

@@ -43,7 +43,8 @@ def rows_of(board: Board, program: Program, what: str, floor_mhz: float, seeds: 
 def main() -> None:
     small = fs.load(shipped("zoo", "digits_ettfs.safetensors"))
     digits = fs.compile(small, lanes=8, early_exit=True, winner="scan", register_rows=2).program
-    mnist = fs.compile(fs.load(shipped("zoo", "mnist_ettfs.safetensors")), lanes=64, port="image", early_exit=True).program
+    large = fs.load(shipped("zoo", "mnist_ettfs.safetensors"))
+    mnist = fs.compile(large, lanes=64, port="image", early_exit=True).program
     publish("bitstreams", [
         *rows_of(ICEBREAKER, digits, "digits, 8 lanes,", 24, range(1, 4)),
         *rows_of(TANG_NANO_9K, digits, "digits, 8 lanes,", 24, range(1, 2)),

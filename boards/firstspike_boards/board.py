@@ -57,5 +57,4 @@ class Board:
     @property
     def input_hz(self) -> int:
         """Of the oscillator on the board."""
-        platform = self.platform()
-        return round(platform.lookup(platform.default_clk).clock.frequency)
+        return round(self.platform().default_clk_frequency)

@@ -38,7 +38,8 @@ class BoardTop(Elaboratable):
         m.d.comb += [ClockSignal("sync").eq(clock), ClockSignal("start").eq(clock)]
         self._build_reset(m, platform, locked)
         uart = platform.request("uart", 0, dir="-")
-        m.submodules.rx, m.submodules.tx = rx, tx = io.Buffer("i", uart.rx), io.Buffer("o", uart.tx)
+        m.submodules.rx = rx = io.Buffer(io.Direction.Input, uart.rx)
+        m.submodules.tx = tx = io.Buffer(io.Direction.Output, uart.tx)
         busy, fault = Signal(), Signal()
         m.submodules.accelerator = Instance(
             TOP, i_clk=ClockSignal("sync"), i_rst=ResetSignal("sync"), i_rx=rx.i, o_tx=tx.o, o_busy=busy,
@@ -48,7 +49,8 @@ class BoardTop(Elaboratable):
         for light, (name, number, *part) in zip((busy, fault, ~ResetSignal("sync")), board.leds, strict=False):
             if (name, number) not in groups:
                 groups[name, number] = platform.request(name, number, dir="-")
-            m.submodules += (buffer := io.Buffer("o", reduce(getattr, part, groups[name, number])))
+            buffer = io.Buffer(io.Direction.Output, reduce(getattr, part, groups[name, number]))
+            m.submodules += buffer
             m.d.comb += buffer.o.eq(light)
         return m
 
@@ -58,7 +60,8 @@ class BoardTop(Elaboratable):
         m.submodules.steady = FFSynchronizer(locked, steady, o_domain="start", init=0)
         if self._board.reset is not None:
             name, number = self._board.reset
-            m.submodules.button = button = io.Buffer("i", platform.request(name, number, dir="-"))
+            port = platform.request(name, number, dir="-")
+            m.submodules.button = button = io.Buffer(io.Direction.Input, port)
             m.submodules.pressed = FFSynchronizer(button.i, pressed, o_domain="start", init=0)
         with m.If(~steady | pressed):
             m.d.start += timer.eq(0)

@@ -21,7 +21,7 @@ _MHZ = 1_000_000
 
 def _clock(m: Module, pin, setting: PllSetting) -> tuple[Value, Value]:
     clock, locked = Signal(), Signal()
-    m.submodules.clock_pin = buffer = io.Buffer("i", pin)
+    m.submodules.clock_pin = buffer = io.Buffer(io.Direction.Input, pin)
     m.submodules.pll = Instance(
         "EHXPLLL", a_ICP_CURRENT="12", a_LPF_RESISTOR="8", a_MFG_ENABLE_FILTEROPAMP="1", a_MFG_GMCREF_SEL="2",
         p_PLLRST_ENA="DISABLED", p_INTFB_WAKE="DISABLED", p_STDBY_ENABLE="DISABLED", p_DPHASE_SOURCE="DISABLED",

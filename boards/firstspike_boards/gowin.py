@@ -20,7 +20,7 @@ _MHZ = 1_000_000
 
 def _clock(m: Module, pin, setting: PllSetting) -> tuple[Value, Value]:
     clock, locked = Signal(), Signal()
-    m.submodules.clock_pin = buffer = io.Buffer("i", pin)
+    m.submodules.clock_pin = buffer = io.Buffer(io.Direction.Input, pin)
     m.submodules.pll = Instance(
         "rPLL", p_DEVICE="GW1NR-9C", p_FCLKIN=f"{setting.input_hz / _MHZ:g}", p_IDIV_SEL=setting.reference - 1,
         p_FBDIV_SEL=setting.feedback - 1, p_ODIV_SEL=setting.output, p_CLKFB_SEL="internal", p_DYN_IDIV_SEL="false",

@@ -3,8 +3,8 @@
 
 A design is placed with random images. No two slices of so many consecutive words are then the same, so that finding a
 slice in a block RAM says which memory, bit and words lie there, however synthesis has split and permuted them.
-`icebram` and `ecpbram` work the same way, but the first refuses memories of which synthesis has dropped unused bits, and
-neither says what it has not found.
+`icebram` and `ecpbram` work the same way, but the first refuses memories of which synthesis has dropped unused bits,
+and the second does not say what it has not found.
 """
 
 import random

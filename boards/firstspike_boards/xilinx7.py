@@ -17,7 +17,7 @@ _MHZ = 1_000_000
 
 def _clock(m: Module, pin, setting: PllSetting) -> tuple[Value, Value]:
     clock, made, loop, locked = Signal(), Signal(), Signal(), Signal()
-    m.submodules.clock_pin = buffer = io.Buffer("i", pin)
+    m.submodules.clock_pin = buffer = io.Buffer(io.Direction.Input, pin)
     m.submodules.pll = Instance(
         "PLLE2_BASE", p_CLKIN1_PERIOD=1e9 / setting.input_hz, p_DIVCLK_DIVIDE=setting.reference,
         p_CLKFBOUT_MULT=setting.feedback, p_CLKOUT0_DIVIDE=setting.output, i_CLKIN1=buffer.i, i_RST=Const(0),

@@ -121,8 +121,8 @@ def map_to_device(
 
 
 def nearest_lanes(program: Program, device: Device, blocks: int) -> list[int] | None:
-    """Lanes of every layer with which the cores' memories take at most so many blocks, with no more elements in all than
-    now, and as few cycles in the busiest layer as that allows if every neuron fires; None: there are none."""
+    """Lanes of every layer with which the cores' memories take at most so many blocks, with no more elements in all
+    than now, and as few cycles in the busiest layer as that allows if every neuron fires; None: there are none."""
     network = program.network
     everyone = [np.ones((1, 1, network.inputs)), *(np.ones((1, 1, layer.neurons)) for layer in network.layers)]
     found = _fastest(_choices(program, everyone, device), sum(plan.elements for plan in program.config.layers), blocks)

@@ -2,8 +2,9 @@
 """Stand-ins for yosys, nextpnr and icepack: they obey the command lines and write files of the real formats.
 
 ``fake_tools.py TOOL arguments…``. Nothing is synthesised: contents of block RAM come from the memory images beside the
-netlist, the frequency that is reached from ``$FAKE_FMAX`` (MHz for each seed, by comma), and the rest of the report from
-``nextpnr_ice40_report.json``, an excerpt of one that nextpnr-ice40 0.11 wrote. ``$FAKE_LOG`` gets a line a placement.
+netlist, the frequency that is reached from ``$FAKE_FMAX`` (MHz for each seed, by comma), and the rest of the report
+from ``nextpnr_ice40_report.json``, an excerpt of one that nextpnr-ice40 0.11 wrote. ``$FAKE_LOG`` gets a line a
+placement.
 """
 
 import json

@@ -43,7 +43,7 @@ def program(seed: int = 1) -> Program:
 
 @pytest.fixture
 def tools(tmp_path, monkeypatch):
-    """``tools(FMAX, icepack="copy", …)``: stand-ins, reaching these MHz by seed; the log of placements, line by line."""
+    """``tools(FMAX, icepack="copy", …)``: stand-ins, reaching these MHz by seed; what reads the log of placements."""
     log = tmp_path / "log"
     log.write_text("")
 
@@ -97,8 +97,8 @@ def test_only_other_weights_leave_the_project_as_it_is():
 
 def test_a_bit_rate_that_the_clock_does_not_divide_to_is_refused():
     setting = ICEBREAKER.family.pll.fastest(12_000_000, 24_000_000)
-    with pytest.raises(ValueError, match=r"^baud must be within 2% of what 24 MHz divide to, not 5000000; the nearest is "
-                                         r"4800000$"):
+    with pytest.raises(ValueError, match=r"^baud must be within 2% of what 24 MHz divide to, not 5000000; the nearest "
+                                         r"is 4800000$"):
         project_files(ICEBREAKER, setting, program(), 5_000_000)
 
 
@@ -155,7 +155,7 @@ def test_a_project_for_the_vendors_tools(tools, tmp_path):
     assert report["clock"]["mhz"] == 100 and report["cells"] == {}
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"top.tcl", "top.xdc", "top.v", "firstspike.v", "core0_weights.hex", "identity.hex", REPORT} <= names
-    with pytest.raises(ToolError, match="^arty-a7-35t must be placed and routed by the vendor's tools"):
+    with pytest.raises(ToolError, match=r"^arty-a7-35t must be placed and routed by the vendor's tools"):
         build_bitstream(board, program(), tmp_path / "other")
 
 

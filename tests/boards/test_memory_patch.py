@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Memories in a finished design: found however they are split and permuted, exchanged bit for bit, nothing else touched.
+"""Memories in a finished design: found however they are split and permuted, exchanged bit for bit, and nothing else.
 
 The designs here are made up, in the formats of nextpnr: blocks of noise in which a memory was scattered.
 """
@@ -17,13 +17,15 @@ from firstspike_boards.ice40 import ICE40
 from firstspike_boards.memory_patch import find_memories, placeholder, whole_slices
 
 FAMILIES = [ICE40, ECP5, GOWIN]
-SHAPES = (MemoryShape(name="core0_weights", depth=1030, used_bits=40), MemoryShape(name="identity", depth=3, used_bits=5))
+SHAPES = (MemoryShape(name="core0_weights", depth=1030, used_bits=40),
+          MemoryShape(name="identity", depth=3, used_bits=5))
 
 
 def empty_design(family, blocks: int) -> str:
     """So many block RAMs of zeros, with something before, between and behind."""
     if family is ICE40:
-        rams = [f".ram_data {place} 3\n" + f"{0:064x}\n" * 16 + "\n.logic_tile 1 1\n0101\n\n" for place in range(blocks)]
+        rams = [f".ram_data {place} 3\n" + f"{0:064x}\n" * 16 + "\n.logic_tile 1 1\n0101\n\n"
+                for place in range(blocks)]
         return ".comment made up\n\n" + "".join(rams) + ".sym 1 clk\n"
     if family is ECP5:
         line = " ".join(["000"] * 8) + "\n"
@@ -124,7 +126,7 @@ def test_copies_are_all_written_and_must_agree():
     _, _, block, where = memories.places["identity"][3]
     rams = blocks.read(patched)
     rams[block][blocks.slices[where][0]] ^= True
-    with pytest.raises(ToolError, match="^identity: its copies in block RAM must hold the same$"):
+    with pytest.raises(ToolError, match=r"^identity: its copies in block RAM must hold the same$"):
         memories.read(blocks.write(patched, rams))
 
 
@@ -133,6 +135,6 @@ def test_a_bit_that_is_nowhere_is_named():
     bit, chunk, block, where = find_memories(design, SHAPES, blocks).places["core0_weights"][0]
     rams = blocks.read(design)
     rams[block][blocks.slices[where][5]] ^= True
-    with pytest.raises(ToolError, match=rf"^every bit of core0_weights must be in a block RAM of the placed design, but "
-                                        rf"bit {bit} of words from {chunk * 512} on is not \(1 slices are missing"):
+    with pytest.raises(ToolError, match=rf"^every bit of core0_weights must be in a block RAM of the placed design, "
+                                        rf"but bit {bit} of words from {chunk * 512} on is not \(1 slices are missing"):
         find_memories(blocks.write(design, rams), SHAPES, blocks)
