@@ -73,7 +73,7 @@ class WireBackend:
             octets = words.astype("<u8").tobytes()
             size = self._payload_bytes(PROGRAM_WORD_BYTES)
             parts = [(Kind.PROGRAM, octets[start : start + size]) for start in range(0, len(octets), size)]
-            if any(self.link.exchange(parts, self._progress)):
+            if any(answer != b"\0" for answer in self.link.exchange(parts, self._progress)):
                 raise LinkError("the device must take whole words, but it did not")
         if self.link.identify() != new:
             raise LinkError("the device must have the new program after it was written, but it has not")

@@ -190,9 +190,8 @@ class HostPort(wiring.Component):
         with m.If(self._running & ~full):
             m.d.comb += request.ready.eq(~self._ended)
             with m.If(self._ended):
-                with m.If(inside != 0):
-                    m.d.sync += [full.eq(1), self._completed.eq(1),
-                                 word.eq(0 if image_words else Const(FINAL_MARKER, 8 * size) << len(word) - 8 * size)]
+                m.d.sync += [full.eq(inside != 0), self._completed.eq(self._completed | (inside != 0)),
+                             word.eq(0 if image_words else Const(FINAL_MARKER, 8 * size) << len(word) - 8 * size)]
             with m.Elif(request.valid & request.payload.end):
                 m.d.sync += self._completed.eq(count != 0)
             with m.Elif(request.valid):

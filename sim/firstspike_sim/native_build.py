@@ -16,7 +16,9 @@ __all__ = ["NATIVE", "build_simulator"]
 NATIVE = Path(__file__).parent / "native"
 
 
-def build_simulator(text: str, files: Mapping[str, str], *, waves: bool = False) -> Tool:
+def build_simulator(
+    text: str, files: Mapping[str, str], *, waves: bool = False, optimise: bool = True,
+) -> Tool:
     """The simulator as a tool, from the cache ``$FIRSTSPIKE_CACHE`` (default ``~/.cache/firstspike``) if it is there.
 
     Parameters
@@ -27,6 +29,8 @@ def build_simulator(text: str, files: Mapping[str, str], *, waves: bool = False)
         C++ sources, their headers, and Verilator's configuration, by name.
     waves : bool
         With FST waveforms; the sources see WAVES defined.
+    optimise : bool
+        Not for runs so short that compiling is what takes the time.
 
     Raises
     ------
@@ -39,7 +43,7 @@ def build_simulator(text: str, files: Mapping[str, str], *, waves: bool = False)
         # Verilator links FST waves with -llz4, which few machines have: an empty archive stands in.
         files["lz4.h"] = (NATIVE / "lz4.h").read_text()
     key = hashlib.sha256("\0".join((*(part for item in files.items() for part in item), str(verilator.version),
-                                    str(waves))).encode())
+                                    str(waves), str(optimise))).encode())
     cache = Path(os.environ.get("FIRSTSPIKE_CACHE") or Path.home() / ".cache" / "firstspike") / key.hexdigest()[:24]
     if not (cache / "simulator").exists():
         cache.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +56,7 @@ def build_simulator(text: str, files: Mapping[str, str], *, waves: bool = False)
             verilator.run([
                 "--cc", "--exe", "--build", "-j", "2", "-O3", "--x-assign", "fast", "--x-initial", "fast",
                 "--noassert", "-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT", "--top-module", TOP, "--Mdir", "build",
-                "-CFLAGS", "-O2 -std=c++17" + (" -DWAVES" if waves else ""),
+                "-CFLAGS", ("-O2" if optimise else "-O0") + " -std=c++17" + (" -DWAVES" if waves else ""),
                 *(["--trace-fst", "-LDFLAGS", "-L.."] if waves else []),
                 "-o", "simulator", *(name for name in files if not name.endswith(".h")),
                 "-CFLAGS", "-I..",

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """A whole board in Verilator, UART and all, for the driver that real boards have."""
 
+import functools
 import struct
 import subprocess
 import tempfile
 from pathlib import Path
 
 from firstspike_arch.program import Program
-from firstspike_arch.toolchain import ToolError
+from firstspike_arch.toolchain import Tool, ToolError
 from firstspike_hw.linked_accelerator import LinkedAccelerator
 from firstspike_hw.uart_accelerator import UartAccelerator
 from firstspike_hw.verilog import hex_image, verilog
@@ -38,6 +39,8 @@ class SimulatedBoard:
         Probability that a bit is wrong on its wire, at rest too, either way.
     seed : int
         Of the glitches.
+    optimise : bool
+        Not for runs so short that compiling is what takes the time.
 
     Attributes
     ----------
@@ -54,11 +57,10 @@ class SimulatedBoard:
 
     def __init__(
         self, program: Program, *, divisor: int = 8, clk_hz: int = 12_000_000, buffer_bytes: int | None = None,
-        initialised: bool = True, glitches: float = 0.0, seed: int = 0,
+        initialised: bool = True, glitches: float = 0.0, seed: int = 0, optimise: bool = True,
     ):
         linked = LinkedAccelerator(program, buffer_bytes=buffer_bytes, clk_hz=clk_hz, initialised=initialised)
-        text = verilog(UartAccelerator(linked, divisor=divisor), linked.memories)
-        binary = build_simulator(text, {"board.cpp": (NATIVE / "board.cpp").read_text()})
+        binary = _simulator(program, divisor, buffer_bytes, initialised, optimise)
         self.octets_per_second = clk_hz / (10 * divisor)
         self.clk_hz, self.cycles, self.busy, self.fault = clk_hz, 0, False, False
         self._folder = tempfile.TemporaryDirectory(prefix="firstspike-")
@@ -106,3 +108,13 @@ class SimulatedBoard:
             self._process.wait(10)
             self._process.stdout.close()
         self._folder.cleanup()
+
+
+@functools.lru_cache(maxsize=8)
+def _simulator(
+    program: Program, divisor: int, buffer_bytes: int | None, initialised: bool, optimise: bool,
+) -> Tool:
+    """Clock and contents of the identity are not in the Verilog."""
+    linked = LinkedAccelerator(program, buffer_bytes=buffer_bytes, initialised=initialised)
+    text = verilog(UartAccelerator(linked, divisor=divisor), linked.memories)
+    return build_simulator(text, {"board.cpp": (NATIVE / "board.cpp").read_text()}, optimise=optimise)
