@@ -19,16 +19,21 @@ __all__ = ["ECP5"]
 _MHZ = 1_000_000
 
 
+_LOOP_DIVIDER = 2
+"""Of CLKOP, which closes the loop. The clock is CLKOS, so that its divider is free: many more frequencies."""
+
+
 def _clock(m: Module, pin, setting: PllSetting) -> tuple[Value, Value]:
-    clock, locked = Signal(), Signal()
+    clock, loop, locked = Signal(), Signal(), Signal()
     m.submodules.clock_pin = buffer = io.Buffer(io.Direction.Input, pin)
     m.submodules.pll = Instance(
         "EHXPLLL", a_ICP_CURRENT="12", a_LPF_RESISTOR="8", a_MFG_ENABLE_FILTEROPAMP="1", a_MFG_GMCREF_SEL="2",
         p_PLLRST_ENA="DISABLED", p_INTFB_WAKE="DISABLED", p_STDBY_ENABLE="DISABLED", p_DPHASE_SOURCE="DISABLED",
         p_OUTDIVIDER_MUXA="DIVA", p_OUTDIVIDER_MUXB="DIVB", p_OUTDIVIDER_MUXC="DIVC", p_OUTDIVIDER_MUXD="DIVD",
-        p_CLKI_DIV=setting.reference, p_CLKFB_DIV=setting.feedback, p_FEEDBK_PATH="CLKOP", p_CLKOP_ENABLE="ENABLED",
-        p_CLKOP_DIV=setting.output, p_CLKOP_CPHASE=setting.output - 1, p_CLKOP_FPHASE=0,
-        i_CLKI=buffer.i, i_CLKFB=clock, o_CLKOP=clock, o_LOCK=locked,
+        p_CLKI_DIV=setting.reference, p_CLKFB_DIV=setting.feedback // _LOOP_DIVIDER, p_FEEDBK_PATH="CLKOP",
+        p_CLKOP_ENABLE="ENABLED", p_CLKOP_DIV=_LOOP_DIVIDER, p_CLKOP_CPHASE=_LOOP_DIVIDER - 1, p_CLKOP_FPHASE=0,
+        p_CLKOS_ENABLE="ENABLED", p_CLKOS_DIV=setting.output, p_CLKOS_CPHASE=setting.output - 1, p_CLKOS_FPHASE=0,
+        i_CLKI=buffer.i, i_CLKFB=loop, o_CLKOP=loop, o_CLKOS=clock, o_LOCK=locked,
         **{f"i_{name}": Const(0) for name in (
             "RST", "STDBY", "PHASESEL0", "PHASESEL1", "PHASEDIR", "PHASESTEP", "PHASELOADREG", "PLLWAKESYNC",
             "ENCLKOP")},
@@ -71,7 +76,7 @@ ECP5 = Family(
     pll=PllLimits(
         name="EHXPLLL", input_hz=(8 * _MHZ, 400 * _MHZ), detector_hz=(10 * _MHZ, 400 * _MHZ),
         vco_hz=(400 * _MHZ, 800 * _MHZ), output_hz=(3_125_000, 400 * _MHZ), reference=range(1, 129),
-        feedback=range(1, 81), output=range(1, 129), divided_feedback=True,
+        feedback=range(_LOOP_DIVIDER, 81 * _LOOP_DIVIDER, _LOOP_DIVIDER), output=range(1, 129), divided_feedback=False,
     ),
     clock=_clock,
     synthesis="synth_ecp5",
