@@ -9,11 +9,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
+from firstspike_arch.memory import MemoryShape
 from firstspike_arch.program import Program, write_atomically
 from firstspike_arch.toolchain import ToolError, find_tool
 from firstspike_hw.linked_accelerator import LinkedAccelerator
+from firstspike_hw.uart import DIVISOR_MIN
 from firstspike_hw.uart_accelerator import UartAccelerator
 from firstspike_hw.verilog import TOP, hex_image, memories_of, verilog
 
@@ -39,14 +42,21 @@ BAUD_ERROR = 0.02
 
 def block_rams(board: Board, program: Program) -> dict[str, int]:
     """Block RAMs of the whole design on a board by memory: the program's, and those around it."""
-    setting = board.family.pll.fastest(board.input_hz, board.clock_hz)
-    held = {shape.name: shape for shape in _linked(program, setting).memories}
     found: dict[str, int] = {}
-    for shape in memories_of(_accelerator_verilog(board, setting, program, board.baud)):
-        device = replace(board.device, lut_depth=0) if shape.name in held and board.family.flow else board.device
+    for shape, has_image in _memories(program):
+        device = replace(board.device, lut_depth=0) if has_image and board.family.flow else board.device
         if shape.depth * shape.used_bits > REGISTER_BITS:
-            found[shape.name] = found.get(shape.name, 0) + device.blocks_of(held.get(shape.name, shape))
+            found[shape.name] = found.get(shape.name, 0) + device.blocks_of(shape)
     return {name: blocks for name, blocks in found.items() if blocks}
+
+
+@lru_cache(maxsize=1)
+def _memories(program: Program) -> list[tuple[MemoryShape, bool]]:
+    """Every memory of the design, and whether it has an image; the same for every board, clock and bit rate."""
+    linked = LinkedAccelerator(program)
+    images = {shape.name: shape for shape in linked.memories}
+    text = verilog(UartAccelerator(linked, divisor=DIVISOR_MIN), linked.memories)
+    return [(images.get(shape.name, shape), shape.name in images) for shape in memories_of(text)]
 
 
 def _accelerator_verilog(board: Board, setting: PllSetting, program: Program, baud: int) -> str:
@@ -91,8 +101,7 @@ def project_files(board: Board, setting: PllSetting, program: Program, baud: int
 
 def build_bitstream(
     board: Board, program: Program, folder: Path, *, clock_hz: float | None = None, baud: int | None = None,
-    seeds: Sequence[int] = (1, 2, 3),
-    progress: Callable[[str], None] = lambda text: None,
+    seeds: Sequence[int] = (1, 2, 3), progress: Callable[[str], None] = lambda text: None,
 ) -> dict:
     """Write the bitstream, the placed design and a report into ``folder``; the report.
 
