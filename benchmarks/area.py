@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """LUTs, by yosys: hidden cores alone, and the whole MNIST accelerator."""
 
-import json
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import firstspike as fs
@@ -16,7 +16,9 @@ from firstspike_arch.events import TokenLayout
 from firstspike_arch.memory import weight_memory
 from firstspike_arch.network import Layer, Neuron
 from firstspike_arch.rows import marker_program
-from firstspike_arch.toolchain import find_tool
+from firstspike_boards.ecp5 import ECP5
+from firstspike_boards.open_flow import cells, synthesise
+from firstspike_boards.xilinx7 import XILINX7
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.core import Core
 from firstspike_hw.extractor import Extractor
@@ -68,17 +70,8 @@ def hidden_core(lanes: int, *, leaky: bool) -> tuple[HiddenCore, tuple]:
     return HiddenCore(layer, plan), (weight_memory(0, layer, plan),)
 
 
-def cells(text: str, command: str, folder: Path) -> dict[str, int]:
-    """Cells by type after a yosys synthesis command; the exit status alone proves nothing."""
-    (folder / f"{TOP}.v").write_text(text)
-    script = f"read_verilog {TOP}.v; {command}; tee -q -o stat.json stat -json"
-    find_tool("yosys").run(["-q", "-p", script], folder=folder)
-    statistics = json.loads((folder / "stat.json").read_text())
-    return statistics["design"]["num_cells_by_type"]
-
-
-def lut4_equivalents(found: dict[str, int]) -> int:
-    return found.get("LUT4", 0) + 2 * found.get("CCU2C", 0)
+def lut4_equivalents(found: Counter) -> int:
+    return found["LUT4"] + 2 * found["CCU2C"]
 
 
 def main() -> None:
@@ -89,16 +82,17 @@ def main() -> None:
             for lanes in (64, 128):
                 component, _ = hidden_core(lanes, leaky=leaky)
                 # The statistics do not depend on what is in the memories: no images.
-                found = cells(verilog(component, ()), f"synth_ecp5 -top {TOP}", folder)
+                found = cells(synthesise(ECP5.synthesis, {"core.v": verilog(component, ())}, folder, top=TOP))
                 each = lut4_equivalents(found) / lanes
                 what = f"hidden core, {title}, {lanes} lanes, {MEMBRANE_BITS}-bit membranes: LUT4-eq. a lane"
                 rows.append(Row(what=what, floor=f"≤ {MEMBRANE_BITS + extra}", measured=f"{each:.2f}",
                                 met=each <= MEMBRANE_BITS + extra))
         network = fs.load(shipped("zoo", "mnist_ettfs.safetensors"))
         program = fs.compile(network, lanes=128, port="image", early_exit=True).program
-        found = cells(verilog(Accelerator(program), ()), f"synth_xilinx -flatten -top {TOP}", folder)
+        text = verilog(Accelerator(program), ())
+        found = cells(synthesise(XILINX7.synthesis, {"accelerator.v": text}, folder, top=TOP))
         luts = sum(number for cell, number in found.items() if cell.startswith("LUT"))
-        latches, dsps = found.get("LDCE", 0) + found.get("LDPE", 0), found.get("DSP48E1", 0)
+        latches, dsps = found["LDCE"] + found["LDPE"], found["DSP48E1"]
         rows.append(Row(what="whole MNIST accelerator with encoder and read-out, 128 lanes, synth_xilinx",
                         floor="< 4,500 LUT, no latch, 0 DSP", measured=f"{luts} LUT, {latches} latches, {dsps} DSP",
                         met=luts < 4500 and not latches and not dsps))

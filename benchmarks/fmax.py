@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: MIT
 """Clock frequency after place and route: MNIST on an ECP5-85F, digits on an iCE40 UP5K."""
 
-import json
 import re
 import statistics
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import firstspike as fs
 from firstspike.verb_demo import shipped
-from firstspike_arch.toolchain import ToolError, find_tool
-from firstspike_boards.ecp5_netlist import absorb_output_registers
+from firstspike_boards.board import Board
+from firstspike_boards.ecp5 import ECP5
+from firstspike_boards.family import Family
+from firstspike_boards.ice40 import ICE40
+from firstspike_boards.icebreaker import ICEBREAKER
+from firstspike_boards.open_flow import place_and_route, synthesise
+from firstspike_boards.ulx3s import ULX3S
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.verilog import TOP, verilog
 from table import Row, publish
@@ -53,35 +56,18 @@ endmodule
 """
 
 
-def place_and_route(tool: str, arguments: list[str], folder: Path, seed: int) -> dict:
-    """nextpnr's report; it must exist, the exit status alone proves nothing."""
-    find_tool(tool).run([*arguments, "--seed", str(seed), "--report", f"report{seed}.json", "-q",
-                         "--timing-allow-fail"], folder=folder)
-    path = folder / f"report{seed}.json"
-    if not path.exists():
-        raise ToolError(f"{tool} ended without a report")
-    return json.loads(path.read_text())
-
-
-def synthesise(text: str, command: str, top: str) -> dict:
+def netlist(text: str, family: Family, top: str) -> dict:
     """yosys JSON netlist."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "top.v").write_text(text)
-        find_tool("yosys").run(["-q", "-p", f"read_verilog top.v; {command} -top {top} -json top.json"], folder=folder)
-        return json.loads((folder / "top.json").read_text())
+        return synthesise(family.synthesis, {"top.v": text}, Path(name), top=top)
 
 
-def measure(netlist: dict, tool: str, arguments: list[str]) -> tuple[float, dict]:
+def measure(netlist: dict, board: Board, arguments: list[str], mhz: float) -> tuple[float, dict]:
     """Median Fmax in MHz over `SEEDS`, and one utilisation."""
+    flow = board.family.flow
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "top.json").write_text(json.dumps(netlist))
-        with ThreadPoolExecutor(2) as pool:
-            reports = list(pool.map(
-                lambda seed: place_and_route(tool, ["--json", "top.json", *arguments], folder, seed), SEEDS))
-    fmax = statistics.median(min(clock["achieved"] for clock in report["fmax"].values()) for report in reports)
-    return fmax, reports[0]["utilization"]
+        placements = place_and_route(flow, netlist, [*board.place, *arguments], Path(name), seeds=SEEDS, mhz=mhz)
+    return statistics.median(one.fmax_mhz for one in placements), placements[0].used
 
 
 def main() -> None:
@@ -90,20 +76,20 @@ def main() -> None:
         fs.load(shipped("zoo", "digits_ettfs.safetensors")), lanes=8, early_exit=True, winner="scan", register_rows=2,
     ).program
     fmax, used = measure(
-        synthesise(harness(verilog(Accelerator(digits), ())), "synth_ice40", "harness"), "nextpnr-ice40",
-        ["--up5k", "--package", "sg48", "--pcf-allow-unconstrained", "--freq", "36"],
+        netlist(harness(verilog(Accelerator(digits), ())), ICE40, "harness"), ICEBREAKER,
+        ["--pcf-allow-unconstrained", "--asc", "{name}.asc"], 36,
     )
-    cells = used["ICESTORM_LC"]["used"]
+    cells = used["ICESTORM_LC"][0]
     rows.append(Row(what="digits on iCE40 UP5K, 8 lanes, harness included", floor="< 2,500 cells, ≥ 36 MHz",
                     measured=f"{cells} cells, {fmax:.1f} MHz", met=cells < 2500 and fmax >= 36))
     mnist = fs.compile(fs.load(shipped("zoo", "mnist_ettfs.safetensors")), lanes=64, early_exit=True).program
-    netlist = synthesise(verilog(Accelerator(mnist), ()), "synth_ecp5", TOP)
-    ecp5 = ["--85k", "--package", "CABGA381", "--speed", "6", "--out-of-context", "--freq", "150"]
-    plain, _ = measure(netlist, "nextpnr-ecp5", ecp5)
-    absorb_output_registers(netlist)
-    fmax, used = measure(netlist, "nextpnr-ecp5", ecp5)
+    design = netlist(verilog(Accelerator(mnist), ()), ECP5, TOP)
+    alone = ["--out-of-context", "--textcfg", "{name}.config"]
+    plain, _ = measure(design, ULX3S, alone, 150)
+    ECP5.flow.improve(design)
+    fmax, used = measure(design, ULX3S, alone, 150)
     rows.append(Row(what="MNIST on ECP5-85F speed 6, 64 lanes, median of 3 seeds", floor="≥ 130 MHz",
-                    measured=f"{fmax:.1f} MHz, {used['TRELLIS_COMB']['used']} TRELLIS_COMB "
+                    measured=f"{fmax:.1f} MHz, {used['TRELLIS_COMB'][0]} TRELLIS_COMB "
                              f"({plain:.1f} MHz without the block RAMs' output registers)", met=fmax >= 130))
     publish("fmax", rows)
 

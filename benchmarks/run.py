@@ -9,7 +9,10 @@ from pathlib import Path
 from firstspike_arch.program import write_atomically
 from table import RESULTS
 
-TABLES = ("cycles", "zoo", "seeds", "convolution", "nmnist", "scale", "area", "fmax", "speed")
+TABLES = (
+    "cycles", "zoo", "seeds", "schedules", "convolution", "nmnist", "frameworks", "scale", "area", "fmax", "bitstreams",
+    "link", "speed",
+)
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- results: written by make bench -->\n", "<!-- end of results -->"
 

@@ -19,11 +19,15 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryShape:
-    """Depth in words, and width in bits: a whole number of program-port chunks."""
+    """Depth in words, and width in bits: a whole number of program-port chunks.
+
+    ``loadable``: the program port writes it, chunk by chunk.
+    """
 
     name: str
     depth: int
     used_bits: int
+    loadable: bool = False
 
     @property
     def chunks(self) -> int:
@@ -38,7 +42,8 @@ def weight_memory(index: int, layer: Layer, plan: LayerPlan) -> MemoryShape:
     """Weights of core ``index``, in the order of its walks; bias rows follow."""
     _, bias_word = walks_of(layer, plan)
     depth = bias_word + len(bias_rows(layer)) * bias_stride(layer, plan)
-    return MemoryShape(name=f"core{index}_weights", depth=depth, used_bits=plan.elements * layer.weight_bits)
+    return MemoryShape(name=f"core{index}_weights", depth=depth, used_bits=plan.elements * layer.weight_bits,
+                       loadable=True)
 
 
 def core_memories(index: int, layer: Layer, plan: LayerPlan, program: MarkerProgram) -> list[MemoryShape]:

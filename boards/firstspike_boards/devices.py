@@ -4,7 +4,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from firstspike_arch.fixed import ceil_div
+from firstspike_arch.fixed import CHUNK_BITS, ceil_div
 from firstspike_arch.memory import MemoryShape
 
 __all__ = ["DEVICES", "Device"]
@@ -23,18 +23,24 @@ class Device:
         Depth and width of the shapes that a block RAM can take.
     lut_depth : int
         Memories of at most this depth are LUT RAM; 0: there is none.
+    luts : int
+        Look-up tables.
     """
 
     name: str
     blocks: int
     shapes: tuple[tuple[int, int], ...]
     lut_depth: int
+    luts: int
 
     def blocks_of(self, memory: MemoryShape) -> int:
         """Block RAMs that a memory takes; 0: it is LUT RAM."""
         if memory.depth <= self.lut_depth:
             return 0
-        return min(ceil_div(memory.depth, depth) * ceil_div(memory.used_bits, width) for depth, width in self.shapes)
+        # A chunk is written on its own: no block holds parts of two.
+        whole, rest = divmod(memory.used_bits, CHUNK_BITS) if memory.loadable else (0, memory.used_bits)
+        return min(ceil_div(memory.depth, depth) * (whole * ceil_div(CHUNK_BITS, width) + ceil_div(rest, width))
+                   for depth, width in self.shapes)
 
     def blocks_of_all(self, memories: Iterable[MemoryShape]) -> int:
         """Block RAMs of several memories."""
@@ -48,12 +54,12 @@ _GOWIN = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 _XILINX7 = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 
 DEVICES = {device.name: device for device in (
-    Device(name="ecp5-25", blocks=56, shapes=_ECP5, lut_depth=64),
-    Device(name="ecp5-85", blocks=208, shapes=_ECP5, lut_depth=64),
-    Device(name="ice40-up5k", blocks=30, shapes=_ICE40, lut_depth=0),
-    Device(name="gw1n-9", blocks=26, shapes=_GOWIN, lut_depth=64),
-    Device(name="artix-35t", blocks=100, shapes=_XILINX7, lut_depth=64),
-    Device(name="artix-100t", blocks=270, shapes=_XILINX7, lut_depth=64),
-    Device(name="zynq-7020", blocks=280, shapes=_XILINX7, lut_depth=64),
+    Device(name="ecp5-25", blocks=56, shapes=_ECP5, lut_depth=64, luts=24288),
+    Device(name="ecp5-85", blocks=208, shapes=_ECP5, lut_depth=64, luts=83640),
+    Device(name="ice40-up5k", blocks=30, shapes=_ICE40, lut_depth=0, luts=5280),
+    Device(name="gw1n-9", blocks=26, shapes=_GOWIN, lut_depth=64, luts=8640),
+    Device(name="artix-35t", blocks=100, shapes=_XILINX7, lut_depth=64, luts=20800),
+    Device(name="artix-100t", blocks=270, shapes=_XILINX7, lut_depth=64, luts=63400),
+    Device(name="zynq-7020", blocks=280, shapes=_XILINX7, lut_depth=64, luts=53200),
 )}
 """By name. A 36-kbit block of AMD counts as two of 18 kbit."""

@@ -5,6 +5,7 @@ from .api import (
     Mapping,
     Verification,
     compile,
+    connect,
     estimate,
     export,
     load,
@@ -18,6 +19,6 @@ from .api import (
 __version__ = "0.1.0"
 
 __all__ = [
-    "Mapping", "Verification", "compile", "estimate", "export", "load", "map_to_device", "open_build", "predict",
-    "simulate", "verify",
+    "Mapping", "Verification", "compile", "connect", "estimate", "export", "load", "map_to_device", "open_build",
+    "predict", "simulate", "verify",
 ]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The Python API: load → compile → predict → simulate → verify → export, arrays in and out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +11,15 @@ from firstspike_arch.checkpoint import load_network
 from firstspike_arch.model import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
+from firstspike_boards.driver import WireBackend
+from firstspike_boards.link import Link
+from firstspike_boards.serial_port import SerialPort
 from firstspike_compiler.compile import Compilation, compile_network
 from firstspike_sim.compare import ALIVE, Check, aliveness, compare, first_divergence
 from firstspike_sim.golden import GoldenModel, GoldenResult
 from firstspike_sim.model import predict_inputs, predict_stimulus
 from firstspike_sim.pysim import PysimBackend
+from firstspike_sim.simulated_board import SimulatedBoard
 from firstspike_sim.stimulus import random_waits
 from firstspike_sim.verilator import VerilatorBackend
 
@@ -22,8 +27,8 @@ from .build_folder import read_build, write_build
 from .mapping import Mapping, map_to_device
 
 __all__ = [
-    "Mapping", "Verification", "compile", "estimate", "export", "load", "map_to_device", "open_build", "predict",
-    "simulate", "verify",
+    "Mapping", "Verification", "compile", "connect", "estimate", "export", "load", "map_to_device", "open_build",
+    "predict", "simulate", "verify",
 ]
 
 
@@ -62,6 +67,37 @@ def simulate(program: Program, inputs, *, backend: str = "verilator", waves: Pat
     runner = _backend(backend, waves)
     runner.load(program)
     return runner.run(predict_inputs(program, np.asarray(inputs)).stimulus)
+
+
+def connect(
+    program: Program, port: str, *, baud: int = 1_000_000, timeout: float = 1.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> WireBackend:
+    """The program on the board at a serial port, or on a simulated one (port "simulated"); loaded, ready to run.
+
+    Parameters
+    ----------
+    timeout : float
+        Seconds that an inference may take.
+    progress : function of requests answered, and of all
+
+    Raises
+    ------
+    ValueError
+        The board was built for another network.
+    OSError, ToolError
+        There is no such port, nothing answers, or a tool is missing.
+    """
+    def transport():
+        return SimulatedBoard(program) if port == "simulated" else SerialPort(port, baud)
+
+    backend = WireBackend(Link(transport, timeout=timeout), progress=progress)
+    try:
+        backend.load(program)
+    except BaseException:
+        backend.link.close()
+        raise
+    return backend
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

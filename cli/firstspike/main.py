@@ -2,26 +2,32 @@
 """The `firstspike` command: one verb a file; a user's mistake ends in one sentence and status 1."""
 
 import sys
+import warnings
 
 import typer
+from amaranth.hdl import UnusedElaboratable
 from firstspike_arch.toolchain import ToolError
 from rich.console import Console
 
-from . import verb_compile, verb_demo, verb_estimate, verb_simulate, verb_train, verb_verify
+from . import verb_build, verb_compile, verb_demo, verb_estimate, verb_run, verb_simulate, verb_train, verb_verify
 
 __all__ = ["app", "run"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.command("train")(verb_train.train)
 app.command("compile")(verb_compile.compile_)
+app.command("build")(verb_build.build)
 app.command("verify")(verb_verify.verify)
 app.command("simulate")(verb_simulate.simulate)
 app.command("estimate")(verb_estimate.estimate)
+app.command("run")(verb_run.run)
 app.command("demo")(verb_demo.demo)
 
 
 def run() -> None:
     """Entry point of the console script."""
+    # Made also for what a component knows about itself before any hardware: its memories and their images.
+    warnings.filterwarnings("ignore", category=UnusedElaboratable)
     try:
         app()
     except (ValueError, OSError, ToolError) as error:

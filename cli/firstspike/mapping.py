@@ -10,6 +10,7 @@ from firstspike_arch.fixed import ceil_div
 from firstspike_arch.memory import core_memories
 from firstspike_arch.model import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
+from firstspike_arch.program import Program
 from firstspike_arch.rows import MarkerProgram
 from firstspike_arch.walk import walks_of
 from firstspike_boards.devices import DEVICES, Device
@@ -19,7 +20,7 @@ from firstspike_compiler.passes.map_lanes import map_lanes
 from firstspike_sim.golden import GoldenModel
 from firstspike_sim.model import predict_inputs
 
-__all__ = ["Mapping", "map_to_device"]
+__all__ = ["Mapping", "map_to_device", "nearest_lanes"]
 
 SAMPLES = 32
 """Inferences on which the timing model measures an interval."""
@@ -93,7 +94,7 @@ def map_to_device(
     if lane_budget < len(integer.layers):
         raise CompileError(f"lane_budget must be ≥ {len(integer.layers)} (one a layer), not {lane_budget!r}")
     spikes = GoldenModel(integer).run(samples).spikes
-    choices = _choices(plain, spikes, DEVICES[device])
+    choices = _choices(plain.program, spikes, DEVICES[device])
     found = _fastest(choices, lane_budget, DEVICES[device].blocks)
     if found is None:
         raise CompileError(_too_few_lanes(network, choices, lane_budget, DEVICES[device])
@@ -119,9 +120,17 @@ def map_to_device(
     )
 
 
-def _choices(compilation: Compilation, spikes: Sequence[np.ndarray], device: Device) -> list[list[_Choice]]:
+def nearest_lanes(program: Program, device: Device, blocks: int) -> list[int] | None:
+    """Lanes of every layer with which the cores' memories take at most so many blocks, with no more elements in all
+    than now, and as few cycles in the busiest layer as that allows if every neuron fires; None: there are none."""
+    network = program.network
+    everyone = [np.ones((1, 1, network.inputs)), *(np.ones((1, 1, layer.neurons)) for layer in network.layers)]
+    found = _fastest(_choices(program, everyone, device), sum(plan.elements for plan in program.config.layers), blocks)
+    return None if found is None or any(one.parallel for one in found) else [one.lanes for one in found]
+
+
+def _choices(program: Program, spikes: Sequence[np.ndarray], device: Device) -> list[list[_Choice]]:
     """Every sensible way to map each layer, fewest elements first."""
-    program = compilation.program
     network, found = program.network, []
     for index, (layer, plan, marker) in enumerate(
         zip(network.layers, program.config.layers, program.markers(), strict=True),

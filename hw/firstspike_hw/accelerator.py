@@ -21,8 +21,8 @@ from .latency_encoder import LatencyEncoder
 from .pixel_encoder import PixelEncoder
 from .readout import Readout, result_struct
 from .spike_queue import SpikeQueue
+from .stream_buffer import StreamBuffer
 from .stream_token import token_stream
-from .token_buffer import TokenBuffer
 
 __all__ = ["Accelerator"]
 
@@ -150,7 +150,7 @@ class Accelerator(wiring.Component):
         self._senders[INPUT] = first.events
         buffers: dict[int, list] = {source: [] for source in self._senders}
         for number, link in enumerate(network.links()):
-            m.submodules[f"link{number}"] = buffer = TokenBuffer(layout=network.layout_of(link.source))
+            m.submodules[f"link{number}"] = buffer = StreamBuffer(token_stream(network.layout_of(link.source)))
             buffers[link.source].append(buffer)
             events = self._cores[link.target].streams[link.place]
             # Named wires, kept in the Verilog: benches and waveforms see every stream between units.
@@ -158,7 +158,7 @@ class Accelerator(wiring.Component):
             ready = Signal(name=f"link{number}_ready", attrs={"keep": 1})
             payload = Signal(len(events.payload.as_value()), name=f"link{number}_payload", attrs={"keep": 1})
             m.d.comb += [
-                valid.eq(buffer.events.valid), payload.eq(buffer.events.payload), buffer.events.ready.eq(ready),
+                valid.eq(buffer.buffered.valid), payload.eq(buffer.buffered.payload), buffer.buffered.ready.eq(ready),
                 events.valid.eq(valid), events.payload.eq(payload), ready.eq(events.ready),
             ]
             self.links.append((valid, ready, payload))

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import Component, In
 from firstspike_arch.memory import MemoryShape
 from firstspike_arch.toolchain import ToolError
 
-__all__ = ["TOP", "VerilogError", "hex_image", "verilog"]
+__all__ = ["TOP", "VerilogError", "hex_image", "memories_of", "verilog"]
 
 TOP = "firstspike"
 """Name of the top module."""
@@ -23,11 +23,19 @@ class VerilogError(ToolError):
     """The Verilog back end did not deliver what was asked of it."""
 
 
-def verilog(component: Component, memories: Iterable[MemoryShape], *, header: str = "") -> str:
+def verilog(
+    component: Component, memories: Iterable[MemoryShape], *, header: str = "", block_words: int | None = None,
+) -> str:
     """Verilog text of a component, module `TOP`; the text does not depend on any memory's contents.
 
     Every memory named in ``memories`` gets ``initial $readmemh("NAME.hex", NAME)``. Identical input gives identical
     bytes.
+
+    Parameters
+    ----------
+    block_words : int or None
+        Synthesis must put these memories into block RAM, and their depth is rounded up to a multiple of so many words:
+        contents in a finished design can then be told apart. None: synthesis chooses.
 
     Raises
     ------
@@ -45,7 +53,7 @@ def verilog(component: Component, memories: Iterable[MemoryShape], *, header: st
         last = (str(error).strip().splitlines() or ["no message"])[-1]
         raise VerilogError(f"yosys must convert the design to Verilog, but ended with: {last}") from None
     for shape in memories:
-        body = _load_from_file(body, shape)
+        body = _load_from_file(body, shape, block_words)
     return header + _tidied(body)
 
 
@@ -75,14 +83,24 @@ def _ports(component: Component) -> dict:
     return ports
 
 
-def _load_from_file(body: str, shape: MemoryShape) -> str:
+def _load_from_file(body: str, shape: MemoryShape, block_words: int | None) -> str:
     declaration = re.compile(
         rf"^  reg \[{shape.width - 1}:0\] {re.escape(shape.name)} ?\[{shape.depth - 1}:0\];\n", re.MULTILINE)
     found = declaration.findall(body)
     if len(found) != 1:
         raise VerilogError(f"memory {shape.name} must be declared once in the Verilog, not {len(found)} times")
     load = f'  initial $readmemh("{shape.name}.hex", {shape.name});\n'
-    return declaration.sub(lambda match: match.group(0) + load, body)
+    declared = found[0]
+    if block_words is not None:
+        depth = -(-shape.depth // block_words) * block_words
+        declared = f'  (* ram_style = "block" *)\n{found[0].replace(f"[{shape.depth - 1}:0]", f"[{depth - 1}:0]")}'
+    return declaration.sub(lambda match: declared + load, body)
+
+
+def memories_of(text: str) -> list[MemoryShape]:
+    """Every memory that is declared in Verilog text."""
+    return [MemoryShape(name=name, depth=int(last) + 1, used_bits=int(high) + 1) for high, name, last in re.findall(
+        r"^  reg \[(\d+):0\] (\w+) ?\[(\d+):0\];\n", text, re.MULTILINE)]
 
 
 def hex_image(words: list[int], shape: MemoryShape) -> str:

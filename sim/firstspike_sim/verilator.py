@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Native Verilator backend: the exported Verilog, compiled, behind a C++ loop."""
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -12,29 +11,17 @@ import numpy as np
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout, scores_from_raw
-from firstspike_arch.status import COUNTERS, STATUS_CYCLES, program_address
-from firstspike_arch.toolchain import Tool, ToolError, find_tool
+from firstspike_arch.status import COUNTERS, STATUS_CYCLES
+from firstspike_arch.toolchain import Tool
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.verilog import TOP, hex_image, verilog
 
+from .native_build import NATIVE, build_simulator
 from .stimulus import cycle_limit, quiet_cycles
 
-__all__ = ["VerilatorBackend", "program_words"]
+__all__ = ["VerilatorBackend"]
 
-_DRIVER = Path(__file__).parent / "native" / "driver.cpp"
 _INTEGERS = np.dtype("<i8")
-
-
-def program_words(program: Program) -> np.ndarray:
-    """All images of a program as program-port words, uint64[K]."""
-    words = []
-    images = program.images()
-    for index, shape in enumerate(program.memories()):
-        for word, value in enumerate(images[shape.name]):
-            for chunk in range(shape.chunks):
-                address = program_address(word, chunk, shape.chunks)
-                words.append((value >> 32 * chunk & 0xFFFF_FFFF) | address << 32 | index << 56)
-    return np.array(words, dtype=np.uint64)
 
 
 class VerilatorBackend:
@@ -66,7 +53,7 @@ class VerilatorBackend:
         self._program = program
 
     def run(self, stimulus: Stimulus, *, images: np.ndarray | None = None, limit: int | None = None) -> Trace:
-        """From reset; with ``images``, `program_words` are loaded through the program port first.
+        """From reset; with ``images``, `Program.port_words` are loaded through the program port first.
 
         Raises
         ------
@@ -126,9 +113,8 @@ class VerilatorBackend:
         )
 
 
-def _build(program: Program, text: str, *, waves: bool):
-    """The simulator as a tool, from the cache if it was built before."""
-    verilator = find_tool("verilator")
+def _build(program: Program, text: str, *, waves: bool) -> Tool:
+    """The simulator of an accelerator's Verilog, with its links to be seen."""
     links = range(len(program.network.links()))
     root = f"top.rootp->{TOP}__DOT__"
     seen = " ".join(f"see({i}, {root}link{i}_valid, {root}link{i}_ready, {root}link{i}_payload)" for i in links)
@@ -141,38 +127,5 @@ def _build(program: Program, text: str, *, waves: bool):
         f'public_flat_rd -module "{TOP}" -var "link{index}_{part}"\n'
         for index in links for part in ("valid", "ready", "payload")
     )
-    driver, lz4 = _DRIVER.read_text(), (_DRIVER.parent / "lz4.h").read_text() if waves else ""
-    key = hashlib.sha256("\0".join((text, driver, lz4, header, visible, str(verilator.version), str(waves))).encode())
-    cache = Path(os.environ.get("FIRSTSPIKE_CACHE") or Path.home() / ".cache" / "firstspike") / key.hexdigest()[:24]
-    if not (cache / "simulator").exists():
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache.parent, prefix="build-") as folder_name:
-            folder = Path(folder_name)
-            for name, content in (
-                (f"{TOP}.v", text), ("driver.cpp", driver), ("links.h", header), ("links.vlt", visible),
-            ):
-                (folder / name).write_text(content)
-            if waves:
-                # Verilator links FST waves with -llz4, which few machines have: an empty archive stands in.
-                (folder / "lz4.h").write_text(lz4)
-                (folder / "liblz4.a").write_bytes(b"!<arch>\n")
-            verilator.run([
-                "--cc", "--exe", "--build", "-j", "2", "-O3", "--x-assign", "fast", "--x-initial", "fast",
-                "--noassert", "-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT", "--top-module", TOP, "--Mdir", "build",
-                "-CFLAGS", "-O2 -std=c++17" + (" -DWAVES" if waves else ""),
-                *(["--trace-fst", "-LDFLAGS", "-L.."] if waves else []),
-                "-o", "simulator", "links.vlt", f"{TOP}.v", "driver.cpp",
-                "-CFLAGS", "-I..",
-            ], folder=folder, timeout=1800)
-            built = folder / "build" / "simulator"
-            if not built.exists():
-                raise ToolError("verilator ended well but left no simulator")
-            staged = folder / "staged"
-            staged.mkdir()
-            shutil.copy2(built, staged / "simulator")
-            try:
-                staged.rename(cache)
-            except OSError:  # somebody else was first
-                if not (cache / "simulator").exists():
-                    raise
-    return Tool(name="simulator", command=(str(cache / "simulator"),))
+    driver = (NATIVE / "driver.cpp").read_text()
+    return build_simulator(text, {"links.vlt": visible, "links.h": header, "driver.cpp": driver}, waves=waves)

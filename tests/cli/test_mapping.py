@@ -156,7 +156,7 @@ def test_a_wrong_request_is_one_sentence(options, sentence):
 
 
 def test_blocks_are_counted_in_their_best_shape():
-    device = Device(name="one", blocks=9, shapes=((256, 16), (512, 8)), lut_depth=16)
+    device = Device(name="one", blocks=9, shapes=((256, 16), (512, 8)), lut_depth=16, luts=100)
 
     def blocks(depth, bits):
         return device.blocks_of(MemoryShape(name="m", depth=depth, used_bits=bits))
@@ -164,6 +164,10 @@ def test_blocks_are_counted_in_their_best_shape():
     assert [blocks(16, 500), blocks(17, 16), blocks(256, 17), blocks(512, 8), blocks(512, 9), blocks(513, 8)] == [
         0, 1, 2, 1, 2, 2]
     assert device.blocks_of_all([MemoryShape(name="m", depth=512, used_bits=24)] * 2) == 6
+    # Chunks of 32 bits are written each on its own: a block of 36 bits holds one.
+    wide = dataclasses.replace(device, shapes=((512, 36),))
+    parts = [wide.blocks_of(MemoryShape(name="m", depth=512, used_bits=bits, loadable=True)) for bits in (32, 36, 72)]
+    assert parts == [1, 2, 3]
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ from firstspike_hw.readout import Readout, result_struct
 from firstspike_hw.row_memory import RowMemory
 from firstspike_hw.sequencer import Sequencer
 from firstspike_hw.spike_queue import SpikeQueue
+from firstspike_hw.stream_buffer import StreamBuffer
 from firstspike_hw.stream_token import token_stream
-from firstspike_hw.token_buffer import TokenBuffer
 from firstspike_sim.golden import GoldenModel
 from firstspike_sim.row_machine import RowMachine
 from firstspike_sim.stimulus import encode_direct, encode_latency
@@ -61,18 +61,18 @@ def tokens(spikes) -> list[int]:
 
 
 @everywhere
-def test_token_buffer_passes_everything_in_order(simulator):
+def test_stream_buffer_passes_everything_in_order(simulator):
     sent = [event(number % 32) for number in range(200)]
-    unit = TokenBuffer(layout=TokenLayout(shape=(32,)))
-    seen = run_unit(unit, simulator, offers={"source": sent}, takes=["events"], cycles=700, seed=1)
-    assert seen["events"] == sent and seen["left"] == [0]
+    unit = StreamBuffer(token_stream(TokenLayout(shape=(32,))))
+    seen = run_unit(unit, simulator, offers={"source": sent}, takes=["buffered"], cycles=700, seed=1)
+    assert seen["buffered"] == sent and seen["left"] == [0]
 
 
-def test_token_buffer_passes_one_token_a_cycle():
+def test_stream_buffer_passes_one_token_a_cycle():
     sent = [event(number % 32) for number in range(200)]
-    unit = TokenBuffer(layout=TokenLayout(shape=(32,)))
-    seen = run_unit(unit, "pysim", offers={"source": sent}, takes=["events"], cycles=201)
-    assert seen["events"] == sent
+    unit = StreamBuffer(token_stream(TokenLayout(shape=(32,))))
+    seen = run_unit(unit, "pysim", offers={"source": sent}, takes=["buffered"], cycles=201)
+    assert seen["buffered"] == sent
 
 
 @everywhere
@@ -390,14 +390,14 @@ class Hidden(wiring.Component):
                 takers.append(core.streams[place])
             else:
                 connect(m, flipped(getattr(self, f"source{place}")), core.streams[place])
-        buffers = [TokenBuffer(layout=layer.out_layout) for _ in range(1 + len(takers))]
+        buffers = [StreamBuffer(token_stream(layer.out_layout)) for _ in range(1 + len(takers))]
         room = Signal()
         m.d.comb += [room.eq(Cat(buffer.source.ready for buffer in buffers).all()), extractor.events.ready.eq(room)]
         for number, (buffer, taker) in enumerate(zip(buffers, [flipped(self.events), *takers], strict=True)):
             m.submodules[f"buffer{number}"] = buffer
             m.d.comb += [buffer.source.valid.eq(extractor.events.valid & room),
                          buffer.source.payload.eq(extractor.events.payload)]
-            connect(m, buffer.events, taker)
+            connect(m, buffer.buffered, taker)
         return m
 
 

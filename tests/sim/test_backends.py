@@ -10,7 +10,7 @@ from firstspike_sim.compare import compare
 from firstspike_sim.model import predict_inputs, predict_stimulus
 from firstspike_sim.pysim import PysimBackend
 from firstspike_sim.stimulus import random_waits
-from firstspike_sim.verilator import VerilatorBackend, program_words
+from firstspike_sim.verilator import VerilatorBackend
 
 
 def agree(backend, program, inputs, seed=None):
@@ -71,7 +71,7 @@ def test_images_through_the_program_port(one_program):
     prediction = predict_inputs(program, inputs)
     backend = VerilatorBackend()
     backend.load(program)
-    trace = backend.run(prediction.stimulus, images=program_words(program))
+    trace = backend.run(prediction.stimulus, images=program.port_words())
     wanted, got = prediction.trace, trace
     for name in ("classes", "steps", "decided_by", "scores"):
         assert np.array_equal(getattr(wanted, name), getattr(got, name)), name

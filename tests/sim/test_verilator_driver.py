@@ -19,7 +19,7 @@ from firstspike_sim.compare import compare
 from firstspike_sim.model import predict_inputs
 from firstspike_sim.pysim import PysimBackend
 from firstspike_sim.stimulus import quiet_cycles
-from firstspike_sim.verilator import VerilatorBackend, program_words
+from firstspike_sim.verilator import VerilatorBackend
 
 READY_EVERY = 3
 
@@ -153,7 +153,7 @@ def test_memories_come_from_files_or_through_the_program_port(program, stimulus)
     low = program.images()["core0_weights"][0] & (1 << bits) - 1
     wanted = low - (1 << bits if low >> (bits - 1) else 0)
     assert wanted != 0
-    for trace in (backend.run(stimulus), backend.run(stimulus, images=program_words(program))):
+    for trace in (backend.run(stimulus), backend.run(stimulus, images=program.port_words())):
         assert trace.scores[:, 0].tolist() == [wanted] * stimulus.inferences
 
 
@@ -180,7 +180,7 @@ def test_a_machine_that_hangs_ends_in_a_sentence(program, stimulus):
 
 def test_a_program_port_that_hangs_ends_in_a_sentence(program, stimulus):
     with pytest.raises(ToolError, match=r"program port not ready within 500 cycles: 0 of \d+ words taken"):
-        loaded(program, writable=0).run(stimulus, images=program_words(program), limit=500)
+        loaded(program, writable=0).run(stimulus, images=program.port_words(), limit=500)
 
 
 def test_waves_need_no_system_package(program, stimulus, tmp_path):

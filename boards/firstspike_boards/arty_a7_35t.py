@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+"""Arty A7-35T (Digilent): Artix-7, 100 MHz, UART through its FTDI chip."""
+
+from amaranth_boards.arty_a7 import ArtyA7_35Platform
+
+from .board import Board
+from .devices import DEVICES
+from .xilinx7 import XILINX7
+
+ARTY_A7_35T = Board(
+    name="arty-a7-35t",
+    title="Arty A7-35T (Artix-7)",
+    device=DEVICES["artix-35t"],
+    family=XILINX7,
+    platform=ArtyA7_35Platform,
+    clock_hz=100_000_000,
+    leds=tuple(("led", number) for number in range(3)),
+    reset=("rst", 0),
+)

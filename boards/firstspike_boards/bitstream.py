@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: MIT
+"""From a program to a bitstream: project, place and route at the best clock, weights patched in and proved."""
+
+import hashlib
+import json
+import re
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+from firstspike_arch.memory import MemoryShape
+from firstspike_arch.program import Program, write_atomically
+from firstspike_arch.toolchain import ToolError, find_tool
+from firstspike_hw.linked_accelerator import LinkedAccelerator
+from firstspike_hw.uart import DIVISOR_MIN
+from firstspike_hw.uart_accelerator import UartAccelerator
+from firstspike_hw.verilog import TOP, hex_image, memories_of, verilog
+
+from .board import Board
+from .board_top import BoardTop
+from .family import OpenFlow
+from .memory_patch import MemoryMap, find_memories, placeholder, whole_slices
+from .open_flow import Placement, cells, delay_by_unit, place_and_route, synthesise
+from .pll import PllSetting
+
+__all__ = ["block_rams", "build_bitstream", "project_files", "write_project"]
+
+REPORT = "report.json"
+TRIES = 4
+"""Clocks that are tried, each the fastest below what the one before has reached."""
+
+REGISTER_BITS = 64
+"""Of a memory that yosys makes of flip-flops."""
+
+BAUD_ERROR = 0.02
+"""Of the bit rate, that every receiver takes."""
+
+
+def block_rams(board: Board, program: Program) -> dict[str, int]:
+    """Block RAMs of the whole design on a board by memory: the program's, and those around it."""
+    found: dict[str, int] = {}
+    for shape, has_image in _memories(program):
+        device = replace(board.device, lut_depth=0) if has_image and board.family.flow else board.device
+        if shape.depth * shape.used_bits > REGISTER_BITS:
+            found[shape.name] = found.get(shape.name, 0) + device.blocks_of(shape)
+    return {name: blocks for name, blocks in found.items() if blocks}
+
+
+@lru_cache(maxsize=1)
+def _memories(program: Program) -> list[tuple[MemoryShape, bool]]:
+    """Every memory of the design, and whether it has an image; the same for every board, clock and bit rate."""
+    linked = LinkedAccelerator(program)
+    images = {shape.name: shape for shape in linked.memories}
+    text = verilog(UartAccelerator(linked, divisor=DIVISOR_MIN), linked.memories)
+    return [(images.get(shape.name, shape), shape.name in images) for shape in memories_of(text)]
+
+
+def _accelerator_verilog(board: Board, setting: PllSetting, program: Program, baud: int) -> str:
+    """The accelerator behind a UART, for the clock of ``setting``, as Verilog.
+
+    Raises
+    ------
+    ValueError
+        The clock cannot be divided to the bit rate.
+    """
+    divisor = round(setting.hz / baud)
+    actual = float(setting.hz / max(divisor, 1))
+    if abs(actual / baud - 1) > BAUD_ERROR:
+        raise ValueError(f"baud must be within {BAUD_ERROR:.0%} of what {setting.mhz:g} MHz divide to, not {baud}; "
+                         f"the nearest is {actual:.0f}")
+    flow = board.family.flow
+    linked = _linked(program, setting)
+    return verilog(UartAccelerator(linked, divisor=divisor), linked.memories,
+                   block_words=flow.blocks.words if flow else None)
+
+
+def _linked(program: Program, setting: PllSetting) -> LinkedAccelerator:
+    return LinkedAccelerator(program, clk_hz=round(setting.hz))
+
+
+def project_files(board: Board, setting: PllSetting, program: Program, baud: int) -> dict[str, str]:
+    """Everything that synthesis needs, by file name: the accelerator in Verilog, the top, pins and clocks, images.
+
+    Where the open tools build the bitstream, the images are placeholders, to be exchanged in the finished design.
+    """
+    flow, linked = board.family.flow, _linked(program, setting)
+    platform = board.platform()
+    platform.add_resources(board.resources)
+    platform.add_file(f"{TOP}.v", _accelerator_verilog(board, setting, program, baud))
+    for shape in linked.memories:
+        held = whole_slices(shape, flow.blocks) if flow else shape
+        image = placeholder(held) if flow else linked.images[shape.name]
+        platform.add_file(f"{shape.name}.hex", hex_image(image, held))
+    plan = platform.prepare(BoardTop(board, setting), "top", debug_verilog=False, emit_src=False)
+    return {name: content if isinstance(content, str) else content.decode() for name, content in plan.files.items()}
+
+
+def build_bitstream(
+    board: Board, program: Program, folder: Path, *, clock_hz: float | None = None, baud: int | None = None,
+    seeds: Sequence[int] = (1, 2, 3), progress: Callable[[str], None] = lambda text: None,
+) -> dict:
+    """Write the bitstream, the placed design and a report into ``folder``; the report.
+
+    A placed design in ``folder`` that differs in its weights only is used again: new weights take seconds.
+
+    Parameters
+    ----------
+    clock_hz : float or None
+        To be met. None: the board's clock, or the fastest below that place and route reach.
+    baud : int or None
+        Of the UART; None: the board's.
+
+    Raises
+    ------
+    PllError, ToolError, ValueError
+        No such clock or bit rate; timing is not met; a tool failed or did not deliver.
+    """
+    flow = board.family.flow
+    if flow is None:
+        raise ToolError(f"{board.name} must be placed and routed by the vendor's tools; {board.family.name} has no "
+                        "open ones here")
+    baud = board.baud if baud is None else baud
+    setting = board.family.pll.fastest(board.input_hz, board.clock_hz if clock_hz is None else clock_hz)
+    files = project_files(board, setting, program, baud)
+    design = hashlib.sha256(json.dumps(
+        [files, list(seeds), clock_hz is None, board.place], sort_keys=True).encode()).hexdigest()
+    placed, report = folder / f"placed.{flow.config}", _placed_before(folder, design, flow)
+    folder.mkdir(parents=True, exist_ok=True)
+    if report is None:
+        setting, best, report = _place(board, program, setting, files, baud, seeds, clock_hz is not None, progress)
+        report = {"board": board.name, "device": board.device.name, "design": design, **report}
+        write_atomically(placed, best.text)
+    dividers = report["clock"]["pll"]
+    setting = next(one for one in board.family.pll.settings(board.input_hz) if dividers == _dividers(one))
+
+    progress("patching the memories")
+    start = time.perf_counter()
+    linked = _linked(program, setting)
+    memories = find_memories(placed.read_text(), linked.memories, flow.blocks)
+    patched = memories.write(placed.read_text(), linked.images)
+    bitstream = _converted(flow.packer, [*flow.pack, *board.pack], patched.encode(), flow.config, flow.bitstream)
+    packed = time.perf_counter()
+    _prove(flow, patched, bitstream, memories, linked.images)
+    report["seconds"] |= {"patch_and_pack": round(packed - start, 2), "prove": round(time.perf_counter() - packed, 2)}
+    report["network"], report["program"] = program.network.name, program.digest()
+    report["memories"] = [{"name": shape.name, "words": shape.depth, "bits": shape.used_bits,
+                           "blocks": memories.blocks_of(shape.name)} for shape in linked.memories]
+    output = folder / f"{TOP}.{flow.bitstream}"
+    write_atomically(output, bitstream)
+    report["files"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (placed, output)}
+    write_atomically(folder / REPORT, json.dumps(report, indent=1) + "\n")
+    return report
+
+
+def write_project(
+    board: Board, program: Program, folder: Path, *, clock_hz: float | None = None, baud: int | None = None,
+) -> dict:
+    """Write a project for the vendor's tools into ``folder``, and a report with yosys's cell counts; the report.
+
+    Raises
+    ------
+    PllError, ToolError, ValueError
+    """
+    setting = board.family.pll.fastest(board.input_hz, board.clock_hz if clock_hz is None else clock_hz)
+    files = project_files(board, setting, program, board.baud if baud is None else baud)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        found = cells(synthesise(board.family.synthesis, files, Path(name), top="top"))
+    for name, text in files.items():
+        write_atomically(folder / name, text)
+    report = {"board": board.name, "device": board.device.name, "network": program.network.name,
+              "program": program.digest(), "clock": _clock(setting), "cells": dict(sorted(found.items()))}
+    write_atomically(folder / REPORT, json.dumps(report, indent=1) + "\n")
+    return report
+
+
+def _place(
+    board: Board, program: Program, setting: PllSetting, files: Mapping[str, str], baud: int, seeds: Sequence[int],
+    exact: bool, progress: Callable[[str], None],
+) -> tuple[PllSetting, Placement, dict]:
+    """Place and route until timing is met: at which clock, the best placement, and what to report about it."""
+    flow, tried = board.family.flow, []
+    assert flow is not None
+    seconds = {"synthesis": 0.0, "place_and_route": 0.0}
+    while True:
+        with tempfile.TemporaryDirectory() as name:
+            progress("synthesis")
+            start = time.perf_counter()
+            netlist = synthesise(board.family.synthesis, files, Path(name), top="top")
+            flow.improve(netlist)
+            seconds["synthesis"] += time.perf_counter() - start
+            progress(f"place and route for {setting.mhz:.2f} MHz")
+            placements = place_and_route(flow, netlist, [*board.place, *flow.place], Path(name), seeds=seeds,
+                                         mhz=setting.mhz)
+        best = max(placements, key=lambda one: one.fmax_mhz)
+        seconds["place_and_route"] = best.seconds
+        tried.append({"mhz": setting.mhz, "fmax_mhz": {one.seed: round(one.fmax_mhz, 2) for one in placements}})
+        if best.fmax_mhz >= setting.mhz:
+            break
+        slower = board.family.pll.fastest(board.input_hz, Fraction(best.fmax_mhz) * 1_000_000)
+        if exact:
+            raise ToolError(f"clock must be ≤ {slower.mhz:g} MHz on {board.name}, as place and route reach "
+                            f"{best.fmax_mhz:.2f} MHz, not {setting.mhz:g} MHz")
+        if len(tried) == TRIES:
+            raise ToolError(f"timing must be met on {board.name}, but was not at any of "
+                            f"{', '.join(str(round(one['mhz'], 2)) for one in tried)} MHz")
+        setting = slower
+        files = project_files(board, setting, program, baud)
+    units = re.findall(rf"^module \\?{TOP}\.(\S+)", files[f"{TOP}.v"], re.MULTILINE)
+    return setting, best, {
+        "clock": _clock(setting), "tried": tried, "seed": best.seed, "fmax_mhz": round(best.fmax_mhz, 2),
+        "utilisation": best.used, "critical_path_ns": _path(best, units),
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+    }
+
+
+def _clock(setting: PllSetting) -> dict:
+    return {"mhz": setting.mhz, "vco_mhz": float(setting.vco_hz) / 1e6, "pll": _dividers(setting)}
+
+
+def _dividers(setting: PllSetting) -> dict[str, int]:
+    return {"reference": setting.reference, "feedback": setting.feedback, "output": setting.output}
+
+
+def _path(placement: Placement, units: Sequence[str]) -> dict:
+    named = {f"accelerator.{unit}": unit for unit in units} | {"accelerator": TOP}
+    return {named.get(unit, unit): {kind: round(delay, 2) for kind, delay in delays.items()}
+            for unit, delays in delay_by_unit(placement.report, named).items()}
+
+
+def _placed_before(folder: Path, design: str, flow: OpenFlow) -> dict | None:
+    """The report of an earlier build of the same design, if its placed design is whole."""
+    try:
+        report = json.loads((folder / REPORT).read_text())
+        placed = (folder / f"placed.{flow.config}").read_bytes()
+        whole = report["design"] == design and report["files"][f"placed.{flow.config}"] == hashlib.sha256(
+            placed).hexdigest()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return report if whole else None
+
+
+def _prove(
+    flow: OpenFlow, text: str, bitstream: bytes, memories: MemoryMap, images: Mapping[str, Sequence[int]],
+) -> None:
+    """Compare the memories of the unpacked bitstream with the images, bit for bit."""
+    if flow.unpacker is not None:
+        text = _converted(flow.unpacker, flow.unpack, bitstream, flow.bitstream, flow.config).decode()
+    for name, found in memories.read(text).items():
+        if list(found) != list(images[name]):
+            word = next(place for place, pair in enumerate(zip(found, images[name], strict=True)) if len(set(pair)) > 1)
+            raise ToolError(f"{name} in the bitstream must equal its image, but word {word} is {found[word]:#x}, not "
+                            f"{images[name][word]:#x}")
+
+
+def _converted(tool: str, arguments: Sequence[str], data: bytes, before: str, after: str) -> bytes:
+    """What a tool makes of one file; it must exist, the exit status alone proves nothing."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / f"design.{before}").write_bytes(data)
+        find_tool(tool).run([argument.format(name="design") for argument in arguments], folder=folder)
+        output = folder / f"design.{after}"
+        if not output.exists() or not output.stat().st_size:
+            raise ToolError(f"{tool} ended without a result")
+        return output.read_bytes()

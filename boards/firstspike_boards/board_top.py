@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""The top of a board: PLL, reset, UART pins and status LEDs around a module that is read as Verilog."""
+
+import math
+from functools import reduce
+
+from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Module, ResetSignal, Signal
+from amaranth.lib import io
+from amaranth.lib.cdc import FFSynchronizer
+from firstspike_hw.verilog import TOP
+
+from .board import Board
+from .pll import PllSetting
+
+__all__ = ["BoardTop"]
+
+RESET_SECONDS = 20e-6
+"""After the PLL has locked. Block RAMs of iCE40 read as 0 in the first microseconds after configuration."""
+
+
+class BoardTop(Elaboratable):
+    """Everything between the pins and module `TOP` with ports clk, rst, rx, tx, busy and fault.
+
+    Lights: a request is being carried out, a frame was dropped, reset is over; a board shows as many as it has.
+
+    Reset lasts from power-up until `RESET_SECONDS` after the PLL has locked, and as long as the button is held and that
+    time more.
+    """
+
+    def __init__(self, board: Board, setting: PllSetting):
+        self._board, self._setting = board, setting
+
+    def elaborate(self, platform):
+        m = Module()
+        board = self._board
+        clock, locked = board.family.clock(m, platform.request(platform.default_clk, dir="-"), self._setting)
+        m.domains += [ClockDomain("sync"), ClockDomain("start", reset_less=True)]
+        m.d.comb += [ClockSignal("sync").eq(clock), ClockSignal("start").eq(clock)]
+        self._build_reset(m, platform, locked)
+        uart = platform.request("uart", 0, dir="-")
+        m.submodules.rx = rx = io.Buffer(io.Direction.Input, uart.rx)
+        m.submodules.tx = tx = io.Buffer(io.Direction.Output, uart.tx)
+        busy, fault = Signal(), Signal()
+        m.submodules.accelerator = Instance(
+            TOP, i_clk=ClockSignal("sync"), i_rst=ResetSignal("sync"), i_rx=rx.i, o_tx=tx.o, o_busy=busy,
+            o_fault=fault,
+        )
+        groups = {}  # lights of one colour LED come together
+        for light, (name, number, *part) in zip((busy, fault, ~ResetSignal("sync")), board.leds, strict=False):
+            if (name, number) not in groups:
+                groups[name, number] = platform.request(name, number, dir="-")
+            buffer = io.Buffer(io.Direction.Output, reduce(getattr, part, groups[name, number]))
+            m.submodules += buffer
+            m.d.comb += buffer.o.eq(light)
+        return m
+
+    def _build_reset(self, m: Module, platform, locked) -> None:
+        last = math.ceil(RESET_SECONDS * self._setting.hz)
+        timer, steady, pressed = Signal(range(last + 1)), Signal(), Signal()
+        m.submodules.steady = FFSynchronizer(locked, steady, o_domain="start", init=0)
+        if self._board.reset is not None:
+            name, number = self._board.reset
+            port = platform.request(name, number, dir="-")
+            m.submodules.button = button = io.Buffer(io.Direction.Input, port)
+            m.submodules.pressed = FFSynchronizer(button.i, pressed, o_domain="start", init=0)
+        with m.If(~steady | pressed):
+            m.d.start += timer.eq(0)
+        with m.Elif(timer != last):
+            m.d.start += timer.eq(timer + 1)
+        reset = Signal(init=1)
+        m.d.start += reset.eq(timer != last)
+        m.d.comb += ResetSignal("sync").eq(reset)

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""The backend for the wire: the accelerator on a board, or a simulated one."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from firstspike_arch.backend import Stimulus, Trace
+from firstspike_arch.frames import (
+    FRAME_BYTES_MIN,
+    IDENTITY_BYTES,
+    IDENTITY_MEMORY,
+    NO_PROGRAM,
+    PROGRAM_WORD_BYTES,
+    STAMP_BYTES,
+    Identity,
+    Kind,
+    identity_of,
+    status_values,
+    wire_format,
+)
+from firstspike_arch.program import Program
+from firstspike_arch.result import scores_from_raw
+
+from .link import Link, LinkError
+
+__all__ = ["WireBackend"]
+
+
+class WireBackend:
+    """Runs a program on a device at the other end of a `Link`.
+
+    Parameters
+    ----------
+    link : Link
+    progress : function of requests answered and of all, called while they are
+    """
+
+    name = "wire"
+
+    def __init__(self, link: Link, *, progress: Callable[[int, int], None] | None = None):
+        self.link, self._progress = link, progress
+        self._program: Program | None = None
+
+    def load(self, program: Program) -> None:
+        """See that the device has the program; write its memories if they hold another.
+
+        Raises
+        ------
+        ValueError
+            The device was built for another architecture.
+        LinkError
+        """
+        device, wanted = self.link.identity, program.architecture()[: len(NO_PROGRAM)]
+        if device.architecture != wanted:
+            raise ValueError(
+                f"the device must be built for {program.network.name} (architecture {wanted}), not for "
+                f"{device.name} (architecture {device.architecture})")
+        if device.program != program.digest()[: len(NO_PROGRAM)]:
+            self.write_memories(program)
+        self._program = program
+
+    def write_memories(self, program: Program) -> None:
+        """Write all memories; while that is not complete, the device says that it holds no program.
+
+        Raises
+        ------
+        LinkError
+        """
+        old = self.link.identity
+        new = identity_of(program, buffer_bytes=old.buffer_bytes, clk_hz=old.clk_hz)
+        none = identity_of(program, buffer_bytes=old.buffer_bytes, clk_hz=old.clk_hz, initialised=False)
+        for words in (_identity_words(none), program.port_words(), _identity_words(new)):
+            octets = words.astype("<u8").tobytes()
+            size = self._payload_bytes(PROGRAM_WORD_BYTES)
+            parts = [(Kind.PROGRAM, octets[start : start + size]) for start in range(0, len(octets), size)]
+            if any(answer != b"\0" for answer in self.link.exchange(parts, self._progress)):
+                raise LinkError("the device must take whole words, but it did not")
+        if self.link.identify() != new:
+            raise LinkError("the device must have the new program after it was written, but it has not")
+        self.link.identity = new
+
+    def run(self, stimulus: Stimulus) -> Trace:
+        """The inferences of a stimulus, several in a request.
+
+        Of the trace, ``accepted`` is 0 for the first word of a request and −1 (not seen) for others; ``decided`` and
+        ``taken`` are the cycles from that first word taken to the result offered. Spikes are not seen.
+
+        Raises
+        ------
+        RuntimeError
+            Nothing is loaded.
+        ValueError
+            Waits are asked for, or an inference does not fit the device's buffer.
+        LinkError
+        """
+        program = self._program
+        if program is None:
+            raise RuntimeError("load a program first")
+        if stimulus.gaps is not None or stimulus.sink_stalls is not None:
+            raise ValueError("gaps and sink_stalls must be None over a link, which has waits of its own")
+        wire = wire_format(program)
+        groups = list(self._groups(stimulus, wire.word_bytes))
+        requests = [(Kind.INFER, wire.pack_words(stimulus.words[stimulus.starts[first] : stimulus.starts[last]]))
+                    for first, last in groups]
+        answers = self.link.exchange(requests, self._progress)
+        # A device that has lost its program meanwhile may have answered with another.
+        if self.link.identify() != self.link.identity:
+            raise LinkError("the device must keep its program during a run, but it says that it has another now")
+        accepted = np.full(len(stimulus.words), -1)
+        stamps, fields = [], []
+        for (first, last), answer in zip(groups, answers, strict=True):
+            accepted[stimulus.starts[first]] = 0
+            if len(answer) != (last - first) * wire.record_bytes + 1:
+                raise LinkError(f"the device must answer inferences {first}…{last - 1} with "
+                                f"{(last - first) * wire.record_bytes + 1} bytes, not {len(answer)}")
+            if answer[-1]:
+                raise ValueError(f"inference {last - 1} must end with a final marker, or have all words of an image")
+            for start in range(0, len(answer) - 1, wire.record_bytes):
+                record = answer[start : start + wire.record_bytes]
+                stamps.append(int.from_bytes(record[:STAMP_BYTES], "little"))
+                fields.append(wire.result.unpack(int.from_bytes(record[STAMP_BYTES:], "little")))
+        steps = np.array([field[1] for field in fields])
+        return Trace(
+            accepted=accepted, classes=np.array([field[0] for field in fields]), steps=steps,
+            decided_by=np.array([field[2] for field in fields]),
+            scores=scores_from_raw(program, np.array([field[3] for field in fields]), steps),
+            decided=np.array(stamps), taken=np.array(stamps), link_tokens=(), link_cycles=(),
+            counters=self.counters(),
+        )
+
+    def counters(self) -> dict[str, int]:
+        """Counters of the accelerator and of the link, by name."""
+        (payload,) = self.link.exchange([(Kind.STATUS, b"")])
+        return status_values(payload)
+
+    def _payload_bytes(self, unit: int) -> int:
+        """Most whole units of a request of which the device has room for two: one is received, one carried out."""
+        return (self.link.identity.buffer_bytes // 2 - FRAME_BYTES_MIN) // unit * unit
+
+    def _groups(self, stimulus: Stimulus, word_bytes: int) -> Iterator[tuple[int, int]]:
+        """Inferences first … last − 1 of each request: as many as fit, at least one."""
+        limit = self._payload_bytes(word_bytes) // word_bytes
+        first = 0
+        while first < stimulus.inferences:
+            end = int(np.searchsorted(stimulus.starts, stimulus.starts[first] + limit, side="right")) - 1
+            last = max(first + 1, end)
+            yield first, last
+            first = last
+
+
+def _identity_words(identity: Identity) -> np.ndarray:
+    """Program-port words that write an identity."""
+    words = np.array(identity.image()[: IDENTITY_BYTES // 4], dtype=np.uint64)
+    return words | np.arange(len(words), dtype=np.uint64) << np.uint64(32) | np.uint64(IDENTITY_MEMORY << 56)

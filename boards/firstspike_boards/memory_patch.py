@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""New weights in a finished design: where the placer has put every bit of a memory, found by its contents.
+
+A design is placed with random images. No two slices of so many consecutive words are then the same, so that finding a
+slice in a block RAM says which memory, bit and words lie there, however synthesis has split and permuted them.
+`icebram` and `ecpbram` work the same way, but the first refuses memories of which synthesis has dropped unused bits,
+and the second does not say what it has not found.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from firstspike_arch.fixed import ceil_div
+from firstspike_arch.memory import MemoryShape
+from firstspike_arch.toolchain import ToolError
+
+from .family import BlockFormat
+
+__all__ = ["MemoryMap", "find_memories", "placeholder", "whole_slices"]
+
+
+def whole_slices(shape: MemoryShape, blocks: BlockFormat) -> MemoryShape:
+    """The memory with its depth rounded up, so that its last words are found like all others."""
+    return replace(shape, depth=ceil_div(shape.depth, blocks.words) * blocks.words)
+
+
+def placeholder(shape: MemoryShape) -> list[int]:
+    """Random words, the same for the same memory, int[depth]."""
+    source = random.Random(f"{shape.name} {shape.depth} {shape.width}")
+    return [source.getrandbits(shape.width) for _ in range(shape.depth)]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MemoryMap:
+    """Where the bits of memories lie.
+
+    Parameters
+    ----------
+    blocks : BlockFormat
+    shapes : tuple of MemoryShape
+    places : dict
+        By memory: (bit, chunk of consecutive words, block, slice) for every bit and chunk; several, if synthesis has
+        copied the memory.
+    """
+
+    blocks: BlockFormat
+    shapes: tuple[MemoryShape, ...]
+    places: dict[str, list[tuple[int, int, str, int]]]
+
+    def write(self, text: str, images: Mapping[str, Sequence[int]]) -> str:
+        """The design with other contents of its memories; int[depth] by name."""
+        contents = self.blocks.read(text)
+        for shape in self.shapes:
+            bits = _bits(images[shape.name], shape, self.blocks)
+            for bit, chunk, block, where in self.places[shape.name]:
+                contents[block][self.blocks.slices[where]] = bits[chunk, :, bit]
+        return self.blocks.write(text, contents)
+
+    def read(self, text: str) -> dict[str, list[int]]:
+        """Contents of the memories in a design, int[depth] by name, from every copy that there is.
+
+        Raises
+        ------
+        ToolError
+            Copies differ.
+        """
+        contents, images = self.blocks.read(text), {}
+        for shape in self.shapes:
+            chunks = ceil_div(shape.depth, self.blocks.words)
+            low, high = (np.full((chunks, self.blocks.words, shape.used_bits), edge) for edge in (True, False))
+            for bit, chunk, block, where in self.places[shape.name]:
+                found = contents[block][self.blocks.slices[where]]
+                low[chunk, :, bit] &= found
+                high[chunk, :, bit] |= found
+            if (low != high).any():
+                raise ToolError(f"{shape.name}: its copies in block RAM must hold the same")
+            words = np.packbits(low.reshape(-1, shape.used_bits)[:shape.depth], axis=1, bitorder="little")
+            images[shape.name] = [int.from_bytes(word.tobytes(), "little") for word in words]
+        return images
+
+    def blocks_of(self, name: str) -> int:
+        """How many block RAMs a memory is split over."""
+        return len({block for _, _, block, _ in self.places[name]})
+
+
+def find_memories(text: str, shapes: Sequence[MemoryShape], blocks: BlockFormat) -> MemoryMap:
+    """Find the memories in a design that holds their `placeholder`.
+
+    Raises
+    ------
+    ToolError
+        A bit is in no block RAM.
+    """
+    wanted = {}
+    for shape in shapes:
+        bits = _bits(placeholder(whole_slices(shape, blocks)), shape, blocks)
+        for chunk, bit in np.ndindex(bits.shape[0], bits.shape[2]):
+            wanted[_key(bits[chunk, :, bit])] = (shape.name, bit, chunk)
+    places: dict[str, list[tuple[int, int, str, int]]] = {shape.name: [] for shape in shapes}
+    missing = set(wanted)
+    for block, contents in blocks.read(text).items():
+        for where, places_of_slice in enumerate(contents[blocks.slices]):
+            key = _key(places_of_slice)
+            if key in wanted:
+                name, bit, chunk = wanted[key]
+                places[name].append((bit, chunk, block, where))
+                missing.discard(key)
+    if missing:
+        name, bit, chunk = min(wanted[key] for key in missing)
+        raise ToolError(f"every bit of {name} must be in a block RAM of the placed design, but bit {bit} of words from "
+                        f"{chunk * blocks.words} on is not ({len(missing)} slices are missing in all)")
+    return MemoryMap(blocks=blocks, shapes=tuple(shapes), places=places)
+
+
+def _bits(words: Sequence[int], shape: MemoryShape, blocks: BlockFormat) -> np.ndarray:
+    """bool[chunks, words, used_bits], zeros behind the last word."""
+    octets = ceil_div(shape.width, 8)
+    raw = np.frombuffer(b"".join(word.to_bytes(octets, "little") for word in words), np.uint8).reshape(-1, octets)
+    bits = np.unpackbits(raw, axis=1, bitorder="little")[:, :shape.used_bits].astype(bool)
+    padded = np.zeros((whole_slices(shape, blocks).depth, shape.used_bits), dtype=bool)
+    padded[:len(bits)] = bits
+    return padded.reshape(-1, blocks.words, shape.used_bits)
+
+
+def _key(bits: np.ndarray) -> bytes:
+    return np.packbits(bits).tobytes()

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""yosys, then place and route: netlists, and what the placer reports about them."""
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from firstspike_arch.toolchain import ToolError, find_tool
+
+from .family import OpenFlow
+
+__all__ = ["Placement", "cells", "delay_by_unit", "place_and_route", "synthesise"]
+
+
+def synthesise(command: str, files: Mapping[str, str], folder: Path, *, top: str) -> dict:
+    """JSON netlist of Verilog (.v) and RTLIL (.il) files; others, such as memory images, lie beside them.
+
+    Raises
+    ------
+    ToolError
+        yosys failed, or ended without a netlist: its exit status alone proves nothing.
+    """
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    reads = [f"{'read_verilog' if name.endswith('.v') else 'read_rtlil'} {name}" for name in files
+             if name.endswith((".v", ".il"))]
+    output = folder / f"{top}.json"
+    output.unlink(missing_ok=True)
+    find_tool("yosys").run(["-q", "-p", "; ".join([*reads, f"{command} -top {top} -json {output.name}"])],
+                           folder=folder)
+    if not output.exists():
+        raise ToolError("yosys ended without a netlist")
+    return json.loads(output.read_text())
+
+
+def cells(netlist: dict) -> Counter:
+    """Cells by type of a flattened netlist."""
+    return Counter(cell["type"] for module in netlist["modules"].values() for cell in module["cells"].values()
+                   if int(module["attributes"].get("top", "0"), 2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """A placed and routed design.
+
+    Parameters
+    ----------
+    seed : int
+    seconds : float
+        Wall-clock time it took.
+    report : dict
+        nextpnr's, as it wrote it.
+    text : str
+        The design, as the packer takes it.
+    """
+
+    seed: int
+    seconds: float
+    report: dict
+    text: str
+
+    @property
+    def fmax_mhz(self) -> float:
+        """Of the slowest clock."""
+        return min(clock["achieved"] for clock in self.report["fmax"].values())
+
+    @property
+    def used(self) -> dict[str, tuple[int, int]]:
+        """Cells used, and available, by type; without those of which none is used."""
+        return {name: (one["used"], one["available"]) for name, one in self.report["utilization"].items()
+                if one["used"]}
+
+
+def place_and_route(
+    flow: OpenFlow, netlist: dict, arguments: Sequence[str], folder: Path, *, seeds: Iterable[int], mhz: float,
+) -> list[Placement]:
+    """One placement for each seed, side by side.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Of the placer: device, package, constraints.
+    folder : Path
+        Where files that the arguments name are.
+    mhz : float
+        Clock to aim for; a placement that misses it is returned like any other.
+
+    Raises
+    ------
+    ToolError
+        The placer failed, or ended without its results.
+    """
+    (folder / "netlist.json").write_text(json.dumps(netlist))
+    tool = find_tool(flow.placer)
+
+    def place(seed: int) -> Placement:
+        name = f"seed{seed}"
+        report, config = folder / f"{name}.report.json", folder / f"{name}.{flow.config}"
+        for path in (report, config):
+            path.unlink(missing_ok=True)
+        start = time.perf_counter()
+        tool.run([*(argument.format(name=name) for argument in arguments), "--json", "netlist.json", "--seed",
+                  str(seed), "--freq", f"{mhz:.3f}", "--report", report.name, "--timing-allow-fail", "-q"],
+                 folder=folder)
+        for path in (report, config):
+            if not path.exists():
+                raise ToolError(f"{flow.placer} ended without {path.name}")
+        return Placement(seed=seed, seconds=time.perf_counter() - start, report=json.loads(report.read_text()),
+                         text=config.read_text())
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(place, seeds))
+
+
+def delay_by_unit(report: dict, units: Iterable[str]) -> dict[str, dict[str, float]]:
+    """Nanoseconds of the longest path within a clock, by unit, in the order of its way: logic, and routing up to there.
+
+    Parameters
+    ----------
+    report : dict
+        nextpnr's.
+    units : iterable of str
+        Hierarchical names of the design's modules; a cell belongs to the longest that its own name begins with.
+    """
+    within = [path for path in report["critical_paths"] if path["from"] == path["to"]]
+    if not within:
+        return {}
+    longest = max(within, key=lambda path: sum(step["delay"] for step in path["path"]))
+    names, found = sorted(units, key=len, reverse=True), {}
+    for step in longest["path"]:
+        cell = step["to"]["cell"]
+        unit = next((name for name in names if cell.startswith(f"{name}.")), "top")
+        delays = found.setdefault(unit, {"logic": 0.0, "routing": 0.0})
+        delays["routing" if step["type"] == "routing" else "logic"] += step["delay"]
+    return found

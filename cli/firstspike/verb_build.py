@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""firstspike build FOLDER --board BOARD"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from firstspike_arch.memory import core_memories
+from firstspike_arch.program import Program
+from firstspike_boards.bitstream import block_rams, build_bitstream, write_project
+from firstspike_boards.board import Board
+from firstspike_boards.boards import BOARDS
+from rich.console import Console
+from rich.table import Table
+
+from .build_folder import read_build
+from .mapping import nearest_lanes
+from .options import Build
+
+
+def build(
+    folder: Build,
+    board: Annotated[str, typer.Option(help=f"{', '.join(BOARDS)}.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; default: FOLDER-BOARD.")] = None,
+    clock_mhz: Annotated[float | None, typer.Option(
+        help="Of the accelerator, to be met; default: the board's, or the fastest below that is reached.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Placements to try, side by side.")] = 3,
+    baud: Annotated[int | None, typer.Option(min=1, help="Of the UART; default: the board's.")] = None,
+) -> None:
+    """Build the bitstream of a board, or a project for the vendor's tools; new weights alone take seconds."""
+    if board not in BOARDS:
+        raise ValueError(f"--board must be one of {', '.join(BOARDS)}, not {board!r}")
+    chosen = BOARDS[board]
+    program, _ = read_build(folder)
+    refuse_too_large(chosen, program)
+    output = folder.with_name(f"{folder.name}-{board}") if output is None else output
+    clock_hz = None if clock_mhz is None else clock_mhz * 1e6
+    console = Console(highlight=False)
+    if chosen.family.flow is None:
+        with console.status("writing the project, and counting its cells"):
+            report = write_project(chosen, program, output, clock_hz=clock_hz, baud=baud)
+    else:
+        with console.status("") as status:
+            report = build_bitstream(chosen, program, output, clock_hz=clock_hz, baud=baud,
+                                     seeds=range(1, seeds + 1), progress=status.update)
+    show(console, chosen, report)
+    console.print(f"written to {output}")
+
+
+def refuse_too_large(board: Board, program: Program) -> None:
+    """Raise, with the numbers and the nearest that fits, if a program cannot fit a board.
+
+    Raises
+    ------
+    ValueError
+    """
+    device, name = board.device, program.network.name
+    # An adder for each bit of each membrane is the least there is.
+    luts = sum(plan.elements * plan.membrane_bits for plan in program.config.layers)
+    if luts > device.luts:
+        raise ValueError(f"{name} must fit the {device.luts} LUTs of {board.title}, but its lanes alone take {luts}; "
+                         "fewer lanes do")
+    found = block_rams(board, program)
+    if sum(found.values()) <= device.blocks:
+        return
+    largest = max(found, key=lambda memory: found[memory])
+    parts = zip(program.network.layers, program.config.layers, program.markers(), strict=True)
+    cores = sum(device.blocks_of_all(core_memories(index, *part)) for index, part in enumerate(parts))
+    lanes = nearest_lanes(program, device, device.blocks - (sum(found.values()) - cores))
+    larger = sorted((one for one in BOARDS.values() if sum(block_rams(one, program).values()) <= one.device.blocks),
+                    key=lambda one: one.device.blocks)
+    nearest = [] if lanes is None else [f"with --lanes {','.join(map(str, lanes))}"]
+    nearest += [f"on {one.name}, which has {one.device.blocks}" for one in larger[:1]]
+    raise ValueError(
+        f"{name} must fit the {device.blocks} block RAMs of {board.title}, but takes {sum(found.values())}, "
+        f"{found[largest]} of them for {largest}; "
+        + (f"it would fit {' or '.join(nearest)}" if nearest else "no known board is enough"))
+
+
+def show(console: Console, board: Board, report: dict) -> None:
+    """What came out, as tables."""
+    clock = report["clock"]
+    if "cells" in report:
+        table = Table("cell", "number", title=f"{board.title}, by yosys; clock {clock['mhz']:g} MHz")
+        for cell, number in report["cells"].items():
+            table.add_row(cell, str(number))
+        console.print(table)
+        return
+    table = Table("resource", "used", "of", title=f"{board.title}: {clock['mhz']:g} MHz, "
+                                                  f"{report['fmax_mhz']:g} MHz reached by seed {report['seed']}")
+    for cell, (used, available) in report["utilisation"].items():
+        table.add_row(cell, str(used), str(available))
+    console.print(table)
+    table = Table("unit", "logic, ns", "routing, ns", title="longest path")
+    for unit, delay in report["critical_path_ns"].items():
+        table.add_row(unit, f"{delay['logic']:.1f}", f"{delay['routing']:.1f}")
+    console.print(table)
+    seconds = report["seconds"]
+    console.print(f"place and route {seconds['place_and_route']:.0f} s; weights patched and packed in "
+                  f"{seconds['patch_and_pack']:.1f} s; every bit of "
+                  f"{', '.join(memory['name'] for memory in report['memories'])} is as in the images")

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""firstspike run FOLDER --port PORT --data DATA"""
+
+from typing import Annotated
+
+import numpy as np
+import typer
+from firstspike_arch.backend import DecidedBy
+from firstspike_sim.model import predict_inputs
+from rich.console import Console
+from rich.progress import Progress
+
+from . import api
+from .build_folder import read_build
+from .options import Baud, Build, Limit, Port, Split, Timeout, load_for
+
+
+def run(
+    build: Build, port: Port,
+    data: Annotated[str, typer.Option(help="digits, mnist, fashion-mnist, a .npy file, or an image file.")],
+    index: Annotated[int | None, typer.Option(min=0, help="Only this input, in detail.")] = None,
+    split: Split = "test", limit: Limit = None, baud: Baud = 1_000_000, timeout: Timeout = 1.0,
+) -> None:
+    """Run inputs on a board, or a simulated one, and compare with the golden model."""
+    program, _ = read_build(build)
+    inputs, labels = load_for(program.network, data, split, limit)
+    if index is not None:
+        if index >= len(inputs):
+            raise ValueError(f"--index must be below {len(inputs)}, the number of inputs, not {index}")
+        inputs, labels = inputs[index:index + 1], None if labels is None else labels[index:index + 1]
+    console = Console(highlight=False)
+    wanted = predict_inputs(program, inputs)
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("connecting", total=None)
+        backend = api.connect(program, port, baud=baud, timeout=timeout, progress=lambda done, total: bar.update(
+            task, description="requests", completed=done, total=total))
+        try:
+            trace = backend.run(wanted.stimulus)
+        finally:
+            backend.link.close()
+    if len(inputs) == 1:
+        scores = ", ".join(str(score) for score in trace.scores[0])
+        console.print(
+            f"class {trace.classes[0]} at step {trace.steps[0]}, {trace.decided[0] + 1} cycles after its first word, "
+            f"{DecidedBy(int(trace.decided_by[0])).name.lower().replace('_', ' ')}; scores {scores}", soft_wrap=True)
+    if labels is not None:
+        console.print(f"accuracy on the device: {np.mean(trace.classes == labels):.2%}" if len(labels) > 1 else
+                      f"label {labels[0]}")
+    counters = trace.counters
+    console.print(f"{len(inputs)} inferences, {backend.link.resent} requests sent again; the device counts "
+                  f"{counters['corrupt']} corrupt frames, {counters['overflow']} without room", soft_wrap=True)
+    equal = [np.array_equal(getattr(trace, name), getattr(wanted.trace, name))
+             for name in ("classes", "steps", "decided_by", "scores")]
+    if not all(equal):
+        first = int(np.flatnonzero((trace.classes != wanted.trace.classes) | (trace.steps != wanted.trace.steps)
+                                   | (trace.scores != wanted.trace.scores).any(1))[0])
+        raise ValueError(f"device and golden model must agree, but at input {first} the device says class "
+                         f"{trace.classes[first]} with scores {trace.scores[first].tolist()}, the model class "
+                         f"{wanted.trace.classes[first]} with scores {wanted.trace.scores[first].tolist()}")
+    console.print("classes, steps and scores equal the golden model's")

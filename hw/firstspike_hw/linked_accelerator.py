@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""The accelerator behind a host link: octets in, octets out."""
+
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+from firstspike_arch.frames import FRAME_BYTES_MIN, IDENTITY, LINK_COUNTERS, identity_of, wire_format
+from firstspike_arch.memory import MemoryShape
+from firstspike_arch.program import Program
+from firstspike_arch.status import COUNTERS
+
+from .accelerator import Accelerator
+from .cobs import CobsDecoder, CobsEncoder
+from .frame_buffer import CrcAppender, FrameBuffer
+from .frame_octet import frame_stream
+from .host_port import HostPort
+from .stream_buffer import StreamBuffer
+
+__all__ = ["LinkedAccelerator", "buffer_bytes_for"]
+
+_BUFFER_MIN = 1024
+
+
+def buffer_bytes_for(program: Program) -> int:
+    """Power of two that holds the frames of two images, and at least 1024: while one is carried out, the next comes."""
+    wire = wire_format(program)
+    frame = FRAME_BYTES_MIN + wire.image_words * wire.word_bytes
+    return max(_BUFFER_MIN, 1 << (2 * frame - 1).bit_length())
+
+
+class LinkedAccelerator(wiring.Component):
+    """rx → COBS → buffer → host port ⇄ accelerator; host port → CRC → COBS → tx. The protocol: docs/host_link.md.
+
+    ``rx`` is always ready. Requests are carried out in the order of their arrival, one at a time, while the next are
+    received.
+
+    Parameters
+    ----------
+    program : Program
+    buffer_bytes : int
+        Requests have room in so much, a power of two; default `buffer_bytes_for`.
+    clk_hz : int
+        For the identity; 0: not told.
+    initialised : bool
+        Whether the memories have the program's images at power-on.
+
+    Attributes
+    ----------
+    memories : tuple of MemoryShape
+        All that have initial contents: the identity, and with ``initialised`` those of the program.
+    images : dict of str to list of int
+        These contents by name.
+
+    Members
+    -------
+    rx : In(stream.Signature(8)), tx : Out(stream.Signature(8))
+    busy : Out(1)
+        A request is being carried out.
+    fault : Out(1)
+        From a dropped frame until the next whole one.
+    """
+
+    def __init__(
+        self, program: Program, *, buffer_bytes: int | None = None, clk_hz: int = 0, initialised: bool = True,
+        simulated: bool = False,
+    ):
+        self._program = program
+        self.buffer_bytes = buffer_bytes_for(program) if buffer_bytes is None else buffer_bytes
+        # A request comes out of the buffer word by word.
+        if program.config.timeout < 64:
+            raise ValueError(f"timeout must be at least 64 cycles behind a host link, not {program.config.timeout!r}")
+        self._simulated = simulated
+        self.identity = identity_of(program, buffer_bytes=self.buffer_bytes, clk_hz=clk_hz, initialised=initialised)
+        self.memories: tuple[MemoryShape, ...] = (IDENTITY, *(program.memories() if initialised else ()))
+        self.images = {IDENTITY.name: self.identity.image(), **(program.images() if initialised else {})}
+        self._buffer = FrameBuffer(depth=self.buffer_bytes)
+        super().__init__({
+            "rx": In(stream.Signature(8)), "tx": Out(stream.Signature(8)), "busy": Out(1), "fault": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        images = self.images if self._simulated else {}
+        m.submodules.decoder = decoder = CobsDecoder()
+        m.submodules.buffer = buffer = self._buffer
+        m.submodules.port = port = HostPort(format=wire_format(self._program), identity=images.get(IDENTITY.name, ()))
+        m.submodules.appender = appender = CrcAppender()
+        m.submodules.encoder = encoder = CobsEncoder()
+        m.submodules.accelerator = accelerator = Accelerator(self._program, images)
+        connect(m, flipped(self.rx), decoder.octets)
+        connect(m, decoder.frames, buffer.source)
+        connect(m, buffer.frames, port.requests)
+        # Between the octets of a record and their CRC: the longest path otherwise.
+        m.submodules.answers = answers = StreamBuffer(frame_stream())
+        connect(m, port.responses, answers.source)
+        connect(m, answers.buffered, appender.source)
+        connect(m, appender.frames, encoder.frames)
+        connect(m, encoder.octets, flipped(self.tx))
+        connect(m, port.program_port, accelerator.program_port)
+        for left, right in ((port.source, accelerator.source), (accelerator.result, port.result)):
+            m.d.comb += [right.valid.eq(left.valid), left.ready.eq(right.ready), right.payload.eq(left.payload)]
+
+        counts = [Signal(16, name=f"count_{name}") for name in LINK_COUNTERS]
+        m.d.sync += [count.eq(count + getattr(buffer, pulse)) for count, pulse in
+                     zip(counts, ("taken", "corrupt", "overflow"), strict=True)]
+        own = port.status_address >= len(COUNTERS)
+        m.d.comb += [
+            accelerator.status_address.eq(port.status_address), self.busy.eq(port.busy),
+            port.status_data.eq(Mux(own, Array(counts)[(port.status_address - len(COUNTERS))[:2]],
+                                    accelerator.status_data)),
+        ]
+        with m.If(buffer.taken):
+            m.d.sync += self.fault.eq(0)
+        with m.Elif(buffer.corrupt | buffer.overflow):
+            m.d.sync += self.fault.eq(1)
+        return m

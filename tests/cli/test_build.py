@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""firstspike build: what it hands to the flow, and shows; a network that is too large is refused before anything."""
+
+import dataclasses
+import re
+import sys
+
+import firstspike as fs
+import pytest
+from firstspike import verb_build
+from firstspike.main import run
+from firstspike.verb_demo import shipped
+from firstspike_arch.memory import core_memories
+from firstspike_boards.bitstream import block_rams
+from firstspike_boards.boards import BOARDS
+from firstspike_boards.icebreaker import ICEBREAKER
+
+REPORT = {
+    "clock": {"mhz": 26.25, "vco_mhz": 840.0, "pll": {"reference": 1, "feedback": 70, "output": 32}},
+    "seed": 1, "fmax_mhz": 27.38, "utilisation": {"ICESTORM_LC": (3386, 5280), "ICESTORM_RAM": (27, 30)},
+    "critical_path_ns": {"linked.decoder": {"logic": 2.62, "routing": 1.76}},
+    "seconds": {"synthesis": 12.0, "place_and_route": 14.0, "patch_and_pack": 0.5, "prove": 0.2},
+    "memories": [{"name": "core0_weights", "words": 520, "bits": 40, "blocks": 9}],
+}
+"""Of digits on an iCEBreaker, shortened."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A build folder: digits on 8 lanes."""
+    path = tmp_path_factory.mktemp("digits") / "b"
+    fs.export(fs.compile(fs.load(shipped("zoo", "digits_ettfs.safetensors")), lanes=8, early_exit=True, winner="scan",
+                         register_rows=2), path)
+    return path
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """``firstspike build …``: status, standard output and standard error."""
+    def build_with(*options):
+        monkeypatch.setattr(sys, "argv", ["firstspike", "build", *map(str, options)])
+        with pytest.raises(SystemExit) as end:
+            run()
+        printed = capsys.readouterr()
+        return end.value.code, printed.out, printed.err
+
+    return build_with
+
+
+def test_a_bitstream_is_asked_for_and_its_report_shown(folder, command, monkeypatch):
+    asked = []
+
+    def build(board, program, output, **options):
+        asked.append((board, program.network.name, output, {**options, "progress": None}))
+        return REPORT
+
+    monkeypatch.setattr(verb_build, "build_bitstream", build)
+    status, said, _ = command(folder, "--board", "icebreaker", "--seeds", "2", "--clock-mhz", "26.25")
+    assert status == 0
+    assert asked == [(ICEBREAKER, "digits_ettfs", folder.with_name("b-icebreaker"), {
+        "clock_hz": 26.25e6, "baud": None, "seeds": range(1, 3), "progress": None})]
+    for part in ("26.25 MHz, 27.38 MHz reached by seed 1", "ICESTORM_RAM", "linked.decoder",
+                 "place and route 14 s; weights patched and packed in 0.5 s"):
+        assert part in " ".join(said.split())
+
+
+def test_a_project_is_written_where_there_are_only_the_vendors_tools(folder, command, monkeypatch, tmp_path):
+    asked = []
+
+    def write(board, program, output, **options):
+        asked.append((board.name, output, options))
+        return {"clock": REPORT["clock"], "cells": {"LUT6": 17}}
+
+    monkeypatch.setattr(verb_build, "write_project", write)
+    status, said, _ = command(folder, "--board", "arty-a7-35t", "-o", tmp_path / "p", "--baud", "115200")
+    assert status == 0 and "LUT6" in said
+    assert asked == [("arty-a7-35t", tmp_path / "p", {"clock_hz": None, "baud": 115200})]
+
+
+def test_an_unknown_board_is_told_the_known_ones(folder, command):
+    status, _, said = command(folder, "--board", "ice")
+    assert status == 1 and said == f"firstspike: --board must be one of {', '.join(BOARDS)}, not 'ice'\n"
+
+
+def test_a_network_that_is_too_large_is_refused_with_the_nearest_that_fits():
+    network = fs.load(shipped("zoo", "digits_ettfs.safetensors"))
+    options = {"early_exit": True, "winner": "scan", "register_rows": 2}
+    program = fs.compile(network, lanes=[24, 10], **options).program
+    with pytest.raises(ValueError) as caught:
+        verb_build.refuse_too_large(ICEBREAKER, program)
+    sentence = re.fullmatch(
+        r"digits_ettfs must fit the 30 block RAMs of iCEBreaker \(iCE40 UP5K\), but takes (\d+), (\d+) of them for "
+        r"rows; it would fit with --lanes (\S+) or on (\S+), which has (\d+)", str(caught.value))
+    assert sentence and int(sentence[1]) == sum(block_rams(ICEBREAKER, program).values()) > 30
+    fitting = fs.compile(network, lanes=[int(lanes) for lanes in sentence[3].split(",")], **options).program
+    verb_build.refuse_too_large(ICEBREAKER, fitting)
+    verb_build.refuse_too_large(BOARDS[sentence[4]], program)
+    parts = zip(fitting.network.layers, fitting.config.layers, fitting.markers(), strict=True)
+    cores = sum(ICEBREAKER.device.blocks_of_all(core_memories(index, *part)) for index, part in enumerate(parts))
+    assert cores < sum(block_rams(ICEBREAKER, fitting).values()) <= 30
+
+
+def test_lanes_beyond_the_logic_are_refused():
+    program = fs.compile(fs.load(shipped("zoo", "mnist_ettfs.safetensors")), lanes=128).program
+    board = BOARDS["icebreaker"]
+    least = sum(plan.elements * plan.membrane_bits for plan in program.config.layers)
+    small = dataclasses.replace(board, device=dataclasses.replace(board.device, luts=least - 1))
+    with pytest.raises(ValueError, match=rf"^mnist_ettfs must fit the {least - 1} LUTs of iCEBreaker \(iCE40 UP5K\), "
+                                         rf"but its lanes alone take {least}; fewer lanes do$"):
+        verb_build.refuse_too_large(small, program)

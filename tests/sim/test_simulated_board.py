@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: MIT
+"""The whole way: driver → UART pins → accelerator → driver, equal to golden, on good wires and on bad ones."""
+
+import dataclasses
+from pathlib import Path
+
+import firstspike as fs
+import numpy as np
+import pytest
+from firstspike.verb_demo import shipped
+from firstspike_arch.backend import Stimulus, Trace
+from firstspike_arch.events import FINAL_MARKER
+from firstspike_arch.frames import NO_PROGRAM, Kind, wire_format
+from firstspike_arch.program import Program
+from firstspike_boards.driver import WireBackend
+from firstspike_boards.link import Link
+from firstspike_sim.faulty_transport import FaultyTransport
+from firstspike_sim.model import Prediction, predict_inputs, predict_stimulus
+from firstspike_sim.simulated_board import SimulatedBoard
+from firstspike_sim.stimulus import make_stimulus
+from firstspike_train.data import load
+
+VALUES = ("classes", "steps", "decided_by", "scores")
+DIVISOR = 8
+TIMEOUT = 0.02  # seconds of the board
+
+
+def program(name: str, **options) -> Program:
+    return fs.compile(fs.load(shipped("zoo", f"digits_{name}.safetensors")), **options).program
+
+
+@pytest.fixture(scope="module")
+def dense() -> Program:
+    return program("ettfs", lanes=8, early_exit=True, winner="scan", register_rows=2)
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return load("digits", "test")[0]
+
+
+@pytest.fixture
+def boards():
+    opened: list[SimulatedBoard] = []
+
+    def open_board(one: Program, **options) -> SimulatedBoard:
+        opened.append(SimulatedBoard(one, **{"divisor": DIVISOR, "initialised": False, "optimise": False, **options}))
+        return opened[-1]
+
+    yield open_board
+    for board in opened:
+        board.close()
+
+
+def differing(wanted: Prediction, trace: Trace) -> list[str]:
+    return [name for name in VALUES if not np.array_equal(getattr(wanted.trace, name), getattr(trace, name))]
+
+
+def loaded(transport, one: Program, **options) -> WireBackend:
+    backend = WireBackend(Link(lambda: transport, timeout=TIMEOUT, **options))
+    backend.load(one)
+    return backend
+
+
+NETWORKS = {
+    "ettfs": {"lanes": 8, "early_exit": True, "winner": "scan", "register_rows": 2},  # dense, spikes by latency
+    "diet": {"lanes": 4, "port": "image"},  # convolution, direct input, potential
+    "multi_threshold": {"lanes": 4, "port": "image"},  # the same with graded spikes
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_classes_and_scores_over_the_pins_equal_golden(name, boards, images):
+    one = program(name, **NETWORKS[name])
+    wanted = predict_inputs(one, images[:40])
+    backend = loaded(boards(one), one)
+    trace = backend.run(wanted.stimulus)
+    assert differing(wanted, trace) == [] and len(set(trace.classes.tolist())) > 5
+    assert backend.link.resent == 0 and trace.counters["inferences"] == 40
+    assert [trace.counters[counter] for counter in ("corrupt", "overflow", "cut")] == [0, 0, 0]
+
+
+def test_cycles_over_the_link_equal_the_timing_model(dense, boards, images):
+    wire = wire_format(dense)
+    backend = loaded(boards(dense), dense)
+    for image in images[:8]:
+        plain = make_stimulus(dense, image[None])
+        # A word comes out of the buffer octet by octet; then it is offered.
+        gaps = np.full(len(plain.words), wire.word_bytes)
+        gaps[0] = 200  # the board has been idle since its reset
+        wanted = predict_stimulus(dense, image[None], dataclasses.replace(plain, gaps=gaps)).trace
+        trace = backend.run(plain)
+        assert trace.decided[0] == wanted.decided[0] - wanted.accepted[0]
+
+
+def test_payload_fills_the_wire(dense, boards, images):
+    image_port = dense.with_config(port="image")
+    board = boards(image_port, initialised=True)
+    backend = loaded(board, image_port)
+    batch = np.tile(images, (2, 1))[:400]
+    stimulus = make_stimulus(image_port, batch)
+    start = board.cycles
+    backend.run(stimulus)
+    assert 8 * len(stimulus.words) * 10 * DIVISOR / (board.cycles - start) >= 0.95
+
+
+@pytest.mark.parametrize("what", ["flip", "drop", "repeat", "cut"])
+def test_faults_of_octets_lose_nothing(what, dense, boards, images):
+    faults = FaultyTransport(boards(dense), **{what: 1e-3}, seed=3)
+    wanted = predict_inputs(dense, images[:100])
+    backend = loaded(faults, dense)
+    assert differing(wanted, backend.run(wanted.stimulus)) == []
+    assert faults.faults > 0 and backend.link.resent > 0
+
+
+def test_faults_of_pins_lose_nothing(dense, boards, images):
+    board = boards(dense, glitches=1e-4, seed=4)
+    wanted = predict_inputs(dense, images[:100])
+    backend = loaded(board, dense)
+    assert differing(wanted, backend.run(wanted.stimulus)) == []
+    assert backend.link.resent > 0 and backend.counters()["corrupt"] > 0
+
+
+def test_a_damaged_image_starts_no_inference(dense, boards, images):
+    board = boards(dense)
+    backend = loaded(board, dense)
+    stimulus = make_stimulus(dense, images[:1])
+
+    class Damaging(FaultyTransport):
+        def write(self, data: bytes) -> None:
+            super().write(data[:20] + bytes([data[20] ^ 1 or 2]) + data[21:] if len(data) > 30 else data)
+
+    link = Link(lambda: Damaging(board), timeout=TIMEOUT, attempts=3)
+    before = WireBackend(link).counters()
+    with pytest.raises(ConnectionError, match=r"^request 0 \(INFER\) must be answered, but none of 3 attempts was$"):
+        link.exchange([(Kind.INFER, wire_format(dense).pack_words(stimulus.words))])
+    after = WireBackend(link).counters()
+    assert after["words_in"] == before["words_in"] == 0 and after["corrupt"] == before["corrupt"] + 3
+    assert differing(predict_inputs(dense, images[:1]), backend.run(stimulus)) == []
+
+
+def test_a_board_without_contents_is_loaded_over_the_link(dense, boards, images):
+    backend = WireBackend(Link(lambda: boards(dense), timeout=TIMEOUT))
+    assert backend.link.identity.program == NO_PROGRAM
+    backend.load(dense)
+    wanted = predict_inputs(dense, images[:20])
+    assert differing(wanted, backend.run(wanted.stimulus)) == []
+    assert backend.link.identify().program == dense.digest()[:16]
+
+
+def test_other_weights_are_loaded_over_the_link(dense, boards, images):
+    layer = dense.network.layers[1]
+    network = dataclasses.replace(dense.network, name="rolled", layers=(
+        dense.network.layers[0], dataclasses.replace(layer, weights=np.roll(layer.weights, 1, axis=0))))
+    rolled = dataclasses.replace(dense, network=network)
+    backend = loaded(boards(dense), dense)
+    wanted = predict_inputs(rolled, images[:20])
+    assert "classes" in differing(wanted, backend.run(wanted.stimulus))
+    backend.load(rolled)
+    assert differing(wanted, backend.run(wanted.stimulus)) == []
+    backend.load(dense)
+    wanted = predict_inputs(dense, images[:20])
+    assert differing(wanted, backend.run(wanted.stimulus)) == []
+
+
+def test_a_board_may_be_reset_between_runs(dense, boards, images):
+    board = boards(dense)
+    backend = loaded(board, dense)
+    wanted = predict_inputs(dense, images[:10])
+    backend.run(wanted.stimulus)
+    board.reset()
+    assert backend.counters()["inferences"] == 0
+    assert differing(wanted, backend.run(wanted.stimulus)) == []
+
+
+def test_raw_tokens_are_completed_and_repaired(dense, boards):
+    backend = loaded(boards(dense), dense)
+    bad = Stimulus(words=np.array([FINAL_MARKER, 5 << 2]), starts=np.array([0, 1, 2]))
+    with pytest.raises(ValueError, match=r"^inference 1 must end with a final marker, or have all words of an image$"):
+        backend.run(bad)
+    counters = backend.counters()
+    assert (counters["inferences"], counters["cut"]) == (2, 0)
+
+
+def test_the_driver_refuses_what_it_cannot_do(dense, boards, images):
+    backend = WireBackend(Link(lambda: boards(dense), timeout=TIMEOUT))
+    stimulus = make_stimulus(dense, images[:2])
+    with pytest.raises(RuntimeError, match=r"^load a program first$"):
+        backend.run(stimulus)
+    with pytest.raises(ValueError, match=r"^the device must be built for digits_ettfs \(architecture [0-9a-f]{16}\), "
+                                         r"not for digits_ettfs \(architecture [0-9a-f]{16}\)$"):
+        backend.load(dense.with_config(early_exit=False))
+    backend.load(dense)
+    with pytest.raises(ValueError, match=r"^gaps and sink_stalls must be None over a link, which has waits of its own"):
+        backend.run(dataclasses.replace(stimulus, gaps=np.zeros(len(stimulus.words), int)))
+    long = Stimulus(words=np.array([2] * 1017 + [3]), starts=np.array([0, 1018]))
+    with pytest.raises(ValueError, match=r"^request 0 \(INFER\) must fit the device's buffer of 1024 bytes, not need "
+                                         r"1025$"):
+        backend.run(long)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_many_frames_with_faults(seed, dense, boards, images):
+    board = boards(dense, glitches=2e-5, seed=seed, optimise=True)
+    faults = FaultyTransport(board, flip=4e-4, drop=3e-4, repeat=2e-4, cut=1e-4, seed=seed)
+    wanted = predict_inputs(dense, np.tile(images, (10, 1))[:2500])
+    backend = loaded(faults, dense, attempts=60)
+    assert differing(wanted, backend.run(wanted.stimulus)) == []
+
+
+def test_the_folder_of_a_board_is_cleared(dense):
+    board = SimulatedBoard(dense, divisor=DIVISOR, initialised=False, optimise=False)
+    folder = Path(board._folder.name)
+    assert folder.exists()
+    board.close()
+    board.close()
+    assert not folder.exists()
