@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from ..errors import CompileError
+from .pooled_kernel import pooled_kernel
 
 __all__ = ["Chain", "Framework", "Neurons", "Synapses", "check_heaviside", "per_channel", "read_chain", "single"]
 
@@ -354,16 +355,9 @@ class Chain:
 
 
 def _averaged(synapses: Synapses, side: int) -> Synapses:
-    """Convolution, then the mean of side × side of its outputs: a convolution by the mean of the shifted kernels."""
-    old = synapses.connectivity
-    assert isinstance(old, Conv2d)
-    rows, columns = (old.kernel[axis] + old.stride[axis] * (side - 1) for axis in (0, 1))
-    weight = np.zeros((*synapses.weight.shape[:2], rows, columns))
-    for row in range(side):
-        for column in range(side):
-            top, left = row * old.stride[0], column * old.stride[1]
-            weight[:, :, top : top + old.kernel[0], left : left + old.kernel[1]] += synapses.weight
-    connectivity = replace(old, kernel=(rows, columns), stride=(old.stride[0] * side, old.stride[1] * side))
+    """Convolution, then the mean of side × side of its outputs."""
+    assert isinstance(synapses.connectivity, Conv2d)
+    weight, connectivity = pooled_kernel(synapses.weight, synapses.connectivity, side)
     return replace(synapses, weight=weight / side**2, connectivity=connectivity)
 
 
