@@ -61,7 +61,9 @@ class Reader:
     def _value(self, where: str, item) -> dict:
         if not isinstance(item, h5py.Dataset):
             raise ValueError("must be numbers or text")
-        shape, kind = item.shape, item.dtype
+        shape: tuple[int, ...] | None = item.shape
+        chunks: tuple[int, ...] = item.chunks or ()
+        kind = item.dtype
         text = h5py.check_string_dtype(kind) is not None
         if shape is None or not (text or kind.kind in "fiub"):
             raise ValueError(f"must be numbers or text, not {kind}")
@@ -70,13 +72,13 @@ class Reader:
             raise ValueError("must be in the file, not in another")
         if not {layout.get_filter(index)[0] for index in range(layout.get_nfilters())} <= FILTERS:
             raise ValueError("must be compressed by gzip, LZF or szip")
-        for part in (shape, tuple(item.chunks or ())):
+        for part in (shape, chunks):
             count = int(math.prod(part)) * kind.itemsize
             if count > self._allowed or self._total + count > LARGEST:
                 raise ValueError(f"must not claim {count} bytes: the file is too small for them")
-        if not self._values:
+        if not self._values and not text:
             return {"shape": list(shape)}
-        self._total += count if item.chunks is None else int(item.size) * kind.itemsize
+        self._total += math.prod(shape) * kind.itemsize
         if text:
             return {"text": np.asarray(item.asstr()[()], dtype=object).tolist()}
         value = np.asarray(item[()])

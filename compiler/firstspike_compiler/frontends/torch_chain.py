@@ -48,6 +48,7 @@ class Neurons:
     """What a frontend makes of a module of neurons; fields as in `FloatLayer`.
 
     ``bias`` (float64[C]) is added to that of the synapses. ``theta`` None: the module hands out its membrane.
+    ``bounded``: they are these neurons only while no drive exceeds `Synapses.largest_drive`.
     """
 
     theta: np.ndarray | None
@@ -58,6 +59,7 @@ class Neurons:
     reset_step: np.ndarray | None = None
     v_init: np.ndarray | None = None
     bias: np.ndarray | None = None
+    bounded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -338,6 +340,8 @@ class Chain:
     def _add(self, neurons: Neurons) -> None:
         synapses = self._pending
         assert synapses is not None
+        if neurons.bounded and not self._layers and self._empty.input_kind != "latency":
+            self._empty = replace(self._empty, in_limit=self._empty.in_max)
         if neurons.theta is not None and min(neurons.theta) <= 0:
             raise CompileError(f"{self._last} must have a threshold above its resting and reset potential, "
                                f"not {float(min(neurons.theta))!r} above")
