@@ -5,6 +5,7 @@ from firstspike_compiler.frontends.nir_file import load_nir
 from firstspike_compiler.frontends.norse_module import from_norse
 from firstspike_compiler.frontends.snntorch_module import from_snntorch
 from firstspike_compiler.frontends.spikingjelly_module import from_spikingjelly
+from firstspike_compiler.nir_export import save_nir
 
 from .api import (
     Calibration,
@@ -30,5 +31,5 @@ __version__ = "0.1.0"
 __all__ = [
     "Calibration", "Mapping", "Quantised", "Verification", "calibrate", "choose_bits", "compile", "estimate", "export",
     "from_norse", "from_snntorch", "from_spikingjelly", "load", "load_nir", "map_to_device", "open_build", "predict",
-    "quantise_at", "simulate", "verify",
+    "quantise_at", "save_nir", "simulate", "verify",
 ]

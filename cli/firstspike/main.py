@@ -7,17 +7,29 @@ import typer
 from firstspike_arch.toolchain import ToolError
 from rich.console import Console
 
-from . import verb_compile, verb_demo, verb_estimate, verb_quantise, verb_simulate, verb_train, verb_verify
+from . import (
+    verb_compile,
+    verb_demo,
+    verb_estimate,
+    verb_export_nir,
+    verb_inspect,
+    verb_quantise,
+    verb_simulate,
+    verb_train,
+    verb_verify,
+)
 
 __all__ = ["app", "run"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.command("train")(verb_train.train)
 app.command("compile")(verb_compile.compile_)
+app.command("inspect")(verb_inspect.inspect)
 app.command("quantise")(verb_quantise.quantise)
 app.command("verify")(verb_verify.verify)
 app.command("simulate")(verb_simulate.simulate)
 app.command("estimate")(verb_estimate.estimate)
+app.command("export-nir")(verb_export_nir.export_nir)
 app.command("demo")(verb_demo.demo)
 
 

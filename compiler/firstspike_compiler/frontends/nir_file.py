@@ -312,8 +312,8 @@ class _Mapper:
             **neurons,
         )
         bits = [one.weight_bits for one in sets]
-        if None not in bits:
-            layer = replace(layer, weight_scale=1.0, weight_bits=max(bits))  # pyright: ignore
+        if None not in bits and (drive == drive[0]).all():
+            layer = replace(layer, weight_scale=float(drive[0]), weight_bits=max(bits))  # pyright: ignore
         self.roles[name] = f"layer {index}: " + ("membranes that are read" if layer.theta is None else "neurons")
         return layer
 
