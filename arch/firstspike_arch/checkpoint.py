@@ -43,7 +43,7 @@ class Tensor:
 
 
 # Ref: safetensors, README "Format": 8 bytes of header length, the header as JSON, then the numbers
-_ENTRY = re.compile(r'"((?:[^"\\]|\\.)+)": *{"dtype": *"(\w+)", *"shape": *\[([\d, ]*)\], *'
+_ENTRY = re.compile(r'"([^"\\]{1,200})": *{"dtype": *"(\w+)", *"shape": *\[([\d, ]*)\], *'
                     r'"data_offsets": *\[(\d+), *(\d+)\]}')
 
 

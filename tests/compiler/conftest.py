@@ -21,6 +21,15 @@ from torch import nn
 NETWORKS, INPUTS, STEPS, IN_MAX = 20, 10, 6, 2
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Tensors here are tiny: threads of torch would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Exactness:
     """What was compared: networks, neuron-steps in float, and neuron-steps in integers."""

@@ -59,9 +59,9 @@ def test_what_is_read_back_has_the_same_spikes(tmp_path, reset, strict):
         branches += any(layer.branches for layer in network.layers)
         leaky += any(layer.neuron.leaky for layer in network.layers)
         found += 1
-        if found == 15:
+        if found == 8:
             break
-    assert found == 15 and branches and leaky
+    assert found == 8 and branches and leaky
 
 
 def layer(**changes) -> Layer:

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import CompileError
 from .hdf5_tree import Tree, TreeReader
 
-__all__ = ["Graph", "Node", "read_graph"]
+__all__ = ["Graph", "Node", "graph_of_tree", "read_graph"]
 
 Value = np.ndarray | str
 
@@ -42,13 +42,15 @@ class Graph:
 
 
 def read_graph(source: Any) -> Graph:
-    """Of the path of a file, or of a `nir.NIRGraph` in memory.
+    """Of the path of a file, or of a `nir.NIRGraph` in memory; a `Graph` is taken as it is.
 
     Raises
     ------
     CompileError
         The source is neither, or holds nothing that can be read.
     """
+    if isinstance(source, Graph):
+        return source
     if isinstance(source, str | Path):
         with TreeReader() as reader:
             return graph_of_tree(Path(source), reader.read(source))
