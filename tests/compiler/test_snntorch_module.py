@@ -9,33 +9,16 @@ import torch
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.snntorch_module import from_snntorch
+from firstspike_sim.framework_runs import run_snntorch
+from firstspike_sim.random_chain import random_chain
 from torch import nn
 
 snn = pytest.importorskip("snntorch", reason="needs pip install 'firstspike[snntorch]'")
 
 
-def run(modules: list[nn.Module], shape: tuple, inputs: torch.Tensor) -> list[np.ndarray]:
-    """Spikes of the neurons, and of the maximum pools between them."""
-    memory = {}
-    taken = [index for index, one in enumerate(modules) if isinstance(one, snn.Leaky | nn.MaxPool2d)]
-    records: dict[int, list] = {index: [] for index in taken}
-    for step in range(inputs.shape[1]):
-        x = inputs[:, step].reshape(-1, *shape)
-        for index, module in enumerate(modules):
-            if isinstance(module, snn.Leaky):
-                if step == 0:
-                    memory[index] = torch.zeros_like(x)
-                x, memory[index] = module(x, memory[index])
-            else:
-                x = module(x)
-            if index in records:
-                records[index].append(x.flatten(1))
-    return [torch.stack(records[index], 1).numpy() for index in taken]
-
-
 @pytest.mark.parametrize(("reset", "delay"), [
     ("subtract", True), ("zero", True), ("zero", False), ("none", True), ("none", False)])
-def test_spikes_are_those_of_snntorch(exactly, random_chain, reset, delay):
+def test_spikes_are_those_of_snntorch(exactly, reset, delay):
     def draw(rng):
         def leaky():
             return snn.Leaky(beta=float(rng.choice([0.5, 0.75, 1.0])), threshold=float(rng.choice([0.5, 1.0, 1.75])),
@@ -43,7 +26,7 @@ def test_spikes_are_those_of_snntorch(exactly, random_chain, reset, delay):
 
         modules, shape = random_chain(rng, leaky)
         network = from_snntorch(modules, in_shape=shape, steps=6, readout="spike_count", in_max=2)
-        return network, lambda inputs: run(modules, shape, inputs)
+        return network, lambda inputs: run_snntorch(modules, shape, inputs)
 
     found = exactly(draw)
     assert found.networks == 20 and found.integer_networks >= 10
@@ -69,7 +52,7 @@ def test_subtraction_in_the_same_step(exactly):
         modules = in_step(rng, 0.0)
         network = from_snntorch(modules, in_shape=(6,), steps=6, readout="spike_count", in_max=2)
         assert not network.layers[0].reset_delay
-        return network, lambda inputs: run(modules, (6,), inputs)
+        return network, lambda inputs: run_snntorch(modules, (6,), inputs)
 
     found = exactly(draw)
     assert found.networks == 20 and found.integer_networks >= 10
