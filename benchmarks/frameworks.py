@@ -4,10 +4,12 @@
 Needs the frameworks: pip install 'firstspike[snntorch,spikingjelly,norse]'; one that is missing has no rows.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import astuple
 from importlib.util import find_spec
+from pathlib import Path
 
 import firstspike as fs
 import numpy as np
@@ -20,6 +22,7 @@ from table import Row, publish
 from torch import nn
 
 NETWORKS, INPUTS, STEPS, IN_MAX = 50, 20, 6, 2
+MODEL = "../models/lif_norse.nir"
 IMPORTED = {"steps": STEPS, "readout": "spike_count", "in_max": IN_MAX}
 
 Draw = Callable[[np.random.Generator, bool], tuple[FloatNetwork, Callable[[torch.Tensor], list[np.ndarray]]]]
@@ -138,6 +141,36 @@ def rows(name: str, draw: Draw) -> Iterator[Row]:
         measured=f"{spikes / steps:.2%} of neuron-steps and {agree / classes:.1%} of classes the same", met=True)
 
 
+def norse_file() -> Iterator[Row]:
+    """A NIR file that Norse wrote, run by Norse and by what `load_nir` makes of it."""
+    import nir
+    import norse.torch as norse
+
+    path = Path(os.environ.get("FIRSTSPIKE_DATA", ".")) / MODEL
+    if not path.exists():
+        print(f"{path} is not there; it comes with the NIR project's paper repository")
+        return
+    dt, steps = 1e-4, 1000
+    rng = np.random.default_rng(0)
+    inputs = (rng.random((INPUTS, steps, 1)) < np.linspace(0.05, 0.9, INPUTS)[:, None, None]).astype(np.int64)
+    network = fs.load_nir(path, steps=steps, reset="zero", strict=True, readout="spike_count", dt=dt)
+    model, state, spikes = norse.from_nir(nir.read(path, type_check=False), dt=dt), None, []
+    with torch.no_grad():
+        for step in range(steps):
+            out, state = model(torch.tensor(inputs[:, step], dtype=torch.float32), state)
+            spikes.append(out)
+    expected = torch.stack(spikes, 1).numpy()
+    parting = part(network, inputs, [expected])
+    golden = fs.predict(fs.compile(network, lanes=1, leak_shift_max=15).program, inputs)
+    yield Row(
+        what=f"lif_norse.nir, {INPUTS} inputs × {steps} steps: Norse against the import",
+        floor="0 unexplained differences",
+        measured=f"{parting.unexplained} unexplained in {parting.compared} neuron-steps ({expected.mean():.1%} fire); "
+                 f"{parting.ties} inferences part at a float tie; in integers "
+                 f"{np.mean(golden.spikes[1] == expected):.2%} the same",
+        met=parting.unexplained == 0)
+
+
 def main() -> None:
     torch.set_num_threads(1)  # tensors are tiny
     draws = {"snnTorch": ("snntorch", draw_snntorch), "SpikingJelly": ("spikingjelly", draw_spikingjelly),
@@ -148,6 +181,8 @@ def main() -> None:
             print(f"{name} is not installed: pip install 'firstspike[{module}]'")
             continue
         found.extend(rows(name, draw))
+    if find_spec("norse") is not None:
+        found.extend(norse_file())
     if not found:
         sys.exit("none of the frameworks is installed")
     publish("frameworks", found)
