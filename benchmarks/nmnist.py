@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import firstspike as fs
-from firstspike_compiler.frontends.nir_file import load_nir
 from firstspike_sim.float_reference import run_float
 from firstspike_train.recordings import load_nmnist
 from table import Row, publish
@@ -20,7 +19,7 @@ def main() -> None:
     if not path.exists():
         sys.exit(f"{path}: must be there; it comes with the NIR project's paper repository")
     counts, labels = load_nmnist("test", STEPS)
-    network = load_nir(path, steps=STEPS, reset="zero", strict=True, readout="spike_count")
+    network = fs.load_nir(path, steps=STEPS, reset="zero", strict=True, readout="spike_count")
     in_float = run_float(network, counts).classes
     program = fs.compile(network, lanes=[16, 16, 8, 64, 10], in_max=int(counts.max())).program
     classes = fs.predict(program, counts).classes

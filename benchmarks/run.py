@@ -9,14 +9,10 @@ from pathlib import Path
 from firstspike_arch.program import write_atomically
 from table import RESULTS
 
-<<<<<<< HEAD
 TABLES = (
     "cycles", "zoo", "seeds", "schedules", "convolution", "nmnist", "frameworks", "scale", "area", "fmax", "bitstreams",
     "link", "speed",
 )
-=======
-TABLES = ("cycles", "methods", "convolution", "nmnist", "scale", "area", "fmax", "link", "speed")
->>>>>>> link
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- results: written by make bench -->\n", "<!-- end of results -->"
 

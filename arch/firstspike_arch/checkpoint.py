@@ -2,7 +2,8 @@
 """A `FloatNetwork` on disk: one safetensors file, the scalars as one JSON string in its header. Never pickle."""
 
 import json
-from dataclasses import fields
+import re
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from .model import FloatBranch, FloatLayer, FloatNetwork
 from .plain import read_fields
 from .program import write_atomically
 
-__all__ = ["CheckpointError", "load_network", "save_network"]
+__all__ = ["CheckpointError", "Tensor", "list_tensors", "load_network", "save_network"]
 
 FORMAT = 1
 HEADER = "firstspike_network"
@@ -29,6 +30,42 @@ _NETWORK_SCALARS = tuple(item.name for item in fields(FloatNetwork) if item.name
 
 class CheckpointError(ValueError):
     """A checkpoint that is missing, truncated or malformed; the sentence names the file and the tensor or field."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """An entry of a safetensors header; ``whole``: its numbers are in the file to the last."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    whole: bool
+
+
+# Ref: safetensors, README "Format": 8 bytes of header length, the header as JSON, then the numbers
+_ENTRY = re.compile(r'"([^"\\]{1,200})": *{"dtype": *"(\w+)", *"shape": *\[([\d, ]*)\], *'
+                    r'"data_offsets": *\[(\d+), *(\d+)\]}')
+
+
+def list_tensors(path: str | Path) -> list[Tensor]:
+    """What a safetensors file says it holds, whether it is ours or not, as far as its header is there.
+
+    Raises
+    ------
+    CheckpointError
+        The file cannot be read, or does not even start as one.
+    """
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
+    size = int.from_bytes(raw[:8], "little")
+    found = _ENTRY.findall(raw[8 : 8 + size].decode(errors="replace"))
+    if not found and raw[8:9] != b"{":
+        raise CheckpointError(f"{path}: must be a safetensors file, but does not start as one")
+    return [Tensor(name=name, dtype=dtype, shape=tuple(int(side) for side in shape.split(",") if side.strip()),
+                   whole=8 + size + int(end) <= len(raw)) for name, dtype, shape, _, end in found]
 
 
 def save_network(path: str | Path, network: FloatNetwork) -> None:

@@ -67,8 +67,9 @@ class FloatLayer:
         1 is an integrate-and-fire neuron.
     weight_bits : int
         2 … 8. What the network was trained for; the compiler may be told otherwise.
-    weight_scale : float
-        Real value of one integer step, if training fixed it; None lets the compiler choose.
+    weight_scale : float or float64[C]
+        Real value of one integer step, if training fixed it; None lets the compiler choose. One a channel: from the
+        compiler only, no checkpoint holds it.
     """
 
     weight: np.ndarray
@@ -88,7 +89,7 @@ class FloatLayer:
     v_min: float | None = None
     v_max: float | None = None
     weight_bits: int = 8
-    weight_scale: float | None = None
+    weight_scale: float | np.ndarray | None = None
     connectivity: Dense | Conv2d | None = None
     average_pool: bool = False
     max_pool: bool = False
@@ -103,6 +104,7 @@ class FloatNetwork:
     "direct": integers x in ``in_min`` … ``in_max``, of which the first layer gets the current W·(x·``input_scale``),
     the same in every step (with ``theta_fall``: once).
     ``step_weights`` are the integer w[t] of a `weighted_spikes` read-out, strictly decreasing.
+    ``in_limit``: what was imported means the same as its model only for an ``in_max`` up to this; None: for any.
     ``accuracy`` is the measured float accuracy by data split, e.g. ``{"test": 0.98}``; empty if unknown.
     """
 
@@ -116,5 +118,6 @@ class FloatNetwork:
     in_max: int = 1
     input_scale: float = 1.0
     step_weights: tuple[int, ...] = ()
+    in_limit: int | None = None
     accuracy: dict[str, float] = field(default_factory=dict)
     recipe: dict = field(default_factory=dict)

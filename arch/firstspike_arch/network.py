@@ -140,7 +140,8 @@ class Layer:
     weight_bits : int
         2 … 8.
     scale : float
-        Real value of one integer step of this layer's membranes; for reports, never for computing.
+        Real value of one integer step of this layer's membranes (the mean, where channels differ); for reports, never
+        for computing.
     """
 
     name: str

@@ -169,14 +169,16 @@ class Program:
                 with safe_open(file.name, framework="numpy") as archive:
                     head = json.loads((archive.metadata() or {}).get("firstspike_program", "null"))
                     tensors = {key: archive.get_tensor(key) for key in archive.keys()}  # noqa: SIM118 - not a dict
-            except (SafetensorError, json.JSONDecodeError) as error:
+            except (SafetensorError, ValueError, RecursionError) as error:
                 raise ProgramError(f"{path}: must be a firstspike program: {error}") from None
         if not isinstance(head, dict) or head.get("format") != FORMAT:
             raise ProgramError(f"{path}: must be a firstspike program of format {FORMAT}")
         try:
-            return _from_parts(head, tensors)
-        except (KeyError, TypeError, ValueError) as error:
+            program = _from_parts(head, tensors)
+            program.memories()  # a bias may ask for more rows than there can be
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise ProgramError(f"{path}: is not a well-formed program: {error}") from None
+        return program
 
     def _serialise(self) -> bytes:
         head, tensors = self._describe()

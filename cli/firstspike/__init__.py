@@ -1,9 +1,19 @@
 # SPDX-License-Identifier: MIT
 """firstspike: trained time-to-first-spike and LIF networks become verified FPGA accelerators."""
 
+from firstspike_compiler.frontends.nir_file import load_nir
+from firstspike_compiler.frontends.norse_module import from_norse
+from firstspike_compiler.frontends.snntorch_module import from_snntorch
+from firstspike_compiler.frontends.spikingjelly_module import from_spikingjelly
+from firstspike_compiler.nir_export import save_nir
+
 from .api import (
+    Calibration,
     Mapping,
+    Quantised,
     Verification,
+    calibrate,
+    choose_bits,
     compile,
     connect,
     estimate,
@@ -12,6 +22,7 @@ from .api import (
     map_to_device,
     open_build,
     predict,
+    quantise_at,
     simulate,
     verify,
 )
@@ -19,6 +30,7 @@ from .api import (
 __version__ = "0.1.0"
 
 __all__ = [
-    "Mapping", "Verification", "compile", "connect", "estimate", "export", "load", "map_to_device", "open_build",
-    "predict", "simulate", "verify",
+    "Calibration", "Mapping", "Quantised", "Verification", "calibrate", "choose_bits", "compile", "connect",
+    "estimate", "export", "from_norse", "from_snntorch", "from_spikingjelly", "load", "load_nir", "map_to_device",
+    "open_build", "predict", "quantise_at", "save_nir", "simulate", "verify",
 ]

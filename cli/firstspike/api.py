@@ -15,6 +15,7 @@ from firstspike_boards.driver import WireBackend
 from firstspike_boards.link import Link
 from firstspike_boards.serial_port import SerialPort
 from firstspike_compiler.compile import Compilation, compile_network
+from firstspike_compiler.frontends.nir_file import load_nir
 from firstspike_sim.compare import ALIVE, Check, aliveness, compare, first_divergence
 from firstspike_sim.golden import GoldenModel, GoldenResult
 from firstspike_sim.model import predict_inputs, predict_stimulus
@@ -25,15 +26,20 @@ from firstspike_sim.verilator import VerilatorBackend
 
 from .build_folder import read_build, write_build
 from .mapping import Mapping, map_to_device
+from .quantising import Calibration, Quantised, calibrate, choose_bits, quantise_at
 
 __all__ = [
-    "Mapping", "Verification", "compile", "connect", "estimate", "export", "load", "map_to_device", "open_build",
-    "predict", "simulate", "verify",
+    "Calibration", "Mapping", "Quantised", "Verification", "calibrate", "choose_bits", "compile", "connect",
+    "estimate", "export", "load", "map_to_device", "open_build", "predict", "quantise_at", "simulate", "verify",
 ]
 
 
-def load(path: str | Path) -> FloatNetwork:
-    """A trained network from a checkpoint file."""
+def load(path: str | Path, **options) -> FloatNetwork:
+    """A trained network from a checkpoint, or from a NIR file (.nir) with the options of `load_nir`."""
+    if Path(path).suffix == ".nir":
+        return load_nir(path, **options)
+    if options:
+        raise ValueError(f"{path}: {', '.join(options)} must be given only for a NIR file: a checkpoint says it")
     return load_network(path)
 
 

@@ -17,7 +17,7 @@ from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.verilog import TOP, hex_image, verilog
 from jinja2 import Environment, StrictUndefined
 
-__all__ = ["BuildError", "read_build", "write_build"]
+__all__ = ["BuildError", "list_build", "read_build", "write_build"]
 
 PROGRAM_FILE = "program.fsp"
 MANIFEST_FILE = "manifest.json"
@@ -82,6 +82,24 @@ def read_build(folder: str | Path) -> tuple[Program, str]:
         if path.read_bytes() != hex_image(images[shape.name], shape).encode():
             raise BuildError(f"{path}: must be the image of the program in this folder; compile again")
     return program, (folder / f"{TOP}.v").read_text()
+
+
+def list_build(folder: str | Path) -> tuple[dict[str, str], list[dict]]:
+    """Of a build that may be broken: each file's state, and the layers that its manifest names."""
+    folder = Path(folder)
+    try:
+        manifest = _read_manifest(folder) or {}
+    except OSError:
+        manifest = {}
+    files = {name: digest for name, digest in manifest.get("files", {}).items() if Path(name).name == name}
+    states = {path.name: "is none of the build's" for path in sorted(folder.iterdir())}
+    states |= {name: "missing" if not (folder / name).is_file() else
+               "as compiled" if _digest(folder / name) == digest else "truncated or altered"
+               for name, digest in files.items()}
+    if MANIFEST_FILE in states:
+        states[MANIFEST_FILE] = "readable" if manifest else "truncated or altered"
+    layers = manifest.get("layers")
+    return states, [one for one in layers if isinstance(one, dict)] if isinstance(layers, list) else []
 
 
 def _read_manifest(folder: Path) -> dict | None:

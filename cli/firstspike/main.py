@@ -9,7 +9,19 @@ from amaranth.hdl import UnusedElaboratable
 from firstspike_arch.toolchain import ToolError
 from rich.console import Console
 
-from . import verb_build, verb_compile, verb_demo, verb_estimate, verb_run, verb_simulate, verb_train, verb_verify
+from . import (
+    verb_build,
+    verb_compile,
+    verb_demo,
+    verb_estimate,
+    verb_export_nir,
+    verb_inspect,
+    verb_quantise,
+    verb_run,
+    verb_simulate,
+    verb_train,
+    verb_verify,
+)
 
 __all__ = ["app", "run"]
 
@@ -17,9 +29,12 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.command("train")(verb_train.train)
 app.command("compile")(verb_compile.compile_)
 app.command("build")(verb_build.build)
+app.command("inspect")(verb_inspect.inspect)
+app.command("quantise")(verb_quantise.quantise)
 app.command("verify")(verb_verify.verify)
 app.command("simulate")(verb_simulate.simulate)
 app.command("estimate")(verb_estimate.estimate)
+app.command("export-nir")(verb_export_nir.export_nir)
 app.command("run")(verb_run.run)
 app.command("demo")(verb_demo.demo)
 

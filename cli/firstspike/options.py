@@ -1,23 +1,39 @@
 # SPDX-License-Identifier: MIT
 """Options that several verbs share, and the data they name."""
 
+import zipfile
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
+from firstspike_arch.model import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
 from firstspike_train.data import load
 from PIL import Image
 
+from . import api
+
 Build = Annotated[Path, typer.Argument(help="Build folder, made by 'firstspike compile'.")]
-Data = Annotated[str, typer.Option(help="digits, mnist, fashion-mnist, or a .npy file of uint8 images.")]
+NetworkFile = Annotated[Path, typer.Argument(help="Checkpoint of a trained network, or a NIR file.")]
+Data = Annotated[str, typer.Option(
+    help="digits, mnist, fashion-mnist, a .npy file of inputs, or a .npz file of 'inputs' and 'labels'.")]
 Split = Annotated[str, typer.Option(help="train, validation or test.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only so many, from the first.")]
 Backend = Annotated[str, typer.Option(help="verilator or pysim.")]
 Port = Annotated[str, typer.Option(help="Serial port of the board, or 'simulated'.")]
 Baud = Annotated[int, typer.Option(min=1, help="Bits a second on the wire.")]
 Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds that an inference may take.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="NIR file: steps of an inference.")]
+Reset = Annotated[str | None, typer.Option(help="NIR file: subtract or zero.")]
+Strict = Annotated[bool | None, typer.Option(
+    "--strict/--at-least", help="NIR file: fire above the threshold only, or at it.")]
+Readout = Annotated[str | None, typer.Option(help="NIR file: spike_count, first_spike or potential.")]
+StepTime = Annotated[float | None, typer.Option("--dt", help="NIR file: seconds of a step, for leaky neurons.")]
+InMax = Annotated[int | None, typer.Option(min=1, help="Most events of an address in a step, or largest input.")]
+Scales = Annotated[str, typer.Option(help="A step of the weights for each layer, or for each channel.")]
+Percentile = Annotated[float | None, typer.Option(
+    help="Clip weights above this percentage of what they receive; none: the least squared error.")]
 
 
 def load_for(
@@ -39,18 +55,45 @@ def load_for(
     return (np.moveaxis(pixels, -1, 0) if colour else pixels).reshape(1, -1), None
 
 
+def load_file(
+    network: Path, *, steps: int | None, reset: str | None, strict: bool | None, readout: str | None, dt: float | None,
+) -> FloatNetwork:
+    """The network of a checkpoint or a NIR file; what the latter does not say must be given."""
+    given = {"steps": steps, "reset": reset, "strict": strict, "readout": readout, "dt": dt}
+    options = {name: value for name, value in given.items() if value is not None}
+    if network.suffix == ".nir":
+        missing = [f"--{name}" if name != "strict" else "--strict or --at-least"
+                   for name in ("steps", "reset", "strict", "readout") if name not in options]
+        if missing:
+            raise ValueError(f"{network}: {', '.join(missing)} must be given: a NIR file does not say it")
+    return api.load(network, **options)
+
+
+def scale_options(scales: str, percentile: float | None) -> dict:
+    """Options of a compilation."""
+    if scales not in ("layer", "channel"):
+        raise ValueError(f"--scales must be layer or channel, not {scales!r}")
+    return {"per_channel": scales == "channel", "percentile": percentile}
+
+
 def load_inputs(data: str, split: str, limit: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
     """Inputs, and their labels if the data have any."""
-    if data.endswith(".npy"):
+    if data.endswith((".npy", ".npz")):
+        labels = None
         try:
             inputs = np.load(data, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise ValueError(f"{data}: must be a .npy file of numbers: {error}") from None
+            if data.endswith(".npz"):
+                inputs, labels = inputs["inputs"], inputs["labels"]
+        except (ValueError, EOFError, KeyError, IndexError, zipfile.BadZipFile) as error:
+            wanted = ".npy file of numbers" if data.endswith(".npy") else ".npz file of 'inputs' and 'labels'"
+            raise ValueError(f"{data}: must be a {wanted}: {error}") from None
         if not isinstance(inputs, np.ndarray):
             raise ValueError(f"{data}: must be a .npy file with one array, not an archive of several")
         if inputs.ndim < 2 or not inputs.size:
             raise ValueError(f"{data}: must have shape (images, pixels) or (inferences, steps, inputs) and at least "
                              f"one input, not {inputs.shape}")
-        return inputs[:limit], None
+        if labels is not None and labels.shape != inputs.shape[:1]:
+            raise ValueError(f"{data}: labels must be one for each of the {len(inputs)} inputs, not {labels.shape}")
+        return inputs[:limit], None if labels is None else labels[:limit]
     images, labels = load(data, split)
     return images[:limit], labels[:limit]

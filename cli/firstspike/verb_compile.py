@@ -10,19 +10,41 @@ from rich.console import Console
 
 from . import api
 from .mapping import SAMPLES
-from .options import load_inputs
+from .options import (
+    InMax,
+    NetworkFile,
+    Percentile,
+    Readout,
+    Reset,
+    Scales,
+    Steps,
+    StepTime,
+    Strict,
+    load_file,
+    load_inputs,
+    scale_options,
+)
+from .quantising import SAMPLES as SAMPLES_OF_BITS
 
 
 def compile_(
-    network: Annotated[Path, typer.Argument(help="Checkpoint of a trained network.")],
+    network: NetworkFile,
     output: Annotated[Path, typer.Option("-o", "--output", help="Build folder.")],
     lanes: Annotated[str | None, typer.Option(help="Processing elements of every layer, or of each: 128,10.")] = None,
     lane_budget: Annotated[int | None, typer.Option(help="Of all layers together; shared out.")] = None,
     device: Annotated[str | None, typer.Option(
         help="Choose lanes and banks for its memory, by the cycles of --data: ecp5-85, artix-35t, …")] = None,
-    data: Annotated[str, typer.Option(help="Samples for --device: digits, mnist, fashion-mnist or a .npy file.")] = (
+    data: Annotated[str, typer.Option(
+        help="Samples for --device and --weight-bits auto: digits, mnist, fashion-mnist, a .npy or a .npz file.")] = (
         "digits"),
-    weight_bits: Annotated[int | None, typer.Option(help="2…8, in place of what was trained for.")] = None,
+    weight_bits: Annotated[str | None, typer.Option(
+        help="2…8, or as many for each layer: 6,5,8; in place of what was trained for. auto: the fewest within "
+        "--accuracy-budget on --data.")] = None,
+    accuracy_budget: Annotated[float, typer.Option(min=0, help="Points of accuracy that --weight-bits auto may "
+                                                   "cost.")] = 0.5,
+    scales: Scales = "layer", percentile: Percentile = None,
+    steps: Steps = None, reset: Reset = None, strict: Strict = None, readout: Readout = None, dt: StepTime = None,
+    in_max: InMax = None,
     port: Annotated[str, typer.Option(help="events: a token stream; image: 64-bit beats of eight pixels.")] = "events",
     early_exit: Annotated[bool, typer.Option(help="Decide at the first step that settles the class.")] = False,
     winner: Annotated[str, typer.Option(help="How the read-out compares: tree is fast, scan is small.")] = "tree",
@@ -35,16 +57,27 @@ def compile_(
     )] = 8,
 ) -> None:
     """Compile a trained network to Verilog, memory images and a manifest."""
-    try:
-        given = None if lanes is None else [int(part) for part in lanes.split(",")]
-    except ValueError:
-        raise ValueError(f"--lanes must be a number or a list of numbers, one a layer, not {lanes!r}") from None
-    options = {"weight_bits": weight_bits, "port": port, "early_exit": early_exit, "winner": winner,
-               "register_rows": register_rows, "bit_serial": bit_serial}
+    given = _numbers("--lanes", lanes)
+    options = {"port": port, "early_exit": early_exit, "winner": winner, "register_rows": register_rows,
+               "bit_serial": bit_serial, "in_max": in_max, **scale_options(scales, percentile)}
     console = Console()
+    real = load_file(network, steps=steps, reset=reset, strict=strict, readout=readout, dt=dt)
+    if weight_bits == "auto":
+        inputs, labels = load_inputs(data, "validation", SAMPLES_OF_BITS)
+        with console.status(f"choosing bits on {len(inputs)} samples"):
+            calibration = api.calibrate(real, inputs, labels)
+            options |= {"powers": calibration.powers}
+            chosen = api.choose_bits(calibration, accuracy_budget, in_max=in_max, powers=calibration.powers,
+                                     **scale_options(scales, percentile))
+        real, options["weight_bits"] = calibration.network, list(chosen.bits)
+        console.print(f"weights of {', '.join(map(str, chosen.bits))} bits: {chosen.score:.2f} % on {len(inputs)} "
+                      f"samples, in float {calibration.score(calibration.classes):.2f} %", highlight=False)
+    else:
+        bits = _numbers("--weight-bits", weight_bits)
+        options["weight_bits"] = bits[0] if bits and len(bits) == 1 else bits
     if device is None:
         compilation = api.compile(
-            api.load(network), lanes=given[0] if given and len(given) == 1 else given, lane_budget=lane_budget,
+            real, lanes=given[0] if given and len(given) == 1 else given, lane_budget=lane_budget,
             kernel_parallel=kernel_parallel, **options,
         )
     else:
@@ -52,7 +85,7 @@ def compile_(
             raise ValueError("--device must be given without --lanes and --kernel-parallel: it chooses them")
         inputs, _ = load_inputs(data, "validation", SAMPLES)
         with console.status(f"mapping to {device}"):
-            mapping = api.map_to_device(api.load(network), inputs, device=device,
+            mapping = api.map_to_device(real, inputs, device=device,
                                         lane_budget=LANE_BUDGET if lane_budget is None else lane_budget, **options)
         compilation = mapping.compilation
         console.print(f"{device}: {mapping.elements} lanes, {mapping.blocks} block RAMs, an inference every "
@@ -60,3 +93,10 @@ def compile_(
     api.export(compilation, output)
     console.print(compilation.report(), markup=False, highlight=False, soft_wrap=True)
     console.print(f"written to {output}")
+
+
+def _numbers(name: str, text: str | None) -> list[int] | None:
+    try:
+        return None if text is None else [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"{name} must be a number or a list of numbers, one a layer, not {text!r}") from None

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 from firstspike_arch.array import ArrayConfig, LayerPlan, kernel_banks
 from firstspike_arch.connectivity import Shape
 from firstspike_arch.fixed import LEAK_SHIFT_MAX
@@ -14,7 +15,7 @@ from firstspike_arch.program import Program, ProgramError
 from firstspike_arch.rows import MarkerProgram, marker_programs
 
 from .errors import CompileError
-from .passes.choose_scales import choose_scales
+from .passes.choose_scales import Powers, choose_scales
 from .passes.fold_normalisation import fold_normalisation
 from .passes.lower_max_pools import lower_max_pools
 from .passes.map_lanes import map_lanes
@@ -31,7 +32,10 @@ class Options:
     lanes: int | Sequence[int] | None = None
     lane_budget: int | None = None
     events: Sequence[float] | None = None
-    weight_bits: int | None = None
+    weight_bits: int | Sequence[int] | None = None
+    per_channel: bool = False
+    percentile: float | None = None
+    powers: Powers | None = None
     port: Literal["events", "image"] = "events"
     early_exit: bool = False
     winner: Literal["tree", "scan"] = "tree"
@@ -84,11 +88,16 @@ def _fold(draft: _Draft) -> tuple[_Draft, PassResult]:
 
 def _scale(draft: _Draft) -> tuple[_Draft, PassResult]:
     before = draft.real
-    draft = replace(draft, real=choose_scales(before, draft.options.weight_bits))
+    options = draft.options
+    draft = replace(draft, real=choose_scales(
+        before, options.weight_bits, per_channel=options.per_channel, percentile=options.percentile,
+        powers=options.powers))
     parts = []
     for old, new in zip(before.layers, draft.real.layers, strict=True):
-        kept = "trained" if old.weight_scale == new.weight_scale else "chosen"
-        parts.append(f"{new.weight_scale:.6g} at {new.weight_bits} bits ({kept})")
+        low, high = np.min(new.weight_scale), np.max(new.weight_scale)
+        kept = "trained" if old.weight_scale is not None and old.weight_scale == low else "chosen"
+        span = f"{low:.6g}" if np.ndim(new.weight_scale) == 0 else f"{low:.6g}…{high:.6g} by channel"
+        parts.append(f"{span} at {new.weight_bits} bits ({kept})")
     return draft, PassResult(name="choose_scales", result=draft.real, text="one step is " + ", ".join(parts))
 
 
@@ -194,8 +203,10 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         a bank of ``lanes`` of its own.
     bit_serial : bool
         Of a direct input without negative numbers: shift and add, once for each bit that is 1, in place of multipliers.
-    weight_bits : int, optional
-        2 … 8 for every layer, in place of what it was trained for.
+    weight_bits : int or sequence of int, optional
+        2 … 8 for every layer, or for each, in place of what it was trained for.
+    per_channel, percentile, powers
+        How scales are chosen, see `choose_scales`.
     port : "events" or "image"
     early_exit : bool
     winner : "tree" or "scan"

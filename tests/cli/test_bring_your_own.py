@@ -4,9 +4,18 @@
 import re
 from pathlib import Path
 
+import firstspike as fs
+import numpy as np
 import pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "bring_your_own.md"
+
+
+def ran(heading: str) -> dict:
+    """The names that the Python below a heading leaves."""
+    names: dict = {"__name__": "page"}
+    exec(compile(blocks(heading), str(PAGE), "exec"), names)
+    return names
 
 
 def blocks(heading: str) -> str:
@@ -20,8 +29,24 @@ def blocks(heading: str) -> str:
 def test_the_page_runs(heading, module, folder, tmp_path, monkeypatch):
     pytest.importorskip(module, reason=f"needs pip install 'firstspike[{module}]'")
     monkeypatch.chdir(tmp_path)
-    names: dict = {"__name__": "page"}
-    exec(compile(blocks(heading), str(PAGE), "exec"), names)
+    names = ran(heading)
     real, integer = float(names["right"]), (names["golden"].classes == names["labels"][1500:]).mean()
     assert real > 0.85 and integer > real - 0.03
     assert (tmp_path / folder / "manifest.json").is_file() and list((tmp_path / folder).glob("*.v"))
+
+
+def test_what_the_page_writes_as_nir_is_the_same_network(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ran("From a NIR file")
+    inputs = np.random.default_rng(1).integers(0, 2, (20, 6, 64))
+    expected, actual = (fs.predict(names[name], inputs).spikes for name in ("program", "again"))
+    assert all(np.array_equal(*pair) for pair in zip(expected, actual, strict=True))
+    assert 0.02 < expected[-1].mean() < 0.7
+
+
+def test_the_bits_that_the_page_chooses_keep_its_budget():
+    names = ran("Fewer bits")
+    calibration, program = names["calibration"], names["compilation"].program
+    assert max(names["chosen"].bits) < 8
+    score = calibration.score(fs.predict(program, names["samples"]).classes)
+    assert score == names["chosen"].score >= calibration.score(calibration.classes) - 0.5

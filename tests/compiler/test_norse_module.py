@@ -9,29 +9,14 @@ import torch
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.norse_module import from_norse
 from firstspike_sim.float_reference import run_float
+from firstspike_sim.framework_runs import run_norse
+from firstspike_sim.random_chain import random_chain
 from torch import nn
 
 norse = pytest.importorskip("norse.torch", reason="needs pip install 'firstspike[norse]'")
 from norse.torch.functional.reset import reset_subtract, reset_value  # noqa: E402
 
 CELLS = (norse.LIFBoxCell, norse.LIFCell, norse.IAFCell)
-
-
-def run(modules: list[nn.Module], shape: tuple, inputs: torch.Tensor) -> list[np.ndarray]:
-    """Spikes of the cells, and of the maximum pools between them."""
-    states: list = [None] * len(modules)
-    taken = [index for index, one in enumerate(modules) if isinstance(one, (*CELLS, nn.MaxPool2d))]
-    records: dict[int, list] = {index: [] for index in taken}
-    for step in range(inputs.shape[1]):
-        x = inputs[:, step].reshape(-1, *shape)
-        for index, module in enumerate(modules):
-            if isinstance(module, CELLS):
-                x, states[index] = module(x, states[index])
-            else:
-                x = module(x)
-            if index in records:
-                records[index].append(x.flatten(1))
-    return [torch.stack(records[index], 1).detach().numpy() for index in taken]
 
 
 def cell(rng, kind: str) -> nn.Module:
@@ -48,11 +33,11 @@ def cell(rng, kind: str) -> nn.Module:
 
 
 @pytest.mark.parametrize("kind", ["hard box", "soft box", "lif", "iaf"])
-def test_spikes_are_those_of_norse(exactly, random_chain, kind):
+def test_spikes_are_those_of_norse(exactly, kind):
     def draw(rng):
         modules, shape = random_chain(rng, lambda: cell(rng, kind))
         network = from_norse(norse.SequentialState(*modules), in_shape=shape, steps=6, readout="spike_count", in_max=2)
-        return network, lambda inputs: run(modules, shape, inputs)
+        return network, lambda inputs: run_norse(modules, shape, inputs)
 
     found = exactly(draw)
     assert found.networks == 20 and found.integer_networks >= 10

@@ -2,40 +2,25 @@
 """snnTorch's own run of random networks against the imported ones; what is refused."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_compiler.compile import compile_network
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.snntorch_module import from_snntorch
+from firstspike_sim.framework_runs import run_snntorch
+from firstspike_sim.random_chain import random_chain
 from torch import nn
 
 snn = pytest.importorskip("snntorch", reason="needs pip install 'firstspike[snntorch]'")
 
 
-def run(modules: list[nn.Module], shape: tuple, inputs: torch.Tensor) -> list[np.ndarray]:
-    """Spikes of the neurons, and of the maximum pools between them."""
-    memory = {}
-    taken = [index for index, one in enumerate(modules) if isinstance(one, snn.Leaky | nn.MaxPool2d)]
-    records: dict[int, list] = {index: [] for index in taken}
-    for step in range(inputs.shape[1]):
-        x = inputs[:, step].reshape(-1, *shape)
-        for index, module in enumerate(modules):
-            if isinstance(module, snn.Leaky):
-                if step == 0:
-                    memory[index] = torch.zeros_like(x)
-                x, memory[index] = module(x, memory[index])
-            else:
-                x = module(x)
-            if index in records:
-                records[index].append(x.flatten(1))
-    return [torch.stack(records[index], 1).numpy() for index in taken]
-
-
 @pytest.mark.parametrize(("reset", "delay"), [
     ("subtract", True), ("zero", True), ("zero", False), ("none", True), ("none", False)])
-def test_spikes_are_those_of_snntorch(exactly, random_chain, reset, delay):
+def test_spikes_are_those_of_snntorch(exactly, reset, delay):
     def draw(rng):
         def leaky():
             return snn.Leaky(beta=float(rng.choice([0.5, 0.75, 1.0])), threshold=float(rng.choice([0.5, 1.0, 1.75])),
@@ -43,7 +28,20 @@ def test_spikes_are_those_of_snntorch(exactly, random_chain, reset, delay):
 
         modules, shape = random_chain(rng, leaky)
         network = from_snntorch(modules, in_shape=shape, steps=6, readout="spike_count", in_max=2)
-        return network, lambda inputs: run(modules, shape, inputs)
+        return network, lambda inputs: run_snntorch(modules, shape, inputs)
+
+    found = exactly(draw)
+    assert found.networks == 20 and found.integer_networks >= 10
+
+
+@pytest.mark.parametrize(("reset", "delay"), [("subtract", True), ("zero", False), ("none", True)])
+def test_synaptic_without_a_lasting_current(exactly, reset, delay):
+    def draw(rng):
+        modules, shape = random_chain(rng, lambda: snn.Synaptic(
+            alpha=0.0, beta=float(rng.choice([0.5, 0.75])), threshold=float(rng.choice([0.5, 1.0])),
+            reset_mechanism=reset, reset_delay=delay))
+        network = from_snntorch(modules, in_shape=shape, steps=6, readout="spike_count", in_max=2)
+        return network, lambda inputs: run_snntorch(modules, shape, inputs)
 
     found = exactly(draw)
     assert found.networks == 20 and found.integer_networks >= 10
@@ -69,10 +67,17 @@ def test_subtraction_in_the_same_step(exactly):
         modules = in_step(rng, 0.0)
         network = from_snntorch(modules, in_shape=(6,), steps=6, readout="spike_count", in_max=2)
         assert not network.layers[0].reset_delay
-        return network, lambda inputs: run(modules, (6,), inputs)
+        return network, lambda inputs: run_snntorch(modules, (6,), inputs)
 
     found = exactly(draw)
     assert found.networks == 20 and found.integer_networks >= 10
+    network = from_snntorch(in_step(np.random.default_rng(0), 0.0), in_shape=(6,), steps=6, readout="spike_count",
+                            in_max=2)
+    compile_network(network, lanes=1, in_max=1)
+    for more in (lambda: compile_network(network, lanes=1, in_max=3),
+                 lambda: compile_network(replace(network, in_max=3), lanes=1)):
+        with pytest.raises(CompileError, match=r"^in_max must be at most 2, for which the model was imported, not 3: "):
+            more()
     with pytest.raises(CompileError, match=r"model\[1\] \(Leaky\) must have reset_delay=True or reset_mechanism"):
         from_snntorch(in_step(np.random.default_rng(0), 0.25), in_shape=(6,), steps=6, readout="spike_count", in_max=2)
 
@@ -121,7 +126,10 @@ def test_the_potential_is_read_of_the_last_synapses_or_of_neurons_without_reset(
 
 
 REFUSALS = [
-    ({"fire": snn.Synaptic(alpha=0.5, beta=0.5)}, "model.fire (Synaptic) must be a module that can be mapped: "),
+    ({"fire": snn.Synaptic(alpha=0.5, beta=0.5)}, "model.fire (Synaptic) must have a current that is gone after"),
+    ({"fire": snn.Synaptic(alpha=0.0, beta=0.5, reset_mechanism="zero")},
+     "model.fire (Synaptic) must have reset_delay=False for reset_mechanism 'zero'"),
+    ({"fire": snn.Alpha(alpha=0.5, beta=0.25)}, "model.fire (Alpha) must be a module that can be mapped: "),
     ({"fire": snn.Leaky(beta=torch.rand(2, 6, 6))}, "model.fire (Leaky) must have one finite beta for all"),
     ({"fire": snn.Leaky(beta=0.5, threshold=torch.rand(2, 6, 6))},
      "model.fire (Leaky) must have the same threshold for all neurons of a channel"),

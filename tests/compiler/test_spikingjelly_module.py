@@ -3,27 +3,15 @@
 
 import re
 
-import numpy as np
 import pytest
-import torch
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.spikingjelly_module import from_spikingjelly
+from firstspike_sim.framework_runs import run_spikingjelly
+from firstspike_sim.random_chain import random_chain
 from torch import nn
 
 pytest.importorskip("spikingjelly", reason="needs pip install 'firstspike[spikingjelly]'")
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
-
-
-def run(model: nn.Sequential, shape: tuple, inputs: torch.Tensor) -> list[np.ndarray]:
-    """Spikes of the nodes, and of the maximum pools between them; in multi-step mode, [T, B, …]."""
-    records: list[torch.Tensor] = []
-    hooks = [module.register_forward_hook(lambda module, given, out: records.append(out)) for module in model
-             if isinstance(module, neuron.BaseNode | nn.MaxPool2d)]
-    functional.reset_net(model)
-    model(inputs.transpose(0, 1).reshape(inputs.shape[1], inputs.shape[0], *shape))
-    for hook in hooks:
-        hook.remove()
-    return [one.flatten(2).transpose(0, 1).numpy() for one in records]
 
 
 def node(rng, decay_input: bool | None, v_reset: float | None) -> nn.Module:
@@ -36,13 +24,13 @@ def node(rng, decay_input: bool | None, v_reset: float | None) -> nn.Module:
 
 @pytest.mark.parametrize("v_reset", [None, 0.0, -0.25, 0.25])
 @pytest.mark.parametrize("decay_input", [None, False, True])
-def test_spikes_are_those_of_spikingjelly(exactly, random_chain, decay_input, v_reset):
+def test_spikes_are_those_of_spikingjelly(exactly, decay_input, v_reset):
     def draw(rng):
         modules, shape = random_chain(rng, lambda: node(rng, decay_input, v_reset), layer)
         model = nn.Sequential(*modules)
         functional.set_step_mode(model, "m")
         network = from_spikingjelly(model, in_shape=shape, steps=6, readout="spike_count", in_max=2)
-        return network, lambda inputs: run(model, shape, inputs)
+        return network, lambda inputs: run_spikingjelly(model, shape, inputs)
 
     found = exactly(draw)
     assert found.networks == 20 and found.integer_networks >= 10

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""snnTorch modules: a chain of torch layers and `snntorch.Leaky` becomes a `FloatNetwork`."""
+"""snnTorch modules: a chain of torch layers and `snntorch.Leaky` or `Synaptic` becomes a `FloatNetwork`."""
 
 # Ref: snnTorch 1.0.0, snntorch/_neurons/{leaky,neurons}.py
 
@@ -24,7 +24,8 @@ def from_snntorch(
 
     Leaky's default, ``U = βU + X − θ·[U_old > θ]``, is `reset_delay`. Its ``reset_delay=False`` with "subtract" fires
     on ``βU + X − θ·[U_old > θ] > θ``, U_old after its reset; it is taken where no U_old can exceed θ, by weights, bias
-    and ``in_max``, for then it is the plain soft reset.
+    and ``in_max``, for then it is the plain soft reset. A Synaptic has a second state, its current, and is taken only
+    where that is gone after each step (alpha = 0).
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ def from_snntorch(
         raise CompileError("snntorch must be installed to read its models: pip install 'firstspike[snntorch]'"
                            ) from None
 
-    framework = Framework(name="snnTorch", neurons={snntorch.Leaky: _leaky})
+    framework = Framework(name="snnTorch", neurons={snntorch.Leaky: _leaky, snntorch.Synaptic: _synaptic})
     return read_chain(framework, model, in_shape=in_shape, steps=steps, readout=readout, input_kind=input_kind,
                       in_max=in_max, **fields)
 
@@ -73,4 +74,15 @@ def _leaky(where: str, module: Any, synapses: Synapses) -> Neurons:
                                f"{float(np.max(over)):.3g}, and the next spike then takes twice the threshold")
     # Zeroing before the next step's leak is zeroing after the spike.
     return Neurons(theta=theta, leak=leak, strict=True, reset=reset,
-                   reset_delay=reset == "subtract" and bool(module.reset_delay))
+                   reset_delay=reset == "subtract" and bool(module.reset_delay),
+                   bounded=reset == "subtract" and not module.reset_delay)
+
+
+def _synaptic(where: str, module: Any, synapses: Synapses) -> Neurons:
+    if (alpha := single(where, "alpha", module.alpha)) > 0:
+        raise CompileError(f"{where} must have a current that is gone after each step (alpha = 0), not {alpha!r}: the "
+                           "core's neurons have one state; Leaky is the one without a current")
+    if int(module.reset_mechanism_val) == 1 and module.reset_delay:
+        raise CompileError(f"{where} must have reset_delay=False for reset_mechanism 'zero': delayed, it also takes "
+                           "the next step's input away")
+    return _leaky(where, module, synapses)

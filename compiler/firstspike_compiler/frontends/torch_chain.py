@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from ..errors import CompileError
+from .pooled_kernel import pooled_kernel
 
 __all__ = ["Chain", "Framework", "Neurons", "Synapses", "check_heaviside", "per_channel", "read_chain", "single"]
 
@@ -47,6 +48,7 @@ class Neurons:
     """What a frontend makes of a module of neurons; fields as in `FloatLayer`.
 
     ``bias`` (float64[C]) is added to that of the synapses. ``theta`` None: the module hands out its membrane.
+    ``bounded``: they are these neurons only while no drive exceeds `Synapses.largest_drive`.
     """
 
     theta: np.ndarray | None
@@ -57,6 +59,7 @@ class Neurons:
     reset_step: np.ndarray | None = None
     v_init: np.ndarray | None = None
     bias: np.ndarray | None = None
+    bounded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -337,6 +340,8 @@ class Chain:
     def _add(self, neurons: Neurons) -> None:
         synapses = self._pending
         assert synapses is not None
+        if neurons.bounded and not self._layers and self._empty.input_kind != "latency":
+            self._empty = replace(self._empty, in_limit=self._empty.in_max)
         if neurons.theta is not None and min(neurons.theta) <= 0:
             raise CompileError(f"{self._last} must have a threshold above its resting and reset potential, "
                                f"not {float(min(neurons.theta))!r} above")
@@ -354,16 +359,9 @@ class Chain:
 
 
 def _averaged(synapses: Synapses, side: int) -> Synapses:
-    """Convolution, then the mean of side × side of its outputs: a convolution by the mean of the shifted kernels."""
-    old = synapses.connectivity
-    assert isinstance(old, Conv2d)
-    rows, columns = (old.kernel[axis] + old.stride[axis] * (side - 1) for axis in (0, 1))
-    weight = np.zeros((*synapses.weight.shape[:2], rows, columns))
-    for row in range(side):
-        for column in range(side):
-            top, left = row * old.stride[0], column * old.stride[1]
-            weight[:, :, top : top + old.kernel[0], left : left + old.kernel[1]] += synapses.weight
-    connectivity = replace(old, kernel=(rows, columns), stride=(old.stride[0] * side, old.stride[1] * side))
+    """Convolution, then the mean of side × side of its outputs."""
+    assert isinstance(synapses.connectivity, Conv2d)
+    weight, connectivity = pooled_kernel(synapses.weight, synapses.connectivity, side)
     return replace(synapses, weight=weight / side**2, connectivity=connectivity)
 
 

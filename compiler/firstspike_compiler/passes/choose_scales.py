@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Choose the real value of one integer step, one a layer."""
+"""Choose the real value of one integer step: one a layer, or one a channel."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,34 +10,63 @@ from firstspike_arch.model import FloatLayer, FloatNetwork
 
 from ..errors import CompileError
 
-__all__ = ["choose_scales"]
+__all__ = ["Powers", "choose_scales"]
 
 CLIPPINGS = np.linspace(0.15, 1.0, 52)
 """Fractions of the largest weight that are tried as the largest weight that is kept."""
+
+Powers = Sequence[Sequence[np.ndarray]]
+"""For each layer, for each of its sets of synapses: the mean square of what comes in at each weight, in a shape that
+broadcasts to that of the weights."""
 
 SAMPLES_MAX = 1 << 18
 """Weights that take part in the search; of more, an even selection."""
 
 
-def choose_scales(network: FloatNetwork, weight_bits: int | None = None) -> FloatNetwork:
+def choose_scales(
+    network: FloatNetwork, weight_bits: int | Sequence[int] | None = None, *, per_channel: bool = False,
+    percentile: float | None = None, powers: Powers | None = None,
+) -> FloatNetwork:
     """The same network with ``weight_scale`` (and ``weight_bits``, if given) set in every layer.
 
     A scale that training fixed is kept, unless the bits differ from the ones it was fixed for. Otherwise: the one with
-    the least squared error of the weights, rounding and clipping together; where all neurons share one threshold, or
-    one step of a soft reset, moved to the nearest that makes it a whole number of steps.
+    the least squared error of the weights, rounding and clipping together; where all neurons that share it share one
+    threshold, or one step of a soft reset, moved to the nearest that makes it a whole number of steps.
+
+    Parameters
+    ----------
+    weight_bits : int, or one a layer
+    per_channel : bool
+        A scale for each channel, where no number is shared by all: not in the output layer, whose membranes are
+        compared, nor with clamps or a learned latency encoder.
+    percentile : float
+        In place of the least error: clip the weights above that percentage of what they receive.
+    powers : Powers
+        Of sample data: an error counts by the power of what it is multiplied with. None: all alike.
 
     Raises
     ------
     CompileError
-        Bits out of range, a scale that is not positive, or weights that are all zero.
+        Bits or percentile out of range, a scale that is not positive, or weights that are all zero.
     """
+    count = len(network.layers)
+    bits = [weight_bits] * count if weight_bits is None or isinstance(weight_bits, int) else list(weight_bits)
+    if len(bits) != count:
+        raise CompileError(f"weight_bits must be one number or one for each of the {count} layers, not {weight_bits!r}")
+    if percentile is not None and not (isinstance(percentile, int | float) and 50 <= percentile <= 100):
+        raise CompileError(f"percentile must be 50…100, not {percentile!r}")
     return replace(network, layers=tuple(
-        _choose(f"layer {index}", layer, layer.weight_bits if weight_bits is None else weight_bits)
+        _choose(
+            f"layer {index}", layer, layer.weight_bits if bits[index] is None else bits[index], percentile=percentile,
+            per_channel=per_channel and index < count - 1, powers=None if powers is None else powers[index])
         for index, layer in enumerate(network.layers)
     ))
 
 
-def _choose(where: str, layer: FloatLayer, bits: int) -> FloatLayer:
+def _choose(
+    where: str, layer: FloatLayer, bits: int | None, *, percentile: float | None, per_channel: bool,
+    powers: Sequence[np.ndarray] | None,
+) -> FloatLayer:
     if not isinstance(bits, int) or not 2 <= bits <= 8:
         raise CompileError(f"{where}: weight_bits must be 2…8, not {bits!r}")
     if layer.weight_scale is not None and bits == layer.weight_bits:
@@ -44,18 +74,57 @@ def _choose(where: str, layer: FloatLayer, bits: int) -> FloatLayer:
         if not (np.isfinite(scale) and scale > 0):
             raise CompileError(f"{where}: weight_scale must be a positive number, not {scale!r}")
         return replace(layer, weight_scale=float(scale))
-    weight = np.concatenate([np.asarray(one.weight).ravel() for one in (layer, *layer.branches)])
-    largest = np.abs(weight).max()
-    if largest == 0:
+    sets = [np.asarray(one.weight) for one in (layer, *layer.branches)]
+    shared = not per_channel or layer.theta_fall is not None or (layer.v_min, layer.v_max) != (None, None)
+    weight = _rows(sets, shared)
+    if not weight.any():
         raise CompileError(f"{where}: weight must not be zero everywhere")
-    sample = weight[:: -(-weight.size // SAMPLES_MAX)]
-    scales = weight_scale(largest, bits) * CLIPPINGS
-    errors = [float(np.square(quantise(sample, scale, bits) * scale - sample).sum()) for scale in scales]
-    scale = float(scales[int(np.argmin(errors))])
-    theta = None if layer.theta is None else np.unique(np.asarray(layer.theta).T[:1] if np.ndim(layer.theta) == 2
-                                                       else layer.theta)
-    if layer.reset_step is not None:
-        theta = np.unique(layer.reset_step)
-    if theta is not None and theta.size == 1 and np.isfinite(theta[0]) and theta[0] > 0:
-        scale = float(theta[0]) / max(1, round(float(theta[0]) / scale))
-    return replace(layer, weight_bits=bits, weight_scale=scale)
+    power = None if powers is None else _rows(
+        [np.broadcast_to(one, weights.shape) for one, weights in zip(powers, sets, strict=True)], shared)
+    every = -(-weight.size // SAMPLES_MAX)
+    columns = slice(None, None, every)
+    scale = _scales(weight[:, columns], None if power is None else power[:, columns], np.abs(weight).max(1), bits,
+                    percentile)
+    steps = layer.theta if layer.reset_step is None else layer.reset_step
+    if steps is not None:
+        scale = _whole_steps(np.asarray(steps), scale)
+    return replace(layer, weight_bits=bits, weight_scale=float(scale[0]) if shared else scale)
+
+
+def _rows(sets: list[np.ndarray], shared: bool) -> np.ndarray:
+    """All that shares a scale in one row: float64[1, N], or float64[C, N]."""
+    if shared:
+        return np.concatenate([one.ravel() for one in sets])[None]
+    return np.concatenate([one.reshape(len(one), -1) for one in sets], axis=1)
+
+
+def _scales(
+    weight: np.ndarray, power: np.ndarray | None, largest: np.ndarray, bits: int, percentile: float | None,
+) -> np.ndarray:
+    """float64[rows]; a row of zeros gets the mean of the others."""
+    if power is None or not power.any():
+        power = np.ones_like(weight)
+    largest = np.where(largest > 0, largest, largest[largest > 0].mean())
+    if percentile is not None:
+        order = np.argsort(np.abs(weight), axis=1)
+        sums = np.take_along_axis(power, order, 1).cumsum(1)
+        last = np.minimum((sums < sums[:, -1:] * percentile / 100).sum(1), weight.shape[1] - 1)
+        kept = np.abs(np.take_along_axis(weight, order, 1)[np.arange(len(weight)), last])
+        return weight_scale(np.where(kept > 0, kept, largest), bits)
+    scales = weight_scale(largest, bits)[:, None] * CLIPPINGS
+    errors = np.stack([
+        (np.square(quantise(weight, one[:, None], bits) * one[:, None] - weight) * power).sum(1) for one in scales.T
+    ], 1)
+    return scales[np.arange(len(scales)), errors.argmin(1)]
+
+
+def _whole_steps(theta: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """The nearest scales in which thresholds are whole numbers, where all that share one have the same threshold."""
+    theta = theta[:, :1].ravel() if theta.ndim == 2 else theta
+    if len(scale) == 1:
+        theta = np.unique(theta)
+    if theta.shape != scale.shape:
+        return scale
+    fits = np.isfinite(theta) & (theta > 0)
+    ratio = np.divide(theta, scale, out=np.ones_like(scale), where=fits)
+    return np.where(fits, theta / np.maximum(1, np.rint(ratio)), scale)

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""Quantising on sample data: what integers cost in accuracy, and the fewest bits that an allowance leaves room for."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from firstspike_arch.connectivity import Conv2d, Dense, pooled
+from firstspike_arch.model import FloatNetwork
+from firstspike_compiler.compile import compile_network
+from firstspike_compiler.errors import CompileError
+from firstspike_compiler.passes.choose_scales import Powers
+from firstspike_compiler.passes.fold_normalisation import fold_normalisation
+from firstspike_compiler.passes.lower_max_pools import lower_max_pools
+from firstspike_sim.float_reference import run_float
+from firstspike_sim.golden import GoldenModel
+
+__all__ = ["BITS", "SAMPLES", "Calibration", "Quantised", "calibrate", "choose_bits", "quantise_at"]
+
+BITS = (2, 3, 4, 5, 6, 7, 8)
+
+SAMPLES = 500
+"""Of which bits are chosen by their accuracy."""
+
+BATCH = 32
+"""Inferences that are run at once: of events of many steps and inputs more would take gigabytes."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Calibration:
+    """Sample data and what the network makes of them in real numbers.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+        Its max pools are layers.
+    inputs
+        As `GoldenModel.run` takes them.
+    labels : int64[B] or None
+    classes : int64[B]
+        Of the float reference.
+    powers : Powers
+        Mean square of what comes in at each weight.
+    """
+
+    network: FloatNetwork
+    inputs: np.ndarray
+    labels: np.ndarray | None
+    classes: np.ndarray
+    powers: Powers
+
+    def score(self, classes: np.ndarray) -> float:
+        """Per cent that are right; without labels, that are as in float."""
+        return 100 * float(np.mean(classes == (self.classes if self.labels is None else self.labels)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantised:
+    """What one choice of bits gives on the samples.
+
+    Parameters
+    ----------
+    bits : tuple of int
+        Of the weights of each layer.
+    score : float
+        Per cent right, see `Calibration.score`.
+    agreement : float
+        Per cent with the class of the float reference.
+    saturated : int
+        Weights that were clipped.
+    weight_bits : int
+        Bits of all weights together.
+    """
+
+    bits: tuple[int, ...]
+    score: float
+    agreement: float
+    saturated: int
+    weight_bits: int
+
+
+def calibrate(network: FloatNetwork, inputs: np.ndarray, labels: np.ndarray | None = None) -> Calibration:
+    """Run samples through the float reference.
+
+    Raises
+    ------
+    CompileError
+        The network is no FloatNetwork, or there are no inputs.
+    """
+    if not isinstance(network, FloatNetwork):
+        raise CompileError(f"network must be a FloatNetwork to be quantised, not {type(network).__name__}")
+    inputs = np.asarray(inputs)
+    if not len(inputs):
+        raise CompileError("inputs must be at least one sample, not 0")
+    lowered = lower_max_pools(network)
+    real = fold_normalisation(lowered)
+    classes, powers = [], None
+    for part in _batches(inputs):
+        result = run_float(real, part)
+        classes.append(result.classes)
+        found = [[_power(branch.connectivity, result.spikes[source + 1], len(part) / len(inputs))
+                  for source, branch in [(index - 1, layer), *((one.source, one) for one in layer.branches)]]
+                 for index, layer in enumerate(real.layers)]
+        powers = found if powers is None else [
+            [one + other for one, other in zip(*pair, strict=True)] for pair in zip(powers, found, strict=True)]
+    return Calibration(network=lowered, inputs=inputs, labels=None if labels is None else np.asarray(labels),
+                       classes=np.concatenate(classes), powers=powers or ())
+
+
+def quantise_at(calibration: Calibration, bits: int | Sequence[int], **options) -> Quantised:
+    """Compile with these bits a weight and run the samples through the golden model; options as for `compile`."""
+    compilation = compile_network(calibration.network, weight_bits=bits, lanes=1, **options)
+    network = compilation.program.network
+    model = GoldenModel(network)
+    classes = np.concatenate([model.run(part).classes for part in _batches(calibration.inputs)])
+    return Quantised(
+        bits=tuple(layer.weight_bits for layer in network.layers), score=calibration.score(classes),
+        agreement=100 * float(np.mean(classes == calibration.classes)),
+        saturated=sum(rounding.saturated for rounding in compilation.roundings),
+        weight_bits=sum(one.weights.size * layer.weight_bits for index, layer in enumerate(network.layers)
+                        for one in layer.synapses(index)),
+    )
+
+
+def choose_bits(calibration: Calibration, budget: float, **options) -> Quantised:
+    """The fewest bits a layer that cost at most ``budget`` points of accuracy on the samples.
+
+    First the fewest that all layers share; then layer by layer, the one with the most weights first, fewer as long as
+    the budget allows.
+
+    Raises
+    ------
+    CompileError
+        The budget is negative, or even 8 bits cost more.
+    """
+    if not (isinstance(budget, int | float) and budget >= 0):
+        raise CompileError(f"accuracy budget must be a number of points ≥ 0, not {budget!r}")
+    least = calibration.score(calibration.classes) - budget
+    best = None
+    for bits in BITS:
+        best = quantise_at(calibration, bits, **options)
+        if best.score >= least:
+            break
+    assert best is not None
+    if best.score < least:
+        raise CompileError(f"accuracy budget must be at least {least + budget - best.score:.2f} points for this "
+                           f"network: at 8 bits it has {best.score:.2f} %, in float {least + budget:.2f} %")
+    sizes = [np.size(layer.weight) for layer in calibration.network.layers]
+    for index in sorted(range(len(sizes)), key=lambda one: -sizes[one]):
+        for bits in range(best.bits[index] - 1, BITS[0] - 1, -1):
+            tried = quantise_at(calibration, [*best.bits[:index], bits, *best.bits[index + 1 :]], **options)
+            if tried.score < least:
+                break
+            best = tried
+    return best
+
+
+def _batches(inputs: np.ndarray) -> Iterator[np.ndarray]:
+    return (inputs[start : start + BATCH] for start in range(0, len(inputs), BATCH))
+
+
+def _power(synapses: Dense | Conv2d | None, spikes: np.ndarray, share: float) -> np.ndarray:
+    """``share`` of the mean square, in a shape that broadcasts to the weights', from spikes float64[B, T, N]."""
+    assert synapses is not None  # folded
+    shape, pool = synapses.in_shape, synapses.pool
+    x = spikes.reshape(-1, *shape)
+    if pool > 1:
+        channels, height, width = pooled(shape, pool)
+        x = x[:, :, : height * pool, : width * pool].reshape(len(x), channels, height, pool, width, pool).sum((3, 5))
+    power = share * np.square(x).mean(0)
+    if isinstance(synapses, Dense):
+        return power.reshape(1, -1)
+    by_group = power.mean((1, 2)).reshape(synapses.groups, 1, -1)
+    return np.repeat(by_group, synapses.channels // synapses.groups, axis=1).reshape(synapses.channels, -1, 1, 1)

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT
+"""firstspike export-nir FOLDER FILE"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from firstspike_compiler.nir_export import save_nir
+from rich.console import Console
+
+from .build_folder import read_build
+from .options import Build
+
+
+def export_nir(build: Build, file: Annotated[Path, typer.Argument(help="NIR file to write.")]) -> None:
+    """Write the integer network of a build as a NIR file, for other tools."""
+    program, _ = read_build(build)
+    options = save_nir(program.network, file)
+    console = Console(highlight=False)
+    said = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    console.print(f"written to {file}; what it cannot say: {said}", markup=False, soft_wrap=True)

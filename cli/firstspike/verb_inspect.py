@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""firstspike inspect FILE"""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from firstspike_arch.checkpoint import CheckpointError, list_tensors
+from firstspike_arch.connectivity import Conv2d, Dense, Shape, size_of
+from firstspike_arch.model import FloatLayer, FloatNetwork
+from firstspike_arch.network import INPUT, Layer
+from firstspike_arch.program import Program, ProgramError
+from firstspike_compiler.errors import CompileError
+from firstspike_compiler.frontends.nir_file import NirInspection, inspect_nir
+from rich.console import Console
+from rich.table import Table
+
+from . import api
+from .build_folder import PROGRAM_FILE, BuildError, list_build, read_build
+from .options import StepTime
+
+HEAD = ("layer", "type", "shapes", "takes", "neuron", "parameters", "weights", "operations a step", "memory, kbit")
+
+
+def inspect(
+    file: Annotated[Path, typer.Argument(help="Checkpoint, NIR file or build folder, whole or not.")],
+    dt: StepTime = None,
+) -> None:
+    """What is in a file, what becomes of it, and what is refused and why; also of files too broken to compile."""
+    console = Console(highlight=False)
+    if file.is_dir():
+        _build(console, file)
+    elif file.suffix == ".nir":
+        _nir(console, file, inspect_nir(file, dt=dt))
+    else:
+        _checkpoint(console, file)
+
+
+def _checkpoint(console: Console, path: Path) -> None:
+    try:
+        network = api.load(path)
+    except CheckpointError as error:
+        table = Table("tensor", "type", "shape", "numbers", title=str(path))
+        for one in list_tensors(path):
+            table.add_row(one.name, one.dtype, _shape(one.shape), "all there" if one.whole else "cut off")
+        if table.rows:
+            console.print(table)
+        console.print(f"refused: {error}", markup=False, soft_wrap=True)
+        return
+    console.print(f"{network.name}: {network.input_kind} input, {network.readout}, {network.steps} steps")
+    console.print(_real_layers(dict(enumerate(network.layers))))
+    _verdict(console, network)
+
+
+def _verdict(console: Console, network: FloatNetwork) -> None:
+    try:
+        api.compile(network)
+    except CompileError as error:
+        console.print(f"refused: {error}", markup=False, soft_wrap=True)
+    else:
+        console.print("all of it can be compiled")
+
+
+def _nir(console: Console, path: Path, found: NirInspection) -> None:
+    table = Table("node", "type", "numbers", "becomes", "refused", title=str(path))
+    nodes = found.graph.nodes
+    for name in [*(one for one in found.roles if one in nodes), *(one for one in nodes if one not in found.roles)]:
+        node = nodes[name]
+        shapes = ", ".join(f"{part} {_small(node.fields.get(part), shape)}"
+                           for part, shape in sorted(node.shapes.items()))
+        table.add_row(name, node.kind, shapes or "-", found.roles.get(name, "-"), found.refusals.get(name, ""),
+                      style="red" if name in found.refusals else None)
+    console.print(table)
+    console.print("edges: " + (", ".join(f"{one} → {other}" for one, other in found.graph.edges) or "none"),
+                  markup=False)
+    if found.layers:
+        console.print(_real_layers(found.layers))
+    for error in found.graph.errors:
+        console.print(f"refused: {error}", markup=False, soft_wrap=True)
+    if not found.refusals and not found.graph.errors:
+        console.print("all of it can be mapped; steps, reset, comparison and read-out must be given: a NIR file does "
+                      "not say them", soft_wrap=True)
+
+
+def _build(console: Console, folder: Path) -> None:
+    try:
+        program, _ = read_build(folder)
+    except (BuildError, ProgramError) as error:
+        states, layers = list_build(folder)
+        table = Table("file", "state", title=str(folder))
+        for name, state in states.items():
+            table.add_row(name, state, style=None if state in ("as compiled", "readable") else "red")
+        console.print(table)
+        try:
+            console.print(_integer_layers(Program.load(folder / PROGRAM_FILE)))
+        except ProgramError:
+            table = Table("layer", "shapes", "weight bits", "membrane bits", "lanes", title="by the manifest")
+            for one in layers:
+                table.add_row(*(str(one.get(name)) for name in ("name",)), f"{one.get('in_shape')} → "
+                              f"{one.get('out_shape')}", *(str(one.get(name)) for name in (
+                                  "weight_bits", "membrane_bits", "lanes")))
+            console.print(table)
+        console.print(f"refused: {error}", markup=False, soft_wrap=True)
+        return
+    network, config = program.network, program.config
+    console.print(f"{network.name}: {network.input_kind} input, {network.readout}, {network.steps} steps (at most "
+                  f"{network.steps_max}), port {config.port}, early exit {'on' if config.early_exit else 'off'}")
+    console.print(_integer_layers(program))
+
+
+def _real_layers(layers: dict[int, FloatLayer]) -> Table:
+    table = Table(*HEAD)
+    for index, layer in layers.items():
+        weight = np.asarray(layer.weight)
+        main = layer.connectivity or Dense(in_shape=weight.shape[1:], neurons=len(weight))
+        sets = [(index - 1, weight, main), *((one.source, one.weight, one.connectivity) for one in layer.branches)]
+        count = sum(np.size(values) for _, values, _ in sets)
+        vectors = (layer.gain, layer.shift, layer.bias, layer.theta, layer.v_init, layer.reset_step, layer.theta_fall)
+        table.add_row(
+            str(index), _kind(main), f"{_shape(main.in_shape)} → {_shape(main.out_shape)}",
+            _takes(index, [source for source, _, _ in sets]), _neuron(layer, layer.leak, layer.theta),
+            str(count + sum(np.size(one) for one in vectors if one is not None)),
+            f"{count} of {layer.weight_bits} bits, |w| ≤ {max(float(np.abs(one).max()) for _, one, _ in sets):.4g}",
+            str(sum(_operations(values, synapses) for _, values, synapses in sets)),
+            f"{count * layer.weight_bits / 1000:.1f}",
+        )
+    return table
+
+
+def _integer_layers(program: Program) -> Table:
+    network = program.network
+    table = Table(*HEAD, "membrane bits", "lanes", title=f"digest {program.digest()[:16]}…")
+    memories = program.memories()
+    for index, (layer, plan) in enumerate(zip(network.layers, program.config.layers, strict=True)):
+        sets, neuron = layer.synapses(index), layer.neuron
+        count = sum(one.weights.size for one in sets)
+        vectors = (neuron.bias, neuron.theta, neuron.v_init, neuron.reset_step, neuron.theta_fall)
+        table.add_row(
+            layer.name, _kind(layer.connectivity), f"{_shape(layer.in_shape)} → {_shape(layer.out_shape)}",
+            _takes(index, [one.source for one in sets]),
+            _neuron(layer, neuron.leak_num / (1 << neuron.leak_shift), neuron.theta),
+            str(count + sum(one.size for one in vectors if one is not None)),
+            f"{count} of {layer.weight_bits} bits, step {layer.scale:.4g}",
+            str(sum(_operations(one.weights, one.connectivity) for one in sets)),
+            f"{memories[index].depth * memories[index].used_bits / 1000:.1f}", str(plan.membrane_bits),
+            f"{plan.lanes}" + (f" × {plan.bank_count} banks" if plan.bank_count > 1 else ""),
+        )
+    return table
+
+
+def _operations(weight: np.ndarray, synapses: Dense | Conv2d) -> int:
+    """Weights that are added if every input spikes once, borders as if they were inside."""
+    positions = size_of(synapses.out_shape) // synapses.channels
+    return int(np.size(weight)) * positions
+
+
+def _kind(synapses: Dense | Conv2d) -> str:
+    pool = f", pool {synapses.pool}" if synapses.pool > 1 else ""
+    if isinstance(synapses, Dense):
+        return f"dense{pool}"
+    parts = [f"conv {synapses.kernel[0]}×{synapses.kernel[1]}"]
+    parts += [f"stride {_shape(synapses.stride)}"] * (synapses.stride != (1, 1))
+    parts += [f"padding {_shape(synapses.padding)}"] * (synapses.padding != (0, 0))
+    parts += [f"groups {synapses.groups}"] * (synapses.groups > 1)
+    return ", ".join(parts) + pool
+
+
+def _takes(index: int, sources: list[int]) -> str:
+    return ", ".join("input" if one == INPUT else "itself" if one == index else f"layer {one}" for one in sources)
+
+
+def _neuron(layer: FloatLayer | Layer, leak: float, theta: np.ndarray | None) -> str:
+    one = layer.neuron if isinstance(layer, Layer) else layer
+    parts = ["IF" if leak == 1 else f"leak {leak:.4g}"]
+    if theta is None:
+        return f"{parts[0]}, no threshold"
+    low, high = float(np.min(theta)), float(np.max(theta))
+    sign = ">" if getattr(one, "strict", False) else "≥"
+    parts.append(f"fires at {sign} {low:.4g}" + (f"…{high:.4g}" if high > low else ""))
+    parts.append("fires once" if one.single_spike else f"reset {one.reset}" + (" delayed" * one.reset_delay))
+    return ", ".join(parts)
+
+
+def _small(value: np.ndarray | str | None, shape: Shape) -> str:
+    """A few numbers themselves; the shape of many."""
+    if isinstance(value, np.ndarray) and value.size <= 3:
+        return "·".join(f"{one:g}" for one in value.ravel())
+    return _shape(shape)
+
+
+def _shape(shape: Shape) -> str:
+    return "×".join(map(str, shape)) or "1"

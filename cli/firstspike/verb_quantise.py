@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""firstspike quantise FILE --data DATA"""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from . import api
+from .options import (
+    Data,
+    InMax,
+    NetworkFile,
+    Percentile,
+    Readout,
+    Reset,
+    Scales,
+    Split,
+    Steps,
+    StepTime,
+    Strict,
+    load_file,
+    load_inputs,
+    scale_options,
+)
+from .quantising import BITS, SAMPLES
+
+
+def quantise(
+    network: NetworkFile, data: Data, split: Split = "validation",
+    limit: Annotated[int, typer.Option(min=1, help="Samples, from the first.")] = SAMPLES,
+    scales: Scales = "layer", percentile: Percentile = None,
+    accuracy_budget: Annotated[float | None, typer.Option(
+        min=0, help="Also choose bits layer by layer, that cost at most so many points.")] = None,
+    steps: Steps = None, reset: Reset = None, strict: Strict = None, readout: Readout = None, dt: StepTime = None,
+    in_max: InMax = None,
+) -> None:
+    """Accuracy of the integer network against bits a weight, on sample data."""
+    real = load_file(network, steps=steps, reset=reset, strict=strict, readout=readout, dt=dt)
+    inputs, labels = load_inputs(data, split, limit)
+    console = Console()
+    calibration = api.calibrate(real, inputs, labels)
+    options = {**scale_options(scales, percentile), "powers": calibration.powers, "in_max": in_max}
+    what = "right" if labels is not None else "as in float"
+    table = Table("bits a weight", what, "as in float", "weights clipped", "weights, kbit",
+                  title=f"{len(inputs)} samples; in float {calibration.score(calibration.classes):.2f} % {what}")
+    with console.status("quantising"):
+        found = [api.quantise_at(calibration, bits, **options) for bits in BITS]
+        if accuracy_budget is not None:
+            found.append(api.choose_bits(calibration, accuracy_budget, **options))
+    for one in found:
+        bits = str(one.bits[0]) if len(set(one.bits)) == 1 else ",".join(map(str, one.bits))
+        table.add_row(bits, f"{one.score:.2f} %", f"{one.agreement:.2f} %", str(one.saturated),
+                      f"{one.weight_bits / 1000:.1f}")
+    console.print(table)
+    if accuracy_budget is not None:
+        console.print(f"within {accuracy_budget} points: --weight-bits {','.join(map(str, found[-1].bits))}",
+                      highlight=False)

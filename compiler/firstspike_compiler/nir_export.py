@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: MIT
+"""Integer networks as NIR files, so that other tools can run them."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from firstspike_arch.connectivity import Dense, pooled
+from firstspike_arch.network import INPUT, Branch, IntegerNetwork, Layer
+from firstspike_arch.program import write_atomically
+
+from .errors import CompileError
+
+__all__ = ["save_nir"]
+
+
+def save_nir(network: IntegerNetwork, path: str | Path) -> dict[str, Any]:
+    """Write a network in its integer steps: weights, biases and thresholds are whole numbers.
+
+    One step takes dt = 1. A neuron that resets to zero gets a threshold of a half below its integer one, so that tools
+    that fire above it and tools that fire at it agree; one that subtracts gets what it subtracts, and then the
+    comparison matters. A leak is v += (x − v)/tau in real numbers, whose tools do not round down in every step as the
+    integer network does; `load_nir` and a compilation do. The metadata of synapses hold ``scale``, the real value of a
+    step, and ``weight_bits``.
+
+    Returns
+    -------
+    dict
+        What the file cannot say, as arguments of `load_nir`: with these and the same ``leak_shift_max``, the file
+        compiles into the same neurons with the same weights.
+
+    Raises
+    ------
+    CompileError
+        A layer does something that NIR has no words for; the sentence names it.
+    """
+    try:
+        import nir
+    except ImportError:
+        raise CompileError("nir must be installed to write NIR files: pip install 'firstspike[nir]'") from None
+    reset, strict = _agreed(network)
+    nodes: dict[str, Any] = {"input": nir.Input({"input": np.array(network.input_shape)})}
+    edges: list[tuple[str, str]] = []
+    for index, layer in enumerate(network.layers):
+        target = f"{layer.name}_neurons"
+        for place, branch in enumerate(layer.synapses(index)):
+            source = "input" if branch.source == INPUT else f"{network.layers[branch.source].name}_neurons"
+            for name, node in _synapses(nir, layer, branch, f"{layer.name}_{place}" if place else layer.name,
+                                        bias=place == 0):
+                nodes[name] = node
+                edges.append((source, name))
+                source = name
+            edges.append((source, target))
+        nodes[target] = _neurons(nir, f"layer {index} ({layer.name})", layer)
+    nodes["output"] = nir.Output({"output": np.array(network.layers[-1].out_shape)})
+    edges.append((target, "output"))
+    file = io.BytesIO()
+    nir.write(file, nir.NIRGraph(nodes=nodes, edges=edges, type_check=False))  # pyright: ignore - h5py takes it
+    write_atomically(Path(path), file.getvalue())
+    options = {"steps": network.steps, "reset": reset, "strict": strict, "readout": network.readout, "dt": 1.0,
+               "input_kind": network.input_kind, "in_max": network.in_max, "in_min": network.in_min,
+               "cutoff": network.cutoff, "step_weights": network.step_weights}
+    defaults = {"in_min": 0, "cutoff": 1, "step_weights": ()}
+    return {name: value for name, value in options.items() if name not in defaults or value != defaults[name]}
+
+
+def _agreed(network: IntegerNetwork) -> tuple[str, bool]:
+    """Reset and comparison of all layers."""
+    found: dict[tuple[str, bool | None], str] = {}
+    for index, layer in enumerate(network.layers):
+        where, neuron = f"layer {index} ({layer.name})", layer.neuron
+        for wrong, what in (
+            (neuron.single_spike, "fire once"), (neuron.levels > 1, "have several thresholds"),
+            (neuron.theta_fall is not None, "have a falling threshold"),
+            (neuron.reset_delay, "reset a step late"), (neuron.clamped, "clamp"),
+            (bool(neuron.v_init.any()), "start from a membrane other than 0"),
+            (neuron.bias_once and bool(neuron.bias.any()), "take their bias once"),
+            (neuron.theta is not None and neuron.reset == "none" and neuron.leak_num > 0, "fire without a reset"),
+        ):
+            if wrong:
+                raise CompileError(f"{where}: neurons must not {what} to be exported: NIR has no node that does")
+        if neuron.theta is None or neuron.leak_num == 0:
+            continue
+        strict: bool | None = None
+        if neuron.reset == "subtract" and neuron.reset_step is not None:
+            above = neuron.theta[:, 0] - neuron.reset_step
+            if not (above == above[0]).all() or above[0] not in (0, 1):
+                raise CompileError(f"{where}: theta must be reset_step, or one above it, for all channels to be "
+                                   "exported: NIR has one number for both")
+            strict = bool(above[0])
+        elif neuron.reset == "subtract":
+            strict = False
+        found[neuron.reset, strict] = where
+    if len(found) > 1:
+        (first, one), (second, other), *_ = found.items()
+        raise CompileError(f"{other}: reset and comparison must be those of {one}, {_named(*first)}, not "
+                           f"{_named(*second)}, to be exported: in NIR they go for all")
+    reset, strict = next(iter(found), ("zero", None))
+    return reset, bool(strict)
+
+
+def _named(reset: str, strict: bool | None) -> str:
+    return reset if strict is None else f"{reset} and {'>' if strict else '≥'}"
+
+
+def _synapses(nir: Any, layer: Layer, branch: Branch, name: str, *, bias: bool) -> list[tuple[str, Any]]:
+    """Nodes from the source of spikes to the neurons."""
+    synapses = branch.connectivity
+    metadata = {"scale": float(layer.scale), "weight_bits": int(layer.weight_bits)}
+    found: list[tuple[str, Any]] = []
+    if synapses.pool > 1:
+        side = np.array([synapses.pool] * 2)
+        found.append((f"{name}_pool", nir.SumPool2d(kernel_size=side, stride=side, padding=np.array([0, 0]))))
+    shape = pooled(synapses.in_shape, synapses.pool)
+    weight, offset = _numbers(branch.weights), _numbers(layer.neuron.bias if bias else 0 * layer.neuron.bias)
+    if isinstance(synapses, Dense):
+        if len(shape) == 3:
+            found.append((f"{name}_flatten", nir.Flatten(start_dim=0, end_dim=-1, input_type={
+                "input": np.array(shape)})))
+        plain = not offset.any()
+        found.append((name, nir.Linear(weight=weight, metadata=metadata) if plain else
+                      nir.Affine(weight=weight, bias=offset, metadata=metadata)))
+    else:
+        found.append((name, nir.Conv2d(
+            input_shape=shape[1:], weight=weight, bias=offset, stride=synapses.stride, padding=synapses.padding,
+            dilation=(1, 1), groups=synapses.groups, metadata=metadata)))
+    return found
+
+
+def _neurons(nir: Any, where: str, layer: Layer) -> Any:
+    neuron = layer.neuron
+    rate = 1 - neuron.leak_num / (1 << neuron.leak_shift)
+
+    def spread(value: Any) -> np.ndarray:
+        return _numbers(layer.spread(np.broadcast_to(value, layer.channels)).reshape(layer.out_shape))
+
+    ones, zeros = spread(1.0), spread(0.0)
+    if neuron.theta is None:
+        return nir.LI(tau=spread(1 / rate), r=ones, v_leak=zeros) if rate else nir.I(r=ones)
+    theta = neuron.theta[:, 0] - 0.5
+    if rate == 1:
+        return nir.Threshold(threshold=spread(theta))
+    if neuron.reset == "subtract":
+        theta = neuron.theta[:, 0] if neuron.reset_step is None else neuron.reset_step
+        if theta.min() < 1:
+            raise CompileError(f"{where}: reset_step must be ≥ 1 to be exported, not {int(theta.min())}")
+    if rate == 0:
+        return nir.IF(r=ones, v_threshold=spread(theta), v_reset=zeros)
+    # With r = 1 a step adds rate·x: many tools know no other r.
+    return nir.LIF(tau=spread(1 / rate), r=ones, v_leak=zeros, v_reset=zeros, v_threshold=spread(theta * rate))
+
+
+def _numbers(values: Any) -> np.ndarray:
+    """float32 where that loses nothing: it is what other tools compute in."""
+    wide = np.asarray(values, dtype=np.float64)
+    narrow = wide.astype(np.float32)
+    return np.ascontiguousarray(narrow if np.array_equal(narrow, wide) else wide)

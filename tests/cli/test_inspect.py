@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""`firstspike inspect`, `compile` and `export-nir` of foreign and of broken files, as a user types them."""
+
+import sys
+from itertools import pairwise
+
+import firstspike as fs
+import nir
+import numpy as np
+import pytest
+from firstspike.main import run
+from firstspike.verb_demo import shipped
+
+
+@pytest.fixture
+def firstspike(monkeypatch, capsys):
+    """``firstspike(*arguments)``: what it says on stdout, and on stderr."""
+    def call(*arguments) -> tuple[str, str]:
+        monkeypatch.setenv("COLUMNS", "240")
+        monkeypatch.setattr(sys, "argv", ["firstspike", *map(str, arguments)])
+        try:
+            run()
+        except SystemExit as stop:
+            assert stop.code in (0, 1, None)
+        return capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def path(tmp_path):
+    rng = np.random.default_rng(0)
+    nodes = {
+        "in": nir.Input({"input": np.array([1, 6, 6])}),
+        "conv": nir.Conv2d(input_shape=(6, 6), weight=rng.normal(0.2, 1, (3, 1, 3, 3)), stride=(1, 1), padding=(1, 1),
+                           dilation=(1, 1), groups=1, bias=np.zeros(3)),
+        "fire": nir.IF(r=np.ones((3, 6, 6)), v_threshold=np.ones((3, 6, 6)), v_reset=np.zeros((3, 6, 6))),
+        "flat": nir.Flatten(start_dim=0, end_dim=-1, input_type={"input": np.array([3, 6, 6])}),
+        "fc": nir.Affine(weight=rng.normal(size=(4, 108)), bias=np.zeros(4)),
+        "out": nir.LIF(tau=np.full(4, 0.002), r=np.ones(4), v_leak=np.zeros(4), v_reset=np.zeros(4),
+                       v_threshold=np.ones(4)),
+        "end": nir.Output({"output": np.array([4])}),
+    }
+    nir.write(tmp_path / "x.nir", nir.NIRGraph(nodes=nodes, edges=list(pairwise(nodes)),
+                                               type_check=False))
+    return tmp_path / "x.nir"
+
+
+def test_a_nir_file_from_inspection_to_verilog_and_back(firstspike, path, tmp_path):
+    out, _ = firstspike("inspect", path, "--dt", "0.001")
+    assert "layer 0: synapses" in out and "conv 3×3, padding 1×1" in out and "1×6×6 → 3×6×6" in out
+    assert "leak 0.5, fires at > 2, reset zero" in out and "all of it can be mapped" in out
+    _, said = firstspike("compile", path, "-o", tmp_path / "b")
+    assert "--steps, --reset, --strict or --at-least, --readout must be given: a NIR file does not say it" in said
+    options = ["--steps", 4, "--reset", "zero", "--at-least", "--readout", "spike_count"]
+    _, said = firstspike("compile", path, "-o", tmp_path / "b", *options)
+    assert "node 'out': dt must be given for LIF" in said
+    out, said = firstspike("compile", path, "-o", tmp_path / "b", *options, "--dt", 0.001, "--in-max", 2, "--lanes", 1)
+    assert "written to" in out, said
+    assert fs.open_build(tmp_path / "b").network.in_max == 2
+    out, _ = firstspike("inspect", tmp_path / "b")
+    assert "membrane bits" in out and "conv2d0" in out and "step 0.0" in out
+    out, _ = firstspike("export-nir", tmp_path / "b", tmp_path / "again.nir")
+    assert "steps=4, reset='zero'" in out and "dt=1.0" in out
+    out, _ = firstspike("inspect", tmp_path / "again.nir", "--dt", 1)
+    assert "all of it can be mapped" in out
+
+
+def test_what_is_refused_is_named_and_the_rest_goes_on(firstspike, path):
+    out, _ = firstspike("inspect", path)
+    assert "dt must be given for LIF" in out and "layer 0: neurons" in out and "layer 1: synapses" in out
+    raw = path.read_bytes()
+    for size in (len(raw) // 2, len(raw) - 100):
+        path.write_bytes(raw[:size])
+        out, _ = firstspike("inspect", path, "--dt", "0.001")
+        assert "refused: the file must be whole" in out and "conv" in out
+    path.write_bytes(b"nothing")
+    out, said = firstspike("inspect", path)
+    assert not out and "must be a NIR file" in said and said.count("\n") == 1
+
+
+def test_checkpoints_whole_cut_off_and_foreign(firstspike, tmp_path):
+    raw = shipped("zoo", "digits_ettfs.safetensors").read_bytes()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(raw)
+    out, _ = firstspike("inspect", path)
+    assert "fires once" in out and "64 → 10" in out and "all of it can be compiled" in out
+    path.write_bytes(raw[:-1000])
+    out, _ = firstspike("inspect", path)
+    assert "cut off" in out and "all there" in out and "refused: " in out
+    from safetensors.numpy import save_file
+    save_file({"fc1.weight": np.zeros((3, 4), dtype=np.float32)}, path)
+    out, _ = firstspike("inspect", path)
+    assert "fc1.weight" in out and "3×4" in out and "must be a firstspike network" in out
+
+
+def test_a_build_folder_that_is_broken(firstspike, tmp_path):
+    fs.export(fs.compile(fs.load(shipped("zoo", "digits_ettfs.safetensors")), lanes=8), tmp_path / "b")
+    with (tmp_path / "b" / "core0_weights.hex").open("a") as file:
+        file.write("0\n")
+    (tmp_path / "b" / "firstspike.v").unlink()
+    out, _ = firstspike("inspect", tmp_path / "b")
+    assert "truncated or altered" in out and "missing" in out and "refused: " in out and "64 → 64" in out
+    (tmp_path / "b" / "program.fsp").write_bytes(b"")
+    out, _ = firstspike("inspect", tmp_path / "b")
+    assert "by the manifest" in out and "dense1" in out
+    (tmp_path / "b" / "manifest.json").write_text("{")
+    out, _ = firstspike("inspect", tmp_path / "b")
+    assert "truncated or altered" in out and "refused: " in out
