@@ -176,7 +176,7 @@ class Program:
         try:
             program = _from_parts(head, tensors)
             program.memories()  # a bias may ask for more rows than there can be
-        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise ProgramError(f"{path}: is not a well-formed program: {error}") from None
         return program
 

@@ -348,3 +348,14 @@ def test_refusals_are_one_sentence(network, options, sentence):
     with pytest.raises(CompileError, match=None if sentence is None else f"^{re.escape(sentence)}$") as caught:
         compile_network(network, **options)
     assert "\n" not in str(caught.value) and "must" in str(caught.value)
+
+
+@pytest.mark.parametrize(("change", "sentence"), [
+    ({"weight_scale": 1e-300}, "layer 0: weight must be at most 2^53 steps of 1e-300, not "),
+    ({"bias": np.full(6, 1e200)}, "layer 0: bias must be at most 2^53 steps of "),
+])
+def test_numbers_beyond_integers_are_refused(change, sentence):
+    network = two_layers()
+    network = replace(network, layers=(replace(network.layers[0], **change), *network.layers[1:]))
+    with pytest.raises(CompileError, match=f"^{re.escape(sentence)}"):
+        compile_network(network)

@@ -93,10 +93,10 @@ class TreeReader:
         return tree
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # The script stands alone: -I keeps the caller's folder and PYTHONPATH out of it. One thread: less memory.
+        # The script stands alone: -P keeps its folder off the import path. One thread: less memory.
         script = Path(__file__).with_name("hdf5_process.py")
         self._process = subprocess.Popen(
-            [sys.executable, "-I", str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [sys.executable, "-P", str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
         return self._process

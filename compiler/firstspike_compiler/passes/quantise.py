@@ -15,6 +15,10 @@ from ..errors import CompileError
 __all__ = ["Rounding", "quantise"]
 
 
+STEPS_MAX = 1 << 53
+"""Up to which float64 holds every integer."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rounding:
     """What quantising one layer changed.
@@ -98,6 +102,11 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int) -> tuple[Layer
     count = len(layer.weight)
     sets = [np.asarray(one.weight, dtype=np.float64) for one in (layer, *layer.branches)]
     scales = np.broadcast_to(np.asarray(scale, dtype=np.float64), count)
+    vectors = {name: getattr(layer, name) for name in ("bias", "theta", "reset_step", "theta_fall", "v_init")}
+    for name, values in [*(("weight", one) for one in sets), *vectors.items()]:
+        largest = 0.0 if values is None or not np.size(values) else float(np.abs(values).max())
+        if np.isfinite(largest) and not largest <= STEPS_MAX * scales.min():
+            raise CompileError(f"{where}: {name} must be at most 2^53 steps of {scales.min():.3g}, not {largest:.3g}")
     real_steps = [weight / scales.reshape(-1, *[1] * (weight.ndim - 1)) for weight in sets]
     integers = [quantise_weights(weight, 1.0, bits).astype(np.int64) for weight in real_steps]
     steps = np.concatenate([weight.ravel() for weight in real_steps])
