@@ -4,6 +4,7 @@
 import json
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
@@ -24,7 +25,7 @@ from .methods.method import Method
 from .methods.multi_threshold import MultiThresholdNetwork
 from .recipe import Phase, Recipe, load_recipe
 
-__all__ = ["ResumeError", "train"]
+__all__ = ["ResumeError", "fit", "train"]
 
 METHODS: dict[str, type[Method]] = {
     "ettfs": EttfsNetwork, "diet_snn": DietNetwork, "latency_coding": LatencyCodingNetwork,
@@ -66,38 +67,52 @@ def train(
     Runs on one CPU thread and leaves torch's setting as it was: the matrices are small, and the result then does not
     depend on the number of cores.
     """
+    if not isinstance(recipe, Recipe):
+        recipe = load_recipe(recipe)
+    output = Path(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    state = output.with_name(f"{output.name}.resume.safetensors")
+    with _one_thread():
+        run = _Run(recipe, state)
+        if resume:
+            run.restore()
+        run.finish(progress)
+        network = run.network()
+    save_network(output, network)
+    state.unlink(missing_ok=True)
+    return network
+
+
+def fit(recipe: Recipe, progress: bool = True) -> Method:
+    """Train a recipe's phases and return the module, as the last of them left it; nothing is validated or written.
+
+    Raises
+    ------
+    DataError
+    """
+    with _one_thread():
+        run = _Run(recipe, None)
+        run.finish(progress)
+    return run.module
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return _train(recipe, Path(output), resume, progress)
+        yield
     finally:
         torch.set_num_threads(threads)
 
 
-def _train(recipe: str | Path | Recipe, output: Path, resume: bool, progress: bool) -> FloatNetwork:
-    if not isinstance(recipe, Recipe):
-        recipe = load_recipe(recipe)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    run = _Run(recipe, output.with_name(f"{output.name}.resume.safetensors"))
-    if resume:
-        run.restore()
-    with _bar(progress) as bar:
-        task = bar.add_task(recipe.name, total=run.epochs - run.epoch, news="")
-        while run.epoch < run.epochs:
-            run.advance()
-            bar.update(task, advance=1, news=_news(run.history[-1]))
-    network = run.network()
-    save_network(output, network)
-    run.state_path.unlink(missing_ok=True)
-    return network
-
-
 class _Run:
-    """State of one training run between two epochs."""
+    """State of one training run between two epochs; kept in a file, if there is a path for it."""
 
-    def __init__(self, recipe: Recipe, state_path: Path) -> None:
+    def __init__(self, recipe: Recipe, state_path: Path | None) -> None:
         self.recipe, self.state_path = recipe, state_path
-        self.images, self.labels = _tensors(recipe.data.dataset, "train")
+        kept = slice(recipe.data.samples or None)
+        self.images, self.labels = (values[kept] for values in _tensors(recipe.data.dataset, "train"))
         self.validation = _tensors(recipe.data.dataset, "validation")
         generator = torch.Generator().manual_seed(recipe.seed)
         self.module = METHODS[recipe.method.kind](recipe, self.images.shape[1], generator)
@@ -119,8 +134,16 @@ class _Run:
             done -= phase.epochs
         raise ValueError("no epoch is left")
 
+    def finish(self, progress: bool) -> None:
+        """Train all epochs that are left."""
+        with _bar(progress) as bar:
+            task = bar.add_task(self.recipe.name, total=self.epochs - self.epoch, news="")
+            while self.epoch < self.epochs:
+                self.advance()
+                bar.update(task, advance=1, news=_news(self.history[-1]))
+
     def advance(self) -> None:
-        """Train one epoch, measure it on the validation set, and keep the state."""
+        """Train one epoch; if there is a file for the state, measure it on the validation set and keep it."""
         phase, done = self._position()
         if done == 0:
             self._start(phase)
@@ -140,8 +163,10 @@ class _Run:
             self.module.constrain()
             total, seen = total + loss.item() * len(labels), seen + len(labels)
         self.epoch += 1
-        self.history.append({"epoch": self.epoch, "phase": phase.name, "loss": total / seen, **self._validate()})
-        self._keep()
+        self.history.append({"epoch": self.epoch, "phase": phase.name, "loss": total / seen})
+        if self.state_path is not None:
+            self.history[-1].update(self._validate())
+            self._keep(self.state_path)
 
     def _start(self, phase: Phase) -> None:
         self.module.start(phase.name, self.images)
@@ -175,17 +200,17 @@ class _Run:
         history = [*self.history, {"epoch": self.epoch, "phase": "test", **measures}]
         return export_network(self.module, self.recipe, readout, accuracy, history)
 
-    def _keep(self) -> None:
+    def _keep(self, path: Path) -> None:
         tensors = {f"module.{name}": value for name, value in self.module.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
         head = {"recipe": self.recipe.table, "epoch": self.epoch, "history": self.history}
         contiguous = {name: value.contiguous() for name, value in tensors.items()}
-        write_atomically(self.state_path, save(contiguous, {STATE: json.dumps(head)}))
+        write_atomically(path, save(contiguous, {STATE: json.dumps(head)}))
 
     def restore(self) -> None:
         """Continue from the state file, if there is one."""
-        if not self.state_path.exists():
+        if self.state_path is None or not self.state_path.exists():
             return
         advice = "delete it or train with resume=False"
         try:
@@ -259,5 +284,6 @@ def _bar(progress: bool) -> Progress:
 
 
 def _news(entry: dict) -> str:
-    best = max(value for name, value in entry.items() if name in get_args(Readout))
-    return f"{entry['phase']}: loss {entry['loss']:.3f}, validation {best:.2%}"
+    best = max((value for name, value in entry.items() if name in get_args(Readout)), default=None)
+    validation = "" if best is None else f", validation {best:.2%}"
+    return f"{entry['phase']}: loss {entry['loss']:.3f}{validation}"

@@ -42,13 +42,17 @@ class DataRecipe:
         Training images are moved by up to so many pixels each way.
     mirrors : bool
         Every other training image, at random, is mirrored left to right.
+    samples : int
+        Only so many training images, from the first; 0: all.
     """
 
     dataset: Literal["digits", "mnist", "fashion-mnist"]
     shifts: int = 0
     mirrors: bool = False
+    samples: int = 0
 
     def __post_init__(self) -> None:
+        _require(self.samples >= 0, "data.samples", "at least 0", self.samples)
         _require(0 <= self.shifts <= 4, "data.shifts", "0…4 pixels", self.shifts)
 
 
@@ -79,8 +83,15 @@ class EttfsRecipe:
     ----------
     cutoff : int
         The darkest pixel that spikes.
+    initialisation : str
+        Of the weights: U(±√(3T/N)) ("uniform"), or Kaiming's, U(±√(6/N)).
+    normalise, affine : bool
+        Standardise the weights of each channel; learn a gain and a shift of each.
+    pool : str
+        A pool passes the mean of its window, or the first spike of it ("max"; two of the same step are one).
     decay : str
-        w[t] = T − t ("linear"), or 2^(T−1−t) ("exponential").
+        w[t] = T − t ("linear"), 2^(T−1−t) ("exponential"), or 1 ("none": then a late spike counts as much as an early
+        one in the loss).
     surrogate_width : float
         Distance from the threshold, in thresholds, at which the slope ends.
     score_gain : float
@@ -93,7 +104,11 @@ class EttfsRecipe:
 
     kind: Literal["ettfs"]
     cutoff: int = 1
-    decay: Literal["linear", "exponential"] = "linear"
+    initialisation: Literal["uniform", "kaiming"] = "uniform"
+    normalise: bool = True
+    affine: bool = True
+    pool: Literal["average", "max"] = "average"
+    decay: Literal["linear", "exponential", "none"] = "linear"
     surrogate: Literal["triangle", "sigmoid"] = "triangle"
     surrogate_width: float = 1.0
     score_gain: float = 8.0
@@ -124,6 +139,8 @@ class DietRecipe:
         First thresholds: this percentile of the currents, times this factor.
     leak : float
         At the start.
+    learns : tuple of str
+        Which of "theta" and "leak" are learned.
     surrogate_height : float
         γ of the slope γ·max(0, 1 − |v/theta − 1|).
     dropout : float
@@ -136,6 +153,7 @@ class DietRecipe:
     percentile: float = 99.7
     scaling: float = 0.2
     leak: float = 1.0
+    learns: tuple[Literal["theta", "leak"], ...] = ("theta", "leak")
     surrogate_height: float = 0.3
     dropout: float = 0.0
 
@@ -157,6 +175,9 @@ class LatencyCodingRecipe:
 
     Parameters
     ----------
+    loss : str
+        Cross entropies of the steps weighted by confidence ("tad"), or the one of the output averaged over the steps
+        ("cross_entropy").
     leak : float
         At the start, of the hidden layers; it is learned.
     encoder_width : float
@@ -168,6 +189,7 @@ class LatencyCodingRecipe:
     """
 
     kind: Literal["latency_coding"]
+    loss: Literal["tad", "cross_entropy"] = "tad"
     leak: float = 1.0
     encoder_width: float = 1.0
     surrogate_width: float = 1.0
@@ -310,6 +332,8 @@ class Recipe:
         _require(low <= network.steps <= high, "network.steps", f"{low}…{high} with {method.kind}", network.steps)
         _require(network.readout in ("best", *method.READOUTS), "network.readout",
                  f"{' or '.join(('best', *method.READOUTS))} with {method.kind}", network.readout)
+        _require(network.readout != "weighted_spikes" or not isinstance(method, EttfsRecipe) or method.decay != "none",
+                 "network.readout", "first_spike where method.decay is 'none'", network.readout)
 
     @property
     def phases(self) -> tuple[Phase, ...]:

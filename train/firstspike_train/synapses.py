@@ -13,7 +13,7 @@ __all__ = ["Synapses"]
 
 
 class Synapses(nn.Module):
-    """Weights of a connectivity whose pool averages; quantised, the same sums in whole units of `unit`.
+    """Weights of a connectivity; quantised, the same sums in whole units of `unit`.
 
     Parameters
     ----------
@@ -22,6 +22,8 @@ class Synapses(nn.Module):
         Of a quantised weight.
     input_scale : float
         Real value of an input of 1.
+    average_pool : bool
+        The connectivity's pool averages, or passes the maximum.
 
     Notes
     -----
@@ -31,9 +33,12 @@ class Synapses(nn.Module):
 
     scale: torch.Tensor
 
-    def __init__(self, connectivity: Dense | Conv2d, bits: int, input_scale: float = 1.0) -> None:
+    def __init__(
+        self, connectivity: Dense | Conv2d, bits: int, input_scale: float = 1.0, average_pool: bool = True,
+    ) -> None:
         super().__init__()
         self.connectivity, self.bits, self.input_scale = connectivity, bits, input_scale
+        self.averages = average_pool and connectivity.pool > 1
         self.weight = nn.Parameter(torch.zeros(connectivity.weight_shape))
         self.register_buffer("scale", torch.zeros((), dtype=torch.float64))  # 0: not fixed yet
         self.rounds = False
@@ -50,8 +55,8 @@ class Synapses(nn.Module):
 
     @property
     def step(self) -> float:
-        """Real value of one integer step of the membrane, once the scale is fixed: pooled inputs are sums there."""
-        return self.scale.item() * self.input_scale / self.connectivity.pool**2
+        """Real value of one integer step of the membrane, once the scale is fixed: averages are sums there."""
+        return self.scale.item() * self.input_scale / (self.connectivity.pool**2 if self.averages else 1)
 
     def real_weight(self) -> torch.Tensor:
         """Weights as exported: float64, each of them a float32 number."""
@@ -65,8 +70,10 @@ class Synapses(nn.Module):
         elif self.input_scale != 1:
             weight = weight * self.input_scale
         weight = weight.to(self.weight.dtype)
-        if synapses.pool > 1:
+        if self.averages:
             inputs = functional.avg_pool2d(inputs, synapses.pool, divisor_override=1 if self.rounds else None)
+        elif synapses.pool > 1:
+            inputs = functional.max_pool2d(inputs, synapses.pool)
         if isinstance(synapses, Dense):
             return functional.linear(inputs.flatten(1), weight)
         return functional.conv2d(inputs, weight, None, synapses.stride, synapses.padding, 1, synapses.groups)
@@ -75,7 +82,7 @@ class Synapses(nn.Module):
         """The synapses as exported, in float64, without neurons."""
         return FloatLayer(
             weight=self.real_weight().detach().numpy(), connectivity=self.connectivity,
-            average_pool=self.connectivity.pool > 1, weight_bits=self.bits, weight_scale=self.scale.item() or None,
+            average_pool=self.averages, max_pool=self.connectivity.pool > 1 and not self.averages, weight_bits=self.bits, weight_scale=self.scale.item() or None,
         )
 
     def fix_scale(self) -> None:

@@ -37,7 +37,7 @@ class DietNetwork(LifNetwork):
     def __init__(self, recipe: Recipe, pixels: int, generator: torch.Generator) -> None:
         method = self.method = cast(DietRecipe, recipe.method)
         hidden = NeuronKind(
-            leak=method.leak, leak_shift=recipe.quantisation.leak_shift, learns=("theta", "leak"), strict=True,
+            leak=method.leak, leak_shift=recipe.quantisation.leak_shift, learns=method.learns, strict=True,
             slope="triangle", height=method.surrogate_height,
         )
         self.analogue = True

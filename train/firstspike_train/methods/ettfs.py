@@ -7,8 +7,9 @@ From the paper: direct training, one spike a neuron, zero-delay cascade, an init
 with learnable affine against vanishing input currents, the decoding Y = Σ w[t]·s[t] with linear or exponential decay
 of w, and average pools. From secondary sources: weights from U(±√(3T/N)) and the affine's form. Our own choices,
 because the paper's are not public: latency input with a cut-off, the shift added at every step, the threshold 1, the
-surrogate, the losses on the output membranes, the optimiser, no forced firing at the last step, and, for networks in
-which pools or depth make the currents fade, first gains fitted to a batch.
+surrogate, the losses on the output membranes, the optimiser, no forced firing at the last step, for networks in
+which pools or depth make the currents fade, first gains fitted to a batch, and what is there to be compared with:
+Kaiming's initialisation, no normalisation, no affine, max pools (the first spike of a window), a decoding without decay.
 """
 
 # Ref: ETTFS, "Efficient training of time-to-first-spike spiking neural networks from scratch" (abstract, captions).
@@ -42,27 +43,31 @@ class EttfsLayer(Synapses):
     """Synapses, weight normalisation and fire-once neurons; gain, shift and threshold of each channel.
 
     A neuron that fires once needs no reset, so v[t] = W·a[t] + (t+1)·shift, where a[t] says which inputs have fired
-    by step t (of a pool: the mean); and it has fired by step t where max(v[0] … v[t]) ≥ theta. All steps share one
+    by step t (of a pool: the mean, or whether any has); and it has fired by step t where max(v[0] … v[t]) ≥ theta. All steps share one
     product.
     """
 
     def __init__(self, connectivity: Dense | Conv2d, bits: int, recipe: Recipe, generator: torch.Generator) -> None:
-        super().__init__(connectivity, bits)
         method, steps, channels = cast(EttfsRecipe, recipe.method), recipe.network.steps, connectivity.channels
-        bound = (3 * steps / self.fan_in) ** 0.5  # secondary source; Var Σ W·s = 1 if each input spikes once, uniformly
+        super().__init__(connectivity, bits, average_pool=method.pool == "average")
+        # Secondary source: Var Σ W·s = 1 if each input spikes once, uniformly over the steps; Kaiming knows no steps.
+        bound = ((3 * steps if method.initialisation == "uniform" else 6) / self.fan_in) ** 0.5
         with torch.no_grad():
             self.weight.copy_((torch.rand(self.weight.shape, generator=generator) * 2 - 1) * bound)
-        self.gain = nn.Parameter(torch.ones(channels))
-        self.shift = nn.Parameter(torch.zeros(channels))
+        self.normalise = method.normalise
+        self.gain = nn.Parameter(torch.ones(channels), requires_grad=method.affine)
+        self.shift = nn.Parameter(torch.zeros(channels), requires_grad=method.affine)
         self.theta = nn.Parameter(torch.ones(channels), requires_grad=False)
         self.spread = (steps / self.fan_in) ** 0.5
         self.slope, self.width = method.surrogate, method.surrogate_width
 
     def real_weight(self) -> torch.Tensor:
-        """Weights, normalised."""
-        flat = self.weight.double().flatten(1)
-        variance, mean = torch.var_mean(flat, dim=1, keepdim=True, correction=0)
-        flat = (flat - mean) * torch.rsqrt(variance + EPSILON) * (self.spread * self.gain.double())[:, None]
+        """Weights, normalised, times their gain."""
+        flat, gain = self.weight.double().flatten(1), self.gain.double()
+        if self.normalise:
+            variance, mean = torch.var_mean(flat, dim=1, keepdim=True, correction=0)
+            flat, gain = (flat - mean) * torch.rsqrt(variance + EPSILON), self.spread * gain
+        flat = flat * gain[:, None]
         return flat.view(self.weight.shape).float().double()
 
     def vectors(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -125,8 +130,9 @@ class EttfsNetwork(nn.Module):
                                    strict=True)
         )
         self.stack = cast(list[EttfsLayer], layers)  # a registered ModuleList; its stubs forget the element type
-        steps, linear = self.steps, self.method.decay == "linear"
-        self.step_weights = tuple(steps - t if linear else 1 << (steps - 1 - t) for t in range(steps))
+        steps, decay = self.steps, self.method.decay
+        self.step_weights = tuple(
+            {"linear": steps - t, "exponential": 1 << (steps - 1 - t), "none": 1}[decay] for t in range(steps))
         self.input_fields: dict[str, Any] = {"input_kind": "latency", "cutoff": self.method.cutoff}
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
@@ -187,8 +193,10 @@ class EttfsNetwork(nn.Module):
         measures["decision_step"] = found["step"].double().mean().item()
         measures["output_ties"] = (at > 1).double().mean().item()
         measures["output_silent"] = (at == 0).double().mean().item()
-        earliest = found["at"].to(torch.uint8).argmax(1)
-        return {"first_spike": found["classes"], "weighted_spikes": earliest}, measures
+        classes: dict[Readout, torch.Tensor] = {"first_spike": found["classes"]}
+        if self.method.decay != "none":
+            classes["weighted_spikes"] = found["at"].to(torch.uint8).argmax(1)
+        return classes, measures
 
     @torch.no_grad()
     def spread(self, images: torch.Tensor) -> None:

@@ -120,10 +120,13 @@ class LatencyCodingNetwork(LifNetwork):
         return spikes, torch.stack(membranes)
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """TAD: Σ over steps of confidence · cross entropy of the membranes; and the effort."""
+        """TAD: Σ over steps of confidence · cross entropy of the membranes, or the plain one; and the effort."""
         hidden = self.hidden(images)
         _, membranes = self.outputs(hidden)
         logits = membranes * (self.stack[-1].unit * self.method.score_gain)
+        if self.method.loss == "cross_entropy":
+            # Ref: S. Deng et al. 2022, "Temporal efficient training", equation 7: the output averaged, then its loss.
+            return functional.cross_entropy(logits.mean(0), labels) + self.effort(hidden)
         losses = torch.stack([functional.cross_entropy(step, labels, reduction="none") for step in logits])
         return (confidence(logits.detach()) * losses).sum(0).mean() + self.effort(hidden)
 
