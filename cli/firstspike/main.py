@@ -7,7 +7,7 @@ import typer
 from firstspike_arch.toolchain import ToolError
 from rich.console import Console
 
-from . import verb_compile, verb_demo, verb_estimate, verb_simulate, verb_study, verb_train, verb_verify
+from . import verb_compile, verb_demo, verb_estimate, verb_report, verb_simulate, verb_study, verb_train, verb_verify
 
 __all__ = ["app", "run"]
 
@@ -17,6 +17,7 @@ app.command("compile")(verb_compile.compile_)
 app.command("verify")(verb_verify.verify)
 app.command("simulate")(verb_simulate.simulate)
 app.command("estimate")(verb_estimate.estimate)
+app.command("report")(verb_report.report)
 app.command("study")(verb_study.study)
 app.command("demo")(verb_demo.demo)
 

@@ -8,6 +8,7 @@ import numpy as np
 import typer
 from firstspike_train.data import load
 
+Network = Annotated[Path, typer.Argument(help="Checkpoint of a trained network.")]
 Build = Annotated[Path, typer.Argument(help="Build folder, made by 'firstspike compile'.")]
 Data = Annotated[str, typer.Option(help="digits, mnist, fashion-mnist, or a .npy file of uint8 images.")]
 Split = Annotated[str, typer.Option(help="train, validation or test.")]

@@ -25,7 +25,7 @@ from .methods.method import Method
 from .methods.multi_threshold import MultiThresholdNetwork
 from .recipe import Phase, Recipe, load_recipe
 
-__all__ = ["ResumeError", "fit", "train"]
+__all__ = ["ResumeError", "fit", "one_thread", "train"]
 
 METHODS: dict[str, type[Method]] = {
     "ettfs": EttfsNetwork, "diet_snn": DietNetwork, "latency_coding": LatencyCodingNetwork,
@@ -72,7 +72,7 @@ def train(
     output = Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     state = output.with_name(f"{output.name}.resume.safetensors")
-    with _one_thread():
+    with one_thread():
         run = _Run(recipe, state)
         if resume:
             run.restore()
@@ -90,14 +90,15 @@ def fit(recipe: Recipe, progress: bool = True) -> Method:
     ------
     DataError
     """
-    with _one_thread():
+    with one_thread():
         run = _Run(recipe, None)
         run.finish(progress)
     return run.module
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: what small matrices need, and other processes leave."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

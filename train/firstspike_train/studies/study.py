@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..data import load
-from ..loop import fit
+from ..loop import fit, one_thread
 from ..recipe import Recipe
 
 __all__ = ["Outcome", "Study", "Variant", "varied"]
@@ -76,7 +76,9 @@ class Study:
         for variant in self.variants:
             images, labels = load(variant.recipe.data.dataset, "test")
             for seed in range(1, seeds + 1):
-                evidence = fit(replace(variant.recipe, seed=seed), progress=False).evidence(torch.from_numpy(images))
+                module = fit(replace(variant.recipe, seed=seed), progress=False)
+                with one_thread():
+                    evidence = module.evidence(torch.from_numpy(images))
                 accuracy = {name: float(np.mean(classes == labels)) for name, classes in evidence.classes.items()}
                 yield Outcome(
                     series=variant.series, point=variant.point, seed=seed,
