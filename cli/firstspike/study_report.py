@@ -23,7 +23,8 @@ def study_table(study: Study, outcomes: Sequence[Outcome]) -> Table:
     for (series, point), group in _grouped(outcomes).items():
         accuracy = [outcome.accuracy for outcome in group]
         measured = [f"{np.mean([outcome.measures[name] for outcome in group]):.3g}" for name in study.measures]
-        table.add_row(series, point, f"{np.mean(accuracy):.2%}", f"{min(accuracy):.2%} … {max(accuracy):.2%}", *measured)
+        spread = f"{min(accuracy):.2%} … {max(accuracy):.2%}"
+        table.add_row(series, point, f"{np.mean(accuracy):.2%}", spread, *measured)
     return table
 
 
@@ -52,7 +53,8 @@ def _drawn(study: Study, outcomes: Sequence[Outcome]) -> Figure:
     figure = Figure(figsize=(5 * len(shown) + 1, 3.8), layout="constrained")
     for axis, (label, value) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
         for series in dict.fromkeys(series for series, _ in groups):
-            found = {point: [value(one) for one in groups[series, point]] for point in points if (series, point) in groups}
+            found = {point: [value(one) for one in groups[series, point]]
+                     for point in points if (series, point) in groups}
             places = [points.index(point) for point in found]
             (line,) = axis.plot(places, [np.mean(values) for values in found.values()], "o-", label=series)
             for place, values in zip(places, found.values(), strict=True):

@@ -92,8 +92,8 @@ def _show(console: Console, found: dict) -> None:
     console.print(energy)
     bits = found["memory_bits"]
     console.print(f"memory traffic of an inference: {bits['weights'] / 8000:.1f} kB of weights, "
-                  f"{bits['membranes'] / 8000:.1f} kB of membranes; the ANN: {bits['ann'] / 8000:.1f} kB of weights and "
-                  "activities, its sums kept in registers")
+                  f"{bits['membranes'] / 8000:.1f} kB of membranes; the ANN: {bits['ann'] / 8000:.1f} kB of weights "
+                  "and activities, its sums kept in registers")
 
 
 def _drawn(found: dict) -> Figure:

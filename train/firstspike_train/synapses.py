@@ -82,7 +82,8 @@ class Synapses(nn.Module):
         """The synapses as exported, in float64, without neurons."""
         return FloatLayer(
             weight=self.real_weight().detach().numpy(), connectivity=self.connectivity,
-            average_pool=self.averages, max_pool=self.connectivity.pool > 1 and not self.averages, weight_bits=self.bits, weight_scale=self.scale.item() or None,
+            average_pool=self.averages, max_pool=self.connectivity.pool > 1 and not self.averages,
+            weight_bits=self.bits, weight_scale=self.scale.item() or None,
         )
 
     def fix_scale(self) -> None:

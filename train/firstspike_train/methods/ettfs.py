@@ -9,7 +9,8 @@ of w, and average pools. From secondary sources: weights from U(±√(3T/N)) and
 because the paper's are not public: latency input with a cut-off, the shift added at every step, the threshold 1, the
 surrogate, the losses on the output membranes, the optimiser, no forced firing at the last step, for networks in
 which pools or depth make the currents fade, first gains fitted to a batch, and what is there to be compared with:
-Kaiming's initialisation, no normalisation, no affine, max pools (the first spike of a window), a decoding without decay.
+Kaiming's initialisation, no normalisation, no affine, max pools (the first spike of a window), a decoding without
+decay.
 """
 
 # Ref: ETTFS, "Efficient training of time-to-first-spike spiking neural networks from scratch" (abstract, captions).
@@ -43,8 +44,8 @@ class EttfsLayer(Synapses):
     """Synapses, weight normalisation and fire-once neurons; gain, shift and threshold of each channel.
 
     A neuron that fires once needs no reset, so v[t] = W·a[t] + (t+1)·shift, where a[t] says which inputs have fired
-    by step t (of a pool: the mean, or whether any has); and it has fired by step t where max(v[0] … v[t]) ≥ theta. All steps share one
-    product.
+    by step t (of a pool: the mean, or whether any has); and it has fired by step t where max(v[0] … v[t]) ≥ theta. All
+    steps share one product.
     """
 
     def __init__(self, connectivity: Dense | Conv2d, bits: int, recipe: Recipe, generator: torch.Generator) -> None:
