@@ -7,7 +7,18 @@ import typer
 from firstspike_arch.toolchain import ToolError
 from rich.console import Console
 
-from . import verb_compile, verb_demo, verb_estimate, verb_report, verb_simulate, verb_study, verb_train, verb_verify
+from . import (
+    verb_compile,
+    verb_data,
+    verb_demo,
+    verb_estimate,
+    verb_report,
+    verb_robustness,
+    verb_simulate,
+    verb_study,
+    verb_train,
+    verb_verify,
+)
 
 __all__ = ["app", "run"]
 
@@ -18,6 +29,8 @@ app.command("verify")(verb_verify.verify)
 app.command("simulate")(verb_simulate.simulate)
 app.command("estimate")(verb_estimate.estimate)
 app.command("report")(verb_report.report)
+app.command("robustness")(verb_robustness.robustness)
+app.command("data")(verb_data.data)
 app.command("study")(verb_study.study)
 app.command("demo")(verb_demo.demo)
 

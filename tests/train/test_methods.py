@@ -53,7 +53,7 @@ def recipe_of(name, **changes):
 def module_of(recipe, seed):
     """Alive, but for its size as wild as training may make it."""
     generator = torch.Generator().manual_seed(seed)
-    module = METHODS[recipe.method.kind](recipe, 64, generator)
+    module = METHODS[recipe.method.kind](recipe, (1, 8, 8), generator)
     for phase in recipe.phases[:-1]:
         module.start(phase.name, IMAGES)
     with torch.no_grad():
@@ -101,7 +101,7 @@ def test_the_integers_are_those_of_the_golden_model(tmp_path, name, seed):
 def test_gradients_reach_every_parameter(name, quantised):
     recipe = recipe_of(name)
     generator = torch.Generator().manual_seed(1)
-    module = METHODS[recipe.method.kind](recipe, 64, generator)
+    module = METHODS[recipe.method.kind](recipe, (1, 8, 8), generator)
     for phase in recipe.phases[: None if quantised else -1]:
         module.start(phase.name, IMAGES)
     module.loss(IMAGES[:300], LABELS[:300], generator).backward()

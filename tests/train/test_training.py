@@ -8,8 +8,9 @@ import pytest
 import torch
 from firstspike_arch.checkpoint import load_network
 from firstspike_train import train
+from firstspike_train.augmentation import mirrored, shifted
 from firstspike_train.data import load
-from firstspike_train.loop import ResumeError, _Run, mirrored, one_cycle, shifted
+from firstspike_train.loop import ResumeError, _Run, one_cycle
 from firstspike_train.methods.ettfs import EttfsNetwork
 from firstspike_train.recipe import (
     DataRecipe,
@@ -84,7 +85,7 @@ def test_training_learns_and_keeps_the_recipe(tmp_path):
 def test_gradients_reach_every_parameter(surrogate, quantised):
     recipe = replace(SMALL, method=replace(SMALL.method, surrogate=surrogate))
     generator = torch.Generator().manual_seed(0)
-    module = EttfsNetwork(recipe, 64, generator)
+    module = EttfsNetwork(recipe, (1, 8, 8), generator)
     images, labels = (torch.from_numpy(values[:200]) for values in load("digits", "train"))
     if quantised:
         module.start("quantised", images)
@@ -97,15 +98,15 @@ def test_gradients_reach_every_parameter(surrogate, quantised):
 def test_shifts_move_whole_images_within_reach():
     image = torch.zeros(1, 16, dtype=torch.uint8)
     image[0, 5] = 9  # row 1, column 1
-    moved = shifted(image.repeat(200, 1), 1, torch.Generator().manual_seed(0))
+    moved = shifted(image.repeat(200, 1), (1, 4, 4), 1, torch.Generator().manual_seed(0))
     assert set(moved.argmax(1).tolist()) == {0, 1, 2, 4, 5, 6, 8, 9, 10} and (moved.sum(1) == 9).all()
-    assert shifted(image, 0, torch.Generator()) is image
+    assert shifted(image, (1, 4, 4), 0, torch.Generator()) is image
 
 
 def test_mirrors_turn_rows_around():
     images = torch.arange(16, dtype=torch.uint8).repeat(50, 1)
     turned = torch.arange(16, dtype=torch.uint8).view(4, 4).flip(1).flatten()
-    found = mirrored(images, torch.Generator().manual_seed(0))
+    found = mirrored(images, (1, 4, 4), torch.Generator().manual_seed(0))
     same_rows, turned_rows = (found == images).all(1), (found == turned).all(1)
     assert (same_rows | turned_rows).all() and same_rows.any() and turned_rows.any()
 

@@ -16,8 +16,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from .data import load
+from .augmentation import mirrored, shifted
+from .data import image_shape, load_lazily
 from .export import export_network
+from .image_folders import FolderImages
 from .methods.diet_snn import DietNetwork
 from .methods.ettfs import EttfsNetwork
 from .methods.latency_coding import LatencyCodingNetwork
@@ -116,7 +118,8 @@ class _Run:
         self.images, self.labels = (values[kept] for values in _tensors(recipe.data.dataset, "train"))
         self.validation = _tensors(recipe.data.dataset, "validation")
         generator = torch.Generator().manual_seed(recipe.seed)
-        self.module = METHODS[recipe.method.kind](recipe, self.images.shape[1], generator)
+        self.shape = image_shape(recipe.data.dataset)
+        self.module = METHODS[recipe.method.kind](recipe, self.shape, generator)
         self.phases = recipe.phases
         self.epochs = sum(phase.epochs for phase in self.phases)
         self.epoch = 0
@@ -175,8 +178,8 @@ class _Run:
 
     def _batches(self, generator: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for chosen in torch.randperm(len(self.images), generator=generator).split(self.recipe.training.batch_size):
-            images = shifted(self.images[chosen], self.recipe.data.shifts, generator)
-            yield mirrored(images, generator) if self.recipe.data.mirrors else images, self.labels[chosen]
+            images = shifted(self.images[chosen], self.shape, self.recipe.data.shifts, generator)
+            yield mirrored(images, self.shape, generator) if self.recipe.data.mirrors else images, self.labels[chosen]
 
     def _validate(self) -> dict[str, float]:
         evidence = self.module.evidence(self.validation[0])
@@ -249,29 +252,9 @@ def one_cycle(part: float) -> float:
     return (1 + math.cos(math.pi * (part - WARM_UP) / (1 - WARM_UP))) / 2
 
 
-def shifted(images: torch.Tensor, reach: int, generator: torch.Generator) -> torch.Tensor:
-    """Square images, uint8[B, N], each moved by −reach … reach pixels in both directions; 0 comes in."""
-    if not reach:
-        return images
-    count, side = len(images), math.isqrt(images.shape[1])
-    wide = side + 2 * reach
-    padded = torch.zeros(count, wide, wide, dtype=images.dtype)
-    padded[:, reach : reach + side, reach : reach + side] = images.view(count, side, side)
-    corner = torch.randint(0, 2 * reach + 1, (2, count, 1), generator=generator)
-    window = (torch.arange(side)[:, None] * wide + torch.arange(side)).flatten()
-    return padded.flatten(1).gather(1, window + corner[0] * wide + corner[1])
-
-
-def mirrored(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Square images, uint8[B, N], every other one, at random, mirrored left to right."""
-    side = math.isqrt(images.shape[1])
-    turned = images.view(-1, side, side).flip(2).flatten(1)
-    return torch.where(torch.rand(len(images), 1, generator=generator) < 0.5, turned, images)
-
-
-def _tensors(dataset: str, split: str) -> tuple[torch.Tensor, torch.Tensor]:
-    images, labels = load(dataset, split)
-    return torch.from_numpy(images), torch.from_numpy(labels)
+def _tensors(dataset: str, split: str) -> tuple[torch.Tensor | FolderImages, torch.Tensor]:
+    images, labels = load_lazily(dataset, split)
+    return images if isinstance(images, FolderImages) else torch.from_numpy(images), torch.from_numpy(labels)
 
 
 def _accuracies(classes: dict, labels: torch.Tensor) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 from firstspike_arch.fixed import LEAK_SHIFT_MAX
 
 from .builder import build_layers
-from .data import CLASSES, PIXELS
+from .data import DATASETS
 
 __all__ = [
     "DataRecipe", "DietRecipe", "EttfsRecipe", "LatencyCodingRecipe", "MethodRecipe", "MultiThresholdRecipe",
@@ -46,7 +46,7 @@ class DataRecipe:
         Only so many training images, from the first; 0: all.
     """
 
-    dataset: Literal["digits", "mnist", "fashion-mnist"]
+    dataset: Literal["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "tiny-imagenet", "imagenet"]
     shifts: int = 0
     mirrors: bool = False
     samples: int = 0
@@ -63,7 +63,7 @@ class NetworkRecipe:
     Parameters
     ----------
     layers : str
-        Such as "15C5-P2-40C5-P2-300-10"; see `builder.build_layers`.
+        Such as "15C5-P2-40C5-P2-300-10" or "16C3p1-16C3p1-16C3p1+2-P8-10"; see `builder.build_layers`.
     steps : int
         T.
     readout : str
@@ -319,11 +319,15 @@ class Recipe:
 
     def __post_init__(self) -> None:
         network, method = self.network, self.method
+        data = DATASETS[self.data.dataset]
         try:
-            layers = build_layers(network.layers, PIXELS[self.data.dataset])
+            layers = build_layers(network.layers, data.shape)
         except ValueError as error:
             raise RecipeError(f"network.layers {network.layers!r}: {error}") from None
-        _require(layers[-1].out_shape == (CLASSES,), "network.layers", f"closed by {CLASSES} outputs", network.layers)
+        _require(layers[-1].synapses.out_shape == (data.classes,), "network.layers",
+                 f"closed by {data.classes} outputs", network.layers)
+        _require(not isinstance(method, EttfsRecipe) or all(layer.skip is None for layer in layers), "network.layers",
+                 "a chain without skips with ettfs", network.layers)
         _require(len(layers) >= method.LAYERS_MIN, "network.layers",
                  f"of at least {method.LAYERS_MIN} layers with {method.kind}", network.layers)
         _require(len(self.quantisation.weight_bits) == len(layers), "quantisation.weight_bits",

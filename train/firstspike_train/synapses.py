@@ -3,10 +3,11 @@
 
 import torch
 from firstspike_arch.connectivity import Conv2d, Dense
-from firstspike_arch.model import FloatLayer
+from firstspike_arch.model import FloatBranch, FloatLayer
 from torch import nn
 from torch.nn import functional
 
+from .builder import Skip
 from .quantisation import choose_scale, integer_weights
 
 __all__ = ["Synapses"]
@@ -24,6 +25,8 @@ class Synapses(nn.Module):
         Real value of an input of 1.
     average_pool : bool
         The connectivity's pool averages, or passes the maximum.
+    skip : Skip or None
+        Further synapses onto the same membranes; they share the scale.
 
     Notes
     -----
@@ -35,11 +38,16 @@ class Synapses(nn.Module):
 
     def __init__(
         self, connectivity: Dense | Conv2d, bits: int, input_scale: float = 1.0, average_pool: bool = True,
+        skip: Skip | None = None,
     ) -> None:
         super().__init__()
         self.connectivity, self.bits, self.input_scale = connectivity, bits, input_scale
         self.averages = average_pool and connectivity.pool > 1
         self.weight = nn.Parameter(torch.zeros(connectivity.weight_shape))
+        self.skip = skip
+        # At first what comes past the other layers counts like one spike: the identity, where the shapes are equal.
+        self.skip_weight = None if skip is None else nn.Parameter(
+            torch.full(skip.synapses.weight_shape, skip.synapses.groups / skip.synapses.in_shape[0]))
         self.register_buffer("scale", torch.zeros((), dtype=torch.float64))  # 0: not fixed yet
         self.rounds = False
 
@@ -62,31 +70,44 @@ class Synapses(nn.Module):
         """Weights as exported: float64, each of them a float32 number."""
         return self.weight.double()
 
-    def current(self, inputs: torch.Tensor) -> torch.Tensor:
-        """W·s in units, [K, *connectivity.out_shape], of [K, *connectivity.in_shape]."""
-        synapses, weight = self.connectivity, self.real_weight()
+    def computed(self, weight: torch.Tensor) -> torch.Tensor:
+        """Float64 weights as computed with: integers, once the scale is fixed."""
         if self.rounds:
             weight = integer_weights(weight, self.scale.item(), self.bits)
         elif self.input_scale != 1:
             weight = weight * self.input_scale
-        weight = weight.to(self.weight.dtype)
+        return weight.to(self.weight.dtype)
+
+    def current(self, inputs: torch.Tensor, skipping: torch.Tensor | None = None) -> torch.Tensor:
+        """W·s in units, [K, *connectivity.out_shape], of [K, *connectivity.in_shape], and of the skip's inputs."""
+        synapses, weight = self.connectivity, self.computed(self.real_weight())
         if self.averages:
             inputs = functional.avg_pool2d(inputs, synapses.pool, divisor_override=1 if self.rounds else None)
         elif synapses.pool > 1:
             inputs = functional.max_pool2d(inputs, synapses.pool)
         if isinstance(synapses, Dense):
             return functional.linear(inputs.flatten(1), weight)
-        return functional.conv2d(inputs, weight, None, synapses.stride, synapses.padding, 1, synapses.groups)
+        current = functional.conv2d(inputs, weight, None, synapses.stride, synapses.padding, 1, synapses.groups)
+        if self.skip is None or self.skip_weight is None or skipping is None:
+            return current
+        past, weight = self.skip.synapses, self.computed(self.skip_weight.double())
+        return current + functional.conv2d(skipping, weight, None, past.stride, past.padding, 1, past.groups)
 
     def exported(self) -> FloatLayer:
         """The synapses as exported, in float64, without neurons."""
+        branches = () if self.skip is None or self.skip_weight is None else (FloatBranch(
+            source=self.skip.source, weight=self.skip_weight.detach().double().numpy(),
+            connectivity=self.skip.synapses),)
         return FloatLayer(
             weight=self.real_weight().detach().numpy(), connectivity=self.connectivity,
             average_pool=self.averages, max_pool=self.connectivity.pool > 1 and not self.averages,
-            weight_bits=self.bits, weight_scale=self.scale.item() or None,
+            weight_bits=self.bits, weight_scale=self.scale.item() or None, branches=branches,
         )
 
     def fix_scale(self) -> None:
         """Choose the real value of one integer step; from now on compute in integers."""
-        self.scale.fill_(choose_scale(self.real_weight().detach(), self.bits))
+        real = self.real_weight().detach()
+        if self.skip_weight is not None:
+            real = torch.cat([real.flatten(), self.skip_weight.detach().double().flatten()])
+        self.scale.fill_(choose_scale(real, self.bits))
         self.rounds = True

@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import Any, Self, cast
 
 import torch
-from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.connectivity import Conv2d, Dense, Shape
 from firstspike_arch.fixed import largest_weight, latency_step
 from firstspike_arch.model import FloatLayer, Readout
 from torch import nn
@@ -121,14 +121,14 @@ class EttfsLayer(Synapses):
 class EttfsNetwork(nn.Module):
     """A stack of `EttfsLayer` on latency-coded images."""
 
-    def __init__(self, recipe: Recipe, pixels: int, generator: torch.Generator) -> None:
+    def __init__(self, recipe: Recipe, shape: Shape, generator: torch.Generator) -> None:
         super().__init__()
         self.method, self.steps = cast(EttfsRecipe, recipe.method), recipe.network.steps
         self.spike_loss = recipe.training.spike_loss
         layers = nn.ModuleList(
-            EttfsLayer(shape, bits, recipe, generator)
-            for shape, bits in zip(build_layers(recipe.network.layers, pixels), recipe.quantisation.weight_bits,
-                                   strict=True)
+            EttfsLayer(wiring.synapses, bits, recipe, generator)
+            for wiring, bits in zip(build_layers(recipe.network.layers, shape), recipe.quantisation.weight_bits,
+                                    strict=True)
         )
         self.stack = cast(list[EttfsLayer], layers)  # a registered ModuleList; its stubs forget the element type
         steps, decay = self.steps, self.method.decay

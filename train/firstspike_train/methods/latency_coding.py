@@ -18,11 +18,12 @@ from typing import cast
 
 import numpy as np
 import torch
-from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.connectivity import Conv2d, Dense, Shape
 from firstspike_arch.model import FloatLayer, Readout
 from torch import nn
 from torch.nn import functional
 
+from ..builder import Wiring
 from ..evidence import first_spike
 from ..lif import THETA_MIN, NeuronKind
 from ..lif_network import LifNetwork
@@ -93,16 +94,16 @@ class LatencyEncoder(Synapses):
 class LatencyCodingNetwork(LifNetwork):
     """Encoder, hidden LIF layers, and outputs of which the first spike decides."""
 
-    def __init__(self, recipe: Recipe, pixels: int, generator: torch.Generator) -> None:
+    def __init__(self, recipe: Recipe, shape: Shape, generator: torch.Generator) -> None:
         method = self.method = cast(LatencyCodingRecipe, recipe.method)
 
-        def encoder(shape: Dense | Conv2d, bits: int, kind: NeuronKind, input_scale: float) -> LatencyEncoder:
-            return LatencyEncoder(shape, bits, recipe.network.steps, method.encoder_width, input_scale)
+        def encoder(wiring: Wiring, bits: int, kind: NeuronKind, input_scale: float) -> LatencyEncoder:
+            return LatencyEncoder(wiring.synapses, bits, recipe.network.steps, method.encoder_width, input_scale)
 
         hidden = NeuronKind(
             leak=method.leak, leak_shift=recipe.quantisation.leak_shift, learns=("leak",), width=method.surrogate_width,
         )
-        super().__init__(recipe, pixels, generator, hidden, NeuronKind(resets=False), encoder)
+        super().__init__(recipe, shape, generator, hidden, NeuronKind(resets=False), encoder)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         return self.stack[0](self.stack[0].current(self.pixels(images)))
@@ -116,7 +117,7 @@ class LatencyCodingNetwork(LifNetwork):
 
     def outputs(self, hidden: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Spikes and membranes (in units) of the output, [T, B, C]."""
-        spikes, membranes = self.stack[-1](self.currents(self.stack[-1], hidden[-1]))
+        spikes, membranes = self.stack[-1](self.currents(self.stack[-1], hidden))
         return spikes, torch.stack(membranes)
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

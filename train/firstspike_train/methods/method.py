@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, Self
 
 import torch
+from firstspike_arch.connectivity import Shape
 from firstspike_arch.model import FloatLayer
 
 from ..evidence import Evidence
@@ -23,7 +24,7 @@ class Method(Protocol):
     state_dict: Callable
     load_state_dict: Callable
 
-    def __init__(self, recipe: Recipe, pixels: int, generator: torch.Generator) -> None: ...
+    def __init__(self, recipe: Recipe, shape: Shape, generator: torch.Generator) -> None: ...
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Mean loss of uint8[B, N] images with int64[B] labels; what is random comes from the generator."""

@@ -9,10 +9,10 @@ from .study import Study, Variant, varied
 __all__ = ["ETTFS_DECODING"]
 
 LINEAR = Recipe(
-    name="ettfs_decoding", data=DataRecipe(dataset="mnist", samples=10_000),
+    name="ettfs_decoding", data=DataRecipe(dataset="mnist", samples=6000),
     network=NetworkRecipe(layers="128-10", steps=8),
     method=EttfsRecipe(kind="ettfs", cutoff=25, score_gain=20.0, membrane_loss=0.0),
-    training=TrainingRecipe(epochs=10, batch_size=64, learning_rate=4e-3, weight_decay=0.1),
+    training=TrainingRecipe(epochs=8, batch_size=64, learning_rate=4e-3, weight_decay=0.1),
     quantisation=QuantisationRecipe(weight_bits=(8, 8)),
 )
 SERIES = {"linear": "linear", "exponential": "exponential", "none": "unweighted"}
