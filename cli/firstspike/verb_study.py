@@ -24,7 +24,7 @@ def study(
     name: Annotated[str, typer.Argument(help=", ".join(STUDIES))],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the JSON file and the picture.")] = Path(
         "build/studies"),
-    seeds: Annotated[int, typer.Option(min=1, help="Each variant is trained from the seeds 1 … this.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Each variant is trained from the seeds 1 … this.")] = 2,
     samples: Annotated[int | None, typer.Option(min=1, help="Training images, in place of the study's own.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="In real numbers, in place of the study's own.")] = None,
 ) -> None:

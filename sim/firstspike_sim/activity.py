@@ -99,7 +99,7 @@ def measure_activity(network: IntegerNetwork, inputs: np.ndarray) -> Activity:
         raise ValueError("inputs must be at least one, not 0")
     reach = [[fan_out(branch.connectivity) for branch in layer.synapses(index)]
              for index, layer in enumerate(network.layers)]
-    classes, steps, spikes = [], [], 0.0
+    classes, steps, spikes = [], [], np.zeros(0)
     operations = [Operations()] * len(network.layers)
     for start in range(0, len(inputs), BATCH):
         result = GoldenModel(network).run(inputs[start : start + BATCH], membranes=True)
@@ -112,7 +112,8 @@ def measure_activity(network: IntegerNetwork, inputs: np.ndarray) -> Activity:
         links = [np.asarray(link) for link in result.spikes]
         if network.input_kind == "direct":
             links[0] = links[0] != 0
-        spikes = spikes + np.stack([link.sum((0, 2), dtype=np.int64) for link in links])
+        counts = np.stack([link.sum((0, 2), dtype=np.int64) for link in links])
+        spikes = spikes + counts if start else counts
         operations = [
             total + _count(network, index, reach[index], links)
             for index, total in enumerate(operations)]

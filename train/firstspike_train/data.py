@@ -18,8 +18,6 @@ __all__ = ["DATASETS", "DATA_VARIABLE", "DataError", "ImageSet", "image_shape", 
 SPLITS = ("train", "validation", "test")
 SPLIT_SEED = 20240229
 
-Images = np.ndarray | FolderImages
-
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSet:
@@ -38,7 +36,7 @@ class ImageSet:
     shape: Shape
     classes: int
     validation: int
-    read: Callable[[bool], tuple[Images, np.ndarray]]
+    read: Callable[[bool], tuple[np.ndarray | FolderImages, np.ndarray]]
 
 
 def load(name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -59,7 +57,7 @@ def load(name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
     return images[slice(None)].numpy() if isinstance(images, FolderImages) else images, labels
 
 
-def load_lazily(name: str, split: str) -> tuple[Images, np.ndarray]:
+def load_lazily(name: str, split: str) -> tuple[np.ndarray | FolderImages, np.ndarray]:
     """As `load`, but ImageNet stays on disk until a batch is taken."""
     image_shape(name)
     if split not in SPLITS:

@@ -10,7 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from .official_files import DataError, data_folder
 
-__all__ = ["FolderImages", "read_imagenet", "read_tiny_imagenet"]
+__all__ = ["FolderImages", "Images", "read_imagenet", "read_tiny_imagenet"]
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 IMAGENET_SIDE, TINY_SIDE = 224, 64
@@ -67,6 +67,10 @@ class FolderImages:
         left, top = (width - self.side) // 2, (height - self.side) // 2
         cut = picture.crop((left, top, left + self.side, top + self.side))
         return np.asarray(cut, dtype=np.uint8).transpose(2, 0, 1).reshape(-1)
+
+
+Images = torch.Tensor | FolderImages
+"""In memory, uint8[B, N], or on disk."""
 
 
 def read_imagenet(test: bool) -> tuple[FolderImages, np.ndarray]:

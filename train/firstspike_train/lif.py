@@ -71,7 +71,7 @@ class LifLayer(Synapses):
         self, wiring: Wiring, bits: int, kind: NeuronKind, input_scale: float = 1.0,
     ) -> None:
         super().__init__(wiring.synapses, bits, input_scale, skip=wiring.skip)
-        self.kind = kind
+        self.kind, self.levels = kind, kind.levels
         self.theta = nn.Parameter(torch.tensor(kind.theta), requires_grad="theta" in kind.learns)
         self.leak = nn.Parameter(torch.tensor(kind.leak), requires_grad="leak" in kind.learns)
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from .builder import build_layers
 from .evidence import Evidence, collect
+from .image_folders import Images
 from .lif import LifLayer, NeuronKind
 from .recipe import Recipe
 
@@ -63,7 +64,7 @@ class LifNetwork(nn.Module):
 
     def pixels(self, images: torch.Tensor) -> torch.Tensor:
         """uint8[B, N] as the first layer takes it."""
-        return images.to(self.stack[0].weight.dtype).view(len(images), *self.stack[0].connectivity.in_shape)
+        return images.to(self.stack[0].weight).view(len(images), *self.stack[0].connectivity.in_shape)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Spikes of the first layer, [T, B, …]: its current is the same in every step."""
@@ -114,11 +115,11 @@ class LifNetwork(nn.Module):
             return 0.0
         return weight * sum(spikes.sum() for spikes in hidden) / sum(spikes[0].numel() for spikes in hidden)
 
-    def evidence(self, images: torch.Tensor) -> Evidence:
+    def evidence(self, images: Images) -> Evidence:
         """Decisions on uint8[B, N] images, and measures."""
         return collect(self.decide, images)
 
-    def start(self, phase: str, images: torch.Tensor) -> None:
+    def start(self, phase: str, images: Images) -> None:
         """Begin a phase of training; ``images`` is the training set."""
         if phase == "quantised":
             with torch.no_grad():
@@ -147,6 +148,13 @@ class LifNetwork(nn.Module):
                 layer.skip_weight.mul_(factor)
             if layer is not self.stack[-1]:
                 found.append(layer(self.currents(layer, found))[0] if found else self.encode(images))
+
+    @torch.no_grad()
+    def largest_membranes(self) -> list[int]:
+        """A leak only shrinks a membrane, and a reset takes away what is there: T times the largest current."""
+        levels = [getattr(layer, "levels", 1) for layer in self.stack]
+        return [self.steps * layer.largest_current(PIXEL_MAX if index == 0 else max(levels[:index]))
+                for index, layer in enumerate(self.stack)]
 
     def real(self) -> Self:
         """A copy of the network in real numbers (float64)."""

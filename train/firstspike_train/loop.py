@@ -3,8 +3,10 @@
 
 import json
 import math
+import os
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import get_args
 
@@ -17,15 +19,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from .augmentation import mirrored, shifted
+from .curves import Write, curves, unwritten
 from .data import image_shape, load_lazily
+from .exactness import ExactnessError, require_exact
 from .export import export_network
-from .image_folders import FolderImages
+from .image_folders import FolderImages, Images
 from .methods.diet_snn import DietNetwork
 from .methods.ettfs import EttfsNetwork
 from .methods.latency_coding import LatencyCodingNetwork
 from .methods.method import Method
 from .methods.multi_threshold import MultiThresholdNetwork
 from .recipe import Phase, Recipe, load_recipe
+from .workers import Workers, started_workers
 
 __all__ = ["ResumeError", "fit", "one_thread", "train"]
 
@@ -34,6 +39,7 @@ METHODS: dict[str, type[Method]] = {
     "multi_threshold": MultiThresholdNetwork,
 }
 STATE = "firstspike_training"
+ALONE = Workers()
 WARM_UP = 0.3
 """Part of the steps in which the learning rate rises."""
 
@@ -43,7 +49,8 @@ class ResumeError(ValueError):
 
 
 def train(
-    recipe: str | Path | Recipe, output: str | Path, resume: bool = True, progress: bool = True
+    recipe: str | Path | Recipe, output: str | Path, resume: bool = True, progress: bool = True,
+    device: str = "cpu", log: str | Path | None = None,
 ) -> FloatNetwork:
     """Train a recipe, write the network to `output` (safetensors), and return it.
 
@@ -58,30 +65,36 @@ def train(
         Continue from a state that is there; False starts anew.
     progress : bool
         Show a progress bar with the time that is left, on the terminal.
+    device : str
+        "cpu", or a GPU as torch names it: there real numbers are trained in mixed precision, integers in float32.
+        Started by `torchrun`, each process takes the GPU of its own number; see `workers`.
+    log : path
+        Folder for TensorBoard: loss, validation and spikes of every epoch.
 
     Raises
     ------
-    RecipeError, DataError, ResumeError
+    RecipeError, DataError, ResumeError, ExactnessError
         Subclasses of ValueError, each with one sentence.
 
     Notes
     -----
-    Runs on one CPU thread and leaves torch's setting as it was: the matrices are small, and the result then does not
-    depend on the number of cores.
+    On a CPU it runs on one thread and leaves torch's setting as it was: the matrices are small, and the result then
+    does not depend on the number of cores.
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe)
     output = Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     state = output.with_name(f"{output.name}.resume.safetensors")
-    with one_thread():
-        run = _Run(recipe, state)
+    with one_thread(), started_workers(device) as workers, curves(log if workers.first else None) as write:
+        run = _Run(recipe, state, device, workers)
         if resume:
             run.restore()
-        run.finish(progress)
+        run.finish(progress and workers.first, write)
         network = run.network()
-    save_network(output, network)
-    state.unlink(missing_ok=True)
+        if workers.first:
+            save_network(output, network)
+            state.unlink(missing_ok=True)
     return network
 
 
@@ -112,14 +125,18 @@ def one_thread() -> Iterator[None]:
 class _Run:
     """State of one training run between two epochs; kept in a file, if there is a path for it."""
 
-    def __init__(self, recipe: Recipe, state_path: Path | None) -> None:
-        self.recipe, self.state_path = recipe, state_path
-        kept = slice(recipe.data.samples or None)
-        self.images, self.labels = (values[kept] for values in _tensors(recipe.data.dataset, "train"))
+    def __init__(
+        self, recipe: Recipe, state_path: Path | None, device: str = "cpu", workers: Workers = ALONE,
+    ) -> None:
+        self.recipe, self.state_path, self.workers = recipe, state_path, workers
+        self.device = _device(device, workers)
+        self.images, self.labels = _tensors(recipe.data.dataset, "train")
+        if recipe.data.samples:
+            self.images, self.labels = self.images[: recipe.data.samples], self.labels[: recipe.data.samples]
         self.validation = _tensors(recipe.data.dataset, "validation")
         generator = torch.Generator().manual_seed(recipe.seed)
         self.shape = image_shape(recipe.data.dataset)
-        self.module = METHODS[recipe.method.kind](recipe, self.shape, generator)
+        self.module = METHODS[recipe.method.kind](recipe, self.shape, generator).to(self.device)
         self.phases = recipe.phases
         self.epochs = sum(phase.epochs for phase in self.phases)
         self.epoch = 0
@@ -138,13 +155,14 @@ class _Run:
             done -= phase.epochs
         raise ValueError("no epoch is left")
 
-    def finish(self, progress: bool) -> None:
-        """Train all epochs that are left."""
+    def finish(self, progress: bool, write: Write = unwritten) -> None:
+        """Train all epochs that are left; ``write`` gets what was measured behind each."""
         with _bar(progress) as bar:
             task = bar.add_task(self.recipe.name, total=self.epochs - self.epoch, news="")
             while self.epoch < self.epochs:
                 self.advance()
                 bar.update(task, advance=1, news=_news(self.history[-1]))
+                write(self.history[-1])
 
     def advance(self) -> None:
         """Train one epoch; if there is a file for the state, measure it on the validation set and keep it."""
@@ -152,28 +170,44 @@ class _Run:
         if done == 0:
             self._start(phase)
         # Everything random in an epoch comes from its own seed, so that a resumed run draws the same numbers.
-        generator = torch.Generator().manual_seed(self.recipe.seed * 100_003 + self.epoch + 1)
+        seed = self.recipe.seed * 100_003 + self.epoch + 1
+        generator = torch.Generator().manual_seed(seed)
+        # Processes must go on drawing the same batches, whatever each draws for its share of one.
+        own = generator if self.workers.count == 1 else torch.Generator().manual_seed(seed + 7919 * self.workers.rank)
         batches = math.ceil(len(self.images) / self.recipe.training.batch_size)
-        total, seen = 0.0, 0
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
         for index, (images, labels) in enumerate(self._batches(generator)):
             part = (done * batches + index) / (phase.epochs * batches)
             for group in self.optimizer.param_groups:
                 group["lr"] = phase.learning_rate * one_cycle(part)
                 group["weight_decay"] = phase.weight_decay
-            loss = self.module.loss(images, labels, generator)
             self.optimizer.zero_grad()
-            loss.backward()
+            mine, truth = self.workers.share(images), self.workers.share(labels).to(self.device)
+            if len(mine):
+                with self._precision(phase):
+                    loss = self.module.loss(mine, truth, own)
+                (loss * (len(mine) / len(images))).backward()
+                total += loss.detach() * len(mine)
+            self.workers.add_up(self.module.parameters())
             self.optimizer.step()
             self.module.constrain()
-            total, seen = total + loss.item() * len(labels), seen + len(labels)
         self.epoch += 1
-        self.history.append({"epoch": self.epoch, "phase": phase.name, "loss": total / seen})
+        loss = self.workers.total(total) / len(self.images)
+        self.history.append({"epoch": self.epoch, "phase": phase.name, "loss": loss})
         if self.state_path is not None:
             self.history[-1].update(self._validate())
-            self._keep(self.state_path)
+            if self.workers.first:
+                self._keep(self.state_path)
+
+    def _precision(self, phase: Phase) -> AbstractContextManager:
+        """Mixed on a GPU; integers are exact in float32 only."""
+        mixed = self.device.type == "cuda" and phase.name != "quantised"
+        return torch.autocast("cuda", torch.bfloat16) if mixed else nullcontext()
 
     def _start(self, phase: Phase) -> None:
         self.module.start(phase.name, self.images)
+        if phase.name == "quantised":
+            require_exact(self.module)
         self.optimizer = self._optimizer()
 
     def _batches(self, generator: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -189,6 +223,10 @@ class _Run:
         """The result, with the read-out that is better in validation, and its accuracies."""
         if self.phases[-1].name != "quantised":
             self.module.start("quantised", self.images)
+        try:
+            require_exact(self.module)
+        except ExactnessError as error:  # the weights have grown: the network is good, its figures may be off
+            warnings.warn(str(error), stacklevel=2)
         accuracy, readout = {}, self.recipe.network.readout
         if readout == "best":
             found = self._validate()
@@ -202,14 +240,14 @@ class _Run:
         accuracy["test"] = accuracy["float_test"]
         measures = self.module.evidence(images).measures
         history = [*self.history, {"epoch": self.epoch, "phase": "test", **measures}]
-        return export_network(self.module, self.recipe, readout, accuracy, history)
+        return export_network(self.module.to("cpu"), self.recipe, readout, accuracy, history)
 
     def _keep(self, path: Path) -> None:
         tensors = {f"module.{name}": value for name, value in self.module.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
         head = {"recipe": self.recipe.table, "epoch": self.epoch, "history": self.history}
-        contiguous = {name: value.contiguous() for name, value in tensors.items()}
+        contiguous = {name: value.cpu().contiguous() for name, value in tensors.items()}
         write_atomically(path, save(contiguous, {STATE: json.dumps(head)}))
 
     def restore(self) -> None:
@@ -245,6 +283,23 @@ class _Run:
             raise ResumeError(f"{self.state_path}: must be a whole training state ({error}); {advice}") from None
 
 
+def _device(name: str, workers: Workers) -> torch.device:
+    """The device of this process, with products as exact as float32 is."""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device must be cpu or cuda, not {name!r}") from None
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ValueError(f"device must be cpu where torch sees no GPU, not {name!r}")
+        if workers.count > 1:
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        # Integers up to 2^24 need all 24 bits of float32: no TF32.
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.deterministic = True
+    return device
+
+
 def one_cycle(part: float) -> float:
     """Factor on the peak learning rate at `part` (0 … 1) of a phase: a cosine from 1/25 to 1, then down to 0."""
     if part < WARM_UP:
@@ -252,7 +307,7 @@ def one_cycle(part: float) -> float:
     return (1 + math.cos(math.pi * (part - WARM_UP) / (1 - WARM_UP))) / 2
 
 
-def _tensors(dataset: str, split: str) -> tuple[torch.Tensor | FolderImages, torch.Tensor]:
+def _tensors(dataset: str, split: str) -> tuple[Images, torch.Tensor]:
     images, labels = load_lazily(dataset, split)
     return images if isinstance(images, FolderImages) else torch.from_numpy(images), torch.from_numpy(labels)
 

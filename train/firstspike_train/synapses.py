@@ -86,12 +86,21 @@ class Synapses(nn.Module):
         elif synapses.pool > 1:
             inputs = functional.max_pool2d(inputs, synapses.pool)
         if isinstance(synapses, Dense):
-            return functional.linear(inputs.flatten(1), weight)
+            return functional.linear(inputs.flatten(1), weight).to(self.weight.dtype)
         current = functional.conv2d(inputs, weight, None, synapses.stride, synapses.padding, 1, synapses.groups)
+        current = current.to(self.weight.dtype)  # membranes stay in full precision where products are mixed
         if self.skip is None or self.skip_weight is None or skipping is None:
             return current
         past, weight = self.skip.synapses, self.computed(self.skip_weight.double())
         return current + functional.conv2d(skipping, weight, None, past.stride, past.padding, 1, past.groups)
+
+    def largest_current(self, largest: int) -> int:
+        """Of quantised synapses, in units, for inputs of at most this magnitude: Σ |W| · largest."""
+        reach = largest * (self.connectivity.pool**2 if self.averages else 1)
+        total = self.computed(self.real_weight()).double().abs().flatten(1).sum(1) * reach
+        if self.skip_weight is not None:
+            total = total + self.computed(self.skip_weight.double()).double().abs().flatten(1).sum(1) * largest
+        return int(total.max().item())
 
     def exported(self) -> FloatLayer:
         """The synapses as exported, in float64, without neurons."""

@@ -21,6 +21,7 @@ from firstspike_arch.connectivity import Dense, Shape
 from firstspike_arch.model import Readout
 from torch.nn import functional
 
+from ..image_folders import Images
 from ..lif import LifLayer, NeuronKind
 from ..lif_network import LifNetwork
 from ..recipe import DietRecipe, Recipe
@@ -50,7 +51,7 @@ class DietNetwork(LifNetwork):
         with torch.no_grad():
             layer.weight.normal_(0, 0.01 if dense else (2 / fan_out) ** 0.5, generator=generator)
 
-    def start(self, phase: str, images: torch.Tensor) -> None:
+    def start(self, phase: str, images: Images) -> None:
         """Before the spiking network is trained, the ANN's currents give its thresholds."""
         self.analogue = phase == "pretraining"
         if phase == "real":
@@ -93,7 +94,7 @@ class DietNetwork(LifNetwork):
         if generator is None or not share:
             return spikes
         kept = torch.rand(spikes.shape[1:], generator=generator) >= share
-        return spikes * (kept.to(spikes.dtype) / (1 - share))
+        return spikes * (kept.to(spikes) / (1 - share))
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Cross entropy of the output's potential, and the effort of spikes."""

@@ -28,6 +28,7 @@ from torch.nn import functional
 
 from ..builder import build_layers
 from ..evidence import Evidence, collect, first_spike
+from ..image_folders import Images
 from ..quantisation import integer_thresholds, whole_steps
 from ..recipe import EttfsRecipe, Recipe
 from ..surrogates import staircase
@@ -94,7 +95,8 @@ class EttfsLayer(Synapses):
         """
         currents = self.current(fired.flatten(0, 1)).unflatten(0, fired.shape[:2])
         shift, theta = (value.view(-1, *[1] * (currents.dim() - 3)) for value in self.operands())
-        time = torch.arange(1, len(fired) + 1, dtype=currents.dtype).view(-1, *[1] * (currents.dim() - 1))
+        time = torch.arange(1, len(fired) + 1, dtype=currents.dtype, device=currents.device)
+        time = time.view(-1, *[1] * (currents.dim() - 1))
         membrane = currents + time * shift
         peaks = [membrane[0]]
         for step in membrane[1:]:
@@ -140,9 +142,10 @@ class EttfsNetwork(nn.Module):
         """Which pixels of uint8[B, N] have fired by each step, [T, B, N] or as the first layer's map."""
         table = latency_step(torch.arange(256), self.steps)
         table[: self.method.cutoff] = self.steps
-        spike_step = table.to(torch.uint8)[images.long()].view(len(images), *self.stack[0].connectivity.in_shape)
-        kind = self.stack[0].weight.dtype
-        return torch.stack([(spike_step <= t).to(kind) for t in range(self.steps)])
+        first = self.stack[0]
+        spike_step = table.to(first.weight.device, torch.uint8)[images.to(first.weight.device).long()]
+        spike_step = spike_step.view(len(images), *first.connectivity.in_shape)
+        return torch.stack([(spike_step <= t).to(first.weight.dtype) for t in range(self.steps)])
 
     def forward(self, images: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
         """"Has fired by step t" of input and every layer, [T, B, …] each; output membranes in units."""
@@ -161,7 +164,7 @@ class EttfsNetwork(nn.Module):
             loss = loss + method.membrane_loss * functional.cross_entropy(membrane[-1] * unit, labels)
         if method.decision_loss:
             step = first_spike(fired[-1].detach() > 0, membrane)["step"]
-            decided = membrane[step, torch.arange(len(labels))]
+            decided = membrane[step, torch.arange(len(labels), device=step.device)]
             loss = loss + method.decision_loss * functional.cross_entropy(decided * unit, labels)
         if self.spike_loss:
             last = [layer[-1] for layer in fired[1:-1]]
@@ -172,10 +175,10 @@ class EttfsNetwork(nn.Module):
     def score(self, fired: torch.Tensor) -> torch.Tensor:
         """Σ w[t]·s[t] / w[0], [B, C], from "has fired by step t": s[t] is the difference of neighbouring steps."""
         # Paper: the decoding with decaying w. Written as Σ (w[t] − w[t+1])·fired[t], with w[T] = 0.
-        weights = torch.tensor((*self.step_weights, 0), dtype=fired.dtype)
+        weights = torch.tensor((*self.step_weights, 0), dtype=fired.dtype, device=fired.device)
         return torch.tensordot(weights[:-1] - weights[1:], fired, dims=1) / weights[0]
 
-    def evidence(self, images: torch.Tensor) -> Evidence:
+    def evidence(self, images: Images) -> Evidence:
         """Decisions on uint8[B, N] images, and spike counts an image, firing fractions, ties and silence."""
         return collect(self.decide, images)
 
@@ -207,7 +210,7 @@ class EttfsNetwork(nn.Module):
             layer.gain.mul_(self.method.spread / layer(fired)[1][-1].std())
             fired, _ = layer(fired)
 
-    def start(self, phase: str, images: torch.Tensor) -> None:
+    def start(self, phase: str, images: Images) -> None:
         """Begin a phase; quantised: one scale a layer, and every forward pass is the integer network."""
         if phase == "real" and self.method.spread:
             self.spread(images[:CALIBRATION_BATCH])
@@ -218,6 +221,12 @@ class EttfsNetwork(nn.Module):
 
     def constrain(self) -> None:
         """Nothing to do: gain and shift are free, theta is bounded where it is used."""
+
+    @torch.no_grad()
+    def largest_membranes(self) -> list[int]:
+        """An input fires once: the largest current, and T shifts."""
+        return [layer.largest_current(1) + self.steps * int(layer.operands()[0].abs().max().item())
+                for layer in self.stack]
 
     def real(self) -> Self:
         """A copy of the network as exported, in real numbers (float64)."""

@@ -25,6 +25,7 @@ from torch.nn import functional
 
 from ..builder import Wiring
 from ..evidence import first_spike
+from ..image_folders import Images
 from ..lif import THETA_MIN, NeuronKind
 from ..lif_network import LifNetwork
 from ..quantisation import whole_steps
@@ -53,6 +54,11 @@ class LatencyEncoder(Synapses):
         self.bias = nn.Parameter(torch.zeros(connectivity.channels))
         self.last = nn.Parameter(torch.tensor(THETA_LAST))
         self.gaps = nn.Parameter(torch.full((steps - 1,), (THETA_FIRST - THETA_LAST) / max(1, steps - 1)))
+
+    def largest_current(self, largest: int) -> int:
+        """The bias comes once, and is compared with the highest threshold."""
+        bias, last, gaps = (value.detach().abs().max().item() if value.numel() else 0.0 for value in self.operands())
+        return super().largest_current(largest) + int(bias + last + gaps * len(self.gaps))
 
     def constrain(self) -> None:
         """Thresholds stay positive and fall."""
@@ -108,7 +114,7 @@ class LatencyCodingNetwork(LifNetwork):
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         return self.stack[0](self.stack[0].current(self.pixels(images)))
 
-    def start(self, phase: str, images: torch.Tensor) -> None:
+    def start(self, phase: str, images: Images) -> None:
         """At first, a current of the encoder spreads by 1, and what a neuron gets in all steps by a few thresholds."""
         if phase == "real":
             hidden = [HIDDEN_SPREAD] * (len(self.stack) - 2)

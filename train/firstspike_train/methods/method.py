@@ -9,6 +9,7 @@ from firstspike_arch.connectivity import Shape
 from firstspike_arch.model import FloatLayer
 
 from ..evidence import Evidence
+from ..image_folders import Images
 from ..recipe import Recipe
 
 __all__ = ["Method"]
@@ -22,6 +23,7 @@ class Method(Protocol):
     step_weights: tuple[int, ...]
     parameters: Callable
     state_dict: Callable
+    to: Callable
     load_state_dict: Callable
 
     def __init__(self, recipe: Recipe, shape: Shape, generator: torch.Generator) -> None: ...
@@ -34,11 +36,11 @@ class Method(Protocol):
         """Put the parameters back into their ranges, after a step of the optimiser."""
         ...
 
-    def evidence(self, images: torch.Tensor) -> Evidence:
+    def evidence(self, images: Images) -> Evidence:
         """Decisions on uint8[B, N] images, without gradients."""
         ...
 
-    def start(self, phase: str, images: torch.Tensor) -> None:
+    def start(self, phase: str, images: Images) -> None:
         """Begin a phase of the recipe; ``images`` uint8[N, pixels] is the training set.
 
         In "quantised" the scales are fixed, and every forward pass is the integer network.
@@ -47,6 +49,10 @@ class Method(Protocol):
 
     def real(self) -> Self:
         """A copy of the same network in real numbers (float64)."""
+        ...
+
+    def largest_membranes(self) -> list[int]:
+        """What no membrane of each layer exceeds in magnitude, in units, whatever the input; quantised."""
         ...
 
     def layers(self) -> tuple[FloatLayer, ...]:

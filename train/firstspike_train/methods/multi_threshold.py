@@ -19,6 +19,7 @@ from firstspike_arch.connectivity import Shape
 from firstspike_arch.model import Readout
 from torch.nn import functional
 
+from ..image_folders import Images
 from ..lif import NeuronKind
 from ..lif_network import LifNetwork
 from ..recipe import MultiThresholdRecipe, Recipe
@@ -40,7 +41,7 @@ class MultiThresholdNetwork(LifNetwork):
         self.counts = recipe.network.readout == "spike_count"
         super().__init__(recipe, shape, generator, hidden, hidden if self.counts else NeuronKind(fires=False))
 
-    def start(self, phase: str, images: torch.Tensor) -> None:
+    def start(self, phase: str, images: Images) -> None:
         """At first, the currents of every step spread over half the thresholds."""
         if phase == "real":
             half = self.steps * self.method.levels / 2

@@ -7,10 +7,10 @@ from .study import Study, Variant, varied
 __all__ = ["SURROGATE_SHAPES"]
 
 BASE = Recipe(
-    name="surrogate_shapes", data=DataRecipe(dataset="fashion-mnist", samples=6000),
+    name="surrogate_shapes", data=DataRecipe(dataset="fashion-mnist", samples=4000),
     network=NetworkRecipe(layers="P2-12C3-P2-24C3-64-10", steps=2),
     method=MultiThresholdRecipe(kind="multi_threshold"),
-    training=TrainingRecipe(epochs=8, batch_size=64, learning_rate=3e-3, weight_decay=0.01),
+    training=TrainingRecipe(epochs=6, batch_size=64, learning_rate=3e-3, weight_decay=0.01),
     quantisation=QuantisationRecipe(weight_bits=(8, 8, 8, 8)),
 )
 
