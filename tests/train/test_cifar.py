@@ -35,7 +35,8 @@ class Opens:
 @pytest.mark.parametrize("raw", [
     pickle.dumps(Opens()), pickle.dumps({b"data": IMAGES, b"labels": [Opens()]}), packed(4)[:-40], b"", b"\x80\x04N.",
     packed(4, images=IMAGES.astype(np.float32)), packed(4, images=IMAGES.astype(object)),
-    packed(4, images=IMAGES[:, :9]), packed(4, labels=LABELS[:3]), packed(4, labels=["x"] * 6), packed(4, key=b"coarse_labels"),
+    packed(4, images=IMAGES[:, :9]), packed(4, labels=LABELS[:3]), packed(4, labels=["x"] * 6),
+    packed(4, key=b"coarse_labels"),
     packed(4, images=np.asfortranarray(IMAGES)), b"c__builtin__\neval\n(S'1'\ntR.", b"cnumpy\nload\n(S'x'\ntR.",
     b"c_codecs\nencode\n(X\x01\x00\x00\x00aX\x03\x00\x00\x00zip\ntR.",
 ])

@@ -35,7 +35,7 @@ def test_known_images():
 
 
 def test_wrong_names_are_refused():
-    with pytest.raises(ValueError, match="corruption must be one of gaussian_noise, .*, pixelate, not 'fog'"):
+    with pytest.raises(ValueError, match=r"corruption must be one of gaussian_noise, .*, pixelate, not 'fog'"):
         corrupted(IMAGES, SHAPE, "fog", 1)
     with pytest.raises(ValueError, match=r"severity must be 1…5, not 6"):
         corrupted(IMAGES, SHAPE, "contrast", 6)

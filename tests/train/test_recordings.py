@@ -121,7 +121,7 @@ def test_bad_aedat_files_are_refused(tmp_path, read, raw, sentence):
 def test_gestures_are_cut_out_and_binned(tmp_path, monkeypatch):
     monkeypatch.setenv("FIRSTSPIKE_DATA", str(tmp_path))
     folder = tmp_path / "dvs-gesture" / "DvsGesture"
-    with pytest.raises(DataError, match="trials_to_test.txt: must be the official list of recordings"):
+    with pytest.raises(DataError, match=r"trials_to_test.txt: must be the official list of recordings"):
         load_dvs_gesture("test", 2, 1000)
     folder.mkdir(parents=True)
     (folder / "trials_to_test.txt").write_text("user24_led.aedat\n")
@@ -141,7 +141,7 @@ def test_gestures_are_cut_out_and_binned(tmp_path, monkeypatch):
 
 def test_cifar10_dvs_is_split_by_number(tmp_path, monkeypatch):
     monkeypatch.setenv("FIRSTSPIKE_DATA", str(tmp_path))
-    with pytest.raises(DataError, match="must hold a folder of .aedat files for each class"):
+    with pytest.raises(DataError, match=r"must hold a folder of .aedat files for each class"):
         load_cifar10_dvs("test", 2, 1000)
     for name in ("airplane", "automobile"):
         folder = tmp_path / "cifar10-dvs" / name
@@ -152,5 +152,5 @@ def test_cifar10_dvs_is_split_by_number(tmp_path, monkeypatch):
         counts, labels = load_cifar10_dvs(split, 2, 1000)
         assert labels.tolist() == [0, 1] and counts.sum((1, 2)).tolist() == [4, 4] and counts[0, 0].sum() == 3
     (folder / "cifar10_automobile_x.aedat").write_bytes(aedat2(EVENTS))
-    with pytest.raises(DataError, match="must be named cifar10_<class>_<number>.aedat"):
+    with pytest.raises(DataError, match=r"must be named cifar10_<class>_<number>.aedat"):
         load_cifar10_dvs("train", 2, 1000)
