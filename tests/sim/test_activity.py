@@ -18,7 +18,7 @@ def naive_fan_out(synapses):
     if isinstance(synapses, Dense):
         if len(synapses.in_shape) == 1:
             return np.full(synapses.in_shape[0], synapses.neurons)
-        channels, height, width = synapses.in_shape
+        _, height, width = synapses.in_shape
         side = synapses.pool
         kept = (np.arange(height) < height // side * side)[:, None] & (np.arange(width) < width // side * side)
         return np.broadcast_to(kept * synapses.neurons, synapses.in_shape).ravel()
