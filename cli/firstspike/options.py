@@ -10,7 +10,7 @@ from firstspike_train.data import load
 
 Network = Annotated[Path, typer.Argument(help="Checkpoint of a trained network.")]
 Build = Annotated[Path, typer.Argument(help="Build folder, made by 'firstspike compile'.")]
-Data = Annotated[str, typer.Option(help="digits, mnist, fashion-mnist, or a .npy file of uint8 images.")]
+Data = Annotated[str, typer.Option(help="A data set (digits, mnist, cifar10, …), or a .npy file of inputs.")]
 Split = Annotated[str, typer.Option(help="train, validation or test.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only so many, from the first.")]
 Backend = Annotated[str, typer.Option(help="verilator or pysim.")]

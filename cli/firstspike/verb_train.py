@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """firstspike train RECIPE -o FILE"""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +14,13 @@ def train(
     recipe: Annotated[Path, typer.Argument(help="TOML recipe.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Checkpoint to write.")],
     device: Annotated[str, typer.Option(help="cpu, or cuda; several by torchrun.")] = "cpu",
-    log: Annotated[Path | None, typer.Option(help="Folder for TensorBoard.")] = None,
+    curves: Annotated[Path | None, typer.Option(help="Folder for TensorBoard.")] = None,
     fresh: Annotated[bool, typer.Option(help="Start afresh, even if an interrupted training could go on.")] = False,
 ) -> None:
     """Train a network by a recipe."""
-    network = firstspike_train.train(recipe, output, resume=not fresh, device=device, log=log)
+    network = firstspike_train.train(recipe, output, resume=not fresh, device=device, curves=curves)
+    if os.environ.get("RANK", "0") != "0":  # of several processes of torchrun, the first one speaks
+        return
     for split, accuracy in network.accuracy.items():
         Console().print(f"{split}: {accuracy:.2%}")
     Console().print(f"written to {output}")

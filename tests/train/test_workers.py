@@ -58,7 +58,7 @@ def test_two_processes_give_the_network_of_one(tmp_path):
 def test_curves_are_written_for_tensorboard(tmp_path):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     train(replace(RECIPE, training=replace(RECIPE.training, epochs=1)), tmp_path / "x.safetensors", progress=False,
-          log=tmp_path / "log")
+          curves=tmp_path / "log")
     events = accumulator.EventAccumulator(str(tmp_path / "log"))
     events.Reload()
     assert {"real/loss", "real/potential", "quantised/layer0_spikes"} <= set(events.Tags()["scalars"])

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["Write", "curves", "unwritten"]
+__all__ = ["Write", "tensorboard_curves", "unwritten"]
 
 Write = Callable[[dict], None]
 """Takes what was measured behind an epoch."""
@@ -16,7 +16,7 @@ def unwritten(entry: dict) -> None:
 
 
 @contextmanager
-def curves(folder: str | Path | None) -> Iterator[Write]:
+def tensorboard_curves(folder: str | Path | None) -> Iterator[Write]:
     """Write into a folder; None: nowhere.
 
     Raises
@@ -30,7 +30,7 @@ def curves(folder: str | Path | None) -> Iterator[Write]:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise ValueError("a log must have tensorboard installed: pip install 'firstspike[train]'") from None
+        raise ValueError("curves must have tensorboard installed: pip install 'firstspike[train]'") from None
     with SummaryWriter(str(folder)) as writer:
 
         def write(entry: dict) -> None:

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from .augmentation import mirrored, shifted
-from .curves import Write, curves, unwritten
+from .curves import Write, tensorboard_curves, unwritten
 from .data import image_shape, load_lazily
 from .exactness import ExactnessError, require_exact
 from .export import export_network
@@ -50,7 +50,7 @@ class ResumeError(ValueError):
 
 def train(
     recipe: str | Path | Recipe, output: str | Path, resume: bool = True, progress: bool = True,
-    device: str = "cpu", log: str | Path | None = None,
+    device: str = "cpu", curves: str | Path | None = None,
 ) -> FloatNetwork:
     """Train a recipe, write the network to `output` (safetensors), and return it.
 
@@ -68,7 +68,7 @@ def train(
     device : str
         "cpu", or a GPU as torch names it: there real numbers are trained in mixed precision, integers in float32.
         Started by `torchrun`, each process takes the GPU of its own number; see `workers`.
-    log : path
+    curves : path
         Folder for TensorBoard: loss, validation and spikes of every epoch.
 
     Raises
@@ -86,7 +86,8 @@ def train(
     output = Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     state = output.with_name(f"{output.name}.resume.safetensors")
-    with one_thread(), started_workers(device) as workers, curves(log if workers.first else None) as write:
+    with (one_thread(), started_workers(device) as workers,
+          tensorboard_curves(curves if workers.first else None) as write):
         run = _Run(recipe, state, device, workers)
         if resume:
             run.restore()
