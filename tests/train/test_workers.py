@@ -19,6 +19,7 @@ from firstspike_train.recipe import (
     Recipe,
     TrainingRecipe,
 )
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import multiprocessing
 
 # 1,237 images in batches of 103: the last batch is a single image, and one of the processes gets none of it.
@@ -56,10 +57,9 @@ def test_two_processes_give_the_network_of_one(tmp_path):
 
 
 def test_curves_are_written_for_tensorboard(tmp_path):
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     train(replace(RECIPE, training=replace(RECIPE.training, epochs=1)), tmp_path / "x.safetensors", progress=False,
           curves=tmp_path / "log")
-    events = accumulator.EventAccumulator(str(tmp_path / "log"))
+    events = EventAccumulator(str(tmp_path / "log"))
     events.Reload()
     assert {"real/loss", "real/potential", "quantised/layer0_spikes"} <= set(events.Tags()["scalars"])
     assert [point.step for point in events.Scalars("quantised/loss")] == [2]
