@@ -12,13 +12,17 @@ from rich.console import Console
 from . import (
     verb_build,
     verb_compile,
+    verb_data,
     verb_demo,
     verb_estimate,
     verb_export_nir,
     verb_inspect,
     verb_quantise,
+    verb_report,
+    verb_robustness,
     verb_run,
     verb_simulate,
+    verb_study,
     verb_train,
     verb_verify,
 )
@@ -36,6 +40,10 @@ app.command("simulate")(verb_simulate.simulate)
 app.command("estimate")(verb_estimate.estimate)
 app.command("export-nir")(verb_export_nir.export_nir)
 app.command("run")(verb_run.run)
+app.command("report")(verb_report.report)
+app.command("robustness")(verb_robustness.robustness)
+app.command("data")(verb_data.data)
+app.command("study")(verb_study.study)
 app.command("demo")(verb_demo.demo)
 
 

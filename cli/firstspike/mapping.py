@@ -11,12 +11,11 @@ from firstspike_arch.memory import core_memories
 from firstspike_arch.model import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
-from firstspike_arch.rows import MarkerProgram
-from firstspike_arch.walk import walks_of
 from firstspike_boards.devices import DEVICES, Device
 from firstspike_compiler.compile import Compilation, compile_network
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.passes.map_lanes import map_lanes
+from firstspike_sim.core_work import core_work, events_of
 from firstspike_sim.golden import GoldenModel
 from firstspike_sim.model import predict_inputs
 
@@ -135,19 +134,14 @@ def _choices(program: Program, spikes: Sequence[np.ndarray], device: Device) -> 
     for index, (layer, plan, marker) in enumerate(
         zip(network.layers, program.config.layers, program.markers(), strict=True),
     ):
-        events = [(spikes[branch.source + 1] != 0).sum(1).mean(0) for branch in layer.synapses(index)]
-        options = []
+        events, options = events_of(network, index, spikes), []
         for banks in dict.fromkeys([(1, 1), kernel_banks(layer)]):
             for lanes in sorted({ceil_div(plan.group_channels, rows) for rows in range(1, plan.group_channels + 1)}):
                 trial = LayerPlan.of(layer, index, lanes=lanes, membrane_bits=plan.membrane_bits, banks=banks,
                                      register_rows=plan.register_rows)
-                cycles = network.steps * MarkerProgram.issue_cycles(marker.step or marker.final, trial)
-                for walk, branch, counts in zip(walks_of(layer, trial)[0], layer.synapses(index), events, strict=True):
-                    _, _, y_counts, x_counts = walk.visits(branch.connectivity.in_shape)
-                    cycles += counts @ np.maximum(y_counts * x_counts * walk.reach, 1)
                 options.append(_Choice(
-                    lanes=lanes, parallel=banks != (1, 1), cycles=float(cycles), elements=trial.elements,
-                    blocks=device.blocks_of_all(core_memories(index, layer, trial, marker)),
+                    lanes=lanes, parallel=banks != (1, 1), cycles=core_work(network, index, trial, marker, events),
+                    elements=trial.elements, blocks=device.blocks_of_all(core_memories(index, layer, trial, marker)),
                 ))
         found.append(sorted(options, key=lambda one: (one.elements, one.blocks)))
     return found

@@ -14,10 +14,11 @@ from PIL import Image
 
 from . import api
 
+Network = Annotated[Path, typer.Argument(help="Checkpoint of a trained network.")]
 Build = Annotated[Path, typer.Argument(help="Build folder, made by 'firstspike compile'.")]
 NetworkFile = Annotated[Path, typer.Argument(help="Checkpoint of a trained network, or a NIR file.")]
 Data = Annotated[str, typer.Option(
-    help="digits, mnist, fashion-mnist, a .npy file of inputs, or a .npz file of 'inputs' and 'labels'.")]
+    help="A data set (digits, mnist, cifar10, …), a .npy file of inputs, or a .npz file of 'inputs' and 'labels'.")]
 Split = Annotated[str, typer.Option(help="train, validation or test.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only so many, from the first.")]
 Backend = Annotated[str, typer.Option(help="verilator or pysim.")]

@@ -2,7 +2,6 @@
 """firstspike estimate FOLDER --data DATA"""
 
 import numpy as np
-from firstspike_sim.compare import aliveness
 from firstspike_sim.model import predict_inputs
 from rich.console import Console
 
@@ -23,8 +22,3 @@ def estimate(build: Build, data: Data, split: Split = "test", limit: Limit = Non
     console.print(f"decision step: {distribution(prediction.golden.steps)}")
     console.print(f"interval, cycles: {distribution(intervals(prediction.stimulus, prediction.trace))}")
     console.print(f"latency in the stream, cycles: {distribution(latencies(prediction.stimulus, prediction.trace))}")
-    names = ["input", *(layer.name for layer in program.network.layers)]
-    for name, spikes, share in zip(
-        names, prediction.golden.spikes, aliveness(prediction.golden.spikes), strict=True,
-    ):
-        console.print(f"{name}: {spikes.sum() / len(spikes):.1f} spikes an inference, {share:.1%} of neuron-steps")

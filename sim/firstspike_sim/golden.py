@@ -25,7 +25,7 @@ from firstspike_arch.connectivity import Dense, size_of
 from firstspike_arch.fixed import latency_step
 from firstspike_arch.network import Branch, IntegerNetwork, Layer
 
-__all__ = ["GoldenModel", "GoldenResult"]
+__all__ = ["GoldenModel", "GoldenResult", "decide"]
 
 FLOAT32_EXACT = 1 << 24
 """Integers of at most this magnitude are exact in float32."""
@@ -160,7 +160,7 @@ class GoldenModel:
             fired, potential = _neurons(layer, currents, recurrent, sum(one.magnitude for one in sets), keep)
             spikes.append(fired)
             potentials.append(potential)
-        decision = _decide(network, spikes[-1], potentials[-1])
+        decision = decide(network, spikes[-1], potentials[-1])
         return (*decision, spikes, potentials if membranes else [])
 
 
@@ -299,8 +299,11 @@ def _integrate_and_fire_once(layer: Layer, v: torch.Tensor, keep: bool):
     return fired, v
 
 
-def _decide(network: IntegerNetwork, spikes: torch.Tensor, potentials: torch.Tensor):
-    """Class, step, decided_by int64[B] and scores int64[B, C] from output spikes and membranes [B, T, C]."""
+def decide(network: IntegerNetwork, spikes: torch.Tensor, potentials: torch.Tensor):
+    """Class, step, decided_by int64[B] and scores int64[B, C] from output spikes and membranes [B, T, C].
+
+    Fewer steps than an inference has give the decision as if it ended there.
+    """
     batch, steps, _ = spikes.shape
     at = torch.full((batch,), steps - 1, device=spikes.device)
     everyone = torch.ones_like(spikes[:, 0], dtype=torch.bool)

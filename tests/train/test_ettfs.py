@@ -29,7 +29,7 @@ IMAGES = load("digits", "train")[0][:150]
 
 def module(seed, quantised):
     generator = torch.Generator().manual_seed(seed)
-    made = EttfsNetwork(RECIPE, 64, generator)
+    made = EttfsNetwork(RECIPE, (1, 8, 8), generator)
     with torch.no_grad():
         for layer in made.stack:
             layer.gain.copy_(torch.rand(layer.gain.shape, generator=generator) - 0.3)

@@ -9,10 +9,12 @@ import torch
 from firstspike_arch.checkpoint import load_network, save_network
 from firstspike_compiler.passes.choose_scales import choose_scales
 from firstspike_compiler.passes.fold_normalisation import fold_normalisation
+from firstspike_compiler.passes.lower_max_pools import lower_max_pools
 from firstspike_compiler.passes.quantise import quantise
 from firstspike_sim.golden import GoldenModel
 from firstspike_train import train
 from firstspike_train.data import load
+from firstspike_train.exactness import ExactnessError, require_exact
 from firstspike_train.export import export_network
 from firstspike_train.loop import METHODS
 from firstspike_train.methods.diet_snn import percentile
@@ -33,27 +35,28 @@ IMAGES, LABELS = (torch.from_numpy(values) for values in load("digits", "train")
 NETWORK = NetworkRecipe(layers="5C3p1-P2-6C3-12-10", steps=3)
 METHOD_RECIPES = {
     "ettfs": EttfsRecipe(kind="ettfs", cutoff=25, decision_loss=0.3, spread=1.0),
+    "max": EttfsRecipe(kind="ettfs", cutoff=25, spread=1.0, pool="max", normalise=False, initialisation="kaiming"),
     "diet": DietRecipe(kind="diet_snn", pretraining_epochs=1, leak=0.93, scaling=0.5, dropout=0.2),
-    "latency": LatencyCodingRecipe(kind="latency_coding", leak=0.71),
+    "latency": LatencyCodingRecipe(kind="latency_coding", leak=0.71, loss="cross_entropy"),
     "floor": MultiThresholdRecipe(kind="multi_threshold", levels=3, leak=0.5),
     "round": MultiThresholdRecipe(kind="multi_threshold", levels=5, leak=1.0, spacing="round", surrogate="gaussian"),
     "count": MultiThresholdRecipe(kind="multi_threshold", levels=2, leak=0.9, surrogate="triangle"),
 }
 
 
-def recipe_of(name, **changes):
+def recipe_of(name, weight_bits=(8, 5, 4, 6), **changes):
     readout = "spike_count" if name == "count" else "best"
     return Recipe(
         name=name, data=DataRecipe(dataset="digits"), network=replace(NETWORK, readout=readout, **changes),
         method=METHOD_RECIPES[name], training=TrainingRecipe(epochs=1, batch_size=64, learning_rate=0.01),
-        quantisation=QuantisationRecipe(weight_bits=(8, 5, 4, 6), epochs=1),
+        quantisation=QuantisationRecipe(weight_bits=weight_bits, epochs=1),
     )
 
 
 def module_of(recipe, seed):
     """Alive, but for its size as wild as training may make it."""
     generator = torch.Generator().manual_seed(seed)
-    module = METHODS[recipe.method.kind](recipe, 64, generator)
+    module = METHODS[recipe.method.kind](recipe, (1, 8, 8), generator)
     for phase in recipe.phases[:-1]:
         module.start(phase.name, IMAGES)
     with torch.no_grad():
@@ -86,14 +89,67 @@ def test_the_integers_are_those_of_the_golden_model(tmp_path, name, seed):
     for readout, classes in evidence.classes.items():
         save_network(tmp_path / "x.safetensors", export_network(module, recipe, readout, {}, []))
         real = fold_normalisation(load_network(tmp_path / "x.safetensors"))
-        network, roundings = quantise(choose_scales(real))
+        network, roundings = quantise(choose_scales(lower_max_pools(real)))
         assert all(item.reset_error < 1e-6 and item.leak_error == 0 for item in roundings)
         golden = GoldenModel(network).run(images.numpy())
         assert np.array_equal(golden.classes, classes)
         with torch.no_grad():
             own = spikes_of(module, images)
-        for spikes, expected in zip(own, golden.spikes[1:], strict=False):
+        pools = [layer.weight_bits == 2 for layer in network.layers]  # what became of max pools
+        links = [link for link, pool in zip(golden.spikes[1:], pools, strict=True) if not pool]
+        for spikes, expected in zip(own, links, strict=False):
             assert np.array_equal(spikes, expected) and 0.005 < (expected > 0).mean() < 0.95
+
+
+RESIDUAL = "4C3p1-4C3p1-4C3p1+2-6C3p1s2-6C3p1+2-P4-10"
+
+
+@pytest.mark.parametrize("name", ["diet", "latency", "floor", "round"])
+def test_skips_are_those_of_the_golden_model(tmp_path, name):
+    recipe = recipe_of(name, weight_bits=(8, 6, 6, 5, 7, 6), layers=RESIDUAL)
+    module, images = module_of(recipe, 0), IMAGES[:40]
+    (readout, classes), = module.evidence(images).classes.items()
+    save_network(tmp_path / "x.safetensors", export_network(module, recipe, readout, {}, []))
+    network, roundings = quantise(choose_scales(fold_normalisation(load_network(tmp_path / "x.safetensors"))))
+    assert [len(layer.branches) for layer in network.layers] == [0, 0, 1, 0, 1, 0]
+    assert all(item.reset_error < 1e-6 and item.leak_error == 0 for item in roundings)
+    golden = GoldenModel(network).run(images.numpy())
+    assert np.array_equal(golden.classes, classes)
+    with torch.no_grad():
+        own = spikes_of(module, images)
+    for spikes, expected in zip(own, golden.spikes[1:], strict=False):
+        assert np.array_equal(spikes, expected) and expected.any()
+    generator = torch.Generator().manual_seed(1)
+    module.loss(images, LABELS[:40], generator).backward()
+    assert module.stack[2].skip_weight.grad.abs().max() > 0
+
+
+def test_membranes_stay_below_their_proven_bound():
+    for name in METHOD_RECIPES:
+        module = module_of(recipe_of(name), 0)
+        require_exact(module)
+        with torch.no_grad():
+            if hasattr(module, "hidden"):
+                found = [module.hidden(IMAGES[:50])]
+                membranes = [layer(module.currents(layer, found[0][:index]))[1]
+                             for index, layer in enumerate(module.stack) if 0 < index < len(found[0])]
+                seen = [torch.stack(one).abs().max().item() for one in membranes]
+                bounds = module.largest_membranes()[1 : 1 + len(seen)]
+            else:
+                seen, bounds = [module(IMAGES[:50])[1].abs().max().item()], module.largest_membranes()[-1:]
+        assert seen and all(0 < value <= bound for value, bound in zip(seen, bounds, strict=True)), name
+
+
+def test_integers_that_float32_may_round_are_refused():
+    module = module_of(recipe_of("floor"), 0)
+    with torch.no_grad():
+        module.stack[0].weight.fill_(1.0)
+        module.stack[0].fix_scale()
+    require_exact(module)
+    module.steps = 1000
+    with pytest.raises(ExactnessError, match=r"layer 0: membranes must stay within 2\^24 = 16777216, where float32 is "
+                                             r"exact, not 291465000: give it fewer weight bits or inputs"):
+        require_exact(module)
 
 
 @pytest.mark.parametrize("name", METHOD_RECIPES)
@@ -101,7 +157,7 @@ def test_the_integers_are_those_of_the_golden_model(tmp_path, name, seed):
 def test_gradients_reach_every_parameter(name, quantised):
     recipe = recipe_of(name)
     generator = torch.Generator().manual_seed(1)
-    module = METHODS[recipe.method.kind](recipe, 64, generator)
+    module = METHODS[recipe.method.kind](recipe, (1, 8, 8), generator)
     for phase in recipe.phases[: None if quantised else -1]:
         module.start(phase.name, IMAGES)
     module.loss(IMAGES[:300], LABELS[:300], generator).backward()

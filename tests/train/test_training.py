@@ -8,8 +8,9 @@ import pytest
 import torch
 from firstspike_arch.checkpoint import load_network
 from firstspike_train import train
+from firstspike_train.augmentation import mirrored, shifted
 from firstspike_train.data import load
-from firstspike_train.loop import ResumeError, _Run, mirrored, one_cycle, shifted
+from firstspike_train.loop import ResumeError, _Run, one_cycle
 from firstspike_train.methods.ettfs import EttfsNetwork
 from firstspike_train.recipe import (
     DataRecipe,
@@ -59,13 +60,13 @@ def test_a_run_cut_anywhere_gives_the_result_of_an_uninterrupted_one(tmp_path, m
 
 def test_a_state_of_another_recipe_or_a_broken_one_is_refused(tmp_path):
     state = tmp_path / "state"
-    run = _Run(SMALL, state, None)
+    run = _Run(SMALL, state)
     run.advance()
     with pytest.raises(ResumeError, match="another recipe; delete it or train with resume=False"):
-        run.restore(state, replace(SMALL, seed=4).table)
+        _Run(replace(SMALL, seed=4), state).restore(resume=True)
     state.write_bytes(state.read_bytes()[:-100])
     with pytest.raises(ResumeError, match="must be a whole training state"):
-        run.restore(state, SMALL.table)
+        run.restore(resume=True)
 
 
 def test_recipes_that_differ_in_quantisation_alone_share_the_training_in_real_numbers(tmp_path, monkeypatch):
@@ -77,6 +78,7 @@ def test_recipes_that_differ_in_quantisation_alone_share_the_training_in_real_nu
     monkeypatch.setattr(_Run, "advance", lambda run: (epochs.append(run.epoch), advance(run)))
     shared = train(coarse, tmp_path / "coarse.safetensors", progress=False, real=real)
     assert epochs == [3] and same(shared, whole) and shared.recipe == whole.recipe
+    assert shared.accuracy == whole.accuracy
     with pytest.raises(ResumeError, match="another recipe; delete it or name another"):
         train(replace(coarse, seed=4), tmp_path / "other.safetensors", progress=False, real=real)
 
@@ -97,7 +99,7 @@ def test_training_learns_and_keeps_the_recipe(tmp_path):
 def test_gradients_reach_every_parameter(surrogate, quantised):
     recipe = replace(SMALL, method=replace(SMALL.method, surrogate=surrogate))
     generator = torch.Generator().manual_seed(0)
-    module = EttfsNetwork(recipe, 64, generator)
+    module = EttfsNetwork(recipe, (1, 8, 8), generator)
     images, labels = (torch.from_numpy(values[:200]) for values in load("digits", "train"))
     if quantised:
         module.start("quantised", images)
@@ -110,15 +112,15 @@ def test_gradients_reach_every_parameter(surrogate, quantised):
 def test_shifts_move_whole_images_within_reach():
     image = torch.zeros(1, 16, dtype=torch.uint8)
     image[0, 5] = 9  # row 1, column 1
-    moved = shifted(image.repeat(200, 1), 1, torch.Generator().manual_seed(0))
+    moved = shifted(image.repeat(200, 1), (1, 4, 4), 1, torch.Generator().manual_seed(0))
     assert set(moved.argmax(1).tolist()) == {0, 1, 2, 4, 5, 6, 8, 9, 10} and (moved.sum(1) == 9).all()
-    assert shifted(image, 0, torch.Generator()) is image
+    assert shifted(image, (1, 4, 4), 0, torch.Generator()) is image
 
 
 def test_mirrors_turn_rows_around():
     images = torch.arange(16, dtype=torch.uint8).repeat(50, 1)
     turned = torch.arange(16, dtype=torch.uint8).view(4, 4).flip(1).flatten()
-    found = mirrored(images, torch.Generator().manual_seed(0))
+    found = mirrored(images, (1, 4, 4), torch.Generator().manual_seed(0))
     same_rows, turned_rows = (found == images).all(1), (found == turned).all(1)
     assert (same_rows | turned_rows).all() and same_rows.any() and turned_rows.any()
 

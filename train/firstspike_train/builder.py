@@ -1,56 +1,88 @@
 # SPDX-License-Identifier: MIT
 """From a network in words, such as "15C5-P2-40C5-P2-300-10", to the connectivity of its layers."""
 
-import math
 import re
+from dataclasses import dataclass, replace
 
-from firstspike_arch.connectivity import Conv2d, Dense, Shape
+from firstspike_arch.connectivity import Conv2d, Dense, Shape, size_of
 
-__all__ = ["build_layers"]
+__all__ = ["Skip", "Wiring", "build_layers"]
 
 # Ref: the notation of the multi-threshold paper's tables: nCk a convolution, Pk an average pool, n a dense layer.
-_CONVOLUTION = re.compile(r"(\d+)C(\d+)(?:p(\d+))?(?:s(\d+))?")
+_CONVOLUTION = re.compile(r"(\d+)C(\d+)(?:p(\d+))?(?:s(\d+))?(?:\+(\d+))?")
 _POOL = re.compile(r"P(\d+)")
 _DENSE = re.compile(r"\d+")
 
 
-def build_layers(text: str, pixels: int) -> tuple[Dense | Conv2d, ...]:
-    """The layers of a network on square images of one channel.
+@dataclass(frozen=True, kw_only=True)
+class Skip:
+    """Synapses past other layers: spikes of the layer with the index ``source`` onto the same membranes."""
+
+    source: int
+    synapses: Conv2d
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wiring:
+    """What reaches the membranes of one layer: synapses from the layer before, and maybe a skip."""
+
+    synapses: Dense | Conv2d
+    skip: Skip | None = None
+
+
+def build_layers(text: str, shape: Shape) -> tuple[Wiring, ...]:
+    """The layers of a network on images of a shape (C, H, W).
 
     Parameters
     ----------
     text : str
-        Joined by "-": ``nCk`` is a convolution to n channels with a kernel k × k (``p1``: padding, ``s2``: stride),
-        ``Pk`` pools the spikes of the layer before in windows of k × k, ``n`` is a dense layer of n neurons.
-        A pool belongs to the synapses behind it.
-    pixels : int
-        Of an image.
+        Joined by "-": ``nCk`` is a convolution to n channels with a kernel k × k (``p1``: padding, ``s2``: stride,
+        ``+2``: the spikes of the layer 2 back reach its membranes too), ``Pk`` pools the spikes of the layer before in
+        windows of k × k, ``n`` is a dense layer of n neurons. A pool belongs to the synapses behind it.
 
     Raises
     ------
     ValueError
         A part that is none of these, or does not fit what comes before.
     """
-    side = math.isqrt(pixels)
-    shape: Shape = (1, side, side) if _CONVOLUTION.match(text) or text.startswith("P") else (pixels,)
-    layers: list[Dense | Conv2d] = []
+    if not (_CONVOLUTION.match(text) or text.startswith("P")):
+        shape = (size_of(shape),)
+    layers: list[Wiring] = []
     pool = 1
     for part in text.split("-"):
         convolution, pooling = _CONVOLUTION.fullmatch(part), _POOL.fullmatch(part)
         if pooling:
             pool *= int(pooling[1])
-        elif convolution:
-            channels, kernel, padding, stride = (int(number or 0) for number in convolution.groups())
-            layers.append(Conv2d(
+            continue
+        if convolution:
+            channels, kernel, padding, stride, back = (int(number or 0) for number in convolution.groups())
+            made = Wiring(synapses=Conv2d(
                 in_shape=shape, channels=channels, kernel=(kernel, kernel), padding=(padding, padding),
                 stride=(stride or 1, stride or 1), pool=pool,
             ))
+            layers.append(replace(made, skip=_skip(part, layers, made.synapses, back)) if convolution[5] else made)
         elif _DENSE.fullmatch(part):
-            layers.append(Dense(in_shape=shape, neurons=int(part), pool=pool))
+            layers.append(Wiring(synapses=Dense(in_shape=shape, neurons=int(part), pool=pool)))
         else:
-            raise ValueError(f"{part!r} must be a convolution like 15C5 or 15C3p1s2, a pool like P2 or a number")
-        if not pooling:
-            shape, pool = layers[-1].out_shape, 1
+            raise ValueError(f"{part!r} must be a convolution like 15C5, 15C3p1s2 or 16C3p1+2, a pool like P2 or a "
+                             "number")
+        shape, pool = layers[-1].synapses.out_shape, 1
     if pool > 1:
         raise ValueError("a pool must be followed by a layer")
     return tuple(layers)
+
+
+def _skip(part: str, before: list[Wiring], synapses: Dense | Conv2d, back: int) -> Skip:
+    """One weight a channel where the shapes are equal, else a convolution 1 × 1 with a stride."""
+    if not 2 <= back <= len(before):
+        raise ValueError(f"{part!r} must go 2…{len(before)} layers back, to one that is there, not {back}")
+    if synapses.pool > 1:
+        raise ValueError(f"{part!r} must not stand behind a pool: its two sets of synapses share one scale")
+    source = len(before) - back
+    start, end = before[source].synapses.out_shape, synapses.out_shape
+    channels, stride = end[0], -(-start[1] // end[1]) if len(start) == 3 else 1
+    skip = Conv2d(in_shape=start, channels=channels, kernel=(1, 1), stride=(stride, stride),
+                  groups=channels if start == end else 1)
+    if skip.out_shape != end:
+        raise ValueError(f"{part!r} must reach the shape {end} from {start} by a stride, not {skip.out_shape}")
+    return Skip(source=source, synapses=skip)

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from firstspike_arch.model import Readout
 
+from .image_folders import Images
+
 __all__ = ["Evidence", "collect", "first_spike"]
 
 EVALUATION_BATCH = 500
@@ -32,14 +34,14 @@ class Evidence:
 
 
 @torch.no_grad()
-def collect(decide: Decide, images: torch.Tensor) -> Evidence:
+def collect(decide: Decide, images: Images) -> Evidence:
     """Evidence on uint8[B, N] images from classes and measures of one batch."""
     classes: dict[Readout, list[np.ndarray]] = {}
     sums: dict[str, float] = {}
     for batch in images.split(EVALUATION_BATCH):
         decided, measures = decide(batch)
         for readout, values in decided.items():
-            classes.setdefault(readout, []).append(values.numpy())
+            classes.setdefault(readout, []).append(values.cpu().numpy())
         for name, value in measures.items():
             sums[name] = sums.get(name, 0.0) + value * len(batch)
     return Evidence(
@@ -55,7 +57,7 @@ def first_spike(fired: torch.Tensor, membrane: torch.Tensor) -> dict[str, torch.
     ``classes`` int64[B]: the largest membrane among those, then the lowest index; if silent, of all at T − 1.
     """
     step = fired.any(2).logical_not().sum(0).clamp(max=len(fired) - 1)
-    images = torch.arange(fired.shape[1])
+    images = torch.arange(fired.shape[1], device=fired.device)
     at, value = fired[step, images], membrane[step, images]
     candidates = at | ~at.any(1, keepdim=True)
     return {"step": step, "at": at, "classes": torch.where(candidates, value, -torch.inf).argmax(1)}

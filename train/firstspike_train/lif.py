@@ -7,11 +7,11 @@ from typing import Literal
 
 import numpy as np
 import torch
-from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.fixed import LEAK_SHIFT_MAX
 from firstspike_arch.model import FloatLayer
 from torch import nn
 
+from .builder import Wiring
 from .quantisation import integer_decay, rounded_leak, whole_steps
 from .surrogates import staircase
 from .synapses import Synapses
@@ -68,10 +68,10 @@ class LifLayer(Synapses):
     """
 
     def __init__(
-        self, connectivity: Dense | Conv2d, bits: int, kind: NeuronKind, input_scale: float = 1.0,
+        self, wiring: Wiring, bits: int, kind: NeuronKind, input_scale: float = 1.0,
     ) -> None:
-        super().__init__(connectivity, bits, input_scale)
-        self.kind = kind
+        super().__init__(wiring.synapses, bits, input_scale, skip=wiring.skip)
+        self.kind, self.levels = kind, kind.levels
         self.theta = nn.Parameter(torch.tensor(kind.theta), requires_grad="theta" in kind.learns)
         self.leak = nn.Parameter(torch.tensor(kind.leak), requires_grad="leak" in kind.learns)
 

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self, cast
 
 import torch
+from firstspike_arch.connectivity import Shape
 from firstspike_arch.model import FloatLayer, Readout
 from torch import nn
 
 from .builder import build_layers
 from .evidence import Evidence, collect
+from .image_folders import Images
 from .lif import LifLayer, NeuronKind
 from .recipe import Recipe
 
@@ -29,7 +31,7 @@ class LifNetwork(nn.Module):
     Parameters
     ----------
     recipe : Recipe
-    pixels : int
+    shape : (C, H, W)
         Of an image.
     generator : torch.Generator
         Of the first weights.
@@ -42,16 +44,16 @@ class LifNetwork(nn.Module):
     step_weights: tuple[int, ...] = ()
 
     def __init__(
-        self, recipe: Recipe, pixels: int, generator: torch.Generator, hidden: NeuronKind, output: NeuronKind,
+        self, recipe: Recipe, shape: Shape, generator: torch.Generator, hidden: NeuronKind, output: NeuronKind,
         first: Make = LifLayer,
     ) -> None:
         super().__init__()
         self.recipe, self.steps = recipe, recipe.network.steps
-        shapes = build_layers(recipe.network.layers, pixels)
+        wirings = build_layers(recipe.network.layers, shape)
         layers = nn.ModuleList()
-        for index, (shape, bits) in enumerate(zip(shapes, recipe.quantisation.weight_bits, strict=True)):
-            kind = output if index == len(shapes) - 1 else hidden
-            layers.append(LifLayer(shape, bits, kind) if index else first(shape, bits, kind, 1 / PIXEL_MAX))
+        for index, (wiring, bits) in enumerate(zip(wirings, recipe.quantisation.weight_bits, strict=True)):
+            kind = output if index == len(wirings) - 1 else hidden
+            layers.append(LifLayer(wiring, bits, kind) if index else first(wiring, bits, kind, 1 / PIXEL_MAX))
             self.initialise(cast(LifLayer, layers[-1]), generator)
         self.stack = cast(list[LifLayer], layers)  # a registered ModuleList; its stubs forget the element type
 
@@ -62,7 +64,7 @@ class LifNetwork(nn.Module):
 
     def pixels(self, images: torch.Tensor) -> torch.Tensor:
         """uint8[B, N] as the first layer takes it."""
-        return images.to(self.stack[0].weight.dtype).view(len(images), *self.stack[0].connectivity.in_shape)
+        return images.to(self.stack[0].weight).view(len(images), *self.stack[0].connectivity.in_shape)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Spikes of the first layer, [T, B, …]: its current is the same in every step."""
@@ -75,13 +77,19 @@ class LifNetwork(nn.Module):
         """Spikes of every layer but the last, [T, B, …]; ``visit`` may change those of a layer before they go on."""
         found = [visit(self.encode(images))]
         for layer in self.stack[1:-1]:
-            found.append(visit(layer(self.currents(layer, found[-1]))[0]))
+            found.append(visit(layer(self.currents(layer, found))[0]))
         return found
 
     @staticmethod
-    def currents(layer: LifLayer, spikes: torch.Tensor) -> Sequence[torch.Tensor]:
-        """Of each step, from spikes [T, B, …]: all steps at once."""
-        return layer.current(spikes.flatten(0, 1)).unflatten(0, spikes.shape[:2]).unbind(0)
+    def sources(layer: LifLayer, found: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """What a layer takes of the spikes of all layers before it: the last ones, and those of its skip."""
+        return [found[-1]] if layer.skip is None else [found[-1], found[layer.skip.source]]
+
+    def currents(self, layer: LifLayer, found: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+        """Of each step, from spikes [T, B, …] of all layers before: all steps at once."""
+        times = found[-1].shape[:2]
+        return layer.current(*(spikes.flatten(0, 1) for spikes in self.sources(layer, found))).unflatten(
+            0, times).unbind(0)
 
     def potential(self, spikes: torch.Tensor) -> torch.Tensor:
         """Membranes of an output layer that only integrates, after T steps, in units, [B, C]."""
@@ -107,11 +115,11 @@ class LifNetwork(nn.Module):
             return 0.0
         return weight * sum(spikes.sum() for spikes in hidden) / sum(spikes[0].numel() for spikes in hidden)
 
-    def evidence(self, images: torch.Tensor) -> Evidence:
+    def evidence(self, images: Images) -> Evidence:
         """Decisions on uint8[B, N] images, and measures."""
         return collect(self.decide, images)
 
-    def start(self, phase: str, images: torch.Tensor) -> None:
+    def start(self, phase: str, images: Images) -> None:
         """Begin a phase of training; ``images`` is the training set."""
         if phase == "quantised":
             with torch.no_grad():
@@ -128,15 +136,25 @@ class LifNetwork(nn.Module):
 
         Standard deviation over all neurons of a batch: no layer starts silent or saturated.
         """
-        spikes = None
+        found: list[torch.Tensor] = []
         for layer, total in zip(self.stack, totals, strict=True):
-            if spikes is None:
-                current = layer.current(self.pixels(images)) * self.steps
+            if found:
+                current = layer.current(*(spikes.sum(0) for spikes in self.sources(layer, found)))
             else:
-                current = layer.current(spikes.sum(0))
-            layer.weight.mul_(total / current.std())
+                current = layer.current(self.pixels(images)) * self.steps
+            factor = total / current.std()
+            layer.weight.mul_(factor)
+            if layer.skip_weight is not None:
+                layer.skip_weight.mul_(factor)
             if layer is not self.stack[-1]:
-                spikes = self.encode(images) if spikes is None else layer(self.currents(layer, spikes))[0]
+                found.append(layer(self.currents(layer, found))[0] if found else self.encode(images))
+
+    @torch.no_grad()
+    def largest_membranes(self) -> list[int]:
+        """A leak only shrinks a membrane, and a reset takes away what is there: T times the largest current."""
+        levels = [getattr(layer, "levels", 1) for layer in self.stack]
+        return [self.steps * layer.largest_current(PIXEL_MAX if index == 0 else max(levels[:index]))
+                for index, layer in enumerate(self.stack)]
 
     def real(self) -> Self:
         """A copy of the network in real numbers (float64)."""

@@ -3,7 +3,10 @@
 
 import json
 import math
+import os
+import warnings
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import get_args
 
@@ -15,22 +18,28 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from .data import load
+from .augmentation import mirrored, shifted
+from .curves import Write, tensorboard_curves, unwritten
+from .data import image_shape, load_lazily
+from .exactness import ExactnessError, require_exact
 from .export import export_network
+from .image_folders import FolderImages, Images
 from .methods.diet_snn import DietNetwork
 from .methods.ettfs import EttfsNetwork
 from .methods.latency_coding import LatencyCodingNetwork
 from .methods.method import Method
 from .methods.multi_threshold import MultiThresholdNetwork
 from .recipe import Phase, Recipe, load_recipe
+from .workers import Workers, started_workers
 
-__all__ = ["ResumeError", "train"]
+__all__ = ["ResumeError", "fit", "one_thread", "train"]
 
 METHODS: dict[str, type[Method]] = {
     "ettfs": EttfsNetwork, "diet_snn": DietNetwork, "latency_coding": LatencyCodingNetwork,
     "multi_threshold": MultiThresholdNetwork,
 }
 STATE = "firstspike_training"
+ALONE = Workers()
 WARM_UP = 0.3
 """Part of the steps in which the learning rate rises."""
 
@@ -41,13 +50,13 @@ class ResumeError(ValueError):
 
 def train(
     recipe: str | Path | Recipe, output: str | Path, resume: bool = True, progress: bool = True,
-    real: str | Path | None = None,
+    device: str = "cpu", curves: str | Path | None = None, real: str | Path | None = None,
 ) -> FloatNetwork:
     """Train a recipe, write the network to `output` (safetensors), and return it.
 
     After every epoch the state is kept beside the output (``.resume.safetensors``) and deleted at the end. A run that
     is cut and started again gives the result of an uninterrupted one. Nothing is chosen by test accuracy; the test
-    set is looked at once, at the end.
+    set is looked at where the real numbers end and where the integers do.
 
     Parameters
     ----------
@@ -56,63 +65,87 @@ def train(
         Continue from a state that is there; False starts anew.
     progress : bool
         Show a progress bar with the time that is left, on the terminal.
+    device : str
+        "cpu", or a GPU as torch names it: there real numbers are trained in mixed precision, integers in float32.
+        Started by `torchrun`, each process takes the GPU of its own number; see `workers`.
+    curves : path
+        Folder for TensorBoard: loss, validation and spikes of every epoch.
     real : path or None
         Where the state between the real numbers and the integers is kept: written when training gets there, or read if
         the file is there. Recipes that differ in nothing but their quantisation share it.
 
     Raises
     ------
-    RecipeError, DataError, ResumeError
+    RecipeError, DataError, ResumeError, ExactnessError
         Subclasses of ValueError, each with one sentence.
 
     Notes
     -----
-    Runs on one CPU thread and leaves torch's setting as it was: the matrices are small, and the result then does not
-    depend on the number of cores.
+    On a CPU it runs on one thread and leaves torch's setting as it was: the matrices are small, and the result then
+    does not depend on the number of cores.
     """
+    if not isinstance(recipe, Recipe):
+        recipe = load_recipe(recipe)
+    output = Path(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    state = output.with_name(f"{output.name}.resume.safetensors")
+    with (one_thread(), started_workers(device) as workers,
+          tensorboard_curves(curves if workers.first else None) as write):
+        run = _Run(recipe, state, None if real is None else Path(real), device, workers)
+        run.restore(resume)
+        run.finish(progress and workers.first, write)
+        network = run.network()
+        if workers.first:
+            save_network(output, network)
+            state.unlink(missing_ok=True)
+    return network
+
+
+def fit(recipe: Recipe, progress: bool = True) -> Method:
+    """Train a recipe's phases and return the module, as the last of them left it; nothing is validated or written.
+
+    Raises
+    ------
+    DataError
+    """
+    with one_thread():
+        run = _Run(recipe)
+        run.finish(progress)
+    return run.module
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: what small matrices need, and other processes leave."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return _train(recipe, Path(output), resume, progress, None if real is None else Path(real))
+        yield
     finally:
         torch.set_num_threads(threads)
 
 
-def _train(
-    recipe: str | Path | Recipe, output: Path, resume: bool, progress: bool, real: Path | None
-) -> FloatNetwork:
-    if not isinstance(recipe, Recipe):
-        recipe = load_recipe(recipe)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    run = _Run(recipe, output.with_name(f"{output.name}.resume.safetensors"), real)
-    if resume and run.state_path.exists():
-        run.restore(run.state_path, recipe.table)
-    elif real and real.exists():
-        run.restore(real, recipe.real_table)
-    with _bar(progress) as bar:
-        task = bar.add_task(recipe.name, total=run.epochs - run.epoch, news="")
-        while run.epoch < run.epochs:
-            run.advance()
-            bar.update(task, advance=1, news=_news(run.history[-1]))
-    network = run.network()
-    save_network(output, network)
-    run.state_path.unlink(missing_ok=True)
-    return network
-
-
 class _Run:
-    """State of one training run between two epochs."""
+    """State of one training run between two epochs; kept in a file, if there is a path for it."""
 
-    def __init__(self, recipe: Recipe, state_path: Path, real_path: Path | None) -> None:
-        self.recipe, self.state_path, self.real_path = recipe, state_path, real_path
+    def __init__(
+        self, recipe: Recipe, state_path: Path | None = None, real_path: Path | None = None, device: str = "cpu",
+        workers: Workers = ALONE,
+    ) -> None:
+        self.recipe, self.state_path, self.real_path, self.workers = recipe, state_path, real_path, workers
+        self.device = _device(device, workers)
         self.images, self.labels = _tensors(recipe.data.dataset, "train")
+        if recipe.data.samples:
+            self.images, self.labels = self.images[: recipe.data.samples], self.labels[: recipe.data.samples]
         self.validation = _tensors(recipe.data.dataset, "validation")
         generator = torch.Generator().manual_seed(recipe.seed)
-        self.module = METHODS[recipe.method.kind](recipe, self.images.shape[1], generator)
+        self.shape = image_shape(recipe.data.dataset)
+        self.module = METHODS[recipe.method.kind](recipe, self.shape, generator).to(self.device)
         self.phases = recipe.phases
         self.epochs = sum(phase.epochs for phase in self.phases)
         self.epoch = 0
         self.history: list[dict] = []
+        self.real_accuracy: dict[str, dict[str, float]] = {}
         self.optimizer = self._optimizer()
 
     def _optimizer(self) -> torch.optim.AdamW:
@@ -127,82 +160,124 @@ class _Run:
             done -= phase.epochs
         raise ValueError("no epoch is left")
 
+    def finish(self, progress: bool, write: Write = unwritten) -> None:
+        """Train all epochs that are left; ``write`` gets what was measured behind each."""
+        with _bar(progress) as bar:
+            task = bar.add_task(self.recipe.name, total=self.epochs - self.epoch, news="")
+            while self.epoch < self.epochs:
+                self.advance()
+                bar.update(task, advance=1, news=_news(self.history[-1]))
+                write(self.history[-1])
+
     def advance(self) -> None:
-        """Train one epoch, measure it on the validation set, and keep the state."""
+        """Train one epoch; if there is a file for the state, measure it on the validation set and keep it."""
         phase, done = self._position()
         if done == 0:
             self._start(phase)
         # Everything random in an epoch comes from its own seed, so that a resumed run draws the same numbers.
-        generator = torch.Generator().manual_seed(self.recipe.seed * 100_003 + self.epoch + 1)
+        seed = self.recipe.seed * 100_003 + self.epoch + 1
+        generator = torch.Generator().manual_seed(seed)
+        # Processes must go on drawing the same batches, whatever each draws for its share of one.
+        own = generator if self.workers.count == 1 else torch.Generator().manual_seed(seed + 7919 * self.workers.rank)
         batches = math.ceil(len(self.images) / self.recipe.training.batch_size)
-        total, seen = 0.0, 0
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
         for index, (images, labels) in enumerate(self._batches(generator)):
             part = (done * batches + index) / (phase.epochs * batches)
             for group in self.optimizer.param_groups:
                 group["lr"] = phase.learning_rate * one_cycle(part)
                 group["weight_decay"] = phase.weight_decay
-            loss = self.module.loss(images, labels, generator)
             self.optimizer.zero_grad()
-            loss.backward()
+            mine, truth = self.workers.share(images), self.workers.share(labels).to(self.device)
+            if len(mine):
+                with self._precision(phase):
+                    loss = self.module.loss(mine, truth, own)
+                (loss * (len(mine) / len(images))).backward()
+                total += loss.detach() * len(mine)
+            self.workers.add_up(self.module.parameters())
             self.optimizer.step()
             self.module.constrain()
-            total, seen = total + loss.item() * len(labels), seen + len(labels)
         self.epoch += 1
-        self.history.append({"epoch": self.epoch, "phase": phase.name, "loss": total / seen, **self._validate()})
-        self._keep(self.state_path, self.recipe.table)
-        if self.real_path and self.epoch == sum(phase.epochs for phase in self.phases if phase.name != "quantised"):
-            self._keep(self.real_path, self.recipe.real_table)
+        loss = self.workers.total(total) / len(self.images)
+        self.history.append({"epoch": self.epoch, "phase": phase.name, "loss": loss})
+        if self.state_path is not None:
+            self.history[-1].update(self._validate())
+            if self.epoch == sum(phase.epochs for phase in self.phases if phase.name != "quantised"):
+                self.real_accuracy = self._measure(self.module)
+                if self.real_path and self.workers.first:
+                    self._keep(self.real_path, self.recipe.real_table)
+            if self.workers.first:
+                self._keep(self.state_path, self.recipe.table)
+
+    def _precision(self, phase: Phase) -> AbstractContextManager:
+        """Mixed on a GPU; integers are exact in float32 only."""
+        mixed = self.device.type == "cuda" and phase.name != "quantised"
+        return torch.autocast("cuda", torch.bfloat16) if mixed else nullcontext()
 
     def _start(self, phase: Phase) -> None:
         self.module.start(phase.name, self.images)
+        if phase.name == "quantised":
+            require_exact(self.module)
         self.optimizer = self._optimizer()
 
     def _batches(self, generator: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for chosen in torch.randperm(len(self.images), generator=generator).split(self.recipe.training.batch_size):
-            images = shifted(self.images[chosen], self.recipe.data.shifts, generator)
-            yield mirrored(images, generator) if self.recipe.data.mirrors else images, self.labels[chosen]
+            images = shifted(self.images[chosen], self.shape, self.recipe.data.shifts, generator)
+            yield mirrored(images, self.shape, generator) if self.recipe.data.mirrors else images, self.labels[chosen]
 
     def _validate(self) -> dict[str, float]:
         evidence = self.module.evidence(self.validation[0])
         return {**_accuracies(evidence.classes, self.validation[1]), **evidence.measures}
 
+    def _measure(self, module: Method) -> dict[str, dict[str, float]]:
+        """Accuracy by split and read-out."""
+        splits = {"validation": self.validation, "test": _tensors(self.recipe.data.dataset, "test")}
+        return {split: _accuracies(module.evidence(images).classes, labels)
+                for split, (images, labels) in splits.items()}
+
     def network(self) -> FloatNetwork:
         """The result, with the read-out that is better in validation, and its accuracies."""
         if self.phases[-1].name != "quantised":
             self.module.start("quantised", self.images)
+        try:
+            require_exact(self.module)
+        except ExactnessError as error:  # the weights have grown: the network is good, its figures may be off
+            warnings.warn(str(error), stacklevel=2)
         accuracy, readout = {}, self.recipe.network.readout
         if readout == "best":
             found = self._validate()
             readout = max(self.recipe.method.READOUTS, key=lambda name: found.get(name, -1.0))
-        images, labels = _tensors(self.recipe.data.dataset, "test")
-        for kind, module in (("quantised", self.module), ("float", self.module.real())):
-            for split, (x, y) in (("validation", self.validation), ("test", (images, labels))):
-                found = _accuracies(module.evidence(x).classes, y)
+        for kind, splits in (("quantised", self._measure(self.module)), ("float", self.real_accuracy)):
+            for split, found in splits.items():
                 accuracy[f"{kind}_{split}"] = found[readout]
                 accuracy.update({f"{kind}_{split}_{name}": value for name, value in found.items()})
         accuracy["test"] = accuracy["float_test"]
-        measures = self.module.evidence(images).measures
+        measures = self.module.evidence(_tensors(self.recipe.data.dataset, "test")[0]).measures
         history = [*self.history, {"epoch": self.epoch, "phase": "test", **measures}]
-        return export_network(self.module, self.recipe, readout, accuracy, history)
+        return export_network(self.module.to("cpu"), self.recipe, readout, accuracy, history)
 
     def _keep(self, path: Path, table: dict) -> None:
         tensors = {f"module.{name}": value for name, value in self.module.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
-        head = {"recipe": table, "epoch": self.epoch, "history": self.history}
-        contiguous = {name: value.contiguous() for name, value in tensors.items()}
+        head = {"recipe": table, "epoch": self.epoch, "history": self.history, "real_accuracy": self.real_accuracy}
+        contiguous = {name: value.cpu().contiguous() for name, value in tensors.items()}
         write_atomically(path, save(contiguous, {STATE: json.dumps(head)}))
 
-    def restore(self, path: Path, table: dict) -> None:
-        """Continue from a state file, which must be of the recipe that `table` says."""
-        advice = "delete it or train with resume=False" if path == self.state_path else "delete it or name another"
+    def restore(self, resume: bool) -> None:
+        """Continue from what there is: the state of an interrupted run (if asked to), or that of the real numbers."""
+        if resume and self.state_path and self.state_path.exists():
+            self._restore(self.state_path, self.recipe.table, "delete it or train with resume=False")
+        elif self.real_path and self.real_path.exists():
+            self._restore(self.real_path, self.recipe.real_table, "delete it or name another")
+
+    def _restore(self, path: Path, table: dict, advice: str) -> None:
         try:
             with safe_open(path, framework="pt") as file:
                 head = json.loads((file.metadata() or {})[STATE])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
             if head["recipe"] != table:
                 raise ResumeError(f"{path}: is the state of another recipe; {advice}")
-            self.epoch, self.history = head["epoch"], head["history"]
+            self.epoch, self.history, self.real_accuracy = head["epoch"], head["history"], head["real_accuracy"]
             begun = 0
             for phase in self.phases:
                 if begun < self.epoch:
@@ -224,6 +299,23 @@ class _Run:
             raise ResumeError(f"{path}: must be a whole training state ({error}); {advice}") from None
 
 
+def _device(name: str, workers: Workers) -> torch.device:
+    """The device of this process, with products as exact as float32 is."""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device must be cpu or cuda, not {name!r}") from None
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ValueError(f"device must be cpu where torch sees no GPU, not {name!r}")
+        if workers.count > 1:
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        # Integers up to 2^24 need all 24 bits of float32: no TF32.
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.deterministic = True
+    return device
+
+
 def one_cycle(part: float) -> float:
     """Factor on the peak learning rate at `part` (0 … 1) of a phase: a cosine from 1/25 to 1, then down to 0."""
     if part < WARM_UP:
@@ -231,29 +323,9 @@ def one_cycle(part: float) -> float:
     return (1 + math.cos(math.pi * (part - WARM_UP) / (1 - WARM_UP))) / 2
 
 
-def shifted(images: torch.Tensor, reach: int, generator: torch.Generator) -> torch.Tensor:
-    """Square images, uint8[B, N], each moved by −reach … reach pixels in both directions; 0 comes in."""
-    if not reach:
-        return images
-    count, side = len(images), math.isqrt(images.shape[1])
-    wide = side + 2 * reach
-    padded = torch.zeros(count, wide, wide, dtype=images.dtype)
-    padded[:, reach : reach + side, reach : reach + side] = images.view(count, side, side)
-    corner = torch.randint(0, 2 * reach + 1, (2, count, 1), generator=generator)
-    window = (torch.arange(side)[:, None] * wide + torch.arange(side)).flatten()
-    return padded.flatten(1).gather(1, window + corner[0] * wide + corner[1])
-
-
-def mirrored(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Square images, uint8[B, N], every other one, at random, mirrored left to right."""
-    side = math.isqrt(images.shape[1])
-    turned = images.view(-1, side, side).flip(2).flatten(1)
-    return torch.where(torch.rand(len(images), 1, generator=generator) < 0.5, turned, images)
-
-
-def _tensors(dataset: str, split: str) -> tuple[torch.Tensor, torch.Tensor]:
-    images, labels = load(dataset, split)
-    return torch.from_numpy(images), torch.from_numpy(labels)
+def _tensors(dataset: str, split: str) -> tuple[Images, torch.Tensor]:
+    images, labels = load_lazily(dataset, split)
+    return images if isinstance(images, FolderImages) else torch.from_numpy(images), torch.from_numpy(labels)
 
 
 def _accuracies(classes: dict, labels: torch.Tensor) -> dict[str, float]:
@@ -267,5 +339,6 @@ def _bar(progress: bool) -> Progress:
 
 
 def _news(entry: dict) -> str:
-    best = max(value for name, value in entry.items() if name in get_args(Readout))
-    return f"{entry['phase']}: loss {entry['loss']:.3f}, validation {best:.2%}"
+    best = max((value for name, value in entry.items() if name in get_args(Readout)), default=None)
+    validation = "" if best is None else f", validation {best:.2%}"
+    return f"{entry['phase']}: loss {entry['loss']:.3f}{validation}"

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 from firstspike_arch.fixed import LEAK_SHIFT_MAX
 
 from .builder import build_layers
-from .data import CLASSES, PIXELS
+from .data import DATASETS
 
 __all__ = [
     "DataRecipe", "DietRecipe", "EttfsRecipe", "LatencyCodingRecipe", "MethodRecipe", "MultiThresholdRecipe",
@@ -43,13 +43,17 @@ class DataRecipe:
         Training images are moved by up to so many pixels each way.
     mirrors : bool
         Every other training image, at random, is mirrored left to right.
+    samples : int
+        Only so many training images, from the first; 0: all.
     """
 
-    dataset: Literal["digits", "mnist", "fashion-mnist"]
+    dataset: Literal["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "tiny-imagenet", "imagenet"]
     shifts: int = 0
     mirrors: bool = False
+    samples: int = 0
 
     def __post_init__(self) -> None:
+        _require(self.samples >= 0, "data.samples", "at least 0", self.samples)
         _require(0 <= self.shifts <= 4, "data.shifts", "0…4 pixels", self.shifts)
 
 
@@ -60,7 +64,7 @@ class NetworkRecipe:
     Parameters
     ----------
     layers : str
-        Such as "15C5-P2-40C5-P2-300-10"; see `builder.build_layers`.
+        Such as "15C5-P2-40C5-P2-300-10" or "16C3p1-16C3p1-16C3p1+2-P8-10"; see `builder.build_layers`.
     steps : int
         T.
     readout : str
@@ -80,8 +84,15 @@ class EttfsRecipe:
     ----------
     cutoff : int
         The darkest pixel that spikes.
+    initialisation : str
+        Of the weights: U(±√(3T/N)) ("uniform"), or Kaiming's, U(±√(6/N)).
+    normalise, affine : bool
+        Standardise the weights of each channel; learn a gain and a shift of each.
+    pool : str
+        A pool passes the mean of its window, or the first spike of it ("max"; two of the same step are one).
     decay : str
-        w[t] = T − t ("linear"), or 2^(T−1−t) ("exponential").
+        w[t] = T − t ("linear"), 2^(T−1−t) ("exponential"), or 1 ("none": then a late spike counts as much as an early
+        one in the loss).
     surrogate_width : float
         Distance from the threshold, in thresholds, at which the slope ends.
     score_gain : float
@@ -94,7 +105,11 @@ class EttfsRecipe:
 
     kind: Literal["ettfs"]
     cutoff: int = 1
-    decay: Literal["linear", "exponential"] = "linear"
+    initialisation: Literal["uniform", "kaiming"] = "uniform"
+    normalise: bool = True
+    affine: bool = True
+    pool: Literal["average", "max"] = "average"
+    decay: Literal["linear", "exponential", "none"] = "linear"
     surrogate: Literal["triangle", "sigmoid"] = "triangle"
     surrogate_width: float = 1.0
     score_gain: float = 8.0
@@ -125,6 +140,8 @@ class DietRecipe:
         First thresholds: this percentile of the currents, times this factor.
     leak : float
         At the start.
+    learns : tuple of str
+        Which of "theta" and "leak" are learned.
     surrogate_height : float
         γ of the slope γ·max(0, 1 − |v/theta − 1|).
     dropout : float
@@ -137,6 +154,7 @@ class DietRecipe:
     percentile: float = 99.7
     scaling: float = 0.2
     leak: float = 1.0
+    learns: tuple[Literal["theta", "leak"], ...] = ("theta", "leak")
     surrogate_height: float = 0.3
     dropout: float = 0.0
 
@@ -158,6 +176,9 @@ class LatencyCodingRecipe:
 
     Parameters
     ----------
+    loss : str
+        Cross entropies of the steps weighted by confidence ("tad"), or the one of the output averaged over the steps
+        ("cross_entropy").
     leak : float
         At the start, of the hidden layers; it is learned.
     encoder_width : float
@@ -169,6 +190,7 @@ class LatencyCodingRecipe:
     """
 
     kind: Literal["latency_coding"]
+    loss: Literal["tad", "cross_entropy"] = "tad"
     leak: float = 1.0
     encoder_width: float = 1.0
     surrogate_width: float = 1.0
@@ -298,11 +320,15 @@ class Recipe:
 
     def __post_init__(self) -> None:
         network, method = self.network, self.method
+        data = DATASETS[self.data.dataset]
         try:
-            layers = build_layers(network.layers, PIXELS[self.data.dataset])
+            layers = build_layers(network.layers, data.shape)
         except ValueError as error:
             raise RecipeError(f"network.layers {network.layers!r}: {error}") from None
-        _require(layers[-1].out_shape == (CLASSES,), "network.layers", f"closed by {CLASSES} outputs", network.layers)
+        _require(layers[-1].synapses.out_shape == (data.classes,), "network.layers",
+                 f"closed by {data.classes} outputs", network.layers)
+        _require(not isinstance(method, EttfsRecipe) or all(layer.skip is None for layer in layers), "network.layers",
+                 "a chain without skips with ettfs", network.layers)
         _require(len(layers) >= method.LAYERS_MIN, "network.layers",
                  f"of at least {method.LAYERS_MIN} layers with {method.kind}", network.layers)
         _require(len(self.quantisation.weight_bits) == len(layers), "quantisation.weight_bits",
@@ -311,6 +337,8 @@ class Recipe:
         _require(low <= network.steps <= high, "network.steps", f"{low}…{high} with {method.kind}", network.steps)
         _require(network.readout in ("best", *method.READOUTS), "network.readout",
                  f"{' or '.join(('best', *method.READOUTS))} with {method.kind}", network.readout)
+        _require(network.readout != "weighted_spikes" or not isinstance(method, EttfsRecipe) or method.decay != "none",
+                 "network.readout", "first_spike where method.decay is 'none'", network.readout)
 
     @property
     def phases(self) -> tuple[Phase, ...]:

@@ -1,17 +1,25 @@
 # SPDX-License-Identifier: MIT
 """Recordings of event cameras: read, checked, and binned into steps."""
 
-import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from .data import DATA_VARIABLE, DataError
+from .aedat import read_aedat2, read_aedat3
+from .official_files import DataError, data_folder
 
-__all__ = ["NMNIST_SHAPE", "bin_events", "load_nmnist", "read_recording"]
+__all__ = [
+    "DVS128_SHAPE", "NMNIST_SHAPE", "bin_events", "load_cifar10_dvs", "load_dvs_gesture", "load_nmnist",
+    "read_recording", "read_trials",
+]
 
 NMNIST_SHAPE = (2, 34, 34)
+DVS128_SHAPE = (2, 128, 128)
 """Polarity, y, x."""
+
+CIFAR10_DVS_TEST = 100
+"""The first recordings of each class are for testing: no split is published with the set, this one is used widely."""
 
 _EVENT_BYTES = 5
 
@@ -77,14 +85,109 @@ def load_nmnist(split: str, steps: int, step_us: int = 1000) -> tuple[np.ndarray
     ------
     DataError
     """
-    if split not in ("train", "test"):
-        raise DataError(f"split must be train or test, not {split!r}")
-    root = os.environ.get(DATA_VARIABLE)
-    if not root:
-        raise DataError(f"{DATA_VARIABLE} must be set to the folder that holds nmnist/{split.capitalize()}")
-    folder = Path(root) / "nmnist" / split.capitalize()
+    _check_split(split)
+    folder = data_folder(f"nmnist/{split.capitalize()}") / "nmnist" / split.capitalize()
     files = sorted(folder.glob("[0-9]/*.bin"))
     if not files:
         raise DataError(f"{folder}: must hold recordings as 0/*.bin … 9/*.bin; put the official files there")
     counts = np.stack([bin_events(read_recording(file), steps, step_us) for file in files])
     return counts, np.array([int(file.parent.name) for file in files])
+
+
+def read_trials(path: Path) -> list[tuple[int, int, int]]:
+    """Of a recording of DVS-Gesture, USER_LIGHT_labels.csv: label 0 … 10, first µs, and the first µs behind it.
+
+    Raises
+    ------
+    DataError
+    """
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: must be the list of gestures of a recording: {error}") from None
+    trials = []
+    for number, line in enumerate(lines[1:], 2):
+        try:
+            gesture, start, end = (int(part) for part in line.split(","))
+        except ValueError:
+            raise DataError(f"{path}: line {number} must be class,startTime_usec,endTime_usec, not {line!r}") from None
+        if not (1 <= gesture <= 11 and 0 <= start < end):
+            raise DataError(f"{path}: line {number} must have a class 1…11 and a time that runs on, not {line!r}")
+        trials.append((gesture - 1, start, end))
+    return trials
+
+
+def load_dvs_gesture(split: str, steps: int, step_us: int) -> tuple[np.ndarray, np.ndarray]:
+    """All gestures under FIRSTSPIKE_DATA/dvs-gesture/DvsGesture: uint8[B, T, 32768] counts and int64[B] labels.
+
+    Each gesture is binned from its own beginning; trials_to_train.txt and trials_to_test.txt say what belongs where.
+
+    Raises
+    ------
+    DataError
+    """
+    _check_split(split)
+    folder = data_folder("dvs-gesture/DvsGesture") / "dvs-gesture" / "DvsGesture"
+    listed = folder / f"trials_to_{split}.txt"
+    try:
+        names = listed.read_text(encoding="ascii").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{listed}: must be the official list of recordings: {error}") from None
+
+    def trials() -> Iterable[tuple[np.ndarray, int]]:
+        for name in names:
+            path = folder / name
+            events = read_aedat3(path, DVS128_SHAPE)
+            for label, start, end in read_trials(path.with_name(f"{path.stem}_labels.csv")):
+                found = events[(events[:, 0] >= start) & (events[:, 0] < end)]
+                yield found - np.array([start, 0, 0, 0]), label
+
+    return _binned(trials(), steps, step_us, f"{listed}: must name recordings")
+
+
+def load_cifar10_dvs(split: str, steps: int, step_us: int) -> tuple[np.ndarray, np.ndarray]:
+    """All recordings FIRSTSPIKE_DATA/cifar10-dvs/<class>/cifar10_<class>_<number>.aedat: uint8[B, T, 32768], int64[B].
+
+    Each is binned from its first event. Numbers 0 … 99 are for testing.
+
+    Raises
+    ------
+    DataError
+    """
+    _check_split(split)
+    folder = data_folder("cifar10-dvs/airplane") / "cifar10-dvs"
+    classes = sorted(path for path in folder.glob("*") if path.is_dir())
+
+    def recordings() -> Iterable[tuple[np.ndarray, int]]:
+        for label, place in enumerate(classes):
+            for path in sorted(place.glob("*.aedat"), key=_number):
+                if (_number(path) < CIFAR10_DVS_TEST) == (split == "test"):
+                    events = read_aedat2(path, DVS128_SHAPE)
+                    first = events[0, 0] if len(events) else 0
+                    yield events - np.array([first, 0, 0, 0]), label
+
+    return _binned(recordings(), steps, step_us, f"{folder}: must hold a folder of .aedat files for each class")
+
+
+def _number(path: Path) -> int:
+    number = path.stem.rpartition("_")[2]
+    if not number.isdecimal():
+        raise DataError(f"{path}: must be named cifar10_<class>_<number>.aedat")
+    return int(number)
+
+
+def _binned(
+    recordings: Iterable[tuple[np.ndarray, int]], steps: int, step_us: int, rule: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    counts, labels = [], []
+    for events, label in recordings:
+        counts.append(bin_events(events, steps, step_us, DVS128_SHAPE))
+        labels.append(label)
+    if not counts:
+        raise DataError(rule)
+    return np.stack(counts), np.array(labels, dtype=np.int64)
+
+
+def _check_split(split: str) -> None:
+    if split not in ("train", "test"):
+        raise DataError(f"split must be train or test, not {split!r}")

@@ -3,17 +3,18 @@
 
 import torch
 from firstspike_arch.connectivity import Conv2d, Dense
-from firstspike_arch.model import FloatLayer
+from firstspike_arch.model import FloatBranch, FloatLayer
 from torch import nn
 from torch.nn import functional
 
+from .builder import Skip
 from .quantisation import choose_scale, integer_weights
 
 __all__ = ["Synapses"]
 
 
 class Synapses(nn.Module):
-    """Weights of a connectivity whose pool averages; quantised, the same sums in whole units of `unit`.
+    """Weights of a connectivity; quantised, the same sums in whole units of `unit`.
 
     Parameters
     ----------
@@ -22,6 +23,10 @@ class Synapses(nn.Module):
         Of a quantised weight.
     input_scale : float
         Real value of an input of 1.
+    average_pool : bool
+        The connectivity's pool averages, or passes the maximum.
+    skip : Skip or None
+        Further synapses onto the same membranes; they share the scale.
 
     Notes
     -----
@@ -31,10 +36,18 @@ class Synapses(nn.Module):
 
     scale: torch.Tensor
 
-    def __init__(self, connectivity: Dense | Conv2d, bits: int, input_scale: float = 1.0) -> None:
+    def __init__(
+        self, connectivity: Dense | Conv2d, bits: int, input_scale: float = 1.0, average_pool: bool = True,
+        skip: Skip | None = None,
+    ) -> None:
         super().__init__()
         self.connectivity, self.bits, self.input_scale = connectivity, bits, input_scale
+        self.averages = average_pool and connectivity.pool > 1
         self.weight = nn.Parameter(torch.zeros(connectivity.weight_shape))
+        self.skip = skip
+        # At first what comes past the other layers counts like one spike: the identity, where the shapes are equal.
+        self.skip_weight = None if skip is None else nn.Parameter(
+            torch.full(skip.synapses.weight_shape, skip.synapses.groups / skip.synapses.in_shape[0]))
         self.register_buffer("scale", torch.zeros((), dtype=torch.float64))  # 0: not fixed yet
         self.rounds = False
 
@@ -50,35 +63,60 @@ class Synapses(nn.Module):
 
     @property
     def step(self) -> float:
-        """Real value of one integer step of the membrane, once the scale is fixed: pooled inputs are sums there."""
-        return self.scale.item() * self.input_scale / self.connectivity.pool**2
+        """Real value of one integer step of the membrane, once the scale is fixed: averages are sums there."""
+        return self.scale.item() * self.input_scale / (self.connectivity.pool**2 if self.averages else 1)
 
     def real_weight(self) -> torch.Tensor:
         """Weights as exported: float64, each of them a float32 number."""
         return self.weight.double()
 
-    def current(self, inputs: torch.Tensor) -> torch.Tensor:
-        """W·s in units, [K, *connectivity.out_shape], of [K, *connectivity.in_shape]."""
-        synapses, weight = self.connectivity, self.real_weight()
+    def computed(self, weight: torch.Tensor) -> torch.Tensor:
+        """Float64 weights as computed with: integers, once the scale is fixed."""
         if self.rounds:
             weight = integer_weights(weight, self.scale.item(), self.bits)
         elif self.input_scale != 1:
             weight = weight * self.input_scale
-        weight = weight.to(self.weight.dtype)
-        if synapses.pool > 1:
+        return weight.to(self.weight.dtype)
+
+    def current(self, inputs: torch.Tensor, skipping: torch.Tensor | None = None) -> torch.Tensor:
+        """W·s in units, [K, *connectivity.out_shape], of [K, *connectivity.in_shape], and of the skip's inputs."""
+        synapses, weight = self.connectivity, self.computed(self.real_weight())
+        if self.averages:
             inputs = functional.avg_pool2d(inputs, synapses.pool, divisor_override=1 if self.rounds else None)
+        elif synapses.pool > 1:
+            inputs = functional.max_pool2d(inputs, synapses.pool)
         if isinstance(synapses, Dense):
-            return functional.linear(inputs.flatten(1), weight)
-        return functional.conv2d(inputs, weight, None, synapses.stride, synapses.padding, 1, synapses.groups)
+            return functional.linear(inputs.flatten(1), weight).to(self.weight.dtype)
+        current = functional.conv2d(inputs, weight, None, synapses.stride, synapses.padding, 1, synapses.groups)
+        current = current.to(self.weight.dtype)  # membranes stay in full precision where products are mixed
+        if self.skip is None or self.skip_weight is None or skipping is None:
+            return current
+        past, weight = self.skip.synapses, self.computed(self.skip_weight.double())
+        return current + functional.conv2d(skipping, weight, None, past.stride, past.padding, 1, past.groups)
+
+    def largest_current(self, largest: int) -> int:
+        """Of quantised synapses, in units, for inputs of at most this magnitude: Σ |W| · largest."""
+        reach = largest * (self.connectivity.pool**2 if self.averages else 1)
+        total = self.computed(self.real_weight()).double().abs().flatten(1).sum(1) * reach
+        if self.skip_weight is not None:
+            total = total + self.computed(self.skip_weight.double()).double().abs().flatten(1).sum(1) * largest
+        return int(total.max().item())
 
     def exported(self) -> FloatLayer:
         """The synapses as exported, in float64, without neurons."""
+        branches = () if self.skip is None or self.skip_weight is None else (FloatBranch(
+            source=self.skip.source, weight=self.skip_weight.detach().double().numpy(),
+            connectivity=self.skip.synapses),)
         return FloatLayer(
             weight=self.real_weight().detach().numpy(), connectivity=self.connectivity,
-            average_pool=self.connectivity.pool > 1, weight_bits=self.bits, weight_scale=self.scale.item() or None,
+            average_pool=self.averages, max_pool=self.connectivity.pool > 1 and not self.averages,
+            weight_bits=self.bits, weight_scale=self.scale.item() or None, branches=branches,
         )
 
     def fix_scale(self) -> None:
         """Choose the real value of one integer step; from now on compute in integers."""
-        self.scale.fill_(choose_scale(self.real_weight().detach(), self.bits))
+        real = self.real_weight().detach()
+        if self.skip_weight is not None:
+            real = torch.cat([real.flatten(), self.skip_weight.detach().double().flatten()])
+        self.scale.fill_(choose_scale(real, self.bits))
         self.rounds = True

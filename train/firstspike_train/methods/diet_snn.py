@@ -17,10 +17,11 @@ number, and everything in integers: a threshold is a whole number of steps and a
 from typing import cast
 
 import torch
-from firstspike_arch.connectivity import Dense
+from firstspike_arch.connectivity import Dense, Shape
 from firstspike_arch.model import Readout
 from torch.nn import functional
 
+from ..image_folders import Images
 from ..lif import LifLayer, NeuronKind
 from ..lif_network import LifNetwork
 from ..recipe import DietRecipe, Recipe
@@ -34,14 +35,14 @@ CALIBRATION_STEPS = 100
 class DietNetwork(LifNetwork):
     """While it is pre-trained, an ANN on the same weights; then the spiking network."""
 
-    def __init__(self, recipe: Recipe, pixels: int, generator: torch.Generator) -> None:
+    def __init__(self, recipe: Recipe, shape: Shape, generator: torch.Generator) -> None:
         method = self.method = cast(DietRecipe, recipe.method)
         hidden = NeuronKind(
-            leak=method.leak, leak_shift=recipe.quantisation.leak_shift, learns=("theta", "leak"), strict=True,
+            leak=method.leak, leak_shift=recipe.quantisation.leak_shift, learns=method.learns, strict=True,
             slope="triangle", height=method.surrogate_height,
         )
         self.analogue = True
-        super().__init__(recipe, pixels, generator, hidden, NeuronKind(fires=False))
+        super().__init__(recipe, shape, generator, hidden, NeuronKind(fires=False))
 
     def initialise(self, layer: LifLayer, generator: torch.Generator) -> None:
         # The code's: N(0, √(2/(k²·C))) for a convolution to C channels, N(0, 0.01) for a dense layer.
@@ -50,7 +51,7 @@ class DietNetwork(LifNetwork):
         with torch.no_grad():
             layer.weight.normal_(0, 0.01 if dense else (2 / fan_out) ** 0.5, generator=generator)
 
-    def start(self, phase: str, images: torch.Tensor) -> None:
+    def start(self, phase: str, images: Images) -> None:
         """Before the spiking network is trained, the ANN's currents give its thresholds."""
         self.analogue = phase == "pretraining"
         if phase == "real":
@@ -64,15 +65,15 @@ class DietNetwork(LifNetwork):
         self.steps = CALIBRATION_STEPS
         for layer in self.stack:
             layer.leak.fill_(1.0)
-        share, spikes = self.method.percentile / 100, None
+        share, found = self.method.percentile / 100, []
         for layer in self.stack[:-1]:
-            if spikes is None:
-                layer.theta.fill_(percentile(layer.current(self.pixels(images)), share))
-                spikes = self.encode(images)
-            else:
-                currents = self.currents(layer, spikes)
+            if found:
+                currents = self.currents(layer, found)
                 layer.theta.fill_(max(percentile(current, share) for current in currents))
-                spikes = layer(currents)[0]
+                found.append(layer(currents)[0])
+            else:
+                layer.theta.fill_(percentile(layer.current(self.pixels(images)), share))
+                found.append(self.encode(images))
         for layer, leak in zip(self.stack, leaks, strict=True):
             layer.leak.fill_(leak)
             layer.theta.mul_(self.method.scaling)
@@ -81,10 +82,10 @@ class DietNetwork(LifNetwork):
 
     def rectified(self, images: torch.Tensor, generator: torch.Generator | None) -> list[torch.Tensor]:
         """The ANN's activities, as if they were spikes of a single step."""
-        activity, found = self.pixels(images), []
+        found: list[torch.Tensor] = []
         for layer in self.stack[:-1]:
-            activity = self.dropped(functional.relu(layer.current(activity))[None], generator)[0]
-            found.append(activity[None])
+            inputs = [spikes[0] for spikes in self.sources(layer, found)] if found else [self.pixels(images)]
+            found.append(self.dropped(functional.relu(layer.current(*inputs))[None], generator))
         return found
 
     def dropped(self, spikes: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
@@ -93,7 +94,7 @@ class DietNetwork(LifNetwork):
         if generator is None or not share:
             return spikes
         kept = torch.rand(spikes.shape[1:], generator=generator) >= share
-        return spikes * (kept.to(spikes.dtype) / (1 - share))
+        return spikes * (kept.to(spikes) / (1 - share))
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Cross entropy of the output's potential, and the effort of spikes."""

@@ -7,8 +7,10 @@ From the paper: direct training, one spike a neuron, zero-delay cascade, an init
 with learnable affine against vanishing input currents, the decoding Y = Σ w[t]·s[t] with linear or exponential decay
 of w, and average pools. From secondary sources: weights from U(±√(3T/N)) and the affine's form. Our own choices,
 because the paper's are not public: latency input with a cut-off, the shift added at every step, the threshold 1, the
-surrogate, the losses on the output membranes, the optimiser, no forced firing at the last step, and, for networks in
-which pools or depth make the currents fade, first gains fitted to a batch.
+surrogate, the losses on the output membranes, the optimiser, no forced firing at the last step, for networks in
+which pools or depth make the currents fade, first gains fitted to a batch, and what is there to be compared with:
+Kaiming's initialisation, no normalisation, no affine, max pools (the first spike of a window), a decoding without
+decay.
 """
 
 # Ref: ETTFS, "Efficient training of time-to-first-spike spiking neural networks from scratch" (abstract, captions).
@@ -18,7 +20,7 @@ from dataclasses import replace
 from typing import Any, Self, cast
 
 import torch
-from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.connectivity import Conv2d, Dense, Shape
 from firstspike_arch.fixed import largest_weight, latency_step
 from firstspike_arch.model import FloatLayer, Readout
 from torch import nn
@@ -26,6 +28,7 @@ from torch.nn import functional
 
 from ..builder import build_layers
 from ..evidence import Evidence, collect, first_spike
+from ..image_folders import Images
 from ..quantisation import integer_thresholds, whole_steps
 from ..recipe import EttfsRecipe, Recipe
 from ..surrogates import staircase
@@ -42,27 +45,31 @@ class EttfsLayer(Synapses):
     """Synapses, weight normalisation and fire-once neurons; gain, shift and threshold of each channel.
 
     A neuron that fires once needs no reset, so v[t] = W·a[t] + (t+1)·shift, where a[t] says which inputs have fired
-    by step t (of a pool: the mean); and it has fired by step t where max(v[0] … v[t]) ≥ theta. All steps share one
-    product.
+    by step t (of a pool: the mean, or whether any has); and it has fired by step t where max(v[0] … v[t]) ≥ theta. All
+    steps share one product.
     """
 
     def __init__(self, connectivity: Dense | Conv2d, bits: int, recipe: Recipe, generator: torch.Generator) -> None:
-        super().__init__(connectivity, bits)
         method, steps, channels = cast(EttfsRecipe, recipe.method), recipe.network.steps, connectivity.channels
-        bound = (3 * steps / self.fan_in) ** 0.5  # secondary source; Var Σ W·s = 1 if each input spikes once, uniformly
+        super().__init__(connectivity, bits, average_pool=method.pool == "average")
+        # Secondary source: Var Σ W·s = 1 if each input spikes once, uniformly over the steps; Kaiming knows no steps.
+        bound = ((3 * steps if method.initialisation == "uniform" else 6) / self.fan_in) ** 0.5
         with torch.no_grad():
             self.weight.copy_((torch.rand(self.weight.shape, generator=generator) * 2 - 1) * bound)
-        self.gain = nn.Parameter(torch.ones(channels))
-        self.shift = nn.Parameter(torch.zeros(channels))
+        self.normalise = method.normalise
+        self.gain = nn.Parameter(torch.ones(channels), requires_grad=method.affine)
+        self.shift = nn.Parameter(torch.zeros(channels), requires_grad=method.affine)
         self.theta = nn.Parameter(torch.ones(channels), requires_grad=False)
         self.spread = (steps / self.fan_in) ** 0.5
         self.slope, self.width = method.surrogate, method.surrogate_width
 
     def real_weight(self) -> torch.Tensor:
-        """Weights, normalised."""
-        flat = self.weight.double().flatten(1)
-        variance, mean = torch.var_mean(flat, dim=1, keepdim=True, correction=0)
-        flat = (flat - mean) * torch.rsqrt(variance + EPSILON) * (self.spread * self.gain.double())[:, None]
+        """Weights, normalised, times their gain."""
+        flat, gain = self.weight.double().flatten(1), self.gain.double()
+        if self.normalise:
+            variance, mean = torch.var_mean(flat, dim=1, keepdim=True, correction=0)
+            flat, gain = (flat - mean) * torch.rsqrt(variance + EPSILON), self.spread * gain
+        flat = flat * gain[:, None]
         return flat.view(self.weight.shape).float().double()
 
     def vectors(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -88,7 +95,8 @@ class EttfsLayer(Synapses):
         """
         currents = self.current(fired.flatten(0, 1)).unflatten(0, fired.shape[:2])
         shift, theta = (value.view(-1, *[1] * (currents.dim() - 3)) for value in self.operands())
-        time = torch.arange(1, len(fired) + 1, dtype=currents.dtype).view(-1, *[1] * (currents.dim() - 1))
+        time = torch.arange(1, len(fired) + 1, dtype=currents.dtype, device=currents.device)
+        time = time.view(-1, *[1] * (currents.dim() - 1))
         membrane = currents + time * shift
         peaks = [membrane[0]]
         for step in membrane[1:]:
@@ -115,27 +123,29 @@ class EttfsLayer(Synapses):
 class EttfsNetwork(nn.Module):
     """A stack of `EttfsLayer` on latency-coded images."""
 
-    def __init__(self, recipe: Recipe, pixels: int, generator: torch.Generator) -> None:
+    def __init__(self, recipe: Recipe, shape: Shape, generator: torch.Generator) -> None:
         super().__init__()
         self.method, self.steps = cast(EttfsRecipe, recipe.method), recipe.network.steps
         self.spike_loss = recipe.training.spike_loss
         layers = nn.ModuleList(
-            EttfsLayer(shape, bits, recipe, generator)
-            for shape, bits in zip(build_layers(recipe.network.layers, pixels), recipe.quantisation.weight_bits,
-                                   strict=True)
+            EttfsLayer(wiring.synapses, bits, recipe, generator)
+            for wiring, bits in zip(build_layers(recipe.network.layers, shape), recipe.quantisation.weight_bits,
+                                    strict=True)
         )
         self.stack = cast(list[EttfsLayer], layers)  # a registered ModuleList; its stubs forget the element type
-        steps, linear = self.steps, self.method.decay == "linear"
-        self.step_weights = tuple(steps - t if linear else 1 << (steps - 1 - t) for t in range(steps))
+        steps, decay = self.steps, self.method.decay
+        self.step_weights = tuple(
+            {"linear": steps - t, "exponential": 1 << (steps - 1 - t), "none": 1}[decay] for t in range(steps))
         self.input_fields: dict[str, Any] = {"input_kind": "latency", "cutoff": self.method.cutoff}
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Which pixels of uint8[B, N] have fired by each step, [T, B, N] or as the first layer's map."""
         table = latency_step(torch.arange(256), self.steps)
         table[: self.method.cutoff] = self.steps
-        spike_step = table.to(torch.uint8)[images.long()].view(len(images), *self.stack[0].connectivity.in_shape)
-        kind = self.stack[0].weight.dtype
-        return torch.stack([(spike_step <= t).to(kind) for t in range(self.steps)])
+        first = self.stack[0]
+        spike_step = table.to(first.weight.device, torch.uint8)[images.to(first.weight.device).long()]
+        spike_step = spike_step.view(len(images), *first.connectivity.in_shape)
+        return torch.stack([(spike_step <= t).to(first.weight.dtype) for t in range(self.steps)])
 
     def forward(self, images: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
         """"Has fired by step t" of input and every layer, [T, B, …] each; output membranes in units."""
@@ -154,7 +164,7 @@ class EttfsNetwork(nn.Module):
             loss = loss + method.membrane_loss * functional.cross_entropy(membrane[-1] * unit, labels)
         if method.decision_loss:
             step = first_spike(fired[-1].detach() > 0, membrane)["step"]
-            decided = membrane[step, torch.arange(len(labels))]
+            decided = membrane[step, torch.arange(len(labels), device=step.device)]
             loss = loss + method.decision_loss * functional.cross_entropy(decided * unit, labels)
         if self.spike_loss:
             last = [layer[-1] for layer in fired[1:-1]]
@@ -165,10 +175,10 @@ class EttfsNetwork(nn.Module):
     def score(self, fired: torch.Tensor) -> torch.Tensor:
         """Σ w[t]·s[t] / w[0], [B, C], from "has fired by step t": s[t] is the difference of neighbouring steps."""
         # Paper: the decoding with decaying w. Written as Σ (w[t] − w[t+1])·fired[t], with w[T] = 0.
-        weights = torch.tensor((*self.step_weights, 0), dtype=fired.dtype)
+        weights = torch.tensor((*self.step_weights, 0), dtype=fired.dtype, device=fired.device)
         return torch.tensordot(weights[:-1] - weights[1:], fired, dims=1) / weights[0]
 
-    def evidence(self, images: torch.Tensor) -> Evidence:
+    def evidence(self, images: Images) -> Evidence:
         """Decisions on uint8[B, N] images, and spike counts an image, firing fractions, ties and silence."""
         return collect(self.decide, images)
 
@@ -187,8 +197,10 @@ class EttfsNetwork(nn.Module):
         measures["decision_step"] = found["step"].double().mean().item()
         measures["output_ties"] = (at > 1).double().mean().item()
         measures["output_silent"] = (at == 0).double().mean().item()
-        earliest = found["at"].to(torch.uint8).argmax(1)
-        return {"first_spike": found["classes"], "weighted_spikes": earliest}, measures
+        classes: dict[Readout, torch.Tensor] = {"first_spike": found["classes"]}
+        if self.method.decay != "none":
+            classes["weighted_spikes"] = found["at"].to(torch.uint8).argmax(1)
+        return classes, measures
 
     @torch.no_grad()
     def spread(self, images: torch.Tensor) -> None:
@@ -198,7 +210,7 @@ class EttfsNetwork(nn.Module):
             layer.gain.mul_(self.method.spread / layer(fired)[1][-1].std())
             fired, _ = layer(fired)
 
-    def start(self, phase: str, images: torch.Tensor) -> None:
+    def start(self, phase: str, images: Images) -> None:
         """Begin a phase; quantised: one scale a layer, and every forward pass is the integer network."""
         if phase == "real" and self.method.spread:
             self.spread(images[:CALIBRATION_BATCH])
@@ -209,6 +221,12 @@ class EttfsNetwork(nn.Module):
 
     def constrain(self) -> None:
         """Nothing to do: gain and shift are free, theta is bounded where it is used."""
+
+    @torch.no_grad()
+    def largest_membranes(self) -> list[int]:
+        """An input fires once: the largest current, and T shifts."""
+        return [layer.largest_current(1) + self.steps * int(layer.operands()[0].abs().max().item())
+                for layer in self.stack]
 
     def real(self) -> Self:
         """A copy of the network as exported, in real numbers (float64)."""

@@ -18,12 +18,14 @@ from typing import cast
 
 import numpy as np
 import torch
-from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.connectivity import Conv2d, Dense, Shape
 from firstspike_arch.model import FloatLayer, Readout
 from torch import nn
 from torch.nn import functional
 
+from ..builder import Wiring
 from ..evidence import first_spike
+from ..image_folders import Images
 from ..lif import THETA_MIN, NeuronKind
 from ..lif_network import LifNetwork
 from ..quantisation import whole_steps
@@ -52,6 +54,11 @@ class LatencyEncoder(Synapses):
         self.bias = nn.Parameter(torch.zeros(connectivity.channels))
         self.last = nn.Parameter(torch.tensor(THETA_LAST))
         self.gaps = nn.Parameter(torch.full((steps - 1,), (THETA_FIRST - THETA_LAST) / max(1, steps - 1)))
+
+    def largest_current(self, largest: int) -> int:
+        """The bias comes once, and is compared with the highest threshold."""
+        bias, last, gaps = (value.detach().abs().max().item() if value.numel() else 0.0 for value in self.operands())
+        return super().largest_current(largest) + int(bias + last + gaps * len(self.gaps))
 
     def constrain(self) -> None:
         """Thresholds stay positive and fall."""
@@ -93,21 +100,21 @@ class LatencyEncoder(Synapses):
 class LatencyCodingNetwork(LifNetwork):
     """Encoder, hidden LIF layers, and outputs of which the first spike decides."""
 
-    def __init__(self, recipe: Recipe, pixels: int, generator: torch.Generator) -> None:
+    def __init__(self, recipe: Recipe, shape: Shape, generator: torch.Generator) -> None:
         method = self.method = cast(LatencyCodingRecipe, recipe.method)
 
-        def encoder(shape: Dense | Conv2d, bits: int, kind: NeuronKind, input_scale: float) -> LatencyEncoder:
-            return LatencyEncoder(shape, bits, recipe.network.steps, method.encoder_width, input_scale)
+        def encoder(wiring: Wiring, bits: int, kind: NeuronKind, input_scale: float) -> LatencyEncoder:
+            return LatencyEncoder(wiring.synapses, bits, recipe.network.steps, method.encoder_width, input_scale)
 
         hidden = NeuronKind(
             leak=method.leak, leak_shift=recipe.quantisation.leak_shift, learns=("leak",), width=method.surrogate_width,
         )
-        super().__init__(recipe, pixels, generator, hidden, NeuronKind(resets=False), encoder)
+        super().__init__(recipe, shape, generator, hidden, NeuronKind(resets=False), encoder)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         return self.stack[0](self.stack[0].current(self.pixels(images)))
 
-    def start(self, phase: str, images: torch.Tensor) -> None:
+    def start(self, phase: str, images: Images) -> None:
         """At first, a current of the encoder spreads by 1, and what a neuron gets in all steps by a few thresholds."""
         if phase == "real":
             hidden = [HIDDEN_SPREAD] * (len(self.stack) - 2)
@@ -116,14 +123,17 @@ class LatencyCodingNetwork(LifNetwork):
 
     def outputs(self, hidden: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Spikes and membranes (in units) of the output, [T, B, C]."""
-        spikes, membranes = self.stack[-1](self.currents(self.stack[-1], hidden[-1]))
+        spikes, membranes = self.stack[-1](self.currents(self.stack[-1], hidden))
         return spikes, torch.stack(membranes)
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """TAD: Σ over steps of confidence · cross entropy of the membranes; and the effort."""
+        """TAD: Σ over steps of confidence · cross entropy of the membranes, or the plain one; and the effort."""
         hidden = self.hidden(images)
         _, membranes = self.outputs(hidden)
         logits = membranes * (self.stack[-1].unit * self.method.score_gain)
+        if self.method.loss == "cross_entropy":
+            # Ref: S. Deng et al. 2022, "Temporal efficient training", equation 7: the output averaged, then its loss.
+            return functional.cross_entropy(logits.mean(0), labels) + self.effort(hidden)
         losses = torch.stack([functional.cross_entropy(step, labels, reduction="none") for step in logits])
         return (confidence(logits.detach()) * losses).sum(0).mean() + self.effort(hidden)
 

@@ -15,9 +15,11 @@ potential, or its spikes added up).
 from typing import cast
 
 import torch
+from firstspike_arch.connectivity import Shape
 from firstspike_arch.model import Readout
 from torch.nn import functional
 
+from ..image_folders import Images
 from ..lif import NeuronKind
 from ..lif_network import LifNetwork
 from ..recipe import MultiThresholdRecipe, Recipe
@@ -30,16 +32,16 @@ CALIBRATION_BATCH = 512
 class MultiThresholdNetwork(LifNetwork):
     """Hidden layers of n thresholds; the output integrates, or counts with the same neurons."""
 
-    def __init__(self, recipe: Recipe, pixels: int, generator: torch.Generator) -> None:
+    def __init__(self, recipe: Recipe, shape: Shape, generator: torch.Generator) -> None:
         method = self.method = cast(MultiThresholdRecipe, recipe.method)
         hidden = NeuronKind(
             leak=method.leak, leak_shift=recipe.quantisation.leak_shift, levels=method.levels, spacing=method.spacing,
             slope=method.surrogate, width=method.surrogate_width,
         )
         self.counts = recipe.network.readout == "spike_count"
-        super().__init__(recipe, pixels, generator, hidden, hidden if self.counts else NeuronKind(fires=False))
+        super().__init__(recipe, shape, generator, hidden, hidden if self.counts else NeuronKind(fires=False))
 
-    def start(self, phase: str, images: torch.Tensor) -> None:
+    def start(self, phase: str, images: Images) -> None:
         """At first, the currents of every step spread over half the thresholds."""
         if phase == "real":
             half = self.steps * self.method.levels / 2
@@ -50,7 +52,7 @@ class MultiThresholdNetwork(LifNetwork):
     def score(self, hidden: list[torch.Tensor]) -> torch.Tensor:
         """What the read-out compares, [B, C]: the output's potential in units, or its spikes."""
         if self.counts:
-            return self.stack[-1](self.currents(self.stack[-1], hidden[-1]))[0].sum(0)
+            return self.stack[-1](self.currents(self.stack[-1], hidden))[0].sum(0)
         return self.potential(hidden[-1])
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""Outcomes of a study as a table, a JSON file and a picture."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from firstspike_arch.program import write_atomically
+from firstspike_train.studies.study import Outcome, Study
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from .picture import save_picture
+
+__all__ = ["study_table", "write_study"]
+
+
+def study_table(study: Study, outcomes: Sequence[Outcome]) -> Table:
+    """Means over the seeds, and how far the seeds spread."""
+    table = Table("", "", "test accuracy", "seeds", *study.measures, title=study.question)
+    for (series, point), group in _grouped(outcomes).items():
+        accuracy = [outcome.accuracy for outcome in group]
+        measured = [f"{np.mean([outcome.measures[name] for outcome in group]):.3g}" for name in study.measures]
+        spread = f"{min(accuracy):.2%} … {max(accuracy):.2%}"
+        table.add_row(series, point, f"{np.mean(accuracy):.2%}", spread, *measured)
+    return table
+
+
+def write_study(folder: Path, study: Study, outcomes: Sequence[Outcome]) -> list[Path]:
+    """Write NAME.json and NAME.png into the folder, and say where."""
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe = study.variants[0].recipe
+    text = json.dumps({
+        "study": study.name, "question": study.question, "claim": study.claim, "first_recipe": recipe.table,
+        "outcomes": [asdict(outcome) for outcome in outcomes],
+    }, indent=1, ensure_ascii=False)
+    data, picture = folder / f"{study.name}.json", folder / f"{study.name}.png"
+    write_atomically(data, text + "\n")
+    save_picture(_drawn(study, outcomes), picture)
+    return [data, picture]
+
+
+def _drawn(study: Study, outcomes: Sequence[Outcome]) -> Figure:
+    """Accuracy of each point, a line a series, every seed a dot; and the first measure beside it."""
+    groups = _grouped(outcomes)
+    points = list(dict.fromkeys(point for _, point in groups))
+    shown = [("test accuracy, %", lambda outcome: 100 * outcome.accuracy)]
+    if study.measures:
+        first = study.measures[0]
+        shown.append((first.replace("_", " "), lambda outcome: outcome.measures[first]))
+    figure = Figure(figsize=(5 * len(shown) + 1, 3.8), layout="constrained")
+    for axis, (label, value) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+        for series in dict.fromkeys(series for series, _ in groups):
+            found = {point: [value(one) for one in groups[series, point]]
+                     for point in points if (series, point) in groups}
+            places = [points.index(point) for point in found]
+            (line,) = axis.plot(places, [np.mean(values) for values in found.values()], "o-", label=series)
+            for place, values in zip(places, found.values(), strict=True):
+                axis.plot([place] * len(values), values, ".", color=line.get_color(), alpha=0.5)
+        axis.set_xticks(range(len(points)), points, rotation=0 if len(points) < 6 else 40,
+                        ha="center" if len(points) < 6 else "right")
+        axis.set_ylabel(label)
+        axis.grid(axis="y", alpha=0.3)
+    figure.axes[0].legend()
+    figure.suptitle(study.question)
+    return figure
+
+
+def _grouped(outcomes: Sequence[Outcome]) -> dict[tuple[str, str], list[Outcome]]:
+    groups: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault((outcome.series, outcome.point), []).append(outcome)
+    return groups

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: MIT
+"""firstspike study NAME -o FOLDER"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from firstspike_train.studies.diet_learning import DIET_LEARNING
+from firstspike_train.studies.ettfs_ablation import ETTFS_ABLATION
+from firstspike_train.studies.ettfs_decoding import ETTFS_DECODING
+from firstspike_train.studies.latency_loss import LATENCY_LOSS
+from firstspike_train.studies.surrogate_shapes import SURROGATE_SHAPES
+from rich.console import Console
+from rich.progress import track
+
+from .study_report import study_table, write_study
+
+STUDIES = {study.name: study for study in (
+    ETTFS_ABLATION, ETTFS_DECODING, DIET_LEARNING, LATENCY_LOSS, SURROGATE_SHAPES,
+)}
+
+
+def study(
+    name: Annotated[str, typer.Argument(help=", ".join(STUDIES))],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the JSON file and the picture.")] = Path(
+        "build/studies"),
+    seeds: Annotated[int, typer.Option(min=1, help="Each variant is trained from the seeds 1 … this.")] = 2,
+    samples: Annotated[int | None, typer.Option(min=1, help="Training images, in place of the study's own.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="In real numbers, in place of the study's own.")] = None,
+) -> None:
+    """Compare variants of a method: a table, a JSON file and a picture."""
+    if name not in STUDIES:
+        raise ValueError(f"study must be one of {', '.join(STUDIES)}, not {name!r}")
+    chosen = STUDIES[name].resized(samples, epochs)
+    outcomes = list(track(chosen.run(seeds), description=name, total=len(chosen.variants) * seeds))
+    console = Console()
+    console.print(study_table(chosen, outcomes))
+    console.print(f"paper: {chosen.claim}", markup=False)
+    for path in write_study(output, chosen, outcomes):
+        console.print(f"written to {path}", highlight=False, soft_wrap=True)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""Two processes on one network: equal to one up to the order of additions, and to themselves to the bit."""
+
+import os
+import socket
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from firstspike_arch.checkpoint import load_network
+from firstspike_train import train
+from firstspike_train.loop import _Run
+from firstspike_train.recipe import (
+    DataRecipe,
+    MultiThresholdRecipe,
+    NetworkRecipe,
+    QuantisationRecipe,
+    Recipe,
+    TrainingRecipe,
+)
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import multiprocessing
+
+# 1,237 images in batches of 103: the last batch is a single image, and one of the processes gets none of it.
+RECIPE = Recipe(
+    name="pair", seed=1, data=DataRecipe(dataset="digits", shifts=1), network=NetworkRecipe(layers="12-10", steps=2),
+    method=MultiThresholdRecipe(kind="multi_threshold", levels=2),
+    training=TrainingRecipe(epochs=2, batch_size=103, learning_rate=3e-3),
+    quantisation=QuantisationRecipe(weight_bits=(6, 6), epochs=1),
+)
+
+
+def work(rank, port, output):
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    train(RECIPE, output, progress=False)
+
+
+def trained_by_two(output):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    multiprocessing.spawn(work, (port, output), nprocs=2)
+    return load_network(output)
+
+
+def test_two_processes_give_the_network_of_one(tmp_path):
+    one = train(RECIPE, tmp_path / "one.safetensors", progress=False)
+    two, again = trained_by_two(tmp_path / "two.safetensors"), trained_by_two(tmp_path / "again.safetensors")
+    for single, pair, repeated in zip(one.layers, two.layers, again.layers, strict=True):
+        assert np.array_equal(pair.weight, repeated.weight) and pair.weight_scale == repeated.weight_scale
+        assert np.allclose(single.weight, pair.weight, atol=2e-3)
+    losses = [[entry["loss"] for entry in network.recipe["history"] if "loss" in entry] for network in (one, two)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "again.safetensors", "one.safetensors", "two.safetensors"]
+
+
+def test_curves_are_written_for_tensorboard(tmp_path):
+    train(replace(RECIPE, training=replace(RECIPE.training, epochs=1)), tmp_path / "x.safetensors", progress=False,
+          curves=tmp_path / "log")
+    events = EventAccumulator(str(tmp_path / "log"))
+    events.Reload()
+    assert {"real/loss", "real/potential", "quantised/layer0_spikes"} <= set(events.Tags()["scalars"])
+    assert [point.step for point in events.Scalars("quantised/loss")] == [2]
+
+
+def test_devices_that_are_not_there_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="device must be cpu or cuda, not 'tpux'"):
+        train(RECIPE, tmp_path / "x.safetensors", device="tpux", progress=False)
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="device must be cpu where torch sees no GPU, not 'cuda'"):
+            _Run(RECIPE, device="cuda")

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""A study: variants of one recipe, trained from several seeds on the same images and measured on the test set."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from ..data import load
+from ..loop import fit, one_thread
+from ..recipe import Recipe
+
+__all__ = ["Outcome", "Study", "Variant", "varied"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One point of a study.
+
+    Parameters
+    ----------
+    series, point : str
+        Points of one series are joined in the picture; the same point of several series is compared.
+    """
+
+    series: str
+    point: str
+    recipe: Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What is compared, and what the paper says about it.
+
+    Parameters
+    ----------
+    name : str
+    question : str
+    claim : str
+        The paper's, with its data set; "" if it is not public.
+    variants : tuple of Variant
+        Real numbers only: their recipes round nothing.
+    measures : tuple of str
+        Of `Evidence.measures`, to be reported beside the accuracy.
+    """
+
+    name: str
+    question: str
+    claim: str
+    variants: tuple[Variant, ...]
+    measures: tuple[str, ...] = ()
+
+    def resized(self, samples: int | None, epochs: int | None) -> "Study":
+        """The same on other numbers of training images and epochs; None: as they are.
+
+        Raises
+        ------
+        RecipeError
+        """
+        return replace(self, variants=tuple(
+            replace(variant, recipe=replace(
+                variant.recipe,
+                data=variant.recipe.data if samples is None else replace(variant.recipe.data, samples=samples),
+                training=variant.recipe.training if epochs is None else replace(
+                    variant.recipe.training, epochs=epochs),
+            )) for variant in self.variants))
+
+    def run(self, seeds: int) -> Iterator["Outcome"]:
+        """Train and measure every variant from the seeds 1 … ``seeds``; one outcome as soon as it is there.
+
+        Raises
+        ------
+        DataError
+        """
+        for variant in self.variants:
+            images, labels = load(variant.recipe.data.dataset, "test")
+            for seed in range(1, seeds + 1):
+                module = fit(replace(variant.recipe, seed=seed), progress=False)
+                with one_thread():
+                    evidence = module.evidence(torch.from_numpy(images))
+                accuracy = {name: float(np.mean(classes == labels)) for name, classes in evidence.classes.items()}
+                yield Outcome(
+                    series=variant.series, point=variant.point, seed=seed,
+                    # The first of the method's read-outs: nothing is chosen by the test set.
+                    accuracy=accuracy[variant.recipe.method.READOUTS[0]]
+                    if variant.recipe.network.readout == "best" else accuracy[variant.recipe.network.readout],
+                    measures={name: evidence.measures[name] for name in self.measures},
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One variant from one seed: accuracy on the test set, in real numbers, and the study's measures."""
+
+    series: str
+    point: str
+    seed: int
+    accuracy: float
+    measures: dict[str, float]
+
+
+def varied(recipe: Recipe, **changes) -> Recipe:
+    """The recipe with other fields of its method."""
+    return replace(recipe, method=replace(recipe.method, **changes))

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""Several processes that train one network together, as `torchrun` starts them.
+
+Every process draws the same batches and takes its share of each; gradients are added up. So the network of n processes
+is that of one, but for the order in which floating-point numbers are added, and for what a loss draws itself
+(dropout); two runs of n processes are equal to the bit.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import distributed
+
+__all__ = ["Workers", "started_workers"]
+
+
+@dataclass(frozen=True)
+class Workers:
+    """This process among all."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes files and shows progress."""
+        return self.rank == 0
+
+    def share(self, values: torch.Tensor) -> torch.Tensor:
+        """This process's part of a batch; it may be empty."""
+        return values[self.rank :: self.count]
+
+    def add_up(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        """Replace each gradient by the sum over all processes."""
+        if self.count == 1:
+            return
+        for parameter in parameters:
+            if parameter.requires_grad:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+                distributed.all_reduce(parameter.grad)
+
+    def total(self, value: torch.Tensor) -> float:
+        """Sum of one number over all processes."""
+        value = value.detach().clone()
+        if self.count > 1:
+            distributed.all_reduce(value)
+        return value.item()
+
+
+@contextmanager
+def started_workers(device: str) -> Iterator[Workers]:
+    """The processes of `torchrun`, connected; without it, this one alone."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Workers()
+        return
+    distributed.init_process_group("nccl" if torch.device(device).type == "cuda" else "gloo")
+    try:
+        yield Workers(distributed.get_rank(), distributed.get_world_size())
+    finally:
+        distributed.destroy_process_group()
