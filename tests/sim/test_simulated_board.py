@@ -10,10 +10,11 @@ import pytest
 from firstspike.verb_demo import shipped
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.events import FINAL_MARKER
-from firstspike_arch.frames import NO_PROGRAM, Kind, wire_format
+from firstspike_arch.frames import IDENTITY, NO_PROGRAM, Kind, wire_format
 from firstspike_arch.program import Program
 from firstspike_boards.driver import WireBackend
 from firstspike_boards.link import Link
+from firstspike_hw.linked_accelerator import LinkedAccelerator, buffer_bytes_for, linked_memories
 from firstspike_sim.faulty_transport import FaultyTransport
 from firstspike_sim.model import Prediction, predict_inputs, predict_stimulus
 from firstspike_sim.simulated_board import SimulatedBoard
@@ -198,6 +199,16 @@ def test_the_driver_refuses_what_it_cannot_do(dense, boards, images):
     with pytest.raises(ValueError, match=r"^request 0 \(INFER\) must fit the device's buffer of 1024 bytes, not need "
                                          r"1025$"):
         backend.run(long)
+
+
+def test_a_link_refuses_what_the_guard_or_the_buffer_cannot_stand(dense):
+    with pytest.raises(ValueError, match=r"^timeout must be at least 64 cycles behind a host link, not 63$"):
+        LinkedAccelerator(dense.with_config(timeout=63))
+    with pytest.raises(ValueError, match=r"^depth must be a power of two of 64…65536 octets, not 1000$"):
+        LinkedAccelerator(dense, buffer_bytes=1000)
+    image_port = dense.with_config(port="image")
+    assert buffer_bytes_for(dense) == buffer_bytes_for(image_port) == 1024
+    assert list(linked_memories(dense, initialised=False)) == [IDENTITY]
 
 
 @pytest.mark.slow
