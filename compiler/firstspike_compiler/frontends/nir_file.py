@@ -150,6 +150,9 @@ class _Mapper:
     def __init__(self, graph: Graph, *, reset: str, strict: bool, potential: bool, dt: float | None, collect: bool):
         self._graph, self._reset, self._strict, self._dt = graph, reset, strict, dt
         self._potential, self._collect = potential, collect
+        self._input, self._output = (
+            next((name for name, node in graph.nodes.items() if node.kind == kind and "/" not in name), None)
+            for kind in ("Input", "Output"))
         self._before: dict[str, list[str]] = {name: [] for name in graph.nodes}
         for source, target in graph.edges:
             self._before[target].append(source)
@@ -193,15 +196,13 @@ class _Mapper:
 
     def _structure(self) -> Iterable[str]:
         """What is wrong with the graph as a whole."""
-        doors = {kind: [name for name, node in self._graph.nodes.items() if node.kind == kind and "/" not in name]
-                 for kind in ("Input", "Output")}
-        for kind, names in doors.items():
-            if len(names) != 1:
-                yield f"must have one {kind} node, not {len(names)}"
+        for kind in ("Input", "Output"):
+            count = sum(node.kind == kind and "/" not in name for name, node in self._graph.nodes.items())
+            if count != 1:
+                yield f"must have one {kind} node, not {count}"
         if len(set(self._graph.edges)) < len(self._graph.edges):
             twice = next(edge for edge in self._graph.edges if self._graph.edges.count(edge) > 1)
             yield f"edge {twice[0]} → {twice[1]} must be there once"
-        self._input, self._output = ((names or [None])[0] for names in doors.values())
 
     def _order(self) -> Iterable[str]:
         """Neurons, each behind all that it takes spikes from; the one that goes on from the last layer first."""
