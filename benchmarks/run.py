@@ -9,7 +9,7 @@ from pathlib import Path
 from firstspike_arch.program import write_atomically
 from table import RESULTS
 
-TABLES = ("cycles", "methods", "convolution", "nmnist", "scale", "area", "fmax", "bitstreams", "speed")
+TABLES = ("cycles", "methods", "convolution", "nmnist", "scale", "area", "fmax", "bitstreams", "link", "speed")
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- results: written by make bench -->\n", "<!-- end of results -->"
 

@@ -52,7 +52,8 @@ class Link:
     connect : function that opens a Transport
         Called again if the connection breaks.
     timeout : float
-        Seconds without an answer once all requests have had the time to arrive; more than the longest inference.
+        Seconds without an answer once all requests have had the time to arrive: more than all inferences of a
+        request, and their answer on the wire, take.
     attempts : int
         How often a request is sent, and a connection tried, before it is given up.
 

@@ -78,7 +78,7 @@ def connect(
     Parameters
     ----------
     timeout : float
-        Seconds that an inference may take.
+        Seconds to wait for an answer before a request is sent again.
     progress : function of requests answered, and of all
 
     Raises
@@ -89,7 +89,7 @@ def connect(
         There is no such port, nothing answers, or a tool is missing.
     """
     def transport():
-        return SimulatedBoard(program) if port == "simulated" else SerialPort(port, baud)
+        return SimulatedBoard(program, optimise=False) if port == "simulated" else SerialPort(port, baud)
 
     backend = WireBackend(Link(transport, timeout=timeout), progress=progress)
     try:

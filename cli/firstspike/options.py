@@ -17,7 +17,7 @@ Limit = Annotated[int | None, typer.Option(min=1, help="Only so many, from the f
 Backend = Annotated[str, typer.Option(help="verilator or pysim.")]
 Port = Annotated[str, typer.Option(help="Serial port of the board, or 'simulated'.")]
 Baud = Annotated[int, typer.Option(min=1, help="Bits a second on the wire.")]
-Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds that an inference may take.")]
+Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds without an answer before a request is sent again.")]
 
 
 def load_for(

@@ -35,7 +35,7 @@ class Accelerator(wiring.Component):
     them have room. See the units for latency and throughput; `firstspike_sim.timing` predicts the cycle of everything.
 
     The program port is served while no inference is inside; a word offered keeps new inferences out until it is
-    written. After the last word the cores start over with the new images.
+    written. When no more words come, the cores start over with the new images; until they have, no word is taken.
 
     Parameters
     ----------
@@ -178,7 +178,11 @@ class Accelerator(wiring.Component):
                 m.d.sync += inside.eq(inside - 1)
         word, written, writing, reload = Signal.like(port.payload), Signal(), Signal(), Signal()
         done = ~(port.valid | written | writing)
-        m.d.comb += [empty.eq((inside == 0) & ~self._opens), port.ready.eq(self._closed)]
+        # A core that starts over reads its biases, and cannot start over in the middle of that.
+        busy = Cat(core.busy for core in self._cores).any()
+        m.d.comb += [
+            empty.eq((inside == 0) & ~self._opens), port.ready.eq(self._closed & ~reload & ~busy),
+        ]
         # An inference under way is let in to its end; between inferences the program port comes first.
         m.d.sync += [
             self._closed.eq((port.valid | changed) & empty), changed.eq((changed & ~done) | (port.valid & port.ready)),

@@ -114,6 +114,9 @@ class Core(wiring.Component):
     write : In(memory_write_signature(memory))
         Not while an inference is inside.
     reload : In(1)
+        Only while not ``busy``.
+    busy : Out(1)
+        As of the `Sequencer`.
     """
 
     def __init__(
@@ -131,7 +134,7 @@ class Core(wiring.Component):
             "capture": Out(capture_signature(plan.rows, plan.elements, value_bits, layer.out_layout.value_bits)),
             "drop": In(drop_signature(tag_bits)),
             "write": In(memory_write_signature(memory)),
-            "reload": In(1),
+            "reload": In(1), "busy": Out(1),
         })
         self.streams = [getattr(self, name) for name in streams]
 
@@ -160,7 +163,7 @@ class Core(wiring.Component):
         self._free = free = Signal(init=1)  # a register: every stage before the last moves by it
         m.d.comb += [
             sequencer.free.eq(free), sequencer.reload.eq(self.reload), sequencer.drop.valid.eq(self.drop.valid),
-            sequencer.drop.tag.eq(self.drop.tag),
+            sequencer.drop.tag.eq(self.drop.tag), self.busy.eq(sequencer.busy),
         ]
         # Fetch and operand stage: wait only for the promise that captured spikes will be taken.
         self._issue = sequencer.issue

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The accelerator behind a host link: octets in, octets out."""
 
+from collections.abc import Mapping, Sequence
+
 from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -16,7 +18,10 @@ from .frame_octet import frame_stream
 from .host_port import HostPort
 from .stream_buffer import StreamBuffer
 
-__all__ = ["LinkedAccelerator", "buffer_bytes_for"]
+__all__ = ["LinkedAccelerator", "buffer_bytes_for", "linked_memories"]
+
+TIMEOUT_MIN = 64
+"""Of the input guard: it must not take the time between two words for silence."""
 
 _BUFFER_MIN = 1024
 
@@ -26,6 +31,16 @@ def buffer_bytes_for(program: Program) -> int:
     wire = wire_format(program)
     frame = FRAME_BYTES_MIN + wire.image_words * wire.word_bytes
     return max(_BUFFER_MIN, 1 << (2 * frame - 1).bit_length())
+
+
+def linked_memories(
+    program: Program, *, buffer_bytes: int | None = None, clk_hz: int = 0, initialised: bool = True,
+) -> dict[MemoryShape, list[int]]:
+    """Memories with initial contents of a `LinkedAccelerator` with these parameters, and the contents."""
+    buffer_bytes = buffer_bytes_for(program) if buffer_bytes is None else buffer_bytes
+    identity = identity_of(program, buffer_bytes=buffer_bytes, clk_hz=clk_hz, initialised=initialised)
+    images = program.images() if initialised else {}
+    return {IDENTITY: identity.image(), **{shape: images[shape.name] for shape in program.memories() if initialised}}
 
 
 class LinkedAccelerator(wiring.Component):
@@ -39,17 +54,8 @@ class LinkedAccelerator(wiring.Component):
     program : Program
     buffer_bytes : int
         Requests have room in so much, a power of two; default `buffer_bytes_for`.
-    clk_hz : int
-        For the identity; 0: not told.
-    initialised : bool
-        Whether the memories have the program's images at power-on.
-
-    Attributes
-    ----------
-    memories : tuple of MemoryShape
-        All that have initial contents: the identity, and with ``initialised`` those of the program.
-    images : dict of str to list of int
-        These contents by name.
+    memories : mapping of MemoryShape to sequence of int
+        For simulation, `linked_memories`; without them the memories are loaded from files.
 
     Members
     -------
@@ -61,32 +67,29 @@ class LinkedAccelerator(wiring.Component):
     """
 
     def __init__(
-        self, program: Program, *, buffer_bytes: int | None = None, clk_hz: int = 0, initialised: bool = True,
-        simulated: bool = False,
+        self, program: Program, *, buffer_bytes: int | None = None,
+        memories: Mapping[MemoryShape, Sequence[int]] | None = None,
     ):
+        # A request comes out of the buffer octet by octet.
+        if program.config.timeout < TIMEOUT_MIN:
+            raise ValueError(f"timeout must be at least {TIMEOUT_MIN} cycles behind a host link, not "
+                             f"{program.config.timeout!r}")
         self._program = program
-        self.buffer_bytes = buffer_bytes_for(program) if buffer_bytes is None else buffer_bytes
-        # A request comes out of the buffer word by word.
-        if program.config.timeout < 64:
-            raise ValueError(f"timeout must be at least 64 cycles behind a host link, not {program.config.timeout!r}")
-        self._simulated = simulated
-        self.identity = identity_of(program, buffer_bytes=self.buffer_bytes, clk_hz=clk_hz, initialised=initialised)
-        self.memories: tuple[MemoryShape, ...] = (IDENTITY, *(program.memories() if initialised else ()))
-        self.images = {IDENTITY.name: self.identity.image(), **(program.images() if initialised else {})}
-        self._buffer = FrameBuffer(depth=self.buffer_bytes)
+        self._images = {shape.name: words for shape, words in (memories or {}).items()}
+        self._buffer = FrameBuffer(depth=buffer_bytes_for(program) if buffer_bytes is None else buffer_bytes)
         super().__init__({
             "rx": In(stream.Signature(8)), "tx": Out(stream.Signature(8)), "busy": Out(1), "fault": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        images = self.images if self._simulated else {}
         m.submodules.decoder = decoder = CobsDecoder()
         m.submodules.buffer = buffer = self._buffer
-        m.submodules.port = port = HostPort(format=wire_format(self._program), identity=images.get(IDENTITY.name, ()))
+        m.submodules.port = port = HostPort(
+            format=wire_format(self._program), identity=self._images.get(IDENTITY.name, ()))
         m.submodules.appender = appender = CrcAppender()
         m.submodules.encoder = encoder = CobsEncoder()
-        m.submodules.accelerator = accelerator = Accelerator(self._program, images)
+        m.submodules.accelerator = accelerator = Accelerator(self._program, self._images)
         connect(m, flipped(self.rx), decoder.octets)
         connect(m, decoder.frames, buffer.source)
         connect(m, buffer.frames, port.requests)

@@ -94,6 +94,9 @@ class Sequencer(wiring.Component):
         The stages behind move.
     drop : In(drop_signature(tag_bits))
     reload : In(1)
+        Only while not ``busy``.
+    busy : Out(1)
+        In the middle of a token, or of the program that runs after reset and reload.
     """
 
     def __init__(
@@ -110,7 +113,7 @@ class Sequencer(wiring.Component):
             **streams,
             "issue": Out(issue_signature(
                 passes=len(program.passes), plan=plan, words=words, value=value_shape(layouts), falls=self.falls)),
-            "free": In(1), "drop": In(drop_signature(tag_bits)), "reload": In(1),
+            "free": In(1), "drop": In(drop_signature(tag_bits)), "reload": In(1), "busy": Out(1),
         })
         self.streams = [getattr(self, name) for name in streams]
 
@@ -127,7 +130,7 @@ class Sequencer(wiring.Component):
         self._starting = Signal()
         tag, marker, dropped = Signal(self._tag_bits), self._marker, self._dropped
         final, skip, takes_nothing = Signal(), Signal(), Signal()
-        m.d.comb += self._starting.eq(begins & self._fresh)
+        m.d.comb += [self._starting.eq(begins & self._fresh), self.busy.eq(boot | ~self._starting)]
         head = self._build_heads(m)
         m.d.comb += [
             marker.eq(boot | head.marker), final.eq(boot | (head.marker & head.final)),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from firstspike_arch.program import Program
 from firstspike_arch.toolchain import Tool, ToolError
-from firstspike_hw.linked_accelerator import LinkedAccelerator
+from firstspike_hw.linked_accelerator import LinkedAccelerator, linked_memories
 from firstspike_hw.uart_accelerator import UartAccelerator
 from firstspike_hw.verilog import hex_image, verilog
 
@@ -59,13 +59,13 @@ class SimulatedBoard:
         self, program: Program, *, divisor: int = 8, clk_hz: int = 12_000_000, buffer_bytes: int | None = None,
         initialised: bool = True, glitches: float = 0.0, seed: int = 0, optimise: bool = True,
     ):
-        linked = LinkedAccelerator(program, buffer_bytes=buffer_bytes, clk_hz=clk_hz, initialised=initialised)
         binary = _simulator(program, divisor, buffer_bytes, initialised, optimise)
         self.octets_per_second = clk_hz / (10 * divisor)
         self.clk_hz, self.cycles, self.busy, self.fault = clk_hz, 0, False, False
         self._folder = tempfile.TemporaryDirectory(prefix="firstspike-")
-        for shape in linked.memories:
-            (Path(self._folder.name) / f"{shape.name}.hex").write_text(hex_image(linked.images[shape.name], shape))
+        contents = linked_memories(program, buffer_bytes=buffer_bytes, clk_hz=clk_hz, initialised=initialised)
+        for shape, words in contents.items():
+            (Path(self._folder.name) / f"{shape.name}.hex").write_text(hex_image(words, shape))
         self._process = subprocess.Popen(
             [*binary.command, str(divisor), repr(glitches), str(seed)], cwd=self._folder.name,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -115,6 +115,6 @@ def _simulator(
     program: Program, divisor: int, buffer_bytes: int | None, initialised: bool, optimise: bool,
 ) -> Tool:
     """Clock and contents of the identity are not in the Verilog."""
-    linked = LinkedAccelerator(program, buffer_bytes=buffer_bytes, initialised=initialised)
-    text = verilog(UartAccelerator(linked, divisor=divisor), linked.memories)
+    board = UartAccelerator(LinkedAccelerator(program, buffer_bytes=buffer_bytes), divisor=divisor)
+    text = verilog(board, linked_memories(program, initialised=initialised))
     return build_simulator(text, {"board.cpp": (NATIVE / "board.cpp").read_text()}, optimise=optimise)

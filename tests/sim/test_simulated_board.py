@@ -10,10 +10,11 @@ import pytest
 from firstspike.verb_demo import shipped
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.events import FINAL_MARKER
-from firstspike_arch.frames import NO_PROGRAM, Kind, wire_format
+from firstspike_arch.frames import IDENTITY, NO_PROGRAM, Kind, wire_format
 from firstspike_arch.program import Program
 from firstspike_boards.driver import WireBackend
 from firstspike_boards.link import Link
+from firstspike_hw.linked_accelerator import LinkedAccelerator, buffer_bytes_for, linked_memories
 from firstspike_sim.faulty_transport import FaultyTransport
 from firstspike_sim.model import Prediction, predict_inputs, predict_stimulus
 from firstspike_sim.simulated_board import SimulatedBoard
@@ -22,7 +23,8 @@ from firstspike_train.data import load
 
 VALUES = ("classes", "steps", "decided_by", "scores")
 DIVISOR = 8
-TIMEOUT = 0.02  # seconds of the board
+TIMEOUT = 0.02  # seconds of the board; some inferences of a request take long
+SHORT = 0.01
 
 
 def program(name: str, **options) -> Program:
@@ -57,7 +59,7 @@ def differing(wanted: Prediction, trace: Trace) -> list[str]:
 
 
 def loaded(transport, one: Program, **options) -> WireBackend:
-    backend = WireBackend(Link(lambda: transport, timeout=TIMEOUT, **options))
+    backend = WireBackend(Link(lambda: transport, **{"timeout": TIMEOUT, **options}))
     backend.load(one)
     return backend
 
@@ -97,26 +99,26 @@ def test_payload_fills_the_wire(dense, boards, images):
     image_port = dense.with_config(port="image")
     board = boards(image_port, initialised=True)
     backend = loaded(board, image_port)
-    batch = np.tile(images, (2, 1))[:400]
+    batch = images[:300]
     stimulus = make_stimulus(image_port, batch)
     start = board.cycles
     backend.run(stimulus)
     assert 8 * len(stimulus.words) * 10 * DIVISOR / (board.cycles - start) >= 0.95
 
 
-@pytest.mark.parametrize("what", ["flip", "drop", "repeat", "cut"])
-def test_faults_of_octets_lose_nothing(what, dense, boards, images):
-    faults = FaultyTransport(boards(dense), **{what: 1e-3}, seed=3)
-    wanted = predict_inputs(dense, images[:100])
-    backend = loaded(faults, dense)
+@pytest.mark.parametrize("what, share", [("flip", 1e-3), ("drop", 1e-3), ("repeat", 1e-3), ("cut", 3e-4)])
+def test_faults_of_octets_lose_nothing(what, share, dense, boards, images):
+    faults = FaultyTransport(boards(dense), **{what: share}, seed=3)
+    wanted = predict_inputs(dense, images[:60])
+    backend = loaded(faults, dense, timeout=SHORT)
     assert differing(wanted, backend.run(wanted.stimulus)) == []
     assert faults.faults > 0 and backend.link.resent > 0
 
 
 def test_faults_of_pins_lose_nothing(dense, boards, images):
     board = boards(dense, glitches=1e-4, seed=4)
-    wanted = predict_inputs(dense, images[:100])
-    backend = loaded(board, dense)
+    wanted = predict_inputs(dense, images[:60])
+    backend = loaded(board, dense, timeout=SHORT)
     assert differing(wanted, backend.run(wanted.stimulus)) == []
     assert backend.link.resent > 0 and backend.counters()["corrupt"] > 0
 
@@ -130,7 +132,7 @@ def test_a_damaged_image_starts_no_inference(dense, boards, images):
         def write(self, data: bytes) -> None:
             super().write(data[:20] + bytes([data[20] ^ 1 or 2]) + data[21:] if len(data) > 30 else data)
 
-    link = Link(lambda: Damaging(board), timeout=TIMEOUT, attempts=3)
+    link = Link(lambda: Damaging(board), timeout=SHORT, attempts=3)
     before = WireBackend(link).counters()
     with pytest.raises(ConnectionError, match=r"^request 0 \(INFER\) must be answered, but none of 3 attempts was$"):
         link.exchange([(Kind.INFER, wire_format(dense).pack_words(stimulus.words))])
@@ -197,6 +199,16 @@ def test_the_driver_refuses_what_it_cannot_do(dense, boards, images):
     with pytest.raises(ValueError, match=r"^request 0 \(INFER\) must fit the device's buffer of 1024 bytes, not need "
                                          r"1025$"):
         backend.run(long)
+
+
+def test_a_link_refuses_what_the_guard_or_the_buffer_cannot_stand(dense):
+    with pytest.raises(ValueError, match=r"^timeout must be at least 64 cycles behind a host link, not 63$"):
+        LinkedAccelerator(dense.with_config(timeout=63))
+    with pytest.raises(ValueError, match=r"^depth must be a power of two of 64…65536 octets, not 1000$"):
+        LinkedAccelerator(dense, buffer_bytes=1000)
+    image_port = dense.with_config(port="image")
+    assert buffer_bytes_for(dense) == buffer_bytes_for(image_port) == 1024
+    assert list(linked_memories(dense, initialised=False)) == [IDENTITY]
 
 
 @pytest.mark.slow
