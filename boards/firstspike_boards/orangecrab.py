@@ -16,7 +16,7 @@ ORANGECRAB = Board(
     family=ECP5,
     platform=OrangeCrabR0_2_25FPlatform,
     resources=(UARTResource(0, rx="0", tx="1", conn=("io", 0), attrs=Attrs(IO_TYPE="LVCMOS33")),),
-    clock_hz=120_000_000,
+    clock_hz=80_000_000,
     leds=tuple(("rgb_led", 0, colour) for colour in "gbr"),
     reset=("button", 0),
     place=("--25k", "--package", "CSFBGA285", "--speed", "8"),
