@@ -15,7 +15,7 @@ from pathlib import Path
 from firstspike_arch.memory import MemoryShape
 from firstspike_arch.program import Program, write_atomically
 from firstspike_arch.toolchain import ToolError, find_tool
-from firstspike_hw.linked_accelerator import LinkedAccelerator
+from firstspike_hw.linked_accelerator import LinkedAccelerator, linked_memories
 from firstspike_hw.uart import DIVISOR_MIN
 from firstspike_hw.uart_accelerator import UartAccelerator
 from firstspike_hw.verilog import TOP, hex_image, memories_of, verilog
@@ -53,9 +53,8 @@ def block_rams(board: Board, program: Program) -> dict[str, int]:
 @lru_cache(maxsize=1)
 def _memories(program: Program) -> list[tuple[MemoryShape, bool]]:
     """Every memory of the design, and whether it has an image; the same for every board, clock and bit rate."""
-    linked = LinkedAccelerator(program)
-    images = {shape.name: shape for shape in linked.memories}
-    text = verilog(UartAccelerator(linked, divisor=DIVISOR_MIN), linked.memories)
+    images = {shape.name: shape for shape in linked_memories(program)}
+    text = verilog(UartAccelerator(LinkedAccelerator(program), divisor=DIVISOR_MIN), images.values())
     return [(images.get(shape.name, shape), shape.name in images) for shape in memories_of(text)]
 
 
@@ -73,13 +72,8 @@ def _accelerator_verilog(board: Board, setting: PllSetting, program: Program, ba
         raise ValueError(f"baud must be within {BAUD_ERROR:.0%} of what {setting.mhz:g} MHz divide to, not {baud}; "
                          f"the nearest is {actual:.0f}")
     flow = board.family.flow
-    linked = _linked(program, setting)
-    return verilog(UartAccelerator(linked, divisor=divisor), linked.memories,
+    return verilog(UartAccelerator(LinkedAccelerator(program), divisor=divisor), linked_memories(program),
                    block_words=flow.blocks.words if flow else None)
-
-
-def _linked(program: Program, setting: PllSetting) -> LinkedAccelerator:
-    return LinkedAccelerator(program, clk_hz=round(setting.hz))
 
 
 def project_files(board: Board, setting: PllSetting, program: Program, baud: int) -> dict[str, str]:
@@ -87,13 +81,13 @@ def project_files(board: Board, setting: PllSetting, program: Program, baud: int
 
     Where the open tools build the bitstream, the images are placeholders, to be exchanged in the finished design.
     """
-    flow, linked = board.family.flow, _linked(program, setting)
+    flow = board.family.flow
     platform = board.platform()
     platform.add_resources(board.resources)
     platform.add_file(f"{TOP}.v", _accelerator_verilog(board, setting, program, baud))
-    for shape in linked.memories:
+    for shape, words in linked_memories(program, clk_hz=round(setting.hz)).items():
         held = whole_slices(shape, flow.blocks) if flow else shape
-        image = placeholder(held) if flow else linked.images[shape.name]
+        image = placeholder(held) if flow else words
         platform.add_file(f"{shape.name}.hex", hex_image(image, held))
     plan = platform.prepare(BoardTop(board, setting), "top", debug_verilog=False, emit_src=False)
     return {name: content if isinstance(content, str) else content.decode() for name, content in plan.files.items()}
@@ -139,16 +133,17 @@ def build_bitstream(
 
     progress("patching the memories")
     start = time.perf_counter()
-    linked = _linked(program, setting)
-    memories = find_memories(placed.read_text(), linked.memories, flow.blocks)
-    patched = memories.write(placed.read_text(), linked.images)
+    contents = linked_memories(program, clk_hz=round(setting.hz))
+    images = {shape.name: words for shape, words in contents.items()}
+    memories = find_memories(placed.read_text(), list(contents), flow.blocks)
+    patched = memories.write(placed.read_text(), images)
     bitstream = _converted(flow.packer, [*flow.pack, *board.pack], patched.encode(), flow.config, flow.bitstream)
     packed = time.perf_counter()
-    _prove(flow, patched, bitstream, memories, linked.images)
+    _prove(flow, patched, bitstream, memories, images)
     report["seconds"] |= {"patch_and_pack": round(packed - start, 2), "prove": round(time.perf_counter() - packed, 2)}
     report["network"], report["program"] = program.network.name, program.digest()
     report["memories"] = [{"name": shape.name, "words": shape.depth, "bits": shape.used_bits,
-                           "blocks": memories.blocks_of(shape.name)} for shape in linked.memories]
+                           "blocks": memories.blocks_of(shape.name)} for shape in contents]
     output = folder / f"{TOP}.{flow.bitstream}"
     write_atomically(output, bitstream)
     report["files"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (placed, output)}

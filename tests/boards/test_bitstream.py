@@ -24,7 +24,7 @@ from firstspike_boards.icebreaker import ICEBREAKER
 from firstspike_boards.memory_patch import find_memories
 from firstspike_boards.open_flow import delay_by_unit
 from firstspike_compiler.compile import compile_network
-from firstspike_hw.linked_accelerator import LinkedAccelerator
+from firstspike_hw.linked_accelerator import linked_memories
 
 HERE = Path(__file__).parent
 
@@ -80,13 +80,13 @@ def test_the_top_of_a_board(board):
 
 
 def test_a_project_holds_placeholders_or_the_images():
-    images = LinkedAccelerator(program()).images
+    image = program().images()["core0_weights"]
     for board, exchanged in ((ICEBREAKER, True), (BOARDS["arty-z7-20"], False)):
         setting = board.family.pll.fastest(board.input_hz, board.clock_hz)
         files = project_files(board, setting, program(), board.baud)
         assert files["firstspike.v"].count("$readmemh") == 3
         words = [int(line, 16) for line in files["core0_weights.hex"].split()]
-        assert (words[:len(images["core0_weights"])] != images["core0_weights"]) == exchanged
+        assert (words[:len(image)] != image) == exchanged
 
 
 def test_only_other_weights_leave_the_project_as_it_is():
@@ -116,9 +116,10 @@ def test_the_best_seed_is_taken_and_new_weights_are_patched_in(tools, tmp_path):
     assert len(log()) == 3, "placed again for other weights"
     assert again["program"] == second.digest() != report["program"] and again["seed"] == 2
     assert json.loads((output / REPORT).read_text()) == json.loads(json.dumps(again))
-    linked = LinkedAccelerator(second, clk_hz=24_000_000)
-    memories = find_memories((output / "placed.asc").read_text(), linked.memories, ICE40.flow.blocks)
-    assert memories.read((output / "firstspike.bin").read_text()) == linked.images
+    contents = linked_memories(second, clk_hz=24_000_000)
+    memories = find_memories((output / "placed.asc").read_text(), list(contents), ICE40.flow.blocks)
+    assert memories.read((output / "firstspike.bin").read_text()) == {
+        shape.name: words for shape, words in contents.items()}
     (output / "placed.asc").write_text((output / "placed.asc").read_text() + "altered\n")
     build_bitstream(ICEBREAKER, second, output, clock_hz=24e6, seeds=(1, 2, 3))
     assert len(log()) == 6, "an altered design was used again"
