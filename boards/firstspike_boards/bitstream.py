@@ -53,9 +53,8 @@ def block_rams(board: Board, program: Program) -> dict[str, int]:
 @lru_cache(maxsize=1)
 def _memories(program: Program) -> list[tuple[MemoryShape, bool]]:
     """Every memory of the design, and whether it has an image; the same for every board, clock and bit rate."""
-    contents = linked_memories(program)
-    images = {shape.name: shape for shape in contents}
-    text = verilog(UartAccelerator(LinkedAccelerator(program), divisor=DIVISOR_MIN), contents)
+    images = {shape.name: shape for shape in linked_memories(program)}
+    text = verilog(UartAccelerator(LinkedAccelerator(program), divisor=DIVISOR_MIN), images.values())
     return [(images.get(shape.name, shape), shape.name in images) for shape in memories_of(text)]
 
 
@@ -77,10 +76,6 @@ def _accelerator_verilog(board: Board, setting: PllSetting, program: Program, ba
                    block_words=flow.blocks.words if flow else None)
 
 
-def _contents(program: Program, setting: PllSetting) -> dict[MemoryShape, list[int]]:
-    return linked_memories(program, clk_hz=round(setting.hz))
-
-
 def project_files(board: Board, setting: PllSetting, program: Program, baud: int) -> dict[str, str]:
     """Everything that synthesis needs, by file name: the accelerator in Verilog, the top, pins and clocks, images.
 
@@ -90,7 +85,7 @@ def project_files(board: Board, setting: PllSetting, program: Program, baud: int
     platform = board.platform()
     platform.add_resources(board.resources)
     platform.add_file(f"{TOP}.v", _accelerator_verilog(board, setting, program, baud))
-    for shape, words in _contents(program, setting).items():
+    for shape, words in linked_memories(program, clk_hz=round(setting.hz)).items():
         held = whole_slices(shape, flow.blocks) if flow else shape
         image = placeholder(held) if flow else words
         platform.add_file(f"{shape.name}.hex", hex_image(image, held))
@@ -138,9 +133,9 @@ def build_bitstream(
 
     progress("patching the memories")
     start = time.perf_counter()
-    contents = _contents(program, setting)
+    contents = linked_memories(program, clk_hz=round(setting.hz))
     images = {shape.name: words for shape, words in contents.items()}
-    memories = find_memories(placed.read_text(), tuple(contents), flow.blocks)
+    memories = find_memories(placed.read_text(), list(contents), flow.blocks)
     patched = memories.write(placed.read_text(), images)
     bitstream = _converted(flow.packer, [*flow.pack, *board.pack], patched.encode(), flow.config, flow.bitstream)
     packed = time.perf_counter()

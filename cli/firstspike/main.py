@@ -2,10 +2,8 @@
 """The `firstspike` command: one verb a file; a user's mistake ends in one sentence and status 1."""
 
 import sys
-import warnings
 
 import typer
-from amaranth.hdl import UnusedElaboratable
 from firstspike_arch.toolchain import ToolError
 from rich.console import Console
 
@@ -49,8 +47,6 @@ app.command("demo")(verb_demo.demo)
 
 def run() -> None:
     """Entry point of the console script."""
-    # Made also for what a component knows about itself before any hardware: its memories and their images.
-    warnings.filterwarnings("ignore", category=UnusedElaboratable)
     try:
         app()
     except (ValueError, OSError, ToolError) as error:

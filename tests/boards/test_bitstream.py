@@ -80,13 +80,13 @@ def test_the_top_of_a_board(board):
 
 
 def test_a_project_holds_placeholders_or_the_images():
-    words = next(words for shape, words in linked_memories(program()).items() if shape.name == "core0_weights")
+    image = program().images()["core0_weights"]
     for board, exchanged in ((ICEBREAKER, True), (BOARDS["arty-z7-20"], False)):
         setting = board.family.pll.fastest(board.input_hz, board.clock_hz)
         files = project_files(board, setting, program(), board.baud)
         assert files["firstspike.v"].count("$readmemh") == 3
-        written = [int(line, 16) for line in files["core0_weights.hex"].split()]
-        assert (written[:len(words)] != words) == exchanged
+        words = [int(line, 16) for line in files["core0_weights.hex"].split()]
+        assert (words[:len(image)] != image) == exchanged
 
 
 def test_only_other_weights_leave_the_project_as_it_is():
@@ -117,9 +117,9 @@ def test_the_best_seed_is_taken_and_new_weights_are_patched_in(tools, tmp_path):
     assert again["program"] == second.digest() != report["program"] and again["seed"] == 2
     assert json.loads((output / REPORT).read_text()) == json.loads(json.dumps(again))
     contents = linked_memories(second, clk_hz=24_000_000)
-    memories = find_memories((output / "placed.asc").read_text(), tuple(contents), ICE40.flow.blocks)
-    found = memories.read((output / "firstspike.bin").read_text())
-    assert found == {shape.name: words for shape, words in contents.items()}
+    memories = find_memories((output / "placed.asc").read_text(), list(contents), ICE40.flow.blocks)
+    assert memories.read((output / "firstspike.bin").read_text()) == {
+        shape.name: words for shape, words in contents.items()}
     (output / "placed.asc").write_text((output / "placed.asc").read_text() + "altered\n")
     build_bitstream(ICEBREAKER, second, output, clock_hz=24e6, seeds=(1, 2, 3))
     assert len(log()) == 6, "an altered design was used again"

@@ -61,5 +61,5 @@ def test_a_bitstream_and_other_weights(name, tmp_path):
                                   "to.hex"], folder=tmp_path)
     theirs = blocks.read((tmp_path / f"{len(contents)}.config").read_text())
     images = {shape.name: words for shape, words in contents.items()}
-    ours = blocks.read(find_memories(placed, tuple(contents), blocks).write(placed, images))
+    ours = blocks.read(find_memories(placed, list(contents), blocks).write(placed, images))
     assert theirs.keys() == ours.keys() and all((theirs[block] == ours[block]).all() for block in ours)
