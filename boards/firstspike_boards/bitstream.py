@@ -193,7 +193,7 @@ def _place(
                                          mhz=setting.mhz)
         best = max(placements, key=lambda one: one.fmax_mhz)
         seconds["place_and_route"] = best.seconds
-        tried.append({"mhz": setting.mhz, "fmax_mhz": {one.seed: round(one.fmax_mhz, 2) for one in placements}})
+        tried.append({"mhz": setting.mhz, "fmax_mhz": {str(one.seed): round(one.fmax_mhz, 2) for one in placements}})
         if best.fmax_mhz >= setting.mhz:
             break
         slower = board.family.pll.fastest(board.input_hz, Fraction(best.fmax_mhz) * 1_000_000)
