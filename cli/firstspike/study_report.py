@@ -43,8 +43,9 @@ def write_study(folder: Path, study: Study, outcomes: Sequence[Outcome]) -> list
 
 
 def _drawn(study: Study, outcomes: Sequence[Outcome]) -> Figure:
-    """Accuracy of each point, a line a series, every seed a dot; and the first measure beside it."""
+    """Accuracy of each point, a line a series if there are several, every seed a dot; the first measure beside it."""
     groups = _grouped(outcomes)
+    several = len({series for series, _ in groups}) > 1
     points = list(dict.fromkeys(point for _, point in groups))
     shown = [("test accuracy, %", lambda outcome: 100 * outcome.accuracy)]
     if study.measures:
@@ -56,14 +57,16 @@ def _drawn(study: Study, outcomes: Sequence[Outcome]) -> Figure:
             found = {point: [value(one) for one in groups[series, point]]
                      for point in points if (series, point) in groups}
             places = [points.index(point) for point in found]
-            (line,) = axis.plot(places, [np.mean(values) for values in found.values()], "o-", label=series)
+            (line,) = axis.plot(places, [np.mean(values) for values in found.values()],
+                                "o-" if several else "o", label=series)
             for place, values in zip(places, found.values(), strict=True):
                 axis.plot([place] * len(values), values, ".", color=line.get_color(), alpha=0.5)
         axis.set_xticks(range(len(points)), points, rotation=0 if len(points) < 6 else 40,
                         ha="center" if len(points) < 6 else "right")
         axis.set_ylabel(label)
         axis.grid(axis="y", alpha=0.3)
-    figure.axes[0].legend()
+    if several:
+        figure.axes[0].legend()
     figure.suptitle(study.question)
     return figure
 

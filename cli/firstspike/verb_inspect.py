@@ -14,7 +14,7 @@ from firstspike_arch.program import Program, ProgramError
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.nir_file import NirInspection, inspect_nir
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from . import api
 from .build_folder import PROGRAM_FILE, BuildError, list_build, read_build
@@ -109,8 +109,13 @@ def _build(console: Console, folder: Path) -> None:
     console.print(_integer_layers(program))
 
 
+def _folded(*names: str) -> list[Column]:
+    """Columns that break a number on a narrow terminal, but never cut it."""
+    return [Column(name, overflow="fold") for name in names]
+
+
 def _real_layers(layers: dict[int, FloatLayer]) -> Table:
-    table = Table(*HEAD)
+    table = Table(*_folded(*HEAD))
     for index, layer in layers.items():
         weight = np.asarray(layer.weight)
         main = layer.connectivity or Dense(in_shape=weight.shape[1:], neurons=len(weight))
@@ -130,7 +135,7 @@ def _real_layers(layers: dict[int, FloatLayer]) -> Table:
 
 def _integer_layers(program: Program) -> Table:
     network = program.network
-    table = Table(*HEAD, "membrane bits", "lanes", title=f"digest {program.digest()[:16]}…")
+    table = Table(*_folded(*HEAD, "membrane bits", "lanes"), title=f"digest {program.digest()[:16]}…")
     memories = program.memories()
     for index, (layer, plan) in enumerate(zip(network.layers, program.config.layers, strict=True)):
         sets, neuron = layer.synapses(index), layer.neuron
