@@ -15,7 +15,7 @@ FLOORS = {
 }
 LOST = 0.002
 """Accuracy that the integers may lose."""
-INFERENCES, DEVICE, LANES = 1000, "ecp5-85", 256
+INFERENCES, DEVICE, LANES = 1000, "artix-100t", 256
 METHODS = {
     "ettfs": "ETTFS", "diet_snn": "DIET-SNN", "latency_coding": "latency coding", "multi_threshold": "multi-threshold",
 }
