@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""firstspike export-nir FOLDER FILE"""
+"""firstspike export-nir FOLDER -o FILE"""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +12,12 @@ from .build_folder import read_build
 from .options import Build
 
 
-def export_nir(build: Build, file: Annotated[Path, typer.Argument(help="NIR file to write.")]) -> None:
+def export_nir(
+    build: Build, output: Annotated[Path, typer.Option("-o", "--output", help="NIR file to write.")],
+) -> None:
     """Write the integer network of a build as a NIR file, for other tools."""
     program, _ = read_build(build)
-    options = save_nir(program.network, file)
+    options = save_nir(program.network, output)
     console = Console(highlight=False)
     said = ", ".join(f"{name}={value!r}" for name, value in options.items())
-    console.print(f"written to {file}; what it cannot say: {said}", markup=False, soft_wrap=True)
+    console.print(f"written to {output}; what it cannot say: {said}", markup=False, soft_wrap=True)

@@ -47,13 +47,14 @@ def quantise(
                   title=f"{len(inputs)} samples; in float {calibration.score(calibration.classes):.2f} % {what}")
     with console.status("quantising"):
         found = [api.quantise_at(calibration, bits, **options) for bits in BITS]
-        if accuracy_budget is not None:
-            found.append(api.choose_bits(calibration, accuracy_budget, **options))
+        chosen = None if accuracy_budget is None else api.choose_bits(calibration, accuracy_budget, **options)
+    if chosen and chosen.bits not in [one.bits for one in found]:
+        found.append(chosen)
     for one in found:
         bits = str(one.bits[0]) if len(set(one.bits)) == 1 else ",".join(map(str, one.bits))
         table.add_row(bits, f"{one.score:.2f} %", f"{one.agreement:.2f} %", str(one.saturated),
                       f"{one.weight_bits / 1000:.1f}")
     console.print(table)
-    if accuracy_budget is not None:
-        console.print(f"within {accuracy_budget} points: --weight-bits {','.join(map(str, found[-1].bits))}",
+    if chosen:
+        console.print(f"within {accuracy_budget} points: --weight-bits {','.join(map(str, chosen.bits))}",
                       highlight=False)

@@ -60,7 +60,7 @@ def test_a_nir_file_from_inspection_to_verilog_and_back(firstspike, path, tmp_pa
     assert fs.open_build(tmp_path / "b").network.in_max == 2
     out, _ = firstspike("inspect", tmp_path / "b")
     assert "membrane bits" in out and "conv2d0" in out and "step 0.0" in out
-    out, _ = firstspike("export-nir", tmp_path / "b", tmp_path / "again.nir")
+    out, _ = firstspike("export-nir", tmp_path / "b", "-o", tmp_path / "again.nir")
     assert "steps=4, reset='zero'" in out and "dt=1.0" in out
     out, _ = firstspike("inspect", tmp_path / "again.nir", "--dt", 1)
     assert "all of it can be mapped" in out
