@@ -84,7 +84,7 @@ def main() -> None:
                     measured=f"{cells} cells, {fmax:.1f} MHz", met=cells < 2500 and fmax >= 36))
     mnist = fs.compile(fs.load(shipped("zoo", "mnist_ettfs.safetensors")), lanes=64, early_exit=True).program
     design = netlist(verilog(Accelerator(mnist), ()), ECP5, TOP)
-    alone = ["--out-of-context", "--textcfg", "{name}.config"]
+    alone = ["--out-of-context", "--write", "{name}.config"]  # without pins there is no configuration to write
     plain, _ = measure(design, ULX3S, alone, 150)
     ECP5.flow.improve(design)
     fmax, used = measure(design, ULX3S, alone, 150)
