@@ -65,7 +65,7 @@ ICE40 = Family(
         feedback=range(1, 129), output=[2 ** power for power in range(1, 7)], divided_feedback=False,
     ),
     clock=_clock,
-    synthesis="synth_ice40",
+    synthesis="synth_ice40 -abc9 -device u",  # by the delays of the UltraPlus: a fifth faster than without
     flow=OpenFlow(
         placer="nextpnr-ice40", place=("--pcf", "top.pcf", "--asc", "{name}.asc"),
         packer="icepack", pack=("{name}.asc", "{name}.bin"), unpacker="iceunpack", unpack=("{name}.bin", "{name}.asc"),
