@@ -83,6 +83,18 @@ def test_recipes_that_differ_in_quantisation_alone_share_the_training_in_real_nu
         train(replace(coarse, seed=4), tmp_path / "other.safetensors", progress=False, real=real)
 
 
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def test_a_compiled_training_differs_by_roundings_alone(tmp_path, monkeypatch, backend):
+    plain = train(SMALL, tmp_path / "plain.safetensors", progress=False)
+    compiled_phases, compile = [], torch.compile
+    monkeypatch.setattr(torch, "compile", lambda loss, **options: (
+        compiled_phases.append(loss.__self__.stack[0].rounds), compile(loss, backend=backend, **options))[1])
+    fused = train(SMALL, tmp_path / "fused.safetensors", progress=False, compiled=True)
+    assert compiled_phases == [False]  # once, for real numbers
+    found, wanted = ([entry.get("loss") for entry in network.recipe["history"][:3]] for network in (fused, plain))
+    assert found == pytest.approx(wanted, rel=1e-3)
+
+
 def test_training_learns_and_keeps_the_recipe(tmp_path):
     recipe = replace(SMALL, data=DataRecipe(dataset="digits"),
                      method=replace(SMALL.method, score_gain=20.0),

@@ -95,7 +95,7 @@ class LifLayer(Synapses):
     def forward(self, currents: Sequence[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Spikes, [T, B, …], and pre-reset membranes of each step, from the currents [B, …] of each step."""
         kind, (theta, leak) = self.kind, self.operands()
-        decays = leak.requires_grad or leak.item() != 1
+        decays = "leak" in kind.learns or kind.leak != 1
         spikes, membranes, membrane = [], [], None
         for step, current in enumerate(currents):
             if membrane is None:

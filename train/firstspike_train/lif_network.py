@@ -2,6 +2,7 @@
 """What the methods on `LifLayer`s have in common: direct input, a stack of layers, read-outs, quantisation, export."""
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Self, cast
 
@@ -25,7 +26,7 @@ DIRECT_INPUT: dict[str, Any] = {"input_kind": "direct", "in_min": 0, "in_max": P
 Make = Callable[..., Any]
 
 
-class LifNetwork(nn.Module):
+class LifNetwork(nn.Module, ABC):
     """Layers in order on uint8 images; the last one is the output.
 
     Parameters
@@ -95,9 +96,9 @@ class LifNetwork(nn.Module):
         """Membranes of an output layer that only integrates, after T steps, in units, [B, C]."""
         return self.stack[-1].current(spikes.sum(0))
 
+    @abstractmethod
     def decide(self, images: torch.Tensor) -> tuple[dict[Readout, torch.Tensor], dict[str, float]]:
         """Classes int64[B] by read-out, and measures."""
-        raise NotImplementedError
 
     @staticmethod
     def measures(hidden: list[torch.Tensor]) -> dict[str, float]:

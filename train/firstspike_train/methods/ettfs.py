@@ -78,7 +78,8 @@ class EttfsLayer(Synapses):
         The shift is kept within the weights' range, because hardware stores it as weights of further inputs: of one,
         or behind a pool, where a membrane counts in smaller units, of up to pool².
         """
-        limit = self.scale.item() * largest_weight(self.bits) or self.real_weight().detach().abs().max().item()
+        fixed, free = self.scale * largest_weight(self.bits), self.real_weight().detach().abs().max()
+        limit = torch.where(self.scale > 0, fixed, free)
         return self.shift.double().clamp(-limit, limit), self.theta.double().clamp(min=THETA_MIN)
 
     def operands(self) -> tuple[torch.Tensor, torch.Tensor]:
