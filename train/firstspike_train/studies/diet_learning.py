@@ -3,17 +3,14 @@
 
 from dataclasses import replace
 
-from ..recipe import DataRecipe, DietRecipe, NetworkRecipe, QuantisationRecipe, Recipe, TrainingRecipe
-from .study import Study, Variant, varied
+from ..recipe import DietRecipe
+from .study import Study, Variant, on_fashion, varied
 
 __all__ = ["DIET_LEARNING"]
 
-BOTH = Recipe(
-    name="diet_learning", data=DataRecipe(dataset="fashion-mnist", samples=4000),
-    network=NetworkRecipe(layers="P2-12C3-P2-24C3-64-10", steps=5),
-    method=DietRecipe(kind="diet_snn", pretraining_epochs=6, pretraining_learning_rate=3e-3),
-    training=TrainingRecipe(epochs=6, batch_size=64, learning_rate=1e-3, weight_decay=0.0),
-    quantisation=QuantisationRecipe(weight_bits=(8, 8, 8, 8)),
+BOTH = on_fashion(
+    "diet_learning", DietRecipe(kind="diet_snn", pretraining_epochs=6, pretraining_learning_rate=3e-3), steps=5,
+    learning_rate=1e-3, weight_decay=0.0,
 )
 SERIES = {"leak and threshold": ("theta", "leak"), "threshold": ("theta",), "leak": ("leak",), "neither": ()}
 

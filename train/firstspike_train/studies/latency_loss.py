@@ -3,18 +3,12 @@
 
 from dataclasses import replace
 
-from ..recipe import DataRecipe, LatencyCodingRecipe, NetworkRecipe, QuantisationRecipe, Recipe, TrainingRecipe
-from .study import Study, Variant, varied
+from ..recipe import LatencyCodingRecipe
+from .study import Study, Variant, on_fashion, varied
 
 __all__ = ["LATENCY_LOSS"]
 
-TAD = Recipe(
-    name="latency_loss", data=DataRecipe(dataset="fashion-mnist", samples=4000),
-    network=NetworkRecipe(layers="P2-12C3-P2-24C3-64-10", steps=1),
-    method=LatencyCodingRecipe(kind="latency_coding"),
-    training=TrainingRecipe(epochs=6, batch_size=64, learning_rate=3e-3, weight_decay=0.01),
-    quantisation=QuantisationRecipe(weight_bits=(8, 8, 8, 8)),
-)
+TAD = on_fashion("latency_loss", LatencyCodingRecipe(kind="latency_coding"), steps=1)
 
 LATENCY_LOSS = Study(
     name="latency_loss",

@@ -9,9 +9,9 @@ import torch
 
 from ..data import load
 from ..loop import fit, one_thread
-from ..recipe import Recipe
+from ..recipe import DataRecipe, MethodRecipe, NetworkRecipe, QuantisationRecipe, Recipe, TrainingRecipe
 
-__all__ = ["Outcome", "Study", "Variant", "varied"]
+__all__ = ["Outcome", "Study", "Variant", "on_fashion", "varied"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +98,18 @@ class Outcome:
     seed: int
     accuracy: float
     measures: dict[str, float]
+
+
+def on_fashion(
+    name: str, method: MethodRecipe, steps: int, learning_rate: float = 3e-3, weight_decay: float = 0.01,
+) -> Recipe:
+    """A method on the images and the convolutional network that most studies share: a minute or so on a CPU."""
+    return Recipe(
+        name=name, data=DataRecipe(dataset="fashion-mnist", samples=4000),
+        network=NetworkRecipe(layers="P2-12C3-P2-24C3-64-10", steps=steps), method=method,
+        training=TrainingRecipe(epochs=6, batch_size=64, learning_rate=learning_rate, weight_decay=weight_decay),
+        quantisation=QuantisationRecipe(weight_bits=(8, 8, 8, 8)),
+    )
 
 
 def varied(recipe: Recipe, **changes) -> Recipe:

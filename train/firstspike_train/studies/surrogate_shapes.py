@@ -1,18 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Multi-threshold LIF: the shape and width of the slope around each threshold."""
 
-from ..recipe import DataRecipe, MultiThresholdRecipe, NetworkRecipe, QuantisationRecipe, Recipe, TrainingRecipe
-from .study import Study, Variant, varied
+from ..recipe import MultiThresholdRecipe
+from .study import Study, Variant, on_fashion, varied
 
 __all__ = ["SURROGATE_SHAPES"]
 
-BASE = Recipe(
-    name="surrogate_shapes", data=DataRecipe(dataset="fashion-mnist", samples=4000),
-    network=NetworkRecipe(layers="P2-12C3-P2-24C3-64-10", steps=2),
-    method=MultiThresholdRecipe(kind="multi_threshold"),
-    training=TrainingRecipe(epochs=6, batch_size=64, learning_rate=3e-3, weight_decay=0.01),
-    quantisation=QuantisationRecipe(weight_bits=(8, 8, 8, 8)),
-)
+BASE = on_fashion("surrogate_shapes", MultiThresholdRecipe(kind="multi_threshold"), steps=2)
 
 SURROGATE_SHAPES = Study(
     name="surrogate_shapes",
