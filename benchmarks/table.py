@@ -9,7 +9,7 @@ from firstspike_arch.program import write_atomically
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["Row", "publish"]
+__all__ = ["Row", "publish", "published"]
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -34,3 +34,9 @@ def publish(name: str, rows: list[Row]) -> None:
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False)
     write_atomically(RESULTS / f"{name}.json", text + "\n")
+
+
+def published(name: str) -> list[Row]:
+    """The rows as they were last stored; none if they never were."""
+    path = RESULTS / f"{name}.json"
+    return [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""The trained networks of `zoo/`: accuracy in real numbers, in integers and in hardware, on the official test sets."""
+"""The trained networks of `zoo/`: accuracy in real numbers, in integers and in hardware, on the official test sets.
 
+`python benchmarks/zoo.py NAME …` measures some of them and keeps the rows of the others.
+"""
+
+import sys
 from pathlib import Path
 
 import firstspike as fs
 from firstspike_train.data import load
-from table import Row, publish
+from table import Row, publish, published
 
 ZOO = Path(__file__).parents[1] / "zoo"
 FLOORS = {
@@ -47,12 +51,22 @@ def measure(path: Path) -> Row:
     )
 
 
+def name_of(row: Row) -> str:
+    """Of the network: a row begins with zoo/NAME."""
+    return row.what.removeprefix("zoo/").partition(":")[0]
+
+
 def main() -> None:
-    found = sorted(ZOO.glob("*.safetensors"))
-    missing = sorted(set(FLOORS) - {path.stem for path in found})
-    publish("zoo", [measure(path) for path in found] + [
-        Row(what=f"zoo/{name}", floor=f"≥ {FLOORS[name]:.1%}", measured="not trained yet", met=False)
-        for name in missing])
+    found = {path.stem: path for path in sorted(ZOO.glob("*.safetensors"))}
+    wanted = sys.argv[1:] or list(found)
+    rows = {name_of(row): row for row in published("zoo")} if sys.argv[1:] else {}
+    rows = {name: row for name, row in rows.items() if name in found}
+    for name in wanted:
+        print(name, file=sys.stderr)
+        rows[name] = measure(found[name])
+        missing = sorted({*found, *FLOORS} - set(rows))
+        publish("zoo", [*(rows[name] for name in sorted(rows)), *(
+            Row(what=f"zoo/{other}", floor="–", measured="not measured yet", met=False) for other in missing)])
 
 
 if __name__ == "__main__":
