@@ -13,7 +13,7 @@ import firstspike as fs
 import firstspike_train
 import numpy as np
 from firstspike_arch.model import FloatNetwork
-from firstspike_train.recipe import Recipe, load_recipe, read_recipe
+from firstspike_train.recipe import Recipe, load_recipe, recipe_of
 from table import Row, publish
 
 from zoo import FLOORS
@@ -30,7 +30,7 @@ def trained(recipe: Recipe, name: str, real: Path) -> FloatNetwork:
     for path in (ROOT / "zoo" / f"{name}.safetensors", RUNS / f"{name}.safetensors"):
         if path.exists():
             network = fs.load(path)
-            if read_recipe({key: value for key, value in network.recipe.items() if key != "history"}) == recipe:
+            if recipe_of(network) == recipe:
                 return network
     print(name, file=sys.stderr)
     return firstspike_train.train(recipe, RUNS / f"{name}.safetensors", real=real)

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import firstspike as fs
-from firstspike_train.data import load
+from firstspike_train.inputs import load_inputs
+from firstspike_train.recipe import recipe_of
 from table import Row, publish, published
 
 ZOO = Path(__file__).parents[1] / "zoo"
@@ -28,24 +29,24 @@ METHODS = {
 def measure(path: Path) -> Row:
     """Integers on the whole test set; every class, spike and cycle of the first inferences in hardware."""
     network = fs.load(path)
-    recipe = network.recipe
-    samples, _ = load(recipe["data"]["dataset"], "validation")
-    images, labels = load(recipe["data"]["dataset"], "test")
+    recipe = recipe_of(network)
+    samples, _ = load_inputs(recipe, "validation")
+    inputs, labels = load_inputs(recipe, "test")
     mapping = fs.map_to_device(network, samples, device=DEVICE, lane_budget=LANES)
     program = mapping.compilation.program
-    right = float((fs.predict(program, images).classes == labels).mean())
-    outcome = fs.verify(program, images[:INFERENCES])
+    right = float((fs.predict(program, inputs).classes == labels).mean())
+    outcome = fs.verify(program, inputs[:INFERENCES])
     count = len(outcome.classes)
     hardware = float((outcome.classes == labels[:count]).mean())
     compared, different = (sum(getattr(check, name) for check in outcome.checks) for name in ("compared", "different"))
     floor, real = FLOORS.get(path.stem, 0.0), network.accuracy["float_test"]
-    bits = "-".join(map(str, recipe["quantisation"]["weight_bits"]))
+    bits = "-".join(map(str, recipe.quantisation.weight_bits))
     return Row(
-        what=f"zoo/{path.stem}: {METHODS[recipe['method']['kind']]}, {recipe['network']['layers']}, "
-             f"T = {network.steps}, {bits} bits, seed {recipe['seed']}",
+        what=f"zoo/{path.stem}: {METHODS[recipe.method.kind]}, {recipe.network.layers}, T = {network.steps}, {bits} "
+             f"bits, seed {recipe.seed}",
         floor=f"{f'≥ {floor:.1%}, ' if floor else ''}float − {LOST:.1%}; 0 differences",
         measured=f"{right:.2%} (float {real:.2%}, validation {network.accuracy['quantised_validation']:.2%}); RTL on "
-                 f"{count} images: {hardware:.1%}, {different} differences in {compared} values, "
+                 f"{count} of {len(labels)}: {hardware:.1%}, {different} differences in {compared} values, "
                  f"{outcome.intervals.mean():.0f} cycles an image on {mapping.elements} lanes of {DEVICE}",
         met=right >= floor and right >= real - LOST and not different,
     )

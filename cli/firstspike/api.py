@@ -118,6 +118,8 @@ class Verification:
         Where the first run that differs parts first in time: stream or value, inference, step, cycle; "" if none does.
     alive : list of float
         Share of neuron-steps that fire: input, then each layer.
+    dead : list of int
+        Layers with thresholds that fire too rarely or too often for the comparison to mean much.
     classes : int64[B]
         What the hardware said.
     latency, intervals : int64[*]
@@ -129,6 +131,7 @@ class Verification:
     checks: list[Check]
     first: str
     alive: list[float]
+    dead: list[int]
     classes: np.ndarray
     latency: np.ndarray
     intervals: np.ndarray
@@ -138,11 +141,6 @@ class Verification:
     def equal(self) -> bool:
         """Nothing differs, anywhere."""
         return not any(check.different for check in self.checks)
-
-    @property
-    def dead(self) -> list[int]:
-        """Layers that fire too rarely or too often for the comparison to mean much."""
-        return [index for index, share in enumerate(self.alive[1:]) if not ALIVE[0] <= share <= ALIVE[1]]
 
 
 def verify(
@@ -196,6 +194,8 @@ def verify(
     shares = np.average([aliveness(p.golden.spikes) for p in predictions], axis=0, weights=weights)
     return Verification(
         checks=list(total.values()), first=parted, alive=[float(share) for share in shares],
+        dead=[index for index, (share, layer) in enumerate(zip(shares[1:], program.network.layers, strict=True))
+              if layer.neuron.theta is not None and not ALIVE[0] <= share <= ALIVE[1]],
         classes=np.concatenate([trace.classes for trace in traces]),
         latency=np.concatenate([latencies(p.stimulus, t) for p, t in zip(predictions, traces, strict=True)]),
         intervals=np.concatenate([intervals(p.stimulus, t) for p, t in zip(predictions, traces, strict=True)]),

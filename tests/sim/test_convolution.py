@@ -114,3 +114,12 @@ def test_a_max_pool_behind_neurons_that_fire_again_is_refused(network):
     layers = (dataclasses.replace(first, single_spike=False), dataclasses.replace(second, max_pool=True), last)
     with pytest.raises(CompileError, match=r"^layer 1: max_pool must follow neurons that fire once; use average_pool$"):
         fs.compile(dataclasses.replace(network, layers=layers))
+
+
+@pytest.mark.parametrize(("theta", "dead"), [(1.0, []), (60.0, [0])])
+def test_layers_that_could_fire_and_do_not_make_a_weak_comparison(theta, dead):
+    hidden = FloatLayer(weight=np.eye(4), theta=np.full(4, theta), weight_bits=2, weight_scale=1.0)
+    output = FloatLayer(weight=np.eye(4)[:2], weight_bits=2, weight_scale=1.0)  # read by its potential: never fires
+    program = fs.compile(FloatNetwork(name="dim", steps=3, readout="potential", layers=(hidden, output))).program
+    images = np.array([[0, 100, 200, 255], [90, 0, 180, 0]], dtype=np.uint8)
+    assert fs.verify(program, images, backend="pysim").dead == dead

@@ -60,7 +60,7 @@ def test_a_folder_of_batches_that_are_not_official_is_read_with_a_warning(tmp_pa
     with pytest.warns(CifarWarning, match="test_batch must be said to be reconstructed"):
         images, labels = load("cifar10", "test")
     assert np.array_equal(images, IMAGES) and labels.tolist() == LABELS
-    with pytest.warns(CifarWarning), pytest.raises(DataError, match="more than 5000 training images, not 30"):
+    with pytest.warns(CifarWarning), pytest.raises(DataError, match="more than 5000 training items, not 30"):
         load("cifar10", "train")
     (folder / "test_batch").write_bytes(packed(4, labels=[10] * 6))
     with pytest.raises(DataError, match=r"test_batch: labels must be 0…9, not 10…10"):

@@ -39,7 +39,7 @@ def test_the_shipped_recipes_are_good(name):
     ("epochs = 1", "epochs = 1\nlearning_rate = nan", "training.learning_rate must be positive, not nan"),
     ("epochs = 1", "epochs = 1\nlearning_rate = 'x'", "training.learning_rate must be a number, not 'x'"),
     ('"digits"', '"cifar"', "data.dataset must be 'digits' or 'mnist' or 'fashion-mnist' or 'cifar10' or 'cifar100' or "
-     "'tiny-imagenet' or 'imagenet', not 'cifar'"),
+     "'tiny-imagenet' or 'imagenet' or 'nmnist' or 'dvs-gesture' or 'cifar10-dvs', not 'cifar'"),
     ('"digits"', '"digits"\nsamples = -1', "data.samples must be at least 0, not -1"),
     ('steps = 4\n[method]\nkind = "ettfs"',
      'steps = 4\nreadout = "weighted_spikes"\n[method]\nkind = "ettfs"\ndecay = "none"',

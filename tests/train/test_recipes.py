@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from firstspike_train import load_recipe
+from firstspike_train import inputs, load_recipe
 from firstspike_train import loop as training
 from firstspike_train.data import DATASETS
 
@@ -36,7 +36,7 @@ def made_up(name, split):
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("cifar10_*.toml")))
 def test_every_phase_takes_a_few_steps(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "load_lazily", made_up)
+    monkeypatch.setattr(inputs, "load_lazily", made_up)
     recipe = narrow(load_recipe(RECIPES / f"{name}.toml"))
     network = training.train(recipe, tmp_path / "x.safetensors", progress=False)
     losses = [entry["loss"] for entry in network.recipe["history"] if "loss" in entry]

@@ -4,11 +4,14 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from firstspike_arch.checkpoint import load_network
 from firstspike_compiler.compile import compile_network
 from firstspike_sim.golden import GoldenModel
-from firstspike_train.data import DATA_VARIABLE, load
+from firstspike_train.data import DATA_VARIABLE
+from firstspike_train.inputs import load_inputs
+from firstspike_train.recipe import recipe_of
 
 ZOO = Path(__file__).parents[2] / "zoo"
 NO_DATA = DATA_VARIABLE not in os.environ
@@ -21,8 +24,8 @@ NO_DATA = DATA_VARIABLE not in os.environ
 ])
 def test_the_stated_accuracy_is_the_golden_models(name):
     network = load_network(ZOO / f"{name}.safetensors")
-    images, labels = load(network.recipe["data"]["dataset"], "test")
+    inputs, labels = load_inputs(recipe_of(network), "test")
     model = GoldenModel(compile_network(network).program.network)
     right = [model.run(part).classes == truth for part, truth in
-             zip(images.reshape(-1, 40, images.shape[1]), labels.reshape(-1, 40), strict=True)]
+             zip(np.split(inputs, len(labels) // 20), np.split(labels, len(labels) // 20), strict=True)]
     assert sum(int(part.sum()) for part in right) / len(labels) == network.accuracy["quantised_test"]

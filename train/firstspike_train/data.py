@@ -12,11 +12,9 @@ from firstspike_arch.connectivity import Shape
 from .cifar import read_cifar10, read_cifar100
 from .image_folders import FolderImages, read_imagenet, read_tiny_imagenet
 from .official_files import DATA_VARIABLE, SOURCES, DataError, data_folder, read_official
+from .splits import SPLIT_SEED, check_split, part_of
 
 __all__ = ["DATASETS", "DATA_VARIABLE", "DataError", "ImageSet", "image_shape", "load", "load_lazily"]
-
-SPLITS = ("train", "validation", "test")
-SPLIT_SEED = 20240229
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,16 +58,9 @@ def load(name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
 def load_lazily(name: str, split: str) -> tuple[np.ndarray | FolderImages, np.ndarray]:
     """As `load`, but ImageNet stays on disk until a batch is taken."""
     image_shape(name)
-    if split not in SPLITS:
-        raise DataError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
+    check_split(split)
     images, labels = DATASETS[name].read(split == "test")
-    if split == "test":
-        return images, labels
-    kept = DATASETS[name].validation
-    if kept >= len(images):
-        raise DataError(f"{name} must have more than {kept} training images, not {len(images)}")
-    order = np.random.default_rng(SPLIT_SEED).permutation(len(images))
-    chosen = order[:kept] if split == "validation" else order[kept:]
+    chosen = part_of(name, split, len(images), DATASETS[name].validation)
     return images.part(chosen) if isinstance(images, FolderImages) else images[chosen], labels[chosen]
 
 

@@ -17,23 +17,23 @@ from .image_folders import Images
 from .lif import LifLayer, NeuronKind
 from .recipe import Recipe
 
-__all__ = ["DIRECT_INPUT", "LifNetwork"]
+__all__ = ["LifNetwork"]
 
 PIXEL_MAX = 255
-DIRECT_INPUT: dict[str, Any] = {"input_kind": "direct", "in_min": 0, "in_max": PIXEL_MAX, "input_scale": 1 / PIXEL_MAX}
-"""Fields of the exported network: uint8 pixels p of the real value p/255, unchanged during an inference."""
 
 Make = Callable[..., Any]
 
 
 class LifNetwork(nn.Module, ABC):
-    """Layers in order on uint8 images; the last one is the output.
+    """Layers in order; the last one is the output.
+
+    Pixels p of images are a direct input of the value p/255; of recordings, events are spikes.
 
     Parameters
     ----------
     recipe : Recipe
     shape : (C, H, W)
-        Of an image.
+        Of an image, or of the events of a step.
     generator : torch.Generator
         Of the first weights.
     hidden, output : NeuronKind
@@ -41,7 +41,6 @@ class LifNetwork(nn.Module, ABC):
         Of the first layer.
     """
 
-    input_fields: dict[str, Any] = DIRECT_INPUT
     step_weights: tuple[int, ...] = ()
 
     def __init__(
@@ -50,11 +49,17 @@ class LifNetwork(nn.Module, ABC):
     ) -> None:
         super().__init__()
         self.recipe, self.steps = recipe, recipe.network.steps
+        self.recorded, self.input_max = recipe.data.step_us > 0, recipe.data.count_max
+        self.input_fields: dict[str, Any] = {"input_kind": "events", "in_max": self.input_max}
+        input_scale = 1.0
+        if not self.recorded:
+            self.input_max, input_scale = PIXEL_MAX, 1 / PIXEL_MAX
+            self.input_fields = {"input_kind": "direct", "in_min": 0, "in_max": PIXEL_MAX, "input_scale": input_scale}
         wirings = build_layers(recipe.network.layers, shape)
         layers = nn.ModuleList()
         for index, (wiring, bits) in enumerate(zip(wirings, recipe.quantisation.weight_bits, strict=True)):
             kind = output if index == len(wirings) - 1 else hidden
-            layers.append(LifLayer(wiring, bits, kind) if index else first(wiring, bits, kind, 1 / PIXEL_MAX))
+            layers.append(LifLayer(wiring, bits, kind) if index else first(wiring, bits, kind, input_scale))
             self.initialise(cast(LifLayer, layers[-1]), generator)
         self.stack = cast(list[LifLayer], layers)  # a registered ModuleList; its stubs forget the element type
 
@@ -68,9 +73,16 @@ class LifNetwork(nn.Module, ABC):
         return images.to(self.stack[0].weight).view(len(images), *self.stack[0].connectivity.in_shape)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Spikes of the first layer, [T, B, …]: its current is the same in every step."""
-        spikes, _ = self.stack[0]([self.stack[0].current(self.pixels(images))] * self.steps)
-        return spikes
+        """Spikes of the first layer, [T, B, …]."""
+        return self.stack[0](self.input_currents(images))[0]
+
+    def input_currents(self, images: torch.Tensor) -> Sequence[torch.Tensor]:
+        """Of the first layer in each step: of an image, the same in all."""
+        first = self.stack[0]
+        if not self.recorded:
+            return [first.current(self.pixels(images))] * self.steps
+        events = images.to(first.weight).view(-1, *first.connectivity.in_shape)  # B·T
+        return first.current(events).unflatten(0, (len(images), self.steps)).unbind(1)
 
     def hidden(
         self, images: torch.Tensor, visit: Callable[[torch.Tensor], torch.Tensor] = lambda spikes: spikes,
@@ -142,7 +154,7 @@ class LifNetwork(nn.Module, ABC):
             if found:
                 current = layer.current(*(spikes.sum(0) for spikes in self.sources(layer, found)))
             else:
-                current = layer.current(self.pixels(images)) * self.steps
+                current = sum(self.input_currents(images), torch.zeros(()))
             factor = total / current.std()
             layer.weight.mul_(factor)
             if layer.skip_weight is not None:
@@ -154,7 +166,7 @@ class LifNetwork(nn.Module, ABC):
     def largest_membranes(self) -> list[int]:
         """A leak only shrinks a membrane, and a reset takes away what is there: T times the largest current."""
         levels = [getattr(layer, "levels", 1) for layer in self.stack]
-        return [self.steps * layer.largest_current(PIXEL_MAX if index == 0 else max(levels[:index]))
+        return [self.steps * layer.largest_current(self.input_max if index == 0 else max(levels[:index]))
                 for index, layer in enumerate(self.stack)]
 
     def real(self) -> Self:

@@ -20,10 +20,10 @@ from safetensors.torch import save
 
 from .augmentation import mirrored, shifted
 from .curves import Write, tensorboard_curves, unwritten
-from .data import image_shape, load_lazily
 from .exactness import ExactnessError, require_exact
 from .export import export_network
 from .image_folders import FolderImages, Images
+from .inputs import load_inputs
 from .methods.diet_snn import DietNetwork
 from .methods.ettfs import EttfsNetwork
 from .methods.latency_coding import LatencyCodingNetwork
@@ -139,13 +139,15 @@ class _Run:
         self.recipe, self.state_path, self.real_path, self.workers = recipe, state_path, real_path, workers
         self.compiled = compiled
         self.device = _device(device, workers)
-        self.images, self.labels = _tensors(recipe.data.dataset, "train")
+        self.images, self.labels = _tensors(recipe, "train")
         if recipe.data.samples:
             self.images, self.labels = self.images[: recipe.data.samples], self.labels[: recipe.data.samples]
-        self.validation = _tensors(recipe.data.dataset, "validation")
+        self.validation = _tensors(recipe, "validation")
         generator = torch.Generator().manual_seed(recipe.seed)
-        self.shape = image_shape(recipe.data.dataset)
-        self.module = METHODS[recipe.method.kind](recipe, self.shape, generator).to(self.device)
+        self.module = METHODS[recipe.method.kind](recipe, recipe.shape, generator).to(self.device)
+        channels, *size = recipe.shape
+        # Of a recording, the maps of all steps are moved and mirrored together.
+        self.planes = (channels * (recipe.network.steps if recipe.data.step_us else 1), *size)
         self.phases = recipe.phases
         self.epochs = sum(phase.epochs for phase in self.phases)
         self.epoch = 0
@@ -229,8 +231,8 @@ class _Run:
 
     def _batches(self, generator: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for chosen in torch.randperm(len(self.images), generator=generator).split(self.recipe.training.batch_size):
-            images = shifted(self.images[chosen], self.shape, self.recipe.data.shifts, generator)
-            yield mirrored(images, self.shape, generator) if self.recipe.data.mirrors else images, self.labels[chosen]
+            images = shifted(self.images[chosen], self.planes, self.recipe.data.shifts, generator)
+            yield mirrored(images, self.planes, generator) if self.recipe.data.mirrors else images, self.labels[chosen]
 
     def _validate(self) -> dict[str, float]:
         evidence = self.module.evidence(self.validation[0])
@@ -238,7 +240,7 @@ class _Run:
 
     def _measure(self, module: Method) -> dict[str, dict[str, float]]:
         """Accuracy by split and read-out."""
-        splits = {"validation": self.validation, "test": _tensors(self.recipe.data.dataset, "test")}
+        splits = {"validation": self.validation, "test": _tensors(self.recipe, "test")}
         return {split: _accuracies(module.evidence(images).classes, labels)
                 for split, (images, labels) in splits.items()}
 
@@ -259,7 +261,7 @@ class _Run:
                 accuracy[f"{kind}_{split}"] = found[readout]
                 accuracy.update({f"{kind}_{split}_{name}": value for name, value in found.items()})
         accuracy["test"] = accuracy["float_test"]
-        measures = self.module.evidence(_tensors(self.recipe.data.dataset, "test")[0]).measures
+        measures = self.module.evidence(_tensors(self.recipe, "test")[0]).measures
         history = [*self.history, {"epoch": self.epoch, "phase": "test", **measures}]
         return export_network(self.module.to("cpu"), self.recipe, readout, accuracy, history)
 
@@ -331,9 +333,12 @@ def one_cycle(part: float) -> float:
     return (1 + math.cos(math.pi * (part - WARM_UP) / (1 - WARM_UP))) / 2
 
 
-def _tensors(dataset: str, split: str) -> tuple[Images, torch.Tensor]:
-    images, labels = load_lazily(dataset, split)
-    return images if isinstance(images, FolderImages) else torch.from_numpy(images), torch.from_numpy(labels)
+def _tensors(recipe: Recipe, split: str) -> tuple[Images, torch.Tensor]:
+    """Images, or recordings as uint8[B, T·N]; and labels."""
+    inputs, labels = load_inputs(recipe, split)
+    if not isinstance(inputs, FolderImages):
+        inputs = torch.from_numpy(inputs).flatten(1)
+    return inputs, torch.from_numpy(labels)
 
 
 def _accuracies(classes: dict, labels: torch.Tensor) -> dict[str, float]:

@@ -7,15 +7,19 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
+from firstspike_arch.connectivity import Shape
+from firstspike_arch.events import MAGNITUDE_MAX
 from firstspike_arch.fixed import LEAK_SHIFT_MAX
+from firstspike_arch.model import FloatNetwork
 
 from .builder import build_layers
-from .data import DATASETS
+from .data import DATASETS, ImageSet
+from .recordings import RECORDINGS, RecordingSet
 
 __all__ = [
     "DataRecipe", "DietRecipe", "EttfsRecipe", "LatencyCodingRecipe", "MethodRecipe", "MultiThresholdRecipe",
     "NetworkRecipe", "Phase", "QuantisationRecipe", "Recipe", "RecipeError", "TrainingRecipe", "load_recipe",
-    "read_recipe",
+    "read_recipe", "recipe_of",
 ]
 
 
@@ -45,14 +49,28 @@ class DataRecipe:
         Every other training image, at random, is mirrored left to right.
     samples : int
         Only so many training images, from the first; 0: all.
+    step_us : int
+        Recordings of event cameras: µs of a step. What comes later than the network's steps is left out. 0: images.
+    count_max : int
+        Recordings: an address counts at most so many events in a step.
     """
 
-    dataset: Literal["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "tiny-imagenet", "imagenet"]
+    dataset: Literal[
+        "digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "tiny-imagenet", "imagenet", "nmnist",
+        "dvs-gesture", "cifar10-dvs",
+    ]
     shifts: int = 0
     mirrors: bool = False
     samples: int = 0
+    step_us: int = 0
+    count_max: int = 1
 
     def __post_init__(self) -> None:
+        recorded = self.dataset in RECORDINGS
+        _require(self.step_us >= 1 if recorded else self.step_us == 0, "data.step_us",
+                 f"{'at least 1' if recorded else '0'} with {self.dataset}", self.step_us)
+        _require(1 <= self.count_max <= (MAGNITUDE_MAX if recorded else 1), "data.count_max",
+                 f"{f'1…{MAGNITUDE_MAX}' if recorded else '1'} with {self.dataset}", self.count_max)
         _require(self.samples >= 0, "data.samples", "at least 0", self.samples)
         _require(0 <= self.shifts <= 4, "data.shifts", "0…4 pixels", self.shifts)
 
@@ -233,7 +251,7 @@ class MultiThresholdRecipe:
     score_gain: float = 1.0
 
     LAYERS_MIN: ClassVar = 2
-    STEPS: ClassVar = (1, 8)
+    STEPS: ClassVar = (1, 32)
     READOUTS: ClassVar = ("potential", "spike_count")
 
     def __post_init__(self) -> None:
@@ -320,13 +338,15 @@ class Recipe:
 
     def __post_init__(self) -> None:
         network, method = self.network, self.method
-        data = DATASETS[self.data.dataset]
+        classes = self._data_set.classes
+        _require(not self.data.step_us or isinstance(method, MultiThresholdRecipe), "method.kind",
+                 "'multi_threshold' with recordings of event cameras", method.kind)
         try:
-            layers = build_layers(network.layers, data.shape)
+            layers = build_layers(network.layers, self.shape)
         except ValueError as error:
             raise RecipeError(f"network.layers {network.layers!r}: {error}") from None
-        _require(layers[-1].synapses.out_shape == (data.classes,), "network.layers",
-                 f"closed by {data.classes} outputs", network.layers)
+        _require(layers[-1].synapses.out_shape == (classes,), "network.layers",
+                 f"closed by {classes} outputs", network.layers)
         _require(not isinstance(method, EttfsRecipe) or all(layer.skip is None for layer in layers), "network.layers",
                  "a chain without skips with ettfs", network.layers)
         _require(len(layers) >= method.LAYERS_MIN, "network.layers",
@@ -339,6 +359,15 @@ class Recipe:
                  f"{' or '.join(('best', *method.READOUTS))} with {method.kind}", network.readout)
         _require(network.readout != "weighted_spikes" or not isinstance(method, EttfsRecipe) or method.decay != "none",
                  "network.readout", "first_spike where method.decay is 'none'", network.readout)
+
+    @property
+    def _data_set(self) -> ImageSet | RecordingSet:
+        return RECORDINGS[self.data.dataset] if self.data.step_us else DATASETS[self.data.dataset]
+
+    @property
+    def shape(self) -> Shape:
+        """(C, H, W) of an image, or of the events of a step."""
+        return self._data_set.shape
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -395,6 +424,17 @@ def read_recipe(table: dict) -> Recipe:
         Naming the key.
     """
     return _build(Recipe, table, "")
+
+
+def recipe_of(network: FloatNetwork) -> Recipe:
+    """The recipe that a network was trained by, as its file keeps it.
+
+    Raises
+    ------
+    RecipeError
+        It was not trained by one.
+    """
+    return read_recipe({key: value for key, value in network.recipe.items() if key != "history"})
 
 
 _KINDS = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}

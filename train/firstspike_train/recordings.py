@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: MIT
 """Recordings of event cameras: read, checked, and binned into steps."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from firstspike_arch.connectivity import Shape
 
 from .aedat import read_aedat2, read_aedat3
 from .official_files import DataError, data_folder
+from .splits import check_split, part_of
 
 __all__ = [
-    "DVS128_SHAPE", "NMNIST_SHAPE", "bin_events", "load_cifar10_dvs", "load_dvs_gesture", "load_nmnist",
-    "read_recording", "read_trials",
+    "DVS128_SHAPE", "NMNIST_SHAPE", "RECORDINGS", "RecordingSet", "bin_events", "load_cifar10_dvs", "load_dvs_gesture",
+    "load_nmnist", "load_recordings", "read_recording", "read_trials",
 ]
 
 NMNIST_SHAPE = (2, 34, 34)
@@ -20,6 +23,9 @@ DVS128_SHAPE = (2, 128, 128)
 
 CIFAR10_DVS_TEST = 100
 """The first recordings of each class are for testing: no split is published with the set, this one is used widely."""
+
+VALIDATION_SHARE = 10
+"""One training recording of so many is for validation; no set says which."""
 
 _EVENT_BYTES = 5
 
@@ -191,3 +197,50 @@ def _binned(
 def _check_split(split: str) -> None:
     if split not in ("train", "test"):
         raise DataError(f"split must be train or test, not {split!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingSet:
+    """A data set of recordings.
+
+    Parameters
+    ----------
+    shape : (2, H, W)
+    classes : int
+    read : function
+        By official split ("train" or "test"), steps and µs of a step: uint8[B, T, N] counts and int64[B] labels.
+    """
+
+    shape: Shape
+    classes: int
+    read: Callable[[str, int, int], tuple[np.ndarray, np.ndarray]]
+
+
+RECORDINGS = {
+    "nmnist": RecordingSet(shape=NMNIST_SHAPE, classes=10, read=load_nmnist),
+    "dvs-gesture": RecordingSet(shape=DVS128_SHAPE, classes=11, read=load_dvs_gesture),
+    "cifar10-dvs": RecordingSet(shape=DVS128_SHAPE, classes=10, read=load_cifar10_dvs),
+}
+
+
+def load_recordings(
+    name: str, split: str, steps: int, step_us: int, count_max: int = 1,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Events of each address in each step, at most ``count_max``: uint8[B, T, 2·H·W], and labels, int64[B].
+
+    Parameters
+    ----------
+    name : one of `RECORDINGS`
+    split : "train", "validation" or "test"
+        A tenth of the official training set is for validation: fixed, seeded; "train" is the rest.
+
+    Raises
+    ------
+    DataError
+    """
+    if name not in RECORDINGS:
+        raise DataError(f"dataset must be one of {', '.join(RECORDINGS)}, not {name!r}")
+    check_split(split)
+    counts, labels = RECORDINGS[name].read("test" if split == "test" else "train", steps, step_us)
+    chosen = part_of(name, split, len(counts), max(1, len(counts) // VALIDATION_SHARE))
+    return np.minimum(counts[chosen], count_max), labels[chosen]
