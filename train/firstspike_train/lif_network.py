@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: MIT
 """What the methods on `LifLayer`s have in common: direct input, a stack of layers, read-outs, quantisation, export."""
 
-import copy
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import torch
 from firstspike_arch.connectivity import Shape
-from firstspike_arch.model import FloatLayer, Readout
 from torch import nn
 
 from .builder import build_layers
-from .evidence import Evidence, collect
 from .image_folders import Images
+from .layer_stack import LayerStack
 from .lif import LifLayer, NeuronKind
 from .recipe import Recipe
 
@@ -24,7 +21,7 @@ PIXEL_MAX = 255
 Make = Callable[..., Any]
 
 
-class LifNetwork(nn.Module, ABC):
+class LifNetwork(LayerStack):
     """Layers in order; the last one is the output.
 
     Pixels p of images are a direct input of the value p/255; of recordings, events are spikes.
@@ -61,7 +58,7 @@ class LifNetwork(nn.Module, ABC):
             kind = output if index == len(wirings) - 1 else hidden
             layers.append(LifLayer(wiring, bits, kind) if index else first(wiring, bits, kind, input_scale))
             self.initialise(cast(LifLayer, layers[-1]), generator)
-        self.stack = cast(list[LifLayer], layers)  # a registered ModuleList; its stubs forget the element type
+        self.stack = cast(list[LifLayer], layers)
 
     def initialise(self, layer: LifLayer, generator: torch.Generator) -> None:
         """First weights: Kaiming's."""
@@ -108,10 +105,6 @@ class LifNetwork(nn.Module, ABC):
         """Membranes of an output layer that only integrates, after T steps, in units, [B, C]."""
         return self.stack[-1].current(spikes.sum(0))
 
-    @abstractmethod
-    def decide(self, images: torch.Tensor) -> tuple[dict[Readout, torch.Tensor], dict[str, float]]:
-        """Classes int64[B] by read-out, and measures."""
-
     @staticmethod
     def measures(hidden: list[torch.Tensor]) -> dict[str, float]:
         """Spikes an image (a magnitude of s counts as s), and the share of neuron-steps that fire."""
@@ -127,10 +120,6 @@ class LifNetwork(nn.Module, ABC):
         if not weight:
             return 0.0
         return weight * sum(spikes.sum() for spikes in hidden) / sum(spikes[0].numel() for spikes in hidden)
-
-    def evidence(self, images: Images) -> Evidence:
-        """Decisions on uint8[B, N] images, and measures."""
-        return collect(self.decide, images)
 
     def start(self, phase: str, images: Images) -> None:
         """Begin a phase of training; ``images`` is the training set."""
@@ -168,14 +157,3 @@ class LifNetwork(nn.Module, ABC):
         levels = [getattr(layer, "levels", 1) for layer in self.stack]
         return [self.steps * layer.largest_current(self.input_max if index == 0 else max(levels[:index]))
                 for index, layer in enumerate(self.stack)]
-
-    def real(self) -> Self:
-        """A copy of the network in real numbers (float64)."""
-        clone = copy.deepcopy(self).double()
-        for layer in clone.stack:
-            layer.rounds = False
-        return clone
-
-    def layers(self) -> tuple[FloatLayer, ...]:
-        """As exported, in float64."""
-        return tuple(layer.layer() for layer in self.stack)

@@ -15,9 +15,8 @@ decay.
 
 # Ref: ETTFS, "Efficient training of time-to-first-spike spiking neural networks from scratch" (abstract, captions).
 
-import copy
 from dataclasses import replace
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import torch
 from firstspike_arch.connectivity import Conv2d, Dense, Shape
@@ -27,8 +26,9 @@ from torch import nn
 from torch.nn import functional
 
 from ..builder import build_layers
-from ..evidence import Evidence, collect, first_spike
+from ..evidence import first_spike
 from ..image_folders import Images
+from ..layer_stack import LayerStack
 from ..quantisation import integer_thresholds, whole_steps
 from ..recipe import EttfsRecipe, Recipe
 from ..surrogates import staircase
@@ -121,7 +121,7 @@ class EttfsLayer(Synapses):
         return replace(self.exported(), bias=shift, theta=theta, single_spike=True)
 
 
-class EttfsNetwork(nn.Module):
+class EttfsNetwork(LayerStack):
     """A stack of `EttfsLayer` on latency-coded images."""
 
     def __init__(self, recipe: Recipe, shape: Shape, generator: torch.Generator) -> None:
@@ -133,7 +133,7 @@ class EttfsNetwork(nn.Module):
             for wiring, bits in zip(build_layers(recipe.network.layers, shape), recipe.quantisation.weight_bits,
                                     strict=True)
         )
-        self.stack = cast(list[EttfsLayer], layers)  # a registered ModuleList; its stubs forget the element type
+        self.stack = cast(list[EttfsLayer], layers)
         steps, decay = self.steps, self.method.decay
         self.step_weights = tuple(
             {"linear": steps - t, "exponential": 1 << (steps - 1 - t), "none": 1}[decay] for t in range(steps))
@@ -179,12 +179,8 @@ class EttfsNetwork(nn.Module):
         weights = torch.tensor((*self.step_weights, 0), dtype=fired.dtype, device=fired.device)
         return torch.tensordot(weights[:-1] - weights[1:], fired, dims=1) / weights[0]
 
-    def evidence(self, images: Images) -> Evidence:
-        """Decisions on uint8[B, N] images, and spike counts an image, firing fractions, ties and silence."""
-        return collect(self.decide, images)
-
     def decide(self, images: torch.Tensor) -> tuple[dict[Readout, torch.Tensor], dict[str, float]]:
-        """Classes int64[B] by read-out, and measures.
+        """Classes int64[B] by read-out; spike counts an image, firing fractions, ties and silence.
 
         weighted_spikes: the earliest spike, then the lowest index; silent: 0.
         """
@@ -228,14 +224,3 @@ class EttfsNetwork(nn.Module):
         """An input fires once: the largest current, and T shifts."""
         return [layer.largest_current(1) + self.steps * int(layer.operands()[0].abs().max().item())
                 for layer in self.stack]
-
-    def real(self) -> Self:
-        """A copy of the network as exported, in real numbers (float64)."""
-        clone = copy.deepcopy(self).double()
-        for layer in clone.stack:
-            layer.rounds = False
-        return clone
-
-    def layers(self) -> tuple[FloatLayer, ...]:
-        """The layers with the normalisation folded, in float64."""
-        return tuple(layer.layer() for layer in self.stack)
