@@ -33,8 +33,8 @@ class AxiScenario:
         One after the other: {"packet": words} offers a packet, and goes on at once; {"beats": n} waits until n beats
         have come since reset; {"write": address, "data": value}, {"read": address}; {"write": address, "octet": value},
         with one strobe; {"program": (address, value) pairs}; {"idle": cycles}; {"reset": cycles}.
-    stalls : "none", "random" or "late"
-        On all channels; late: ready only where valid is already.
+    stalls : "none", "random", "late" or "shut"
+        On all channels; late: ready only where valid is already; shut: no result is ever taken.
     seed : int
         Of random stalls.
     limit : int
@@ -42,7 +42,7 @@ class AxiScenario:
     """
 
     actions: Sequence[Mapping[str, Any]]
-    stalls: Literal["none", "random", "late"] = "none"
+    stalls: Literal["none", "random", "late", "shut"] = "none"
     seed: int = 0
     limit: int = 200_000
 

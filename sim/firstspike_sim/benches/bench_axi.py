@@ -19,24 +19,23 @@ class Monitor:
     """Looks at every cycle: transfers, and whether the channels keep their rules. Cycle 0 is the first after reset."""
 
     def __init__(self, dut):
-        self._dut, self._held = dut, {}
-        self.cycle, self.broken = 0, []
+        self._dut, self.broken = dut, []
         self.begin()
 
     def begin(self):
-        """After a reset."""
-        self.accepted, self.offered, self.beats = [], [], []
+        """In reset."""
+        self.cycle, self.accepted, self.offered, self.beats = 0, [], [], []
         self._held = {}
 
     async def run(self):
         dut = self._dut
         while True:
             await FallingEdge(dut.aclk)
+            if not int(dut.aresetn.value):
+                self.begin()
+                continue
             for channel, names in OUTPUTS.items():
                 valid, ready = (int(getattr(dut, f"{channel}{name}").value) for name in ("valid", "ready"))
-                if not int(dut.aresetn.value):
-                    self._held[channel] = None
-                    continue
                 payload = [int(getattr(dut, f"{channel}{name}").value) for name in names] if valid else None
                 held = self._held.get(channel)
                 if held is not None and payload != held:
@@ -49,7 +48,6 @@ class Monitor:
                 self._held[channel] = None if ready else payload
             if int(dut.s_axis_tvalid.value) and int(dut.s_axis_tready.value):
                 self.accepted.append(self.cycle)
-            await RisingEdge(dut.aclk)
             self.cycle += 1
 
 
@@ -74,17 +72,16 @@ class Bench:
         for channel in (self.source, self.sink, self.registers.write_if.b_channel, self.registers.read_if.r_channel):
             channel.clear()
         self.dut.aresetn.value = 1
-        self.monitor.begin()
-        self.monitor.cycle = 0
 
     def stall(self, kind: str, seed: int):
-        """Waits on every channel: "none"; "random"; "late": ready comes only where valid is."""
+        """Waits on every channel: "none"; "random"; "late": ready comes only where valid is; "shut": no result is taken."""
         write, read = self.registers.write_if, self.registers.read_if
         givers = (self.source, write.aw_channel, write.w_channel, read.ar_channel)
         takers = {"m_axis_t": self.sink, "s_axi_b": write.b_channel, "s_axi_r": read.r_channel}
         for number, channel in enumerate((*givers, *takers.values())):
             channel.set_pause_generator(self._waits(np.random.default_rng((seed, number))) if kind == "random" else None)
             channel.pause = False
+        self.sink.pause = kind == "shut"
         if kind == "late":
             for name, channel in takers.items():
                 channel.set_pause_generator(self._until_valid(name))
