@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The accelerator on AXI: registers and stream layouts, for hardware and software alike. docs/axi.md says what they mean.
+"""The accelerator on AXI: registers and stream layouts, for hardware and software alike. See docs/axi.md.
 
 # Ref: Arm IHI 0022 (AMBA AXI), IHI 0051 (AMBA AXI-Stream).
 """

@@ -3,6 +3,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from itertools import pairwise
 
 import firstspike as fs
 import numpy as np
@@ -37,7 +38,7 @@ IDENTITY_READS = [{"read": place} for place in range(0, IDENTITY_BYTES, 4)]
 def packets(stimulus: Stimulus, each: int = 1) -> list[dict]:
     """So many inferences a packet."""
     cuts = [*stimulus.starts[:-1:each].tolist(), int(stimulus.starts[-1])]
-    return [{"packet": stimulus.words[first:last].tolist()} for first, last in zip(cuts, cuts[1:], strict=False)]
+    return [{"packet": stimulus.words[first:last].tolist()} for first, last in pairwise(cuts)]
 
 
 def wait_for(program: Program, results: int) -> dict:
@@ -71,7 +72,7 @@ def values(wanted: Prediction) -> tuple[list, ...]:
 
 
 def joined(parts: Sequence[tuple[list, ...]]) -> tuple[list, ...]:
-    return tuple(sum(column, []) for column in zip(*parts, strict=True))
+    return tuple([value for part in column for value in part] for column in zip(*parts, strict=True))
 
 
 def decoded(program: Program, words: Sequence[int]) -> np.ndarray:

@@ -74,12 +74,13 @@ class Bench:
         self.dut.aresetn.value = 1
 
     def stall(self, kind: str, seed: int):
-        """Waits on every channel: "none"; "random"; "late": ready comes only where valid is; "shut": no result is taken."""
+        """Waits on every channel, as `AxiScenario.stalls` says."""
         write, read = self.registers.write_if, self.registers.read_if
         givers = (self.source, write.aw_channel, write.w_channel, read.ar_channel)
         takers = {"m_axis_t": self.sink, "s_axi_b": write.b_channel, "s_axi_r": read.r_channel}
         for number, channel in enumerate((*givers, *takers.values())):
-            channel.set_pause_generator(self._waits(np.random.default_rng((seed, number))) if kind == "random" else None)
+            waits = self._waits(np.random.default_rng((seed, number))) if kind == "random" else None
+            channel.set_pause_generator(waits)
             channel.pause = False
         self.sink.pause = kind == "shut"
         if kind == "late":
