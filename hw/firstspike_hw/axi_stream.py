@@ -24,8 +24,8 @@ def axi_stream(bits: int) -> wiring.Signature:
 class InputPackets(wiring.Component):
     """Beats are words, one a cycle, offered in the cycle after they were taken.
 
-    No inference goes on beyond the end of a packet: at tlast one that has not ended is completed, with a final marker or
-    with beats of zeros.
+    No inference goes on beyond the end of a packet: at tlast one that has not ended is completed, with a final marker
+    or with beats of zeros.
 
     Parameters
     ----------
