@@ -4,6 +4,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -57,7 +58,7 @@ class Bench:
         ends = (dut.aclk, dut.aresetn, False)
         self.source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), *ends, byte_lanes=1)
         self.sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), *ends, byte_lanes=1)
-        self.registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), *ends)
+        self.registers: Any = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), *ends)
 
     async def reset(self, cycles: int):
         self.dut.aresetn.value = 0
