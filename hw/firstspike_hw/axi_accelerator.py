@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from amaranth.hdl import Array, Cat, ClockDomain, ClockSignal, Module, Mux, ResetSignal, Signal
+from amaranth.hdl import Array, Cat, ClockDomain, ClockSignal, Module, Mux, ResetSignal, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -66,9 +66,9 @@ class AxiAccelerator(wiring.Component):
         m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
         m.submodules.accelerator = accelerator = Accelerator(self._program, self._images)
         wire = self._wire
-        word_bits = len(accelerator.source.payload.as_value()) if wire.image_words == 0 else 8 * wire.word_bytes
         m.submodules.inputs = inputs = InputPackets(
-            beat_bits=input_beat_bits(wire), word_bits=word_bits, image_words=wire.image_words)
+            beat_bits=input_beat_bits(wire), word_bits=len(Value.cast(accelerator.source.payload)),
+            image_words=wire.image_words)
         m.submodules.results = results = ResultPackets(result_bits=wire.result.bits)
         m.submodules.registers = registers = AxiLiteSubordinate(address_bits=ADDRESS_BITS)
         connect(m, flipped(self.s_axis), inputs.packets)

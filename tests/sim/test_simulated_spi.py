@@ -25,7 +25,7 @@ def program(name: str, **options) -> Program:
 
 @pytest.fixture(scope="module")
 def dense() -> Program:
-    return program("ettfs", lanes=8, early_exit=True, winner="scan", register_rows=2, port="image")
+    return program("ettfs", lanes=8, early_exit=True, winner="scan", register_rows=2)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def buses():
     opened: list[SimulatedSpi] = []
 
     def open_bus(one: Program, **options) -> SimulatedSpi:
-        opened.append(SimulatedSpi(one, **{"initialised": False, "optimise": False, **options}))
+        opened.append(SimulatedSpi(one, **{"optimise": False, **options}))
         return opened[-1]
 
     yield open_bus
@@ -48,6 +48,7 @@ def buses():
 
 def loaded(bus: SimulatedSpi, one: Program, **options) -> WireBackend:
     backend = WireBackend(Link(lambda: SpiPort(bus), **{"timeout": TIMEOUT, **options}))
+    backend.write_memories(one)
     backend.load(one)
     return backend
 
@@ -67,7 +68,7 @@ def test_results_over_spi_equal_golden_at_any_ratio_of_clocks(sck_cycles, dense,
 
 
 def test_payload_fills_the_wire(dense, buses, images):
-    bus = buses(dense, initialised=True)
+    bus = buses(dense)
     backend = loaded(bus, dense)
     wanted = predict_inputs(dense, images)
     start = bus.cycles
