@@ -38,13 +38,13 @@ class AxiScenario:
     seed : int
         Of random stalls.
     limit : int
-        Cycles for which an action may wait.
+        Cycles within which an action must end.
     """
 
     actions: Sequence[Mapping[str, Any]]
     stalls: Literal["none", "random", "late", "shut"] = "none"
     seed: int = 0
-    limit: int = 200_000
+    limit: int = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -257,7 +257,8 @@ def test_a_short_image_is_filled_up_and_a_blank_device_programmed():
     wanted = predict_inputs(program, images)
     blank, loaded = run_axi(program, [
         AxiScenario(actions=IDENTITY_READS),
-        AxiScenario(actions=[programming(program), *beats, wait_for(program, 6), *COUNTER_READS], stalls="random"),
+        AxiScenario(actions=[programming(program), *beats, wait_for(program, 6), *COUNTER_READS], stalls="random",
+                    limit=2_000_000),
     ], initialised=False, optimise=True)
     assert identity(blank.answers).program == NO_PROGRAM
     assert loaded.answers[0] == [OKAY] and results(program, loaded) == values(wanted)

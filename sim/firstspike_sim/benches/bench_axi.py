@@ -9,8 +9,11 @@ from typing import Any
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge, RisingEdge
+from cocotb.triggers import FallingEdge, RisingEdge, SimTimeoutError, with_timeout
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamSink, AxiStreamSource
+
+PERIOD = 2
+"""Of the clock, in ns."""
 
 OUTPUTS = {"m_axis_t": ("data", "last"), "s_axi_b": ("resp",), "s_axi_r": ("data", "resp")}
 """Channels that the peripheral drives, and what must stay while valid waits for ready."""
@@ -99,17 +102,14 @@ class Bench:
         while True:
             yield not int(getattr(self.dut, f"{channel}valid").value)
 
-    async def act(self, action: dict, answers: list, limit: int):
+    async def act(self, action: dict, answers: list):
         """One action; its answer, if it has one, is appended."""
         match action:
             case {"packet": words}:
                 self.source.send_nowait(words)
             case {"beats": count}:
-                for _ in range(limit):
-                    if len(self.monitor.beats) >= count:
-                        return
+                while len(self.monitor.beats) < count:
                     await RisingEdge(self.dut.aclk)
-                self.monitor.broken.append(f"{len(self.monitor.beats)} of {count} beats within {limit} cycles")
             case {"write": address, "data": data}:
                 answers.append(int((await self.registers.write(address, data.to_bytes(4, "little"))).resp))
             case {"write": address, "octet": octet}:
@@ -133,16 +133,24 @@ async def axi(dut):
     plan = json.loads((folder / "plan.json").read_text())
     bench, seen = Bench(dut), []
     dut.aresetn.value = 0
-    cocotb.start_soon(Clock(dut.aclk, 2, "ns").start())
+    cocotb.start_soon(Clock(dut.aclk, PERIOD, "ns").start())
     cocotb.start_soon(bench.monitor.run())
     for scenario in plan:
         bench.stall("none", 0)
         await bench.reset(4)
         bench.stall(scenario["stalls"], scenario["seed"])
         answers: list = []
-        for action in scenario["actions"]:
-            await bench.act(action, answers, scenario["limit"])
         monitor = bench.monitor
+        for action in scenario["actions"]:
+            try:
+                await with_timeout(bench.act(action, answers), scenario["limit"] * PERIOD, "ns")
+            except SimTimeoutError:
+                monitor.broken.append(f"{next(iter(action))} has not ended after {scenario['limit']} cycles, and "
+                                      f"{len(monitor.beats)} beats")
+            if monitor.broken:
+                break
         seen.append({"answers": answers, "beats": monitor.beats, "offered": monitor.offered,
                      "accepted": monitor.accepted, "cycles": monitor.cycle})
+        if monitor.broken:
+            break
     (folder / "seen.json").write_text(json.dumps({"scenarios": seen, "broken": bench.monitor.broken}))
