@@ -224,6 +224,11 @@ class Identity:
         words = np.frombuffer(self.pack(), dtype="<u4").tolist()
         return words + [0] * (IDENTITY.depth - len(words))
 
+    def port_words(self) -> np.ndarray:
+        """Words of the program port that write it, uint64[K]."""
+        words = np.array(self.image()[: IDENTITY_BYTES // 4], dtype=np.uint64)
+        return words | np.arange(len(words), dtype=np.uint64) << np.uint64(32) | np.uint64(IDENTITY_MEMORY << 56)
+
 
 NO_PROGRAM = "0" * 16
 

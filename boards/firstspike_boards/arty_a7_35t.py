@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Arty A7-35T (Digilent): Artix-7, 100 MHz, UART through its FTDI chip."""
+"""Arty A7-35T (Digilent): Artix-7, 100 MHz, UART through its FTDI chip; SPI on Pmod JA."""
 
+from amaranth.build import Attrs
 from amaranth_boards.arty_a7 import ArtyA7_35Platform
 
-from .board import Board
+from .board import Board, spi_pins
 from .devices import DEVICES
 from .xilinx7 import XILINX7
 
@@ -13,6 +14,7 @@ ARTY_A7_35T = Board(
     device=DEVICES["artix-35t"],
     family=XILINX7,
     platform=ArtyA7_35Platform,
+    spi=spi_pins(cs_n="1", copi="2", cipo="3", sck="4", conn=("pmod", 0), attrs=Attrs(IOSTANDARD="LVCMOS33")),
     clock_hz=100_000_000,
     leds=tuple(("led", number) for number in range(3)),
     reset=("rst", 0),

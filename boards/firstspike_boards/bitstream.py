@@ -16,6 +16,7 @@ from firstspike_arch.memory import MemoryShape
 from firstspike_arch.program import Program, write_atomically
 from firstspike_arch.toolchain import ToolError, find_tool
 from firstspike_hw.linked_accelerator import LinkedAccelerator, linked_memories
+from firstspike_hw.spi_accelerator import SpiAccelerator
 from firstspike_hw.uart import DIVISOR_MIN
 from firstspike_hw.uart_accelerator import UartAccelerator
 from firstspike_hw.verilog import TOP, hex_image, memories_of, verilog
@@ -43,7 +44,7 @@ BAUD_ERROR = 0.02
 def block_rams(board: Board, program: Program) -> dict[str, int]:
     """Block RAMs of the whole design on a board by memory: the program's, and those around it."""
     found: dict[str, int] = {}
-    for shape, has_image in _memories(program):
+    for shape, has_image in _memories(program, board.link):
         device = replace(board.device, lut_depth=0) if has_image and board.family.flow else board.device
         if shape.depth * shape.used_bits > REGISTER_BITS:
             found[shape.name] = found.get(shape.name, 0) + device.blocks_of(shape)
@@ -51,28 +52,31 @@ def block_rams(board: Board, program: Program) -> dict[str, int]:
 
 
 @lru_cache(maxsize=1)
-def _memories(program: Program) -> list[tuple[MemoryShape, bool]]:
+def _memories(program: Program, link: str) -> list[tuple[MemoryShape, bool]]:
     """Every memory of the design, and whether it has an image; the same for every board, clock and bit rate."""
     images = {shape.name: shape for shape in linked_memories(program)}
-    text = verilog(UartAccelerator(LinkedAccelerator(program), divisor=DIVISOR_MIN), images.values())
+    linked = LinkedAccelerator(program)
+    wired = SpiAccelerator(linked) if link == "spi" else UartAccelerator(linked, divisor=DIVISOR_MIN)
+    text = verilog(wired, images.values())
     return [(images.get(shape.name, shape), shape.name in images) for shape in memories_of(text)]
 
 
 def _accelerator_verilog(board: Board, setting: PllSetting, program: Program, baud: int) -> str:
-    """The accelerator behind a UART, for the clock of ``setting``, as Verilog.
+    """The accelerator behind its wires, for the clock of ``setting``, as Verilog.
 
     Raises
     ------
     ValueError
         The clock cannot be divided to the bit rate.
     """
-    divisor = round(setting.hz / baud)
+    linked, divisor = LinkedAccelerator(program), round(setting.hz / baud)
     actual = float(setting.hz / max(divisor, 1))
-    if abs(actual / baud - 1) > BAUD_ERROR:
+    if board.link == "uart" and abs(actual / baud - 1) > BAUD_ERROR:
         raise ValueError(f"baud must be within {BAUD_ERROR:.0%} of what {setting.mhz:g} MHz divide to, not {baud}; "
                          f"the nearest is {actual:.0f}")
+    wired = SpiAccelerator(linked) if board.link == "spi" else UartAccelerator(linked, divisor=divisor)
     flow = board.family.flow
-    return verilog(UartAccelerator(LinkedAccelerator(program), divisor=divisor), linked_memories(program),
+    return verilog(wired, linked_memories(program),
                    block_words=flow.blocks.words if flow else None)
 
 

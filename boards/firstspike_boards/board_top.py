@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The top of a board: PLL, reset, UART pins and status LEDs around a module that is read as Verilog."""
+"""The top of a board: PLL, reset, pins of UART or SPI, and status LEDs around a module that is read as Verilog."""
 
 import math
 from functools import reduce
@@ -9,7 +9,7 @@ from amaranth.lib import io
 from amaranth.lib.cdc import FFSynchronizer
 from firstspike_hw.verilog import TOP
 
-from .board import Board
+from .board import SPI_PINS, Board
 from .pll import PllSetting
 
 __all__ = ["BoardTop"]
@@ -19,7 +19,7 @@ RESET_SECONDS = 20e-6
 
 
 class BoardTop(Elaboratable):
-    """Everything between the pins and module `TOP` with ports clk, rst, rx, tx, busy and fault.
+    """Everything between the pins and module `TOP`: a `UartAccelerator` or an `SpiAccelerator`, as the board's link is.
 
     Lights: a request is being carried out, a frame was dropped, reset is over; a board shows as many as it has.
 
@@ -37,13 +37,10 @@ class BoardTop(Elaboratable):
         m.domains += [ClockDomain("sync"), ClockDomain("start", reset_less=True)]
         m.d.comb += [ClockSignal("sync").eq(clock), ClockSignal("start").eq(clock)]
         self._build_reset(m, platform, locked)
-        uart = platform.request("uart", 0, dir="-")
-        m.submodules.rx = rx = io.Buffer(io.Direction.Input, uart.rx)
-        m.submodules.tx = tx = io.Buffer(io.Direction.Output, uart.tx)
+        wires = self._build_spi(m, platform) if board.link == "spi" else self._build_uart(m, platform)
         busy, fault = Signal(), Signal()
         m.submodules.accelerator = Instance(
-            TOP, i_clk=ClockSignal("sync"), i_rst=ResetSignal("sync"), i_rx=rx.i, o_tx=tx.o, o_busy=busy,
-            o_fault=fault,
+            TOP, i_clk=ClockSignal("sync"), i_rst=ResetSignal("sync"), **wires, o_busy=busy, o_fault=fault,
         )
         groups = {}  # lights of one colour LED come together
         for light, (name, number, *part) in zip((busy, fault, ~ResetSignal("sync")), board.leds, strict=False):
@@ -53,6 +50,20 @@ class BoardTop(Elaboratable):
             m.submodules += buffer
             m.d.comb += buffer.o.eq(light)
         return m
+
+    def _build_uart(self, m: Module, platform) -> dict:
+        uart = platform.request("uart", 0, dir="-")
+        m.submodules.rx = rx = io.Buffer(io.Direction.Input, uart.rx)
+        m.submodules.tx = tx = io.Buffer(io.Direction.Output, uart.tx)
+        return {"i_rx": rx.i, "o_tx": tx.o}
+
+    def _build_spi(self, m: Module, platform) -> dict:
+        spi = platform.request(SPI_PINS, 0, dir="-")
+        m.submodules.cs = cs = io.Buffer(io.Direction.Input, spi.cs)
+        m.submodules.sck = sck = io.Buffer(io.Direction.Input, spi.clk)
+        m.submodules.copi = copi = io.Buffer(io.Direction.Input, spi.copi)
+        m.submodules.cipo = cipo = io.Buffer(io.Direction.Output, spi.cipo)
+        return {"i_cs_n": ~cs.i, "i_sck": sck.i, "i_copi": copi.i, "o_cipo": cipo.o, "o_selected": cipo.oe}
 
     def _build_reset(self, m: Module, platform, locked) -> None:
         last = math.ceil(RESET_SECONDS * self._setting.hz)

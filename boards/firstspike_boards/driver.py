@@ -7,12 +7,9 @@ import numpy as np
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.frames import (
     FRAME_BYTES_MIN,
-    IDENTITY_BYTES,
-    IDENTITY_MEMORY,
     NO_PROGRAM,
     PROGRAM_WORD_BYTES,
     STAMP_BYTES,
-    Identity,
     Kind,
     identity_of,
     status_values,
@@ -69,7 +66,7 @@ class WireBackend:
         old = self.link.identity
         new = identity_of(program, buffer_bytes=old.buffer_bytes, clk_hz=old.clk_hz)
         none = identity_of(program, buffer_bytes=old.buffer_bytes, clk_hz=old.clk_hz, initialised=False)
-        for words in (_identity_words(none), program.port_words(), _identity_words(new)):
+        for words in (none.port_words(), program.port_words(), new.port_words()):
             octets = words.astype("<u8").tobytes()
             size = self._payload_bytes(PROGRAM_WORD_BYTES)
             parts = [(Kind.PROGRAM, octets[start : start + size]) for start in range(0, len(octets), size)]
@@ -146,9 +143,3 @@ class WireBackend:
             last = max(first + 1, end)
             yield first, last
             first = last
-
-
-def _identity_words(identity: Identity) -> np.ndarray:
-    """Program-port words that write an identity."""
-    words = np.array(identity.image()[: IDENTITY_BYTES // 4], dtype=np.uint64)
-    return words | np.arange(len(words), dtype=np.uint64) << np.uint64(32) | np.uint64(IDENTITY_MEMORY << 56)

@@ -9,7 +9,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from cobs import cobs
-from firstspike_arch.frames import RESPONSE, FrameError, Identity, Kind, Reason, Transport, frame_body, parse_body
+from firstspike_arch.frames import (
+    FRAME_BYTES_MIN,
+    RESPONSE,
+    FrameError,
+    Identity,
+    Kind,
+    Reason,
+    Transport,
+    frame_body,
+    parse_body,
+)
 
 __all__ = ["Link", "LinkError"]
 
@@ -35,17 +45,73 @@ class LinkError(ConnectionError):
 class _Request:
     index: int
     kind: Kind
-    sequence: int
-    body: bytes
+    payload: bytes
     attempts: int = 0
+    answered: bool = False
+
+    @property
+    def size(self) -> int:
+        """Of the body."""
+        return FRAME_BYTES_MIN + len(self.payload)
+
+
+class _Exchange:
+    """Requests on their way.
+
+    Attributes
+    ----------
+    waiting : requests to be sent, the next first
+    sent : sequence number and request of each transmission that may still be answered, in their order on the wire
+    doubts : frames since the last answer that could not be read, here or there: so many of ``sent`` are lost, at most
+    """
+
+    def __init__(self, requests: Sequence[tuple[Kind, bytes]]):
+        self.waiting = deque(_Request(index=index, kind=kind, payload=payload)
+                             for index, (kind, payload) in enumerate(requests))
+        self.sent: deque[tuple[int, _Request]] = deque()
+        self.numbers: dict[int, _Request] = {}
+        self.answers: list[bytes | None] = [None] * len(requests)
+        self.doubts = self.answered = 0
+
+    def answer(self, sequence: int, request: _Request, payload: bytes) -> None:
+        """Take an answer; what was sent before this transmission, and has not been answered, is lost."""
+        if not request.answered:
+            request.answered = True
+            self.answered += 1
+            self.answers[request.index] = payload
+            if request in self.waiting:  # to be sent again: needless
+                self.waiting.remove(request)
+        if (sequence, request) in self.sent:
+            self.doubts = 0
+            self.lose(self.sent.index((sequence, request)))
+            self.sent.popleft()
+
+    def doubt(self) -> None:
+        """A frame could not be read. The next answer will say whose it was, if one is to come."""
+        self.doubts += 1
+        if self.doubts >= len(self.sent):
+            self.lose(len(self.sent))
+
+    def time_out(self) -> None:
+        """The oldest that is not answered is lost."""
+        while self.sent and not self.lose(1):
+            pass
+
+    def lose(self, count: int) -> int:
+        """The oldest ``count`` transmissions are lost; how many requests that sends again."""
+        lost = [request for _, request in (self.sent.popleft() for _ in range(count)) if not request.answered]
+        self.waiting.extendleft(reversed(lost))
+        self.doubts = 0
+        return len(lost)
 
 
 class Link:
     """Sends requests, never more at a time than the device has room for, and again those that are lost.
 
-    The device answers in order: a request is lost if one that was sent later is answered first. The oldest is lost,
-    or its answer, if a frame comes that cannot be read, if the device says so of a frame, or if nothing comes for
-    ``timeout``. A request can be carried out twice with the same outcome; the first answer counts.
+    The device answers in order: a request, or its answer, is lost if one that was sent later is answered first; only
+    those are sent again, under new sequence numbers. All are lost if as many frames as are under way cannot be read,
+    here or there; the oldest is if nothing comes for ``timeout``. A request can be carried out twice with the same
+    outcome; the first answer counts.
 
     Parameters
     ----------
@@ -74,7 +140,7 @@ class Link:
         self._connect, self._timeout, self._attempts = connect, timeout, attempts
         self._sequence = int.from_bytes(os.urandom(2), "little")
         self.resent = self.unreadable = 0
-        self._room = len(frame_body(Kind.IDENTIFY, 0))
+        self._room = FRAME_BYTES_MIN
         self._transport = connect()
         try:
             self._begin()
@@ -122,91 +188,79 @@ class Link:
         self._transport.write(b"\0")
 
     def _exchange(self, requests, progress, *, reconnects: bool) -> list[bytes]:
-        waiting = deque(self._number(index, kind, payload) for index, (kind, payload) in enumerate(requests))
-        answers: list[bytes | None] = [None] * len(requests)
-        sent: deque[_Request] = deque()  # in the order of their last attempts
+        one = _Exchange(requests)
+        for request in one.waiting:
+            if request.size > self._room:
+                raise ValueError(f"request {request.index} ({request.kind.name}) must fit the device's buffer of "
+                                 f"{self._room} bytes, not need {request.size}")
         self._heard = self._transport.now()
         try:
-            while waiting or sent:
+            while one.answered < len(requests):
                 try:
-                    while waiting and sum(len(one.body) for one in sent) + len(waiting[0].body) <= self._room:
-                        sent.append(waiting.popleft())
-                        self._send(sent[-1])
-                    self._listen(sent, answers)
+                    while one.waiting and sum(
+                            request.size for _, request in one.sent) + one.waiting[0].size <= self._room:
+                        self._send(one, one.waiting.popleft())
+                    self._listen(one)
                 except LinkError:
                     raise
                 except OSError as error:
                     if not reconnects:
                         raise
                     self._reconnect(error)
-                    for _ in range(len(sent)):
-                        self._send_again(sent)
+                    one.lose(len(one.sent))
                 if progress:
-                    progress(len(requests) - len(waiting) - len(sent), len(requests))
+                    progress(one.answered, len(requests))
         except LinkError as error:
-            error.answers = answers
+            error.answers = one.answers
             raise
-        return [answer for answer in answers if answer is not None]
+        return [answer for answer in one.answers if answer is not None]
 
-    def _number(self, index: int, kind: Kind, payload: bytes) -> _Request:
-        self._sequence = self._sequence % _SEQUENCES + 1
-        body = frame_body(kind, self._sequence, payload)
-        if len(body) > self._room:
-            raise ValueError(f"request {index} ({kind.name}) must fit the device's buffer of {self._room} bytes, "
-                             f"not need {len(body)}")
-        return _Request(index=index, kind=kind, sequence=self._sequence, body=body)
-
-    def _send(self, request: _Request) -> None:
+    def _send(self, exchange: _Exchange, request: _Request) -> None:
         if request.attempts == self._attempts:
             raise LinkError(f"request {request.index} ({request.kind.name}) must be answered, but none of "
                             f"{request.attempts} attempts was")
+        self._sequence = self._sequence % _SEQUENCES + 1
+        exchange.sent.append((self._sequence, request))
+        exchange.numbers[self._sequence] = request
+        data = cobs.encode(frame_body(request.kind, self._sequence, request.payload)) + b"\0"
+        if request.attempts:
+            self.resent += 1
+            data = b"\0" + data  # what was lost may have been the end of the frame before
         request.attempts += 1
-        data = cobs.encode(request.body) + b"\0"
         self._line_free = max(self._line_free, self._transport.now()) + len(data) / self._transport.octets_per_second
         self._transport.write(data)
 
-    def _send_again(self, sent: deque[_Request]) -> None:
-        """The oldest."""
-        if sent:
-            self.resent += 1
-            sent.rotate(-1)
-            self._send(sent[-1])
-
-    def _listen(self, sent: deque[_Request], answers: list[bytes | None]) -> None:
-        """Take what comes, and send again what is lost."""
+    def _listen(self, exchange: _Exchange) -> None:
+        """Take what comes."""
         deadline = max(self._heard, self._line_free) + self._timeout
         data = self._transport.read(max(0.0, deadline - self._transport.now()))
         if data:
             *frames, self._received = (self._received + data).split(b"\0")
             for frame in filter(None, frames):
-                self._take(frame, sent, answers)
+                self._take(exchange, frame)
         elif self._transport.now() >= deadline:
             self._heard = self._transport.now()
-            self._send_again(sent)
+            exchange.time_out()
 
-    def _take(self, frame: bytes, sent: deque[_Request], answers: list[bytes | None]) -> None:
+    def _take(self, exchange: _Exchange, frame: bytes) -> None:
         try:
             kind, sequence, payload = parse_body(cobs.decode(frame))
         except (cobs.DecodeError, FrameError):
             self.unreadable += 1
-            self._send_again(sent)
+            exchange.doubt()
             return
         self._heard = self._transport.now()
         if (kind, sequence) == (Kind.ERROR | RESPONSE, 0):
-            self._send_again(sent)
+            exchange.doubt()
             return
-        request = next((one for one in sent if one.sequence == sequence), None)
+        request = exchange.numbers.get(sequence)
         if request is None:
-            return  # a second answer
+            return  # of another exchange
         if kind == Kind.ERROR | RESPONSE:
             raise LinkError(f"request {request.index} ({request.kind.name}) must be one that the device carries out, "
                             f"but it answered {Reason(payload[0]).name}")
-        if kind != request.kind | RESPONSE:
-            return  # an answer from before this connection
-        while sent[0] is not request:
-            self._send_again(sent)
-        sent.popleft()
-        answers[request.index] = payload
+        if kind == request.kind | RESPONSE:
+            exchange.answer(sequence, request, payload)
 
     def _reconnect(self, cause: OSError) -> None:
         for _ in range(self._attempts):

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""ULX3S (Radiona) with an 85F: ECP5, 25 MHz, UART through its FTDI chip."""
+"""ULX3S (Radiona) with an 85F: ECP5, 25 MHz, UART through its FTDI chip; SPI on the header's pins 0+ (cs), 0−,
+1+ and 1− (copi, cipo, sck)."""
 
+from amaranth.build import Attrs
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
-from .board import Board
+from .board import Board, spi_pins
 from .devices import DEVICES
 from .ecp5 import ECP5
 
@@ -13,6 +15,7 @@ ULX3S = Board(
     device=DEVICES["ecp5-85"],
     family=ECP5,
     platform=ULX3S_85F_Platform,
+    spi=spi_pins(cs_n="0+", copi="0-", cipo="1+", sck="1-", conn=("gpio", 0), attrs=Attrs(IO_TYPE="LVCMOS33")),
     clock_hz=85_000_000,
     leds=tuple(("led", number) for number in range(4)),
     reset=("button_fire", 0),

@@ -14,6 +14,8 @@ from firstspike_arch.program import Program
 from firstspike_boards.driver import WireBackend
 from firstspike_boards.link import Link
 from firstspike_boards.serial_port import SerialPort
+from firstspike_boards.spi_device import SpiDevice
+from firstspike_boards.spi_port import SpiPort
 from firstspike_compiler.compile import Compilation, compile_network
 from firstspike_compiler.frontends.nir_file import load_nir
 from firstspike_sim.compare import ALIVE, Check, aliveness, compare, first_divergence
@@ -21,6 +23,7 @@ from firstspike_sim.golden import GoldenModel, GoldenResult
 from firstspike_sim.model import predict_inputs, predict_stimulus
 from firstspike_sim.pysim import PysimBackend
 from firstspike_sim.simulated_board import SimulatedBoard
+from firstspike_sim.simulated_spi import SimulatedSpi
 from firstspike_sim.stimulus import random_waits
 from firstspike_sim.verilator import VerilatorBackend
 
@@ -79,10 +82,14 @@ def connect(
     program: Program, port: str, *, baud: int = 1_000_000, timeout: float = 1.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> WireBackend:
-    """The program on the board at a serial port, or on a simulated one (port "simulated"); loaded, ready to run.
+    """The program on a board, loaded, ready to run.
 
     Parameters
     ----------
+    port : str
+        A serial port, or spidev:BUS.DEVICE; "simulated" or "simulated-spi": in Verilator, behind a UART or SPI.
+    baud : int
+        Bits a second on the wire; of SPI, the frequency of sck.
     timeout : float
         Seconds to wait for an answer before a request is sent again.
     progress : function of requests answered, and of all
@@ -95,7 +102,11 @@ def connect(
         There is no such port, nothing answers, or a tool is missing.
     """
     def transport():
-        return SimulatedBoard(program, optimise=False) if port == "simulated" else SerialPort(port, baud)
+        if port == "simulated":
+            return SimulatedBoard(program, optimise=False)
+        if port == "simulated-spi":
+            return SpiPort(SimulatedSpi(program, optimise=False))
+        return SpiPort(SpiDevice(port, baud)) if port.startswith("spidev") else SerialPort(port, baud)
 
     backend = WireBackend(Link(transport, timeout=timeout), progress=progress)
     try:

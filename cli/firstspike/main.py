@@ -13,6 +13,7 @@ from . import (
     verb_data,
     verb_demo,
     verb_estimate,
+    verb_export_axi,
     verb_export_nir,
     verb_inspect,
     verb_quantise,
@@ -37,6 +38,7 @@ app.command("verify")(verb_verify.verify)
 app.command("simulate")(verb_simulate.simulate)
 app.command("estimate")(verb_estimate.estimate)
 app.command("export-nir")(verb_export_nir.export_nir)
+app.command("export-axi")(verb_export_axi.export_axi)
 app.command("run")(verb_run.run)
 app.command("report")(verb_report.report)
 app.command("robustness")(verb_robustness.robustness)

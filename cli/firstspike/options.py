@@ -22,7 +22,8 @@ Data = Annotated[str, typer.Option(
 Split = Annotated[str, typer.Option(help="train, validation or test.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only so many, from the first.")]
 Backend = Annotated[str, typer.Option(help="verilator or pysim.")]
-Port = Annotated[str, typer.Option(help="Serial port of the board, or 'simulated'.")]
+Port = Annotated[str, typer.Option(
+    help="Serial port of the board, or spidev:BUS.DEVICE; 'simulated' and 'simulated-spi' need none.")]
 Baud = Annotated[int, typer.Option(min=1, help="Bits a second on the wire.")]
 Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds without an answer before a request is sent again.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="NIR file: steps of an inference.")]

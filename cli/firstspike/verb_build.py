@@ -25,12 +25,13 @@ def build(
     clock_mhz: Annotated[float | None, typer.Option(
         help="Of the accelerator, to be met; default: the board's, or the fastest below that is reached.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Placements to try, side by side.")] = 3,
+    link: Annotated[str, typer.Option(help="uart or spi: what the host is at.")] = "uart",
     baud: Annotated[int | None, typer.Option(min=1, help="Of the UART; default: the board's.")] = None,
 ) -> None:
     """Build the bitstream of a board, or a project for the vendor's tools; new weights alone take seconds."""
     if board not in BOARDS:
         raise ValueError(f"--board must be one of {', '.join(BOARDS)}, not {board!r}")
-    chosen = BOARDS[board]
+    chosen = BOARDS[board].behind(link)
     program, _ = read_build(folder)
     refuse_too_large(chosen, program)
     output = folder.with_name(f"{folder.name}-{board}") if output is None else output

@@ -3,16 +3,14 @@
 
 import functools
 import struct
-import subprocess
-import tempfile
-from pathlib import Path
 
 from firstspike_arch.program import Program
-from firstspike_arch.toolchain import Tool, ToolError
+from firstspike_arch.toolchain import Tool
 from firstspike_hw.linked_accelerator import LinkedAccelerator, linked_memories
 from firstspike_hw.uart_accelerator import UartAccelerator
-from firstspike_hw.verilog import hex_image, verilog
+from firstspike_hw.verilog import verilog
 
+from .board_process import BoardProcess
 from .native_build import NATIVE, build_simulator
 
 __all__ = ["SimulatedBoard"]
@@ -62,14 +60,8 @@ class SimulatedBoard:
         binary = _simulator(program, divisor, buffer_bytes, initialised, optimise)
         self.octets_per_second = clk_hz / (10 * divisor)
         self.clk_hz, self.cycles, self.busy, self.fault = clk_hz, 0, False, False
-        self._folder = tempfile.TemporaryDirectory(prefix="firstspike-")
         contents = linked_memories(program, buffer_bytes=buffer_bytes, clk_hz=clk_hz, initialised=initialised)
-        for shape, words in contents.items():
-            (Path(self._folder.name) / f"{shape.name}.hex").write_text(hex_image(words, shape))
-        self._process = subprocess.Popen(
-            [*binary.command, str(divisor), repr(glitches), str(seed)], cwd=self._folder.name,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )
+        self._process = BoardProcess(binary, [str(divisor), repr(glitches), str(seed)], contents)
         self._given, self._restart = bytearray(), 0
 
     def write(self, data: bytes) -> None:
@@ -77,22 +69,12 @@ class SimulatedBoard:
 
     def read(self, seconds: float) -> bytes:
         """What comes until the end of a frame; what was written starts on its way now."""
-        pipe_in, pipe_out = self._process.stdin, self._process.stdout
-        assert pipe_in and pipe_out
         command = _COMMAND.pack(len(self._given), self._restart, max(1, round(seconds * self.clk_hz)))
-        try:
-            pipe_in.write(command + self._given)
-            pipe_in.flush()
-        except (BrokenPipeError, ValueError):
-            raise ToolError("the simulated board ended") from None
+        count, status, cycles = self._process.ask(command + self._given, _ANSWER)
         self._given, self._restart = bytearray(), 0
-        head = pipe_out.read(_ANSWER.size)
-        if len(head) != _ANSWER.size:
-            raise ToolError("the simulated board ended")
-        count, status, cycles = _ANSWER.unpack(head)
         self.cycles += cycles
         self.busy, self.fault = bool(status & 1), bool(status & 2)
-        return pipe_out.read(count)
+        return self._process.read(count)
 
     def now(self) -> float:
         return self.cycles / self.clk_hz
@@ -102,12 +84,7 @@ class SimulatedBoard:
         self._restart = 1
 
     def close(self) -> None:
-        if self._process.poll() is None:
-            assert self._process.stdin and self._process.stdout
-            self._process.stdin.close()
-            self._process.wait(10)
-            self._process.stdout.close()
-        self._folder.cleanup()
+        self._process.close()
 
 
 @functools.lru_cache(maxsize=8)

@@ -63,7 +63,10 @@ def tools(tmp_path, monkeypatch):
     return use
 
 
-@pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.name)
+WITH_SPI = [board.behind("spi") for name, board in BOARDS.items() if name != "tangnano9k"]
+
+
+@pytest.mark.parametrize("board", [*BOARDS.values(), *WITH_SPI], ids=lambda board: f"{board.name}-{board.link}")
 def test_the_top_of_a_board(board):
     platform = board.platform()
     platform.add_resources(board.resources)
@@ -72,7 +75,9 @@ def test_the_top_of_a_board(board):
     constraints = next(text for name, text in files.items() if name.endswith((".pcf", ".lpf", ".cst", ".xdc")))
     pins = set(re.findall(r"(\w+_\d+(?:__\w+)?__io)", constraints))
     lights = {"__".join([f"{name}_{number}", *part, "io"]) for name, number, *part in board.leds[:3]}
-    assert pins == lights | {"uart_0__rx__io", "uart_0__tx__io", f"{platform.default_clk}_0__io",
+    wires = {"host_spi_0__cs__io", "host_spi_0__clk__io", "host_spi_0__copi__io", "host_spi_0__cipo__io"}
+    wires = wires if board.link == "spi" else {"uart_0__rx__io", "uart_0__tx__io"}
+    assert pins == lights | wires | {f"{platform.default_clk}_0__io",
                              f"{board.reset[0]}_{board.reset[1]}__io"}
     top = files.get("top.il") or files["top.v"]
     primitive = {"iCE40": "SB_PLL40_PAD", "ECP5": "EHXPLLL", "GW1N": "rPLL", "7 series": "PLLE2_BASE"}
@@ -81,7 +86,7 @@ def test_the_top_of_a_board(board):
 
 def test_a_project_holds_placeholders_or_the_images():
     image = program().images()["core0_weights"]
-    for board, exchanged in ((ICEBREAKER, True), (BOARDS["arty-z7-20"], False)):
+    for board, exchanged in ((ICEBREAKER, True), (BOARDS["arty-z7-20"], False), (ICEBREAKER.behind("spi"), True)):
         setting = board.family.pll.fastest(board.input_hz, board.clock_hz)
         files = project_files(board, setting, program(), board.baud)
         assert files["firstspike.v"].count("$readmemh") == 3
@@ -93,6 +98,13 @@ def test_only_other_weights_leave_the_project_as_it_is():
     setting = ICEBREAKER.family.pll.fastest(12_000_000, 24_000_000)
     first, second = (project_files(ICEBREAKER, setting, program(seed), 1_000_000) for seed in (1, 2))
     assert first == second and program(1).images() != program(2).images()
+
+
+def test_a_link_without_pins_is_refused():
+    with pytest.raises(ValueError, match=r"^link must be 'uart' on tangnano9k, not 'spi': it has no pins for that$"):
+        BOARDS["tangnano9k"].behind("spi")
+    with pytest.raises(ValueError, match=r"^link must be 'uart' or 'spi', not 'usb'$"):
+        ICEBREAKER.behind("usb")
 
 
 def test_a_bit_rate_that_the_clock_does_not_divide_to_is_refused():

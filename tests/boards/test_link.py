@@ -110,6 +110,39 @@ def test_no_request_is_lost_without_report(seed, share):
         assert None in error.answers
 
 
+class Spoiling:
+    """Inverts a bit of one octet in the middle of some writes and reads, numbered from 0."""
+
+    def __init__(self, device: Device, *, writes: tuple[int, ...] = (), reads: tuple[int, ...] = ()):
+        self._device, self._spoilt, self._count = device, {"write": writes, "read": reads}, {"write": 0, "read": 0}
+        self.octets_per_second, self.now, self.close = device.octets_per_second, device.now, device.close
+
+    def write(self, data: bytes) -> None:
+        self._device.write(self._spoil("write", data))
+
+    def read(self, seconds: float) -> bytes:
+        return self._spoil("read", self._device.read(seconds))
+
+    def _spoil(self, way: str, data: bytes) -> bytes:
+        number, self._count[way] = self._count[way], self._count[way] + 1
+        middle = len(data) // 2
+        inverted = data[middle : middle + 1].translate(bytes(value ^ (2 if value == 1 else 1) for value in range(256)))
+        return data[:middle] + inverted + data[middle + 1 :] if number in self._spoilt[way] else data
+
+
+@pytest.mark.parametrize(("spoilt", "again"), [
+    ({"writes": (6,)}, 1), ({"reads": (6,)}, 1), ({"writes": (6, 7, 20)}, 3), ({"reads": (6, 8), "writes": (12,)}, 3),
+    ({"writes": (31,)}, 1),  # the last
+])
+def test_only_what_is_lost_is_sent_again(spoilt, again):
+    device = Device(identity=Identity(**{**IDENTITY.__dict__, "buffer_bytes": 1000}))
+    link = Link(lambda: Spoiling(device, **spoilt), timeout=10.0)
+    assert link.exchange(requests(30)) == wanted(30)
+    assert link.resent == again
+    assert len(device.carried_out) == 30 + len(spoilt.get("reads", ()))
+    assert device.time < 10  # nothing waited for the timeout
+
+
 def test_faults_cost_little_time():
     device = Device()
     link = Link(lambda: FaultyTransport(device, flip=1e-3, seed=5), timeout=10.0)

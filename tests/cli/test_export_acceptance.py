@@ -4,6 +4,7 @@
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import firstspike as fs
 import numpy as np
 import pytest
+from firstspike.main import run
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.toolchain import ToolError, find_tool
 
@@ -79,17 +81,22 @@ def add(path: Path, lines: str) -> None:
     path.write_text(f"{head}\n{lines}{end}{tail}")
 
 
+def complaints(folder: Path, top: str, *files: str) -> list[str]:
+    """What Verilator says that is not allowed."""
+    said = find_tool("verilator").run(
+        ["--lint-only", "-Wall", "-Wno-fatal", "--top-module", top, *files, "firstspike.v"], folder=folder)
+    allowed = re.compile(rf"%Warning-(?:(?:{'|'.join(STYLE)}): |{'|'.join(MEANT)})")
+    return [line for line in said.splitlines() if line.startswith("%") and not allowed.match(line)]
+
+
 def lint(folder: Path, scratch: Path) -> list[str]:
-    """What Verilator says that is not allowed, of a board around the template and of all below."""
+    """Of a board around the template and of all below."""
     ports = json.loads((folder / "manifest.json").read_text())["ports"]
     lines = ",\n".join(f"    {port['direction']} wire [{port['width'] - 1}:0] {port['name']}" for port in ports)
     top = scratch / "board.v"
     top.write_text(f'`default_nettype none\nmodule board(\n{lines}\n);\n`include "firstspike_inst.v"\nendmodule\n'
                    "`default_nettype wire\n")
-    said = find_tool("verilator").run(
-        ["--lint-only", "-Wall", "-Wno-fatal", "--top-module", "board", str(top), "firstspike.v"], folder=folder)
-    allowed = re.compile(rf"%Warning-(?:(?:{'|'.join(STYLE)}): |{'|'.join(MEANT)})")
-    return [line for line in said.splitlines() if line.startswith("%") and not allowed.match(line)]
+    return complaints(folder, "board", str(top))
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +107,8 @@ def yosys() -> Callable[[Path], str]:
     except ToolError as error:
         pytest.skip(str(error))
     script = ("read_verilog firstspike.v; hierarchy -check -top firstspike; proc; check -assert; "
-              "select -assert-none t:$dlatch; select -assert-count 2 t:$meminit_v2")
-    return lambda folder: tool.run(["-q", "-p", script], folder=folder)
+              "select -assert-none t:$dlatch; select -assert-count {} t:$meminit_v2")
+    return lambda folder, memories=2: tool.run(["-q", "-p", script.format(memories)], folder=folder)
 
 
 @pytest.mark.parametrize("name", EXPORTS)
@@ -112,6 +119,38 @@ def test_verilator_lint_accepts_export_and_template(name, exports, tmp_path):
 @pytest.mark.parametrize("name", EXPORTS)
 def test_yosys_accepts_export_without_a_warning(name, exports, yosys):
     assert yosys(exports[name]) == ""
+
+
+LITE = {
+    "araddr": 12, "arprot": 3, "arready": 1, "arvalid": 1, "awaddr": 12, "awprot": 3, "awready": 1, "awvalid": 1,
+    "bready": 1, "bresp": 2, "bvalid": 1, "rdata": 32, "rready": 1, "rresp": 2, "rvalid": 1, "wdata": 32, "wready": 1,
+    "wstrb": 4, "wvalid": 1,
+}
+"""Names by which Vivado infers the interface, and widths."""
+
+
+@pytest.mark.parametrize(("name", "beat"), [("ttfs", 8), ("lif", 64)])
+def test_axi_export_is_accepted_and_has_the_names_that_vivado_infers(name, beat, exports, tmp_path, monkeypatch, yosys):
+    monkeypatch.setattr(sys, "argv", ["firstspike", "export-axi", str(exports[name]), "-o", str(tmp_path / "axi")])
+    with pytest.raises(SystemExit) as end:
+        run()
+    folder = tmp_path / "axi"
+    assert end.value.code == 0 and complaints(folder, "firstspike") == [] and yosys(folder, 3) == ""
+    text = (folder / "firstspike.v").read_text()
+    top = text[text.index("module firstspike(") :].partition("endmodule")[0]
+    ports = {port: int(high or 0) + 1 for high, port in re.findall(r"^  (?:in|out)put (?:\[(\d+):0\] )?(\w+);", top,
+                                                                   re.MULTILINE)}
+    stream = {"tlast": 1, "tready": 1, "tvalid": 1}
+    assert ports == {
+        "aclk": 1, "aresetn": 1, **{f"s_axi_{port}": width for port, width in LITE.items()},
+        **{f"s_axis_{port}": width for port, width in {**stream, "tdata": beat}.items()},
+        **{f"m_axis_{port}": width for port, width in {**stream, "tdata": 64}.items()},
+    }
+    script = (folder / "package_ip.tcl").read_text()
+    images = sorted(path.name for path in folder.glob("*.hex"))
+    assert images == ["core0_weights.hex", "core1_weights.hex", "identity.hex"]
+    assert all(image in script for image in images)
+    assert f"## s_axis, {beat} bits" in (folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize(("lines", "code"), [

@@ -47,6 +47,14 @@ def test_an_image_file_gets_its_class(build, tmp_path):
     assert "accuracy on the device: " in several and "30 inferences, 0 requests sent again" in several
 
 
+def test_a_board_may_be_behind_spi(build):
+    said = run(build, "--port", "simulated-spi", "--data", "digits", "--limit", 10)
+    assert "10 inferences, 0 requests sent again" in said
+    assert "classes, steps and scores equal the golden model's" in said
+    with pytest.raises(ValueError, match=r"^port must be spidev:BUS.DEVICE, such as spidev:0.0, not 'spidev0.0'$"):
+        run(build, "--port", "spidev0.0", "--data", "digits", "--index", 0)
+
+
 def test_what_is_wrong_is_said_in_a_sentence(build, tmp_path):
     with pytest.raises(ValueError, match=r"^--index must be below 360, the number of inputs, not 360$"):
         run(build, "--port", "simulated", "--data", "digits", "--index", 360)

@@ -2,7 +2,6 @@
 """The whole way: driver → UART pins → accelerator → driver, equal to golden, on good wires and on bad ones."""
 
 import dataclasses
-from pathlib import Path
 
 import firstspike as fs
 import numpy as np
@@ -223,7 +222,7 @@ def test_many_frames_with_faults(seed, dense, boards, images):
 
 def test_the_folder_of_a_board_is_cleared(dense):
     board = SimulatedBoard(dense, divisor=DIVISOR, initialised=False, optimise=False)
-    folder = Path(board._folder.name)
+    folder = board._process.folder
     assert folder.exists()
     board.close()
     board.close()

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+"""A device of Linux's SPI controllers as a bus."""
+
+import re
+import time
+
+from firstspike_arch.toolchain import ToolError
+
+__all__ = ["SpiDevice"]
+
+
+class SpiDevice:
+    """A `firstspike_arch.spi.SpiBus` over spidev: mode 0, eight bits, highest first.
+
+    Parameters
+    ----------
+    port : str
+        spidev:BUS.DEVICE, as in /dev/spidevBUS.DEVICE.
+    sck_hz : int
+
+    Raises
+    ------
+    ToolError
+        spidev is not installed.
+    ValueError
+        ``port`` is none.
+    OSError
+        The device cannot be opened.
+    """
+
+    def __init__(self, port: str, sck_hz: int):
+        numbers = re.fullmatch(r"spidev:(\d+)\.(\d+)", port)
+        if numbers is None:
+            raise ValueError(f"port must be spidev:BUS.DEVICE, such as spidev:0.0, not {port!r}")
+        try:
+            import spidev  # pyright: ignore[reportMissingImports] - only for Linux
+        except ImportError:
+            raise ToolError("spidev must be installed to talk over SPI: 'pip install firstspike[spi]'") from None
+        self.octets_per_second = sck_hz / 8
+        self._device = spidev.SpiDev()
+        self._device.open(int(numbers[1]), int(numbers[2]))
+        self._device.mode, self._device.max_speed_hz = 0, sck_hz
+
+    def transfer(self, octets: bytes) -> bytes:
+        return bytes(self._device.xfer2(list(octets)))
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def close(self) -> None:
+        self._device.close()
