@@ -6,6 +6,8 @@ from firstspike_compiler.frontends.norse_module import from_norse
 from firstspike_compiler.frontends.snntorch_module import from_snntorch
 from firstspike_compiler.frontends.spikingjelly_module import from_spikingjelly
 from firstspike_compiler.nir_export import save_nir
+from firstspike_sim.stimulus import encode_latency
+from firstspike_train.neurons import IF, LIF, LeakyIntegrator, SpikingSequential
 
 from .api import (
     Calibration,
@@ -26,11 +28,13 @@ from .api import (
     simulate,
     verify,
 )
+from .torch_module import from_torch
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Calibration", "Mapping", "Quantised", "Verification", "calibrate", "choose_bits", "compile", "connect",
-    "estimate", "export", "from_norse", "from_snntorch", "from_spikingjelly", "load", "load_nir", "map_to_device",
-    "open_build", "predict", "quantise_at", "save_nir", "simulate", "verify",
+    "IF", "LIF", "Calibration", "LeakyIntegrator", "Mapping", "Quantised", "SpikingSequential", "Verification",
+    "calibrate", "choose_bits", "compile", "connect", "encode_latency", "estimate", "export", "from_norse",
+    "from_snntorch", "from_spikingjelly", "from_torch", "load", "load_nir", "map_to_device", "open_build", "predict",
+    "quantise_at", "save_nir", "simulate", "verify",
 ]
