@@ -135,8 +135,9 @@ def part(network: FloatNetwork, inputs: np.ndarray, expected: Sequence[np.ndarra
                           if one[index].any())
         layer, membranes = network.layers[depth], result.membranes[depth][index, step]
         assert layer.theta is not None
-        theta = np.repeat(np.ravel(layer.theta), len(membranes) // len(np.ravel(layer.theta)))
-        at_tie = np.abs(membranes - theta) <= TIE * np.maximum(np.abs(theta), np.abs(membranes))
+        theta = np.repeat(layer.theta.reshape(len(layer.theta), -1), len(membranes) // len(layer.theta), axis=0)
+        at_tie = (np.abs(membranes[:, None] - theta) <= TIE * np.maximum(np.abs(theta), np.abs(membranes[:, None]))
+                  ).any(1)
         explained = at_tie[steps[depth][index, step]].all()
         ties, unexplained = ties + int(explained), unexplained + int(not explained)
     return Parting(compared=sum(one.size for one in steps), ties=ties, unexplained=unexplained)

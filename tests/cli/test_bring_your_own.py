@@ -26,13 +26,22 @@ def blocks(heading: str) -> str:
 
 @pytest.mark.parametrize(("heading", "module", "folder"), [
     ("From snnTorch", "snntorch", "build_snntorch"), ("From SpikingJelly", "spikingjelly", "build_spikingjelly")])
-def test_the_page_runs(heading, module, folder, tmp_path, monkeypatch):
+def test_the_page_runs(heading, module, folder, tmp_path, monkeypatch, one_thread):
     pytest.importorskip(module, reason=f"needs pip install 'firstspike[{module}]'")
     monkeypatch.chdir(tmp_path)
     names = ran(heading)
     real, integer = float(names["right"]), (names["golden"].classes == names["labels"][1500:]).mean()
     assert real > 0.85 and integer > real - 0.03
     assert (tmp_path / folder / "manifest.json").is_file() and list((tmp_path / folder).glob("*.v"))
+
+
+def test_the_page_runs_in_plain_torch(tmp_path, monkeypatch, one_thread):
+    monkeypatch.chdir(tmp_path)
+    names = ran("From plain torch")
+    assert names["right"] > 0.87 and names["integer"] > names["right"] - 0.03
+    assert 0.02 < names["golden"].spikes[1].mean() < 0.7
+    assert (tmp_path / "build_torch" / "manifest.json").is_file()
+    assert [one.source for one in names["network"].layers[1].branches] == [0]
 
 
 def test_what_the_page_writes_as_nir_is_the_same_network(tmp_path, monkeypatch):
