@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """firstspike: trained time-to-first-spike and LIF networks become verified FPGA accelerators."""
 
+from firstspike_arch.network_builder import NetworkBuilder
 from firstspike_compiler.frontends.nir_file import load_nir
 from firstspike_compiler.frontends.norse_module import from_norse
 from firstspike_compiler.frontends.snntorch_module import from_snntorch
@@ -25,6 +26,7 @@ from .api import (
     open_build,
     predict,
     quantise_at,
+    save,
     simulate,
     verify,
 )
@@ -33,8 +35,8 @@ from .torch_module import from_torch
 __version__ = "0.1.0"
 
 __all__ = [
-    "IF", "LIF", "Calibration", "LeakyIntegrator", "Mapping", "Quantised", "SpikingSequential", "Verification",
-    "calibrate", "choose_bits", "compile", "connect", "encode_latency", "estimate", "export", "from_norse",
-    "from_snntorch", "from_spikingjelly", "from_torch", "load", "load_nir", "map_to_device", "open_build", "predict",
-    "quantise_at", "save_nir", "simulate", "verify",
+    "IF", "LIF", "Calibration", "LeakyIntegrator", "Mapping", "NetworkBuilder", "Quantised", "SpikingSequential",
+    "Verification", "calibrate", "choose_bits", "compile", "connect", "encode_latency", "estimate", "export",
+    "from_norse", "from_snntorch", "from_spikingjelly", "from_torch", "load", "load_nir", "map_to_device", "open_build",
+    "predict", "quantise_at", "save", "save_nir", "simulate", "verify",
 ]
