@@ -6,15 +6,8 @@ from typing import Unpack
 
 import numpy as np
 from firstspike_arch.model import FloatNetwork
-from firstspike_compiler.frontends.torch_reader import (
-    Fields,
-    Framework,
-    Neurons,
-    Synapses,
-    per_channel,
-    read_modules,
-    single,
-)
+from firstspike_compiler.frontends.torch_reader import Fields, Framework, Neurons, read_modules
+from firstspike_compiler.frontends.torch_synapses import Synapses, per_channel, single
 from firstspike_train.neurons import IF, LIF, LeakyIntegrator, SpikingSequential
 from torch import nn
 
@@ -33,7 +26,8 @@ def from_torch(
     in_shape : (N,) or (C, H, W)
         Of one step of one inference.
     fields
-        As in `torch_reader.Fields`. A potential may be that of a LeakyIntegrator.
+        steps, readout, input_kind, in_max, …, as in `torch_reader.Fields`. A potential may be that
+        of a LeakyIntegrator.
 
     Raises
     ------

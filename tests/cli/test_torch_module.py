@@ -162,6 +162,13 @@ def test_neurons_keep_no_state_and_may_have_several_places():
     assert [layer.theta[0] for layer in load(small(fire=fire, out=fire)).layers] == [0.5, 0.5]
 
 
+def test_a_forward_that_may_differ_in_training_is_read_in_evaluation():
+    model = Follows(lambda self, x: self.fire(self.fc(x)), fc=nn.Linear(64, 3), fire=fs.IF())
+    with pytest.raises(CompileError, match=r"model \(Follows\) must be in evaluation mode"):
+        load(model.train(), in_shape=(64,))
+    assert len(load(model.eval(), in_shape=(64,)).layers) == 1
+
+
 def test_the_potential_is_read_of_the_last_synapses_or_of_an_integrator():
     network = load(small(out=fs.LeakyIntegrator(0.75)), readout="potential")
     assert network.layers[-1].theta is None and network.layers[-1].leak == 0.75
@@ -199,6 +206,8 @@ REFUSALS = [
      "model.add must add up equal shapes, not (3,) and (2,)"),
     (Follows(lambda self, x: self.a(self.f(self.a(x))) + x, a=nn.Linear(64, 64), f=fs.IF()),
      "model.add must be followed by neurons, or be read by its potential"),
+    (Follows(lambda self, x: self.f(self.a(self.i(self.a(x)) + x)), a=nn.Linear(64, 64), f=fs.IF(),
+             i=fs.LeakyIntegrator()), "model.i (LeakyIntegrator) must fire, or be the last module: model.add"),
     (Follows(lambda self, x: self.c(self.g(self.b(x)) + self.f(self.a(x))), a=nn.Linear(64, 3), b=nn.Linear(64, 3),
              f=fs.IF(), g=fs.IF(), c=nn.Linear(3, 2)),
      "model.f (IF) must take the spikes of model.g (IF), which runs before it, among others"),

@@ -10,7 +10,8 @@ from firstspike_arch.model import FloatNetwork
 from torch import nn
 
 from ..errors import CompileError
-from .torch_reader import Fields, Framework, Neurons, Synapses, per_channel, read_modules, single
+from .torch_reader import Fields, Framework, Neurons, read_modules
+from .torch_synapses import Synapses, per_channel, single
 
 __all__ = ["from_norse"]
 
@@ -33,7 +34,8 @@ def from_norse(
         In the order in which they run in one step; `Lift` is looked through.
     in_shape : (N,) or (C, H, W)
     fields
-        As in `torch_reader.Fields`. A potential may be that of a LIBoxCell.
+        steps, readout, input_kind, in_max, …, as in `torch_reader.Fields`. A potential may be that
+        of a LIBoxCell.
 
     Raises
     ------

@@ -11,7 +11,8 @@ from firstspike_arch.model import FloatNetwork
 from torch import nn
 
 from ..errors import CompileError
-from .torch_reader import Fields, Framework, Neurons, Synapses, check_heaviside, per_channel, read_modules, single
+from .torch_reader import Fields, Framework, Neurons, read_modules
+from .torch_synapses import Synapses, check_heaviside, per_channel, single
 
 __all__ = ["from_snntorch"]
 
@@ -32,7 +33,8 @@ def from_snntorch(
         In the order in which they run in one step.
     in_shape : (N,) or (C, H, W)
     fields
-        As in `torch_reader.Fields`. A potential may be that of a Leaky with reset_mechanism "none".
+        steps, readout, input_kind, in_max, …, as in `torch_reader.Fields`. A potential may be that
+        of a Leaky with reset_mechanism "none".
 
     Raises
     ------
@@ -45,7 +47,8 @@ def from_snntorch(
         raise CompileError("snntorch must be installed to read its models: pip install 'firstspike[snntorch]'"
                            ) from None
 
-    framework = Framework(name="snnTorch", neurons={snntorch.Leaky: _leaky, snntorch.Synaptic: _synaptic})
+    framework = Framework(name="snnTorch", neurons={snntorch.Leaky: _leaky, snntorch.Synaptic: _synaptic},
+                          stateful=lambda module: module.init_hidden)
     return read_modules(framework, model, in_shape=in_shape, **fields)
 
 

@@ -11,7 +11,8 @@ from firstspike_arch.model import FloatNetwork
 from torch import nn
 
 from ..errors import CompileError
-from .torch_reader import Fields, Framework, Neurons, Synapses, check_heaviside, read_modules, single
+from .torch_reader import Fields, Framework, Neurons, read_modules
+from .torch_synapses import Synapses, check_heaviside, single
 
 __all__ = ["from_spikingjelly"]
 
@@ -32,7 +33,8 @@ def from_spikingjelly(
         and flattens.
     in_shape : (N,) or (C, H, W)
     fields
-        As in `torch_reader.Fields`. A potential may be that of a NonSpikingIFNode or NonSpikingLIFNode.
+        steps, readout, input_kind, in_max, …, as in `torch_reader.Fields`. A potential may be that
+        of a NonSpikingIFNode or NonSpikingLIFNode.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def from_spikingjelly(
         )},
         containers=(layer.SeqToANNContainer, layer.MultiStepContainer, layer.StepModeContainer),
         branches=True,
-        stateful=True,
+        stateful=lambda module: True,
     )
     return read_modules(framework, model, in_shape=in_shape, **fields)
 

@@ -12,18 +12,28 @@ from typing import Any, Literal, Required, TypedDict, Unpack
 
 import numpy as np
 import torch
-from firstspike_arch.connectivity import Conv2d, Dense, Shape, pooled, size_of
+from firstspike_arch.connectivity import Conv2d, Shape
 from firstspike_arch.model import FloatBranch, FloatLayer, FloatNetwork, InputKind, Readout
 from firstspike_arch.network import INPUT
 from torch import fx, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from ..errors import CompileError
-from .pooled_kernel import pooled_kernel
+from .torch_synapses import (
+    Spikes,
+    Synapses,
+    add_up,
+    as_pair,
+    average,
+    check_eval,
+    connect,
+    flatten,
+    map_shape,
+    normalise,
+    reach,
+)
 
-__all__ = [
-    "Fields", "Framework", "Neurons", "Synapses", "check_heaviside", "per_channel", "read_modules", "single",
-]
+__all__ = ["Fields", "Framework", "Neurons", "read_modules"]
 
 _IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout)
 _MAPPED = (nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.MaxPool2d,
@@ -31,9 +41,6 @@ _MAPPED = (nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool2d, n
 _ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
 """In a ``forward``: functions, and names of methods."""
 _FLATTEN = (torch.flatten, "flatten")
-_PROBE = (-1e3, -1.0, -0.5, -1e-3, -1e-6, 0.0, 1e-6, 1e-3, 0.5, 1.0, 1e3)
-PASSED_ON_MAX = 4096
-"""Spikes of a vector that reach neurons one to one: more would be a matrix of mostly zeros."""
 
 
 class Fields(TypedDict, total=False):
@@ -62,74 +69,6 @@ class Fields(TypedDict, total=False):
     step_weights: tuple[int, ...]
     accuracy: dict[str, float]
     recipe: dict
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Spikes:
-    """What a layer, or the input, sends, on its way to synapses; ``where`` names the module.
-
-    ``low`` and ``high`` are of its magnitudes; ``pooled`` names the last average pool on the way.
-    """
-
-    where: str
-    source: int
-    shape: Shape
-    flat: bool
-    low: float
-    high: float
-    pool: int = 1
-    pooled: str = ""
-
-    @property
-    def out_shape(self) -> Shape:
-        shape = pooled(self.shape, self.pool)
-        return (size_of(shape),) if self.flat else shape
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Set:
-    """Synapses from one source; fields as in `FloatBranch`. ``low`` and ``high``: of the magnitudes that come in."""
-
-    source: int
-    weight: np.ndarray
-    connectivity: Dense | Conv2d
-    average_pool: bool
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Synapses:
-    """What stands in front of a layer's neurons: one set of synapses, or several whose currents add up.
-
-    ``where`` names the last module. ``bias`` is float64[C].
-    """
-
-    where: str
-    sets: tuple[_Set, ...]
-    bias: np.ndarray
-
-    @property
-    def out_shape(self) -> Shape:
-        """Of the neurons."""
-        return self.sets[0].connectivity.out_shape
-
-    @property
-    def channels(self) -> int:
-        return self.sets[0].connectivity.channels
-
-    def largest_drive(self) -> np.ndarray:
-        """float64[C]: no neuron of a channel gets more in one step."""
-        drive = self.bias
-        for one in self.sets:
-            flat = one.weight.reshape(len(one.weight), -1)
-            drive = drive + np.maximum(0.0, np.maximum(flat * one.low, flat * one.high)).sum(1)
-        return drive
-
-    def scaled(self, gain: np.ndarray) -> "Synapses":
-        """Times a factor for each channel, float64[C]."""
-        return replace(self, bias=self.bias * gain, sets=tuple(
-            replace(one, weight=one.weight * gain.reshape(-1, *[1] * (one.weight.ndim - 1))) for one in self.sets))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -170,8 +109,8 @@ class Framework:
         What a wrapper wraps; the module itself if it is none.
     branches : bool
         Neurons take and give one tensor, so that a ``forward`` of the user's own can be followed.
-    stateful : bool
-        Neurons keep their membranes from one call to the next: none may have two places.
+    stateful : function of module
+        Whether neurons keep their membranes from one call to the next: then they may not have two places.
     """
 
     name: str
@@ -180,7 +119,7 @@ class Framework:
     containers: tuple[type, ...] = ()
     inner: Callable[[nn.Module], nn.Module] = lambda module: module
     branches: bool = False
-    stateful: bool = False
+    stateful: Callable[[Any], bool] = lambda module: False
 
 
 def read_modules(
@@ -248,10 +187,10 @@ class _Reader:
             low, high = self._empty.in_min * self._empty.input_scale, self._empty.in_max * self._empty.input_scale
         elif self._empty.input_kind == "events":
             high = float(self._empty.in_max)
-        return self._end(self._run("model", model, _Spikes(
+        return self._end(self._run("model", model, Spikes(
             where="the input", source=INPUT, shape=self._in_shape, flat=False, low=low, high=high)))
 
-    def _run(self, path: str, model: Any, value: _Spikes | Synapses) -> _Spikes | Synapses:
+    def _run(self, path: str, model: Any, value: Spikes | Synapses) -> Spikes | Synapses:
         """What a module gives, from what it takes."""
         if isinstance(model, list | tuple):
             for index, child in enumerate(model):
@@ -284,14 +223,15 @@ class _Reader:
         return (any(True for _ in model.children()) and not isinstance(model, kinds)
                 and type(model).__module__.partition(".")[0] not in packages)
 
-    def _follow(self, path: str, where: str, model: nn.Module, value: _Spikes | Synapses) -> _Spikes | Synapses:
+    def _follow(self, path: str, where: str, model: nn.Module, value: Spikes | Synapses) -> Spikes | Synapses:
         """A ``forward`` of the user's own."""
         rule = f"{where} must have a forward that takes one tensor, calls modules, adds and flattens, and no more"
+        check_eval(where, model)  # it may ask
         try:
             graph = _OneLevel().trace(model)
         except Exception as error:  # whatever a forward does with a symbol that is no tensor
             raise CompileError(f"{rule}: {error}".splitlines()[0]) from None
-        values: dict[fx.Node, _Spikes | Synapses] = {}
+        values: dict[fx.Node, Spikes | Synapses] = {}
         for node in graph.nodes:
             taken = [values[one] for one in node.all_input_nodes if one in values]
             plain = not node.kwargs and len(taken) == len(node.args) == len([one for one in node.args
@@ -302,36 +242,41 @@ class _Reader:
             elif node.op == "call_module" and plain and len(taken) == 1:
                 values[node] = self._run(f"{path}.{node.target}", model.get_submodule(str(node.target)), taken[0])
             elif call and node.target in _ADDITIONS and plain and len(node.args) == 2:
-                values[node] = self._add_up(f"{path}.{node.name}", *(values[one] for one in node.args))
+                left, right = (self._check_fires(f"{path}.{node.name}", values[one]) for one in node.args)
+                values[node] = add_up(f"{path}.{node.name}", left, right)
             elif call and node.target in _FLATTEN and len(taken) == 1 and node.args[0] in values:
                 sides = {"start_dim": 0, **dict(zip(("start_dim", "end_dim"), node.args[1:], strict=False))}
-                values[node] = self._flatten(f"{path}.{node.name}", nn.Flatten(**{**sides, **node.kwargs}), taken[0])
+                values[node] = flatten(f"{path}.{node.name}", nn.Flatten(**{**sides, **node.kwargs}), taken[0])
             elif node.op == "output" and plain:
                 return taken[0]
             else:
                 raise CompileError(f"{rule}: not {node.name} ({node.op} of {node.target})")
         raise AssertionError("a graph of torch.fx ends in its output")
 
-    def _take(self, where: str, module: Any, kind: type, value: _Spikes | Synapses) -> _Spikes | Synapses:
+    def _take(self, where: str, module: Any, kind: type, value: Spikes | Synapses) -> Spikes | Synapses:
         """What a module of a kind of torch's, or of neurons, makes of a value."""
-        if isinstance(value, _Spikes) and value.source != INPUT and self._layers[value.source].theta is None:
-            raise CompileError(f"{value.where} must fire, or be the last module: {where} takes its spikes")
+        self._check_fires(where, value)
         if kind in _IDENTITIES:
-            _check_eval(where, module)
+            check_eval(where, module)
             return value
         if kind is nn.Flatten:
-            return self._flatten(where, module, value)
+            return flatten(where, module, value)
         if kind is nn.Linear or kind is nn.Conv2d:
-            return self._synapses(where, module, value)
+            return connect(where, module, value)
         if kind is nn.BatchNorm1d or kind is nn.BatchNorm2d:
-            return self._normalise(where, module, value)
+            return normalise(where, module, value)
         if kind is nn.AvgPool2d or kind is nn.AdaptiveAvgPool2d:
-            return self._average(where, module, value)
+            return average(where, module, value)
         if kind is nn.MaxPool2d:
             return self._maximum(where, module, value)
         return self._neurons(where, module, value)
 
-    def _end(self, value: _Spikes | Synapses) -> FloatNetwork:
+    def _check_fires(self, where: str, value: Spikes | Synapses) -> Spikes | Synapses:
+        if isinstance(value, Spikes) and value.source != INPUT and self._layers[value.source].theta is None:
+            raise CompileError(f"{value.where} must fire, or be the last module: {where} takes its spikes")
+        return value
+
+    def _end(self, value: Spikes | Synapses) -> FloatNetwork:
         """The network; no module follows."""
         potential = self._empty.readout == "potential"
         if isinstance(value, Synapses):
@@ -353,120 +298,46 @@ class _Reader:
             raise CompileError(f"{value.where} must fire for a {self._empty.readout} read-out")
         return replace(self._empty, layers=tuple(self._layers))
 
-    def _flatten(self, where: str, module: nn.Flatten, value: _Spikes | Synapses) -> _Spikes | Synapses:
-        # With a dimension for the time in front of the batch's, start_dim is 2; of wrong ones the next fan-in differs.
-        if module.start_dim not in (1, 2, -3) or module.end_dim not in (-1, 3):
-            raise CompileError(f"{where} must flatten all but the batch, not dimensions {module.start_dim!r} to "
-                               f"{module.end_dim!r}")
-        if isinstance(value, _Spikes):
-            return replace(value, flat=True)
-        if len(value.out_shape) == 3:
-            raise CompileError(f"{where} must come behind neurons, not behind {value.where}")
-        return value
-
-    def _synapses(self, where: str, module: Any, value: _Spikes | Synapses) -> Synapses:
-        if isinstance(value, Synapses):
-            raise CompileError(f"{where} must come behind neurons, not behind {value.where}")
-        weight = _array(module.weight)
-        try:
-            if isinstance(module, nn.Conv2d):
-                connectivity: Dense | Conv2d = _convolution(where, module, value)
-            else:
-                if len(value.shape) == 3 and not value.flat:
-                    raise CompileError(f"{where} must come behind a Flatten: it would act on the rows of a map")
-                connectivity = Dense(in_shape=value.shape, neurons=len(weight), pool=value.pool)
-        except CompileError:
-            raise
-        except ValueError as error:
-            raise CompileError(f"{where} must fit what comes in: {error}") from None
-        if weight.shape != connectivity.weight_shape:
-            raise CompileError(f"{where} must have weights of shape {connectivity.weight_shape} for what comes in, "
-                               f"{pooled(value.shape, value.pool)}, not {weight.shape}")
-        return _reached(where, value, weight, connectivity,
-                        np.zeros(len(weight)) if module.bias is None else _array(module.bias))
-
-    def _add_up(self, where: str, left: _Spikes | Synapses, right: _Spikes | Synapses) -> Synapses:
-        """Currents onto the same neurons; spikes that are added to them reach each neuron of their own place."""
-        one, other = (side if isinstance(side, Synapses) else _passed_on(where, side) for side in (left, right))
-        if one.out_shape != other.out_shape:
-            raise CompileError(f"{where} must add up equal shapes, not {one.out_shape} and {other.out_shape}")
-        return Synapses(where=where, sets=(*one.sets, *other.sets), bias=one.bias + other.bias)
-
-    def _normalise(self, where: str, module: Any, value: _Spikes | Synapses) -> Synapses:
-        """y = (x − mean)/√(var + eps)·γ + β, into weight and bias."""
-        if isinstance(value, _Spikes):
-            raise CompileError(f"{where} must come behind synapses, not behind {value.where}")
-        _check_eval(where, module)
-        if module.running_mean is None or len(module.running_mean) != value.channels:
-            raise CompileError(f"{where} must have running statistics of the {value.channels} channels of "
-                               f"{value.where}")
-        gain = 1.0 / np.sqrt(_array(module.running_var) + module.eps)
-        if module.weight is not None:
-            gain = gain * _array(module.weight)
-        value = replace(value, bias=value.bias - _array(module.running_mean)).scaled(gain)
-        return value if module.bias is None else replace(value, bias=value.bias + _array(module.bias))
-
-    def _average(self, where: str, module: Any, value: _Spikes | Synapses) -> _Spikes | Synapses:
-        shape = _map(where, value)
-        if isinstance(module, nn.AdaptiveAvgPool2d):
-            side = _pair(module.output_size)
-            kernel = stride = (shape[1] // side[0], shape[2] // side[1])
-            whole = (side[0] * kernel[0], side[1] * kernel[1]) == shape[1:] and kernel[0] == kernel[1] and kernel[0]
-            if not whole:
-                raise CompileError(f"{where} must divide a map of {shape[1]} × {shape[2]} into equal squares, not into "
-                                   f"{side[0]} × {side[1]}")
-        else:
-            kernel, stride = _pair(module.kernel_size), _pair(module.stride or module.kernel_size)
-            if (kernel != stride or kernel[0] != kernel[1] or any(_pair(module.padding)) or module.ceil_mode
-                    or module.divisor_override is not None or kernel[0] > min(shape[1:])):
-                raise CompileError(f"{where} must have square windows side by side inside the map, with no padding, "
-                                   "ceil_mode or divisor_override")
-        if kernel[0] == 1:
-            return value
-        if isinstance(value, _Spikes):
-            return replace(value, pool=value.pool * kernel[0], pooled=where)
-        return replace(value, sets=tuple(_averaged(one, kernel[0]) for one in value.sets))
-
-    def _maximum(self, where: str, module: Any, value: _Spikes | Synapses) -> _Spikes:
+    def _maximum(self, where: str, module: Any, value: Spikes | Synapses) -> Spikes:
         """The largest of a window of spikes is one integrate-and-fire neuron that any of them makes fire."""
-        shape = _map(where, value)
+        shape = map_shape(where, value)
         if isinstance(value, Synapses) or value.pool > 1 or value.high != 1 or (
             value.source == INPUT and self._empty.input_kind == "direct"
         ):
             raise CompileError(f"{where} must come directly behind neurons, or behind an input of single spikes: the "
                                "largest of other values has no counterpart")
-        kernel, stride = _pair(module.kernel_size), _pair(module.stride or module.kernel_size)
-        if _pair(module.dilation) != (1, 1) or module.ceil_mode or module.return_indices:
+        kernel, stride = as_pair(module.kernel_size), as_pair(module.stride or module.kernel_size)
+        if as_pair(module.dilation) != (1, 1) or module.ceil_mode or module.return_indices:
             raise CompileError(f"{where} must have dilation 1 and neither ceil_mode nor return_indices")
         if kernel == stride == (1, 1):
             return value
         try:
             connectivity = Conv2d(
-                in_shape=shape, channels=shape[0], kernel=kernel, stride=stride, padding=_pair(module.padding),
+                in_shape=shape, channels=shape[0], kernel=kernel, stride=stride, padding=as_pair(module.padding),
                 groups=shape[0],
             )
         except ValueError as error:
             raise CompileError(f"{where} must fit what comes in: {error}") from None
-        synapses = _reached(where, value, np.ones(connectivity.weight_shape), connectivity, np.zeros(shape[0]))
+        synapses = reach(where, value, np.ones(connectivity.weight_shape), connectivity, np.zeros(shape[0]))
         fired = self._fire(where, Neurons(theta=np.ones(shape[0]), leak=1.0, strict=False, reset="zero"), synapses)
         self._layers[-1] = replace(self._layers[-1], weight_bits=2, weight_scale=1.0)
         return fired
 
-    def _neurons(self, where: str, module: nn.Module, value: _Spikes | Synapses) -> _Spikes:
+    def _neurons(self, where: str, module: nn.Module, value: Spikes | Synapses) -> Spikes:
         kind = type(module)
         if kind not in self._framework.neurons:
             known = ", ".join(one.__name__ for one in self._framework.neurons)
             raise CompileError(f"{where} must be a module that can be mapped: Linear, Conv2d, BatchNorm1d, "
                                "BatchNorm2d, AvgPool2d, AdaptiveAvgPool2d, MaxPool2d, Flatten, Dropout, Identity, "
                                f"or of {self._framework.name}'s neurons {known}")
-        if isinstance(value, _Spikes):
+        if isinstance(value, Spikes):
             raise CompileError(f"{where} must come behind synapses, not behind {value.where}")
-        if self._framework.stateful and id(module) in self._seen:
+        if id(module) in self._seen and self._framework.stateful(module):
             raise CompileError(f"{where} must have one place in the model: its membranes go on from call to call")
         self._seen.add(id(module))
         return self._fire(where, self._framework.neurons[kind](where, module, value), value)
 
-    def _fire(self, where: str, neurons: Neurons, synapses: Synapses) -> _Spikes:
+    def _fire(self, where: str, neurons: Neurons, synapses: Synapses) -> Spikes:
         """Add a layer; what it sends."""
         if neurons.bounded and any(one.source == INPUT for one in synapses.sets) and (
             self._empty.input_kind != "latency"
@@ -494,123 +365,5 @@ class _Reader:
         ))
         self._names.append(where)
         levels = 1 if neurons.theta is None or neurons.theta.ndim == 1 else neurons.theta.shape[1]
-        return _Spikes(where=where, source=index, shape=synapses.out_shape, flat=len(synapses.out_shape) == 1, low=0.0,
-                       high=float(levels))
-
-
-def _reached(
-    where: str, value: _Spikes, weight: np.ndarray, connectivity: Dense | Conv2d, bias: np.ndarray,
-) -> Synapses:
-    """Synapses that take these spikes."""
-    return Synapses(where=where, bias=bias, sets=(_Set(
-        source=value.source, weight=weight, connectivity=connectivity, average_pool=value.pool > 1, low=value.low,
-        high=value.high),))
-
-
-def _passed_on(where: str, value: _Spikes) -> Synapses:
-    """Synapses of weight 1 from each place to the same."""
-    shape = value.out_shape
-    if len(shape) == 3:
-        connectivity = Conv2d(in_shape=value.shape, channels=shape[0], kernel=(1, 1), groups=shape[0], pool=value.pool)
-        return _reached(where, value, np.ones(connectivity.weight_shape), connectivity, np.zeros(shape[0]))
-    if shape[0] > PASSED_ON_MAX:
-        raise CompileError(f"{where} must add at most {PASSED_ON_MAX} spikes of a vector, not {shape[0]}")
-    dense = Dense(in_shape=value.shape, neurons=shape[0], pool=value.pool)
-    return _reached(where, value, np.eye(shape[0]), dense, np.zeros(shape[0]))
-
-
-def _convolution(where: str, module: nn.Conv2d, value: _Spikes) -> Conv2d:
-    if value.flat or len(value.shape) != 3:
-        raise CompileError(f"{where} must take a map, not a vector")
-    if module.padding_mode != "zeros" or tuple(module.dilation) != (1, 1):
-        raise CompileError(f"{where} must have padding_mode 'zeros' and dilation 1, not {module.padding_mode!r} "
-                           f"and {tuple(module.dilation)}")
-    kernel, padding = tuple(module.kernel_size), module.padding
-    if isinstance(padding, str):
-        if padding == "same" and any(size % 2 == 0 for size in kernel):
-            raise CompileError(f"{where} must have a kernel of odd sides for padding 'same', not {kernel}")
-        padding = [(size - 1) // 2 if padding == "same" else 0 for size in kernel]
-    return Conv2d(
-        in_shape=value.shape, channels=module.out_channels, kernel=(kernel[0], kernel[1]),
-        stride=_pair(module.stride), padding=_pair(padding), groups=module.groups, pool=value.pool,
-    )
-
-
-def _map(where: str, value: _Spikes | Synapses) -> Shape:
-    """Shape of the map that a pool takes, pooled so far."""
-    if len(value.out_shape) != 3:
-        raise CompileError(f"{where} must take a map, not a vector")
-    return value.out_shape
-
-
-def _averaged(synapses: _Set, side: int) -> _Set:
-    """Convolution, then the mean of side × side of its outputs."""
-    assert isinstance(synapses.connectivity, Conv2d)
-    weight, connectivity = pooled_kernel(synapses.weight, synapses.connectivity, side)
-    return replace(synapses, weight=weight / side**2, connectivity=connectivity)
-
-
-def per_channel(where: str, name: str, value: Any, synapses: Synapses) -> np.ndarray:
-    """float64[C] from a number or a tensor that torch would broadcast to the neurons.
-
-    Raises
-    ------
-    CompileError
-        Another shape, or neurons of one channel that differ.
-    """
-    array, shape = _array(value), synapses.out_shape
-    if array.ndim > len(shape) and array.shape[: array.ndim - len(shape)] == (1,) * (array.ndim - len(shape)):
-        array = array.reshape(array.shape[array.ndim - len(shape) :])
-    try:
-        spread = np.broadcast_to(array, shape).reshape(shape[0], size_of(shape) // shape[0])
-    except ValueError:
-        raise CompileError(f"{where} must have a {name} that fits its neurons {shape}, not one of shape "
-                           f"{array.shape}") from None
-    if not np.isfinite(spread).all():
-        raise CompileError(f"{where} must have a finite {name}, not {value!r}")
-    if (spread != spread[:, :1]).any():
-        raise CompileError(f"{where} must have the same {name} for all neurons of a channel")
-    return spread[:, 0].copy()
-
-
-def single(where: str, name: str, value: Any) -> float:
-    """A number that all neurons of a layer share.
-
-    Raises
-    ------
-    CompileError
-    """
-    array = _array(value)
-    if not array.size or (array != array.flat[0]).any() or not np.isfinite(array.flat[0]):
-        raise CompileError(f"{where} must have one finite {name} for all its neurons, not {value!r}")
-    return float(array.flat[0])
-
-
-def check_heaviside(where: str, fire: Callable[[torch.Tensor], torch.Tensor], *, at_zero: bool) -> None:
-    """Refuse a surrogate that is no step function going forward.
-
-    Raises
-    ------
-    CompileError
-    """
-    with torch.no_grad():
-        values = torch.tensor(_PROBE)
-        fired = fire(values)
-    if not torch.equal(fired, ((values >= 0) if at_zero else (values > 0)).to(fired.dtype)):
-        raise CompileError(f"{where} must have a surrogate that is 1 for {'≥' if at_zero else '>'} 0 and else 0")
-
-
-def _check_eval(where: str, module: nn.Module) -> None:
-    if module.training:
-        raise CompileError(f"{where} must be in evaluation mode: call model.eval() first")
-
-
-def _array(value: Any) -> np.ndarray:
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu().to(torch.float64).numpy()
-    return np.array(value, dtype=np.float64)
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    first, second = (value, value) if isinstance(value, int) else value
-    return int(first), int(second)
+        return Spikes(where=where, source=index, shape=synapses.out_shape, flat=len(synapses.out_shape) == 1, low=0.0,
+                      high=float(levels))
