@@ -140,6 +140,14 @@ def test_a_residual_network_in_hardware(one_thread):
     assert min(outcome.alive) > 0.02
 
 
+def test_what_is_saved_compiles_into_the_same_program(tmp_path):
+    model = fill(np.random.default_rng(0), Residual(2, lambda: fs.LIF(0.75)))
+    network = fs.from_torch(model, in_shape=(1, 8, 8), steps=4, readout="spike_count", in_max=2)
+    fs.save(network, tmp_path / "x.safetensors")
+    programs = [fs.compile(one, lanes=2).program for one in (network, fs.load(tmp_path / "x.safetensors"))]
+    assert programs[0].digest() == programs[1].digest()
+
+
 def small(**change: nn.Module) -> fs.SpikingSequential:
     modules = {"conv": nn.Conv2d(1, 2, 3), "fire": fs.LIF(0.5), "pool": nn.AvgPool2d(2), "flat": nn.Flatten(),
                "dense": nn.Linear(18, 3), "out": fs.IF()}
