@@ -197,6 +197,36 @@ class Follows(nn.Module):
         return self.how(self, x)
 
 
+def in_place(one, other):
+    one += other
+    return one
+
+
+def through(self, x):
+    for part in self.parts:
+        x = part(x)
+    return x
+
+
+@pytest.mark.parametrize("add", [
+    torch.add, in_place, lambda one, other: one.add(other), lambda one, other: one + other])
+def test_additions_may_be_written_in_several_ways(add):
+    model = Follows(lambda self, x: self.f(add(self.b(y := self.f(self.a(x))), y)), a=nn.Linear(64, 3),
+                    b=nn.Linear(3, 3), f=fs.IF())
+    second = load(model.eval(), in_shape=(64,)).layers[1]
+    assert second.branches[0].source == 0 and second.branches[0].weight.tolist() == np.eye(3).tolist()
+
+
+@pytest.mark.parametrize("flatten", [
+    lambda x: torch.flatten(x, 2), lambda x: torch.flatten(x, start_dim=2), lambda x: x.flatten(start_dim=2),
+    lambda x: x.flatten(-3)])
+def test_modules_of_a_list_and_flattening_are_followed(flatten):
+    stem = Follows(through, parts=nn.ModuleList([fs.SpikingSequential(nn.Conv2d(1, 2, 3)), fs.IF()]))
+    model = Follows(lambda self, x: self.out(self.dense(flatten(self.stem(x)))), stem=stem, dense=nn.Linear(72, 3),
+                    out=fs.IF())
+    assert [layer.connectivity.out_shape for layer in load(model.eval()).layers] == [(2, 6, 6), (3,)]
+
+
 RULE = "model (Follows) must have a forward that takes one tensor, calls modules, adds and flattens, and no more: "
 REFUSALS = [
     (small(fire=nn.ReLU()), "model.fire (ReLU) must be a module that can be mapped: "),
