@@ -410,6 +410,9 @@ def _verify_layer(where: str, layer: Layer) -> None:
         )
     if neuron.reset not in ("subtract", "zero", "none"):
         raise NetworkError(f"{where}: reset must be subtract, zero or none, not {neuron.reset!r}")
+    for what in ("reset_delay", "single_spike", "bias_once"):
+        if not isinstance(getattr(neuron, what), bool):
+            raise NetworkError(f"{where}: {what} must be True or False, not {getattr(neuron, what)!r}")
     if neuron.theta is not None:
         if not 1 <= neuron.levels <= MAGNITUDE_MAX:
             raise NetworkError(f"{where}: theta must be 1…{MAGNITUDE_MAX} thresholds, not {neuron.levels}")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .connectivity import Conv2d, Dense, Shape
 from .events import MAGNITUDE_MAX
@@ -58,7 +59,8 @@ class NetworkBuilder:
         }
 
     def layer(
-        self, weights, *, theta=None, bias=0, leak: float = 1.0, v_init=0, reset_step=None, theta_fall=None,
+        self, weights: ArrayLike, *, theta: ArrayLike | None = None, bias: ArrayLike = 0, leak: float = 1.0,
+        v_init: ArrayLike = 0, reset_step: ArrayLike | None = None, theta_fall: ArrayLike | None = None,
         weight_bits: int | None = None, name: str | None = None, stride: int | tuple[int, int] = 1,
         padding: int | tuple[int, int] = 0, groups: int = 1, pool: int = 1, **neuron: Any,
     ) -> int:
@@ -108,7 +110,7 @@ class NetworkBuilder:
         return index
 
     def branch(
-        self, weights, *, source: int, stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0,
+        self, weights: ArrayLike, *, source: int, stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0,
         groups: int = 1, pool: int = 1,
     ) -> None:
         """Add synapses onto the membranes of the last layer; parameters as in `layer`.

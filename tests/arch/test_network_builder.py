@@ -103,6 +103,7 @@ L = "layer 0 (dense0): "
     (lambda: one(leak=2), f"{L}leak must be 0…1, not 2"),
     (lambda: one(reset="half"), f"{L}reset must be subtract, zero or none, not 'half'"),
     (lambda: one(tau=2.0), f"{L}must have the options of Neuron: Neuron.__init__() got an unexpected keyword argument"),
+    (lambda: one(single_spike="yes"), f"{L}single_spike must be True or False, not 'yes'"),
     (lambda: one(v_min=0.5), f"{L}v_min must be an integer, not 0.5"),
     (lambda: one(name="a b"), "name of a layer must be 1…80 letters, digits or _ . + -, not 'a b'"),
     (lambda: one(fields={"steps": 2.5}), "steps must be an integer, not 2.5"),
