@@ -5,7 +5,6 @@ Needs the frameworks: pip install 'firstspike[snntorch,spikingjelly,norse]'; one
 """
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import astuple
 from importlib.util import find_spec
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 from firstspike_arch.model import FloatNetwork
 from firstspike_compiler.errors import CompileError
-from firstspike_sim.framework_runs import run_norse, run_snntorch, run_spikingjelly
+from firstspike_sim.framework_runs import run_firstspike, run_norse, run_snntorch, run_spikingjelly
 from firstspike_sim.random_chain import alive, exact_golden_spikes, part, random_chain
 from table import Row, publish
 from torch import nn
@@ -31,6 +30,21 @@ Draw = Callable[[np.random.Generator, bool], tuple[FloatNetwork, Callable[[torch
 def choose(rng: np.random.Generator, exact: bool, *values: float) -> float:
     """One of the values, and anything a little more if it need not be exact."""
     return float(rng.choice(values)) + (0.0 if exact else float(rng.uniform(0, 0.1)))
+
+
+def draw_firstspike(rng: np.random.Generator, exact: bool):
+    options = ({"single_spike": True}, {}, {"reset": "zero", "strict": True}, {"levels": 3})[int(rng.integers(4))]
+
+    def neurons() -> nn.Module:
+        theta = choose(rng, exact, 0.5, 1.0, 1.75)
+        leak = 1.0 if rng.random() < 0.3 else choose(rng, exact, 0.5, 0.75)
+        return fs.LIF(leak, theta, **options)
+
+    modules, shape = random_chain(rng, neurons, exact=exact)
+    if "levels" in options:  # the largest of several magnitudes has no counterpart
+        modules = [nn.AvgPool2d(2) if isinstance(one, nn.MaxPool2d) else one for one in modules]
+    return (fs.from_torch(fs.SpikingSequential(*modules), in_shape=shape, **IMPORTED),
+            lambda x: run_firstspike(modules, shape, x))
 
 
 def draw_snntorch(rng: np.random.Generator, exact: bool):
@@ -173,8 +187,8 @@ def norse_file() -> Iterator[Row]:
 
 def main() -> None:
     torch.set_num_threads(1)  # tensors are tiny
-    draws = {"snnTorch": ("snntorch", draw_snntorch), "SpikingJelly": ("spikingjelly", draw_spikingjelly),
-             "Norse": ("norse", draw_norse)}
+    draws = {"plain torch": ("torch", draw_firstspike), "snnTorch": ("snntorch", draw_snntorch),
+             "SpikingJelly": ("spikingjelly", draw_spikingjelly), "Norse": ("norse", draw_norse)}
     found: list[Row] = []
     for name, (module, draw) in draws.items():
         if find_spec(module) is None:
@@ -183,8 +197,6 @@ def main() -> None:
         found.extend(rows(name, draw))
     if find_spec("norse") is not None:
         found.extend(norse_file())
-    if not found:
-        sys.exit("none of the frameworks is installed")
     publish("frameworks", found)
 
 

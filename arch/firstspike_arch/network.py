@@ -22,6 +22,11 @@ class NetworkError(ValueError):
     """A network that breaks a rule; the sentence names the layer and the rule."""
 
 
+def _check_integer(where: str, name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise NetworkError(f"{where}{name} must be an integer, not {value!r}")
+
+
 def _vector(where: str, name: str, value: np.ndarray, size: int) -> np.ndarray:
     array = np.asarray(value)
     if array.dtype.kind not in "iu":
@@ -297,6 +302,8 @@ def verify(network: IntegerNetwork) -> None:
         # It goes into Verilog, Tcl and YAML.
         if not re.fullmatch(r"[A-Za-z0-9_.+-]{1,80}", name):
             raise NetworkError(f"name of a {what} must be 1…80 letters, digits or _ . + -, not {name!r}")
+    for what in ("steps", "steps_max", "cutoff", "in_min", "in_max"):
+        _check_integer("", what, getattr(network, what))
     if not 1 <= network.steps <= network.steps_max <= 4096:
         raise NetworkError(
             f"steps must be 1 ≤ steps ≤ steps_max ≤ 4096, not steps={network.steps}, steps_max={network.steps_max}"
@@ -391,7 +398,7 @@ def _verify_weights(where: str, weights: np.ndarray, shape: Shape, bits: int) ->
 
 
 def _verify_layer(where: str, layer: Layer) -> None:
-    if not 2 <= layer.weight_bits <= 8:
+    if not isinstance(layer.weight_bits, int) or not 2 <= layer.weight_bits <= 8:
         raise NetworkError(f"{where}: weight_bits must be 2…8, not {layer.weight_bits!r}")
     neuron, count = layer.neuron, layer.channels
     _vector(where, "bias", neuron.bias, count)
@@ -403,6 +410,9 @@ def _verify_layer(where: str, layer: Layer) -> None:
         )
     if neuron.reset not in ("subtract", "zero", "none"):
         raise NetworkError(f"{where}: reset must be subtract, zero or none, not {neuron.reset!r}")
+    for what in ("reset_delay", "single_spike", "bias_once"):
+        if not isinstance(getattr(neuron, what), bool):
+            raise NetworkError(f"{where}: {what} must be True or False, not {getattr(neuron, what)!r}")
     if neuron.theta is not None:
         if not 1 <= neuron.levels <= MAGNITUDE_MAX:
             raise NetworkError(f"{where}: theta must be 1…{MAGNITUDE_MAX} thresholds, not {neuron.levels}")
@@ -414,5 +424,8 @@ def _verify_layer(where: str, layer: Layer) -> None:
             raise NetworkError(f"{where}: theta must ascend from one level to the next")
         if neuron.reset_step is not None and _vector(where, "reset_step", neuron.reset_step, count).min() < 0:
             raise NetworkError(f"{where}: reset_step must be ≥ 0, not {int(np.min(neuron.reset_step))}")
+    for what, clamp in (("v_min", neuron.v_min), ("v_max", neuron.v_max)):
+        if clamp is not None:
+            _check_integer(f"{where}: ", what, clamp)
     if neuron.v_min is not None and neuron.v_max is not None and neuron.v_min > neuron.v_max:
         raise NetworkError(f"{where}: v_min must not exceed v_max, not {neuron.v_min} > {neuron.v_max}")

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """firstspike: trained time-to-first-spike and LIF networks become verified FPGA accelerators."""
 
+from firstspike_arch.network_builder import NetworkBuilder
 from firstspike_compiler.frontends.nir_file import load_nir
 from firstspike_compiler.frontends.norse_module import from_norse
 from firstspike_compiler.frontends.snntorch_module import from_snntorch
 from firstspike_compiler.frontends.spikingjelly_module import from_spikingjelly
 from firstspike_compiler.nir_export import save_nir
+from firstspike_sim.stimulus import encode_latency
+from firstspike_train.neurons import IF, LIF, LeakyIntegrator, SpikingSequential
 
 from .api import (
     Calibration,
@@ -23,14 +26,17 @@ from .api import (
     open_build,
     predict,
     quantise_at,
+    save,
     simulate,
     verify,
 )
+from .torch_module import from_torch
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Calibration", "Mapping", "Quantised", "Verification", "calibrate", "choose_bits", "compile", "connect",
-    "estimate", "export", "from_norse", "from_snntorch", "from_spikingjelly", "load", "load_nir", "map_to_device",
-    "open_build", "predict", "quantise_at", "save_nir", "simulate", "verify",
+    "IF", "LIF", "Calibration", "LeakyIntegrator", "Mapping", "NetworkBuilder", "Quantised", "SpikingSequential",
+    "Verification", "calibrate", "choose_bits", "compile", "connect", "encode_latency", "estimate", "export",
+    "from_norse", "from_snntorch", "from_spikingjelly", "from_torch", "load", "load_nir", "map_to_device", "open_build",
+    "predict", "quantise_at", "save", "save_nir", "simulate", "verify",
 ]

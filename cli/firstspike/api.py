@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 from firstspike_arch.backend import Stimulus, Trace
-from firstspike_arch.checkpoint import load_network
+from firstspike_arch.checkpoint import load_network, save_network
 from firstspike_arch.model import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
+from firstspike_arch.real_network import real_network
 from firstspike_boards.driver import WireBackend
 from firstspike_boards.link import Link
 from firstspike_boards.serial_port import SerialPort
@@ -33,7 +34,7 @@ from .quantising import Calibration, Quantised, calibrate, choose_bits, quantise
 
 __all__ = [
     "Calibration", "Mapping", "Quantised", "Verification", "calibrate", "choose_bits", "compile", "connect",
-    "estimate", "export", "load", "map_to_device", "open_build", "predict", "quantise_at", "simulate", "verify",
+    "estimate", "export", "load", "map_to_device", "open_build", "predict", "quantise_at", "save", "simulate", "verify",
 ]
 
 
@@ -44,6 +45,11 @@ def load(path: str | Path, **options) -> FloatNetwork:
     if options:
         raise ValueError(f"{path}: {', '.join(options)} must be given only for a NIR file: a checkpoint says it")
     return load_network(path)
+
+
+def save(network: FloatNetwork | IntegerNetwork, path: str | Path) -> None:
+    """Write a checkpoint, which `load` and the commands read; of integers as `real_network` writes them."""
+    save_network(path, real_network(network) if isinstance(network, IntegerNetwork) else network)
 
 
 def compile(network: FloatNetwork | IntegerNetwork, **options) -> Compilation:

@@ -9,9 +9,21 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from firstspike_train.neurons import LIF, SpikingSequential
 from torch import nn
 
-__all__ = ["run_norse", "run_snntorch", "run_spikingjelly"]
+__all__ = ["run_firstspike", "run_norse", "run_snntorch", "run_spikingjelly"]
+
+
+def run_firstspike(modules: Sequence[nn.Module], shape: tuple[int, ...], inputs: torch.Tensor) -> list[np.ndarray]:
+    """Of our own `LIF` and `IF`, all steps at once."""
+    x, records = inputs.transpose(0, 1).reshape(inputs.shape[1], inputs.shape[0], *shape), []
+    with torch.no_grad():
+        for module in modules:
+            x = SpikingSequential(module)(x)
+            if isinstance(module, LIF | nn.MaxPool2d):
+                records.append(x.flatten(2).transpose(0, 1).numpy())
+    return records
 
 
 def run_snntorch(modules: Sequence[nn.Module], shape: tuple[int, ...], inputs: torch.Tensor) -> list[np.ndarray]:

@@ -135,8 +135,9 @@ def part(network: FloatNetwork, inputs: np.ndarray, expected: Sequence[np.ndarra
                           if one[index].any())
         layer, membranes = network.layers[depth], result.membranes[depth][index, step]
         assert layer.theta is not None
-        theta = np.repeat(np.ravel(layer.theta), len(membranes) // len(np.ravel(layer.theta)))
-        at_tie = np.abs(membranes - theta) <= TIE * np.maximum(np.abs(theta), np.abs(membranes))
+        theta = np.repeat(layer.theta.reshape(len(layer.theta), -1), len(membranes) // len(layer.theta), axis=0)
+        at_tie = (np.abs(membranes[:, None] - theta) <= TIE * np.maximum(np.abs(theta), np.abs(membranes[:, None]))
+                  ).any(1)
         explained = at_tie[steps[depth][index, step]].all()
         ties, unexplained = ties + int(explained), unexplained + int(not explained)
     return Parting(compared=sum(one.size for one in steps), ties=ties, unexplained=unexplained)
@@ -144,11 +145,12 @@ def part(network: FloatNetwork, inputs: np.ndarray, expected: Sequence[np.ndarra
 
 def _fine(layer: FloatLayer) -> tuple[FloatLayer, int]:
     """The layer with 8-bit weights of which each number is a whole number of steps; the longest exact inference."""
-    values = np.concatenate([np.ravel(one) for one in (
-        layer.weight, layer.bias, layer.theta, layer.reset_step, layer.v_init) if one is not None])
+    weights = np.concatenate([np.ravel(one.weight) for one in (layer, *layer.branches)])
+    values = np.concatenate([weights, *(np.ravel(one) for one in (
+        layer.bias, layer.theta, layer.reset_step, layer.v_init) if one is not None)])
     # An average pool divides weights and steps alike: all else stays a whole number of the smaller steps.
     whole = next(bits for bits in range(30) if not ((values * 2**bits) % 1).any())
-    spare = int(np.floor(np.log2(127 / max(1.0, float(np.abs(layer.weight).max()) * 2**whole))))
+    spare = int(np.floor(np.log2(127 / max(1.0, float(np.abs(weights).max()) * 2**whole))))
     num, shift = nearest_leak(layer.leak, 8)
     if spare < 0 or num / 2**shift != layer.leak:
         return layer, 0

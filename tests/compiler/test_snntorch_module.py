@@ -159,6 +159,14 @@ def test_what_cannot_be_mapped_is_refused_by_name(change, sentence):
         load(small(**change))
 
 
+def test_neurons_in_two_places_keep_their_membranes_apart_or_are_refused():
+    fire = snn.Leaky(beta=0.5)
+    assert [layer.leak for layer in load(small(fire=fire, out=fire)).layers] == [0.5, 0.5]
+    fire = snn.Leaky(beta=0.5, init_hidden=True)
+    with pytest.raises(CompileError, match=r"model.out \(Leaky\) must have one place in the model"):
+        load(small(fire=fire, out=fire))
+
+
 def test_what_is_no_chain_is_refused():
     model = small()
     model.norm.train()

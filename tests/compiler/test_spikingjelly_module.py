@@ -3,7 +3,9 @@
 
 import re
 
+import numpy as np
 import pytest
+import torch
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.spikingjelly_module import from_spikingjelly
 from firstspike_sim.framework_runs import run_spikingjelly
@@ -61,6 +63,54 @@ def test_containers_are_walked_through():
                           neuron.IFNode(step_mode="m"), layer.Flatten(step_mode="m"),
                           layer.Linear(72, 3, step_mode="m"), neuron.IFNode(step_mode="m")).eval()
     assert [one.connectivity.out_shape for one in load(model).layers] == [(2, 6, 6), (3,)]
+
+
+class Block(nn.Module):
+    """A convolution, and a path past it onto the same membranes."""
+
+    def __init__(self, inputs: int, outputs: int, make):
+        super().__init__()
+        self.conv, self.norm = layer.Conv2d(inputs, outputs, 3, padding=1), layer.BatchNorm2d(outputs)
+        self.past = None if inputs == outputs else layer.Conv2d(inputs, outputs, 1)
+        self.fire = make()
+
+    def forward(self, x):
+        return self.fire(self.norm(self.conv(x)) + (x if self.past is None else self.past(x)))
+
+
+def test_a_forward_with_branches_is_followed(exactly):
+    def draw(rng):
+        model = nn.Sequential(Block(1, 2, lambda: node(rng, None, None)), Block(2, 2, lambda: node(rng, None, 0.0)),
+                              layer.AvgPool2d(2), layer.Flatten(), layer.Linear(8, 3), node(rng, None, 0.0)).eval()
+        with torch.no_grad():
+            for one in model.parameters():
+                one.copy_(torch.tensor(rng.choice([-2, -1, 1, 2, 3], tuple(one.shape)) / 8))
+        for one in model.modules():
+            if isinstance(one, nn.BatchNorm2d):
+                one.eps, one.weight.data = 0.0, torch.ones(2)
+        network = from_spikingjelly(model, in_shape=(1, 4, 4), steps=6, readout="spike_count", in_max=2)
+
+        def run(inputs: torch.Tensor) -> list[np.ndarray]:
+            functional.set_step_mode(model, "m")
+            functional.reset_net(model)
+            nodes = [one for one in model.modules() if isinstance(one, neuron.BaseNode)]
+            spikes: list[np.ndarray] = []
+            hooks = [one.register_forward_hook(
+                lambda module, args, out: spikes.append(out.flatten(2).transpose(0, 1).numpy())) for one in nodes]
+            model(inputs.transpose(0, 1).reshape(6, -1, 1, 4, 4))
+            for hook in hooks:
+                hook.remove()
+            return spikes
+
+        return network, run
+
+    assert exactly(draw).integer_networks >= 10
+
+
+def test_a_node_whose_membranes_go_on_is_refused():
+    node = neuron.IFNode()
+    with pytest.raises(CompileError, match=r"model.out \(IFNode\) must have one place in the model"):
+        load(small(fire=node, out=node))
 
 
 def test_the_potential_is_read_of_nodes_that_do_not_fire():

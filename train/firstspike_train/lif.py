@@ -12,6 +12,7 @@ from firstspike_arch.model import FloatLayer
 from torch import nn
 
 from .builder import Wiring
+from .neurons import integrate
 from .quantisation import integer_decay, rounded_leak, whole_steps
 from .surrogates import staircase
 from .synapses import Synapses
@@ -95,23 +96,23 @@ class LifLayer(Synapses):
     def forward(self, currents: Sequence[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Spikes, [T, B, …], and pre-reset membranes of each step, from the currents [B, …] of each step."""
         kind, (theta, leak) = self.kind, self.operands()
-        decays = "leak" in kind.learns or kind.leak != 1
-        spikes, membranes, membrane = [], [], None
-        for step, current in enumerate(currents):
-            if membrane is None:
-                membrane = current
-            elif not decays:
-                membrane = membrane + current
-            else:
-                membrane = (integer_decay(membrane, leak) if self.rounds else leak * membrane) + current
-            membranes.append(membrane)
-            spikes.append(staircase(
+
+        def fire(membrane: torch.Tensor) -> torch.Tensor:
+            return staircase(
                 self.distance(membrane, theta), kind.slope, kind.width, height=kind.height, levels=kind.levels,
                 strict=kind.strict,
-            ))
-            if kind.resets and step < len(currents) - 1:
-                # No slope through the spike of a reset, only through theta: as DIET-SNN's code has it.
-                membrane = membrane - spikes[-1].detach() * theta
+            )
+
+        def decay(membrane: torch.Tensor) -> torch.Tensor:
+            return integer_decay(membrane, leak) if self.rounds else leak * membrane
+
+        def reset(membrane: torch.Tensor, spikes: torch.Tensor) -> torch.Tensor:
+            # No slope through the spike of a reset, only through theta: as DIET-SNN's code has it.
+            return membrane - spikes.detach() * theta
+
+        decays = "leak" in kind.learns or kind.leak != 1
+        spikes, membranes = integrate(currents, fire=fire, decay=decay if decays else None,
+                                      reset=reset if kind.resets else None)
         return torch.stack(spikes), membranes
 
     def layer(self) -> FloatLayer:

@@ -4,13 +4,14 @@
 # Ref: Norse 1.1.0, norse/torch/functional/{lif_box,iaf,lif,leaky_integrator_box,reset,threshold}.py
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
-from firstspike_arch.model import FloatNetwork, InputKind, Readout
+from firstspike_arch.model import FloatNetwork
 from torch import nn
 
 from ..errors import CompileError
-from .torch_chain import Framework, Neurons, Synapses, per_channel, read_chain, single
+from .torch_reader import Fields, Framework, Neurons, read_modules
+from .torch_synapses import Synapses, per_channel, single
 
 __all__ = ["from_norse"]
 
@@ -19,8 +20,7 @@ _METHODS = ("heaviside", "super", "triangle", "tanh", "circ", "heavi_erfc")
 
 
 def from_norse(
-    model: nn.Module | Sequence[nn.Module], *, in_shape: Sequence[int], steps: int, readout: Readout,
-    input_kind: InputKind = "events", in_max: int = 1, **fields: Any,
+    model: nn.Module | Sequence[nn.Module], *, in_shape: Sequence[int], **fields: Unpack[Fields],
 ) -> FloatNetwork:
     """Read a model, in evaluation mode, that starts without a state.
 
@@ -33,14 +33,9 @@ def from_norse(
     model : SequentialState, nn.Sequential, or list of modules
         In the order in which they run in one step; `Lift` is looked through.
     in_shape : (N,) or (C, H, W)
-    steps : int
-    readout : str
-        "potential": of a model that ends in synapses, whose outputs are added up over the steps, or in a LIBoxCell, of
-        which the last membrane counts.
-    in_max : int
-        Most events of an address in one step, or largest number of a direct input.
     fields
-        Further ones of `FloatNetwork`, such as name, in_min, input_scale.
+        steps, readout, input_kind, in_max, …, as in `torch_reader.Fields`. A potential may be that
+        of a LIBoxCell.
 
     Raises
     ------
@@ -71,8 +66,7 @@ def from_norse(
         containers=(norse.SequentialState,),
         inner=inner,
     )
-    return read_chain(framework, model, in_shape=in_shape, steps=steps, readout=readout, input_kind=input_kind,
-                      in_max=in_max, **fields)
+    return read_modules(framework, model, in_shape=in_shape, **fields)
 
 
 def _leaky(where: str, module: Any, synapses: Synapses, *, soft: bool) -> Neurons:

@@ -4,21 +4,21 @@
 # Ref: snnTorch 1.0.0, snntorch/_neurons/{leaky,neurons}.py
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
-from firstspike_arch.model import FloatNetwork, InputKind, Readout
+from firstspike_arch.model import FloatNetwork
 from torch import nn
 
 from ..errors import CompileError
-from .torch_chain import Framework, Neurons, Synapses, check_heaviside, per_channel, read_chain, single
+from .torch_reader import Fields, Framework, Neurons, read_modules
+from .torch_synapses import Synapses, check_heaviside, per_channel, single
 
 __all__ = ["from_snntorch"]
 
 
 def from_snntorch(
-    model: nn.Module | Sequence[nn.Module], *, in_shape: Sequence[int], steps: int, readout: Readout,
-    input_kind: InputKind = "events", in_max: int = 1, **fields: Any,
+    model: nn.Module | Sequence[nn.Module], *, in_shape: Sequence[int], **fields: Unpack[Fields],
 ) -> FloatNetwork:
     """Read a model, in evaluation mode, whose neurons start from a membrane of 0.
 
@@ -32,14 +32,9 @@ def from_snntorch(
     model : nn.Sequential, or list of modules
         In the order in which they run in one step.
     in_shape : (N,) or (C, H, W)
-    steps : int
-    readout : str
-        "potential": of a model that ends in synapses, whose outputs are added up over the steps, or in a Leaky with
-        reset_mechanism "none", of which the last membrane counts.
-    in_max : int
-        Most events of an address in one step, or largest number of a direct input.
     fields
-        Further ones of `FloatNetwork`, such as name, in_min, input_scale.
+        steps, readout, input_kind, in_max, …, as in `torch_reader.Fields`. A potential may be that
+        of a Leaky with reset_mechanism "none".
 
     Raises
     ------
@@ -52,9 +47,9 @@ def from_snntorch(
         raise CompileError("snntorch must be installed to read its models: pip install 'firstspike[snntorch]'"
                            ) from None
 
-    framework = Framework(name="snnTorch", neurons={snntorch.Leaky: _leaky, snntorch.Synaptic: _synaptic})
-    return read_chain(framework, model, in_shape=in_shape, steps=steps, readout=readout, input_kind=input_kind,
-                      in_max=in_max, **fields)
+    framework = Framework(name="snnTorch", neurons={snntorch.Leaky: _leaky, snntorch.Synaptic: _synaptic},
+                          stateful=lambda module: module.init_hidden)
+    return read_modules(framework, model, in_shape=in_shape, **fields)
 
 
 def _leaky(where: str, module: Any, synapses: Synapses) -> Neurons:

@@ -4,21 +4,21 @@
 # Ref: SpikingJelly 2.0.0, activation_based/neuron/{base_node,integrate_and_fire,lif,plif}.py
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
-from firstspike_arch.model import FloatNetwork, InputKind, Readout
+from firstspike_arch.model import FloatNetwork
 from torch import nn
 
 from ..errors import CompileError
-from .torch_chain import Framework, Neurons, Synapses, check_heaviside, read_chain, single
+from .torch_reader import Fields, Framework, Neurons, read_modules
+from .torch_synapses import Synapses, check_heaviside, single
 
 __all__ = ["from_spikingjelly"]
 
 
 def from_spikingjelly(
-    model: nn.Module | Sequence[nn.Module], *, in_shape: Sequence[int], steps: int, readout: Readout,
-    input_kind: InputKind = "events", in_max: int = 1, **fields: Any,
+    model: nn.Module | Sequence[nn.Module], *, in_shape: Sequence[int], **fields: Unpack[Fields],
 ) -> FloatNetwork:
     """Read a model, in evaluation mode, whose neurons start as `functional.reset_net` leaves them.
 
@@ -29,16 +29,12 @@ def from_spikingjelly(
     Parameters
     ----------
     model : nn.Sequential, or list of modules
-        In the order in which they run in one step.
+        In the order in which they run in one step; or any module whose ``forward`` calls modules, adds what they give
+        and flattens.
     in_shape : (N,) or (C, H, W)
-    steps : int
-    readout : str
-        "potential": of a model that ends in synapses, whose outputs are added up over the steps, or in a
-        NonSpikingIFNode or NonSpikingLIFNode, of which the last membrane counts.
-    in_max : int
-        Most events of an address in one step, or largest number of a direct input.
     fields
-        Further ones of `FloatNetwork`, such as name, in_min, input_scale.
+        steps, readout, input_kind, in_max, …, as in `torch_reader.Fields`. A potential may be that
+        of a NonSpikingIFNode or NonSpikingLIFNode.
 
     Raises
     ------
@@ -61,9 +57,10 @@ def from_spikingjelly(
             nn.Flatten, nn.Dropout, nn.Dropout2d,
         )},
         containers=(layer.SeqToANNContainer, layer.MultiStepContainer, layer.StepModeContainer),
+        branches=True,
+        stateful=lambda module: True,
     )
-    return read_chain(framework, model, in_shape=in_shape, steps=steps, readout=readout, input_kind=input_kind,
-                      in_max=in_max, **fields)
+    return read_modules(framework, model, in_shape=in_shape, **fields)
 
 
 def _node(where: str, module: Any, synapses: Synapses) -> Neurons:
@@ -72,7 +69,7 @@ def _node(where: str, module: Any, synapses: Synapses) -> Neurons:
     check_heaviside(where, module.surrogate_function, at_zero=True)
     keep, unit = _leak(where, module)
     rest = 0.0 if module.v_reset is None else single(where, "v_reset", module.v_reset)
-    theta = np.full(synapses.connectivity.channels, single(where, "v_threshold", module.v_threshold))
+    theta = np.full(synapses.channels, single(where, "v_threshold", module.v_threshold))
     start = module._memories_rv["v"] if hasattr(module, "_memories_rv") else rest
     v_init = np.full_like(theta, unit * (single(where, "initial v", start) - rest))
     return Neurons(

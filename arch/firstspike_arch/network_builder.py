@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+"""Integer networks stated by hand, layer by layer: nothing is scaled, rounded or clipped."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .connectivity import Conv2d, Dense, Shape
+from .events import MAGNITUDE_MAX
+from .fixed import bits_for_signed
+from .model import InputKind, Readout
+from .network import INPUT, Branch, IntegerNetwork, Layer, NetworkError, Neuron
+
+__all__ = ["NetworkBuilder"]
+
+WEIGHT_BITS = (2, 8)
+LEAK_SHIFT_MAX = 15
+"""Of the semantics; the compiler's own choice for real leaks is `fixed.LEAK_SHIFT_MAX`."""
+
+
+class NetworkBuilder:
+    """An integer network in the making: `layer` by `layer`, each with its `branch`es, then `build`.
+
+    Numbers may be lists, NumPy arrays or torch tensors; they must be whole. Vectors are over the channels (the neurons
+    of a dense layer), and one number stands for all of them.
+
+    Parameters
+    ----------
+    in_shape : int, (N,) or (C, H, W)
+        Of the input.
+    steps : int
+    readout, input_kind, cutoff, in_min, in_max, step_weights
+        As in `IntegerNetwork`; by default the input is "events", one of an address in a step at most.
+    steps_max : int
+        Longest inference; None: ``steps``.
+
+    Raises
+    ------
+    NetworkError
+        From every method; the sentence names the layer and the rule.
+    """
+
+    def __init__(
+        self, in_shape: int | Sequence[int], *, steps: int, readout: Readout, input_kind: InputKind = "events",
+        name: str = "handmade", steps_max: int | None = None, cutoff: int = 1, in_min: int = 0, in_max: int = 1,
+        step_weights: Sequence[int] = (),
+    ) -> None:
+        shape = (in_shape,) if isinstance(in_shape, int) else tuple(in_shape)
+        if len(shape) not in (1, 3) or not all(isinstance(side, int) and side > 0 for side in shape):
+            raise NetworkError(f"in_shape must be N, (N,) or (C, H, W), each at least 1, not {in_shape!r}")
+        self._in_shape: Shape = shape
+        self._layers: list[dict[str, Any]] = []
+        self._fields: dict[str, Any] = {
+            "name": name, "readout": readout, "steps": steps, "steps_max": steps if steps_max is None else steps_max,
+            "input_kind": input_kind, "cutoff": cutoff, "in_min": in_min, "in_max": in_max,
+            "step_weights": tuple(step_weights),
+        }
+
+    def layer(
+        self, weights: ArrayLike, *, theta: ArrayLike | None = None, bias: ArrayLike = 0, leak: float = 1.0,
+        v_init: ArrayLike = 0, reset_step: ArrayLike | None = None, theta_fall: ArrayLike | None = None,
+        weight_bits: int | None = None, name: str | None = None, stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0, groups: int = 1, pool: int = 1, **neuron: Any,
+    ) -> int:
+        """Add a layer that takes the spikes of the one before.
+
+        Parameters
+        ----------
+        weights : int[M, N] or int[Co, Ci / groups, Kh, Kw]
+            Dense, or a convolution as torch's, with ``stride``, ``padding`` and ``groups``. A dense layer takes a map
+            flattened.
+        theta : int, int[C] or int[C, n]
+            Thresholds, n ascending ones of a channel; None: it never fires (the output of a potential read-out).
+        leak : float
+            num / 2^shift exactly, shift ≤ 15, such as 0.875.
+        weight_bits : int
+            2 … 8; None: as few as hold the weights of the layer and its branches.
+        pool : int
+            Side of the windows in which a map is sum-pooled on its way in.
+        bias, v_init, reset_step, theta_fall
+            int or int[C]; theta_fall int[T].
+        neuron
+            reset, reset_delay, single_spike, bias_once, v_min, v_max: as in `Neuron`, and all else there.
+
+        Returns
+        -------
+        int
+            Number of the layer: the source of later branches.
+        """
+        index = len(self._layers)
+        weights = _whole(f"layer {index}" if name is None else f"layer {index} ({name})", "weights", weights)
+        name = f"{'conv2d' if weights.ndim == 4 else 'dense'}{index}" if name is None else name
+        where = f"layer {index} ({name})"
+        synapses = self._synapses(where, index - 1, weights, stride, padding, groups, pool)
+        channels = synapses.connectivity.channels
+        num, shift = _leak(where, leak)
+        try:
+            made = Neuron(
+                bias=_vector(where, "bias", bias, channels), v_init=_vector(where, "v_init", v_init, channels),
+                theta=None if theta is None else _thresholds(where, theta, channels),
+                reset_step=None if reset_step is None else _vector(where, "reset_step", reset_step, channels),
+                theta_fall=None if theta_fall is None else _whole(where, "theta_fall", theta_fall),
+                leak_num=num, leak_shift=shift, **neuron,
+            )
+        except TypeError as error:
+            raise NetworkError(f"{where}: must have the options of Neuron: {error}") from None
+        self._layers.append({"name": name, "neuron": made, "synapses": [synapses], "bits": weight_bits})
+        return index
+
+    def branch(
+        self, weights: ArrayLike, *, source: int, stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0,
+        groups: int = 1, pool: int = 1,
+    ) -> None:
+        """Add synapses onto the membranes of the last layer; parameters as in `layer`.
+
+        Parameters
+        ----------
+        source : int
+            Number of an earlier layer, −1 for the input, or of the last layer itself: recurrent, which takes the spikes
+            of the step before.
+        """
+        if not self._layers:
+            raise NetworkError("a branch must come after its layer, but there is none yet")
+        last = self._layers[-1]
+        where = f"layer {len(self._layers) - 1} ({last['name']})"
+        if not isinstance(source, int) or not INPUT <= source < len(self._layers):
+            raise NetworkError(f"{where}: source of a branch must be −1…{len(self._layers) - 1}, not {source!r}")
+        weights = _whole(where, "weights", weights)
+        last["synapses"].append(self._synapses(where, source, weights, stride, padding, groups, pool))
+
+    def build(self) -> IntegerNetwork:
+        """The network, verified."""
+        layers = []
+        for index, one in enumerate(self._layers):
+            first, *branches = one["synapses"]
+            where = f"layer {index} ({one['name']})"
+            layers.append(Layer(
+                name=one["name"], neuron=one["neuron"], weights=first.weights, connectivity=first.connectivity,
+                branches=tuple(branches),
+                weight_bits=_fewest_bits(where, one["synapses"]) if one["bits"] is None else one["bits"],
+            ))
+        return IntegerNetwork(layers=tuple(layers), **self._fields)
+
+    def _synapses(
+        self, where: str, source: int, weights: np.ndarray, stride, padding, groups: int, pool: int,
+    ) -> Branch:
+        shape = self._in_shape if source == INPUT else self._layers[source]["synapses"][0].connectivity.out_shape
+        try:
+            if weights.ndim == 4:
+                connectivity: Dense | Conv2d = Conv2d(
+                    in_shape=shape, channels=len(weights), kernel=(weights.shape[2], weights.shape[3]),
+                    stride=_pair(stride), padding=_pair(padding), groups=groups, pool=pool)
+            elif weights.ndim == 2 and (_pair(stride), _pair(padding), groups) == ((1, 1), (0, 0), 1):
+                connectivity = Dense(in_shape=shape, neurons=len(weights), pool=pool)
+            else:
+                raise NetworkError(f"{where}: weights must have shape (neurons, inputs), without stride, padding and "
+                                   "groups, or (channels, channels of a group, height, width), not "
+                                   f"{weights.shape}")
+        except NetworkError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise NetworkError(f"{where}: {error}") from None
+        if weights.shape != connectivity.weight_shape:
+            raise NetworkError(f"{where}: weights must have shape {connectivity.weight_shape} for the shape {shape} "
+                               f"that comes in, not {weights.shape}")
+        return Branch(source=source, weights=weights, connectivity=connectivity)
+
+
+def _whole(where: str, name: str, value: Any) -> np.ndarray:
+    """int64 of whatever is an array of whole numbers."""
+    try:
+        array = np.asarray(value)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise NetworkError(f"{where}: {name} must be an array of integers: {error}") from None
+    if array.dtype.kind == "f":
+        wrong = array[array != np.rint(array)]  # NaN, too
+        if wrong.size or np.abs(array).max(initial=0) >= 1 << 53:
+            raise NetworkError(f"{where}: {name} must be whole numbers below 2^53, not "
+                               f"{float(wrong[0] if wrong.size else np.abs(array).max())!r}: nothing is rounded here")
+    elif array.dtype.kind not in "iu":
+        raise NetworkError(f"{where}: {name} must be integers, not {array.dtype}")
+    return array.astype(np.int64)
+
+
+def _vector(where: str, name: str, value: Any, size: int) -> np.ndarray:
+    array = _whole(where, name, value)
+    if array.shape not in ((), (size,)):
+        raise NetworkError(f"{where}: {name} must be one number or have shape ({size},), not {array.shape}")
+    return np.broadcast_to(array, size).copy()
+
+
+def _thresholds(where: str, value: Any, size: int) -> np.ndarray:
+    array = _whole(where, "theta", value)
+    if array.ndim == 2:
+        if len(array) != size or not 1 <= array.shape[1] <= MAGNITUDE_MAX:
+            raise NetworkError(f"{where}: theta must have shape ({size},) or ({size}, n) with n = 1…{MAGNITUDE_MAX}, "
+                               f"not {array.shape}")
+        return array
+    return _vector(where, "theta", array, size)
+
+
+def _leak(where: str, leak: Any) -> tuple[int, int]:
+    """Numerator and shift."""
+    if not isinstance(leak, int | float) or not 0 <= leak <= 1:
+        raise NetworkError(f"{where}: leak must be 0…1, not {leak!r}")
+    num, power = float(leak).as_integer_ratio()
+    shift = power.bit_length() - 1
+    if shift > LEAK_SHIFT_MAX:
+        near = round(leak * (1 << 8))
+        raise NetworkError(f"{where}: leak must be num / 2^shift exactly, with shift ≤ {LEAK_SHIFT_MAX}, not {leak!r}; "
+                           f"{near} / 256 would be near")
+    return num, shift
+
+
+def _fewest_bits(where: str, synapses: Sequence[Branch]) -> int:
+    low = min(int(one.weights.min(initial=0)) for one in synapses)
+    high = max(int(one.weights.max(initial=0)) for one in synapses)
+    bits = bits_for_signed(low, high)
+    if bits > WEIGHT_BITS[1]:
+        raise NetworkError(f"{where}: weights must be −128…127, not {low}…{high}")
+    return max(WEIGHT_BITS[0], bits)
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    if isinstance(value, int):
+        return value, value
+    first, second = value
+    return first, second

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""Integer networks in the notation of real ones, so that they go into the same files and commands."""
+
+import numpy as np
+
+from .fixed import LEAK_SHIFT_MAX, bits_for_signed, largest_weight
+from .model import FloatBranch, FloatLayer, FloatNetwork
+from .network import IntegerNetwork, Layer, NetworkError
+
+__all__ = ["real_network"]
+
+
+def real_network(network: IntegerNetwork) -> FloatNetwork:
+    """The network in steps of 1, which the compiler turns into the same integers.
+
+    Names of layers and the longest inference (the compiler's ``steps_max``) are not in it. A weight of −2^(bits − 1),
+    which the compiler would clip, takes a bit more.
+
+    Raises
+    ------
+    NetworkError
+        A leak is finer, or a weight larger, than the compiler makes them on its own; or thresholds of a learned latency
+        encoder differ.
+    """
+    return FloatNetwork(
+        name=network.name, steps=network.steps, readout=network.readout, input_kind=network.input_kind,
+        cutoff=network.cutoff, in_min=network.in_min, in_max=network.in_max, step_weights=network.step_weights,
+        layers=tuple(_layer(f"layer {index} ({layer.name})", layer) for index, layer in enumerate(network.layers)),
+    )
+
+
+def _layer(where: str, layer: Layer) -> FloatLayer:
+    neuron = layer.neuron
+    # An even num is no finer than half of it: 6/2^3 is 3/2^2.
+    if neuron.leak_num % (1 << max(0, neuron.leak_shift - LEAK_SHIFT_MAX)):
+        raise NetworkError(f"{where}: leak must be num / 2^{LEAK_SHIFT_MAX} or coarser to be saved, not "
+                           f"{neuron.leak_num} / 2^{neuron.leak_shift}")
+    lowest = min(int(np.min(one.weights)) for one in (layer, *layer.branches))
+    bits = layer.weight_bits if -lowest <= largest_weight(layer.weight_bits) else bits_for_signed(lowest, -lowest)
+    if bits > 8:
+        raise NetworkError(f"{where}: weights must be −127…127 to be saved, not {lowest}")
+
+    if neuron.theta_fall is not None and (neuron.theta != neuron.theta[0]).any():  # pyright: ignore - it has one
+        raise NetworkError(f"{where}: theta must be the same for all neurons of a layer with theta_fall to be saved")
+
+    def real(values: np.ndarray | None) -> np.ndarray | None:
+        return None if values is None else np.asarray(values, dtype=np.float64)
+
+    return FloatLayer(
+        weight=np.asarray(layer.weights, dtype=np.float64), connectivity=layer.connectivity, weight_bits=bits,
+        weight_scale=1.0, bias=real(neuron.bias), theta=real(neuron.theta), v_init=real(neuron.v_init),
+        reset_step=real(neuron.reset_step), theta_fall=real(neuron.theta_fall),
+        leak=neuron.leak_num / (1 << neuron.leak_shift), reset=neuron.reset, reset_delay=neuron.reset_delay,
+        single_spike=neuron.single_spike, bias_once=neuron.bias_once,
+        v_min=None if neuron.v_min is None else float(neuron.v_min),
+        v_max=None if neuron.v_max is None else float(neuron.v_max),
+        branches=tuple(FloatBranch(source=one.source, connectivity=one.connectivity,
+                                   weight=np.asarray(one.weights, dtype=np.float64)) for one in layer.branches),
+    )

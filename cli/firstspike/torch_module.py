@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""Plain torch modules: a chain of layers with the neurons of `firstspike_train.neurons` becomes a `FloatNetwork`."""
+
+from collections.abc import Sequence
+from typing import Unpack
+
+import numpy as np
+from firstspike_arch.model import FloatNetwork
+from firstspike_compiler.frontends.torch_reader import Fields, Framework, Neurons, read_modules
+from firstspike_compiler.frontends.torch_synapses import Synapses, per_channel, single
+from firstspike_train.neurons import IF, LIF, LeakyIntegrator, SpikingSequential
+from torch import nn
+
+__all__ = ["from_torch"]
+
+
+def from_torch(
+    model: nn.Module | Sequence[nn.Module], *, in_shape: Sequence[int], **fields: Unpack[Fields],
+) -> FloatNetwork:
+    """Read a model, in evaluation mode, with the neurons `IF`, `LIF` and `LeakyIntegrator`.
+
+    Parameters
+    ----------
+    model : Sequential or SpikingSequential, or list of modules
+        In the order in which they run; or any module whose ``forward`` calls modules, adds what they give and flattens.
+    in_shape : (N,) or (C, H, W)
+        Of one step of one inference.
+    fields
+        steps, readout, input_kind, in_max, …, as in `torch_reader.Fields`. A potential may be that
+        of a LeakyIntegrator.
+
+    Raises
+    ------
+    CompileError
+        A module has no counterpart; the sentence names it.
+    """
+    framework = Framework(
+        name="firstspike", neurons={IF: _lif, LIF: _lif, LeakyIntegrator: _integrator},
+        containers=(SpikingSequential,), branches=True,
+    )
+    return read_modules(framework, model, in_shape=in_shape, **fields)
+
+
+def _lif(where: str, module: LIF, synapses: Synapses) -> Neurons:
+    leak, theta = module.operands()
+    first = per_channel(where, "theta", theta, synapses)
+    levels = np.arange(1, module.levels + 1)
+    return Neurons(
+        theta=first if module.levels == 1 else np.outer(first, levels), leak=single(where, "leak", leak),
+        strict=module.strict, reset=module.reset, single_spike=module.single_spike,
+    )
+
+
+def _integrator(where: str, module: LeakyIntegrator, synapses: Synapses) -> Neurons:
+    return Neurons(theta=None, leak=single(where, "leak", module.operand()), strict=False, reset="none")

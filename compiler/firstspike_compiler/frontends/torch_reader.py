@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: MIT
+"""Networks of torch modules: what all frameworks on torch share. Each frontend adds its own neurons.
+
+Everything is read from modules that the caller holds in memory, in float64, and nothing is trained or loaded. A chain
+is not run either; a ``forward`` with branches is followed once, by `torch.fx`, with symbols in place of tensors.
+"""
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Required, TypedDict, Unpack
+
+import numpy as np
+import torch
+from firstspike_arch.connectivity import Conv2d, Shape
+from firstspike_arch.model import FloatBranch, FloatLayer, FloatNetwork, InputKind, Readout
+from firstspike_arch.network import INPUT
+from torch import fx, nn
+from torch.nn.utils.parametrize import is_parametrized
+
+from ..errors import CompileError
+from .torch_synapses import (
+    Spikes,
+    Synapses,
+    add_up,
+    as_pair,
+    average,
+    check_eval,
+    connect,
+    flatten,
+    map_shape,
+    normalise,
+    reach,
+)
+
+__all__ = ["Fields", "Framework", "Neurons", "read_modules"]
+
+_IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout)
+_MAPPED = (nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.MaxPool2d,
+           nn.Flatten, *_IDENTITIES)
+_ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
+"""In a ``forward``: functions, and names of methods."""
+_FLATTEN = (torch.flatten, "flatten")
+
+
+class Fields(TypedDict, total=False):
+    """Fields of `FloatNetwork` that no model says.
+
+    Parameters
+    ----------
+    steps : int
+    readout : str
+        "potential": of a model that ends in synapses, whose outputs are added up over the steps, or in neurons that do
+        not fire, of which the last membrane counts.
+    input_kind : str
+        By default "events".
+    in_max : int
+        Most events of an address in one step, or largest number of a direct input.
+    """
+
+    name: str
+    steps: Required[int]
+    readout: Required[Readout]
+    input_kind: InputKind
+    cutoff: int
+    in_min: int
+    in_max: int
+    input_scale: float
+    step_weights: tuple[int, ...]
+    accuracy: dict[str, float]
+    recipe: dict
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Neurons:
+    """What a frontend makes of a module of neurons; fields as in `FloatLayer`.
+
+    ``bias`` (float64[C]) is added to that of the synapses. ``theta`` (float64[C] or float64[C, n]) None: the module
+    hands out its membrane.
+    ``bounded``: they are these neurons only while no drive exceeds `Synapses.largest_drive`.
+    """
+
+    theta: np.ndarray | None
+    leak: float
+    strict: bool
+    reset: Literal["subtract", "zero", "none"]
+    reset_delay: bool = False
+    single_spike: bool = False
+    reset_step: np.ndarray | None = None
+    v_init: np.ndarray | None = None
+    bias: np.ndarray | None = None
+    bounded: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Framework:
+    """How a framework says things.
+
+    Parameters
+    ----------
+    name : str
+    neurons : dict
+        Class of neurons → function of (where, module, `Synapses`) that makes `Neurons` of one.
+    same : dict
+        Classes that do in every step what a class of torch does.
+    containers : tuple of type
+        Classes, further to `torch.nn.Sequential`, whose children run one after the other in every step.
+    inner : function of module
+        What a wrapper wraps; the module itself if it is none.
+    branches : bool
+        Neurons take and give one tensor, so that a ``forward`` of the user's own can be followed.
+    stateful : function of module
+        Whether neurons keep their membranes from one call to the next: then they may not have two places.
+    """
+
+    name: str
+    neurons: Mapping[type, Callable[[str, Any, Synapses], Neurons]]
+    same: Mapping[type, type] = field(default_factory=dict)
+    containers: tuple[type, ...] = ()
+    inner: Callable[[nn.Module], nn.Module] = lambda module: module
+    branches: bool = False
+    stateful: Callable[[Any], bool] = lambda module: False
+
+
+def read_modules(
+    framework: Framework, model: nn.Module | Sequence[nn.Module], *, in_shape: Sequence[int], **fields: Unpack[Fields],
+) -> FloatNetwork:
+    """The network of a model in evaluation mode.
+
+    Parameters
+    ----------
+    framework : Framework
+    model : nn.Sequential, or list of modules
+        In the order in which they run in one step; with ``framework.branches`` also any module whose ``forward`` calls
+        modules, adds up what they give (`x + y`) and flattens.
+    in_shape : (N,) or (C, H, W)
+    fields
+        As in `Fields`.
+
+    Raises
+    ------
+    CompileError
+        The sentence names the module that has no counterpart.
+    """
+    try:
+        empty = FloatNetwork(layers=(), **{"name": "imported", "input_kind": "events", **fields})
+    except TypeError as error:
+        raise CompileError(f"a network must have the fields of FloatNetwork: {error}") from None
+    return _Reader(framework, tuple(in_shape), empty).read(model)
+
+
+def _check_hooks(where: str, module: nn.Module) -> None:
+    if module._forward_hooks or module._forward_pre_hooks:
+        raise CompileError(f"{where} must have no forward hooks: what they change cannot be seen")
+
+
+class _OneLevel(fx.Tracer):
+    """Follows a ``forward``, but not those of the modules that it calls."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return True
+
+
+class _Reader:
+    """The network so far, as modules are taken in the order in which they run.
+
+    Parameters
+    ----------
+    framework : Framework
+    in_shape : (N,) or (C, H, W)
+    empty : FloatNetwork
+        All but the layers.
+    """
+
+    def __init__(self, framework: Framework, in_shape: Shape, empty: FloatNetwork):
+        if len(in_shape) not in (1, 3) or not all(isinstance(size, int) and size > 0 for size in in_shape):
+            raise CompileError(f"in_shape must be (N,) or (C, H, W), each at least 1, not {in_shape!r}")
+        self._framework, self._empty, self._in_shape = framework, empty, in_shape
+        self._layers: list[FloatLayer] = []
+        self._names: list[str] = []  # of the modules that fire, one a layer
+        self._seen: set[int] = set()  # modules of neurons
+
+    def read(self, model: Any) -> FloatNetwork:
+        """The network of a whole model."""
+        low, high = 0.0, 1.0
+        if self._empty.input_kind == "direct":
+            low, high = self._empty.in_min * self._empty.input_scale, self._empty.in_max * self._empty.input_scale
+        elif self._empty.input_kind == "events":
+            high = float(self._empty.in_max)
+        return self._end(self._run("model", model, Spikes(
+            where="the input", source=INPUT, shape=self._in_shape, flat=False, low=low, high=high)))
+
+    def _run(self, path: str, model: Any, value: Spikes | Synapses) -> Spikes | Synapses:
+        """What a module gives, from what it takes."""
+        if isinstance(model, list | tuple):
+            for index, child in enumerate(model):
+                value = self._run(f"{path}[{index}]", child, value)
+            return value
+        if not isinstance(model, nn.Module):
+            raise CompileError(f"{path} must be a torch module or a list of them, not {type(model).__name__}")
+        while (inner := self._framework.inner(model)) is not model:
+            _check_hooks(f"{path} ({type(model).__name__})", model)
+            model = inner
+        where = f"{path} ({type(model).__name__})"
+        _check_hooks(where, model)
+        if type(model) in self._framework.containers or type(model).forward is nn.Sequential.forward:
+            for name, child in model._modules.items():  # named_children leaves out what is there a second time
+                value = self._run(f"{path}.{name}", child, value)
+            return value
+        kind = type(model).__bases__[0] if is_parametrized(model) else type(model)
+        kind = self._framework.same.get(kind, kind)
+        if self._framework.branches and kind not in _MAPPED and self._is_users(model):
+            return self._follow(path, where, model, value)
+        if path == "model":
+            raise CompileError(f"{where} must be a Sequential, or the list of its modules in the order in which they "
+                               "run")
+        return self._take(where, model, kind, value)
+
+    def _is_users(self, model: nn.Module) -> bool:
+        """Whether a module is of further modules and the user's own: not torch's, the framework's, or such neurons."""
+        kinds = tuple(self._framework.neurons)
+        packages = {"torch", *(kind.__module__.partition(".")[0] for kind in kinds)}
+        return (any(True for _ in model.children()) and not isinstance(model, kinds)
+                and type(model).__module__.partition(".")[0] not in packages)
+
+    def _follow(self, path: str, where: str, model: nn.Module, value: Spikes | Synapses) -> Spikes | Synapses:
+        """A ``forward`` of the user's own."""
+        rule = f"{where} must have a forward that takes one tensor, calls modules, adds and flattens, and no more"
+        check_eval(where, model)  # it may ask
+        try:
+            graph = _OneLevel().trace(model)
+        except Exception as error:  # whatever a forward does with a symbol that is no tensor
+            raise CompileError(f"{rule}: {error}".splitlines()[0]) from None
+        values: dict[fx.Node, Spikes | Synapses] = {}
+        for node in graph.nodes:
+            taken = [values[one] for one in node.all_input_nodes if one in values]
+            plain = not node.kwargs and len(taken) == len(node.args) == len([one for one in node.args
+                                                                             if isinstance(one, fx.Node)])
+            call = node.op in ("call_function", "call_method")
+            if node.op == "placeholder" and not values:
+                values[node] = value
+            elif node.op == "call_module" and plain and len(taken) == 1:
+                values[node] = self._run(f"{path}.{node.target}", model.get_submodule(str(node.target)), taken[0])
+            elif call and node.target in _ADDITIONS and plain and len(node.args) == 2:
+                left, right = (self._check_fires(f"{path}.{node.name}", values[one]) for one in node.args)
+                values[node] = add_up(f"{path}.{node.name}", left, right)
+            elif call and node.target in _FLATTEN and len(taken) == 1 and node.args[0] in values:
+                sides = {"start_dim": 0, **dict(zip(("start_dim", "end_dim"), node.args[1:], strict=False))}
+                values[node] = flatten(f"{path}.{node.name}", nn.Flatten(**{**sides, **node.kwargs}), taken[0])
+            elif node.op == "output" and plain:
+                return taken[0]
+            else:
+                raise CompileError(f"{rule}: not {node.name} ({node.op} of {node.target})")
+        raise AssertionError("a graph of torch.fx ends in its output")
+
+    def _take(self, where: str, module: Any, kind: type, value: Spikes | Synapses) -> Spikes | Synapses:
+        """What a module of a kind of torch's, or of neurons, makes of a value."""
+        self._check_fires(where, value)
+        if kind in _IDENTITIES:
+            check_eval(where, module)
+            return value
+        if kind is nn.Flatten:
+            return flatten(where, module, value)
+        if kind is nn.Linear or kind is nn.Conv2d:
+            return connect(where, module, value)
+        if kind is nn.BatchNorm1d or kind is nn.BatchNorm2d:
+            return normalise(where, module, value)
+        if kind is nn.AvgPool2d or kind is nn.AdaptiveAvgPool2d:
+            return average(where, module, value)
+        if kind is nn.MaxPool2d:
+            return self._maximum(where, module, value)
+        return self._neurons(where, module, value)
+
+    def _check_fires(self, where: str, value: Spikes | Synapses) -> Spikes | Synapses:
+        if isinstance(value, Spikes) and value.source != INPUT and self._layers[value.source].theta is None:
+            raise CompileError(f"{value.where} must fire, or be the last module: {where} takes its spikes")
+        return value
+
+    def _end(self, value: Spikes | Synapses) -> FloatNetwork:
+        """The network; no module follows."""
+        potential = self._empty.readout == "potential"
+        if isinstance(value, Synapses):
+            if not potential:
+                raise CompileError(f"{value.where} must be followed by neurons, or be read by its potential")
+            value = self._fire(value.where, Neurons(theta=None, leak=1.0, strict=False, reset="none"), value)
+        if not self._layers:
+            raise CompileError("model must have at least one module of synapses, followed by neurons")
+        if value.pool > 1:
+            raise CompileError(f"{value.pooled} must be followed by synapses")
+        if value.source != len(self._layers) - 1:
+            raise CompileError(f"{self._names[-1]} must lead to the end of the model, which takes {value.where}")
+        last = self._layers[-1]
+        if potential and last.theta is not None:
+            if last.reset != "none" or last.single_spike:
+                raise CompileError(f"{value.where} must have no reset, or be left out, for a potential read-out")
+            self._layers[-1] = replace(last, theta=None, reset_step=None, strict=False)
+        elif not potential and last.theta is None:
+            raise CompileError(f"{value.where} must fire for a {self._empty.readout} read-out")
+        return replace(self._empty, layers=tuple(self._layers))
+
+    def _maximum(self, where: str, module: Any, value: Spikes | Synapses) -> Spikes:
+        """The largest of a window of spikes is one integrate-and-fire neuron that any of them makes fire."""
+        shape = map_shape(where, value)
+        if isinstance(value, Synapses) or value.pool > 1 or value.high != 1 or (
+            value.source == INPUT and self._empty.input_kind == "direct"
+        ):
+            raise CompileError(f"{where} must come directly behind neurons, or behind an input of single spikes: the "
+                               "largest of other values has no counterpart")
+        kernel, stride = as_pair(module.kernel_size), as_pair(module.stride or module.kernel_size)
+        if as_pair(module.dilation) != (1, 1) or module.ceil_mode or module.return_indices:
+            raise CompileError(f"{where} must have dilation 1 and neither ceil_mode nor return_indices")
+        if kernel == stride == (1, 1):
+            return value
+        try:
+            connectivity = Conv2d(
+                in_shape=shape, channels=shape[0], kernel=kernel, stride=stride, padding=as_pair(module.padding),
+                groups=shape[0],
+            )
+        except ValueError as error:
+            raise CompileError(f"{where} must fit what comes in: {error}") from None
+        synapses = reach(where, value, np.ones(connectivity.weight_shape), connectivity, np.zeros(shape[0]))
+        fired = self._fire(where, Neurons(theta=np.ones(shape[0]), leak=1.0, strict=False, reset="zero"), synapses)
+        self._layers[-1] = replace(self._layers[-1], weight_bits=2, weight_scale=1.0)
+        return fired
+
+    def _neurons(self, where: str, module: nn.Module, value: Spikes | Synapses) -> Spikes:
+        kind = type(module)
+        if kind not in self._framework.neurons:
+            known = ", ".join(one.__name__ for one in self._framework.neurons)
+            raise CompileError(f"{where} must be a module that can be mapped: Linear, Conv2d, BatchNorm1d, "
+                               "BatchNorm2d, AvgPool2d, AdaptiveAvgPool2d, MaxPool2d, Flatten, Dropout, Identity, "
+                               f"or of {self._framework.name}'s neurons {known}")
+        if isinstance(value, Spikes):
+            raise CompileError(f"{where} must come behind synapses, not behind {value.where}")
+        if id(module) in self._seen and self._framework.stateful(module):
+            raise CompileError(f"{where} must have one place in the model: its membranes go on from call to call")
+        self._seen.add(id(module))
+        return self._fire(where, self._framework.neurons[kind](where, module, value), value)
+
+    def _fire(self, where: str, neurons: Neurons, synapses: Synapses) -> Spikes:
+        """Add a layer; what it sends."""
+        if neurons.bounded and any(one.source == INPUT for one in synapses.sets) and (
+            self._empty.input_kind != "latency"
+        ):
+            self._empty = replace(self._empty, in_limit=self._empty.in_max)
+        if neurons.theta is not None and np.min(neurons.theta) <= 0:
+            raise CompileError(f"{where} must have a threshold above its resting and reset potential, "
+                               f"not {float(np.min(neurons.theta))!r} above")
+        if not 0 <= neurons.leak <= 1:
+            raise CompileError(f"{where} must keep 0 … 1 of its membrane in a step, not {neurons.leak!r}")
+        index = len(self._layers)
+        # Stable: of several sets from the layer before, the first is the layer's own.
+        first, *others = sorted(synapses.sets, key=lambda one: one.source != index - 1)
+        if first.source != index - 1:
+            before = self._names[-1] if self._names else "the input"
+            raise CompileError(f"{where} must take the spikes of {before}, which runs before it, among others")
+        bias = synapses.bias if neurons.bias is None else synapses.bias + neurons.bias
+        self._layers.append(FloatLayer(
+            weight=first.weight, bias=bias if bias.any() else None, connectivity=first.connectivity,
+            average_pool=first.average_pool, theta=neurons.theta, leak=neurons.leak, strict=neurons.strict,
+            reset=neurons.reset, reset_delay=neurons.reset_delay, single_spike=neurons.single_spike,
+            reset_step=neurons.reset_step, v_init=neurons.v_init,
+            branches=tuple(FloatBranch(source=one.source, weight=one.weight, connectivity=one.connectivity,
+                                       average_pool=one.average_pool) for one in others),
+        ))
+        self._names.append(where)
+        levels = 1 if neurons.theta is None or neurons.theta.ndim == 1 else neurons.theta.shape[1]
+        return Spikes(where=where, source=index, shape=synapses.out_shape, flat=len(synapses.out_shape) == 1, low=0.0,
+                      high=float(levels))

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: MIT
+"""Neurons as plain torch modules, for networks and training loops of one's own.
+
+A module takes the currents of all steps at once, [T, B, …], starts from a membrane of 0 and keeps no state.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, get_args
+
+import torch
+from firstspike_arch.events import MAGNITUDE_MAX
+from torch import nn
+
+from .surrogates import SLOPES, staircase
+
+__all__ = ["IF", "LIF", "LeakyIntegrator", "SpikingSequential", "integrate"]
+
+THETA_MIN = 1e-3
+
+Reset = Literal["subtract", "zero", "none"]
+Step = Callable[[torch.Tensor], torch.Tensor]
+
+
+def integrate(
+    currents: Iterable[torch.Tensor], *, fire: Step = lambda membrane: membrane, decay: Step | None = None,
+    reset: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """v ← decay(v) + current; s = fire(v); v ← reset(v, s), from v = 0: what fired, and pre-reset v, of each step."""
+    fired: list[torch.Tensor] = []
+    membranes: list[torch.Tensor] = []
+    for current in currents:
+        if membranes:
+            kept = membranes[-1] if reset is None else reset(membranes[-1], fired[-1])
+            current = (kept if decay is None else decay(kept)) + current
+        membranes.append(current)
+        fired.append(fire(current))
+    return fired, membranes
+
+
+class LIF(nn.Module):
+    """Leaky integrate-and-fire neurons, with one or several thresholds.
+
+    In every step v ← leak·v + current; the spike's magnitude s is the number of thresholds that v reaches; then v
+    resets. Backward, a spike has the slope of a surrogate and a reset has none through its spike.
+
+    Parameters
+    ----------
+    leak : float
+        0 … 1, what a step leaves of a membrane. Hardware has num/2^8 or coarser: 0.875 costs nothing in rounding.
+    theta : float or Tensor
+        Threshold, at least 0.001; a tensor broadcasts to the neurons, (N,) or (C, 1, 1): one a channel.
+    reset : "subtract", "zero" or "none"
+        v − s·theta, 0 where it fired, or nothing.
+    single_spike : bool
+        Neurons fire once an inference and are silent from then on; there is no reset.
+    strict : bool
+        Fires above a threshold, not on it.
+    levels : int
+        1 … 15 thresholds: theta, 2·theta, …
+    learns : tuple of str
+        Which of "theta" and "leak" are parameters; both are kept in their ranges.
+    slope, width :
+        Of the surrogate, a name of `surrogates.SLOPES`, by the membrane in thetas; see `surrogates.staircase`.
+
+    Raises
+    ------
+    ValueError
+        The sentence names the argument.
+    """
+
+    # Ref: E. O. Neftci, H. Mostafa, F. Zenke, "Surrogate gradient learning in spiking neural networks", 2019.
+
+    leak: torch.Tensor
+    theta: torch.Tensor
+
+    def __init__(
+        self, leak: float, theta: float | torch.Tensor = 1.0, *,
+        reset: Reset = "subtract", single_spike: bool = False, strict: bool = False,
+        levels: int = 1, learns: Sequence[Literal["theta", "leak"]] = (), slope: str = "triangle", width: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if reset not in get_args(Reset):
+            raise ValueError(f"reset must be one of {', '.join(get_args(Reset))}, not {reset!r}")
+        if not isinstance(levels, int) or not 1 <= levels <= (1 if single_spike else MAGNITUDE_MAX):
+            raise ValueError(f"levels must be 1…{MAGNITUDE_MAX}, and 1 with single_spike, not {levels!r}")
+        if isinstance(learns, str) or not set(learns) <= {"theta", "leak"}:
+            raise ValueError(f"learns must be a tuple of 'theta' and 'leak', not {learns!r}")
+        if slope not in SLOPES or not width > 0:
+            raise ValueError(f"slope must be one of {', '.join(SLOPES)}, and width positive, not {slope!r}, {width!r}")
+        _number(self, "leak", _leak(leak), learns="leak" in learns)
+        _number(self, "theta", torch.as_tensor(theta, dtype=torch.float32), learns="theta" in learns)
+        if not (torch.isfinite(self.theta).all() and (self.theta >= THETA_MIN).all()):
+            raise ValueError(f"theta must be at least {THETA_MIN}, not {theta!r}")
+        self.reset: Reset = reset
+        self.single_spike, self.strict, self.levels = single_spike, strict, levels
+        self.slope, self.width = slope, width
+
+    def extra_repr(self) -> str:
+        return (f"reset={self.reset!r}, single_spike={self.single_spike}, strict={self.strict}, levels={self.levels}")
+
+    def operands(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Leak and theta as computed with: training may have moved them out of their ranges."""
+        return self.leak.clamp(0, 1), self.theta.clamp(min=THETA_MIN)
+
+    def forward(self, currents: torch.Tensor) -> torch.Tensor:
+        """Spikes [T, B, …] from currents [T, B, …]."""
+        return self.run(currents)[0]
+
+    def run(self, currents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Spikes, and pre-reset membranes (with ``single_spike``: as if nothing froze them), [T, B, …] each."""
+        leak, theta = self.operands()
+        decay = _decay(leak)
+
+        def fire(membrane: torch.Tensor) -> torch.Tensor:
+            return staircase((membrane - theta) / theta, self.slope, self.width, levels=self.levels, strict=self.strict)
+
+        if self.single_spike:
+            membranes = torch.stack(integrate(currents, decay=decay)[1])
+            # By step t it has fired where max(v[0] … v[t]) reaches theta.
+            fired = fire(membranes.cummax(0).values)
+            return torch.diff(fired, dim=0, prepend=torch.zeros_like(fired[:1])), membranes
+        resets = {
+            "subtract": lambda membrane, spikes: membrane - spikes.detach() * theta,
+            "zero": lambda membrane, spikes: membrane * (spikes.detach() == 0),
+            "none": None,
+        }
+        spikes, membranes = integrate(currents, fire=fire, decay=decay, reset=resets[self.reset])
+        return torch.stack(spikes), torch.stack(membranes)
+
+
+class IF(LIF):
+    """Integrate-and-fire neurons: `LIF` without a leak, and with the same options.
+
+    With ``single_spike`` they are the neurons of time-to-first-spike networks.
+    """
+
+    def __init__(self, theta: float | torch.Tensor = 1.0, **options) -> None:
+        super().__init__(1.0, theta, **options)
+
+
+class LeakyIntegrator(nn.Module):
+    """Output neurons without a threshold, v ← leak·v + current; the class is the largest v after the last step.
+
+    Parameters
+    ----------
+    leak : float
+        0 … 1.
+    learns : bool
+        The leak is a parameter.
+    """
+
+    leak: torch.Tensor
+
+    def __init__(self, leak: float = 1.0, *, learns: bool = False) -> None:
+        super().__init__()
+        _number(self, "leak", _leak(leak), learns=learns)
+
+    def operand(self) -> torch.Tensor:
+        """The leak as computed with: training may have moved it out of its range."""
+        return self.leak.clamp(0, 1)
+
+    def forward(self, currents: torch.Tensor) -> torch.Tensor:
+        """Membranes [T, B, …] from currents [T, B, …]."""
+        return torch.stack(integrate(currents, decay=_decay(self.operand()))[1])
+
+
+class SpikingSequential(nn.Sequential):
+    """A `torch.nn.Sequential` over [T, B, …]: neurons see all steps at once, other modules each step on its own.
+
+    A module that contains neurons, or another SpikingSequential, also gets [T, B, …]; any other gets [T·B, …], as it
+    would get a batch of images.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """[T, B, …] from [T, B, …]."""
+        x = input
+        for module in self:
+            if any(isinstance(part, LIF | LeakyIntegrator | SpikingSequential) for part in module.modules()):
+                x = module(x)
+            else:
+                x = module(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        return x
+
+
+def _leak(value: float) -> torch.Tensor:
+    if not (isinstance(value, int | float) and 0 <= value <= 1):
+        raise ValueError(f"leak must be a number 0…1, not {value!r}")
+    return torch.tensor(float(value))
+
+
+def _number(module: nn.Module, name: str, value: torch.Tensor, *, learns: bool) -> None:
+    """A parameter, or a buffer: either goes into the state_dict and follows the module to its device."""
+    if learns:
+        module.register_parameter(name, nn.Parameter(value.clone()))
+    else:
+        module.register_buffer(name, value.clone())
+
+
+def _decay(leak: torch.Tensor) -> Step | None:
+    """A leak of 1 that does not learn is no operation."""
+    return (lambda membrane: leak * membrane) if leak.requires_grad or leak.item() != 1 else None
