@@ -186,6 +186,8 @@ class ArrayConfig:
         How the read-out finds it: a tournament over the lanes, or one a cycle by a single comparator.
     timeout : int
         Cycles of silence in the middle of an inference after which the input guard ends it.
+    read_back : bool
+        Weights and biases can be read back.
     """
 
     layers: tuple[LayerPlan, ...]
@@ -193,6 +195,7 @@ class ArrayConfig:
     early_exit: bool = False
     winner: Literal["tree", "scan"] = "tree"
     timeout: int = 1 << 16
+    read_back: bool = False
 
 
 def reach(synapses: Dense | Conv2d) -> tuple[int, int]:

@@ -172,6 +172,7 @@ def _write_files(compilation: Compilation, folder: Path) -> dict:
         "result": {"class_bits": layout.class_bits, "step_bits": layout.step_bits, "decided_by_bits": 2,
                    "score_bits": layout.score_bits, "classes": layout.classes},
         "early_exit": program.config.early_exit, "winner": program.config.winner,
+        "read_back": program.config.read_back,
         "program_word": PROGRAM_WORD,
         "counters": list(COUNTERS),
         "memories": [

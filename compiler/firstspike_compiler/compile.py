@@ -47,6 +47,7 @@ class Options:
     steps_max: int | None = None
     leak_shift_max: int = LEAK_SHIFT_MAX
     timeout: int = 1 << 16
+    read_back: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -222,6 +223,8 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         0 … 15; leaks become num / 2^shift.
     timeout : int
         Cycles, see `ArrayConfig`.
+    read_back : bool
+        A host can read weights and biases back.
 
     Raises
     ------
@@ -265,7 +268,7 @@ def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compil
         ))
     config = ArrayConfig(
         layers=tuple(plans), port=options.port, early_exit=options.early_exit, winner=options.winner,
-        timeout=options.timeout,
+        timeout=options.timeout, read_back=options.read_back,
     )
     try:
         program = Program(network=draft.integer, config=config)
