@@ -30,7 +30,8 @@ from .quantising import Calibration, Quantised, calibrate, choose_bits, quantise
 
 __all__ = [
     "Calibration", "Mapping", "Quantised", "Verification", "calibrate", "choose_bits", "compile", "connect",
-    "estimate", "export", "load", "map_to_device", "open_build", "predict", "quantise_at", "simulate", "verify",
+    "estimate", "export", "load", "map_to_device", "open_build", "open_link", "predict", "quantise_at", "simulate",
+    "verify",
 ]
 
 
@@ -94,16 +95,33 @@ def connect(
     OSError, ToolError
         There is no such port, nothing answers, or a tool is missing.
     """
-    def transport():
-        return SimulatedBoard(program, optimise=False) if port == "simulated" else SerialPort(port, baud)
-
-    backend = WireBackend(Link(transport, timeout=timeout), progress=progress)
+    backend = WireBackend(open_link(program, port, baud=baud, timeout=timeout), progress=progress)
     try:
         backend.load(program)
     except BaseException:
         backend.link.close()
         raise
     return backend
+
+
+def open_link(program: Program | None, port: str, *, baud: int = 1_000_000, timeout: float = 1.0) -> Link:
+    """The link to the board at a serial port, whatever is on it, or to one simulated with a program.
+
+    Raises
+    ------
+    ValueError
+        A board is to be simulated without a program.
+    OSError, ToolError
+        There is no such port, nothing answers, or a tool is missing.
+    """
+    def transport():
+        if port != "simulated":
+            return SerialPort(port, baud)
+        if program is None:
+            raise ValueError("a build must be given for a simulated board, which is made of it")
+        return SimulatedBoard(program, optimise=False)
+
+    return Link(transport, timeout=timeout)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,6 +15,7 @@ from . import (
     verb_estimate,
     verb_export_nir,
     verb_inspect,
+    verb_monitor,
     verb_quantise,
     verb_report,
     verb_robustness,
@@ -38,6 +39,7 @@ app.command("simulate")(verb_simulate.simulate)
 app.command("estimate")(verb_estimate.estimate)
 app.command("export-nir")(verb_export_nir.export_nir)
 app.command("run")(verb_run.run)
+app.command("monitor")(verb_monitor.monitor)
 app.command("report")(verb_report.report)
 app.command("robustness")(verb_robustness.robustness)
 app.command("data")(verb_data.data)
