@@ -24,7 +24,7 @@ from .status import COUNTERS
 
 __all__ = [
     "CHUNK_BYTES", "CRC_BYTES", "FRAME_BYTES_MIN", "HEADER_BYTES", "IDENTITY", "IDENTITY_BYTES", "IDENTITY_MEMORY",
-    "LINK_COUNTERS", "NO_PROGRAM", "PROGRAM_WORD_BYTES", "PROTOCOL", "READ_ADDRESS_BYTES",
+    "LINK_COUNTERS", "NO_PROGRAM", "PROGRAM_PLACES", "PROGRAM_WORD_BYTES", "PROTOCOL", "READ_ADDRESS_BYTES",
     "RESPONSE", "STAMP_BYTES", "Capability", "FrameError", "Identity", "Kind", "Reason", "Transport", "WireFormat",
     "frame_body", "identity_of", "parse_body", "status_values", "wire_format",
 ]
@@ -58,6 +58,7 @@ class Reason(IntEnum):
     CORRUPT = 1
     OVERFLOW = 2
     UNKNOWN_KIND = 3
+    NO_PROGRAM = 4
 
 
 LINK_COUNTERS = (
@@ -246,6 +247,11 @@ class Identity:
 NO_PROGRAM = "0" * 16
 
 IDENTITY_BYTES = Identity.LAYOUT.size
+
+_PROGRAM_WORD = struct.calcsize("<HBBIIIHHI8s") // 4
+
+PROGRAM_PLACES = (_PROGRAM_WORD, _PROGRAM_WORD + 1)
+"""Words of the identity that hold the digest of the program, in the order in which they are written."""
 
 IDENTITY = MemoryShape(name="identity", depth=256, used_bits=32)
 """The device keeps its identity in a block RAM of its own: it is patched and loaded together with the weights."""

@@ -54,8 +54,9 @@ def block_rams(board: Board, program: Program) -> dict[str, int]:
 def _memories(program: Program) -> list[tuple[MemoryShape, bool]]:
     """Every memory of the design, and whether it has an image; the same for every board, clock and bit rate."""
     images = {shape.name: shape for shape in linked_memories(program)}
+    known = images | {shape.name: shape for shape in program.memories()}
     text = verilog(UartAccelerator(LinkedAccelerator(program), divisor=DIVISOR_MIN), images.values())
-    return [(images.get(shape.name, shape), shape.name in images) for shape in memories_of(text)]
+    return [(known.get(shape.name, shape), shape.name in images) for shape in memories_of(text)]
 
 
 def _accelerator_verilog(board: Board, setting: PllSetting, program: Program, baud: int) -> str:
@@ -73,7 +74,8 @@ def _accelerator_verilog(board: Board, setting: PllSetting, program: Program, ba
                          f"the nearest is {actual:.0f}")
     flow = board.family.flow
     return verilog(UartAccelerator(LinkedAccelerator(program), divisor=divisor), linked_memories(program),
-                   block_words=flow.blocks.words if flow else None)
+                   block_words=flow.blocks.words if flow else None,
+                   large=[shape for shape in program.memories() if board.device.large_blocks_of(shape)])
 
 
 def project_files(board: Board, setting: PllSetting, program: Program, baud: int) -> dict[str, str]:

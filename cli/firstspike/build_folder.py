@@ -177,7 +177,8 @@ def _write_files(compilation: Compilation, folder: Path) -> dict:
         "counters": list(COUNTERS),
         "memories": [
             {"name": shape.name, "file": f"{shape.name}.hex", "depth": shape.depth, "width": shape.width,
-             "used_bits": shape.used_bits, "chunks": shape.chunks} for shape in memories
+             "used_bits": shape.used_bits, "chunks": shape.chunks,
+             "single_port": shape.single_port} for shape in memories
         ],
         "layers": [
             {"name": layer.name, "from": [branch.source for branch in layer.synapses(index)],

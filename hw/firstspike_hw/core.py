@@ -203,10 +203,16 @@ class Core(wiring.Component):
         write = memory.write_port(granularity=CHUNK_BITS)
         reads = Signal()
         m.d.sync += reads.eq(self._moves & ~access.ahead)
+        address, lends = Signal(range(shape.depth)), Const(0)
+        if self._reads_back:
+            lends = access.read
+        if shape.single_port:
+            lends = lends | access.write
         m.d.comb += [
-            read.addr.eq(Mux(access.read, access.word, self._issue.word) if self._reads_back else self._issue.word),
+            address.eq(Mux(lends, access.word, self._issue.word)), read.addr.eq(address),
             # Never both in one cycle: otherwise synthesis spends logic on what a collision would read.
-            read.en.eq(reads), write.addr.eq(access.word), write.en.eq(Mux(access.write & ~reads, access.chunk, 0)),
+            read.en.eq(reads), write.en.eq(Mux(access.write & ~reads, access.chunk, 0)),
+            write.addr.eq(address if shape.single_port else access.word),
             write.data.eq(access.data.replicate(shape.chunks)),
         ]
         # Two flip-flops in a row: the first next to the memory, whose output is slow, the second next to the adder.

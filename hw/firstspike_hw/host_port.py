@@ -14,6 +14,7 @@ from firstspike_arch.frames import (
     IDENTITY_BYTES,
     IDENTITY_MEMORY,
     LINK_COUNTERS,
+    PROGRAM_PLACES,
     PROGRAM_WORD_BYTES,
     READ_ADDRESS_BYTES,
     RESPONSE,
@@ -50,6 +51,8 @@ class HostPort(wiring.Component):
         Initial contents of the memory `IDENTITY`, for simulation; without them it is loaded from a file.
     read_cycles : int
         `read_cycles` of the accelerator; 0: there is no reading back, and a READ request is of unknown kind.
+    needs_loading : bool
+        INFER is refused while the identity, as it was written, names no program. A reset changes nothing about that.
 
     Members
     -------
@@ -65,8 +68,11 @@ class HostPort(wiring.Component):
         A request is being carried out.
     """
 
-    def __init__(self, *, format: WireFormat, identity: Sequence[int] = (), read_cycles: int = 0):
+    def __init__(
+        self, *, format: WireFormat, identity: Sequence[int] = (), read_cycles: int = 0, needs_loading: bool = False,
+    ):
         self._format, self._identity, self._read_cycles = format, identity, read_cycles
+        self._needs_loading = needs_loading
         super().__init__({
             **({"read_back": Out(read_back_signature())} if read_cycles else {}),
             "requests": In(frame_stream()), "responses": Out(frame_stream()),
@@ -111,6 +117,8 @@ class HostPort(wiring.Component):
                     with m.If(place[0]):
                         m.d.sync += place.eq(0)
                         m.next = "HEADER"
+                        with m.If(self._infers & ~self._loaded):
+                            m.d.sync += [kind.eq(Kind.ERROR.value), reason.eq(Reason.NO_PROGRAM)]
             with m.State("HEADER"):
                 known = Cat(kind == one.value for one in Kind if one != Kind.READ or self._read_cycles).any()
                 m.d.comb += answer.valid.eq(1)
@@ -171,6 +179,12 @@ class HostPort(wiring.Component):
             write.addr.eq(port.payload.address), write.data.eq(port.payload.data),
             write.en.eq(port.valid & port.ready & (port.payload.memory == IDENTITY_MEMORY)),
         ]
+        self._loaded = Const(1)
+        if self._needs_loading:
+            self._loaded = loaded = Signal(reset_less=True)
+            first, last = (port.payload.address == place for place in PROGRAM_PLACES)
+            with m.If(write.en & (first | last)):
+                m.d.sync += loaded.eq((loaded & last) | port.payload.data.any())
         cycles = max(STATUS_CYCLES, self._read_cycles)
         wait, waits = Signal(range(cycles + 1)), said
         self._settled = wait == 0

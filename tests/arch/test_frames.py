@@ -12,6 +12,7 @@ from firstspike_arch.frames import (
     IDENTITY,
     IDENTITY_BYTES,
     NO_PROGRAM,
+    PROGRAM_PLACES,
     Capability,
     FrameError,
     Identity,
@@ -68,6 +69,8 @@ def test_an_identity_comes_back():
     assert len(one.pack()) == IDENTITY_BYTES and len(one.image()) == IDENTITY.depth
     assert identity_of(small, buffer_bytes=64, initialised=False).program == NO_PROGRAM
     readable = Identity.unpack(identity_of(small.with_config(read_back=True), buffer_bytes=64).pack())
+    places = [one.image()[place].to_bytes(4, "little") for place in PROGRAM_PLACES]
+    assert b"".join(places).hex() == one.program
     assert (one.capabilities, readable.capabilities) == (0, Capability.READ_BACK)
 
 

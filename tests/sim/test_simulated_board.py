@@ -10,7 +10,7 @@ import pytest
 from firstspike.verb_demo import shipped
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.events import FINAL_MARKER
-from firstspike_arch.frames import IDENTITY, NO_PROGRAM, Kind, wire_format
+from firstspike_arch.frames import IDENTITY, IDENTITY_MEMORY, NO_PROGRAM, PROGRAM_PLACES, Kind, wire_format
 from firstspike_arch.program import Program
 from firstspike_arch.status import program_address
 from firstspike_boards.driver import WireBackend
@@ -226,6 +226,29 @@ def test_a_device_without_read_back_says_so(dense, boards):
         backend.verify_memories(dense)
     with pytest.raises(ConnectionError, match=r"but it answered UNKNOWN_KIND$"):
         backend.link.exchange([(Kind.READ, bytes(4))])
+
+
+def test_weights_in_memory_with_one_port_are_loaded_first(boards, images):
+    one = program("ettfs", **NETWORKS["ettfs"], single_port=[0, 1], read_back=True)
+    board = boards(one, initialised=True)
+    backend = WireBackend(Link(lambda: board, timeout=TIMEOUT))
+    assert backend.link.identity.program == NO_PROGRAM
+    wanted = predict_inputs(one, images[:20])
+    words = wire_format(one).pack_words(wanted.stimulus.words)
+    with pytest.raises(ConnectionError, match=r"^request 0 \(INFER\) must be one that the device carries out, but it "
+                                              r"answered NO_PROGRAM$"):
+        backend.link.exchange([(Kind.INFER, words)])
+    assert backend.counters()["words_in"] == 0
+    backend.load(one)
+    for _ in range(2):
+        backend.verify_memories(one)
+        assert differing(wanted, backend.run(wanted.stimulus)) == []
+        assert same_cycles(backend, one, images[0])
+        board.reset()  # loaded once, until power goes
+    forget = [(place << 32 | IDENTITY_MEMORY << 56).to_bytes(8, "little") for place in PROGRAM_PLACES]
+    backend.link.exchange([(Kind.PROGRAM, b"".join(forget))])
+    with pytest.raises(ConnectionError, match=r"NO_PROGRAM$"):
+        backend.link.exchange([(Kind.INFER, words)])
 
 
 def test_a_board_may_be_reset_between_runs(dense, boards, images):
