@@ -116,6 +116,10 @@ def main() -> None:
     rows.append(Row(what="host link with UART on iCE40, beside digits on 8 lanes", floor="< 1,200 LUT4",
                     measured=f"{luts} LUT4, {rams} block RAMs (whole: {whole['SB_LUT4']}, {whole['SB_RAM40_4K']})",
                     met=luts < 1200))
+    readable = ice40(UartAccelerator(LinkedAccelerator(digits.with_config(read_back=True)), divisor=12), memories)
+    more = readable["SB_LUT4"] - whole["SB_LUT4"]
+    rows.append(Row(what="… reading back weights and biases", floor="< 150 LUT4", measured=f"{more} LUT4 more",
+                    met=more < 150))
     publish("link", rows)
 
 

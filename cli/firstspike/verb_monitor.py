@@ -2,12 +2,12 @@
 """firstspike monitor [FOLDER] --port PORT"""
 
 import itertools
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import sleep
 from typing import Annotated
 
 import typer
@@ -78,7 +78,7 @@ def monitor(
         with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
             for turn in range(count) if count else itertools.count():
                 if turn:
-                    time.sleep(interval)
+                    sleep(interval)
                     before, now = now, backend.counters()
                 if program is not None and inputs is not None:
                     index = turn % len(inputs)

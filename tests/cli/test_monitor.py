@@ -75,7 +75,7 @@ def test_ctrl_c_ends_it_well(build, closed, monkeypatch):
     def interrupt(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(verb_monitor.time, "sleep", interrupt)
+    monkeypatch.setattr(verb_monitor, "sleep", interrupt)
     assert "digits_ettfs: program " in run("--port", "simulated", build)
     assert len(closed) == 1
 
