@@ -39,7 +39,8 @@ class HostPort(wiring.Component):
 
     The octets of an INFER or PROGRAM request become words: an octet a cycle, and one cycle between the last octet of
     a word and the word offered. An octet of an IDENTIFY or STATUS response comes every `STATUS_CYCLES` + 1 cycles, any
-    other every cycle, but for those of a READ request, which come `read_cycles` + 1 cycles apart.
+    other every cycle. Those of a chunk that is read back come like those of a STATUS response, or every
+    `read_cycles` + 1 cycles if that is longer.
 
     The last inference of a request is always completed, with beats of zeros or a final marker: so there are as many
     results as ends of inferences were sent.
