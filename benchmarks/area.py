@@ -51,7 +51,7 @@ class HiddenCore(wiring.Component):
         connect(m, core.capture, queue.capture)
         connect(m, queue.words, extractor.words)
         connect(m, extractor.events, flipped(self.spikes))
-        for name in ("events0", "drop", "write"):
+        for name in ("events0", "drop", "access"):
             connect(m, flipped(getattr(self, name)), getattr(core, name))
         m.d.comb += core.reload.eq(self.reload)
         return m

@@ -17,13 +17,14 @@ from firstspike_boards.ulx3s import ULX3S
 from table import Row, publish
 
 FOLDER = Path(__file__).parents[1] / "build" / "bitstreams"
+CELLS = ("ICESTORM_LC", "ICESTORM_RAM", "ICESTORM_SPRAM", "TRELLIS_COMB", "DP16KD", "LUT4", "BSRAM")
 
 
 def rows_of(board: Board, program: Program, what: str, floor_mhz: float, seeds: range) -> list[Row]:
     """Clock and size of a bitstream, and how much faster than place and route it takes other weights."""
     report = build_bitstream(board, program, FOLDER / f"{board.name}-{program.network.name}", seeds=seeds)
     used = ", ".join(f"{cell} {number} of {available}" for cell, (number, available) in report["utilisation"].items()
-                     if cell in ("ICESTORM_LC", "ICESTORM_RAM", "TRELLIS_COMB", "DP16KD", "LUT4", "BSRAM"))
+                     if cell in CELLS)
     mhz, seconds = report["clock"]["mhz"], report["seconds"]
     times = seconds["place_and_route"] / seconds["patch_and_pack"]
     bits = sum(memory["words"] * memory["bits"] for memory in report["memories"])
@@ -45,8 +46,10 @@ def main() -> None:
     digits = fs.compile(small, lanes=8, early_exit=True, winner="scan", register_rows=2).program
     large = fs.load(shipped("zoo", "mnist_ettfs.safetensors"))
     mnist = fs.compile(large, lanes=64, port="image", early_exit=True).program
+    narrow = fs.compile(large, lanes=[12, 10], early_exit=True, winner="scan", register_rows=2, single_port=[0]).program
     publish("bitstreams", [
         *rows_of(ICEBREAKER, digits, "digits, 8 lanes,", 24, range(1, 4)),
+        *rows_of(ICEBREAKER, narrow, "MNIST 784-128-10, 12 lanes, hidden weights in SPRAM,", 24, range(1, 3)),
         *rows_of(TANG_NANO_9K, digits, "digits, 8 lanes,", 24, range(1, 2)),
         *rows_of(ULX3S, mnist, "MNIST 784-128-10, 64 lanes,", 80, range(1, 3)),
     ])

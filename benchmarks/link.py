@@ -164,8 +164,10 @@ def main() -> None:
     memories = linked_memories(digits)
     weights = {shape: words for shape, words in memories.items() if shape != IDENTITY}
     bare = ice40(Accelerator(digits), weights)
+    readable = LinkedAccelerator(digits.with_config(read_back=True))
     for wires, most, component in (("UART", 1200, UartAccelerator(LinkedAccelerator(digits), divisor=12)),
-                                   ("SPI", 1300, SpiAccelerator(LinkedAccelerator(digits)))):
+                                   ("SPI", 1300, SpiAccelerator(LinkedAccelerator(digits))),
+                                   ("UART and read-back", 1350, UartAccelerator(readable, divisor=12))):
         whole = ice40(component, memories)
         luts, rams = (whole[kind] - bare[kind] for kind in ("SB_LUT4", "SB_RAM40_4K"))
         rows.append(Row(what=f"host link with {wires} on iCE40, beside digits on 8 lanes", floor=f"< {most:,} LUT4",

@@ -50,6 +50,9 @@ class LayerPlan:
     register_rows : int
         Up to so many rows the membranes are a ring of registers, beyond a memory: block RAM, or LUT RAM if shallow.
         A device without LUT RAM does better with 2.
+    single_port : bool
+        The weight memory has one port to read and to write, and no initial contents: a host loads it. So it can be one
+        of the large RAMs that some devices have.
     """
 
     neurons: int
@@ -63,11 +66,12 @@ class LayerPlan:
     scattered: bool = False
     forwards: bool = False
     recurrent: bool = False
+    single_port: bool = False
 
     @classmethod
     def of(
         cls, layer: Layer, index: int, *, lanes: int, membrane_bits: int, register_rows: int = 8,
-        banks: tuple[int, int] = (1, 1), bit_serial: bool = False,
+        banks: tuple[int, int] = (1, 1), bit_serial: bool = False, single_port: bool = False,
     ) -> "LayerPlan":
         """The plan of the layer with this index.
 
@@ -89,7 +93,7 @@ class LayerPlan:
             size=(size[0], size[1]), groups=layer.groups, banks=banks, bit_serial=bit_serial,
             scattered=isinstance(synapses, Conv2d),
             forwards=isinstance(synapses, Conv2d) and (banks != (1, 1) or min(reached) < 3),
-            recurrent=any(branch.source == index for branch in layer.branches),
+            recurrent=any(branch.source == index for branch in layer.branches), single_port=single_port,
         )
 
     def __post_init__(self) -> None:
@@ -186,6 +190,8 @@ class ArrayConfig:
         How the read-out finds it: a tournament over the lanes, or one a cycle by a single comparator.
     timeout : int
         Cycles of silence in the middle of an inference after which the input guard ends it.
+    read_back : bool
+        Weights and biases can be read back.
     """
 
     layers: tuple[LayerPlan, ...]
@@ -193,6 +199,7 @@ class ArrayConfig:
     early_exit: bool = False
     winner: Literal["tree", "scan"] = "tree"
     timeout: int = 1 << 16
+    read_back: bool = False
 
 
 def reach(synapses: Dense | Conv2d) -> tuple[int, int]:

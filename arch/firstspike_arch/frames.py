@@ -11,22 +11,22 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import ClassVar, Protocol
 
 import numpy as np
 
-from .fixed import ceil_div
+from .fixed import CHUNK_BITS, ceil_div
 from .memory import MemoryShape
 from .program import Program
 from .result import ResultLayout, result_layout
 from .status import COUNTERS
 
 __all__ = [
-    "CRC_BYTES", "FRAME_BYTES_MIN", "HEADER_BYTES", "IDENTITY", "IDENTITY_BYTES", "IDENTITY_MEMORY", "LINK_COUNTERS",
-    "NO_PROGRAM", "PROGRAM_WORD_BYTES", "PROTOCOL",
-    "RESPONSE", "STAMP_BYTES", "FrameError", "Identity", "Kind", "Reason", "Transport", "WireFormat", "frame_body",
-    "identity_of", "parse_body", "status_values", "wire_format",
+    "CHUNK_BYTES", "CRC_BYTES", "FRAME_BYTES_MIN", "HEADER_BYTES", "IDENTITY", "IDENTITY_BYTES", "IDENTITY_MEMORY",
+    "LINK_COUNTERS", "NO_PROGRAM", "PROGRAM_PLACES", "PROGRAM_WORD_BYTES", "PROTOCOL", "READ_ADDRESS_BYTES",
+    "RESPONSE", "STAMP_BYTES", "Capability", "FrameError", "Identity", "Kind", "Reason", "Transport", "WireFormat",
+    "frame_body", "identity_of", "parse_body", "status_values", "wire_format",
 ]
 
 PROTOCOL = 1
@@ -58,6 +58,7 @@ class Reason(IntEnum):
     CORRUPT = 1
     OVERFLOW = 2
     UNKNOWN_KIND = 3
+    NO_PROGRAM = 4
 
 
 LINK_COUNTERS = (
@@ -71,6 +72,20 @@ STAMP_BYTES = 4
 """Of each result: cycles from the frame's first input word taken to the result offered."""
 
 PROGRAM_WORD_BYTES = 8
+
+READ_ADDRESS_BYTES = 4
+"""Of each word of a READ request: address and memory, as in a word of the program port."""
+
+CHUNK_BYTES = CHUNK_BITS // 8
+"""Of each word of its answer."""
+
+NAME_BYTES = 23
+
+
+class Capability(IntFlag):
+    """What not every device can do."""
+
+    READ_BACK = 1
 
 
 class FrameError(ValueError):
@@ -178,6 +193,8 @@ class Identity:
     architecture, program : str
         First 16 hexadecimal digits of `Program.architecture` and `Program.digest`; the latter `NO_PROGRAM` while the
         memories do not hold one program whole.
+    capabilities : int
+        `Capability` flags.
     """
 
     protocol: int = PROTOCOL
@@ -192,15 +209,17 @@ class Identity:
     architecture: str
     program: str
     name: str
+    capabilities: int = 0
 
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<HBBIIIHHI8s8s24s")
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct(f"<HBBIIIHHI8s8s{NAME_BYTES}sB")
 
     def pack(self) -> bytes:
         fields = asdict(self)
         digests = [bytes.fromhex(fields.pop(name)) for name in ("architecture", "program")]
         # Cut between characters, not inside one.
-        name = fields.pop("name").encode()[:24].decode(errors="ignore").encode()
-        return self.LAYOUT.pack(*fields.values(), *digests, name)
+        name = fields.pop("name").encode()[:NAME_BYTES].decode(errors="ignore").encode()
+        capabilities = fields.pop("capabilities")
+        return self.LAYOUT.pack(*fields.values(), *digests, name, capabilities)
 
     @classmethod
     def unpack(cls, data: bytes) -> "Identity":
@@ -214,10 +233,10 @@ class Identity:
         if len(data) < 2 or int.from_bytes(data[:2], "little") != PROTOCOL or len(data) != cls.LAYOUT.size:
             raise FrameError(f"the device must speak version {PROTOCOL} of the protocol, not "
                              f"{int.from_bytes(data[:2], 'little')} ({len(data)} bytes)")
-        *numbers, architecture, program, name = cls.LAYOUT.unpack(data)
+        *numbers, architecture, program, name, capabilities = cls.LAYOUT.unpack(data)
         keys = list(cls.__dataclass_fields__)[: len(numbers)]
         return cls(**dict(zip(keys, numbers, strict=True)), architecture=architecture.hex(), program=program.hex(),
-                   name=name.rstrip(b"\0").decode(errors="replace"))
+                   name=name.rstrip(b"\0").decode(errors="replace"), capabilities=capabilities)
 
     def image(self) -> list[int]:
         """Contents of the memory `IDENTITY`."""
@@ -234,6 +253,11 @@ NO_PROGRAM = "0" * 16
 
 IDENTITY_BYTES = Identity.LAYOUT.size
 
+_PROGRAM_WORD = struct.calcsize("<HBBIIIHHI8s") // 4
+
+PROGRAM_PLACES = (_PROGRAM_WORD, _PROGRAM_WORD + 1)
+"""Words of the identity that hold the digest of the program, in the order in which they are written."""
+
 IDENTITY = MemoryShape(name="identity", depth=256, used_bits=32)
 """The device keeps its identity in a block RAM of its own: it is patched and loaded together with the weights."""
 
@@ -249,6 +273,7 @@ def identity_of(program: Program, *, buffer_bytes: int, clk_hz: int = 0, initial
         buffer_bytes=buffer_bytes, clk_hz=clk_hz, inputs=network.inputs, steps_max=network.steps_max,
         classes=network.classes, result_bits=result_layout(program).bits, architecture=program.architecture()[:16],
         program=program.digest()[:16] if initialised else NO_PROGRAM, name=network.name,
+        capabilities=Capability.READ_BACK if program.config.read_back else 0,
     )
 
 

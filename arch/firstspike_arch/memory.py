@@ -21,13 +21,14 @@ __all__ = [
 class MemoryShape:
     """Depth in words, and width in bits: a whole number of program-port chunks.
 
-    ``loadable``: the program port writes it, chunk by chunk.
+    ``loadable``: the program port writes it, chunk by chunk. ``single_port``: it has one port, and no initial contents.
     """
 
     name: str
     depth: int
     used_bits: int
     loadable: bool = False
+    single_port: bool = False
 
     @property
     def chunks(self) -> int:
@@ -43,7 +44,7 @@ def weight_memory(index: int, layer: Layer, plan: LayerPlan) -> MemoryShape:
     _, bias_word = walks_of(layer, plan)
     depth = bias_word + len(bias_rows(layer)) * bias_stride(layer, plan)
     return MemoryShape(name=f"core{index}_weights", depth=depth, used_bits=plan.elements * layer.weight_bits,
-                       loadable=True)
+                       loadable=True, single_port=plan.single_port)
 
 
 def core_memories(index: int, layer: Layer, plan: LayerPlan, program: MarkerProgram) -> list[MemoryShape]:

@@ -68,7 +68,7 @@ class Program:
         for index, (layer, plan) in enumerate(zip(self.network.layers, self.config.layers, strict=True)):
             wanted = LayerPlan.of(layer, index, lanes=plan.lanes, membrane_bits=plan.membrane_bits,
                                   register_rows=plan.register_rows, banks=plan.banks,
-                                  bit_serial=plan.bit_serial)
+                                  bit_serial=plan.bit_serial, single_port=plan.single_port)
             if plan != wanted:
                 raise ProgramError(f"layer {index}: plan must be {wanted}, not {plan}")
             if plan.bit_serial and (index or self.network.input_kind != "direct" or self.network.in_min < 0):
@@ -98,6 +98,11 @@ class Program:
         """The loadable memories, in the order of the program port's memory index."""
         pairs = zip(self.network.layers, self.config.layers, strict=True)
         return tuple(weight_memory(index, layer, plan) for index, (layer, plan) in enumerate(pairs))
+
+    @property
+    def needs_loading(self) -> bool:
+        """Whether some memories have no initial contents, so that a host must load the program."""
+        return any(plan.single_port for plan in self.config.layers)
 
     def images(self) -> dict[str, list[int]]:
         """Contents of each memory by name."""

@@ -55,10 +55,11 @@ def block_rams(board: Board, program: Program) -> dict[str, int]:
 def _memories(program: Program, link: str) -> list[tuple[MemoryShape, bool]]:
     """Every memory of the design, and whether it has an image; the same for every board, clock and bit rate."""
     images = {shape.name: shape for shape in linked_memories(program)}
+    known = images | {shape.name: shape for shape in program.memories()}
     linked = LinkedAccelerator(program)
     wired = SpiAccelerator(linked) if link == "spi" else UartAccelerator(linked, divisor=DIVISOR_MIN)
     text = verilog(wired, images.values())
-    return [(images.get(shape.name, shape), shape.name in images) for shape in memories_of(text)]
+    return [(known.get(shape.name, shape), shape.name in images) for shape in memories_of(text)]
 
 
 def _accelerator_verilog(board: Board, setting: PllSetting, program: Program, baud: int) -> str:
@@ -76,8 +77,8 @@ def _accelerator_verilog(board: Board, setting: PllSetting, program: Program, ba
                          f"the nearest is {actual:.0f}")
     wired = SpiAccelerator(linked) if board.link == "spi" else UartAccelerator(linked, divisor=divisor)
     flow = board.family.flow
-    return verilog(wired, linked_memories(program),
-                   block_words=flow.blocks.words if flow else None)
+    return verilog(wired, linked_memories(program), block_words=flow.blocks.words if flow else None,
+                   large=[shape for shape in program.memories() if board.device.large_blocks_of(shape)])
 
 
 def project_files(board: Board, setting: PllSetting, program: Program, baud: int) -> dict[str, str]:

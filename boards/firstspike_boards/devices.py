@@ -25,6 +25,10 @@ class Device:
         Memories of at most this depth are LUT RAM; 0: there is none.
     luts : int
         Look-up tables.
+    large_blocks : int
+        RAMs with one port and without initial contents.
+    large_shape : (int, int)
+        Their depth and width.
     """
 
     name: str
@@ -32,15 +36,23 @@ class Device:
     shapes: tuple[tuple[int, int], ...]
     lut_depth: int
     luts: int
+    large_blocks: int = 0
+    large_shape: tuple[int, int] = (1, 1)
 
     def blocks_of(self, memory: MemoryShape) -> int:
-        """Block RAMs that a memory takes; 0: it is LUT RAM."""
-        if memory.depth <= self.lut_depth:
+        """Block RAMs that a memory takes; 0: it is LUT RAM, or in large RAM."""
+        if memory.depth <= self.lut_depth or self.large_blocks_of(memory):
             return 0
         # A chunk is written on its own: no block holds parts of two.
         whole, rest = divmod(memory.used_bits, CHUNK_BITS) if memory.loadable else (0, memory.used_bits)
         return min(ceil_div(memory.depth, depth) * (whole * ceil_div(CHUNK_BITS, width) + ceil_div(rest, width))
                    for depth, width in self.shapes)
+
+    def large_blocks_of(self, memory: MemoryShape) -> int:
+        """Large RAMs that a memory takes."""
+        depth, width = self.large_shape
+        return ceil_div(memory.depth, depth) * ceil_div(memory.used_bits, width) * bool(
+            memory.single_port and self.large_blocks)
 
     def blocks_of_all(self, memories: Iterable[MemoryShape]) -> int:
         """Block RAMs of several memories."""
@@ -56,7 +68,8 @@ _XILINX7 = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 DEVICES = {device.name: device for device in (
     Device(name="ecp5-25", blocks=56, shapes=_ECP5, lut_depth=64, luts=24288),
     Device(name="ecp5-85", blocks=208, shapes=_ECP5, lut_depth=64, luts=83640),
-    Device(name="ice40-up5k", blocks=30, shapes=_ICE40, lut_depth=0, luts=5280),
+    Device(name="ice40-up5k", blocks=30, shapes=_ICE40, lut_depth=0, luts=5280,
+           large_blocks=4, large_shape=(16384, 16)),
     Device(name="gw1n-9", blocks=26, shapes=_GOWIN, lut_depth=64, luts=8640),
     Device(name="artix-35t", blocks=100, shapes=_XILINX7, lut_depth=64, luts=20800),
     Device(name="artix-100t", blocks=270, shapes=_XILINX7, lut_depth=64, luts=63400),

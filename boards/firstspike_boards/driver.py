@@ -5,11 +5,15 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from firstspike_arch.backend import Stimulus, Trace
+from firstspike_arch.fixed import CHUNK_BITS
 from firstspike_arch.frames import (
+    CHUNK_BYTES,
     FRAME_BYTES_MIN,
     NO_PROGRAM,
     PROGRAM_WORD_BYTES,
+    READ_ADDRESS_BYTES,
     STAMP_BYTES,
+    Capability,
     Kind,
     identity_of,
     status_values,
@@ -75,6 +79,48 @@ class WireBackend:
         if self.link.identify() != new:
             raise LinkError("the device must have the new program after it was written, but it has not")
         self.link.identity = new
+
+    def read_memories(self, program: Program) -> dict[str, list[int]]:
+        """What the memories of a device of this program's architecture hold, by name, as `Program.images`.
+
+        Raises
+        ------
+        ValueError
+            The device was built without reading back.
+        LinkError
+        """
+        device = self.link.identity
+        if not device.capabilities & Capability.READ_BACK:
+            raise ValueError(f"{device.name} must be compiled with --read-back for its memories to be read, but is not")
+        places = (program.port_words() >> np.uint64(32)).astype("<u4")
+        octets, size = places.tobytes(), self._payload_bytes(READ_ADDRESS_BYTES)
+        parts = [(Kind.READ, octets[start : start + size]) for start in range(0, len(octets), size)]
+        answers = self.link.exchange(parts, self._progress)
+        for (_, asked), answer in zip(parts, answers, strict=True):
+            if len(answer) != len(asked) // READ_ADDRESS_BYTES * CHUNK_BYTES + 1 or answer[-1]:
+                raise LinkError(f"the device must answer {len(asked) // READ_ADDRESS_BYTES} places with as many "
+                                f"chunks, not with {len(answer)} bytes")
+        chunks = iter(np.frombuffer(b"".join(answer[:-1] for answer in answers), dtype="<u4").tolist())
+        return {shape.name: [sum(next(chunks) << CHUNK_BITS * chunk for chunk in range(shape.chunks))
+                             for _ in range(shape.depth)] for shape in program.memories()}
+
+    def verify_memories(self, program: Program) -> int:
+        """Compare what the memories hold with a program's images; how many words there are.
+
+        Raises
+        ------
+        LinkError
+            They differ, in which word first, or could not be read.
+        ValueError
+            The device was built without reading back.
+        """
+        held, images = self.read_memories(program), program.images()
+        for shape in program.memories():
+            for word, (found, wanted) in enumerate(zip(held[shape.name], images[shape.name], strict=True)):
+                if found != wanted:
+                    raise LinkError(f"{shape.name} of the device must hold {wanted:#x} at word {word}, as "
+                                    f"{program.network.name} has it, not {found:#x}")
+        return sum(len(words) for words in images.values())
 
     def run(self, stimulus: Stimulus) -> Trace:
         """The inferences of a stimulus, several in a request.

@@ -34,7 +34,8 @@ from .quantising import Calibration, Quantised, calibrate, choose_bits, quantise
 
 __all__ = [
     "Calibration", "Mapping", "Quantised", "Verification", "calibrate", "choose_bits", "compile", "connect",
-    "estimate", "export", "load", "map_to_device", "open_build", "predict", "quantise_at", "save", "simulate", "verify",
+    "estimate", "export", "load", "map_to_device", "open_build", "open_link", "predict", "quantise_at", "save",
+    "simulate", "verify",
 ]
 
 
@@ -107,20 +108,35 @@ def connect(
     OSError, ToolError
         There is no such port, nothing answers, or a tool is missing.
     """
-    def transport():
-        if port == "simulated":
-            return SimulatedBoard(program, optimise=False)
-        if port == "simulated-spi":
-            return SpiPort(SimulatedSpi(program, optimise=False))
-        return SpiPort(SpiDevice(port, baud)) if port.startswith("spidev") else SerialPort(port, baud)
-
-    backend = WireBackend(Link(transport, timeout=timeout), progress=progress)
+    backend = WireBackend(open_link(program, port, baud=baud, timeout=timeout), progress=progress)
     try:
         backend.load(program)
     except BaseException:
         backend.link.close()
         raise
     return backend
+
+
+def open_link(program: Program | None, port: str, *, baud: int = 1_000_000, timeout: float = 1.0) -> Link:
+    """The link to the board at a port, whatever is on it, or to one simulated with a program; ports as for `connect`.
+
+    Raises
+    ------
+    ValueError
+        A board is to be simulated without a program.
+    OSError, ToolError
+        There is no such port, nothing answers, or a tool is missing.
+    """
+    def transport():
+        if port not in ("simulated", "simulated-spi"):
+            return SpiPort(SpiDevice(port, baud)) if port.startswith("spidev") else SerialPort(port, baud)
+        if program is None:
+            raise ValueError("a build must be given for a simulated board, which is made of it")
+        if port == "simulated-spi":
+            return SpiPort(SimulatedSpi(program, optimise=False))
+        return SimulatedBoard(program, optimise=False)
+
+    return Link(transport, timeout=timeout)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -172,11 +172,13 @@ def _write_files(compilation: Compilation, folder: Path) -> dict:
         "result": {"class_bits": layout.class_bits, "step_bits": layout.step_bits, "decided_by_bits": 2,
                    "score_bits": layout.score_bits, "classes": layout.classes},
         "early_exit": program.config.early_exit, "winner": program.config.winner,
+        "read_back": program.config.read_back,
         "program_word": PROGRAM_WORD,
         "counters": list(COUNTERS),
         "memories": [
             {"name": shape.name, "file": f"{shape.name}.hex", "depth": shape.depth, "width": shape.width,
-             "used_bits": shape.used_bits, "chunks": shape.chunks} for shape in memories
+             "used_bits": shape.used_bits, "chunks": shape.chunks,
+             "single_port": shape.single_port} for shape in memories
         ],
         "layers": [
             {"name": layer.name, "from": [branch.source for branch in layer.synapses(index)],

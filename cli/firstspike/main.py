@@ -16,6 +16,7 @@ from . import (
     verb_export_axi,
     verb_export_nir,
     verb_inspect,
+    verb_monitor,
     verb_quantise,
     verb_report,
     verb_robustness,
@@ -40,6 +41,7 @@ app.command("estimate")(verb_estimate.estimate)
 app.command("export-nir")(verb_export_nir.export_nir)
 app.command("export-axi")(verb_export_axi.export_axi)
 app.command("run")(verb_run.run)
+app.command("monitor")(verb_monitor.monitor)
 app.command("report")(verb_report.report)
 app.command("robustness")(verb_robustness.robustness)
 app.command("data")(verb_data.data)

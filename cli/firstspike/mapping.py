@@ -138,7 +138,7 @@ def _choices(program: Program, spikes: Sequence[np.ndarray], device: Device) -> 
         for banks in dict.fromkeys([(1, 1), kernel_banks(layer)]):
             for lanes in sorted({ceil_div(plan.group_channels, rows) for rows in range(1, plan.group_channels + 1)}):
                 trial = LayerPlan.of(layer, index, lanes=lanes, membrane_bits=plan.membrane_bits, banks=banks,
-                                     register_rows=plan.register_rows)
+                                     register_rows=plan.register_rows, single_port=plan.single_port)
                 options.append(_Choice(
                     lanes=lanes, parallel=banks != (1, 1), cycles=core_work(network, index, trial, marker, events),
                     elements=trial.elements, blocks=device.blocks_of_all(core_memories(index, layer, trial, marker)),
@@ -251,7 +251,8 @@ def _least_blocks(compilation: Compilation, device: Device) -> int:
     for index, (layer, plan, marker) in enumerate(parts):
         total += min(
             device.blocks_of_all(core_memories(index, layer, LayerPlan.of(
-                layer, index, lanes=lanes, membrane_bits=plan.membrane_bits, register_rows=plan.register_rows), marker))
+                layer, index, lanes=lanes, membrane_bits=plan.membrane_bits, register_rows=plan.register_rows,
+                single_port=plan.single_port), marker))
             for lanes in sorted({ceil_div(plan.group_channels, rows) for rows in range(1, plan.group_channels + 1)})
         )
     return total

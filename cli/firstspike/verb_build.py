@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """firstspike build FOLDER --board BOARD"""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -61,6 +62,11 @@ def refuse_too_large(board: Board, program: Program) -> None:
     if luts > device.luts:
         raise ValueError(f"{name} must fit the {device.luts} LUTs of {board.title}, but its lanes alone take {luts}; "
                          "fewer lanes do")
+    large = {shape.name: device.large_blocks_of(shape) for shape in program.memories() if shape.single_port}
+    if sum(large.values()) > device.large_blocks:
+        raise ValueError(f"{name} must fit the {device.large_blocks} large RAMs of {board.title}, but takes "
+                         f"{sum(large.values())}, for {', '.join(large)}; fewer bits of weights do, or lanes that fill "
+                         f"words of {device.large_shape[1]} bits")
     found = block_rams(board, program)
     if sum(found.values()) <= device.blocks:
         return
@@ -71,6 +77,10 @@ def refuse_too_large(board: Board, program: Program) -> None:
     larger = sorted((one for one in BOARDS.values() if sum(block_rams(one, program).values()) <= one.device.blocks),
                     key=lambda one: one.device.blocks)
     nearest = [] if lanes is None else [f"with --lanes {','.join(map(str, lanes))}"]
+    for index, shape in enumerate(program.memories()):
+        room = device.large_blocks - sum(large.values()) - device.large_blocks_of(replace(shape, single_port=True))
+        if device.large_blocks and room >= 0 and sum(found.values()) - found.get(shape.name, 0) <= device.blocks:
+            nearest.append(f"with --single-port {index}")
     nearest += [f"on {one.name}, which has {one.device.blocks}" for one in larger[:1]]
     raise ValueError(
         f"{name} must fit the {device.blocks} block RAMs of {board.title}, but takes {sum(found.values())}, "

@@ -55,10 +55,15 @@ def compile_(
     register_rows: Annotated[int, typer.Option(
         help="Rows of neurons a lane keeps in registers; with more they go to memory. 2 on a device without LUT RAM.",
     )] = 8,
+    single_port: Annotated[str | None, typer.Option(
+        help="Layers, such as 0 or 0,1, whose weights a host loads into RAM with one port: the UP5K's SPRAM.",
+    )] = None,
+    read_back: Annotated[bool, typer.Option(help="A host can read weights and biases back over the link.")] = False,
 ) -> None:
     """Compile a trained network to Verilog, memory images and a manifest."""
     given = _numbers("--lanes", lanes)
     options = {"port": port, "early_exit": early_exit, "winner": winner, "register_rows": register_rows,
+               "single_port": _numbers("--single-port", single_port) or (), "read_back": read_back,
                "bit_serial": bit_serial, "in_max": in_max, **scale_options(scales, percentile)}
     console = Console()
     real = load_file(network, steps=steps, reset=reset, strict=strict, readout=readout, dt=dt)

@@ -20,6 +20,8 @@ def run(
     data: Annotated[str, typer.Option(help="digits, mnist, fashion-mnist, a .npy file, or an image file.")],
     index: Annotated[int | None, typer.Option(min=0, help="Only this input, in detail.")] = None,
     split: Split = "test", limit: Limit = None, baud: Baud = 1_000_000, timeout: Timeout = 1.0,
+    verify_memories: Annotated[bool, typer.Option(
+        "--verify-memories", help="Read weights and biases back first, of a build with --read-back.")] = False,
 ) -> None:
     """Run inputs on a board, or a simulated one, and compare with the golden model."""
     program, _ = read_build(build)
@@ -35,9 +37,12 @@ def run(
         backend = api.connect(program, port, baud=baud, timeout=timeout, progress=lambda done, total: bar.update(
             task, description="requests", completed=done, total=total))
         try:
+            words = backend.verify_memories(program) if verify_memories else 0
             trace = backend.run(wanted.stimulus)
         finally:
             backend.link.close()
+    if verify_memories:
+        console.print(f"{words} words of weights and biases are as in the images")
     if len(inputs) == 1:
         scores = ", ".join(str(score) for score in trace.scores[0])
         console.print(

@@ -42,11 +42,13 @@ class Options:
     kernel_parallel: bool | Sequence[bool] = False
     bit_serial: bool = False
     register_rows: int = 8
+    single_port: Sequence[int] = ()
     headroom_bits: int = 0
     in_max: int | None = None
     steps_max: int | None = None
     leak_shift_max: int = LEAK_SHIFT_MAX
     timeout: int = 1 << 16
+    read_back: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -213,6 +215,8 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         How the read-out compares output neurons, see `ArrayConfig`.
     register_rows : int
         Most rows of membranes kept in registers, see `LayerPlan`.
+    single_port : sequence of int
+        Layers, by number, whose weights lie in a memory with one port that a host loads, see `LayerPlan`.
     headroom_bits : int
         Membrane bits beyond the proof, so that other weights fit later.
     in_max, steps_max : int
@@ -222,6 +226,8 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         0 … 15; leaks become num / 2^shift.
     timeout : int
         Cycles, see `ArrayConfig`.
+    read_back : bool
+        A host can read weights and biases back.
 
     Raises
     ------
@@ -252,6 +258,9 @@ def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compil
         raise CompileError(f"register_rows must be at least 2, not {options.register_rows!r}")
     if options.winner not in ("tree", "scan"):
         raise CompileError(f"winner must be 'tree' or 'scan', not {options.winner!r}")
+    strays = [index for index in options.single_port if index not in range(len(draft.integer.layers))]
+    if strays:
+        raise CompileError(f"single_port must name layers 0…{len(draft.integer.layers) - 1}, not {strays[0]!r}")
     plans = []
     parallel = _kernel_parallel(draft.integer, options.kernel_parallel)
     parts = zip(draft.integer.layers, draft.lanes, draft.proofs, parallel, strict=True)
@@ -261,11 +270,11 @@ def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compil
             raise CompileError(f"layer {index} ({layer.name}): membranes must fit 48 bits, not {bits}")
         plans.append(LayerPlan.of(
             layer, index, lanes=lanes, membrane_bits=bits, register_rows=options.register_rows, banks=banks,
-            bit_serial=options.bit_serial and index == 0,
+            bit_serial=options.bit_serial and index == 0, single_port=index in options.single_port,
         ))
     config = ArrayConfig(
         layers=tuple(plans), port=options.port, early_exit=options.early_exit, winner=options.winner,
-        timeout=options.timeout,
+        timeout=options.timeout, read_back=options.read_back,
     )
     try:
         program = Program(network=draft.integer, config=config)

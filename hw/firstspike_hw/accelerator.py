@@ -3,11 +3,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.array import GROUP_BITS, spike_queue_depth
-from firstspike_arch.fixed import bits_for_unsigned
+from firstspike_arch.fixed import CHUNK_BITS, bits_for_unsigned
 from firstspike_arch.network import INPUT
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
@@ -19,6 +19,7 @@ from .extractor import Extractor
 from .guard import Guard
 from .latency_encoder import LatencyEncoder
 from .pixel_encoder import PixelEncoder
+from .read_back import read_back_signature
 from .readout import Readout, result_struct
 from .spike_queue import SpikeQueue
 from .stream_buffer import StreamBuffer
@@ -36,6 +37,7 @@ class Accelerator(wiring.Component):
 
     The program port is served while no inference is inside; a word offered keeps new inferences out until it is
     written. When no more words come, the cores start over with the new images; until they have, no word is taken.
+    With ``config.read_back`` the memories can be read as well, at the same times: they lend their read ports.
 
     Parameters
     ----------
@@ -49,17 +51,20 @@ class Accelerator(wiring.Component):
         By ``config.port``.
     result : Out(stream.Signature(result_struct(...)))
     program_port : In(stream.Signature(PROGRAM_WORD))
+    read_back : In(read_back_signature())
+        With ``config.read_back``.
     restart : In(1)
     status_address : In(5), status_data : Out(32)
     """
 
     def __init__(self, program: Program, images: Mapping[str, Sequence[int]] | None = None):
-        self._program, self._images = program, images or {}
+        self._program, self._images, self._reads_back = program, images or {}, program.config.read_back
         network, config = program.network, program.config
         self._layout = result_layout(program)
         self.links: list = []
         source = stream.Signature(64) if config.port == "image" else token_stream(network.input_layout)
         super().__init__({
+            **({"read_back": In(read_back_signature())} if config.read_back else {}),
             "source": In(source),
             "result": Out(stream.Signature(result_struct(self._layout))),
             "program_port": In(stream.Signature(data.StructLayout(PROGRAM_WORD))),
@@ -99,7 +104,7 @@ class Accelerator(wiring.Component):
                 layer=layer, plan=plan, program=marker, memory=memory, image=self._images.get(memory.name, ()),
                 layouts=[network.layout_of(source) for source in sources],
                 recurrent=sources.index(index) if index in sources else None,
-                value_bits=value_bits if is_output else 0, tag_bits=tag_bits,
+                value_bits=value_bits if is_output else 0, tag_bits=tag_bits, read_back=self._reads_back,
             )
             m.submodules[f"core{index}"] = core
             self._cores.append(core)
@@ -177,28 +182,41 @@ class Accelerator(wiring.Component):
             with m.If(self._cut):  # a part of an image was forgotten before any of it went inside
                 m.d.sync += inside.eq(inside - 1)
         word, written, writing, reload = Signal.like(port.payload), Signal(), Signal(), Signal()
+        asks = self.read_back.asks if self._reads_back else Const(0)
+        reading = Signal() if self._reads_back else Const(0)
         done = ~(port.valid | written | writing)
         # A core that starts over reads its biases, and cannot start over in the middle of that.
         busy = Cat(core.busy for core in self._cores).any()
         m.d.comb += [
             empty.eq((inside == 0) & ~self._opens), port.ready.eq(self._closed & ~reload & ~busy),
         ]
+        if self._reads_back:
+            m.d.comb += self.read_back.granted.eq(asks & port.ready & ~changed)
+            m.d.sync += reading.eq(self.read_back.granted)
         # An inference under way is let in to its end; between inferences the program port comes first.
         m.d.sync += [
-            self._closed.eq((port.valid | changed) & empty), changed.eq((changed & ~done) | (port.valid & port.ready)),
-            word.eq(port.payload), written.eq(port.valid & port.ready), writing.eq(written),
-            reload.eq(changed & done),
+            self._closed.eq((port.valid | asks | changed) & empty),
+            changed.eq((changed & ~done) | (port.valid & port.ready)), word.eq(port.payload),
+            written.eq(port.valid & port.ready), writing.eq(written), reload.eq(changed & done),
         ]
+        said = Const(0, CHUNK_BITS)
         for index, (core, shape) in enumerate(zip(self._cores, self._program.memories(), strict=True)):
             low = (shape.chunks - 1).bit_length()
             chunk, row = word.address[:low], word.address[low:]
-            m.d.comb += [core.reload.eq(reload), core.write.ahead.eq(written)]
+            m.d.comb += [core.reload.eq(reload), core.access.ahead.eq(written), core.access.write.eq(writing)]
             m.d.sync += [
-                core.write.data.eq(word.data), core.write.word.eq(row), core.write.enable.eq(Cat(
-                    written & (word.memory == index) & (row < shape.depth) & (chunk == number)
-                    for number in range(shape.chunks)
+                core.access.data.eq(word.data), core.access.word.eq(row), core.access.chunk.eq(Cat(
+                    (word.memory == index) & (row < shape.depth) & (chunk == number) for number in range(shape.chunks)
                 )),
             ]
+            if self._reads_back:
+                # From core to core, a register each: a chunk of a far memory need not come all the way in a cycle.
+                through = Signal(CHUNK_BITS, name=f"read{index}")
+                m.d.comb += core.access.read.eq(reading)
+                m.d.sync += through.eq(said | core.chunk)
+                said = through
+        if self._reads_back:
+            m.d.comb += self.read_back.data.eq(said)
 
     def _build_counters(self, m: Module) -> None:
         m.submodules.counters = counters = Counters()

@@ -22,7 +22,7 @@ from .row_memory import RowMemory, lanes_of
 from .sequencer import Sequencer, drop_signature, value_shape
 from .stream_token import token_stream
 
-__all__ = ["Core", "capture_signature", "memory_write_signature"]
+__all__ = ["Core", "capture_signature", "memory_access_signature"]
 
 
 def capture_signature(rows: int, lanes: int, value_bits: int, magnitude_bits: int) -> wiring.Signature:
@@ -44,10 +44,14 @@ def capture_signature(rows: int, lanes: int, value_bits: int, magnitude_bits: in
     return wiring.Signature(members)
 
 
-def memory_write_signature(shape: MemoryShape) -> wiring.Signature:
-    """One chunk of a memory word to be written; ``ahead`` is high in the cycle before any ``enable``."""
+def memory_access_signature(shape: MemoryShape) -> wiring.Signature:
+    """A chunk of a memory word, one bit of ``chunk`` or none, to ``write`` or to ``read``.
+
+    ``ahead`` is high in the cycle before any ``write``.
+    """
     return wiring.Signature({
-        "ahead": Out(1), "word": Out(range(shape.depth)), "enable": Out(shape.chunks), "data": Out(CHUNK_BITS),
+        "word": Out(range(shape.depth)), "chunk": Out(shape.chunks),
+        "ahead": Out(1), "write": Out(1), "data": Out(CHUNK_BITS), "read": Out(1),
     })
 
 
@@ -105,14 +109,18 @@ class Core(wiring.Component):
     value_bits : int
         Width of the membranes handed out with the capture; 0: none.
     tag_bits : int
+    read_back : bool
+        The chunk at ``access`` can be read.
 
     Members
     -------
     events0, events1, … : In(token_stream(layout))
     capture : Out(capture_signature(...))
     drop : In(drop_signature(tag_bits))
-    write : In(memory_write_signature(memory))
+    access : In(memory_access_signature(memory))
         Not while an inference is inside.
+    chunk : Out(CHUNK_BITS)
+        Of a ``read``, two cycles after it; 0 if none is chosen. With ``read_back``.
     reload : In(1)
         Only while not ``busy``.
     busy : Out(1)
@@ -122,19 +130,19 @@ class Core(wiring.Component):
     def __init__(
         self, *, layer: Layer, plan: LayerPlan, program: MarkerProgram, memory: MemoryShape,
         layouts: Sequence[TokenLayout], recurrent: int | None = None, image: Sequence[int] = (), value_bits: int = 0,
-        tag_bits: int = 1,
+        tag_bits: int = 1, read_back: bool = False,
     ):
         self._layer, self._plan, self._program = layer, plan, program
         self._memory, self._layouts, self._recurrent, self._image = memory, layouts, recurrent, image
-        self._value_bits, self._tag_bits = value_bits, tag_bits
+        self._value_bits, self._tag_bits, self._reads_back = value_bits, tag_bits, read_back
         self._passes = program.passes
         streams = {f"events{index}": In(token_stream(layout)) for index, layout in enumerate(layouts)}
         super().__init__({
             **streams,
             "capture": Out(capture_signature(plan.rows, plan.elements, value_bits, layer.out_layout.value_bits)),
             "drop": In(drop_signature(tag_bits)),
-            "write": In(memory_write_signature(memory)),
-            "reload": In(1), "busy": Out(1),
+            "access": In(memory_access_signature(memory)),
+            "reload": In(1), "busy": Out(1), **({"chunk": Out(CHUNK_BITS)} if read_back else {}),
         })
         self.streams = [getattr(self, name) for name in streams]
 
@@ -188,23 +196,33 @@ class Core(wiring.Component):
         ]
 
     def _build_weights(self, m: Module) -> None:
-        shape = self._memory
+        shape, access = self._memory, self.access
         memory = Memory(shape=shape.width, depth=shape.depth, init=self._image)
         m.submodules[shape.name] = memory
         read = memory.read_port()
         write = memory.write_port(granularity=CHUNK_BITS)
         reads = Signal()
-        m.d.sync += reads.eq(self._moves & ~self.write.ahead)
+        m.d.sync += reads.eq(self._moves & ~access.ahead)
+        address, lends = Signal(range(shape.depth)), Const(0)
+        if self._reads_back:
+            lends = access.read
+        if shape.single_port:
+            lends = lends | access.write
         m.d.comb += [
-            read.addr.eq(self._issue.word),
+            address.eq(Mux(lends, access.word, self._issue.word)), read.addr.eq(address),
             # Never both in one cycle: otherwise synthesis spends logic on what a collision would read.
-            read.en.eq(reads), write.addr.eq(self.write.word), write.en.eq(Mux(reads, 0, self.write.enable)),
-            write.data.eq(self.write.data.replicate(shape.chunks)),
+            read.en.eq(reads), write.en.eq(Mux(access.write & ~reads, access.chunk, 0)),
+            write.addr.eq(address if shape.single_port else access.word),
+            write.data.eq(access.data.replicate(shape.chunks)),
         ]
         # Two flip-flops in a row: the first next to the memory, whose output is slow, the second next to the adder.
         self._weights = weights = Signal(shape.used_bits, reset_less=True)
         with m.If(self._free):
             m.d.sync += weights.eq(read.data)
+        if self._reads_back:  # not at the memory's own output: on ECP5 the register is a part of the block RAM
+            chunks = [weights[low:low + CHUNK_BITS] for low in range(0, shape.used_bits, CHUNK_BITS)]
+            m.d.comb += self.chunk.eq(reduce(or_, (
+                Mux(chosen, chunk, 0) for chosen, chunk in zip(access.chunk, chunks, strict=True))))
 
     def _build_lanes(self, m: Module) -> None:
         lanes, bits = self._plan.elements, self._plan.membrane_bits

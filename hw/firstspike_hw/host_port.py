@@ -9,11 +9,14 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from firstspike_arch.events import FINAL_MARKER
 from firstspike_arch.frames import (
+    CHUNK_BYTES,
     IDENTITY,
     IDENTITY_BYTES,
     IDENTITY_MEMORY,
     LINK_COUNTERS,
+    PROGRAM_PLACES,
     PROGRAM_WORD_BYTES,
+    READ_ADDRESS_BYTES,
     RESPONSE,
     STAMP_BYTES,
     Kind,
@@ -24,6 +27,7 @@ from firstspike_arch.status import COUNTER_BITS, COUNTERS, PROGRAM_WORD, STATUS_
 
 from .frame_buffer import BUFFER_MAX
 from .frame_octet import frame_stream
+from .read_back import read_back_signature
 
 __all__ = ["HostPort"]
 
@@ -35,7 +39,8 @@ class HostPort(wiring.Component):
 
     The octets of an INFER or PROGRAM request become words: an octet a cycle, and one cycle between the last octet of
     a word and the word offered. An octet of an IDENTIFY or STATUS response comes every `STATUS_CYCLES` + 1 cycles, any
-    other every cycle.
+    other every cycle. Those of a chunk that is read back come like those of a STATUS response, or every
+    `read_cycles` + 1 cycles if that is longer.
 
     The last inference of a request is always completed, with beats of zeros or a final marker: so there are as many
     results as ends of inferences were sent.
@@ -45,6 +50,10 @@ class HostPort(wiring.Component):
     format : WireFormat
     identity : sequence of int
         Initial contents of the memory `IDENTITY`, for simulation; without them it is loaded from a file.
+    read_cycles : int
+        `read_cycles` of the accelerator; 0: there is no reading back, and a READ request is of unknown kind.
+    needs_loading : bool
+        INFER is refused while the identity, as it was written, names no program. A reset changes nothing about that.
 
     Members
     -------
@@ -52,15 +61,21 @@ class HostPort(wiring.Component):
     source : Out(stream.Signature(8 · word_bytes))
     result : In(stream.Signature(result bits))
     program_port : Out(stream.Signature(PROGRAM_WORD))
+    read_back : Out(read_back_signature())
+        If there is any.
     status_address : Out(5), status_data : In(COUNTER_BITS)
         `COUNTERS`, then `LINK_COUNTERS`.
     busy : Out(1)
         A request is being carried out.
     """
 
-    def __init__(self, *, format: WireFormat, identity: Sequence[int] = ()):
-        self._format, self._identity = format, identity
+    def __init__(
+        self, *, format: WireFormat, identity: Sequence[int] = (), read_cycles: int = 0, needs_loading: bool = False,
+    ):
+        self._format, self._identity, self._read_cycles = format, identity, read_cycles
+        self._needs_loading = needs_loading
         super().__init__({
+            **({"read_back": Out(read_back_signature())} if read_cycles else {}),
             "requests": In(frame_stream()), "responses": Out(frame_stream()),
             "source": Out(stream.Signature(8 * format.word_bytes)), "result": In(stream.Signature(format.result.bits)),
             "program_port": Out(stream.Signature(data.StructLayout(PROGRAM_WORD))),
@@ -74,12 +89,16 @@ class HostPort(wiring.Component):
         kind, sequence, reason = Signal(8), Signal(16), Signal(Reason)
         place = Signal(range(max(IDENTITY_BYTES, _STATUS_BYTES, record_bytes) + 1))
         self._starts, self._running, self._infers = Signal(), Signal(), Signal()
+        self._reads = Signal() if self._read_cycles else Const(0)
         self._ended, self._done, self._expects, self._completed = Signal(), Signal(), Signal(), Signal()
+        self._full, self._chunk_said = Signal(), Signal()  # a word has all its octets; all of a chunk were said
         self._build_feeder(m)
         record = Cat(self._build_stamp(m), self.result.payload)
         said = answer.valid & answer.ready
         table, count = self._build_tables(m, kind, place, said, reason)
         m.d.comb += [self.busy.eq(~self._starts), self._infers.eq(kind == Kind.INFER.value)]
+        if self._read_cycles:
+            m.d.comb += self._reads.eq(kind == Kind.READ.value)
         with m.If(said):
             m.d.sync += place.eq(place + 1)
 
@@ -99,8 +118,10 @@ class HostPort(wiring.Component):
                     with m.If(place[0]):
                         m.d.sync += place.eq(0)
                         m.next = "HEADER"
+                        with m.If(self._infers & ~self._loaded):
+                            m.d.sync += [kind.eq(Kind.ERROR.value), reason.eq(Reason.NO_PROGRAM)]
             with m.State("HEADER"):
-                known = Cat(kind == one.value for one in Kind).any()
+                known = Cat(kind == one.value for one in Kind if one != Kind.READ or self._read_cycles).any()
                 m.d.comb += answer.valid.eq(1)
                 with m.Switch(place):
                     with m.Case(0):
@@ -112,7 +133,7 @@ class HostPort(wiring.Component):
                 with m.If(said & (place == 2)):
                     m.d.sync += place.eq(0)
                     m.next = "TABLE"
-                    with m.If(self._infers | (kind == Kind.PROGRAM.value)):
+                    with m.If(self._infers | self._reads | (kind == Kind.PROGRAM.value)):
                         m.next = "WORDS"
             with m.State("TABLE"):
                 m.d.comb += [answer.valid.eq(self._settled), octet.eq(table)]
@@ -126,6 +147,11 @@ class HostPort(wiring.Component):
                         self.result.ready.eq(said & (place == record_bytes - 1)),
                     ]
                     with m.If(self.result.ready):
+                        m.d.sync += place.eq(0)
+                with m.Elif(self._reads & self._full):
+                    m.d.comb += [answer.valid.eq(self._settled), octet.eq(table)]
+                    with m.If(said & (place == CHUNK_BYTES - 1)):
+                        m.d.comb += self._chunk_said.eq(1)
                         m.d.sync += place.eq(0)
                 with m.Elif(self._done):
                     m.d.comb += [answer.valid.eq(1), octet.eq(self._completed)]
@@ -154,26 +180,38 @@ class HostPort(wiring.Component):
             write.addr.eq(port.payload.address), write.data.eq(port.payload.data),
             write.en.eq(port.valid & port.ready & (port.payload.memory == IDENTITY_MEMORY)),
         ]
-        wait = Signal(range(STATUS_CYCLES + 1))
+        self._loaded = Const(1)
+        if self._needs_loading:
+            self._loaded = loaded = Signal(reset_less=True)
+            first, last = (port.payload.address == place for place in PROGRAM_PLACES)
+            with m.If(write.en & (first | last)):
+                m.d.sync += loaded.eq((loaded & last) | port.payload.data.any())
+        cycles = max(STATUS_CYCLES, self._read_cycles)
+        wait, waits = Signal(range(cycles + 1)), said
         self._settled = wait == 0
-        m.d.sync += wait.eq(Mux(said, STATUS_CYCLES, Mux(self._settled, 0, wait - 1)))
+        word = Mux(kind == Kind.IDENTIFY.value, read.data, self.status_data)
+        if self._read_cycles:
+            back = self.read_back
+            waits = said | (self._reads & ~back.granted)
+            m.d.comb += back.asks.eq(self._full & self._reads)
+            word = Mux(self._reads, back.data, word)
+        m.d.sync += wait.eq(Mux(waits, cycles, Mux(self._settled, 0, wait - 1)))
         m.d.comb += [read.addr.eq(place[2:]), read.en.eq(~write.en), self.status_address.eq(place[2:])]
         octet, count = Signal(8), Signal.like(place)
         with m.Switch(kind):
-            with m.Case(Kind.IDENTIFY.value):
-                m.d.comb += [octet.eq(read.data.word_select(place[:2], 8)), count.eq(IDENTITY_BYTES)]
-            with m.Case(Kind.STATUS.value):
-                m.d.comb += [octet.eq(self.status_data.word_select(place[:2], 8)), count.eq(_STATUS_BYTES)]
+            with m.Case(Kind.IDENTIFY.value, Kind.STATUS.value, *([Kind.READ.value] if self._read_cycles else [])):
+                m.d.comb += [octet.eq(word.word_select(place[:2], 8)),
+                             count.eq(Mux(kind == Kind.IDENTIFY.value, IDENTITY_BYTES, _STATUS_BYTES))]
             with m.Default():
                 m.d.comb += [octet.eq(reason), count.eq(1)]
         return octet, count
 
     def _build_feeder(self, m: Module) -> None:
         """The octets of a request, as words for the accelerator or its memories."""
-        request, source, port = self.requests, self.source, self.program_port
+        request, source, port, full = self.requests, self.source, self.program_port, self._full
         size, image_words = self._format.word_bytes, self._format.image_words
-        word, count, full = Signal(8 * PROGRAM_WORD_BYTES), Signal(range(PROGRAM_WORD_BYTES)), Signal()
-        last = count == Mux(self._infers, size - 1, PROGRAM_WORD_BYTES - 1)
+        word, count = Signal(8 * PROGRAM_WORD_BYTES), Signal(range(PROGRAM_WORD_BYTES))
+        last = count == Mux(self._infers, size, Mux(self._reads, READ_ADDRESS_BYTES, PROGRAM_WORD_BYTES)) - 1
         inside = Signal(range(max(2, image_words)))  # words of an image, or whether a token came since a final marker
         expected = Signal(range(BUFFER_MAX))
         takes = self.result.valid & self.result.ready
@@ -181,7 +219,7 @@ class HostPort(wiring.Component):
         closes = Signal()
         m.d.comb += [
             source.payload.eq(word[-8 * size:]), source.valid.eq(full & self._infers & self._running),
-            port.payload.eq(word), port.valid.eq(full & ~self._infers & self._running),
+            port.payload.eq(word), port.valid.eq(full & ~self._infers & ~self._reads & self._running),
             self._expects.eq(expected != 0), self._done.eq(self._ended & ~full & (inside == 0) & ~self._expects),
             closes.eq(inside == image_words - 1 if image_words else source.payload[:2].all()),
         ]
@@ -199,7 +237,7 @@ class HostPort(wiring.Component):
                              count.eq(Mux(last, 0, count + 1))]
         with m.If(passes):
             m.d.sync += inside.eq(Mux(closes, 0, inside + 1 if image_words else 1))
-        with m.If(passes | (port.valid & port.ready)):
+        with m.If(passes | (port.valid & port.ready) | self._chunk_said):
             m.d.sync += full.eq(0)
         m.d.sync += expected.eq(expected + (passes & closes) - takes)
 

@@ -16,6 +16,7 @@ from .cobs import CobsDecoder, CobsEncoder
 from .frame_buffer import CrcAppender, FrameBuffer
 from .frame_octet import frame_stream
 from .host_port import HostPort
+from .read_back import read_cycles
 from .stream_buffer import StreamBuffer
 
 __all__ = ["LinkedAccelerator", "buffer_bytes_for", "linked_memories"]
@@ -36,11 +37,16 @@ def buffer_bytes_for(program: Program) -> int:
 def linked_memories(
     program: Program, *, buffer_bytes: int | None = None, clk_hz: int = 0, initialised: bool = True,
 ) -> dict[MemoryShape, list[int]]:
-    """Memories with initial contents of a `LinkedAccelerator` with these parameters, and the contents."""
+    """Memories with initial contents of a `LinkedAccelerator` with these parameters, and the contents.
+
+    If other memories have none, the identity says that the device holds no program.
+    """
     buffer_bytes = buffer_bytes_for(program) if buffer_bytes is None else buffer_bytes
-    identity = identity_of(program, buffer_bytes=buffer_bytes, clk_hz=clk_hz, initialised=initialised)
+    identity = identity_of(program, buffer_bytes=buffer_bytes, clk_hz=clk_hz,
+                           initialised=initialised and not program.needs_loading)
     images = program.images() if initialised else {}
-    return {IDENTITY: identity.image(), **{shape: images[shape.name] for shape in program.memories() if initialised}}
+    return {IDENTITY: identity.image(), **{
+        shape: images[shape.name] for shape in program.memories() if initialised and not shape.single_port}}
 
 
 class LinkedAccelerator(wiring.Component):
@@ -86,7 +92,9 @@ class LinkedAccelerator(wiring.Component):
         m.submodules.decoder = decoder = CobsDecoder()
         m.submodules.buffer = buffer = self._buffer
         m.submodules.port = port = HostPort(
-            format=wire_format(self._program), identity=self._images.get(IDENTITY.name, ()))
+            format=wire_format(self._program), identity=self._images.get(IDENTITY.name, ()),
+            read_cycles=read_cycles(len(self._program.network.layers)) if self._program.config.read_back else 0,
+            needs_loading=self._program.needs_loading)
         m.submodules.appender = appender = CrcAppender()
         m.submodules.encoder = encoder = CobsEncoder()
         m.submodules.accelerator = accelerator = Accelerator(self._program, self._images)
@@ -100,6 +108,8 @@ class LinkedAccelerator(wiring.Component):
         connect(m, appender.frames, encoder.frames)
         connect(m, encoder.octets, flipped(self.tx))
         connect(m, port.program_port, accelerator.program_port)
+        if self._program.config.read_back:
+            connect(m, port.read_back, accelerator.read_back)
         for left, right in ((port.source, accelerator.source), (accelerator.result, port.result)):
             m.d.comb += [right.valid.eq(left.valid), left.ready.eq(right.ready), right.payload.eq(left.payload)]
 

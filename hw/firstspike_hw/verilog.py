@@ -25,6 +25,7 @@ class VerilogError(ToolError):
 
 def verilog(
     component: Component, memories: Iterable[MemoryShape], *, header: str = "", block_words: int | None = None,
+    large: Iterable[MemoryShape] = (),
 ) -> str:
     """Verilog text of a component, module `TOP`; the text does not depend on any memory's contents.
 
@@ -36,6 +37,8 @@ def verilog(
     block_words : int or None
         Synthesis must put these memories into block RAM, and their depth is rounded up to a multiple of so many words:
         contents in a finished design can then be told apart. None: synthesis chooses.
+    large : iterable of MemoryShape
+        Synthesis must put these memories, which have one port and no contents, into the device's large RAMs.
 
     Raises
     ------
@@ -54,6 +57,9 @@ def verilog(
         raise VerilogError(f"yosys must convert the design to Verilog, but ended with: {last}") from None
     for shape in memories:
         body = _load_from_file(body, shape, block_words)
+    for shape in large:
+        declared = _declaration(body, shape)
+        body = body.replace(declared, f'  (* ram_style = "huge" *)\n{declared}')
     return header + _tidied(body)
 
 
@@ -83,18 +89,21 @@ def _ports(component: Component) -> dict:
     return ports
 
 
-def _load_from_file(body: str, shape: MemoryShape, block_words: int | None) -> str:
-    declaration = re.compile(
-        rf"^  reg \[{shape.width - 1}:0\] {re.escape(shape.name)} ?\[{shape.depth - 1}:0\];\n", re.MULTILINE)
-    found = declaration.findall(body)
+def _declaration(body: str, shape: MemoryShape) -> str:
+    found = re.findall(rf"^  reg \[{shape.width - 1}:0\] {re.escape(shape.name)} ?\[{shape.depth - 1}:0\];\n", body,
+                       re.MULTILINE)
     if len(found) != 1:
         raise VerilogError(f"memory {shape.name} must be declared once in the Verilog, not {len(found)} times")
+    return found[0]
+
+
+def _load_from_file(body: str, shape: MemoryShape, block_words: int | None) -> str:
+    found = declared = _declaration(body, shape)
     load = f'  initial $readmemh("{shape.name}.hex", {shape.name});\n'
-    declared = found[0]
     if block_words is not None:
         depth = -(-shape.depth // block_words) * block_words
-        declared = f'  (* ram_style = "block" *)\n{found[0].replace(f"[{shape.depth - 1}:0]", f"[{depth - 1}:0]")}'
-    return declaration.sub(lambda match: declared + load, body)
+        declared = f'  (* ram_style = "block" *)\n{found.replace(f"[{shape.depth - 1}:0]", f"[{depth - 1}:0]")}'
+    return body.replace(found, declared + load)
 
 
 def memories_of(text: str) -> list[MemoryShape]:

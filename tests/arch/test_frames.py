@@ -12,6 +12,8 @@ from firstspike_arch.frames import (
     IDENTITY,
     IDENTITY_BYTES,
     NO_PROGRAM,
+    PROGRAM_PLACES,
+    Capability,
     FrameError,
     Identity,
     Kind,
@@ -62,10 +64,14 @@ def test_a_frame_has_a_least_length():
 def test_an_identity_comes_back():
     small = program(name="a" * 70)
     one = identity_of(small, buffer_bytes=2048, clk_hz=24_000_000)
-    assert Identity.unpack(one.pack()) == dataclasses.replace(one, name="a" * 24)
+    assert Identity.unpack(one.pack()) == dataclasses.replace(one, name="a" * 23)
     assert (one.architecture, one.program) == (small.architecture()[:16], small.digest()[:16])
     assert len(one.pack()) == IDENTITY_BYTES and len(one.image()) == IDENTITY.depth
     assert identity_of(small, buffer_bytes=64, initialised=False).program == NO_PROGRAM
+    readable = Identity.unpack(identity_of(small.with_config(read_back=True), buffer_bytes=64).pack())
+    places = [one.image()[place].to_bytes(4, "little") for place in PROGRAM_PLACES]
+    assert b"".join(places).hex() == one.program
+    assert (one.capabilities, readable.capabilities) == (0, Capability.READ_BACK)
 
 
 @pytest.mark.parametrize("data, said", [(b"\2\0" + bytes(62), "2 (64 bytes)"), (b"\1\0\0", "1 (3 bytes)"),

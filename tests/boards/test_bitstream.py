@@ -29,7 +29,7 @@ from firstspike_hw.linked_accelerator import linked_memories
 HERE = Path(__file__).parent
 
 
-def program(seed: int = 1) -> Program:
+def program(seed: int = 1, **options) -> Program:
     """12 inputs, 6 neurons, 3 classes. Another seed shuffles each neuron's weights: nothing but the images changes."""
     fixed, random = np.random.default_rng(0), np.random.default_rng(seed)
     layers = []
@@ -38,7 +38,7 @@ def program(seed: int = 1) -> Program:
         layers.append(Layer(name=name, weights=weights, weight_bits=4, neuron=Neuron(
             bias=np.zeros(neurons, int), theta=np.full(neurons, 9), v_init=np.zeros(neurons, int), single_spike=True)))
     network = IntegerNetwork(name="small", layers=tuple(layers), readout="first_spike", steps=4, steps_max=4)
-    return compile_network(network, lanes=3, register_rows=2).program
+    return compile_network(network, lanes=3, register_rows=2, **options).program
 
 
 @pytest.fixture
@@ -92,6 +92,19 @@ def test_a_project_holds_placeholders_or_the_images():
         assert files["firstspike.v"].count("$readmemh") == 3
         words = [int(line, 16) for line in files["core0_weights.hex"].split()]
         assert (words[:len(image)] != image) == exchanged
+
+
+@pytest.mark.parametrize("board, large", [("icebreaker", 1), ("orangecrab", 0), ("arty-z7-20", 0)])
+def test_weights_that_a_host_loads_have_no_image(board, large):
+    chosen, one = BOARDS[board], program(single_port=[0])
+    setting = chosen.family.pll.fastest(chosen.input_hz, chosen.clock_hz)
+    files = project_files(chosen, setting, one, chosen.baud)
+    assert files["firstspike.v"].count("$readmemh") == 2 and "core0_weights.hex" not in files
+    huge = re.findall(r'ram_style = "huge" \*\)\n  reg \[31:0\] (\w+)', files["firstspike.v"])
+    assert huge == ["core0_weights"] * large
+    assert [shape.name for shape in linked_memories(one)] == ["identity", "core1_weights"]
+    assert "core0_weights" not in block_rams(chosen, one)  # without large RAM so few words are LUT RAM
+    assert chosen.device.large_blocks_of(one.memories()[0]) == large  # 12 words of 12 bits
 
 
 def test_only_other_weights_leave_the_project_as_it_is():

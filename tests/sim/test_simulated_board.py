@@ -9,8 +9,9 @@ import pytest
 from firstspike.verb_demo import shipped
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.events import FINAL_MARKER
-from firstspike_arch.frames import IDENTITY, NO_PROGRAM, Kind, wire_format
+from firstspike_arch.frames import IDENTITY, IDENTITY_MEMORY, NO_PROGRAM, PROGRAM_PLACES, Kind, wire_format
 from firstspike_arch.program import Program
+from firstspike_arch.status import program_address
 from firstspike_boards.driver import WireBackend
 from firstspike_boards.link import Link
 from firstspike_hw.linked_accelerator import LinkedAccelerator, buffer_bytes_for, linked_memories
@@ -33,6 +34,14 @@ def program(name: str, **options) -> Program:
 @pytest.fixture(scope="module")
 def dense() -> Program:
     return program("ettfs", lanes=8, early_exit=True, winner="scan", register_rows=2)
+
+
+@pytest.fixture(scope="module")
+def readable() -> Program:
+    """Two convolutions with a bank of lanes for each position, words of several chunks; then a dense layer."""
+    one = program("diet", lanes=2, port="image", kernel_parallel=True, read_back=True)
+    assert {shape.chunks for shape in one.memories()} > {1}
+    return one
 
 
 @pytest.fixture(scope="module")
@@ -81,17 +90,19 @@ def test_classes_and_scores_over_the_pins_equal_golden(name, boards, images):
     assert [trace.counters[counter] for counter in ("corrupt", "overflow", "cut")] == [0, 0, 0]
 
 
+def same_cycles(backend: WireBackend, one: Program, image: np.ndarray) -> bool:
+    """Whether an inference takes as long as the timing model says."""
+    plain = make_stimulus(one, image[None])
+    # A word comes out of the buffer octet by octet; then it is offered.
+    gaps = np.full(len(plain.words), wire_format(one).word_bytes)
+    gaps[0] = 200  # the board has been idle since its reset
+    wanted = predict_stimulus(one, image[None], dataclasses.replace(plain, gaps=gaps)).trace
+    return backend.run(plain).decided[0] == wanted.decided[0] - wanted.accepted[0]
+
+
 def test_cycles_over_the_link_equal_the_timing_model(dense, boards, images):
-    wire = wire_format(dense)
     backend = loaded(boards(dense), dense)
-    for image in images[:8]:
-        plain = make_stimulus(dense, image[None])
-        # A word comes out of the buffer octet by octet; then it is offered.
-        gaps = np.full(len(plain.words), wire.word_bytes)
-        gaps[0] = 200  # the board has been idle since its reset
-        wanted = predict_stimulus(dense, image[None], dataclasses.replace(plain, gaps=gaps)).trace
-        trace = backend.run(plain)
-        assert trace.decided[0] == wanted.decided[0] - wanted.accepted[0]
+    assert all(same_cycles(backend, dense, image) for image in images[:8])
 
 
 def test_payload_fills_the_wire(dense, boards, images):
@@ -162,6 +173,80 @@ def test_other_weights_are_loaded_over_the_link(dense, boards, images):
     backend.load(dense)
     wanted = predict_inputs(dense, images[:20])
     assert differing(wanted, backend.run(wanted.stimulus)) == []
+
+
+def test_memories_are_read_back_between_inferences(readable, boards, images):
+    backend = loaded(boards(readable, initialised=True), readable)
+    wanted = predict_inputs(readable, images[:5])
+    assert backend.read_memories(readable) == readable.images()
+    assert differing(wanted, backend.run(wanted.stimulus)) == []
+    assert backend.verify_memories(readable) == sum(shape.depth for shape in readable.memories())
+    assert same_cycles(backend, readable, images[0])
+    assert backend.link.resent == 0
+
+
+def test_a_flipped_bit_is_found(readable, boards):
+    backend = loaded(boards(readable, initialised=True), readable)
+    for index, shape in reversed(list(enumerate(readable.memories()))):  # the first that differs is what is said
+        word, bit = shape.depth - 1, shape.used_bits - 1
+        value = readable.images()[shape.name][word]
+        chunk = (value ^ 1 << bit) >> 32 * (bit // 32) & 0xFFFF_FFFF
+        address = program_address(word, bit // 32, shape.chunks)
+        backend.link.exchange([(Kind.PROGRAM, (chunk | address << 32 | index << 56).to_bytes(8, "little"))])
+        with pytest.raises(ConnectionError, match=rf"^{shape.name} of the device must hold {value:#x} at word {word}, "
+                                                  rf"as digits_diet has it, not {value ^ 1 << bit:#x}$"):
+            backend.verify_memories(readable)
+
+
+def test_a_board_with_other_weights_is_found(readable, boards):
+    layer = readable.network.layers[0]
+    weights = layer.weights.copy()
+    weights.flat[-1] ^= 1
+    network = dataclasses.replace(readable.network, layers=(
+        dataclasses.replace(layer, weights=weights), *readable.network.layers[1:]))
+    backend = loaded(boards(readable, initialised=True), readable)
+    with pytest.raises(ConnectionError, match=r"^core0_weights of the device must hold 0x[0-9a-f]+ at word \d+, as "):
+        backend.verify_memories(dataclasses.replace(readable, network=network))
+
+
+def test_places_outside_read_zero_and_a_cut_place_is_told(readable, boards):
+    backend = loaded(boards(readable, initialised=True), readable)
+    depth, chunks = readable.memories()[1].depth, readable.memories()[1].chunks
+    places = [program_address(depth, 0, chunks) | 1 << 24, 77 << 24]
+    octets = np.array(places, dtype="<u4").tobytes()
+    assert backend.link.exchange([(Kind.READ, octets), (Kind.READ, octets[:5])]) == [bytes(9), bytes(4) + b"\1"]
+
+
+def test_a_device_without_read_back_says_so(dense, boards):
+    backend = loaded(boards(dense), dense)
+    with pytest.raises(ValueError, match=r"^digits_ettfs must be compiled with --read-back for its memories to be "
+                                         r"read, but is not$"):
+        backend.verify_memories(dense)
+    with pytest.raises(ConnectionError, match=r"but it answered UNKNOWN_KIND$"):
+        backend.link.exchange([(Kind.READ, bytes(4))])
+
+
+def test_weights_in_memory_with_one_port_are_loaded_first(boards, images):
+    one = program("ettfs", **NETWORKS["ettfs"], single_port=[0, 1], read_back=True)
+    board = boards(one, initialised=True)
+    backend = WireBackend(Link(lambda: board, timeout=TIMEOUT))
+    assert backend.link.identity.program == NO_PROGRAM
+    wanted = predict_inputs(one, images[:20])
+    words = wire_format(one).pack_words(wanted.stimulus.words)
+    with pytest.raises(ConnectionError, match=r"^request 0 \(INFER\) must be one that the device carries out, but it "
+                                              r"answered NO_PROGRAM$"):
+        backend.link.exchange([(Kind.INFER, words)])
+    assert backend.counters()["words_in"] == 0
+    backend.load(one)
+    for _ in range(2):
+        backend.verify_memories(one)
+        assert differing(wanted, backend.run(wanted.stimulus)) == []
+        assert same_cycles(backend, one, images[0])
+        board.reset()  # loaded once, until power goes
+    forget = [(place << 32 | IDENTITY_MEMORY << 56).to_bytes(8, "little") for place in PROGRAM_PLACES]
+    backend.link.exchange([(Kind.PROGRAM, b"".join(forget))])
+    with pytest.raises(ConnectionError, match=r"NO_PROGRAM$"):
+        backend.link.exchange([(Kind.INFER, words)])
 
 
 def test_a_board_may_be_reset_between_runs(dense, boards, images):

@@ -14,8 +14,9 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 async def reset(dut):
     """Two cycles of reset; ends in the first cycle after it, before its inputs are set."""
-    for name in ("source_valid", "result_ready", "program_port_valid", "restart", "status_address"):
-        getattr(dut, name).value = 0
+    for name in ("source_valid", "result_ready", "program_port_valid", "restart", "status_address", "read_back_asks"):
+        if hasattr(dut, name):
+            getattr(dut, name).value = 0
     dut.rst.value = 1
     for _ in range(2):
         await RisingEdge(dut.clk)

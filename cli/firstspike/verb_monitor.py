@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: MIT
+"""firstspike monitor [FOLDER] --port PORT"""
+
+import itertools
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import sleep
+from typing import Annotated
+
+import typer
+from firstspike_arch.backend import DecidedBy
+from firstspike_arch.frames import LINK_COUNTERS, NO_PROGRAM, Capability, Identity
+from firstspike_arch.status import COUNTER_BITS
+from firstspike_boards.driver import WireBackend
+from firstspike_boards.link import Link
+from firstspike_sim.stimulus import make_stimulus
+from rich.bar import Bar
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from . import api
+from .build_folder import read_build
+from .options import Baud, Port, Split, Timeout, load_for
+
+RASTER = 60
+"""Decisions that the raster shows."""
+
+BAR = 40
+"""Columns of the bar of a score."""
+
+CLASSES = 16
+"""Of more classes only some have a row: those of the best scores, or of any decision."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What one inference came to; ``label`` None: not known."""
+
+    index: int
+    class_: int
+    step: int
+    decided_by: DecidedBy
+    cycles: int
+    scores: Sequence[int]
+    label: int | None
+
+
+def monitor(
+    port: Port,
+    build: Annotated[Path | None, typer.Argument(
+        help="Build folder: of the simulated board, or of the network that --data is for.")] = None,
+    data: Annotated[str | None, typer.Option(
+        help="Show what the device makes of these inputs, one a refresh: digits, mnist, a .npy file, …")] = None,
+    split: Split = "test",
+    interval: Annotated[float, typer.Option(min=0, help="Seconds from one refresh to the next.")] = 0.5,
+    count: Annotated[int | None, typer.Option(min=1, help="Refreshes; default: until Ctrl-C.")] = None,
+    baud: Baud = 1_000_000, timeout: Timeout = 1.0,
+) -> None:
+    """Watch a board live: who it is, its counters and, if it is given inputs, its decisions."""
+    program = None if build is None else read_build(build)[0]
+    inputs, labels = None, None
+    if data is not None:
+        if program is None:
+            raise ValueError("a build must be given with --data: it says what the device takes")
+        inputs, labels = load_for(program.network, data, split)
+    backend = WireBackend(api.open_link(program, port, baud=baud, timeout=timeout))
+    decisions: deque[Decision] = deque(maxlen=RASTER)
+    try:
+        if program is not None and inputs is not None:
+            backend.load(program)
+        before, now = None, backend.counters()
+        console = Console(highlight=False)
+        with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
+            for turn in range(count) if count else itertools.count():
+                if turn:
+                    sleep(interval)
+                    before, now = now, backend.counters()
+                if program is not None and inputs is not None:
+                    index = turn % len(inputs)
+                    trace = backend.run(make_stimulus(program, inputs[index:index + 1]))
+                    decisions.append(Decision(
+                        index=index, class_=int(trace.classes[0]), step=int(trace.steps[0]),
+                        decided_by=DecidedBy(int(trace.decided_by[0])), cycles=int(trace.decided[0]) + 1,
+                        scores=trace.scores[0].tolist(), label=None if labels is None else int(labels[index])))
+                    now = trace.counters
+                live.update(view(backend.link, now, before, decisions), refresh=True)
+        if not console.is_terminal:
+            console.line()  # what was last shown has no end of line
+    finally:
+        backend.link.close()
+
+
+def view(
+    link: Link, now: Mapping[str, int], before: Mapping[str, int] | None, decisions: Sequence[Decision],
+) -> RenderableType:
+    """Everything that is shown: the device, its counters now and at the refresh before, its last decisions."""
+    parts: list[RenderableType] = [_identity(link.identity), _counters(link, now, before)]
+    if decisions:
+        parts += [_evidence(decisions[-1]), _raster(decisions, link.identity.classes)]
+    return Group(*parts)
+
+
+def _identity(identity: Identity) -> RenderableType:
+    loaded = "no program" if identity.program == NO_PROGRAM else f"program {identity.program}"
+    able = [one.name.lower().replace("_", "-") for one in Capability if identity.capabilities & one and one.name]
+    clock = [f"{identity.clk_hz / 1e6:g} MHz"] if identity.clk_hz else []
+    facts = [f"{identity.inputs} inputs", f"{identity.classes} classes", *clock,
+             f"buffer of {identity.buffer_bytes} bytes", *able]
+    return Text.assemble((identity.name, "bold"), f": {loaded}, architecture {identity.architecture}\n",
+                         ", ".join(facts), "\n")
+
+
+def _counters(link: Link, now: Mapping[str, int], before: Mapping[str, int] | None) -> RenderableType:
+    table = Table("counter", "value", "since the last refresh", box=None, padding=(0, 2, 0, 0))
+    for name, value in now.items():
+        bits = 16 if name in LINK_COUNTERS else COUNTER_BITS
+        more = "" if before is None else f"+{(value - before[name]) % (1 << bits)}"
+        # Whatever counts here has gone wrong.
+        bad = value and name in ("bad_address", "overrun", "cut", "corrupt", "overflow")
+        table.add_row(name, str(value), more, style="red" if bad else "")
+    table.add_row("sent again", str(link.resent), style="yellow" if link.resent else "")
+    table.add_row("unreadable", str(link.unreadable), style="yellow" if link.unreadable else "")
+    return table
+
+
+def _evidence(last: Decision) -> RenderableType:
+    wrong = last.label is not None and last.label != last.class_
+    said = f" (label {last.label})" if last.label is not None else ""
+    title = Text(f"input {last.index}: class {last.class_}{said} at step {last.step}, {last.cycles} cycles, "
+                 f"{last.decided_by.name.lower().replace('_', ' ')}", style="bold red" if wrong else "bold green")
+    low, high = min(0, *last.scores), max(0, *last.scores)
+    table = Table.grid(padding=(0, 2))
+    best = sorted(range(len(last.scores)), key=lambda class_: (class_ != last.class_, -last.scores[class_]))
+    for class_ in sorted(best[:CLASSES]):
+        score = last.scores[class_]
+        bar = Bar(max(1, high - low), min(0, score) - low, max(0, score) - low, width=BAR)
+        table.add_row(str(class_), str(score), bar, style="bold" if class_ == last.class_ else "")
+    return Group(title, table)
+
+
+def _raster(decisions: Sequence[Decision], classes: int) -> RenderableType:
+    """A row for each class, a column for each decision, the last rightmost."""
+    lines = Text(f"the last {len(decisions)} decisions\n")
+    for class_ in range(classes) if classes <= CLASSES else sorted({one.class_ for one in decisions}):
+        lines.append(f"{class_:>4} ")
+        for one in decisions:
+            wrong = one.label is not None and one.label != one.class_
+            lines.append("█" if one.class_ == class_ else "·", style="red" if wrong else "")
+        lines.append("\n")
+    known = [one for one in decisions if one.label is not None]
+    if known:
+        lines.append(f"{sum(one.label == one.class_ for one in known)} of {len(known)} right")
+    return lines
