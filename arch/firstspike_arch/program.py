@@ -18,7 +18,7 @@ from .connectivity import from_plain, to_plain
 from .memory import MemoryShape, weight_image, weight_memory
 from .network import Branch, IntegerNetwork, Layer, Neuron
 from .plain import read_fields
-from .rows import MarkerProgram, marker_programs
+from .rows import MarkerProgram, has_constant_bias, marker_programs
 from .status import program_address
 
 __all__ = ["Program", "ProgramError", "write_atomically"]
@@ -133,8 +133,8 @@ class Program:
         for index, (layer, marker) in enumerate(zip(head["layers"], self.markers(), strict=True)):
             del layer["name"], layer["scale"]
             layer["bias_rows"] = [op.index for op in marker.final if op.operand == "weight"]
-            # A bias that counts once is a constant; any other is an image.
-            if not layer["neuron"]["bias_once"]:
+            # A bias that counts once, or is too large for weights, is a constant; any other is an image.
+            if not (layer["neuron"]["bias_once"] or has_constant_bias(self.network.layers[index])):
                 del tensors[f"{index}.bias"]
         constants = {key: value for key, value in tensors.items() if not key.endswith("weights")}
         head["memories"] = [asdict(shape) for shape in self.memories()]

@@ -18,7 +18,9 @@ import numpy as np
 from .array import LayerPlan
 from .network import IntegerNetwork, Layer, Neuron
 
-__all__ = ["BIAS_ROWS_MAX", "MarkerProgram", "RowOp", "bias_rows", "marker_program", "marker_programs"]
+__all__ = [
+    "BIAS_ROWS_MAX", "MarkerProgram", "RowOp", "bias_rows", "has_constant_bias", "marker_program", "marker_programs",
+]
 
 BIAS_ROWS_MAX = 16
 
@@ -98,21 +100,32 @@ class MarkerProgram:
 def bias_rows(layer: Layer) -> np.ndarray:
     """Rows of weights that add up to the bias, int64[B, C], B ≥ 1; each fits the layer's weight bits.
 
-    A bias is the weight of an input that spikes at every step; one that does not fit is spread over several rows.
+    A bias is the weight of an input that spikes at every step; one that does not fit is spread over several rows. One
+    row of zeros if the bias is a constant: `has_constant_bias`, or it counts once.
     """
-    limit = (1 << (layer.weight_bits - 1)) - 1
-    left = np.zeros(layer.channels, dtype=np.int64) if layer.neuron.bias_once else np.asarray(layer.neuron.bias)
+    limit = _largest_weight(layer)
+    left = np.asarray(layer.neuron.bias)
+    if layer.neuron.bias_once or has_constant_bias(layer):
+        left = np.zeros(layer.channels, dtype=np.int64)
     rows = []
     while True:
         rows.append(np.clip(left, -limit, limit))
         left = left - rows[-1]
         if not left.any():
             return np.array(rows)
-        if len(rows) == BIAS_ROWS_MAX:
-            raise ValueError(
-                f"layer {layer.name}: bias must be at most {BIAS_ROWS_MAX} × {limit} in magnitude at "
-                f"{layer.weight_bits} weight bits, not {int(np.abs(layer.neuron.bias).max())}"
-            )
+
+
+def has_constant_bias(layer: Layer) -> bool:
+    """Whether a bias of every step would need too many rows of weights: it is then a constant of the RTL.
+
+    Such as that of a first layer with a direct input, whose units are those of a grey level.
+    """
+    largest = BIAS_ROWS_MAX * _largest_weight(layer)
+    return not layer.neuron.bias_once and bool((np.abs(layer.neuron.bias) > largest).any())
+
+
+def _largest_weight(layer: Layer) -> int:
+    return (1 << (layer.weight_bits - 1)) - 1
 
 
 def marker_programs(network: IntegerNetwork) -> tuple[MarkerProgram, ...]:
@@ -135,6 +148,8 @@ def marker_program(layer: Layer, *, static: bool = False, steps_max: int | None 
     store = "current" if static else "membrane"
     bias_ops = tuple(
         RowOp(act="add", operand="weight", index=k, store=store) for k in range(len(biases)) if biases[k].any())
+    if has_constant_bias(layer):
+        bias_ops = (RowOp(act="add", operand="constant", values=np.asarray(neuron.bias), store=store),)
     init = (np.asarray(neuron.v_init, dtype=np.int64) * neuron.leak_num) >> neuron.leak_shift
     if neuron.bias_once:
         init = init + neuron.bias

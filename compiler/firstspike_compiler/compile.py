@@ -12,7 +12,7 @@ from firstspike_arch.fixed import LEAK_SHIFT_MAX
 from firstspike_arch.model import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program, ProgramError
-from firstspike_arch.rows import MarkerProgram, marker_programs
+from firstspike_arch.rows import MarkerProgram, has_constant_bias, marker_programs
 
 from .errors import CompileError
 from .passes.choose_scales import Powers, choose_scales
@@ -129,6 +129,7 @@ def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
     lanes = map_lanes(draft.integer, lanes=options.lanes, lane_budget=options.lane_budget, events=options.events)
     text = ", ".join(
         f"{layer.name}: {layer.neurons} neurons on {count} lane{'s' * (count > 1)}"
+        f"{', a bias too large for weights as a constant' * has_constant_bias(layer)}"
         for layer, count in zip(draft.integer.layers, lanes, strict=True)
     )
     return replace(draft, lanes=lanes), PassResult(name="map_lanes", result=lanes, text=text)

@@ -10,6 +10,7 @@ from firstspike_arch.connectivity import Conv2d, Dense, Shape, pooled
 from firstspike_arch.fixed import largest_weight
 from firstspike_arch.model import InputKind, Readout
 from firstspike_arch.network import Branch, IntegerNetwork, Layer, Neuron
+from firstspike_arch.rows import BIAS_ROWS_MAX
 
 __all__ = ["random_connectivity", "random_inputs", "random_layer", "random_network"]
 
@@ -64,8 +65,9 @@ def random_layer(
         reset_step = reset_step if sometimes(0.5) else None
     v_min = int(rng.integers(-spread, spread // 2 + 1)) if sometimes(0.3) else None
     v_max = int(rng.integers(v_min if v_min is not None else -spread // 2, 2 * spread)) if sometimes(0.3) else None
+    reach = limit * (BIAS_ROWS_MAX + 4 if sometimes(0.2) else 3)  # some biases are too large for rows of weights
     neuron = Neuron(
-        bias=vector(-3 * limit, 3 * limit) if sometimes(0.5) else vector(0, 0), theta=theta,
+        bias=vector(-reach, reach) if sometimes(0.5) else vector(0, 0), theta=theta,
         v_init=vector(-spread, spread) if sometimes(0.4) else vector(0, 0), reset_step=reset_step,
         leak_num=leak, leak_shift=shift, reset=_pick(rng, ("subtract", "zero", "none")),
         reset_delay=sometimes(0.3), single_spike=sometimes(0.4), bias_once=sometimes(0.3), v_min=v_min, v_max=v_max,

@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
-from firstspike_arch.rows import RowOp, bias_rows, marker_programs
-from firstspike_compiler.errors import CompileError
+from firstspike_arch.rows import RowOp, bias_rows, has_constant_bias, marker_programs
 from firstspike_compiler.passes.prove_widths import prove_widths
 from firstspike_sim.golden import GoldenModel
 from firstspike_sim.random_network import random_connectivity, random_inputs, random_layer, random_network
@@ -156,11 +155,13 @@ def test_long_inferences_with_leak_reach_a_fixed_point():
     assert proof.bits <= 8
 
 
-def test_a_bias_beyond_its_rows_is_refused():
-    network = integrator([[1]], bias=np.array([16 * 127 + 1]))
-    sentence = r"^layer d: bias must be at most 16 × 127 in magnitude at 8 weight bits, not 2033$"
-    with pytest.raises(CompileError, match=sentence):
-        prove_widths(network)
+@pytest.mark.parametrize(("bias", "operands"), [(16 * 127, ["weight"] * 16), (16 * 127 + 1, ["constant"])])
+def test_a_bias_beyond_its_rows_is_a_constant(bias, operands):
+    network = integrator([[1]], bias=np.array([bias]), theta=5000, reset="none")
+    (program,), (layer,) = marker_programs(network), network.layers
+    assert [op.operand for op in program.step] == operands and has_constant_bias(layer) == (operands == ["constant"])
+    proof, = prove_widths(network)
+    assert (proof.lows.item(), proof.highs.item()) == (-5000, 1 + 4 * bias - 5000)
 
 
 @pytest.mark.parametrize(("operand", "values"), [("constant", None), ("zero", np.zeros(1, np.int64))])

@@ -123,3 +123,30 @@ def test_layers_that_could_fire_and_do_not_make_a_weak_comparison(theta, dead):
     program = fs.compile(FloatNetwork(name="dim", steps=3, readout="potential", layers=(hidden, output))).program
     images = np.array([[0, 100, 200, 255], [90, 0, 180, 0]], dtype=np.uint8)
     assert fs.verify(program, images, backend="pysim").dead == dead
+
+
+def with_bias(bias: int) -> FloatNetwork:
+    """A convolution of grey levels, whose units are 255 times smaller than those of its weights."""
+    first = Conv2d(in_shape=(1, 5, 4), channels=3, kernel=(3, 3), padding=(1, 1))
+    second = Dense(in_shape=first.out_shape, neurons=3)
+    random = np.random.default_rng(5)
+    return FloatNetwork(
+        name="grey", steps=3, readout="potential", input_kind="direct", in_min=0, in_max=255, input_scale=1 / 255,
+        layers=(
+            FloatLayer(weight=random.integers(-5, 8, first.weight_shape) / 8, connectivity=first, theta=np.full(3, 1.0),
+                       bias=np.array([bias, 40, -bias]) / (8 * 255), leak=0.5, weight_bits=5, weight_scale=1 / 8),
+            FloatLayer(weight=random.integers(-5, 8, second.weight_shape) / 8, connectivity=second, weight_bits=4,
+                       weight_scale=1 / 8),
+        ))
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_a_bias_too_large_for_weights_is_a_constant(parallel):
+    images = np.random.default_rng(6).integers(0, 256, (3, 20)).astype(np.uint8)
+    compilation = fs.compile(with_bias(700), lanes=[2, 3], kernel_parallel=[parallel, False])
+    outcome = fs.verify(compilation.program, images, backend="pysim")
+    assert outcome.equal and not outcome.dead
+    assert "conv2d0: 60 neurons on 2 lanes, a bias too large for weights as a constant" in compilation.report()
+    small, large = ([fs.compile(with_bias(bias)).program.architecture() for bias in pair]
+                    for pair in ((100, 101), (700, 701)))
+    assert small[0] == small[1] and large[0] != large[1]  # an image that is loaded, or a part of the hardware

@@ -119,7 +119,8 @@ def _prove_layer(network: IntegerNetwork, index: int, program: MarkerProgram) ->
         bound = None
     low, high = machine.run(program.final, program.init, program.init)
     if static:
-        machine.set_current(biases.sum(0) + negative, biases.sum(0) + positive)
+        bias = 0 if neuron.bias_once else neuron.bias
+        machine.set_current(bias + negative, bias + positive)
         low, high = machine.run(program.start, low, high)
         negative = positive = np.zeros_like(negative)
     for step in range(steps):
