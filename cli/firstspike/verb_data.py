@@ -32,6 +32,7 @@ def data(
             raise ValueError(f"--output must be a .npz file, not {output}")
         with console.status(f"reading {name}"):
             counts, labels = load_recordings(name, split, steps, step_us, count_max)
+        output.parent.mkdir(parents=True, exist_ok=True)
         packed = io.BytesIO()
         np.savez_compressed(packed, inputs=counts, labels=labels)
         write_atomically(output, packed.getvalue())
