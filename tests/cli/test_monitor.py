@@ -86,7 +86,7 @@ def test_a_broken_link_is_said_in_a_sentence(build, closed, monkeypatch):
     def broken(board: SimulatedBoard, seconds: float) -> bytes:
         reads.append(seconds)
         if len(reads) == 3:
-            board._process.kill()
+            board._process._process.kill()
         return read(board, seconds)
 
     monkeypatch.setattr(SimulatedBoard, "read", broken)
