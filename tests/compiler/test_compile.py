@@ -321,7 +321,7 @@ REFUSALS = [
     (network_of(layer_of(branches=(replace(OWN, weight=np.full((6, 6), np.inf)),))), {},
      "layer 0: weight of branch 0 must be finite and have shape (6, 6), not (6, 6)"),
     (network_of(layer_of(gain=np.ones(5))), {}, "layer 0: gain must have shape (6,), not (5,)"),
-    (network_of(layer_of(bias=np.full(6, 1e6))), {}, None),
+    (network_of(layer_of(bias=np.full(6, 1e13))), {}, None),
     (network_of(layer_of(leak=1.5)), {}, "layer 0: leak must be 0…1, not 1.5"),
     (network_of(layer_of(weight_bits=9)), {}, "layer 0: weight_bits must be 2…8, not 9"),
     (network_of(layer_of(), layer_of()), {},
