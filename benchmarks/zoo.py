@@ -60,6 +60,8 @@ def name_of(row: Row) -> str:
 def main() -> None:
     found = {path.stem: path for path in sorted(ZOO.glob("*.safetensors"))}
     wanted = sys.argv[1:] or list(found)
+    if unknown := set(wanted) - set(found):
+        sys.exit(f"NAME must be one of {', '.join(found)}, not {', '.join(sorted(unknown))}")
     rows = {name_of(row): row for row in published("zoo")} if sys.argv[1:] else {}
     rows = {name: row for name, row in rows.items() if name in found}
     for name in wanted:

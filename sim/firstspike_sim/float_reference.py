@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.connectivity import Conv2d, Dense, size_of
 from firstspike_arch.fixed import standardise
 from firstspike_arch.model import FloatBranch, FloatLayer, FloatNetwork
 
@@ -43,7 +43,17 @@ def run_float(network: FloatNetwork, inputs: np.ndarray) -> FloatResult:
     Parameters
     ----------
     inputs : uint8[B, N] (latency), integer[B, N] (direct) or integer[B, T, N] (events)
+
+    Raises
+    ------
+    ValueError
+        Inputs of another shape.
     """
+    first, shape = network.layers[0], np.shape(inputs)
+    count = np.shape(first.weight)[1] if first.connectivity is None else size_of(first.connectivity.in_shape)
+    wanted = ("batch", "steps", count) if network.input_kind == "events" else ("batch", count)
+    if len(shape) != len(wanted) or shape[-1] != count:
+        raise ValueError(f"inputs must have shape ({', '.join(map(str, wanted))}), not {shape}")
     if network.input_kind == "latency":
         source = encode_latency(inputs, network.steps, network.cutoff).astype(np.float64)
     elif network.input_kind == "direct":

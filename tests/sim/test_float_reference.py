@@ -121,3 +121,14 @@ def test_a_branch_left_out_is_noticed(index):
         kept = replace(layer, branches=(*layer.branches[:number], *layer.branches[number + 1:]))
         other = run_float(replace(network, layers=(*network.layers[:index], kept, *network.layers[index + 1:])), inputs)
         assert not np.array_equal(golden.spikes[index + 1], other.spikes[index + 1])
+
+
+@pytest.mark.parametrize(("kind", "shape", "sentence"), [
+    ("latency", (2, 6), r"^inputs must have shape \(batch, 5\), not \(2, 6\)$"),
+    ("events", (2, 5), r"^inputs must have shape \(batch, steps, 5\), not \(2, 5\)$"),
+])
+def test_inputs_of_another_shape_are_refused(kind, shape, sentence):
+    layer = FloatLayer(weight=np.ones((3, 5)), theta=np.ones(3))
+    network = FloatNetwork(name="n", steps=2, readout="spike_count", input_kind=kind, layers=(layer,))
+    with pytest.raises(ValueError, match=sentence):
+        run_float(network, np.zeros(shape, np.uint8))
