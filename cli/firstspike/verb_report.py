@@ -106,11 +106,13 @@ def _drawn(found: dict) -> Figure:
         left.bar(steps, spikes, bottom=bottom, label=name, alpha=0.6)
         bottom = bottom + spikes
     left.set(xlabel="step", ylabel="spikes", title=found["network"])
-    left.legend(fontsize=7, loc="lower right")
+    left.set_ylim(0, 1.25 * max(bottom.max(), 1))  # room for the legend
+    left.legend(fontsize=7, loc="upper left", ncols=len(hidden))
     if found["accuracy_by_step"] is not None:
         beside = left.twinx()
         beside.plot(steps, [100 * value for value in found["accuracy_by_step"]], "ko-")
         beside.set_ylabel("accuracy, if it ended there, %")
+        beside.margins(y=0.2)
     middle.barh(list(found["rate"]), list(found["rate"].values()))
     middle.invert_yaxis()
     middle.set(xlabel="spikes a neuron and step", title="spike rates")
@@ -121,5 +123,6 @@ def _drawn(found: dict) -> Figure:
     right.bar(places + 0.2, [pair["ann"] for pair in pairs], 0.4, label="ANN")
     right.set_xticks(places, labels)
     right.set(ylabel="nJ an inference, 45 nm", yscale="log", title="arithmetic (papers), and memory")
-    right.legend()
+    right.margins(y=0.25)
+    right.legend(loc="upper left", ncols=2)
     return figure
