@@ -20,10 +20,12 @@ def train(
         help="State between real numbers and integers, to keep or to start from: for other bit widths.")] = None,
     compiled: Annotated[bool, typer.Option(
         "--compile", help="Let torch.compile fuse the training of real numbers: faster, but for DIET-SNN.")] = False,
+    mixed: Annotated[bool, typer.Option(
+        "--mixed", help="Multiply real numbers in bfloat16: faster where the processor can. GPUs always do.")] = False,
 ) -> None:
     """Train a network by a recipe."""
     network = firstspike_train.train(
-        recipe, output, resume=not fresh, device=device, curves=curves, real=real, compiled=compiled)
+        recipe, output, resume=not fresh, device=device, curves=curves, real=real, compiled=compiled, mixed=mixed)
     if os.environ.get("RANK", "0") != "0":  # of several processes of torchrun, the first one speaks
         return
     for split, accuracy in network.accuracy.items():

@@ -54,6 +54,11 @@ def measured(program, inputs) -> float:
     return float(np.diff(trace.accepted[starts]).mean())
 
 
+def blocks_of(program, device) -> int:
+    parts = zip(program.network.layers, program.config.layers, program.markers(), strict=True)
+    return sum(DEVICES[device].blocks_of_all(core_memories(index, *part)) for index, part in enumerate(parts))
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize(("device", "budget"), [
     ("ecp5-25", 24), ("artix-35t", 100), ("ice40-up5k", 40), ("artix-100t", 10)])
@@ -61,13 +66,14 @@ def test_a_mapping_keeps_the_budgets_and_is_as_fast_as_the_default(name, device,
     network, inputs = network_and_inputs(name)
     found = fs.map_to_device(network, inputs, device=device, lane_budget=budget, port="image")
     program = found.compilation.program
-    parts = zip(program.network.layers, program.config.layers, program.markers(), strict=True)
-    blocks = sum(DEVICES[device].blocks_of_all(core_memories(index, *part)) for index, part in enumerate(parts))
     assert found.elements == sum(plan.elements for plan in program.config.layers) <= budget
-    assert found.blocks == blocks <= DEVICES[device].blocks
+    assert found.blocks == blocks_of(program, device) <= DEVICES[device].blocks
     assert found.interval == measured(program, inputs)
     default = fs.compile(network, lane_budget=budget, port="image").program
-    assert found.interval <= measured(default, inputs)
+    if blocks_of(default, device) <= DEVICES[device].blocks:
+        assert found.interval <= measured(default, inputs)
+    else:
+        assert (name, device) == ("digits_multi_threshold", "ice40-up5k")  # its 8 bits of weights are too wide there
 
 
 def test_banks_are_chosen_where_they_help():

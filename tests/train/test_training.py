@@ -95,6 +95,28 @@ def test_a_compiled_training_differs_by_roundings_alone(tmp_path, monkeypatch, b
     assert found == pytest.approx(wanted, rel=1e-3)
 
 
+def test_a_mixed_training_rounds_products_of_real_numbers_alone(tmp_path, monkeypatch):
+    runs, products, start, multiply = [], set(), _Run.__init__, torch.nn.functional.linear
+
+    def watched(run, *arguments, **options):
+        runs.append(run)
+        start(run, *arguments, **options)
+
+    def spied(*operands):
+        product = multiply(*operands)
+        products.add((runs[-1].module.stack[0].rounds, torch.is_grad_enabled(), product.dtype))
+        return product
+
+    monkeypatch.setattr(_Run, "__init__", watched)
+    monkeypatch.setattr(torch.nn.functional, "linear", spied)
+    plain, mixed = (train(SMALL, tmp_path / f"{on}.safetensors", progress=False, mixed=on) for on in (False, True))
+    assert products == {
+        (False, True, torch.float32), (False, True, torch.bfloat16),  # plain and mixed, trained
+        (False, False, torch.float32), (True, True, torch.float32), (True, False, torch.float32)}
+    found, wanted = ([entry.get("loss") for entry in network.recipe["history"][:3]] for network in (mixed, plain))
+    assert found == pytest.approx(wanted, rel=0.05) and found != wanted
+
+
 def test_training_learns_and_keeps_the_recipe(tmp_path):
     recipe = replace(SMALL, data=DataRecipe(dataset="digits"),
                      method=replace(SMALL.method, score_gain=20.0),

@@ -52,6 +52,7 @@ class ResumeError(ValueError):
 def train(
     recipe: str | Path | Recipe, output: str | Path, resume: bool = True, progress: bool = True,
     device: str = "cpu", curves: str | Path | None = None, real: str | Path | None = None, compiled: bool = False,
+    mixed: bool = False,
 ) -> FloatNetwork:
     """Train a recipe, write the network to `output` (safetensors), and return it.
 
@@ -67,7 +68,7 @@ def train(
     progress : bool
         Show a progress bar with the time that is left, on the terminal.
     device : str
-        "cpu", or a GPU as torch names it: there real numbers are trained in mixed precision, integers in float32.
+        "cpu", or a GPU as torch names it: there real numbers are always trained in mixed precision.
         Started by `torchrun`, each process takes the GPU of its own number; see `workers`.
     curves : path
         Folder for TensorBoard: loss, validation and spikes of every epoch.
@@ -77,6 +78,9 @@ def train(
     compiled : bool
         Let `torch.compile` fuse the loss of real numbers and its gradient: faster epochs, other roundings, so another
         network than without. Not for integers, whose rounding is the compiler's own code.
+    mixed : bool
+        Multiply real numbers in bfloat16, add them and keep membranes in float32: pays on processors that have such
+        instructions (AVX512-BF16, AMX). Validation and integers are in float32.
 
     Raises
     ------
@@ -95,7 +99,7 @@ def train(
     state = output.with_name(f"{output.name}.resume.safetensors")
     with (one_thread(), started_workers(device) as workers,
           tensorboard_curves(curves if workers.first else None) as write):
-        run = _Run(recipe, state, None if real is None else Path(real), device, workers, compiled)
+        run = _Run(recipe, state, None if real is None else Path(real), device, workers, compiled, mixed)
         run.restore(resume)
         run.finish(progress and workers.first, write)
         network = run.network()
@@ -134,11 +138,11 @@ class _Run:
 
     def __init__(
         self, recipe: Recipe, state_path: Path | None = None, real_path: Path | None = None, device: str = "cpu",
-        workers: Workers = ALONE, compiled: bool = False,
+        workers: Workers = ALONE, compiled: bool = False, mixed: bool = False,
     ) -> None:
         self.recipe, self.state_path, self.real_path, self.workers = recipe, state_path, real_path, workers
-        self.compiled = compiled
         self.device = _device(device, workers)
+        self.compiled, self.mixed = compiled, mixed or self.device.type == "cuda"
         self.images, self.labels = _tensors(recipe, "train")
         if recipe.data.samples:
             self.images, self.labels = self.images[: recipe.data.samples], self.labels[: recipe.data.samples]
@@ -217,9 +221,9 @@ class _Run:
                 self._keep(self.state_path, self.recipe.table)
 
     def _precision(self, phase: Phase) -> AbstractContextManager:
-        """Mixed on a GPU; integers are exact in float32 only."""
-        mixed = self.device.type == "cuda" and phase.name != "quantised"
-        return torch.autocast("cuda", torch.bfloat16) if mixed else nullcontext()
+        """Of the products; integers are exact in float32 only."""
+        mixed = self.mixed and phase.name != "quantised"
+        return torch.autocast(self.device.type, torch.bfloat16) if mixed else nullcontext()
 
     def _start(self, phase: Phase) -> None:
         self.module.start(phase.name, self.images)
