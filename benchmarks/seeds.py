@@ -13,7 +13,8 @@ import firstspike as fs
 import firstspike_train
 import numpy as np
 from firstspike_arch.model import FloatNetwork
-from firstspike_train.recipe import Recipe, load_recipe, recipe_of
+from firstspike_train.recipe import Recipe
+from firstspike_train.recipe_file import load_recipe, recipe_of
 from table import Row, publish
 
 from zoo import FLOORS

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import firstspike as fs
 from firstspike_train.inputs import load_inputs
-from firstspike_train.recipe import recipe_of
+from firstspike_train.recipe_file import recipe_of
 from table import Row, publish, published
 
 ZOO = Path(__file__).parents[1] / "zoo"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .plain import read_fields
+from .plain import decode
 
 __all__ = ["Conv2d", "Dense", "Shape", "from_plain", "pooled", "size_of", "to_plain"]
 
@@ -161,6 +161,6 @@ def from_plain(plain: Any) -> Dense | Conv2d:
     if kind is None:
         raise ValueError(f"connectivity must be a table of kind Dense or Conv2d, not {plain!r}")
     try:
-        return kind(**read_fields(kind, {name: value for name, value in plain.items() if name != "kind"}))
+        return decode(kind, {name: value for name, value in plain.items() if name != "kind"})
     except ValueError as error:
         raise ValueError(f"connectivity: {error}") from None

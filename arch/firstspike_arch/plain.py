@@ -1,19 +1,30 @@
 # SPDX-License-Identifier: MIT
-"""What JSON can say about a frozen dataclass, and back, with every value checked against its annotation."""
+"""Tables of plain values, as JSON and TOML hold them, become arguments of dataclasses, or one sentence says why not."""
 
-import math
-import types
 from collections.abc import Iterable
-from dataclasses import MISSING, fields
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from typing import Any, NotRequired, TypeVar, get_args, get_type_hints
 
-__all__ = ["fits", "read_fields"]
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, to_json
+from typing_extensions import TypedDict
+
+__all__ = ["decode", "read_fields"]
 
 Made = TypeVar("Made")
+_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 
-def read_fields(kind: type[Made], plain: Any, names: Iterable[str] | None = None) -> dict[str, Any]:
-    """Arguments of the dataclass ``kind`` from a table of plain values; lists become tuples.
+def decode(kind: type[Made], plain: Any) -> Made:
+    """An instance of the dataclass ``kind``; see `read_fields`."""
+    return kind(**read_fields(kind, plain))
+
+
+def read_fields(kind: type, plain: Any, names: Iterable[str] | None = None) -> dict[str, Any]:
+    """Arguments of the dataclass ``kind`` from a table of plain values; lists become tuples, tables dataclasses.
+
+    Nothing is converted silently: no number from a string or a truth value, and none that is not finite.
 
     Parameters
     ----------
@@ -25,40 +36,65 @@ def read_fields(kind: type[Made], plain: Any, names: Iterable[str] | None = None
     ValueError
         The sentence names the field.
     """
-    if not isinstance(plain, dict):
-        raise ValueError(f"must be a table of fields, not {plain!r}")
-    hints, known = get_type_hints(kind), {item.name: item for item in fields(kind)}  # pyright: ignore
-    if names is None and set(plain) - set(known):
-        raise ValueError(f"must have the fields {sorted(known)}, not {sorted(set(plain) - set(known))}")
-    values = {}
-    for name in known if names is None else names:
-        if name not in plain:
-            if known[name].default is MISSING and known[name].default_factory is MISSING:
-                raise ValueError(f"{name} must be there, but is missing")
+    try:
+        # Strict, Python's lists are no tuples, but JSON's are.
+        return _adapter(kind, None if names is None else tuple(names)).validate_json(
+            to_json(plain, inf_nan_mode="constants"))
+    except ValidationError as error:
+        # A misspelt key says more than the one that is missing for it.
+        raise ValueError(_sentence(min(error.errors(), key=lambda one: one["type"] not in _UNKNOWN), kind)) from None
+
+
+@cache
+def _adapter(kind: type, names: tuple[str, ...] | None) -> TypeAdapter[dict[str, Any]]:
+    hints, known = get_type_hints(kind, include_extras=True), {item.name: item for item in fields(kind)}
+    optional = {name for name, item in known.items()
+                if item.default is not MISSING or item.default_factory is not MISSING}
+    taken = {name: NotRequired[hints[name]] if name in optional else hints[name] for name in names or known}
+    # Not the dataclass itself: some of its fields may be arrays, which come from elsewhere.
+    table: Any = TypedDict(kind.__name__, taken)  # pyright: ignore - made, not written down
+    table.__pydantic_config__ = ConfigDict(
+        strict=True, allow_inf_nan=False, extra="forbid" if names is None else "ignore",
+        arbitrary_types_allowed=True)  # an array, which no file's table holds
+    return TypeAdapter(table)
+
+
+def _sentence(error: ErrorDetails, kind: type) -> str:
+    """What is wrong with the first wrong value, by its name in the table."""
+    context = error.get("ctx", {})
+    if "error" in context:  # a dataclass's own rule, which names the field
+        return str(context["error"])
+    parents, place = _walk(kind, error["loc"])
+    match error["type"]:
+        case "missing":
+            return f"{place} must be given"
+        case unknown if unknown in _UNKNOWN:
+            return f"{place} is not known; known here: {', '.join(item.name for item in fields(parents[-2]))}"
+        case "union_tag_not_found":
+            return f"{place}.kind must be given: {', '.join(_members(parents[-1]))}"
+        case "union_tag_invalid":
+            return f"{place}.kind must be {' or '.join(map(repr, _members(parents[-1])))}, not {context['tag']!r}"
+    rule = error["msg"].replace("Input should be an object", "Input should be a table").removeprefix("Input should be ")
+    return f"{place} must be {rule}, not {error['input']!r}".lstrip()
+
+
+def _walk(kind: Any, location: tuple[int | str, ...]) -> tuple[list[Any], str]:
+    """Types on the way to a place, from the table to the value, and the place's name, without members of unions."""
+    parents, name = [kind], ""
+    for part in location:
+        kind = parents[-1]
+        if part in (known := _members(kind)):
+            parents.append(known[part])
             continue
-        if not fits(plain[name], hints[name]):
-            raise ValueError(f"{name} must be {hints[name]}, not {plain[name]!r}")
-        values[name] = tuple(plain[name]) if isinstance(plain[name], list) else plain[name]
-    return values
+        name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else part
+        parents.append(get_type_hints(kind).get(str(part)) if is_dataclass(kind) else None)
+    return parents, name
 
 
-def fits(value: Any, hint: Any) -> bool:
-    """Whether a JSON value is of an annotated type (the few kinds that files of this project use)."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        return value in arguments
-    if origin in (Union, types.UnionType):
-        return any(fits(value, argument) for argument in arguments)
-    if origin is tuple:
-        if not isinstance(value, list):
-            return False
-        if arguments[-1] is Ellipsis:
-            return all(fits(item, arguments[0]) for item in value)
-        return len(value) == len(arguments) and all(fits(*pair) for pair in zip(value, arguments, strict=True))
-    if origin is dict:
-        return isinstance(value, dict) and all(fits(item, arguments[1]) for item in value.values())
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint)
+def _members(union: Any) -> dict[Any, Any]:
+    """What a location calls the members of a union: a dataclass with a literal ``kind`` by that, others by name."""
+    found = {}
+    for one in get_args(union):
+        kind = get_args(get_type_hints(one).get("kind")) if is_dataclass(one) else ()
+        found[kind[0] if kind else getattr(one, "__name__", None)] = one
+    return found

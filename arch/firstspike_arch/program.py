@@ -17,7 +17,7 @@ from .array import ArrayConfig, LayerPlan
 from .connectivity import from_plain, to_plain
 from .memory import MemoryShape, weight_image, weight_memory
 from .network import Branch, IntegerNetwork, Layer, Neuron
-from .plain import read_fields
+from .plain import decode
 from .rows import MarkerProgram, has_constant_bias, marker_programs
 from .status import program_address
 
@@ -228,5 +228,5 @@ def _from_parts(head: dict, tensors: dict[str, np.ndarray]) -> Program:
         ))
     network: dict[str, Any] = dict(head["network"], step_weights=tuple(head["network"]["step_weights"]))
     config = dict(head["config"])
-    config["layers"] = tuple(LayerPlan(**read_fields(LayerPlan, plan)) for plan in config["layers"])
+    config["layers"] = tuple(decode(LayerPlan, plan) for plan in config["layers"])
     return Program(network=IntegerNetwork(layers=tuple(layers), **network), config=ArrayConfig(**config))

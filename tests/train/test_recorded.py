@@ -24,8 +24,8 @@ from firstspike_train.recipe import (
     Recipe,
     RecipeError,
     TrainingRecipe,
-    recipe_of,
 )
+from firstspike_train.recipe_file import recipe_of
 from firstspike_train.recordings import load_recordings
 from typer.testing import CliRunner
 

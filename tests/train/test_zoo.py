@@ -11,7 +11,7 @@ from firstspike_compiler.compile import compile_network
 from firstspike_sim.golden import GoldenModel
 from firstspike_train.data import DATA_VARIABLE
 from firstspike_train.inputs import load_inputs
-from firstspike_train.recipe import recipe_of
+from firstspike_train.recipe_file import recipe_of
 
 ZOO = Path(__file__).parents[2] / "zoo"
 NO_DATA = DATA_VARIABLE not in os.environ

@@ -2,6 +2,7 @@
 """Training of spiking networks for firstspike accelerators: a recipe in, a network file out."""
 
 from .loop import train
-from .recipe import Recipe, load_recipe
+from .recipe import Recipe
+from .recipe_file import load_recipe
 
 __all__ = ["Recipe", "load_recipe", "train"]

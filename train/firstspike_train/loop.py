@@ -29,7 +29,8 @@ from .methods.ettfs import EttfsNetwork
 from .methods.latency_coding import LatencyCodingNetwork
 from .methods.method import Method
 from .methods.multi_threshold import MultiThresholdNetwork
-from .recipe import Phase, Recipe, load_recipe
+from .recipe import Phase, Recipe
+from .recipe_file import load_recipe
 from .workers import Workers, started_workers
 
 __all__ = ["ResumeError", "fit", "one_thread", "train"]

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Recipes: TOML files that say everything a training run depends on."""
+"""Recipes: everything a training run depends on, and what must hold of it."""
 
-import tomllib
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
-from pathlib import Path
-from types import UnionType
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
 from firstspike_arch.connectivity import Shape
 from firstspike_arch.events import MAGNITUDE_MAX
 from firstspike_arch.fixed import LEAK_SHIFT_MAX
-from firstspike_arch.model import FloatNetwork
+from pydantic import Discriminator
+from pydantic_core import to_jsonable_python
 
 from .builder import build_layers
 from .data import DATASETS, ImageSet
@@ -18,8 +16,7 @@ from .recordings import RECORDINGS, RecordingSet
 
 __all__ = [
     "DataRecipe", "DietRecipe", "EttfsRecipe", "LatencyCodingRecipe", "MethodRecipe", "MultiThresholdRecipe",
-    "NetworkRecipe", "Phase", "QuantisationRecipe", "Recipe", "RecipeError", "TrainingRecipe", "load_recipe",
-    "read_recipe", "recipe_of",
+    "NetworkRecipe", "Phase", "QuantisationRecipe", "Recipe", "RecipeError", "TrainingRecipe",
 ]
 
 
@@ -332,7 +329,7 @@ class Recipe:
     seed: int = 0
     data: DataRecipe
     network: NetworkRecipe
-    method: MethodRecipe
+    method: Annotated[MethodRecipe, Discriminator("kind")]
     training: TrainingRecipe
     quantisation: QuantisationRecipe
 
@@ -386,103 +383,9 @@ class Recipe:
     @property
     def table(self) -> dict:
         """The recipe as plain JSON values."""
-        return _plain(asdict(self))
+        return to_jsonable_python(self)
 
     @property
     def real_table(self) -> dict:
         """`table` without name and quantisation: all that a training in real numbers depends on."""
         return {key: value for key, value in self.table.items() if key not in ("name", "quantisation")}
-
-
-def load_recipe(path: str | Path) -> Recipe:
-    """Read a TOML recipe.
-
-    Raises
-    ------
-    RecipeError
-        Naming the file and the key: an unknown key, a missing one, a wrong type, a value out of range.
-    """
-    path = Path(path)
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: must be TOML: {error}") from None
-    try:
-        return read_recipe(table)
-    except RecipeError as error:
-        raise RecipeError(f"{path}: {error}") from None
-
-
-def read_recipe(table: dict) -> Recipe:
-    """A recipe from plain values, as `Recipe.table` gives them or a TOML file; what is left out has its default.
-
-    Raises
-    ------
-    RecipeError
-        Naming the key.
-    """
-    return _build(Recipe, table, "")
-
-
-def recipe_of(network: FloatNetwork) -> Recipe:
-    """The recipe that a network was trained by, as its file keeps it.
-
-    Raises
-    ------
-    RecipeError
-        It was not trained by one.
-    """
-    return read_recipe({key: value for key, value in network.recipe.items() if key != "history"})
-
-
-_KINDS = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
-
-
-def _build(kind: Any, table: Any, prefix: str) -> Any:
-    if not isinstance(table, dict):
-        raise RecipeError(f"{prefix.rstrip('.')} must be a table, not {table!r}")
-    if isinstance(kind, UnionType):
-        kind = _chosen(kind, table, prefix)
-    hints = {item.name: get_type_hints(kind)[item.name] for item in fields(kind)}
-    for key in table:
-        if key not in hints:
-            raise RecipeError(f"{prefix}{key} is no key of a recipe; known here: {', '.join(hints)}")
-    for item in fields(kind):
-        if item.name not in table and item.default is MISSING and item.default_factory is MISSING:
-            raise RecipeError(f"{prefix}{item.name} must be given")
-    return kind(**{key: _value(hints[key], value, prefix + key) for key, value in table.items()})
-
-
-def _chosen(kinds: UnionType, table: dict, prefix: str) -> Any:
-    """The one of several tables that ``kind`` names."""
-    by_name = {get_args(get_type_hints(kind)["kind"])[0]: kind for kind in get_args(kinds)}
-    if "kind" not in table:
-        raise RecipeError(f"{prefix}kind must be given: {', '.join(by_name)}")
-    name = table["kind"]
-    _require(isinstance(name, str) and name in by_name, f"{prefix}kind", " or ".join(map(repr, by_name)), name)
-    return by_name[name]
-
-
-def _value(hint: Any, value: Any, key: str) -> Any:
-    if is_dataclass(hint) or isinstance(hint, UnionType):
-        return _build(hint, value, f"{key}.")
-    if get_origin(hint) is Literal:
-        _require(value in get_args(hint), key, " or ".join(map(repr, get_args(hint))), value)
-        return value
-    if get_origin(hint) is tuple:
-        if not isinstance(value, list):
-            raise RecipeError(f"{key} must be a list, not {value!r}")
-        return tuple(_value(get_args(hint)[0], item, f"{key}[{index}]") for index, item in enumerate(value))
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise RecipeError(f"{key} must be {_KINDS[hint]}, not {value!r}")
-    return value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
