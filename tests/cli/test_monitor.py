@@ -8,8 +8,6 @@ from typing import Any
 import firstspike as fs
 import pytest
 from firstspike import verb_monitor
-from firstspike.main import app
-from firstspike.verb_demo import shipped
 from firstspike.verb_monitor import CLASSES, Decision, view
 from firstspike_arch.backend import DecidedBy
 from firstspike_arch.frames import Identity
@@ -17,18 +15,6 @@ from firstspike_arch.toolchain import ToolError
 from firstspike_sim.simulated_board import SimulatedBoard
 from firstspike_train.data import load
 from rich.console import Console
-from typer.testing import CliRunner
-
-
-@pytest.fixture(scope="module")
-def build(tmp_path_factory):
-    # As in test_run: the simulated board is compiled once for both.
-    compilation = fs.compile(
-        fs.load(shipped("zoo", "digits_ettfs.safetensors")), lanes=8, early_exit=True, winner="scan", register_rows=2,
-        read_back=True)
-    folder = tmp_path_factory.mktemp("monitor") / "build"
-    fs.export(compilation, folder)
-    return folder
 
 
 @pytest.fixture
@@ -39,19 +25,10 @@ def closed(monkeypatch):
     return boards
 
 
-def run(*arguments) -> str:
-    """What it prints; its exception, if it ends with one."""
-    done = CliRunner().invoke(app, ["monitor", *map(str, arguments)])
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.output
-
-
-def test_counters_and_decisions_are_shown(build, closed):
+def test_counters_and_decisions_are_shown(readable_build, closed, run):
     images, labels = load("digits", "test")
-    wanted = fs.predict(fs.open_build(build), images[:3])
-    said = run("--port", "simulated", build, "--data", "digits", "--count", 3, "--interval", 0)
+    wanted = fs.predict(fs.open_build(readable_build), images[:3])
+    said = run("monitor", "--port", "simulated", readable_build, "--data", "digits", "--count", 3, "--interval", 0)
     assert re.match(r"digits_ettfs: program [0-9a-f]{16}, architecture [0-9a-f]{16}\n64 inputs, 10 classes, 12 MHz, "
                     r"buffer of 1024 bytes, read-back\n", said)
     assert re.search(r"^inferences +3 +\+1 *$", said, re.MULTILINE)
@@ -66,42 +43,42 @@ def test_counters_and_decisions_are_shown(build, closed):
     assert len(closed) == 1
 
 
-def test_without_inputs_only_counters_move(build):
-    said = run("--port", "simulated", build, "--count", 2, "--interval", 0)
+def test_without_inputs_only_counters_move(readable_build, run):
+    said = run("monitor", "--port", "simulated", readable_build, "--count", 2, "--interval", 0)
     assert re.search(r"^frames +3 +\+1 *$", said, re.MULTILINE) and "decisions" not in said
 
 
-def test_ctrl_c_ends_it_well(build, closed, monkeypatch):
+def test_ctrl_c_ends_it_well(readable_build, closed, monkeypatch, run):
     def interrupt(seconds: float) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(verb_monitor, "sleep", interrupt)
-    assert "digits_ettfs: program " in run("--port", "simulated", build)
+    assert "digits_ettfs: program " in run("monitor", "--port", "simulated", readable_build)
     assert len(closed) == 1
 
 
-def test_a_broken_link_is_said_in_a_sentence(build, closed, monkeypatch):
+def test_a_broken_link_is_said_in_a_sentence(readable_build, closed, monkeypatch, run):
     reads, read = [], SimulatedBoard.read
 
     def broken(board: SimulatedBoard, seconds: float) -> bytes:
         reads.append(seconds)
         if len(reads) == 3:
-            board._process._process.kill()
+            board._process.kill()
         return read(board, seconds)
 
     monkeypatch.setattr(SimulatedBoard, "read", broken)
     with pytest.raises(ToolError, match=r"^the simulated board ended$"):
-        run("--port", "simulated", build, "--interval", 0)
+        run("monitor", "--port", "simulated", readable_build, "--interval", 0)
     assert closed
     with pytest.raises(ConnectionError, match=r"^request 0 \(IDENTIFY\) must be answered, but none of 16 attempts"):
-        run("--port", "loop://", "--timeout", 0.001)
+        run("monitor", "--port", "loop://", "--timeout", 0.001)
 
 
-def test_what_needs_a_build_says_so():
+def test_what_needs_a_build_says_so(run):
     with pytest.raises(ValueError, match=r"^a build must be given with --data: it says what the device takes$"):
-        run("--port", "loop://", "--data", "digits")
+        run("monitor", "--port", "loop://", "--data", "digits")
     with pytest.raises(ValueError, match=r"^a build must be given for a simulated board, which is made of it$"):
-        run("--port", "simulated")
+        run("monitor", "--port", "simulated")
 
 
 def test_many_classes_are_cut_to_the_best():

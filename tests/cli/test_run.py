@@ -2,70 +2,47 @@
 """firstspike run: an image file goes in, a class comes out, over the pins of a simulated board."""
 
 import re
-from pathlib import Path
 
 import firstspike as fs
 import numpy as np
 import pytest
-from firstspike.main import app
 from firstspike.options import load_for
-from firstspike.verb_demo import shipped
 from firstspike_sim.random_network import random_network
 from firstspike_train.data import load
 from PIL import Image
-from typer.testing import CliRunner
 
 
-@pytest.fixture(scope="module")
-def build(tmp_path_factory) -> Path:
-    compilation = fs.compile(
-        fs.load(shipped("zoo", "digits_ettfs.safetensors")), lanes=8, early_exit=True, winner="scan", register_rows=2,
-        read_back=True)
-    folder = tmp_path_factory.mktemp("run") / "build"
-    fs.export(compilation, folder)
-    return folder
-
-
-def run(*arguments) -> str:
-    """What it prints; its exception, if it ends with one."""
-    done = CliRunner().invoke(app, ["run", *map(str, arguments)])
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.output
-
-
-def test_an_image_file_gets_its_class(build, tmp_path):
+def test_an_image_file_gets_its_class(readable_build, tmp_path, run):
     images, _ = load("digits", "test")
-    wanted = fs.predict(fs.open_build(build), images[3:4])
+    wanted = fs.predict(fs.open_build(readable_build), images[3:4])
     Image.fromarray(images[3].reshape(8, 8)).save(tmp_path / "digit.png")
-    said = run(build, "--port", "simulated", "--data", tmp_path / "digit.png")
+    said = run("run", readable_build, "--port", "simulated", "--data", tmp_path / "digit.png")
     scores = ", ".join(map(str, wanted.scores[0]))
     assert re.search(rf"^class {wanted.classes[0]} at step {wanted.steps[0]}, \d+ cycles after .*; scores {scores}$",
                      said, re.MULTILINE)
     assert "classes, steps and scores equal the golden model's" in said
-    several = run(build, "--port", "simulated", "--data", "digits", "--limit", 30, "--verify-memories")
+    several = run("run", readable_build, "--port", "simulated", "--data", "digits", "--limit", 30, "--verify-memories")
     assert "650 words of weights and biases are as in the images" in several
     assert "accuracy on the device: " in several and "30 inferences, 0 requests sent again" in several
 
 
-def test_a_board_may_be_behind_spi(build):
-    said = run(build, "--port", "simulated-spi", "--data", "digits", "--limit", 10)
+def test_a_board_may_be_behind_spi(readable_build, run):
+    said = run("run", readable_build, "--port", "simulated-spi", "--data", "digits", "--limit", 10)
     assert "10 inferences, 0 requests sent again" in said
     assert "classes, steps and scores equal the golden model's" in said
     with pytest.raises(ValueError, match=r"^port must be spidev:BUS.DEVICE, such as spidev:0.0, not 'spidev0.0'$"):
-        run(build, "--port", "spidev0.0", "--data", "digits", "--index", 0)
+        run("run", readable_build, "--port", "spidev0.0", "--data", "digits", "--index", 0)
 
 
-def test_what_is_wrong_is_said_in_a_sentence(build, tmp_path):
+def test_what_is_wrong_is_said_in_a_sentence(readable_build, tmp_path, run):
     with pytest.raises(ValueError, match=r"^--index must be below 360, the number of inputs, not 360$"):
-        run(build, "--port", "simulated", "--data", "digits", "--index", 360)
+        run("run", readable_build, "--port", "simulated", "--data", "digits", "--index", 360)
     with pytest.raises(OSError, match="/dev/there_is_none"):
-        run(build, "--port", "/dev/there_is_none", "--data", "digits", "--index", 0)
+        run("run", readable_build, "--port", "/dev/there_is_none", "--data", "digits", "--index", 0)
 
 
-def test_image_files_must_have_the_size_of_the_input(build, tmp_path):
-    digits = fs.open_build(build).network
+def test_image_files_must_have_the_size_of_the_input(readable_build, tmp_path):
+    digits = fs.open_build(readable_build).network
     Image.new("L", (9, 8)).save(tmp_path / "wide.png")
     with pytest.raises(ValueError, match=r"wide\.png: must have 64 pixels, not 9 × 8$"):
         load_for(digits, str(tmp_path / "wide.png"), "test")

@@ -2,6 +2,7 @@
 """The whole way: driver → UART pins → accelerator → driver, equal to golden, on good wires and on bad ones."""
 
 import dataclasses
+from pathlib import Path
 
 import firstspike as fs
 import numpy as np
@@ -307,7 +308,7 @@ def test_many_frames_with_faults(seed, dense, boards, images):
 
 def test_the_folder_of_a_board_is_cleared(dense):
     board = SimulatedBoard(dense, divisor=DIVISOR, initialised=False, optimise=False)
-    folder = board._process.folder
+    folder = Path(board._folder.name)
     assert folder.exists()
     board.close()
     board.close()
