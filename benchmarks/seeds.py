@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Headline networks trained from three seeds, in the recipe's bits and in four: how much of an accuracy is luck.
 
-Hours on a CPU: what is trained stays in `build/seeds`, an interrupted run goes on, a network of the zoo is not trained
-again.
+Hours on a CPU, in bfloat16 where that is exact enough: what is trained stays in `build/seeds`, an interrupted run goes
+on, a network of the zoo (trained in float32) is not trained again.
 """
 
 import sys
@@ -13,7 +13,7 @@ import firstspike as fs
 import firstspike_train
 import numpy as np
 from firstspike_arch.model import FloatNetwork
-from firstspike_train.recipe import Recipe
+from firstspike_train.recipe import DietRecipe, Recipe
 from firstspike_train.recipe_file import load_recipe, recipe_of
 from table import Row, publish
 
@@ -34,7 +34,8 @@ def trained(recipe: Recipe, name: str, real: Path) -> FloatNetwork:
             if recipe_of(network) == recipe:
                 return network
     print(name, file=sys.stderr)
-    return firstspike_train.train(recipe, RUNS / f"{name}.safetensors", real=real)
+    return firstspike_train.train(recipe, RUNS / f"{name}.safetensors", real=real, mixed=True,
+                                  compiled=not isinstance(recipe.method, DietRecipe))
 
 
 def measure(name: str) -> list[Row]:

@@ -110,15 +110,20 @@ def train(
     return network
 
 
-def fit(recipe: Recipe, progress: bool = True) -> Method:
+def fit(recipe: Recipe, progress: bool = True, *, compiled: bool = False, mixed: bool = False) -> Method:
     """Train a recipe's phases and return the module, as the last of them left it; nothing is validated or written.
+
+    Parameters
+    ----------
+    progress, compiled, mixed
+        As of `train`.
 
     Raises
     ------
     DataError
     """
     with one_thread():
-        run = _Run(recipe)
+        run = _Run(recipe, compiled=compiled, mixed=mixed)
         run.finish(progress)
     return run.module
 
