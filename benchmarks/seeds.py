@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Headline networks trained from three seeds, in the recipe's bits and in four: how much of an accuracy is luck.
 
-Hours on a CPU, in bfloat16 where that is exact enough: what is trained stays in `build/seeds`, an interrupted run goes
-on, a network of the zoo (trained in float32) is not trained again.
+Hours on a CPU, in bfloat16 where that is exact enough (the networks of the zoo were trained in float32): what is
+trained stays in `build/seeds`, and an interrupted run goes on.
 """
 
 import sys
@@ -26,16 +26,13 @@ SEEDS = (1, 2, 3)
 FEW_BITS = 4
 
 
-def trained(recipe: Recipe, name: str, real: Path) -> FloatNetwork:
-    """The network of a recipe: of the zoo, of an earlier run, or trained now."""
-    for path in (ROOT / "zoo" / f"{name}.safetensors", RUNS / f"{name}.safetensors"):
-        if path.exists():
-            network = fs.load(path)
-            if recipe_of(network) == recipe:
-                return network
-    print(name, file=sys.stderr)
-    return firstspike_train.train(recipe, RUNS / f"{name}.safetensors", real=real, mixed=True,
-                                  compiled=not isinstance(recipe.method, DietRecipe))
+def trained(recipe: Recipe, path: Path, real: Path) -> FloatNetwork:
+    """The network of a recipe: of an earlier run, or trained now."""
+    if path.exists() and recipe_of(network := fs.load(path)) == recipe:
+        return network
+    print(path.stem, file=sys.stderr)
+    return firstspike_train.train(
+        recipe, path, real=real, mixed=True, compiled=not isinstance(recipe.method, DietRecipe))
 
 
 def measure(name: str) -> list[Row]:
@@ -49,9 +46,9 @@ def measure(name: str) -> list[Row]:
     ):
         networks = []
         for seed in SEEDS:
-            run = name + suffix + ("" if seed == recipe.seed else f"_seed{seed}")
-            wanted = replace(recipe, name=run if suffix else name, seed=seed, quantisation=quantisation)
-            networks.append(trained(wanted, run, RUNS / f"{name}_seed{seed}.real.safetensors"))
+            wanted = replace(recipe, seed=seed, quantisation=quantisation)
+            networks.append(trained(
+                wanted, RUNS / f"{name}{suffix}_seed{seed}.safetensors", RUNS / f"{name}_seed{seed}.real.safetensors"))
         integers, reals = (np.array([network.accuracy[f"{kind}_test"] for network in networks])
                            for kind in ("quantised", "float"))
         rows.append(Row(
