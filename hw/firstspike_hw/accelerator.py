@@ -61,7 +61,6 @@ class Accelerator(wiring.Component):
         self._program, self._images, self._reads_back = program, images or {}, program.config.read_back
         network, config = program.network, program.config
         self._layout = result_layout(program)
-        self.links: list = []
         source = stream.Signature(64) if config.port == "image" else token_stream(network.input_layout)
         super().__init__({
             **({"read_back": In(read_back_signature())} if config.read_back else {}),
@@ -153,6 +152,7 @@ class Accelerator(wiring.Component):
             self._opens.eq(first.opens), self._cut.eq(first.cut),
         ]
         self._senders[INPUT] = first.events
+        self.links: list = []
         buffers: dict[int, list] = {source: [] for source in self._senders}
         for number, link in enumerate(network.links()):
             m.submodules[f"link{number}"] = buffer = StreamBuffer(token_stream(network.layout_of(link.source)))
@@ -177,10 +177,9 @@ class Accelerator(wiring.Component):
     def _build_program_port(self, m: Module) -> None:
         port = self.program_port
         inside, changed, empty = Signal(self.tag_bits + 1), Signal(), Signal()
-        m.d.sync += inside.eq(inside + self._opens - self._readout.closes)
-        if self._program.config.port == "image" and self._program.network.input_kind == "latency":
-            with m.If(self._cut):  # a part of an image was forgotten before any of it went inside
-                m.d.sync += inside.eq(inside - 1)
+        # A part of an image that a latency encoder forgets never goes inside; others are ended, and close.
+        forgets = self._program.config.port == "image" and self._program.network.input_kind == "latency"
+        m.d.sync += inside.eq(inside + self._opens - self._readout.closes - (self._cut if forgets else 0))
         word, written, writing, reload = Signal.like(port.payload), Signal(), Signal(), Signal()
         asks = self.read_back.asks if self._reads_back else Const(0)
         reading = Signal() if self._reads_back else Const(0)

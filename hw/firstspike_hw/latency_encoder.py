@@ -36,7 +36,7 @@ class LatencyEncoder(wiring.Component):
     events : Out(token_stream(layout))
     drop : In(drop_signature(tag_bits))
     restart : In(1)
-        Forget an image of which only a part has come.
+        Forget an image of which only a part has come; a beat that is taken in this cycle belongs to it.
     opens : Out(1)
         The first beat of an image is taken.
     cut : Out(1)
@@ -74,12 +74,11 @@ class LatencyEncoder(wiring.Component):
             self.beats.ready.eq(~bank_full & ~ends), taken.eq(self.beats.valid & self.beats.ready),
             last.eq(beat == count - 1), self.opens.eq(taken & (beat == 0)),
         ]
-        forget = self.restart & ~taken & (beat != 0)
-        m.d.comb += self.cut.eq(forget)
-        with m.If(taken):
-            m.d.sync += beat.eq(Mux(last, 0, beat + 1))
-        with m.Elif(forget):
+        m.d.comb += self.cut.eq(self.restart & Mux(taken, ~last, beat != 0))
+        with m.If(self.cut):
             m.d.sync += beat.eq(0)
+        with m.Elif(taken):
+            m.d.sync += beat.eq(Mux(last, 0, beat + 1))
 
         sorted_valid, sorted_first, sorted_beat = Signal(), Signal(), Signal(range(count))
         masks = [Signal(GROUP_BITS, name=f"mask{step}") for step in range(steps)]

@@ -185,3 +185,39 @@ def test_numbers_from_nowhere_or_too_late_are_dropped_and_counted():
     seen, counters = run(program, [nowhere, *good[:-1], *late, good[-1], *good], 2)
     assert seen == [expected(program, image)] * 2
     assert (counters["cut"], counters["bad_address"]) == (0, 3)
+
+
+def test_the_program_port_opens_after_a_restart_in_any_cycle():
+    """One image is whole, a part of the next is forgotten: in a cycle in which a decision ends the first, too."""
+    random = np.random.default_rng(23)
+    network = IntegerNetwork(
+        name="latency", readout="first_spike", steps=STEPS, steps_max=STEPS, input_kind="latency",
+        layers=(Layer(name="a", weight_bits=4, weights=random.integers(-3, 8, (3, PIXELS)), neuron=Neuron(
+            bias=np.zeros(3, int), theta=np.full(3, 9), v_init=np.zeros(3, int), single_spike=True)),))
+    program = compile_network(network, port="image").program
+    beats, closes, waits = beats_of(random.integers(0, 256, (1, PIXELS))), set(), []
+    for at in range(4, 40):
+        accelerator = Accelerator(program, program.images())
+
+        async def bench(ctx, accelerator=accelerator, at=at):
+            offered = [*beats, beats[0]]
+            for cycle in range(200):
+                ctx.set(accelerator.source.valid, bool(offered))
+                ctx.set(accelerator.source.payload, offered[0] if offered else 0)
+                ctx.set(accelerator.restart, cycle == at)
+                ctx.set(accelerator.program_port.valid, cycle > at)
+                if ctx.get(accelerator._readout.closes):
+                    closes.add(cycle)
+                if ctx.get(accelerator.program_port.ready):
+                    waits.append(cycle - at)
+                    return
+                if offered and ctx.get(accelerator.source.ready):
+                    offered.pop(0)
+                await ctx.tick()
+
+        simulator = Simulator(accelerator)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(bench)
+        simulator.run()
+    assert closes <= set(range(4, 40)) and closes  # among the cycles of the restart
+    assert len(waits) == 36, "the program port stayed shut"

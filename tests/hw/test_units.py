@@ -271,6 +271,20 @@ def test_latency_encoder_forgets_a_part_of_an_image(simulator):
     assert seen["events"] == [] and seen["cut"] == [1]
 
 
+def test_latency_encoder_forgets_a_part_of_an_image_whenever_restart_comes():
+    """With the beat that is taken in that cycle; the next beat is the first of an image again."""
+    image = np.arange(32, dtype=np.uint8)[None] % 8 * 36  # all four beats are alike
+    whole, cuts = tokens(encode_latency(image, 4, 1)), []
+    for at in range(12):
+        unit = LatencyEncoder(layout=TokenLayout(shape=(32,)), steps=4, cutoff=1, tag_bits=4)
+        seen = run_unit(unit, "pysim", offers={"beats": beats_of(image) * 3}, takes=["events"],
+                        counts=["opens", "cut"], pulses={"restart": [at]}, cycles=300)
+        cuts += seen["cut"]
+        # Of twelve beats one to three are forgotten: then two images are whole, and a part of one is left.
+        assert seen["left"] == [0] and seen["events"] == whole * (3 - cuts[-1]) and seen["opens"] == [3 + cuts[-1]]
+    assert cuts == [1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 0, 0]  # with its last beat an image is whole; two fill both banks
+
+
 def beats_of(images) -> list[int]:
     """Eight pixels a beat, in two's complement."""
     padded = np.zeros((len(images), -(-images.shape[1] // 8) * 8), np.uint8)
