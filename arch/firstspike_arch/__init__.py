@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Ground floor: what hardware, golden model, timing model and compiler agree on (stdlib and NumPy only)."""
+"""Ground floor: what hardware, golden model, timing model and compiler agree on."""

@@ -189,7 +189,7 @@ class ArrayConfig:
     winner : "tree" or "scan"
         How the read-out finds it: a tournament over the lanes, or one a cycle by a single comparator.
     timeout : int
-        Cycles of silence in the middle of an inference after which the input guard ends it.
+        1…2^32 − 1 cycles of silence in the middle of an inference after which the input guard ends it.
     read_back : bool
         Weights and biases can be read back.
     """
@@ -200,6 +200,13 @@ class ArrayConfig:
     winner: Literal["tree", "scan"] = "tree"
     timeout: int = 1 << 16
     read_back: bool = False
+
+    def __post_init__(self) -> None:
+        for name, known in (("port", ("events", "image")), ("winner", ("tree", "scan"))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be {known[0]!r} or {known[1]!r}, not {getattr(self, name)!r}")
+        if not isinstance(self.timeout, int) or not 1 <= self.timeout < 1 << 32:
+            raise ValueError(f"timeout must be 1…2^32 − 1 cycles, not {self.timeout!r}")
 
 
 def reach(synapses: Dense | Conv2d) -> tuple[int, int]:

@@ -13,7 +13,6 @@ __all__ = ["MAGNITUDE_MAX", "TokenLayout", "neuron_name", "tokens_from_spikes"]
 FINAL_BIT = 0
 MARKER_BIT = 1
 ADDRESS_SHIFT = 2
-EVENT = 0
 MARKER = 1 << MARKER_BIT
 FINAL_MARKER = MARKER | 1 << FINAL_BIT
 

@@ -17,6 +17,9 @@ __all__ = ["INPUT", "Branch", "IntegerNetwork", "Layer", "Link", "NetworkError",
 INPUT = -1
 """As the source of synapses: the network's input."""
 
+_LIMIT = 1 << 47
+"""Magnitudes of what is added to a membrane: one has at most 48 bits, and times a leak it fits int64."""
+
 
 class NetworkError(ValueError):
     """A network that breaks a rule; the sentence names the layer and the rule."""
@@ -33,6 +36,8 @@ def _vector(where: str, name: str, value: np.ndarray, size: int) -> np.ndarray:
         raise NetworkError(f"{where}: {name} must be integers, not {array.dtype}")
     if array.shape != (size,):
         raise NetworkError(f"{where}: {name} must have shape ({size},), not {array.shape}")
+    if max(-int(array.min()), int(array.max())) >= _LIMIT:
+        raise NetworkError(f"{where}: {name} must be within ±2^{_LIMIT.bit_length() - 1}, as membranes are")
     return array.astype(np.int64)
 
 
@@ -136,8 +141,7 @@ class Layer:
     Parameters
     ----------
     weights : int64[connectivity.weight_shape]
-        Signed, each in ±largest_weight(weight_bits).
-        From the layer before, or the network's input.
+        −2^(weight_bits − 1) … 2^(weight_bits − 1) − 1: from the layer before, or the network's input.
     connectivity : Dense or Conv2d
         None: dense, from a vector, by the shape of the weights.
     branches : tuple of Branch
@@ -337,6 +341,8 @@ def verify(network: IntegerNetwork) -> None:
         raise NetworkError(f"{where}: the output layer must be dense, not a convolution to {layer.out_shape}")
     if network.readout == "weighted_spikes":
         weights = network.step_weights
+        for step, weight in enumerate(weights):
+            _check_integer("", f"step_weights[{step}]", weight)
         if len(weights) < network.steps_max or min(weights, default=0) < 1 or any(
             later >= earlier for earlier, later in pairwise(weights)
         ):
@@ -401,6 +407,8 @@ def _verify_layer(where: str, layer: Layer) -> None:
     if not isinstance(layer.weight_bits, int) or not 2 <= layer.weight_bits <= 8:
         raise NetworkError(f"{where}: weight_bits must be 2…8, not {layer.weight_bits!r}")
     neuron, count = layer.neuron, layer.channels
+    for what in ("leak_num", "leak_shift"):
+        _check_integer(f"{where}: ", what, getattr(neuron, what))
     _vector(where, "bias", neuron.bias, count)
     _vector(where, "v_init", neuron.v_init, count)
     if not 0 <= neuron.leak_shift <= 15 or not 0 <= neuron.leak_num <= 1 << neuron.leak_shift:
@@ -414,6 +422,8 @@ def _verify_layer(where: str, layer: Layer) -> None:
         if not isinstance(getattr(neuron, what), bool):
             raise NetworkError(f"{where}: {what} must be True or False, not {getattr(neuron, what)!r}")
     if neuron.theta is not None:
+        if np.ndim(neuron.theta) != 2:
+            raise NetworkError(f"{where}: theta must have shape ({count}, levels), not {np.shape(neuron.theta)}")
         if not 1 <= neuron.levels <= MAGNITUDE_MAX:
             raise NetworkError(f"{where}: theta must be 1…{MAGNITUDE_MAX} thresholds, not {neuron.levels}")
         for level in range(neuron.levels):

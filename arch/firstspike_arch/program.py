@@ -180,7 +180,6 @@ class Program:
             raise ProgramError(f"{path}: must be a firstspike program of format {FORMAT}")
         try:
             program = _from_parts(head, tensors)
-            program.memories()  # a bias may ask for more rows than there can be
         except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise ProgramError(f"{path}: is not a well-formed program: {error}") from None
         return program
@@ -227,6 +226,5 @@ def _from_parts(head: dict, tensors: dict[str, np.ndarray]) -> Program:
                 for number, branch in enumerate(layer["branches"])),
         ))
     network: dict[str, Any] = dict(head["network"], step_weights=tuple(head["network"]["step_weights"]))
-    config = dict(head["config"])
-    config["layers"] = tuple(decode(LayerPlan, plan) for plan in config["layers"])
-    return Program(network=IntegerNetwork(layers=tuple(layers), **network), config=ArrayConfig(**config))
+    config = decode(ArrayConfig, head["config"])
+    return Program(network=IntegerNetwork(layers=tuple(layers), **network), config=config)

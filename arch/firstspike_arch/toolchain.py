@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 __all__ = ["Tool", "ToolError", "find_tool"]
 
@@ -49,12 +50,12 @@ class Tool:
         Raises
         ------
         ToolError
-            Exit status not 0; with the last lines of its output.
+            It cannot be run, or does not end within ``timeout`` seconds; or an exit status other than 0, with the last
+            lines of its output.
         """
-        environment = {**os.environ, **self.environment}
-        done = subprocess.run(
-            [*self.command, *arguments], cwd=folder, env=environment, text=True, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout, check=False,
+        done = _run(
+            [*self.command, *arguments], cwd=folder, env={**os.environ, **self.environment}, timeout=timeout,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )
         if done.returncode:
             tail = "\n".join(done.stdout.strip().splitlines()[-12:])
@@ -116,13 +117,17 @@ def _candidates(name: str, variable: str):
 
 
 def _versioned(name: str, command: tuple[str, ...], environment: dict[str, str]) -> Tool:
-    try:
-        done = subprocess.run(
-            [*command, _VERSION_FLAG.get(name, "--version")], env={**os.environ, **environment}, text=True,
-            capture_output=True, stdin=subprocess.DEVNULL, timeout=900, check=False,
-        )
-    except OSError as error:
-        raise ToolError(f"{command[0]} cannot be run: {error.strerror}") from None
+    done = _run([*command, _VERSION_FLAG.get(name, "--version")], env={**os.environ, **environment},
+                capture_output=True, timeout=900)
     match = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", done.stdout + done.stderr)
     version = tuple(int(part) for part in match.groups() if part) if match else ()
     return Tool(name=name, command=command, environment=environment, version=version)
+
+
+def _run(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(command, text=True, stdin=subprocess.DEVNULL, check=False, **options)
+    except OSError as error:
+        raise ToolError(f"{command[0]} cannot be run: {error.strerror}") from None
+    except subprocess.TimeoutExpired as error:
+        raise ToolError(f"{command[0]} must end within {error.timeout:g} seconds, but did not") from None

@@ -11,7 +11,7 @@ from firstspike_arch.connectivity import Shape
 from firstspike_arch.fixed import LEAK_SHIFT_MAX
 from firstspike_arch.model import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
-from firstspike_arch.program import Program, ProgramError
+from firstspike_arch.program import Program
 from firstspike_arch.rows import MarkerProgram, has_constant_bias, marker_programs
 
 from .errors import CompileError
@@ -253,12 +253,8 @@ def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compil
         results.append(result)
     if not isinstance(options.headroom_bits, int) or options.headroom_bits < 0:
         raise CompileError(f"headroom_bits must be ≥ 0, not {options.headroom_bits!r}")
-    if options.port not in ("events", "image"):
-        raise CompileError(f"port must be 'events' or 'image', not {options.port!r}")
     if not isinstance(options.register_rows, int) or options.register_rows < 2:
         raise CompileError(f"register_rows must be at least 2, not {options.register_rows!r}")
-    if options.winner not in ("tree", "scan"):
-        raise CompileError(f"winner must be 'tree' or 'scan', not {options.winner!r}")
     strays = [index for index in options.single_port if index not in range(len(draft.integer.layers))]
     if strays:
         raise CompileError(f"single_port must name layers 0…{len(draft.integer.layers) - 1}, not {strays[0]!r}")
@@ -273,13 +269,12 @@ def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compil
             layer, index, lanes=lanes, membrane_bits=bits, register_rows=options.register_rows, banks=banks,
             bit_serial=options.bit_serial and index == 0, single_port=index in options.single_port,
         ))
-    config = ArrayConfig(
-        layers=tuple(plans), port=options.port, early_exit=options.early_exit, winner=options.winner,
-        timeout=options.timeout, read_back=options.read_back,
-    )
     try:
-        program = Program(network=draft.integer, config=config)
-    except ProgramError as error:
+        program = Program(network=draft.integer, config=ArrayConfig(
+            layers=tuple(plans), port=options.port, early_exit=options.early_exit, winner=options.winner,
+            timeout=options.timeout, read_back=options.read_back,
+        ))
+    except ValueError as error:
         raise CompileError(str(error)) from None
     return Compilation(program=program, passes=tuple(results), proofs=draft.proofs, roundings=draft.roundings)
 

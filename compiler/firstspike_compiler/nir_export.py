@@ -33,27 +33,34 @@ def save_nir(network: IntegerNetwork, path: str | Path) -> dict[str, Any]:
     Raises
     ------
     CompileError
-        A layer does something that NIR has no words for; the sentence names it.
+        A layer does something that NIR has no words for, or two nodes would have one name; the sentence names it.
     """
     try:
         import nir
     except ImportError:
         raise CompileError("nir must be installed to write NIR files: pip install 'firstspike[nir]'") from None
     reset, strict = _agreed(network)
-    nodes: dict[str, Any] = {"input": nir.Input({"input": np.array(network.input_shape)})}
+    nodes: dict[str, Any] = {}
     edges: list[tuple[str, str]] = []
+
+    def add(name: str, node: Any) -> None:
+        if name in nodes:
+            raise CompileError(f"layers must have names of their own to be exported, but {name!r} would be there twice")
+        nodes[name] = node
+
+    add("input", nir.Input({"input": np.array(network.input_shape)}))
+    add("output", nir.Output({"output": np.array(network.layers[-1].out_shape)}))
     for index, layer in enumerate(network.layers):
         target = f"{layer.name}_neurons"
         for place, branch in enumerate(layer.synapses(index)):
             source = "input" if branch.source == INPUT else f"{network.layers[branch.source].name}_neurons"
             for name, node in _synapses(nir, layer, branch, f"{layer.name}_{place}" if place else layer.name,
                                         bias=place == 0):
-                nodes[name] = node
+                add(name, node)
                 edges.append((source, name))
                 source = name
             edges.append((source, target))
-        nodes[target] = _neurons(nir, f"layer {index} ({layer.name})", layer)
-    nodes["output"] = nir.Output({"output": np.array(network.layers[-1].out_shape)})
+        add(target, _neurons(nir, f"layer {index} ({layer.name})", layer))
     edges.append((target, "output"))
     file = io.BytesIO()
     nir.write(file, nir.NIRGraph(nodes=nodes, edges=edges, type_check=False))  # pyright: ignore - h5py takes it

@@ -13,14 +13,14 @@ def pixel_address(m: Module, layout: TokenLayout, pixel):
     shape = layout.shape
     if len(shape) == 1:
         return pixel
-    _, height, width = shape
+    channels, height, width = shape
     channel, x, y = (Signal(bits) for bits in layout.field_bits)
-    line, inside = Signal(range(shape[0] * height)), Signal(range(height))
-    m.d.comb += [
-        line.eq(_quotient(pixel, width, size_of(shape))), x.eq(pixel - line * width),
-        channel.eq(_quotient(line, height, shape[0] * height)), inside.eq(line - channel * height),
-        y.eq(inside),
-    ]
+    line = Signal(range(channels * height))
+    m.d.comb += [line.eq(_quotient(pixel, width, size_of(shape))), x.eq(pixel - line * width)]
+    if channels > 1:
+        m.d.comb += [channel.eq(_quotient(line, height, channels * height)), y.eq(line - channel * height)]
+    else:
+        m.d.comb += y.eq(line)
     return Cat(channel, x, y)
 
 

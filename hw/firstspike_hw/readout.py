@@ -233,9 +233,6 @@ class _Node:
         m.d.sync += later.assign(self)
         return later
 
-    def with_index(self, index) -> "_Node":
-        return _Node(**{field: index if field == "index" else getattr(self, field) for field in self.FIELDS})
-
 
 def _select(condition, left: _Node, right: _Node) -> _Node:
     return _Node(**{field: Mux(condition, getattr(left, field), getattr(right, field)) for field in _Node.FIELDS})

@@ -9,7 +9,7 @@ from firstspike_arch.program import Program
 from firstspike_arch.rows import MarkerProgram
 
 __all__ = [
-    "cycle_limit", "encode_direct", "encode_latency", "make_stimulus", "quiet_cycles", "random_waits", "split_stimulus",
+    "cycle_limit", "encode_direct", "encode_latency", "make_stimulus", "quiet_cycles", "random_waits",
 ]
 
 PIXELS_PER_BEAT = 8
@@ -98,17 +98,3 @@ def cycle_limit(program: Program, stimulus: Stimulus) -> int:
         work += stimulus.inferences * program.network.steps_max * (plan.neurons + 2 * passes)
     rows = max(plan.rows for plan in program.config.layers)
     return 100_000 + waits + quiet_cycles(program) + 8 * rows * work
-
-
-def split_stimulus(stimulus: Stimulus, size: int) -> list[Stimulus]:
-    """Runs of at most ``size`` inferences, each from its own reset."""
-    runs = []
-    for first in range(0, stimulus.inferences, size):
-        last = min(first + size, stimulus.inferences)
-        low, high = stimulus.starts[first], stimulus.starts[last]
-        runs.append(Stimulus(
-            words=stimulus.words[low:high], starts=stimulus.starts[first:last + 1] - low,
-            gaps=None if stimulus.gaps is None else stimulus.gaps[low:high],
-            sink_stalls=None if stimulus.sink_stalls is None else stimulus.sink_stalls[first:last],
-        ))
-    return runs

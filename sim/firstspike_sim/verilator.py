@@ -72,8 +72,9 @@ class VerilatorBackend:
         limit = cycle_limit(program, stimulus) if limit is None else limit
         with tempfile.TemporaryDirectory(prefix="firstspike-") as folder_name:
             folder = Path(folder_name)
+            contents = program.images() if images is None else {}
             for shape in program.memories():
-                words = program.images()[shape.name] if images is None else [0] * shape.depth
+                words = contents.get(shape.name, [0] * shape.depth)
                 (folder / f"{shape.name}.hex").write_text(hex_image(words, shape))
             for name, values in (
                 ("words", stimulus.words), ("gaps", gaps), ("stalls", stalls),

@@ -64,9 +64,9 @@ def test_what_is_read_back_has_the_same_spikes(tmp_path, reset, strict):
     assert found == 8 and branches and leaky
 
 
-def layer(**changes) -> Layer:
+def layer(called="only", **changes) -> Layer:
     neuron = {"bias": np.zeros(2, dtype=int), "theta": np.array([3, 4]), "v_init": np.zeros(2, dtype=int)} | changes
-    return Layer(name="only", weights=np.array([[1, 2], [-1, 3]]), weight_bits=4, neuron=Neuron(**neuron))
+    return Layer(name=called, weights=np.array([[1, 2], [-1, 3]]), weight_bits=4, neuron=Neuron(**neuron))
 
 
 REFUSALS = [
@@ -78,6 +78,9 @@ REFUSALS = [
     ([layer(bias=np.ones(2, dtype=int), bias_once=True)], "layer 0 (only): neurons must not take their bias once"),
     ([layer(reset="none")], "layer 0 (only): neurons must not fire without a reset"),
     ([layer(reset_step=np.array([1, 1]))], "layer 0 (only): theta must be reset_step, or one above it"),
+    ([layer(), layer()], "layers must have names of their own to be exported, but 'only' would be there twice"),
+    ([layer("output"), layer()], "layers must have names of their own to be exported, but 'output' would be there"),
+    ([layer(), layer("only_neurons")], "layers must have names of their own to be exported, but 'only_neurons' would"),
     ([layer(), layer(reset="zero")],
      "layer 1 (only): reset and comparison must be those of layer 0 (only), subtract and ≥, not zero"),
 ]

@@ -247,6 +247,8 @@ MALFORMED = [
      "node 'more': Affine must lead to the Output, through neurons"),
     (broken({"input": nir.Input({"input": np.array([1 << 40])})}), "node 'input': shape must be of at most"),
     (broken({"input": nir.Input({"input": np.array([-6])})}), "node 'input': shape must be one to three positive"),
+    (broken({"input": nir.Input({"input": np.array([np.nan])})}), "node 'input': shape must be one to three positive"),
+    (broken({"input": nir.Input({"input": np.array([np.inf])})}), "node 'input': shape must be one to three positive"),
     (broken({"fc1": nir.Affine(weight=np.full((5, 6), np.nan), bias=np.zeros(5))}),
      "node 'fc1': weight must be finite everywhere, but holds NaN or infinity"),
     (broken({"fc1": nir.Affine(weight=np.ones((5, 6)), bias=np.zeros(4))}), "node 'fc1': bias must have shape (5,)"),

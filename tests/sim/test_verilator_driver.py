@@ -13,7 +13,7 @@ from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
 from firstspike_arch.status import COUNTERS
-from firstspike_arch.toolchain import ToolError
+from firstspike_arch.toolchain import Tool, ToolError
 from firstspike_compiler.compile import compile_network
 from firstspike_sim.compare import compare
 from firstspike_sim.model import predict_inputs
@@ -226,3 +226,10 @@ def test_what_an_early_exit_leaves_is_seen_to_its_end(backend):
     runner.load(program)
     assert [check.first for check in compare(network, prediction.stimulus, trace, runner.run(prediction.stimulus))
             if check.different] == []
+
+
+def test_a_tool_that_cannot_be_run_or_does_not_end_is_named(tmp_path):
+    with pytest.raises(ToolError, match=r"^sleep must end within 0\.01 seconds, but did not$"):
+        Tool(name="sleep", command=("sleep",)).run(["60"], folder=tmp_path, timeout=0.01)
+    with pytest.raises(ToolError, match=r"^/nowhere/tool cannot be run: No such file or directory$"):
+        Tool(name="tool", command=("/nowhere/tool",)).run([], folder=tmp_path)

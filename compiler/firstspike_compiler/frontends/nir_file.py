@@ -3,6 +3,7 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -150,7 +151,8 @@ class _Mapper:
                 self.made[self._index[name]] = self._layer(name)
             except NodeError as error:
                 self._refuse(error)
-                self._shapes.setdefault(name, self._claimed(name))
+                with suppress(NodeError):
+                    self._shapes.setdefault(name, self._claimed(name))
         for name, node in graph.nodes.items():
             if name not in self.roles and name not in self.refusals:
                 try:
@@ -308,7 +310,8 @@ class _Mapper:
         node = self._graph.nodes[name]
         if node.kind == "Input":
             given = node.fields.get("shape", node.fields.get("input_type"))
-            sides = () if not isinstance(given, np.ndarray) else tuple(int(one) for one in given.ravel()[:4])
+            numbers = given.ravel()[:4] if isinstance(given, np.ndarray) else np.zeros(0)
+            sides = tuple(int(one) for one in numbers) if np.isfinite(numbers).all() else ()
         else:
             sides = next((shape for shape in node.shapes.values() if shape), ())
         if node.kind == "Input" and not (0 < len(sides) <= 3 and min(sides) > 0):

@@ -156,7 +156,10 @@ def average(where: str, module: Any, value: Spikes | Synapses) -> Spikes | Synap
     """An average pool, of spikes or of currents."""
     shape = map_shape(where, value)
     if isinstance(module, nn.AdaptiveAvgPool2d):
-        side = as_pair(module.output_size)
+        given = module.output_size if isinstance(module.output_size, tuple) else (module.output_size,) * 2
+        side = tuple(size if one is None else one for one, size in zip(given, shape[1:], strict=True))
+        if min(side) < 1:
+            raise CompileError(f"{where} must divide a map into at least one square, not into {side[0]} × {side[1]}")
         kernel = stride = (shape[1] // side[0], shape[2] // side[1])
         whole = (side[0] * kernel[0], side[1] * kernel[1]) == shape[1:] and kernel[0] == kernel[1] and kernel[0]
         if not whole:

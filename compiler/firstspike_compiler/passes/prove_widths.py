@@ -8,8 +8,6 @@ from firstspike_arch.fixed import bits_for_signed
 from firstspike_arch.network import INPUT, Branch, IntegerNetwork, Layer
 from firstspike_arch.rows import MarkerProgram, RowOp, bias_rows, marker_programs
 
-from ..errors import CompileError
-
 __all__ = ["WidthProof", "prove_widths"]
 
 
@@ -65,17 +63,8 @@ class WidthProof:
 
 
 def prove_widths(network: IntegerNetwork) -> tuple[WidthProof, ...]:
-    """A proof for each layer.
-
-    Raises
-    ------
-    CompileError
-        A bias needs more bias rows than a core has.
-    """
-    try:
-        programs = marker_programs(network)
-    except ValueError as error:
-        raise CompileError(str(error)) from None
+    """A proof for each layer."""
+    programs = marker_programs(network)
     return tuple(_prove_layer(network, index, program) for index, program in enumerate(programs))
 
 
