@@ -111,6 +111,12 @@ def test_a_pool_in_front_of_neurons_goes_into_the_kernel():
     assert first.connectivity == Conv2d(in_shape=(1, 8, 8), channels=2, kernel=(4, 4), stride=(2, 2))
 
 
+@pytest.mark.parametrize(("size", "pool"), [(3, 2), ((2, 2), 3), (None, 1), ((6, None), 1)])
+def test_an_adaptive_pool_is_an_average_pool(size, pool):
+    *_, last = load(small(pool=nn.AdaptiveAvgPool2d(size), dense=nn.Linear(2 * (6 // pool) ** 2, 3))).layers
+    assert last.connectivity == Dense(in_shape=(2, 6, 6), neurons=3, pool=pool) and last.average_pool == (pool > 1)
+
+
 def test_a_maximum_of_spikes_is_a_layer_of_its_own():
     layers = load(small(pool=nn.MaxPool2d(2))).layers
     assert [layer.connectivity.out_shape for layer in layers] == [(2, 6, 6), (2, 3, 3), (3,)]
@@ -145,6 +151,11 @@ REFUSALS = [
     ({"conv": nn.Conv2d(1, 2, 3, dilation=2)}, "model.conv (Conv2d) must have padding_mode 'zeros' and dilation 1"),
     ({"conv": nn.Conv2d(1, 2, 9)}, "model.conv (Conv2d) must fit what comes in: kernel must be at most"),
     ({"pool": nn.AvgPool2d(3, 2)}, "model.pool (AvgPool2d) must have square windows side by side"),
+    ({"pool": nn.AdaptiveAvgPool2d(4)},
+     "model.pool (AdaptiveAvgPool2d) must divide a map of 6 × 6 into equal squares, not into 4 × 4"),
+    ({"pool": nn.AdaptiveAvgPool2d((3, None))},
+     "model.pool (AdaptiveAvgPool2d) must divide a map of 6 × 6 into equal squares, not into 3 × 6"),
+    ({"pool": nn.AdaptiveAvgPool2d(0)}, "model.pool (AdaptiveAvgPool2d) must divide a map into at least one square"),
     ({"pool": nn.BatchNorm2d(2)}, "model.pool (BatchNorm2d) must come behind synapses, not behind model.fire (Leaky)"),
     ({"flat": nn.Identity()}, "model.dense (Linear) must come behind a Flatten"),
     ({"dense": nn.Linear(72, 3)}, "model.dense (Linear) must have weights of shape (3, 18) for what comes in"),
