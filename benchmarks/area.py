@@ -57,7 +57,7 @@ class HiddenCore(wiring.Component):
         return m
 
 
-def hidden_core(lanes: int, *, leaky: bool) -> tuple[HiddenCore, tuple]:
+def hidden_core(lanes: int, *, leaky: bool) -> HiddenCore:
     """A core of as many neurons as lanes, TTFS IF or LIF with shift leak, soft reset and bias."""
     random = np.random.default_rng(0)
     options = {"leak_num": 15, "leak_shift": 4} if leaky else {"single_spike": True}
@@ -67,7 +67,7 @@ def hidden_core(lanes: int, *, leaky: bool) -> tuple[HiddenCore, tuple]:
         neuron=Neuron(bias=bias, theta=theta, v_init=np.zeros(lanes, int), **options),
     )
     plan = LayerPlan.of(layer, 0, lanes=lanes, membrane_bits=MEMBRANE_BITS)
-    return HiddenCore(layer, plan), (weight_memory(0, layer, plan),)
+    return HiddenCore(layer, plan)
 
 
 def lut4_equivalents(found: Counter) -> int:
@@ -80,7 +80,7 @@ def main() -> None:
         folder = Path(name)
         for leaky, title, extra in ((False, "TTFS IF", 8), (True, "LIF, shift leak and bias", 19)):
             for lanes in (64, 128):
-                component, _ = hidden_core(lanes, leaky=leaky)
+                component = hidden_core(lanes, leaky=leaky)
                 # The statistics do not depend on what is in the memories: no images.
                 found = cells(synthesise(ECP5.synthesis, {"core.v": verilog(component, ())}, folder, top=TOP))
                 each = lut4_equivalents(found) / lanes

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The ways to an accelerator, on simulated pins: UART and SPI with the host link, and AXI. Payload, faults, area."""
 
-import json
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +16,6 @@ from firstspike_arch.backend import Stimulus
 from firstspike_arch.frames import IDENTITY, STAMP_BYTES, Kind, Transport, wire_format
 from firstspike_arch.memory import MemoryShape
 from firstspike_arch.program import Program
-from firstspike_arch.toolchain import find_tool
 from firstspike_boards.driver import WireBackend
 from firstspike_boards.link import Link, LinkError
 from firstspike_boards.open_flow import cells, synthesise
@@ -94,24 +93,19 @@ def with_faults(program: Program, wanted: Prediction) -> tuple[int, int, int, in
 
 def ice40(component: Component, memories: Mapping[MemoryShape, list[int]]) -> dict[str, int]:
     """Cells by type."""
+    return synthesised("synth_ice40 -dsp", component, memories)
+
+
+def synthesised(command: str, component: Component, memories: Mapping[MemoryShape, list[int]]) -> Counter[str]:
+    files = {"top.v": verilog(component, memories)}
+    files |= {f"{shape.name}.hex": hex_image(words, shape) for shape, words in memories.items()}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "top.v").write_text(verilog(component, memories))
-        for shape, words in memories.items():
-            (folder / f"{shape.name}.hex").write_text(hex_image(words, shape))
-        find_tool("yosys").run(["-q", "-p", f"read_verilog top.v; synth_ice40 -dsp -top {TOP} -json top.json"],
-                               folder=folder)
-        cells = json.loads((folder / "top.json").read_text())["modules"][TOP]["cells"].values()
-    kinds = [cell["type"] for cell in cells]
-    return {kind: kinds.count(kind) for kind in ("SB_LUT4", "SB_RAM40_4K")}
+        return cells(synthesise(command, files, Path(name), top=TOP))
 
 
 def zynq(component: Component, memories: Mapping[MemoryShape, list[int]]) -> tuple[int, int]:
     """LUTs and flip-flops."""
-    files = {"top.v": verilog(component, memories)}
-    files |= {f"{shape.name}.hex": hex_image(words, shape) for shape, words in memories.items()}
-    with tempfile.TemporaryDirectory() as name:
-        found = cells(synthesise(XILINX7.synthesis, files, Path(name), top=TOP))
+    found = synthesised(XILINX7.synthesis, component, memories)
     return tuple(sum(number for cell, number in found.items() if cell.startswith(kind)) for kind in ("LUT", "FD"))
 
 

@@ -12,7 +12,9 @@ from .connectivity import Conv2d, Dense, Shape, size_of
 from .events import MAGNITUDE_MAX, TokenLayout
 from .model import InputKind, Readout
 
-__all__ = ["INPUT", "Branch", "IntegerNetwork", "Layer", "Link", "NetworkError", "Neuron"]
+__all__ = [
+    "INPUT", "NAME_RULE", "Branch", "IntegerNetwork", "Layer", "Link", "NetworkError", "Neuron", "is_name",
+]
 
 INPUT = -1
 """As the source of synapses: the network's input."""
@@ -20,9 +22,17 @@ INPUT = -1
 _LIMIT = 1 << 47
 """Magnitudes of what is added to a membrane: one has at most 48 bits, and times a leak it fits int64."""
 
+NAME_RULE = "1…80 letters, digits or _ . + -"
+"""Of names of networks and layers, which go into Verilog, Tcl and YAML."""
+
 
 class NetworkError(ValueError):
     """A network that breaks a rule; the sentence names the layer and the rule."""
+
+
+def is_name(text: str) -> bool:
+    """Whether a text keeps `NAME_RULE`."""
+    return re.fullmatch(r"[A-Za-z0-9_.+-]{1,80}", text) is not None
 
 
 def _check_integer(where: str, name: str, value: object) -> None:
@@ -303,9 +313,8 @@ def verify(network: IntegerNetwork) -> None:
     if not network.layers:
         raise NetworkError("a network must have at least one layer, not 0")
     for what, name in [("network", network.name), *(("layer", layer.name) for layer in network.layers)]:
-        # It goes into Verilog, Tcl and YAML.
-        if not re.fullmatch(r"[A-Za-z0-9_.+-]{1,80}", name):
-            raise NetworkError(f"name of a {what} must be 1…80 letters, digits or _ . + -, not {name!r}")
+        if not is_name(name):
+            raise NetworkError(f"name of a {what} must be {NAME_RULE}, not {name!r}")
     for what in ("steps", "steps_max", "cutoff", "in_min", "in_max"):
         _check_integer("", what, getattr(network, what))
     if not 1 <= network.steps <= network.steps_max <= 4096:

@@ -130,6 +130,8 @@ def build_bitstream(
     placed, report = folder / f"placed.{flow.config}", _placed_before(folder, design, flow)
     folder.mkdir(parents=True, exist_ok=True)
     if report is None:
+        for tool in filter(None, ("yosys", flow.placer, flow.packer, flow.unpacker)):
+            find_tool(tool)  # one that is missing is said before the work of those that are there
         setting, best, report = _place(board, program, setting, files, baud, seeds, clock_hz is not None, progress)
         report = {"board": board.name, "device": board.device.name, "design": design, **report}
         write_atomically(placed, best.text)

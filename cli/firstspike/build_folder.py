@@ -38,6 +38,8 @@ def write_build(compilation: Compilation, folder: str | Path) -> dict:
     BuildError, OSError
     """
     folder = Path(folder)
+    if folder.resolve() == Path.cwd():
+        raise BuildError(f"{folder}: must be another folder than the current one, which is in use")
     _refuse_foreign(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     staged = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.")).absolute()

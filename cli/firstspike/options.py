@@ -9,7 +9,7 @@ import numpy as np
 import typer
 from firstspike_arch.model import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
-from firstspike_train.data import load
+from firstspike_train.data import load_lazily
 from PIL import Image
 
 from . import api
@@ -48,7 +48,7 @@ def load_for(
     try:
         with Image.open(data) as image:
             pixels = np.array(image.convert("RGB" if colour else "L"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{data}: must be an image: {error}") from None
     size = network.input_shape[1:] if len(network.input_shape) == 3 else None
     if pixels.size != network.inputs or size not in (None, pixels.shape[:2]):
@@ -91,11 +91,15 @@ def load_inputs(data: str, split: str, limit: int | None = None) -> tuple[np.nda
             raise ValueError(f"{data}: must be a {wanted}: {error}") from None
         if not isinstance(inputs, np.ndarray):
             raise ValueError(f"{data}: must be a .npy file with one array, not an archive of several")
+        for what, numbers, kinds in (("inputs", inputs, "uifb"), ("labels", labels, "ui")):
+            if numbers is not None and numbers.dtype.kind not in kinds:
+                raise ValueError(f"{data}: {what} must be {'numbers' if 'f' in kinds else 'integers'}, not of the type "
+                                 f"{numbers.dtype}")
         if inputs.ndim < 2 or not inputs.size:
             raise ValueError(f"{data}: must have shape (images, pixels) or (inferences, steps, inputs) and at least "
                              f"one input, not {inputs.shape}")
         if labels is not None and labels.shape != inputs.shape[:1]:
             raise ValueError(f"{data}: labels must be one for each of the {len(inputs)} inputs, not {labels.shape}")
         return inputs[:limit], None if labels is None else labels[:limit]
-    images, labels = load(data, split)
-    return images[:limit], labels[:limit]
+    images, labels = load_lazily(data, split)
+    return np.asarray(images[:limit]), labels[:limit]  # pictures in folders: only these are read

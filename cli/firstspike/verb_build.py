@@ -35,7 +35,8 @@ def build(
     chosen = BOARDS[board].behind(link)
     program, _ = read_build(folder)
     refuse_too_large(chosen, program)
-    output = folder.with_name(f"{folder.name}-{board}") if output is None else output
+    named = folder if folder.name else folder.resolve()
+    output = named.with_name(f"{named.name}-{board}") if output is None else output
     clock_hz = None if clock_mhz is None else clock_mhz * 1e6
     console = Console(highlight=False)
     if chosen.family.flow is None:

@@ -28,7 +28,7 @@ def inspect(
     dt: StepTime = None,
 ) -> None:
     """What is in a file, what becomes of it, and what is refused and why; also of files too broken to compile."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)  # names come from files
     if file.is_dir():
         _build(console, file)
     elif file.suffix == ".nir":
@@ -46,7 +46,7 @@ def _checkpoint(console: Console, path: Path) -> None:
             table.add_row(one.name, one.dtype, _shape(one.shape), "all there" if one.whole else "cut off")
         if table.rows:
             console.print(table)
-        console.print(f"refused: {error}", markup=False, soft_wrap=True)
+        console.print(f"refused: {error}", soft_wrap=True)
         return
     console.print(f"{network.name}: {network.input_kind} input, {network.readout}, {network.steps} steps")
     console.print(_real_layers(dict(enumerate(network.layers))))
@@ -57,7 +57,7 @@ def _verdict(console: Console, network: FloatNetwork) -> None:
     try:
         api.compile(network)
     except CompileError as error:
-        console.print(f"refused: {error}", markup=False, soft_wrap=True)
+        console.print(f"refused: {error}", soft_wrap=True)
     else:
         console.print("all of it can be compiled")
 
@@ -72,12 +72,11 @@ def _nir(console: Console, path: Path, found: NirInspection) -> None:
         table.add_row(name, node.kind, shapes or "-", found.roles.get(name, "-"), found.refusals.get(name, ""),
                       style="red" if name in found.refusals else None)
     console.print(table)
-    console.print("edges: " + (", ".join(f"{one} → {other}" for one, other in found.graph.edges) or "none"),
-                  markup=False)
+    console.print("edges: " + (", ".join(f"{one} → {other}" for one, other in found.graph.edges) or "none"))
     if found.layers:
         console.print(_real_layers(found.layers))
     for error in found.graph.errors:
-        console.print(f"refused: {error}", markup=False, soft_wrap=True)
+        console.print(f"refused: {error}", soft_wrap=True)
     if not found.refusals and not found.graph.errors:
         console.print("all of it can be mapped; steps, reset, comparison and read-out must be given: a NIR file does "
                       "not say them", soft_wrap=True)
@@ -101,7 +100,7 @@ def _build(console: Console, folder: Path) -> None:
                               f"{one.get('out_shape')}", *(str(one.get(name)) for name in (
                                   "weight_bits", "membrane_bits", "lanes")))
             console.print(table)
-        console.print(f"refused: {error}", markup=False, soft_wrap=True)
+        console.print(f"refused: {error}", soft_wrap=True)
         return
     network, config = program.network, program.config
     console.print(f"{network.name}: {network.input_kind} input, {network.readout}, {network.steps} steps (at most "

@@ -25,7 +25,8 @@ def run(
 ) -> None:
     """Run inputs on a board, or a simulated one, and compare with the golden model."""
     program, _ = read_build(build)
-    inputs, labels = load_for(program.network, data, split, limit)
+    inputs, labels = load_for(
+        program.network, data, split, limit if index is None else min(index + 1, limit or index + 1))
     if index is not None:
         if index >= len(inputs):
             raise ValueError(f"--index must be below {len(inputs)}, the number of inputs, not {index}")
@@ -57,9 +58,14 @@ def run(
     equal = [np.array_equal(getattr(trace, name), getattr(wanted.trace, name))
              for name in ("classes", "steps", "decided_by", "scores")]
     if not all(equal):
-        first = int(np.flatnonzero((trace.classes != wanted.trace.classes) | (trace.steps != wanted.trace.steps)
-                                   | (trace.scores != wanted.trace.scores).any(1))[0])
-        raise ValueError(f"device and golden model must agree, but at input {first} the device says class "
-                         f"{trace.classes[first]} with scores {trace.scores[first].tolist()}, the model class "
-                         f"{wanted.trace.classes[first]} with scores {wanted.trace.scores[first].tolist()}")
+        device, model = (list(zip(one.classes.tolist(), one.steps.tolist(), one.decided_by.tolist(),
+                                  one.scores.tolist(), strict=True)) for one in (trace, wanted.trace))
+        first = next(index for index, pair in enumerate(zip(device, model, strict=True)) if pair[0] != pair[1])
+        raise ValueError(f"device and golden model must agree, but at input {first} the device says "
+                         f"{_said(*device[first])}, the model {_said(*model[first])}")
     console.print("classes, steps and scores equal the golden model's")
+
+
+def _said(decided: int, step: int, decided_by: int, scores: list[int]) -> str:
+    return (f"class {decided} at step {step} by {DecidedBy(decided_by).name.lower().replace('_', ' ')} with scores "
+            f"{scores}")

@@ -23,7 +23,7 @@ def simulate(
 ) -> None:
     """Simulate one inference in detail."""
     program, _ = read_build(build)
-    inputs, labels = load_inputs(data, split)
+    inputs, labels = load_inputs(data, split, index + 1)
     if index >= len(inputs):
         raise ValueError(f"--index must be below {len(inputs)}, the number of inputs, not {index}")
     trace = api.simulate(program, inputs[index:index + 1], backend=backend, waves=waves)

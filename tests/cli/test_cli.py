@@ -78,6 +78,7 @@ def test_accuracy_of_the_shipped_digits_network(build):
     (("compile", "{checkpoint}", "--lanes", "many", "-o", "b"), "--lanes must be"),
     (("compile", "{checkpoint}", "--lanes", "0", "-o", "b"), "lanes must be"),
     (("compile", "{checkpoint}", "--weight-bits", "9", "-o", "b"), "must be 2…8"),
+    (("compile", "{checkpoint}", "-o", "."), ".: must be another folder than the current one, which is in use"),
     (("verify", "nowhere", "--data", "digits"), "must be a build folder"),
     (("verify", "{build}", "--data", "digit"), "dataset must be one of"),
     (("verify", "{build}", "--data", "digits", "--backend", "x"), "backend must be"),
@@ -167,6 +168,7 @@ def test_the_simulator_is_built_without_python_on_the_path(build, tmp_path):
     (lambda path: np.save(path, np.uint8(1)), "at least one input, not ()"),
     (lambda path: np.save(path, np.full((2, 64), np.nan)), "must be uint8 images of shape (batch, 64), not float64"),
     (lambda path: np.save(path, np.zeros((2, 63), np.uint8)), "(batch, 64), not uint8 of shape (2, 63)"),
+    (lambda path: np.save(path, np.full((2, 64), "a")), "x.npy: inputs must be numbers, not of the type <U1"),
     (lambda path: path.parent.mkdir(exist_ok=True), "x.npy: No such file or directory"),
 ])
 def test_unfit_arrays_get_one_sentence(make, message, build, tmp_path):

@@ -89,6 +89,8 @@ def test_checkpoints_whole_cut_off_and_foreign(firstspike, tmp_path):
     out, _ = firstspike("inspect", path)
     assert "cut off" in out and "all there" in out and "refused: " in out
     from safetensors.numpy import save_file
+    save_file({"[/red]": np.zeros((3, 4), dtype=np.float32)}, path)
+    assert "[/red]" in firstspike("inspect", path)[0]
     save_file({"fc1.weight": np.zeros((3, 4), dtype=np.float32)}, path)
     out, _ = firstspike("inspect", path)
     assert "fc1.weight" in out and "3×4" in out and "must be a firstspike network" in out

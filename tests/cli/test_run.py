@@ -2,11 +2,14 @@
 """firstspike run: an image file goes in, a class comes out, over the pins of a simulated board."""
 
 import re
+from dataclasses import replace
 
 import firstspike as fs
 import numpy as np
 import pytest
-from firstspike.options import load_for
+from firstspike.options import load_for, load_inputs
+from firstspike_arch.backend import DecidedBy
+from firstspike_boards.driver import WireBackend
 from firstspike_sim.random_network import random_network
 from firstspike_train.data import load
 from PIL import Image
@@ -58,3 +61,22 @@ def test_image_files_must_have_the_size_of_the_input(readable_build, tmp_path):
     Image.fromarray(colours).save(tmp_path / "colours.png")
     assert np.array_equal(load_for(maps, str(tmp_path / "colours.png"), "test")[0][0],
                           np.moveaxis(colours, -1, 0).ravel())
+
+
+def test_labels_must_be_integers(tmp_path):
+    np.savez(tmp_path / "x.npz", inputs=np.zeros((2, 64), np.uint8), labels=np.array(["3", "5"]))
+    with pytest.raises(ValueError, match=r"x\.npz: labels must be integers, not of the type <U1$"):
+        load_inputs(str(tmp_path / "x.npz"), "test")
+
+
+def test_a_board_that_decides_otherwise_is_named(readable_build, run, monkeypatch):
+    answer = WireBackend.run
+
+    def tied(backend, stimulus):
+        trace = answer(backend, stimulus)
+        return replace(trace, decided_by=np.where(np.arange(4) == 2, DecidedBy.SILENT, trace.decided_by))
+
+    monkeypatch.setattr(WireBackend, "run", tied)
+    with pytest.raises(ValueError, match=r"^device and golden model must agree, but at input 2 the device says "
+                                         r"class \d at step \d by silent with scores \[.*, the model class \d at step "):
+        run("run", readable_build, "--port", "simulated", "--data", "digits", "--limit", 4)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """ETTFS against the plain semantics: one step and one neuron update at a time, in NumPy."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -73,7 +75,7 @@ def run_network(network: FloatNetwork, images: np.ndarray, integers: bool):
 def test_the_exported_network_does_what_the_module_does(seed, quantised):
     own = module(seed, quantised)
     network = export_network(own, RECIPE, "first_spike", {}, [])
-    runner = own if quantised else own.real()
+    runner = own if quantised else copy.deepcopy(own).double()
     with torch.no_grad():
         fired, membrane = runner(torch.from_numpy(IMAGES))
     expected_fired, expected_membrane = run_network(network, IMAGES, integers=quantised)

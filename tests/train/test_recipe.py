@@ -31,6 +31,7 @@ def test_the_shipped_recipes_are_good(name):
 
 
 @pytest.mark.parametrize(("old", "new", "sentence"), [
+    ('name = "x"', 'name = "my digits"', "name must be 1…80 letters, digits or _ . + -, not 'my digits'"),
     ("epochs = 1", "epoch = 1", "training.epoch is not known; known here: epochs,"),
     ("epochs = 1", "", "training.epochs must be given"),
     ("epochs = 1", "epochs = 0", "training.epochs must be at least 1, not 0"),

@@ -6,15 +6,14 @@ import struct
 
 import numpy as np
 import pytest
-from firstspike_train.aedat import read_aedat2, read_aedat3
 from firstspike_train.data import DataError
+from firstspike_train.event_files import read_aedat2, read_aedat3, read_nmnist
 from firstspike_train.recordings import (
     DVS128_SHAPE,
     bin_events,
     load_cifar10_dvs,
     load_dvs_gesture,
     load_nmnist,
-    read_recording,
     read_trials,
 )
 
@@ -28,7 +27,7 @@ def packed(events) -> bytes:
 
 def test_events_come_back_and_are_counted(tmp_path):
     (tmp_path / "a.bin").write_bytes(packed(EVENTS))
-    events = read_recording(tmp_path / "a.bin")
+    events = read_nmnist(tmp_path / "a.bin")
     assert np.array_equal(events, EVENTS)
     counts = bin_events(events, 3, 1000)
     assert counts.shape == (3, 2312) and counts.sum() == 4
@@ -44,7 +43,7 @@ def test_events_come_back_and_are_counted(tmp_path):
 def test_a_bad_recording_is_refused(tmp_path, raw, sentence):
     (tmp_path / "a.bin").write_bytes(raw)
     with pytest.raises(DataError, match=f"a.bin: {re.escape(sentence)}$"):
-        read_recording(tmp_path / "a.bin")
+        read_nmnist(tmp_path / "a.bin")
 
 
 def test_a_data_folder(tmp_path, monkeypatch):
@@ -62,6 +61,11 @@ def test_a_data_folder(tmp_path, monkeypatch):
     monkeypatch.delenv("FIRSTSPIKE_DATA")
     with pytest.raises(DataError, match="FIRSTSPIKE_DATA must be set"):
         load_nmnist("test", 3)
+
+
+def test_events_before_the_beginning_are_refused():
+    with pytest.raises(DataError, match=r"^events must not come before the recording begins, not at -3 µs$"):
+        bin_events(EVENTS - np.array([8, 0, 0, 0]), 3, 1000)
 
 
 def test_too_many_events_in_a_step():
@@ -147,7 +151,8 @@ def test_cifar10_dvs_is_split_by_number(tmp_path, monkeypatch):
         folder = tmp_path / "cifar10-dvs" / name
         folder.mkdir(parents=True)
         for number in (99, 100):
-            (folder / f"cifar10_{name}_{number}.aedat").write_bytes(aedat2(EVENTS + np.array([number, 0, 0, 0])))
+            events = EVENTS[::-1] if number == 100 else EVENTS  # in any order
+            (folder / f"cifar10_{name}_{number}.aedat").write_bytes(aedat2(events + np.array([number, 0, 0, 0])))
     for split in ("train", "test"):
         counts, labels = load_cifar10_dvs(split, 2, 1000)
         assert labels.tolist() == [0, 1] and counts.sum((1, 2)).tolist() == [4, 4] and counts[0, 0].sum() == 3

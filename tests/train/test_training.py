@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The loop: resuming, learning, gradients, and the files it leaves."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from firstspike_arch.checkpoint import load_network
 from firstspike_train import train
 from firstspike_train.augmentation import mirrored, shifted
 from firstspike_train.data import load
-from firstspike_train.loop import ResumeError, _Run, one_cycle
+from firstspike_train.loop import DivergenceError, ResumeError, _Run, one_cycle
 from firstspike_train.methods.ettfs import EttfsNetwork
 from firstspike_train.recipe import (
     DataRecipe,
@@ -67,6 +68,40 @@ def test_a_state_of_another_recipe_or_a_broken_one_is_refused(tmp_path):
     state.write_bytes(state.read_bytes()[:-100])
     with pytest.raises(ResumeError, match="must be a whole training state"):
         run.restore(resume=True)
+
+
+def test_a_diverged_training_ends_and_keeps_the_state_before(tmp_path):
+    state = tmp_path / "x.safetensors.resume.safetensors"
+    run = _Run(SMALL, state)
+    run.advance()
+    kept = state.read_bytes()
+    with torch.no_grad():
+        run.module.stack[0].weight.fill_(torch.nan)
+    with pytest.raises(DivergenceError, match=r"^small: .* must stay finite, but do not in epoch 2 \(real\): lower"):
+        run.advance()
+    assert state.read_bytes() == kept
+
+
+def test_where_nothing_can_be_written_is_said_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(_Run, "advance", None)
+    (tmp_path / "file").touch()
+    for options in ({"output": tmp_path}, {"output": tmp_path / "x", "real": tmp_path},
+                    {"output": tmp_path / "file" / "x"}, {"output": tmp_path / "x", "real": tmp_path / "file" / "x"}):
+        with pytest.raises(OSError, match=re.escape(str(tmp_path))):
+            train(SMALL, **options, progress=False)
+
+
+def test_the_state_of_real_numbers_goes_into_a_folder_that_is_made(tmp_path):
+    train(SMALL, tmp_path / "x.safetensors", progress=False, real=tmp_path / "new" / "real")
+    assert (tmp_path / "new" / "real").exists()
+
+
+def test_a_single_layer_has_no_spikes_to_spare(tmp_path):
+    recipe = replace(
+        SMALL, network=NetworkRecipe(layers="10", steps=4), quantisation=QuantisationRecipe(weight_bits=(5,)))
+    plain, costly = (train(replace(recipe, training=replace(recipe.training, spike_loss=weight)),
+                           tmp_path / f"{weight}.safetensors", progress=False) for weight in (0.0, 1.0))
+    assert same(plain, costly)
 
 
 def test_recipes_that_differ_in_quantisation_alone_share_the_training_in_real_numbers(tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from firstspike_train import train
 from firstspike_train.loop import _Run
 from firstspike_train.recipe import (
     DataRecipe,
+    DietRecipe,
     MultiThresholdRecipe,
     NetworkRecipe,
     QuantisationRecipe,
@@ -31,16 +32,21 @@ RECIPE = Recipe(
 )
 
 
-def work(rank, port, output):
+# While the ANN is trained, nothing reaches the leaks: weight decay must not either.
+DIET = replace(RECIPE, method=DietRecipe(kind="diet_snn", pretraining_epochs=2), training=replace(
+    RECIPE.training, epochs=1, weight_decay=3.0))
+
+
+def work(rank, port, output, recipe):
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    train(RECIPE, output, progress=False)
+    train(recipe, output, progress=False)
 
 
-def trained_by_two(output):
+def trained_by_two(output, recipe=RECIPE):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    multiprocessing.spawn(work, (port, output), nprocs=2)
+    multiprocessing.spawn(work, (port, output, recipe), nprocs=2)
     return load_network(output)
 
 
@@ -56,6 +62,12 @@ def test_two_processes_give_the_network_of_one(tmp_path):
         "again.safetensors", "one.safetensors", "two.safetensors"]
 
 
+def test_what_no_gradient_reaches_stays_in_two_processes_too(tmp_path):
+    one = train(DIET, tmp_path / "one.safetensors", progress=False)
+    two = trained_by_two(tmp_path / "two.safetensors", DIET)
+    assert two.layers[0].leak == pytest.approx(one.layers[0].leak, abs=1e-3)
+
+
 def test_curves_are_written_for_tensorboard(tmp_path):
     train(replace(RECIPE, training=replace(RECIPE.training, epochs=1)), tmp_path / "x.safetensors", progress=False,
           curves=tmp_path / "log")
@@ -68,6 +80,8 @@ def test_curves_are_written_for_tensorboard(tmp_path):
 def test_devices_that_are_not_there_are_refused(tmp_path):
     with pytest.raises(ValueError, match="device must be cpu or cuda, not 'tpux'"):
         train(RECIPE, tmp_path / "x.safetensors", device="tpux", progress=False)
+    with pytest.raises(ValueError, match="device must be cpu or cuda, not 'mps'"):
+        _Run(RECIPE, device="mps")
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="device must be cpu where torch sees no GPU, not 'cuda'"):
             _Run(RECIPE, device="cuda")

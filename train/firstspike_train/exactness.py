@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Whether training computes integers exactly: in float32 all of them must stay below 2^24."""
 
-from .methods.method import Method
+from .layer_stack import LayerStack
 
 __all__ = ["FLOAT32_EXACT", "ExactnessError", "require_exact"]
 
@@ -13,7 +13,7 @@ class ExactnessError(ValueError):
     """A quantised network whose integers float32 may round; the sentence names the layer and what would work."""
 
 
-def require_exact(module: Method) -> None:
+def require_exact(module: LayerStack) -> None:
     """Prove that every membrane of a quantised module is exact, for every input.
 
     Raises

@@ -3,14 +3,14 @@
 
 from firstspike_arch.model import FloatNetwork, Readout
 
-from .methods.method import Method
+from .layer_stack import LayerStack
 from .recipe import Recipe
 
 __all__ = ["export_network"]
 
 
 def export_network(
-    module: Method, recipe: Recipe, readout: Readout, accuracy: dict[str, float], history: list[dict]
+    module: LayerStack, recipe: Recipe, readout: Readout, accuracy: dict[str, float], history: list[dict]
 ) -> FloatNetwork:
     """The network, such that the compiler rounds it to the trained integers.
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The training loop: the recipe's phases, real numbers before integers; resumes where it was cut."""
 
+import errno
 import json
 import math
 import os
@@ -24,10 +25,10 @@ from .exactness import ExactnessError, require_exact
 from .export import export_network
 from .image_folders import FolderImages, Images
 from .inputs import load_inputs
+from .layer_stack import LayerStack
 from .methods.diet_snn import DietNetwork
 from .methods.ettfs import EttfsNetwork
 from .methods.latency_coding import LatencyCodingNetwork
-from .methods.method import Method
 from .methods.multi_threshold import MultiThresholdNetwork
 from .recipe import Phase, Recipe
 from .recipe_file import load_recipe
@@ -35,7 +36,7 @@ from .workers import Workers, started_workers
 
 __all__ = ["ResumeError", "fit", "one_thread", "train"]
 
-METHODS: dict[str, type[Method]] = {
+METHODS: dict[str, type[LayerStack]] = {
     "ettfs": EttfsNetwork, "diet_snn": DietNetwork, "latency_coding": LatencyCodingNetwork,
     "multi_threshold": MultiThresholdNetwork,
 }
@@ -44,6 +45,10 @@ STATE = "firstspike_training"
 ALONE = Workers()
 WARM_UP = 0.3
 """Part of the steps in which the learning rate rises."""
+
+
+class DivergenceError(ValueError):
+    """A training in numbers that are none any more; what was kept is from before."""
 
 
 class ResumeError(ValueError):
@@ -85,8 +90,10 @@ def train(
 
     Raises
     ------
-    RecipeError, DataError, ResumeError, ExactnessError
+    RecipeError, DataError, ResumeError, ExactnessError, DivergenceError
         Subclasses of ValueError, each with one sentence.
+    OSError
+        ``output`` or ``real`` cannot be written.
 
     Notes
     -----
@@ -95,12 +102,15 @@ def train(
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe)
-    output = Path(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    output, real = Path(output), None if real is None else Path(real)
+    for path in filter(None, (output, real)):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "must be a file to write, not a folder", str(path))
+        path.parent.mkdir(parents=True, exist_ok=True)
     state = output.with_name(f"{output.name}.resume.safetensors")
     with (one_thread(), started_workers(device) as workers,
           tensorboard_curves(curves if workers.first else None) as write):
-        run = _Run(recipe, state, None if real is None else Path(real), device, workers, compiled, mixed)
+        run = _Run(recipe, state, real, device, workers, compiled, mixed)
         run.restore(resume)
         run.finish(progress and workers.first, write)
         network = run.network()
@@ -110,7 +120,7 @@ def train(
     return network
 
 
-def fit(recipe: Recipe, progress: bool = True, *, compiled: bool = False, mixed: bool = False) -> Method:
+def fit(recipe: Recipe, progress: bool = True, *, compiled: bool = False, mixed: bool = False) -> LayerStack:
     """Train a recipe's phases and return the module, as the last of them left it; nothing is validated or written.
 
     Parameters
@@ -216,15 +226,19 @@ class _Run:
             self.module.constrain()
         self.epoch += 1
         loss = self.workers.total(total) / len(self.images)
+        # A comparison hides what is no number: the loss alone does not say it.
+        if not math.isfinite(loss) or not all(one.isfinite().all() for one in self.module.parameters()):
+            raise DivergenceError(f"{self.recipe.name}: loss and parameters must stay finite, but do not in epoch "
+                                  f"{self.epoch} ({phase.name}): lower its learning_rate")
         self.history.append({"epoch": self.epoch, "phase": phase.name, "loss": loss})
         if self.state_path is not None:
             self.history[-1].update(self._validate())
             if self.epoch == sum(phase.epochs for phase in self.phases if phase.name != "quantised"):
                 self.real_accuracy = self._measure(self.module)
-                if self.real_path and self.workers.first:
-                    self._keep(self.real_path, self.recipe.real_table)
             if self.workers.first:
                 self._keep(self.state_path, self.recipe.table)
+                if self.real_path and phase.name != "quantised" and self.real_accuracy:
+                    self._keep(self.real_path, self.recipe.real_table)
 
     def _precision(self, phase: Phase) -> AbstractContextManager:
         """Of the products; integers are exact in float32 only."""
@@ -248,7 +262,7 @@ class _Run:
         evidence = self.module.evidence(self.validation[0])
         return {**_accuracies(evidence.classes, self.validation[1]), **evidence.measures}
 
-    def _measure(self, module: Method) -> dict[str, dict[str, float]]:
+    def _measure(self, module: LayerStack) -> dict[str, dict[str, float]]:
         """Accuracy by split and read-out."""
         splits = {"validation": self.validation, "test": _tensors(self.recipe, "test")}
         return {split: _accuracies(module.evidence(images).classes, labels)
@@ -325,9 +339,13 @@ def _device(name: str, workers: Workers) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise ValueError(f"device must be cpu or cuda, not {name!r}") from None
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device must be cpu or cuda, not {name!r}")
     if device.type == "cuda":
         if not torch.cuda.is_available():
             raise ValueError(f"device must be cpu where torch sees no GPU, not {name!r}")
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise ValueError(f"device must be one of cuda:0 … cuda:{torch.cuda.device_count() - 1}, not {name!r}")
         if workers.count > 1:
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         # Integers up to 2^24 need all 24 bits of float32: no TF32.

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from firstspike_arch.connectivity import Shape
 from firstspike_arch.events import MAGNITUDE_MAX
 from firstspike_arch.fixed import LEAK_SHIFT_MAX
+from firstspike_arch.network import NAME_RULE, is_name
 from pydantic import Discriminator
 from pydantic_core import to_jsonable_python
 
@@ -83,7 +84,7 @@ class NetworkRecipe:
     steps : int
         T.
     readout : str
-        "best" takes the one of the method's read-outs with the highest validation accuracy.
+        "best" takes the one of the method's read-outs that it is trained for with the highest validation accuracy.
     """
 
     layers: str
@@ -335,6 +336,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         network, method = self.network, self.method
+        _require(is_name(self.name), "name", NAME_RULE, self.name)
         classes = self._data_set.classes
         _require(not self.data.step_us or isinstance(method, MultiThresholdRecipe), "method.kind",
                  "'multi_threshold' with recordings of event cameras", method.kind)

@@ -8,16 +8,15 @@ from pathlib import Path
 import numpy as np
 from firstspike_arch.connectivity import Shape
 
-from .aedat import read_aedat2, read_aedat3
+from .event_files import NMNIST_SHAPE, read_aedat2, read_aedat3, read_nmnist
 from .official_files import DataError, data_folder
 from .splits import check_split, part_of
 
 __all__ = [
-    "DVS128_SHAPE", "NMNIST_SHAPE", "RECORDINGS", "RecordingSet", "bin_events", "load_cifar10_dvs", "load_dvs_gesture",
-    "load_nmnist", "load_recordings", "read_recording", "read_trials",
+    "DVS128_SHAPE", "RECORDINGS", "RecordingSet", "bin_events", "load_cifar10_dvs", "load_dvs_gesture", "load_nmnist",
+    "load_recordings", "read_trials",
 ]
 
-NMNIST_SHAPE = (2, 34, 34)
 DVS128_SHAPE = (2, 128, 128)
 """Polarity, y, x."""
 
@@ -27,49 +26,21 @@ CIFAR10_DVS_TEST = 100
 VALIDATION_SHARE = 10
 """One training recording of so many is for validation; no set says which."""
 
-_EVENT_BYTES = 5
-
-
-def read_recording(path: Path, shape: tuple[int, int, int] = NMNIST_SHAPE) -> np.ndarray:
-    """Events of an N-MNIST file in their order, int64[K, 4]: time in µs, polarity, y, x.
-
-    Raises
-    ------
-    DataError
-        The file cannot be read, is truncated, or has events out of range or out of order.
-    """
-    # Ref: Orchard et al. 2015, "Converting static image datasets to spiking neuromorphic datasets": 40 bits an event,
-    # x, y, one bit of polarity, 23 bits of time.
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    if not raw or len(raw) % _EVENT_BYTES:
-        raise DataError(f"{path}: must hold events of {_EVENT_BYTES} bytes, not {len(raw)} bytes; it is truncated")
-    parts = np.frombuffer(raw, dtype=np.uint8).reshape(-1, _EVENT_BYTES).astype(np.int64)
-    time = (parts[:, 2] & 127) << 16 | parts[:, 3] << 8 | parts[:, 4]
-    events = np.stack([time, parts[:, 2] >> 7, parts[:, 1], parts[:, 0]], axis=1)
-    outside = np.flatnonzero((events[:, 1:] >= np.array(shape)).any(axis=1))
-    if outside.size:
-        place = int(outside[0])
-        raise DataError(f"{path}: event {place} must lie within polarity, y, x < {shape}, not at "
-                        f"{tuple(events[place, 1:].tolist())}")
-    late = np.flatnonzero(np.diff(time) < 0)
-    if late.size:
-        place = int(late[0]) + 1
-        raise DataError(f"{path}: event {place} must not be earlier than the one before, not {int(time[place])} µs "
-                        f"after {int(time[place - 1])} µs")
-    return events
-
-
-def bin_events(events: np.ndarray, steps: int, step_us: int, shape: tuple[int, int, int] = NMNIST_SHAPE) -> np.ndarray:
+def bin_events(events: np.ndarray, steps: int, step_us: int, shape: Shape = NMNIST_SHAPE) -> np.ndarray:
     """Counts of each address in each step, uint8[T, N]; what comes later than ``steps`` steps is left out.
 
+    Parameters
+    ----------
+    events : int64[K, 4]
+        Time in µs, from 0, polarity, y, x; in any order.
+
     Raises
     ------
     DataError
-        An address has more than 255 events in a step.
+        An address has more than 255 events in a step, or a time is negative.
     """
+    if events[:, 0].min(initial=0) < 0:
+        raise DataError(f"events must not come before the recording begins, not at {int(events[:, 0].min())} µs")
     step = events[:, 0] // step_us
     kept = events[step < steps]
     address = np.ravel_multi_index((kept[:, 1], kept[:, 2], kept[:, 3]), shape)
@@ -93,11 +64,9 @@ def load_nmnist(split: str, steps: int, step_us: int = 1000) -> tuple[np.ndarray
     """
     _check_split(split)
     folder = data_folder(f"nmnist/{split.capitalize()}") / "nmnist" / split.capitalize()
-    files = sorted(folder.glob("[0-9]/*.bin"))
-    if not files:
-        raise DataError(f"{folder}: must hold recordings as 0/*.bin … 9/*.bin; put the official files there")
-    counts = np.stack([bin_events(read_recording(file), steps, step_us) for file in files])
-    return counts, np.array([int(file.parent.name) for file in files])
+    recordings = ((read_nmnist(file), int(file.parent.name)) for file in sorted(folder.glob("[0-9]/*.bin")))
+    return _binned(recordings, steps, step_us, NMNIST_SHAPE,
+                   f"{folder}: must hold recordings as 0/*.bin … 9/*.bin; put the official files there")
 
 
 def read_trials(path: Path) -> list[tuple[int, int, int]]:
@@ -148,7 +117,7 @@ def load_dvs_gesture(split: str, steps: int, step_us: int) -> tuple[np.ndarray, 
                 found = events[(events[:, 0] >= start) & (events[:, 0] < end)]
                 yield found - np.array([start, 0, 0, 0]), label
 
-    return _binned(trials(), steps, step_us, f"{listed}: must name recordings")
+    return _binned(trials(), steps, step_us, DVS128_SHAPE, f"{listed}: must name recordings")
 
 
 def load_cifar10_dvs(split: str, steps: int, step_us: int) -> tuple[np.ndarray, np.ndarray]:
@@ -169,10 +138,10 @@ def load_cifar10_dvs(split: str, steps: int, step_us: int) -> tuple[np.ndarray, 
             for path in sorted(place.glob("*.aedat"), key=_number):
                 if (_number(path) < CIFAR10_DVS_TEST) == (split == "test"):
                     events = read_aedat2(path, DVS128_SHAPE)
-                    first = events[0, 0] if len(events) else 0
-                    yield events - np.array([first, 0, 0, 0]), label
+                    yield events - np.array([events[:, 0].min() if len(events) else 0, 0, 0, 0]), label
 
-    return _binned(recordings(), steps, step_us, f"{folder}: must hold a folder of .aedat files for each class")
+    return _binned(recordings(), steps, step_us, DVS128_SHAPE,
+                   f"{folder}: must hold a folder of .aedat files for each class")
 
 
 def _number(path: Path) -> int:
@@ -183,11 +152,11 @@ def _number(path: Path) -> int:
 
 
 def _binned(
-    recordings: Iterable[tuple[np.ndarray, int]], steps: int, step_us: int, rule: str,
+    recordings: Iterable[tuple[np.ndarray, int]], steps: int, step_us: int, shape: Shape, rule: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     counts, labels = [], []
     for events, label in recordings:
-        counts.append(bin_events(events, steps, step_us, DVS128_SHAPE))
+        counts.append(bin_events(events, steps, step_us, shape))
         labels.append(label)
     if not counts:
         raise DataError(rule)

@@ -34,11 +34,15 @@ class Workers:
         return values[self.rank :: self.count]
 
     def add_up(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Replace each gradient by the sum over all processes."""
+        """Replace each gradient by the sum over all processes; what has none in any of them keeps none."""
         if self.count == 1:
             return
-        for parameter in parameters:
-            if parameter.requires_grad:
+        learned = [parameter for parameter in parameters if parameter.requires_grad]
+        # An optimiser leaves alone what has no gradient, but decays what has one of 0.
+        reached = torch.tensor([float(one.grad is not None) for one in learned], device=learned[0].device)
+        distributed.all_reduce(reached)
+        for parameter, processes in zip(learned, reached.tolist(), strict=True):
+            if processes:
                 if parameter.grad is None:
                     parameter.grad = torch.zeros_like(parameter)
                 distributed.all_reduce(parameter.grad)

@@ -17,7 +17,7 @@ number, and everything in integers: a threshold is a whole number of steps and a
 from typing import cast
 
 import torch
-from firstspike_arch.connectivity import Dense, Shape
+from firstspike_arch.connectivity import Dense, Shape, size_of
 from firstspike_arch.model import Readout
 from torch.nn import functional
 
@@ -30,6 +30,8 @@ __all__ = ["DietNetwork", "percentile"]
 
 CALIBRATION_BATCH = 512
 CALIBRATION_STEPS = 100
+CALIBRATION_NUMBERS = 1 << 30
+"""Membranes of one layer in all steps of all images: 4 GiB. Large networks are calibrated on fewer images."""
 
 
 class DietNetwork(LifNetwork):
@@ -55,7 +57,8 @@ class DietNetwork(LifNetwork):
         """Before the spiking network is trained, the ANN's currents give its thresholds."""
         self.analogue = phase == "pretraining"
         if phase == "real":
-            self.calibrate(images[:CALIBRATION_BATCH])
+            largest = max(size_of(layer.connectivity.out_shape) for layer in self.stack)
+            self.calibrate(images[:min(CALIBRATION_BATCH, 1 + CALIBRATION_NUMBERS // (CALIBRATION_STEPS * largest))])
         super().start(phase, images)
 
     @torch.no_grad()

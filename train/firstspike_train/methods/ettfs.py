@@ -167,7 +167,7 @@ class EttfsNetwork(LayerStack):
             step = first_spike(fired[-1].detach() > 0, membrane)["step"]
             decided = membrane[step, torch.arange(len(labels), device=step.device)]
             loss = loss + method.decision_loss * functional.cross_entropy(decided * unit, labels)
-        if self.spike_loss:
+        if self.spike_loss and len(self.stack) > 1:
             last = [layer[-1] for layer in fired[1:-1]]
             effort = sum(spikes.sum() for spikes in last) / sum(spikes.numel() for spikes in last)
             loss = loss + self.spike_loss * effort

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Recordings in AEDAT files: version 3.1 (DVS-Gesture) and 2.0 (CIFAR10-DVS)."""
+"""Files of event cameras: N-MNIST's, and AEDAT of version 3.1 (DVS-Gesture) and 2.0 (CIFAR10-DVS)."""
 
 from pathlib import Path
 
@@ -7,12 +7,41 @@ import numpy as np
 
 from .official_files import DataError
 
-__all__ = ["read_aedat2", "read_aedat3"]
+__all__ = ["NMNIST_SHAPE", "read_aedat2", "read_aedat3", "read_nmnist"]
+
+NMNIST_SHAPE = (2, 34, 34)
+"""Polarity, y, x."""
 
 POLARITY_EVENT = 1
 _HEADER_BYTES = 28
 _EVENT_BYTES = 8
+_NMNIST_EVENT_BYTES = 5
 _END = b"#!END-HEADER\r\n"
+
+
+def read_nmnist(path: Path) -> np.ndarray:
+    """Events of an N-MNIST file in their order, int64[K, 4]: time in µs, polarity, y, x.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, is truncated, or has events out of range or out of order.
+    """
+    # Ref: Orchard et al. 2015, "Converting static image datasets to spiking neuromorphic datasets": 40 bits an event,
+    # x, y, one bit of polarity, 23 bits of time.
+    raw = _read(path)
+    if not raw or len(raw) % _NMNIST_EVENT_BYTES:
+        raise DataError(f"{path}: must hold events of {_NMNIST_EVENT_BYTES} bytes, not {len(raw)} bytes; "
+                        "it is truncated")
+    parts = np.frombuffer(raw, dtype=np.uint8).reshape(-1, _NMNIST_EVENT_BYTES).astype(np.int64)
+    time = (parts[:, 2] & 127) << 16 | parts[:, 3] << 8 | parts[:, 4]
+    events = np.stack([time, parts[:, 2] >> 7, parts[:, 1], parts[:, 0]], axis=1)
+    late = np.flatnonzero(np.diff(time) < 0)
+    if late.size:
+        place = int(late[0]) + 1
+        raise DataError(f"{path}: event {place} must not be earlier than the one before, not {int(time[place])} µs "
+                        f"after {int(time[place - 1])} µs")
+    return _checked(path, events, NMNIST_SHAPE)
 
 
 def read_aedat3(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
