@@ -20,8 +20,8 @@ SERIES = {"linear": "linear", "exponential": "exponential", "none": "unweighted"
 ETTFS_DECODING = Study(
     name="ettfs_decoding",
     question="Does a decoding with decaying weights make decisions earlier?",
-    claim="The decoding lowers the mean decision step on four data sets (abstract; about 2 of 8 steps on "
-          "Fashion-MNIST by a secondary source).",
+    claim="The decoding lowers the mean decision step on four data sets; about 2 of 8 steps on Fashion-MNIST (both by "
+          "a secondary source).",
     variants=tuple(
         Variant(series=series, point=f"T = {steps}", recipe=varied(
             replace(LINEAR, network=replace(LINEAR.network, steps=steps)), decay=decay))
