@@ -4,17 +4,16 @@
 from pathlib import Path
 
 import firstspike as fs
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 from firstspike.api import intervals
+from firstspike.picture import save_picture
 from firstspike.verb_demo import shipped
 from firstspike_arch.events import ADDRESS_SHIFT, MARKER
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_sim.model import predict_inputs
 from firstspike_train.data import load
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 PICTURES = Path(__file__).parents[1] / "docs"
 IMAGES = 1000
@@ -23,7 +22,8 @@ IMAGES = 1000
 def raster(program, image: np.ndarray, path: Path) -> None:
     """Every spike of one inference, by cycle, as the hardware sends it."""
     trace = fs.simulate(program, image[None])
-    figure, axes = plt.subplots(2, 1, figsize=(8, 4.5), sharex=True, height_ratios=(3, 2), layout="constrained")
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     for axis, tokens, cycles, name in zip(
         axes, trace.link_tokens, trace.link_cycles, ("input (784)", "hidden (128)"), strict=True,
     ):
@@ -37,7 +37,7 @@ def raster(program, image: np.ndarray, path: Path) -> None:
         axis.axvline(decided, color="tab:red", linewidth=1.2)
     axes[1].set_xlabel("clock cycle (grey: end of a step)")
     axes[0].set_title(f"One MNIST image: class {trace.classes[0]} decided in cycle {decided} (early exit)")
-    figure.savefig(path, dpi=120)
+    save_picture(figure, path)
 
 
 def wide_network(width: int) -> IntegerNetwork:
@@ -77,12 +77,13 @@ def machine(program, path: Path) -> None:
         boxes.append(("spike queue\nand extractor", "0.92"))
     readout = network.readout.replace("_", " ")
     boxes[-1] = (f"read-out\n{readout}\n{program.config.winner} over {plans[-1].lanes}", "0.92")
-    figure, axis = plt.subplots(figsize=(2.1 * len(boxes), 2.9), layout="constrained")
+    figure = Figure(figsize=(2.1 * len(boxes), 2.9), layout="constrained")
+    axis = figure.subplots()
     axis.set(xlim=(-0.75, 2 * len(boxes) + 0.25), ylim=(-1.5, 1.1))
     axis.axis("off")
     arrow = {"arrowstyle": "-|>", "color": "black"}
     for place, (text, colour) in enumerate(boxes):
-        axis.add_patch(plt.Rectangle((2 * place, -0.8), 1.4, 1.6, facecolor=colour, edgecolor="black"))
+        axis.add_patch(Rectangle((2 * place, -0.8), 1.4, 1.6, facecolor=colour, edgecolor="black"))
         axis.text(2 * place + 0.7, 0, text, ha="center", va="center", fontsize=8)
         axis.annotate("", (2 * place, 0), (2 * place - 0.6, 0), arrowprops=arrow)
         if 0 < place < len(boxes):
@@ -99,12 +100,13 @@ def machine(program, path: Path) -> None:
                 axis.annotate("", (2 * place + 0.7, -0.8), (2 * place + 0.7, -1.2),
                               arrowprops=arrow | {"color": "tab:red"})
         axis.text(len(boxes), -1.42, "early exit: decided, drop the rest", color="tab:red", ha="center", fontsize=8)
-    figure.savefig(path, dpi=110)
+    save_picture(figure, path)
 
 
 def scaling(network, images: np.ndarray, path: Path) -> None:
     """Cycles beside the lower bound: every event of the busiest core costs ⌈neurons / lanes⌉ cycles."""
-    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    axes = figure.subplots(1, 3)
     program = fs.compile(network, lanes=128).program
     prediction = predict_inputs(program, images)
     spikes = prediction.golden.spikes[0].sum((1, 2))
@@ -124,7 +126,7 @@ def scaling(network, images: np.ndarray, path: Path) -> None:
     axes[2].set(xlabel="hidden neurons", title="64 lanes, random weights")
     for axis in axes:
         axis.legend()
-    figure.savefig(path, dpi=110)
+    save_picture(figure, path)
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ from firstspike_arch.connectivity import Conv2d, Dense, Shape, size_of
 
 __all__ = ["Skip", "Wiring", "build_layers"]
 
-# Ref: the notation of the multi-threshold paper's tables (from memory): nCk a convolution, Pk an average pool, n a dense
-# layer.
+# Ref: the notation of the multi-threshold paper's tables (from memory): nCk a convolution, Pk an average pool, n is a
+# dense layer.
 _CONVOLUTION = re.compile(r"(\d+)C(\d+)(?:p(\d+))?(?:s(\d+))?(?:\+(\d+))?")
 _POOL = re.compile(r"P(\d+)")
 _DENSE = re.compile(r"\d+")
