@@ -15,7 +15,7 @@ import numpy as np
 from firstspike_arch.model import FloatNetwork
 from firstspike_train.recipe import DietRecipe, Recipe
 from firstspike_train.recipe_file import load_recipe, recipe_of
-from table import Row, publish
+from table import Row, publish, published
 
 from zoo import FLOORS
 
@@ -61,7 +61,13 @@ def measure(name: str) -> list[Row]:
 
 
 def main() -> None:
-    publish("seeds", [row for name in HEADLINES for row in measure(name)])
+    wanted = sys.argv[1:] or list(HEADLINES)
+    if unknown := set(wanted) - set(HEADLINES):
+        sys.exit(f"NAME must be one of {', '.join(HEADLINES)}, not {', '.join(sorted(unknown))}")
+    rows = {name: [row for row in published("seeds") if row.what.startswith(f"{name},")] for name in HEADLINES}
+    for name in wanted:
+        rows[name] = measure(name)
+        publish("seeds", [row for found in rows.values() for row in found])
 
 
 if __name__ == "__main__":
