@@ -19,7 +19,7 @@ def train(
     real: Annotated[Path | None, typer.Option(
         help="State between real numbers and integers, to keep or to start from: for other bit widths.")] = None,
     compiled: Annotated[bool, typer.Option(
-        "--compile", help="Let torch.compile fuse the training of real numbers: faster, but for DIET-SNN.")] = False,
+        "--compile", help="Let torch.compile fuse the training of real numbers: faster with --mixed.")] = False,
     mixed: Annotated[bool, typer.Option(
         "--mixed", help="Multiply real numbers in bfloat16: faster where the processor can. GPUs always do.")] = False,
 ) -> None:

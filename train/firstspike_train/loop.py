@@ -82,7 +82,7 @@ def train(
         Where the state between the real numbers and the integers is kept: written when training gets there, or read if
         the file is there. Recipes that differ in nothing but their quantisation share it.
     compiled : bool
-        Let `torch.compile` fuse the loss of real numbers and its gradient: faster epochs, other roundings, so another
+        Let `torch.compile` fuse the loss of real numbers and its gradient: with ``mixed`` faster, other roundings, so another
         network than without. Not for integers, whose rounding is the compiler's own code.
     mixed : bool
         Multiply real numbers in bfloat16, add them and keep membranes in float32: pays on processors that have such
@@ -250,6 +250,8 @@ class _Run:
         if phase.name == "quantised":
             require_exact(self.module)
         compiles = self.compiled and phase.name != "quantised"
+        if compiles:
+            torch.compiler.reset()  # what it keeps of other networks would count against this one's compilations
         self.loss = torch.compile(self.module.loss, dynamic=False) if compiles else self.module.loss
         self.optimizer = self._optimizer()
 
