@@ -82,8 +82,8 @@ def train(
         Where the state between the real numbers and the integers is kept: written when training gets there, or read if
         the file is there. Recipes that differ in nothing but their quantisation share it.
     compiled : bool
-        Let `torch.compile` fuse the loss of real numbers and its gradient: with ``mixed`` faster, other roundings, so another
-        network than without. Not for integers, whose rounding is the compiler's own code.
+        Let `torch.compile` fuse the loss of real numbers and its gradient: faster with ``mixed``; other roundings, so
+        another network than without. Not for integers, whose rounding is the compiler's own code.
     mixed : bool
         Multiply real numbers in bfloat16, add them and keep membranes in float32: pays on processors that have such
         instructions (AVX512-BF16, AMX). Validation and integers are in float32.
