@@ -120,13 +120,17 @@ def train(
     return network
 
 
-def fit(recipe: Recipe, progress: bool = True, *, compiled: bool = False, mixed: bool = False) -> LayerStack:
+def fit(
+    recipe: Recipe, progress: bool = True, *, compiled: bool = False, mixed: bool = False, write: Write = unwritten,
+) -> LayerStack:
     """Train a recipe's phases and return the module, as the last of them left it; nothing is validated or written.
 
     Parameters
     ----------
     progress, compiled, mixed
         As of `train`.
+    write : function
+        Called behind every epoch, with what was measured in it.
 
     Raises
     ------
@@ -134,7 +138,7 @@ def fit(recipe: Recipe, progress: bool = True, *, compiled: bool = False, mixed:
     """
     with one_thread():
         run = _Run(recipe, compiled=compiled, mixed=mixed)
-        run.finish(progress)
+        run.finish(progress, write)
     return run.module
 
 
