@@ -11,6 +11,7 @@ from firstspike_arch.program import Program, write_atomically
 from firstspike_sim.activity import Activity, measure_activity
 from firstspike_sim.energy import FP32, INT8, MEMORY_PJ_A_BIT, compute_energy, memory_traffic
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from rich.console import Console
 from rich.table import Table
 
@@ -106,6 +107,7 @@ def _drawn(found: dict) -> Figure:
         left.bar(steps, spikes, bottom=bottom, label=name, alpha=0.6)
         bottom = bottom + spikes
     left.set(xlabel="step", ylabel="spikes", title=found["network"])
+    left.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.set_ylim(0, 1.25 * max(bottom.max(), 1))  # room for the legend
     left.legend(fontsize=7, loc="upper left", ncols=len(hidden))
     if found["accuracy_by_step"] is not None:

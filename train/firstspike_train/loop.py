@@ -237,11 +237,12 @@ class _Run:
         self.history.append({"epoch": self.epoch, "phase": phase.name, "loss": loss})
         if self.state_path is not None:
             self.history[-1].update(self._validate())
-            if self.epoch == sum(phase.epochs for phase in self.phases if phase.name != "quantised"):
+            ends = self.epoch == sum(phase.epochs for phase in self.phases if phase.name != "quantised")
+            if ends:  # the real numbers
                 self.real_accuracy = self._measure(self.module)
             if self.workers.first:
                 self._keep(self.state_path, self.recipe.table)
-                if self.real_path and phase.name != "quantised" and self.real_accuracy:
+                if ends and self.real_path:
                     self._keep(self.real_path, self.recipe.real_table)
 
     def _precision(self, phase: Phase) -> AbstractContextManager:
