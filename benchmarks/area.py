@@ -14,8 +14,8 @@ from firstspike.verb_demo import shipped
 from firstspike_arch.array import LayerPlan
 from firstspike_arch.events import TokenLayout
 from firstspike_arch.memory import weight_memory
+from firstspike_arch.microcode import microcode_of
 from firstspike_arch.network import Layer, Neuron
-from firstspike_arch.rows import marker_program
 from firstspike_boards.ecp5 import ECP5
 from firstspike_boards.open_flow import cells, synthesise
 from firstspike_boards.xilinx7 import XILINX7
@@ -36,7 +36,7 @@ class HiddenCore(wiring.Component):
     def __init__(self, layer: Layer, plan: LayerPlan):
         self._layer, self._plan = layer, plan
         shape = weight_memory(0, layer, plan)
-        self.core = Core(layer=layer, plan=plan, program=marker_program(layer), memory=shape,
+        self.core = Core(layer=layer, plan=plan, program=microcode_of(layer), memory=shape,
                          layouts=[TokenLayout(shape=layer.in_shape)])
         members = dict(self.core.signature.members)
         del members["capture"]

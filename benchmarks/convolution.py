@@ -11,10 +11,10 @@ from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.program import Program
 from firstspike_arch.walk import walks_of
+from firstspike_sim.backends.verilator import VerilatorBackend
 from firstspike_sim.compare import ALIVE, aliveness, compare
-from firstspike_sim.golden import GoldenModel
-from firstspike_sim.model import predict_inputs
-from firstspike_sim.verilator import VerilatorBackend
+from firstspike_sim.models.golden import GoldenModel
+from firstspike_sim.models.prediction import predict_inputs
 from firstspike_train.data import load
 from table import Row, publish
 
@@ -78,7 +78,7 @@ def core_ratio(channels: int, lanes: int, images: np.ndarray, *, parallel: bool)
     trace = backend.run(prediction.stimulus)
     assert not any(check.different for check in compare(program.network, prediction.stimulus, prediction.trace, trace))
     # From one inference's last marker at the core to the next one's: what the core took for an inference.
-    ends = trace.link_cycles[0][np.flatnonzero(trace.link_tokens[0] == 3)]
+    ends = trace.edge_cycles[0][np.flatnonzero(trace.edge_tokens[0] == 3)]
     bound = work(program, prediction.golden.spikes)[0] + network.steps * program.config.layers[0].rows
     return float(np.diff(ends).mean()) / bound
 

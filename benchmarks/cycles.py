@@ -9,8 +9,8 @@ import numpy as np
 from firstspike.api import latencies
 from firstspike.verb_demo import shipped
 from firstspike_arch.backend import Stimulus
-from firstspike_sim.model import predict_inputs, predict_stimulus
-from firstspike_sim.verilator import VerilatorBackend
+from firstspike_sim.backends.verilator import VerilatorBackend
+from firstspike_sim.models.prediction import predict_inputs, predict_stimulus
 from firstspike_train.data import load
 from table import Row, publish
 

@@ -10,7 +10,7 @@ from firstspike.picture import save_picture
 from firstspike.verb_demo import shipped
 from firstspike_arch.events import ADDRESS_SHIFT, MARKER
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
-from firstspike_sim.model import predict_inputs
+from firstspike_sim.models.prediction import predict_inputs
 from firstspike_train.data import load
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -25,7 +25,7 @@ def raster(program, image: np.ndarray, path: Path) -> None:
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     for axis, tokens, cycles, name in zip(
-        axes, trace.link_tokens, trace.link_cycles, ("input (784)", "hidden (128)"), strict=True,
+        axes, trace.edge_tokens, trace.edge_cycles, ("input (784)", "hidden (128)"), strict=True,
     ):
         marker = (tokens & MARKER) != 0
         axis.plot(cycles[~marker], tokens[~marker] >> ADDRESS_SHIFT, "|", markersize=5)

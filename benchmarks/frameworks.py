@@ -13,10 +13,10 @@ from pathlib import Path
 import firstspike as fs
 import numpy as np
 import torch
-from firstspike_arch.model import FloatNetwork
+from firstspike_arch.float_network import FloatNetwork
 from firstspike_compiler.errors import CompileError
-from firstspike_sim.framework_runs import run_firstspike, run_norse, run_snntorch, run_spikingjelly
-from firstspike_sim.random_chain import alive, exact_golden_spikes, part, random_chain
+from firstspike_sim.testing.framework_runs import run_firstspike, run_norse, run_snntorch, run_spikingjelly
+from firstspike_sim.testing.random_chain import alive, exact_golden_spikes, part, random_chain
 from table import Row, publish
 from torch import nn
 

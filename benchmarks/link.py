@@ -11,9 +11,7 @@ import firstspike as fs
 import numpy as np
 from amaranth.lib.wiring import Component
 from firstspike.verb_demo import shipped
-from firstspike_arch.axi import result_beats, result_words
 from firstspike_arch.backend import Stimulus
-from firstspike_arch.frames import IDENTITY, STAMP_BYTES, Kind, Transport, wire_format
 from firstspike_arch.memory import MemoryShape
 from firstspike_arch.program import Program
 from firstspike_boards.driver import WireBackend
@@ -22,17 +20,19 @@ from firstspike_boards.open_flow import cells, synthesise
 from firstspike_boards.spi_port import SpiPort
 from firstspike_boards.xilinx7 import XILINX7
 from firstspike_hw.accelerator import Accelerator
-from firstspike_hw.axi_accelerator import AxiAccelerator
-from firstspike_hw.linked_accelerator import LinkedAccelerator, linked_memories
-from firstspike_hw.spi import SCK_CYCLES_MIN
-from firstspike_hw.spi_accelerator import SpiAccelerator
-from firstspike_hw.uart_accelerator import UartAccelerator
+from firstspike_hw.axi.axi_accelerator import AxiAccelerator
+from firstspike_hw.axi.registers import result_beats, result_words
+from firstspike_hw.link.frames import IDENTITY, STAMP_BYTES, Kind, Transport, wire_format
+from firstspike_hw.link.linked_accelerator import LinkedAccelerator, linked_memories
+from firstspike_hw.link.spi import SCK_CYCLES_MIN
+from firstspike_hw.link.spi_accelerator import SpiAccelerator
+from firstspike_hw.link.uart_accelerator import UartAccelerator
 from firstspike_hw.verilog import TOP, hex_image, verilog
-from firstspike_sim.axi_bench import AxiScenario, run_axi
-from firstspike_sim.faulty_transport import FaultyTransport
-from firstspike_sim.model import Prediction, predict_inputs
-from firstspike_sim.simulated_board import SimulatedBoard
-from firstspike_sim.simulated_spi import SimulatedSpi
+from firstspike_sim.backends.axi_bench import AxiScenario, run_axi
+from firstspike_sim.boards.faulty_transport import FaultyTransport
+from firstspike_sim.boards.simulated_board import SimulatedBoard
+from firstspike_sim.boards.simulated_spi import SimulatedSpi
+from firstspike_sim.models.prediction import Prediction, predict_inputs
 from firstspike_train.data import load
 from table import Row, publish
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import firstspike as fs
-from firstspike_sim.float_reference import run_float
+from firstspike_sim.models.float_reference import run_float
 from firstspike_train.recordings import load_nmnist
 from table import Row, publish
 

@@ -10,12 +10,12 @@ import firstspike as fs
 import numpy as np
 from firstspike_arch.connectivity import Conv2d, Dense, Shape
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
-from firstspike_arch.toolchain import find_tool
+from firstspike_hw.toolchain import find_tool
 from firstspike_hw.verilog import TOP
+from firstspike_sim.backends.verilator import VerilatorBackend
 from firstspike_sim.compare import ALIVE, aliveness, compare
-from firstspike_sim.golden import GoldenModel
-from firstspike_sim.model import predict_inputs
-from firstspike_sim.verilator import VerilatorBackend
+from firstspike_sim.models.golden import GoldenModel
+from firstspike_sim.models.prediction import predict_inputs
 from table import Row, publish
 
 CHANNELS = ((64, 1), (128, 2), (256, 2), (256, 1), (512, 2), (512, 1), (512, 2), (512, 1))

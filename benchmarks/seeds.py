@@ -12,7 +12,7 @@ from pathlib import Path
 import firstspike as fs
 import firstspike_train
 import numpy as np
-from firstspike_arch.model import FloatNetwork
+from firstspike_arch.float_network import FloatNetwork
 from firstspike_train.recipe import DietRecipe, Recipe
 from firstspike_train.recipe_file import load_recipe, recipe_of
 from table import Row, publish, published

@@ -9,9 +9,9 @@ import firstspike as fs
 import numpy as np
 from firstspike.verb_demo import shipped
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
-from firstspike_sim.cocotb_bench import CocotbBackend
-from firstspike_sim.model import predict_inputs
-from firstspike_sim.verilator import VerilatorBackend
+from firstspike_sim.backends.cocotb_bench import CocotbBackend
+from firstspike_sim.backends.verilator import VerilatorBackend
+from firstspike_sim.models.prediction import predict_inputs
 from firstspike_train.data import load
 from table import Row, publish
 

@@ -10,10 +10,10 @@ import torch
 from firstspike_arch.program import Program
 from firstspike_compiler.compile import compile_network
 from firstspike_sim.compare import ALIVE, aliveness
-from firstspike_sim.float_reference import run_float
-from firstspike_sim.golden import GoldenModel
-from firstspike_sim.random_chain import alive, exact_golden_spikes
-from firstspike_sim.random_network import random_inputs, random_network
+from firstspike_sim.models.float_reference import run_float
+from firstspike_sim.models.golden import GoldenModel
+from firstspike_sim.testing.random_chain import alive, exact_golden_spikes
+from firstspike_sim.testing.random_network import random_inputs, random_network
 
 NETWORKS, INPUTS, STEPS, IN_MAX = 20, 10, 6, 2
 """Of `exactly`."""

@@ -64,7 +64,7 @@ class Trace:
         Cycle at which each result is first offered at the output.
     taken : int64[B]
         Cycle at which each result was taken.
-    link_tokens, link_cycles : tuple of int64[*]
+    edge_tokens, edge_cycles : tuple of int64[*]
         For each stream between units (encoder → core 0, core 0 → core 1, …): tokens and the cycles of their transfers.
     counters : dict
         Host-readable counters at the end, by name.
@@ -77,8 +77,8 @@ class Trace:
     scores: np.ndarray
     decided: np.ndarray
     taken: np.ndarray
-    link_tokens: tuple[np.ndarray, ...]
-    link_cycles: tuple[np.ndarray, ...]
+    edge_tokens: tuple[np.ndarray, ...]
+    edge_cycles: tuple[np.ndarray, ...]
     counters: dict[str, int] = field(default_factory=dict)
 
 

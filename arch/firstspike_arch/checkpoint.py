@@ -13,7 +13,7 @@ from safetensors import deserialize as _deserialize
 from safetensors.numpy import save
 
 from .connectivity import Conv2d, Dense, Shape, from_plain, to_plain
-from .model import FloatBranch, FloatLayer, FloatNetwork
+from .float_network import FloatBranch, FloatLayer, FloatNetwork
 from .plain import read_fields
 from .program import write_atomically
 

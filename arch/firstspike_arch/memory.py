@@ -8,8 +8,8 @@ import numpy as np
 from .array import GROUP_BITS, LayerPlan, spike_queue_depth
 from .connectivity import Conv2d, Dense, pooled, size_of
 from .fixed import CHUNK_BITS, ceil_div, pack_rows, unpack_rows
+from .microcode import Microcode, bias_rows
 from .network import Layer
-from .rows import MarkerProgram, bias_rows
 from .walk import bank_taps, conv_walk, row_stride, walks_of
 
 __all__ = [
@@ -47,7 +47,7 @@ def weight_memory(index: int, layer: Layer, plan: LayerPlan) -> MemoryShape:
                        loadable=True, single_port=plan.single_port)
 
 
-def core_memories(index: int, layer: Layer, plan: LayerPlan, program: MarkerProgram) -> list[MemoryShape]:
+def core_memories(index: int, layer: Layer, plan: LayerPlan, program: Microcode) -> list[MemoryShape]:
     """All memories of a core and its spike queue: weights, and if they are not in registers, membranes and what goes
     with them, in each bank."""
     found = [weight_memory(index, layer, plan)]

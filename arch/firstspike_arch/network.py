@@ -10,10 +10,10 @@ import numpy as np
 
 from .connectivity import Conv2d, Dense, Shape, size_of
 from .events import MAGNITUDE_MAX, TokenLayout
-from .model import InputKind, Readout
+from .float_network import InputKind, Readout
 
 __all__ = [
-    "INPUT", "NAME_RULE", "Branch", "IntegerNetwork", "Layer", "Link", "NetworkError", "Neuron", "is_name",
+    "INPUT", "NAME_RULE", "Branch", "IntegerNetwork", "Layer", "Edge", "NetworkError", "Neuron", "is_name",
 ]
 
 INPUT = -1
@@ -135,7 +135,7 @@ class Branch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Link:
+class Edge:
     """A stream between units: from layer ``source`` (−1: the input) to layer ``target``, for its set of synapses number
     ``place``."""
 
@@ -274,10 +274,10 @@ class IntegerNetwork:
         high = min(self.in_max, MAGNITUDE_MAX) if self.input_kind == "events" else 1
         return TokenLayout(shape=self.input_shape, high=high)
 
-    def links(self) -> tuple[Link, ...]:
+    def edges(self) -> tuple[Edge, ...]:
         """All streams, layer by layer, as benches and traces number them."""
         return tuple(
-            Link(source=branch.source, target=index, place=place)
+            Edge(source=branch.source, target=index, place=place)
             for index, layer in enumerate(self.layers) for place, branch in enumerate(layer.synapses(index))
         )
 

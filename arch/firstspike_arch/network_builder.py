@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from .connectivity import Conv2d, Dense, Shape
 from .events import MAGNITUDE_MAX
 from .fixed import bits_for_signed
-from .model import InputKind, Readout
+from .float_network import InputKind, Readout
 from .network import INPUT, Branch, IntegerNetwork, Layer, NetworkError, Neuron
 
 __all__ = ["NetworkBuilder"]

@@ -16,9 +16,9 @@ from safetensors.numpy import save
 from .array import ArrayConfig, LayerPlan
 from .connectivity import from_plain, to_plain
 from .memory import MemoryShape, weight_image, weight_memory
+from .microcode import Microcode, has_constant_bias, microcodes_of
 from .network import Branch, IntegerNetwork, Layer, Neuron
 from .plain import decode
-from .rows import MarkerProgram, has_constant_bias, marker_programs
 from .status import program_address
 
 __all__ = ["Program", "ProgramError", "write_atomically"]
@@ -100,9 +100,9 @@ class Program:
         low, high = (-128, 127) if network.in_min < 0 else (0, 255)
         return network.input_kind == "direct" and low <= network.in_min and network.in_max <= high
 
-    def markers(self) -> tuple[MarkerProgram, ...]:
+    def microcodes(self) -> tuple[Microcode, ...]:
         """The marker program of each core."""
-        return marker_programs(self.network)
+        return microcodes_of(self.network)
 
     def memories(self) -> tuple[MemoryShape, ...]:
         """The loadable memories, in the order of the program port's memory index."""
@@ -140,7 +140,7 @@ class Program:
         """SHA-256 over what the RTL depends on: programs that have it in common differ in their images alone."""
         head, tensors = self._describe()
         head["network"].pop("name")
-        for index, (layer, marker) in enumerate(zip(head["layers"], self.markers(), strict=True)):
+        for index, (layer, marker) in enumerate(zip(head["layers"], self.microcodes(), strict=True)):
             del layer["name"], layer["scale"]
             layer["bias_rows"] = [op.index for op in marker.final if op.operand == "weight"]
             # A bias that counts once, or is too large for weights, is a constant; any other is an image.

@@ -4,7 +4,7 @@
 import numpy as np
 
 from .fixed import LEAK_SHIFT_MAX, bits_for_signed, largest_weight
-from .model import FloatBranch, FloatLayer, FloatNetwork
+from .float_network import FloatBranch, FloatLayer, FloatNetwork
 from .network import IntegerNetwork, Layer, NetworkError
 
 __all__ = ["real_network"]

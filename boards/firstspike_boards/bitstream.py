@@ -14,11 +14,11 @@ from pathlib import Path
 
 from firstspike_arch.memory import MemoryShape
 from firstspike_arch.program import Program, write_atomically
-from firstspike_arch.toolchain import ToolError, find_tool
-from firstspike_hw.linked_accelerator import LinkedAccelerator, linked_memories
-from firstspike_hw.spi_accelerator import SpiAccelerator
-from firstspike_hw.uart import DIVISOR_MIN
-from firstspike_hw.uart_accelerator import UartAccelerator
+from firstspike_hw.link.linked_accelerator import LinkedAccelerator, linked_memories
+from firstspike_hw.link.spi_accelerator import SpiAccelerator
+from firstspike_hw.link.uart import DIVISOR_MIN
+from firstspike_hw.link.uart_accelerator import UartAccelerator
+from firstspike_hw.toolchain import ToolError, find_tool
 from firstspike_hw.verilog import TOP, hex_image, memories_of, verilog
 
 from .board import Board

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.fixed import CHUNK_BITS
-from firstspike_arch.frames import (
+from firstspike_arch.program import Program
+from firstspike_arch.result import scores_from_raw
+from firstspike_hw.link.frames import (
     CHUNK_BYTES,
     FRAME_BYTES_MIN,
     NO_PROGRAM,
@@ -19,8 +21,6 @@ from firstspike_arch.frames import (
     status_values,
     wire_format,
 )
-from firstspike_arch.program import Program
-from firstspike_arch.result import scores_from_raw
 
 from .link import Link, LinkError
 
@@ -167,7 +167,7 @@ class WireBackend:
             accepted=accepted, classes=np.array([field[0] for field in fields]), steps=steps,
             decided_by=np.array([field[2] for field in fields]),
             scores=scores_from_raw(program, np.array([field[3] for field in fields]), steps),
-            decided=np.array(stamps), taken=np.array(stamps), link_tokens=(), link_cycles=(),
+            decided=np.array(stamps), taken=np.array(stamps), edge_tokens=(), edge_cycles=(),
             counters=self.counters(),
         )
 

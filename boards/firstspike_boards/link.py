@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from cobs import cobs
-from firstspike_arch.frames import (
+from firstspike_hw.link.frames import (
     FRAME_BYTES_MIN,
     RESPONSE,
     FrameError,

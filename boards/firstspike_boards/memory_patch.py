@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from firstspike_arch.fixed import ceil_div
 from firstspike_arch.memory import MemoryShape
-from firstspike_arch.toolchain import ToolError
+from firstspike_hw.toolchain import ToolError
 
 from .family import BlockFormat
 

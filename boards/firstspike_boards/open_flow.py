@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from firstspike_arch.toolchain import ToolError, find_tool
+from firstspike_hw.toolchain import ToolError, find_tool
 
 from .family import OpenFlow
 

@@ -3,13 +3,13 @@
 
 import time
 
-from firstspike_arch.toolchain import ToolError
+from firstspike_hw.toolchain import ToolError
 
 __all__ = ["SerialPort"]
 
 
 class SerialPort:
-    """A `firstspike_arch.frames.Transport` over pyserial: eight bits, no parity, one stop bit.
+    """A `firstspike_hw.link.frames.Transport` over pyserial: eight bits, no parity, one stop bit.
 
     Parameters
     ----------

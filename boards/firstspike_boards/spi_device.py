@@ -4,13 +4,13 @@
 import re
 import time
 
-from firstspike_arch.toolchain import ToolError
+from firstspike_hw.toolchain import ToolError
 
 __all__ = ["SpiDevice"]
 
 
 class SpiDevice:
-    """A `firstspike_arch.spi.SpiBus` over spidev: mode 0, eight bits, highest first.
+    """A `firstspike_hw.link.spi_chunks.SpiBus` over spidev: mode 0, eight bits, highest first.
 
     Parameters
     ----------

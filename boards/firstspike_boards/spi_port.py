@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """An SPI controller as a transport."""
 
-from firstspike_arch.spi import SpiBus, octets_of_chunks
+from firstspike_hw.link.spi_chunks import SpiBus, octets_of_chunks
 
 __all__ = ["SpiPort"]
 
@@ -13,7 +13,7 @@ POLL_OCTETS = 16
 
 
 class SpiPort:
-    """A `firstspike_arch.frames.Transport` over SPI: octets go out, and chunks come in, while it is read.
+    """A `firstspike_hw.link.frames.Transport` over SPI: octets go out, and chunks come in, while it is read.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.checkpoint import load_network, save_network
-from firstspike_arch.model import FloatNetwork
+from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
 from firstspike_arch.real_network import real_network
@@ -19,14 +19,14 @@ from firstspike_boards.spi_device import SpiDevice
 from firstspike_boards.spi_port import SpiPort
 from firstspike_compiler.compile import Compilation, compile_network
 from firstspike_compiler.frontends.nir_file import load_nir
+from firstspike_sim.backends.pysim import PysimBackend
+from firstspike_sim.backends.verilator import VerilatorBackend
+from firstspike_sim.boards.simulated_board import SimulatedBoard
+from firstspike_sim.boards.simulated_spi import SimulatedSpi
 from firstspike_sim.compare import ALIVE, Check, aliveness, compare, first_divergence
-from firstspike_sim.golden import GoldenModel, GoldenResult
-from firstspike_sim.model import predict_inputs, predict_stimulus
-from firstspike_sim.pysim import PysimBackend
-from firstspike_sim.simulated_board import SimulatedBoard
-from firstspike_sim.simulated_spi import SimulatedSpi
+from firstspike_sim.models.golden import GoldenModel, GoldenResult
+from firstspike_sim.models.prediction import predict_inputs, predict_stimulus
 from firstspike_sim.stimulus import random_waits
-from firstspike_sim.verilator import VerilatorBackend
 
 from .build_folder import read_build, write_build
 from .mapping import Mapping, map_to_device

@@ -4,7 +4,7 @@
 import sys
 
 import typer
-from firstspike_arch.toolchain import ToolError
+from firstspike_hw.toolchain import ToolError
 from rich.console import Console
 
 from . import (

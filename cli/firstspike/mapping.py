@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from firstspike_arch.array import LayerPlan, kernel_banks
 from firstspike_arch.fixed import ceil_div
+from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.memory import core_memories
-from firstspike_arch.model import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
 from firstspike_boards.devices import DEVICES, Device
 from firstspike_compiler.compile import Compilation, compile_network
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.passes.map_lanes import map_lanes
-from firstspike_sim.core_work import core_work, events_of
-from firstspike_sim.golden import GoldenModel
-from firstspike_sim.model import predict_inputs
+from firstspike_sim.models.golden import GoldenModel
+from firstspike_sim.models.prediction import predict_inputs
+from firstspike_sim.timing.core_work import core_work, events_of
 
 __all__ = ["Mapping", "map_to_device", "nearest_lanes"]
 
@@ -132,7 +132,7 @@ def _choices(program: Program, spikes: Sequence[np.ndarray], device: Device) -> 
     """Every sensible way to map each layer, fewest elements first."""
     network, found = program.network, []
     for index, (layer, plan, marker) in enumerate(
-        zip(network.layers, program.config.layers, program.markers(), strict=True),
+        zip(network.layers, program.config.layers, program.microcodes(), strict=True),
     ):
         events, options = events_of(network, index, spikes), []
         for banks in dict.fromkeys([(1, 1), kernel_banks(layer)]):
@@ -247,7 +247,7 @@ def _refusal(
 def _least_blocks(compilation: Compilation, device: Device) -> int:
     """Fewest block RAMs of any mapping."""
     total, program = 0, compilation.program
-    parts: Iterable = zip(program.network.layers, program.config.layers, program.markers(), strict=True)
+    parts: Iterable = zip(program.network.layers, program.config.layers, program.microcodes(), strict=True)
     for index, (layer, plan, marker) in enumerate(parts):
         total += min(
             device.blocks_of_all(core_memories(index, layer, LayerPlan.of(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from firstspike_arch.model import FloatNetwork
+from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
 from firstspike_train.data import load_lazily
 from PIL import Image

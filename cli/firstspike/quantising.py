@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from firstspike_arch.connectivity import Conv2d, Dense, pooled
-from firstspike_arch.model import FloatNetwork
+from firstspike_arch.float_network import FloatNetwork
 from firstspike_compiler.compile import compile_network
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.passes.choose_scales import Powers
 from firstspike_compiler.passes.fold_normalisation import fold_normalisation
 from firstspike_compiler.passes.lower_max_pools import lower_max_pools
-from firstspike_sim.float_reference import run_float
-from firstspike_sim.golden import GoldenModel
+from firstspike_sim.models.float_reference import run_float
+from firstspike_sim.models.golden import GoldenModel
 
 __all__ = ["BITS", "SAMPLES", "Calibration", "Quantised", "calibrate", "choose_bits", "quantise_at"]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Unpack
 
 import numpy as np
-from firstspike_arch.model import FloatNetwork
+from firstspike_arch.float_network import FloatNetwork
 from firstspike_compiler.frontends.torch_reader import Fields, Framework, Neurons, read_modules
 from firstspike_compiler.frontends.torch_synapses import Synapses, per_channel, single
 from firstspike_train.neurons import IF, LIF, LeakyIntegrator, SpikingSequential

@@ -72,7 +72,7 @@ def refuse_too_large(board: Board, program: Program) -> None:
     if sum(found.values()) <= device.blocks:
         return
     largest = max(found, key=lambda memory: found[memory])
-    parts = zip(program.network.layers, program.config.layers, program.markers(), strict=True)
+    parts = zip(program.network.layers, program.config.layers, program.microcodes(), strict=True)
     cores = sum(device.blocks_of_all(core_memories(index, *part)) for index, part in enumerate(parts))
     lanes = nearest_lanes(program, device, device.blocks - (sum(found.values()) - cores))
     larger = sorted((one for one in BOARDS.values() if sum(block_rams(one, program).values()) <= one.device.blocks),

@@ -2,7 +2,7 @@
 """firstspike estimate FOLDER --data DATA"""
 
 import numpy as np
-from firstspike_sim.model import predict_inputs
+from firstspike_sim.models.prediction import predict_inputs
 from rich.console import Console
 
 from .api import intervals, latencies

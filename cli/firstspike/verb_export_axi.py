@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from firstspike_arch.axi import AXI_COUNTERS, RESULT_BEAT_BITS, Register, input_beat_bits, result_beats
 from firstspike_arch.events import ADDRESS_SHIFT
-from firstspike_arch.frames import IDENTITY_BYTES, wire_format
 from firstspike_arch.program import Program, write_atomically
 from firstspike_arch.result import ResultLayout
 from firstspike_arch.status import COUNTERS
-from firstspike_hw.axi_accelerator import AxiAccelerator
-from firstspike_hw.linked_accelerator import linked_memories
+from firstspike_hw.axi.axi_accelerator import AxiAccelerator
+from firstspike_hw.axi.registers import AXI_COUNTERS, RESULT_BEAT_BITS, Register, input_beat_bits, result_beats
+from firstspike_hw.link.frames import IDENTITY_BYTES, wire_format
+from firstspike_hw.link.linked_accelerator import linked_memories
 from firstspike_hw.verilog import TOP, hex_image, verilog
 from jinja2 import Environment, StrictUndefined
 from rich.console import Console

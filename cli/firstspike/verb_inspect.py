@@ -8,7 +8,7 @@ import numpy as np
 import typer
 from firstspike_arch.checkpoint import CheckpointError, list_tensors
 from firstspike_arch.connectivity import Conv2d, Dense, Shape, size_of
-from firstspike_arch.model import FloatLayer, FloatNetwork
+from firstspike_arch.float_network import FloatLayer, FloatNetwork
 from firstspike_arch.network import INPUT, Layer
 from firstspike_arch.program import Program, ProgramError
 from firstspike_compiler.errors import CompileError

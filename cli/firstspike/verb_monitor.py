@@ -12,10 +12,10 @@ from typing import Annotated
 
 import typer
 from firstspike_arch.backend import DecidedBy
-from firstspike_arch.frames import LINK_COUNTERS, NO_PROGRAM, Capability, Identity
 from firstspike_arch.status import COUNTER_BITS
 from firstspike_boards.driver import WireBackend
 from firstspike_boards.link import Link
+from firstspike_hw.link.frames import LINK_COUNTERS, NO_PROGRAM, Capability, Identity
 from firstspike_sim.stimulus import make_stimulus
 from rich.bar import Bar
 from rich.console import Console, Group, RenderableType

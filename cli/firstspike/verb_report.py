@@ -8,8 +8,8 @@ from typing import Annotated
 import numpy as np
 import typer
 from firstspike_arch.program import Program, write_atomically
-from firstspike_sim.activity import Activity, measure_activity
-from firstspike_sim.energy import FP32, INT8, MEMORY_PJ_A_BIT, compute_energy, memory_traffic
+from firstspike_sim.models.activity import Activity, measure_activity
+from firstspike_sim.models.energy import FP32, INT8, MEMORY_PJ_A_BIT, compute_energy, memory_traffic
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from rich.console import Console

@@ -11,7 +11,7 @@ import torch
 import typer
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import write_atomically
-from firstspike_sim.golden import GoldenModel
+from firstspike_sim.models.golden import GoldenModel
 from firstspike_train.corruptions import CORRUPTIONS, SEVERITIES, corrupted
 from firstspike_train.data import image_shape
 from matplotlib.figure import Figure

@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from firstspike_arch.backend import DecidedBy
-from firstspike_sim.model import predict_inputs
+from firstspike_sim.models.prediction import predict_inputs
 from rich.console import Console
 from rich.progress import Progress
 

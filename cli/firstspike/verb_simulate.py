@@ -29,11 +29,11 @@ def simulate(
     trace = api.simulate(program, inputs[index:index + 1], backend=backend, waves=waves)
     console = Console(highlight=False)
     network = program.network
-    for link, tokens, cycles in zip(network.links(), trace.link_tokens, trace.link_cycles, strict=True):
-        if link.place and link.source != link.target:
+    for edge, tokens, cycles in zip(network.edges(), trace.edge_tokens, trace.edge_cycles, strict=True):
+        if edge.place and edge.source != edge.target:
             continue  # a second copy of a stream that is shown already
-        layout = network.layout_of(link.source)
-        name = "input" if link.source == INPUT else network.layers[link.source].name
+        layout = network.layout_of(edge.source)
+        name = "input" if edge.source == INPUT else network.layers[edge.source].name
         step, line = 0, []
         for token, cycle in zip(tokens.tolist(), cycles.tolist(), strict=True):
             if token & MARKER:

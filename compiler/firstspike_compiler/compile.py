@@ -9,10 +9,10 @@ import numpy as np
 from firstspike_arch.array import ArrayConfig, LayerPlan, kernel_banks
 from firstspike_arch.connectivity import Shape
 from firstspike_arch.fixed import LEAK_SHIFT_MAX
-from firstspike_arch.model import FloatNetwork
+from firstspike_arch.float_network import FloatNetwork
+from firstspike_arch.microcode import Microcode, has_constant_bias, microcodes_of
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
-from firstspike_arch.rows import MarkerProgram, has_constant_bias, marker_programs
 
 from .errors import CompileError
 from .passes.choose_scales import Powers, choose_scales
@@ -327,7 +327,7 @@ def reload_weights(program: Program, network: IntegerNetwork) -> Program:
         wanted, given = ([(one.source, one.connectivity) for one in side.synapses(index)] for side in (built, layer))
         if wanted != given:
             raise CompileError(f"{where}: synapses must be as built (sources, shapes, strides, padding, groups, pools)")
-    proofs, markers = prove_widths(network), zip(marker_programs(old), marker_programs(network), strict=True)
+    proofs, markers = prove_widths(network), zip(microcodes_of(old), microcodes_of(network), strict=True)
     for index, (built, layer, pair) in enumerate(zip(old.layers, network.layers, markers, strict=True)):
         where = f"layer {index} ({layer.name})"
         if layer.neuron.single_spike != built.neuron.single_spike or not _same(*pair):
@@ -343,9 +343,9 @@ def reload_weights(program: Program, network: IntegerNetwork) -> Program:
     return replace(program, network=network)
 
 
-def _same(left: MarkerProgram, right: MarkerProgram) -> bool:
+def _same(left: Microcode, right: Microcode) -> bool:
     """Whether two marker programs are the same hardware."""
-    def key(program: MarkerProgram):
+    def key(program: Microcode):
         return [
             (op.act, op.operand, op.index, op.when, op.level, op.store, op.halve,
              None if op.values is None else tuple(op.values))

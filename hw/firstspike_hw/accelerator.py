@@ -33,7 +33,8 @@ class Accelerator(wiring.Component):
 
     Cores work on successive steps at the same time, and on successive inferences: the next enters right behind the
     last. A stream that several cores take (residual synapses), or a core takes itself (recurrent), moves when all of
-    them have room. See the units for latency and throughput; `firstspike_sim.timing` predicts the cycle of everything.
+    them have room. See the units for latency and throughput; `firstspike_sim.timing` predicts the cycle
+    of everything.
 
     The program port is served while no inference is inside; a word offered keeps new inferences out until it is
     written. When no more words come, the cores start over with the new images; until they have, no word is taken.
@@ -89,13 +90,13 @@ class Accelerator(wiring.Component):
         program, network, tag_bits = self._program, self._program.network, self.tag_bits
         plans, outputs = program.config.layers, len(network.layers) - 1
         self._cores, self._senders = [], {}
-        sends = {link.source for link in network.links()}
+        sends = {edge.source for edge in network.edges()}
         value_bits = self._layout.score_bits if network.readout in ("first_spike", "potential") else 0
         m.submodules.readout = self._readout = readout = Readout(
             network=network, plan=plans[-1], layout=self._layout, value_bits=value_bits,
             early_exit=program.config.early_exit, scan=program.config.winner == "scan", tag_bits=tag_bits,
         )
-        parts = zip(network.layers, plans, program.markers(), program.memories(), strict=True)
+        parts = zip(network.layers, plans, program.microcodes(), program.memories(), strict=True)
         for index, (layer, plan, marker, memory) in enumerate(parts):
             is_output = index == outputs
             sources = [branch.source for branch in layer.synapses(index)]
@@ -152,21 +153,21 @@ class Accelerator(wiring.Component):
             self._opens.eq(first.opens), self._cut.eq(first.cut),
         ]
         self._senders[INPUT] = first.events
-        self.links: list = []
+        self.edges: list = []
         buffers: dict[int, list] = {source: [] for source in self._senders}
-        for number, link in enumerate(network.links()):
-            m.submodules[f"link{number}"] = buffer = StreamBuffer(token_stream(network.layout_of(link.source)))
-            buffers[link.source].append(buffer)
-            events = self._cores[link.target].streams[link.place]
+        for number, edge in enumerate(network.edges()):
+            m.submodules[f"edge{number}"] = buffer = StreamBuffer(token_stream(network.layout_of(edge.source)))
+            buffers[edge.source].append(buffer)
+            events = self._cores[edge.target].streams[edge.place]
             # Named wires, kept in the Verilog: benches and waveforms see every stream between units.
-            valid = Signal(name=f"link{number}_valid", attrs={"keep": 1})
-            ready = Signal(name=f"link{number}_ready", attrs={"keep": 1})
-            payload = Signal(len(events.payload.as_value()), name=f"link{number}_payload", attrs={"keep": 1})
+            valid = Signal(name=f"edge{number}_valid", attrs={"keep": 1})
+            ready = Signal(name=f"edge{number}_ready", attrs={"keep": 1})
+            payload = Signal(len(events.payload.as_value()), name=f"edge{number}_payload", attrs={"keep": 1})
             m.d.comb += [
                 valid.eq(buffer.buffered.valid), payload.eq(buffer.buffered.payload), buffer.buffered.ready.eq(ready),
                 events.valid.eq(valid), events.payload.eq(payload), ready.eq(events.ready),
             ]
-            self.links.append((valid, ready, payload))
+            self.edges.append((valid, ready, payload))
         for source, takers in buffers.items():
             sender = self._senders[source]
             room = Cat(buffer.source.ready for buffer in takers).all()  # registers: no path from valid
@@ -219,9 +220,9 @@ class Accelerator(wiring.Component):
 
     def _build_counters(self, m: Module) -> None:
         m.submodules.counters = counters = Counters()
-        first_valid, first_ready, _ = self.links[0]
-        hidden = [number for number, link in enumerate(self._program.network.links()) if link.source == 0]
-        valid, ready, payload = self.links[hidden[0] if hidden else 0]
+        first_valid, first_ready, _ = self.edges[0]
+        hidden = [number for number, edge in enumerate(self._program.network.edges()) if edge.source == 0]
+        valid, ready, payload = self.edges[hidden[0] if hidden else 0]
         events = {
             "cycles": 1,
             "words_in": self.source.valid & self.source.ready,

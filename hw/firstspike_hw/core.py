@@ -14,8 +14,8 @@ from firstspike_arch.array import LayerPlan
 from firstspike_arch.events import MAGNITUDE_MAX, TokenLayout
 from firstspike_arch.fixed import CHUNK_BITS, bits_for_unsigned, pack_rows
 from firstspike_arch.memory import MemoryShape, bias_stride
+from firstspike_arch.microcode import Microcode
 from firstspike_arch.network import Layer
-from firstspike_arch.rows import MarkerProgram
 from firstspike_arch.walk import walks_of
 
 from .row_memory import RowMemory, lanes_of
@@ -86,7 +86,7 @@ class _PassRow:
 
 class Core(wiring.Component):
     """u[row] ← u[row] + value · weights[row, address] for the rows of an event; at a marker, the passes of its
-    `MarkerProgram`. Of a direct input, the events add to the current instead.
+    `Microcode`. Of a direct input, the events add to the current instead.
 
     The `Sequencer` says which row comes in which cycle. Four stages: issue (weight address), fetch (weight word →
     weight register, beside the memory), operand (weight · value, or another operand → operand register, beside the
@@ -128,7 +128,7 @@ class Core(wiring.Component):
     """
 
     def __init__(
-        self, *, layer: Layer, plan: LayerPlan, program: MarkerProgram, memory: MemoryShape,
+        self, *, layer: Layer, plan: LayerPlan, program: Microcode, memory: MemoryShape,
         layouts: Sequence[TokenLayout], recurrent: int | None = None, image: Sequence[int] = (), value_bits: int = 0,
         tag_bits: int = 1, read_back: bool = False,
     ):

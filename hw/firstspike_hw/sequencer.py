@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from firstspike_arch.array import LayerPlan
 from firstspike_arch.events import TokenLayout
 from firstspike_arch.fixed import bits_for_unsigned
-from firstspike_arch.rows import MarkerProgram
+from firstspike_arch.microcode import Microcode
 from firstspike_arch.walk import Walk
 
 from .first_one import at_most_one, without_lowest
@@ -101,7 +101,7 @@ class Sequencer(wiring.Component):
 
     def __init__(
         self, *, layouts: Sequence[TokenLayout], walks: Sequence[Walk], recurrent: int | None = None, plan: LayerPlan,
-        program: MarkerProgram, words: int, bias_word: int, bias_stride: int, tag_bits: int,
+        program: Microcode, words: int, bias_word: int, bias_stride: int, tag_bits: int,
     ):
         self._layouts, self._walks, self._recurrent = layouts, walks, recurrent
         self._plan, self._program = plan, program

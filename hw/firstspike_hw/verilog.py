@@ -11,7 +11,8 @@ from amaranth.hdl import Value
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib.wiring import Component, In
 from firstspike_arch.memory import MemoryShape
-from firstspike_arch.toolchain import ToolError
+
+from .toolchain import ToolError
 
 __all__ = ["TOP", "VerilogError", "hex_image", "memories_of", "verilog"]
 

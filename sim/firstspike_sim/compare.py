@@ -35,7 +35,7 @@ def compare(
 ) -> list[Check]:
     """Compare every class, evidence, spike and cycle, without tolerance.
 
-    ``stimulus`` says to which inference an input word belongs, ``network`` what the links are.
+    ``stimulus`` says to which inference an input word belongs, ``network`` what the edges are.
     """
     checks = []
     for name, what in (
@@ -50,10 +50,10 @@ def compare(
               _first_places(expected.accepted, actual.accepted, owner)]
     cycles = (expected.accepted, actual.accepted)
     checks.append(_array("accepted", "cycle of acceptance", *cycles, cycles, places))
-    pairs = zip(expected.link_tokens, expected.link_cycles, actual.link_tokens, actual.link_cycles, strict=True)
-    for link, parts in zip(network.links(), pairs, strict=True):
-        sender = "input spikes" if link.source == INPUT else f"spikes of layer {link.source}"
-        checks.append(_link(f"{sender} into layer {link.target}", network.layout_of(link.source), *parts))
+    pairs = zip(expected.edge_tokens, expected.edge_cycles, actual.edge_tokens, actual.edge_cycles, strict=True)
+    for edge, parts in zip(network.edges(), pairs, strict=True):
+        sender = "input spikes" if edge.source == INPUT else f"spikes of layer {edge.source}"
+        checks.append(_edge(f"{sender} into layer {edge.target}", network.layout_of(edge.source), *parts))
     return checks
 
 
@@ -116,7 +116,7 @@ def _array(
     return Check(name=name, compared=expected.size, different=int(differs.sum()), first=first, cycle=cycle)
 
 
-def _link(
+def _edge(
     name: str, layout: TokenLayout, tokens: np.ndarray, cycles: np.ndarray, seen_tokens: np.ndarray,
     seen_cycles: np.ndarray,
 ) -> Check:

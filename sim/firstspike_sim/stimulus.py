@@ -5,8 +5,8 @@ import numpy as np
 from firstspike_arch.backend import Stimulus
 from firstspike_arch.events import tokens_from_spikes
 from firstspike_arch.fixed import ceil_div, latency_step
+from firstspike_arch.microcode import Microcode
 from firstspike_arch.program import Program
-from firstspike_arch.rows import MarkerProgram
 
 __all__ = [
     "cycle_limit", "encode_direct", "encode_latency", "make_stimulus", "quiet_cycles", "random_waits",
@@ -83,8 +83,8 @@ def quiet_cycles(program: Program) -> int:
     early exit the cores before the read-out may each be in the middle of that.
     """
     total = 64
-    for plan, marker in zip(program.config.layers, program.markers(), strict=True):
-        passes = max(MarkerProgram.issue_cycles(marker.start + ops, plan) for ops in (marker.step, marker.final))
+    for plan, marker in zip(program.config.layers, program.microcodes(), strict=True):
+        passes = max(Microcode.issue_cycles(marker.start + ops, plan) for ops in (marker.step, marker.final))
         total += 2 * (passes + plan.rows) + plan.rows * plan.lanes
     return total
 
@@ -93,7 +93,7 @@ def cycle_limit(program: Program, stimulus: Stimulus) -> int:
     """Cycles after which a run that has not ended is stuck."""
     waits = sum(int(np.sum(one)) for one in (stimulus.gaps, stimulus.sink_stalls) if one is not None)
     work = len(stimulus.words) + stimulus.inferences * program.network.inputs
-    for plan, marker in zip(program.config.layers, program.markers(), strict=True):
+    for plan, marker in zip(program.config.layers, program.microcodes(), strict=True):
         passes = len(marker.start) + len(marker.step) + len(marker.final)
         work += stimulus.inferences * program.network.steps_max * (plan.neurons + 2 * passes)
     rows = max(plan.rows for plan in program.config.layers)

@@ -7,7 +7,10 @@ import zlib
 
 import numpy as np
 import pytest
-from firstspike_arch.frames import (
+from firstspike_arch.network import IntegerNetwork, Layer, Neuron
+from firstspike_arch.program import Program
+from firstspike_compiler.compile import compile_network
+from firstspike_hw.link.frames import (
     CRC_BYTES,
     IDENTITY,
     IDENTITY_BYTES,
@@ -22,9 +25,6 @@ from firstspike_arch.frames import (
     parse_body,
     wire_format,
 )
-from firstspike_arch.network import IntegerNetwork, Layer, Neuron
-from firstspike_arch.program import Program
-from firstspike_compiler.compile import compile_network
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -93,7 +93,7 @@ def encoder(fall=(0, 1, 1), *, direct=True, alone=False, **neuron) -> dict:
 ])
 def test_what_keeps_the_rules_is_a_network(change):
     network = dataclasses.replace(NETWORK, **change)
-    assert len(network.links()) == sum(1 + len(one.branches) for one in network.layers)
+    assert len(network.edges()) == sum(1 + len(one.branches) for one in network.layers)
 
 
 @pytest.mark.parametrize(("change", "sentence"), [

@@ -9,7 +9,7 @@ import pytest
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program, ProgramError
 from firstspike_compiler.compile import compile_network
-from firstspike_sim.random_network import random_network
+from firstspike_sim.testing.random_network import random_network
 
 
 def program_of(seed: int) -> Program:
@@ -34,8 +34,8 @@ def test_a_file_gives_the_program_back(tmp_path):
         program.save(tmp_path / "program.fsp")
         again = Program.load(tmp_path / "program.fsp")
         assert again.config == program.config and again.digest() == program.digest()
-        assert again.images() == program.images() and again.network.links() == program.network.links()
-        for mine, other in zip(again.markers(), program.markers(), strict=True):
+        assert again.images() == program.images() and again.network.edges() == program.network.edges()
+        for mine, other in zip(again.microcodes(), program.microcodes(), strict=True):
             assert len(mine.passes) == len(other.passes) and np.array_equal(mine.init, other.init)
         seen |= facts(program.network) | {"banks" for plan in program.config.layers if plan.bank_count > 1}
     assert seen == {"latency", "events", "direct", "residual", "recurrent", "encoder", "graded", "banks"}

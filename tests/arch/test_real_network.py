@@ -13,7 +13,7 @@ from firstspike_arch.real_network import real_network
 from firstspike_compiler.passes.choose_scales import choose_scales
 from firstspike_compiler.passes.fold_normalisation import fold_normalisation
 from firstspike_compiler.passes.quantise import quantise
-from firstspike_sim.random_network import random_network
+from firstspike_sim.testing.random_network import random_network
 
 
 def through_a_file(network: IntegerNetwork, path) -> IntegerNetwork:

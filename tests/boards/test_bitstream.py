@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.program import Program
-from firstspike_arch.toolchain import ToolError
 from firstspike_boards.bitstream import REPORT, block_rams, build_bitstream, project_files, write_project
 from firstspike_boards.board_top import BoardTop
 from firstspike_boards.boards import BOARDS
@@ -24,7 +23,8 @@ from firstspike_boards.icebreaker import ICEBREAKER
 from firstspike_boards.memory_patch import find_memories
 from firstspike_boards.open_flow import delay_by_unit
 from firstspike_compiler.compile import compile_network
-from firstspike_hw.linked_accelerator import linked_memories
+from firstspike_hw.link.linked_accelerator import linked_memories
+from firstspike_hw.toolchain import ToolError
 
 HERE = Path(__file__).parent
 

@@ -5,7 +5,9 @@ import zlib
 
 import pytest
 from cobs import cobs
-from firstspike_arch.frames import (
+from firstspike_boards.link import Link, LinkError
+from firstspike_boards.serial_port import SerialPort
+from firstspike_hw.link.frames import (
     RESPONSE,
     FrameError,
     Identity,
@@ -14,10 +16,8 @@ from firstspike_arch.frames import (
     frame_body,
     parse_body,
 )
-from firstspike_arch.toolchain import ToolError
-from firstspike_boards.link import Link, LinkError
-from firstspike_boards.serial_port import SerialPort
-from firstspike_sim.faulty_transport import FaultyTransport
+from firstspike_hw.toolchain import ToolError
+from firstspike_sim.boards.faulty_transport import FaultyTransport
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -10,11 +10,11 @@ import random
 import numpy as np
 import pytest
 from firstspike_arch.memory import MemoryShape
-from firstspike_arch.toolchain import ToolError
 from firstspike_boards.ecp5 import ECP5
 from firstspike_boards.gowin import GOWIN
 from firstspike_boards.ice40 import ICE40
 from firstspike_boards.memory_patch import find_memories, placeholder, whole_slices
+from firstspike_hw.toolchain import ToolError
 
 FAMILIES = [ICE40, ECP5, GOWIN]
 SHAPES = (MemoryShape(name="core0_weights", depth=1030, used_bits=40),

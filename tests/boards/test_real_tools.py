@@ -15,13 +15,13 @@ from firstspike_boards.boards import BOARDS
 from firstspike_boards.driver import WireBackend
 from firstspike_boards.link import Link
 from firstspike_boards.open_flow import cells, synthesise
-from firstspike_hw.linked_accelerator import LinkedAccelerator, linked_memories
-from firstspike_hw.uart_accelerator import UartAccelerator
+from firstspike_hw.link.linked_accelerator import LinkedAccelerator, linked_memories
+from firstspike_hw.link.uart_accelerator import UartAccelerator
 from firstspike_hw.verilog import TOP, hex_image, verilog
-from firstspike_sim import verilated_board
-from firstspike_sim.model import predict_inputs
-from firstspike_sim.native_build import NATIVE, build_simulator
-from firstspike_sim.simulated_board import SimulatedBoard
+from firstspike_sim.backends.native_build import NATIVE, build_simulator
+from firstspike_sim.boards import verilated_board
+from firstspike_sim.boards.simulated_board import SimulatedBoard
+from firstspike_sim.models.prediction import predict_inputs
 from firstspike_train.data import load
 
 pytestmark = pytest.mark.slow

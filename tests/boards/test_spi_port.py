@@ -5,10 +5,10 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from firstspike_arch.spi import CHUNK_OCTETS, octets_of_chunks
-from firstspike_arch.toolchain import ToolError
 from firstspike_boards.spi_device import SpiDevice
 from firstspike_boards.spi_port import POLL_OCTETS, TRANSFER_OCTETS, SpiPort
+from firstspike_hw.link.spi_chunks import CHUNK_OCTETS, octets_of_chunks
+from firstspike_hw.toolchain import ToolError
 
 
 class Bus:

@@ -95,7 +95,7 @@ def test_a_network_that_is_too_large_is_refused_with_the_nearest_that_fits():
     fitting = fs.compile(network, lanes=[int(lanes) for lanes in sentence[3].split(",")], **options).program
     verb_build.refuse_too_large(ICEBREAKER, fitting)
     verb_build.refuse_too_large(BOARDS[sentence[4]], program)
-    parts = zip(fitting.network.layers, fitting.config.layers, fitting.markers(), strict=True)
+    parts = zip(fitting.network.layers, fitting.config.layers, fitting.microcodes(), strict=True)
     cores = sum(ICEBREAKER.device.blocks_of_all(core_memories(index, *part)) for index, part in enumerate(parts))
     assert cores < sum(block_rams(ICEBREAKER, fitting).values()) <= 30
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from firstspike.main import run
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
-from firstspike_arch.toolchain import ToolError, find_tool
+from firstspike_hw.toolchain import ToolError, find_tool
 
 STEPS = 6
 STYLE = (

@@ -55,7 +55,7 @@ def measured(program, inputs) -> float:
 
 
 def blocks_of(program, device) -> int:
-    parts = zip(program.network.layers, program.config.layers, program.markers(), strict=True)
+    parts = zip(program.network.layers, program.config.layers, program.microcodes(), strict=True)
     return sum(DEVICES[device].blocks_of_all(core_memories(index, *part)) for index, part in enumerate(parts))
 
 

@@ -10,9 +10,9 @@ import pytest
 from firstspike import verb_monitor
 from firstspike.verb_monitor import CLASSES, Decision, view
 from firstspike_arch.backend import DecidedBy
-from firstspike_arch.frames import Identity
-from firstspike_arch.toolchain import ToolError
-from firstspike_sim.simulated_board import SimulatedBoard
+from firstspike_hw.link.frames import Identity
+from firstspike_hw.toolchain import ToolError
+from firstspike_sim.boards.simulated_board import SimulatedBoard
 from firstspike_train.data import load
 from rich.console import Console
 

@@ -11,10 +11,10 @@ from firstspike.main import run
 from firstspike.quantising import BITS
 from firstspike.verb_demo import shipped
 from firstspike_arch.connectivity import Conv2d, Dense
-from firstspike_arch.model import FloatBranch, FloatLayer, FloatNetwork
+from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.passes.choose_scales import choose_scales
-from firstspike_sim.float_reference import run_float
+from firstspike_sim.models.float_reference import run_float
 from firstspike_train.data import load
 
 

@@ -10,7 +10,7 @@ import pytest
 from firstspike.options import load_for, load_inputs
 from firstspike_arch.backend import DecidedBy
 from firstspike_boards.driver import WireBackend
-from firstspike_sim.random_network import random_network
+from firstspike_sim.testing.random_network import random_network
 from firstspike_train.data import load
 from PIL import Image
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from firstspike_compiler.errors import CompileError
-from firstspike_sim.framework_runs import run_firstspike
-from firstspike_sim.random_chain import alive, random_chain
+from firstspike_sim.testing.framework_runs import run_firstspike
+from firstspike_sim.testing.random_chain import alive, random_chain
 from torch import nn
 
 KINDS = {

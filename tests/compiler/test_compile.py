@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.fixed import nearest_leak, standardise, threshold_above, threshold_at_least
-from firstspike_arch.model import FloatBranch, FloatLayer, FloatNetwork
+from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork
 from firstspike_arch.network import Branch, IntegerNetwork
 from firstspike_compiler.compile import compile_network, reload_weights
 from firstspike_compiler.errors import CompileError
@@ -16,7 +16,7 @@ from firstspike_compiler.passes.choose_scales import choose_scales
 from firstspike_compiler.passes.fold_normalisation import fold_normalisation
 from firstspike_compiler.passes.map_lanes import map_lanes
 from firstspike_compiler.passes.quantise import quantise
-from firstspike_sim.golden import GoldenModel
+from firstspike_sim.models.golden import GoldenModel
 
 RNG = np.random.default_rng(5)
 WEIGHTS = RNG.normal(size=(6, 20)), RNG.normal(size=(3, 6))

@@ -14,8 +14,8 @@ from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.nir_file import load_nir
 from firstspike_compiler.nir_export import save_nir
 from firstspike_sim.compare import ALIVE, aliveness
-from firstspike_sim.golden import GoldenModel
-from firstspike_sim.random_network import random_inputs, random_network
+from firstspike_sim.models.golden import GoldenModel
+from firstspike_sim.testing.random_network import random_inputs, random_network
 
 
 def sayable(network: IntegerNetwork, reset: str, strict: bool) -> IntegerNetwork:

@@ -12,7 +12,7 @@ import torch.nn.functional as functional
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.nir_file import inspect_nir, load_nir
 from firstspike_sim.compare import ALIVE
-from firstspike_sim.float_reference import run_float
+from firstspike_sim.models.float_reference import run_float
 
 DT, STEPS = 0.25, 6
 NEURONS = (nir.IF, nir.LIF, nir.CubaLIF, nir.Threshold)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.norse_module import from_norse
-from firstspike_sim.float_reference import run_float
-from firstspike_sim.framework_runs import run_norse
-from firstspike_sim.random_chain import random_chain
+from firstspike_sim.models.float_reference import run_float
+from firstspike_sim.testing.framework_runs import run_norse
+from firstspike_sim.testing.random_chain import random_chain
 from torch import nn
 
 norse = pytest.importorskip("norse.torch", reason="needs pip install 'firstspike[norse]'")

@@ -5,24 +5,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from firstspike_arch.microcode import RowOp, bias_rows, has_constant_bias, microcodes_of
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
-from firstspike_arch.rows import RowOp, bias_rows, has_constant_bias, marker_programs
 from firstspike_compiler.passes.prove_widths import prove_widths
-from firstspike_sim.golden import GoldenModel
-from firstspike_sim.random_network import random_connectivity, random_inputs, random_layer, random_network
-from firstspike_sim.row_machine import RowMachine
+from firstspike_sim.models.golden import GoldenModel
+from firstspike_sim.models.row_machine import RowMachine
+from firstspike_sim.testing.random_network import random_connectivity, random_inputs, random_layer, random_network
 
 
-def events_of(rng, network: IntegerNetwork, index: int, links, sample: int) -> list[list[tuple[int, int, int]]]:
+def events_of(rng, network: IntegerNetwork, index: int, edges, sample: int) -> list[list[tuple[int, int, int]]]:
     """What a layer gets in each step, in a random order: (set of synapses, address, value)."""
     steps = []
-    for step in range(links[0].shape[1]):
+    for step in range(edges[0].shape[1]):
         events = []
         for number, branch in enumerate(network.layers[index].synapses(index)):
             recurrent = branch.source == index
             if recurrent and not step:
                 continue
-            values = links[branch.source + 1][sample, step - recurrent]
+            values = edges[branch.source + 1][sample, step - recurrent]
             high = network.layout_of(branch.source).high
             for address in np.flatnonzero(values).tolist():
                 left = int(values[address])
@@ -109,7 +109,7 @@ def test_adversarial_events_stay_within_the_proof(block):
         assert_within(proof, layer, machine, (block, trial, once, in_max, layer.neuron))
         for row in bias_rows(layer):
             assert (row >= proof.lows).all() and (row <= proof.highs).all()
-        for op in marker_programs(network)[0].step:
+        for op in microcodes_of(network)[0].step:
             if op.operand == "constant":
                 assert (op.values >= proof.lows).all() and (op.values <= proof.highs).all()
 
@@ -158,7 +158,7 @@ def test_long_inferences_with_leak_reach_a_fixed_point():
 @pytest.mark.parametrize(("bias", "operands"), [(16 * 127, ["weight"] * 16), (16 * 127 + 1, ["constant"])])
 def test_a_bias_beyond_its_rows_is_a_constant(bias, operands):
     network = integrator([[1]], bias=np.array([bias]), theta=5000, reset="none")
-    (program,), (layer,) = marker_programs(network), network.layers
+    (program,), (layer,) = microcodes_of(network), network.layers
     assert [op.operand for op in program.step] == operands and has_constant_bias(layer) == (operands == ["constant"])
     proof, = prove_widths(network)
     assert (proof.lows.item(), proof.highs.item()) == (-5000, 1 + 4 * bias - 5000)

@@ -11,8 +11,8 @@ from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_compiler.compile import compile_network
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.snntorch_module import from_snntorch
-from firstspike_sim.framework_runs import run_snntorch
-from firstspike_sim.random_chain import random_chain
+from firstspike_sim.testing.framework_runs import run_snntorch
+from firstspike_sim.testing.random_chain import random_chain
 from torch import nn
 
 snn = pytest.importorskip("snntorch", reason="needs pip install 'firstspike[snntorch]'")

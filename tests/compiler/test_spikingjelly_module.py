@@ -8,8 +8,8 @@ import pytest
 import torch
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.spikingjelly_module import from_spikingjelly
-from firstspike_sim.framework_runs import run_spikingjelly
-from firstspike_sim.random_chain import random_chain
+from firstspike_sim.testing.framework_runs import run_spikingjelly
+from firstspike_sim.testing.random_chain import random_chain
 from torch import nn
 
 pytest.importorskip("spikingjelly", reason="needs pip install 'firstspike[spikingjelly]'")

@@ -11,7 +11,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.sim import Simulator
 from cobs import cobs
 from firstspike_arch.events import FINAL_MARKER
-from firstspike_arch.frames import (
+from firstspike_arch.result import ResultLayout
+from firstspike_hw.link.cobs import CobsDecoder, CobsEncoder
+from firstspike_hw.link.frame_buffer import CrcAppender, FrameBuffer
+from firstspike_hw.link.frames import (
     CRC_BYTES,
     IDENTITY,
     RESPONSE,
@@ -22,12 +25,9 @@ from firstspike_arch.frames import (
     frame_body,
     status_values,
 )
-from firstspike_arch.result import ResultLayout
-from firstspike_hw.cobs import CobsDecoder, CobsEncoder
-from firstspike_hw.frame_buffer import CrcAppender, FrameBuffer
-from firstspike_hw.host_port import HostPort
-from firstspike_hw.uart import UartReceiver, UartTransmitter
-from firstspike_sim.unit_bench import run_unit
+from firstspike_hw.link.host_port import HostPort
+from firstspike_hw.link.uart import UartReceiver, UartTransmitter
+from firstspike_sim.backends.unit_bench import run_unit
 
 icarus = pytest.param("icarus", marks=pytest.mark.skipif(
     shutil.which("iverilog") is None, reason="Icarus Verilog is not installed"))

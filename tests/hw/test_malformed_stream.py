@@ -12,7 +12,7 @@ from firstspike_arch.result import result_layout
 from firstspike_arch.status import COUNTERS, STATUS_CYCLES
 from firstspike_compiler.compile import compile_network
 from firstspike_hw.accelerator import Accelerator
-from firstspike_sim.golden import GoldenModel
+from firstspike_sim.models.golden import GoldenModel
 from firstspike_sim.stimulus import encode_direct
 
 STEPS = 3

@@ -29,10 +29,10 @@ from firstspike_hw.sequencer import Sequencer
 from firstspike_hw.spike_queue import SpikeQueue
 from firstspike_hw.stream_buffer import StreamBuffer
 from firstspike_hw.stream_token import token_stream
-from firstspike_sim.golden import GoldenModel
-from firstspike_sim.row_machine import RowMachine
+from firstspike_sim.backends.unit_bench import run_unit
+from firstspike_sim.models.golden import GoldenModel
+from firstspike_sim.models.row_machine import RowMachine
 from firstspike_sim.stimulus import encode_direct, encode_latency
-from firstspike_sim.unit_bench import run_unit
 
 icarus = pytest.param("icarus", marks=pytest.mark.skipif(
     shutil.which("iverilog") is None, reason="Icarus Verilog is not installed"))
@@ -389,7 +389,7 @@ class Hidden(wiring.Component):
         program, network, sources = self._program, self._program.network, self._sources
         layer, plan, memory = network.layers[0], program.config.layers[0], program.memories()[0]
         m.submodules.core = core = Core(
-            layer=layer, plan=plan, program=program.markers()[0], memory=memory, image=program.images()[memory.name],
+            layer=layer, plan=plan, program=program.microcodes()[0], memory=memory, image=program.images()[memory.name],
             layouts=[network.layout_of(source) for source in sources],
             recurrent=sources.index(0) if 0 in sources else None,
         )
@@ -432,7 +432,7 @@ class Output(wiring.Component):
         plan, memory = program.config.layers[0], program.memories()[0]
         value_bits = self._layout.score_bits if network.readout in ("first_spike", "potential") else 0
         m.submodules.core = core = Core(
-            layer=network.layers[0], plan=plan, program=program.markers()[0], memory=memory, tag_bits=4,
+            layer=network.layers[0], plan=plan, program=program.microcodes()[0], memory=memory, tag_bits=4,
             image=program.images()[memory.name], value_bits=value_bits, layouts=[network.input_layout],
         )
         m.submodules.readout = readout = Readout(

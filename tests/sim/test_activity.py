@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_compiler.compile import compile_network
-from firstspike_sim.activity import Operations, fan_out, measure_activity
-from firstspike_sim.energy import FP32, INT8, compute_energy, memory_traffic
-from firstspike_sim.golden import GoldenModel
-from firstspike_sim.random_network import random_inputs, random_network
+from firstspike_sim.models.activity import Operations, fan_out, measure_activity
+from firstspike_sim.models.energy import FP32, INT8, compute_energy, memory_traffic
+from firstspike_sim.models.golden import GoldenModel
+from firstspike_sim.testing.random_network import random_inputs, random_network
 
 
 def naive_fan_out(synapses):
@@ -59,19 +59,19 @@ def test_counts_and_decisions_of_random_networks(seed):
     for index, (layer, counted) in enumerate(zip(network.layers, activity.operations, strict=True)):
         events = additions = multiplications = 0
         for branch in layer.synapses(index):
-            fans, link = naive_fan_out(branch.connectivity), golden.spikes[branch.source + 1].astype(int)
-            link = link[:, :-1] if branch.source == index else link
+            fans, edge = naive_fan_out(branch.connectivity), golden.spikes[branch.source + 1].astype(int)
+            edge = edge[:, :-1] if branch.source == index else edge
             if branch.source < 0 and network.input_kind == "direct":
-                multiplications += int(((link != 0) * fans).sum())
+                multiplications += int(((edge != 0) * fans).sum())
             else:
-                events, additions = events + int(((link != 0) * fans).sum()), additions + int((link * fans).sum())
+                events, additions = events + int(((edge != 0) * fans).sum()), additions + int((edge * fans).sum())
         steps = golden.spikes[0].shape[1]
         assert (counted.events, counted.additions, counted.multiplications, counted.updates) == (
             events, additions, multiplications, 6 * steps * layer.neurons)
         assert counted.dense == 6 * sum(naive_fan_out(branch.connectivity).sum() for branch in layer.synapses(index))
-    spikes = [np.abs(link.astype(int)) > 0 if index == 0 and network.input_kind == "direct" else link.astype(int)
-              for index, link in enumerate(golden.spikes)]
-    assert np.allclose(activity.spikes, [link.sum((0, 2)) / 6 for link in spikes])
+    spikes = [np.abs(edge.astype(int)) > 0 if index == 0 and network.input_kind == "direct" else edge.astype(int)
+              for index, edge in enumerate(golden.spikes)]
+    assert np.allclose(activity.spikes, [edge.sum((0, 2)) / 6 for edge in spikes])
 
 
 def test_a_decision_by_then_is_that_of_a_shorter_inference():

@@ -9,19 +9,19 @@ import firstspike as fs
 import numpy as np
 import pytest
 from firstspike.verb_demo import shipped
-from firstspike_arch.axi import AXI_COUNTERS, Register, Response, result_beats, result_words
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.events import FINAL_MARKER
-from firstspike_arch.frames import IDENTITY_BYTES, NO_PROGRAM, Identity, identity_of, wire_format
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.program import Program
 from firstspike_arch.result import scores_from_raw
 from firstspike_arch.status import COUNTERS
 from firstspike_compiler.compile import compile_network
-from firstspike_sim.axi_bench import AxiScenario, AxiTrace, run_axi
-from firstspike_sim.model import Prediction, predict_inputs, predict_stimulus
-from firstspike_sim.random_network import random_inputs
+from firstspike_hw.axi.registers import AXI_COUNTERS, Register, Response, result_beats, result_words
+from firstspike_hw.link.frames import IDENTITY_BYTES, NO_PROGRAM, Identity, identity_of, wire_format
+from firstspike_sim.backends.axi_bench import AxiScenario, AxiTrace, run_axi
+from firstspike_sim.models.prediction import Prediction, predict_inputs, predict_stimulus
 from firstspike_sim.stimulus import make_stimulus
+from firstspike_sim.testing.random_network import random_inputs
 from firstspike_train.data import load
 
 OKAY, SLVERR = Response.OKAY.value, Response.SLVERR.value
@@ -270,7 +270,7 @@ def test_a_short_image_is_filled_up_and_a_blank_device_programmed():
 
 @pytest.mark.slow
 def test_a_word_that_the_program_port_cannot_take_is_refused_after_a_while(lif, monkeypatch):
-    monkeypatch.setattr("firstspike_hw.axi_accelerator.PROGRAM_WAIT_CYCLES", 256)
+    monkeypatch.setattr("firstspike_hw.axi.axi_accelerator.PROGRAM_WAIT_CYCLES", 256)
     wanted = predict_inputs(lif, random_inputs(np.random.default_rng(9), lif.network, 4))
     # The first result waits at m_axis; the others have no way out.
     (trace,) = run_axi(lif, [AxiScenario(actions=[

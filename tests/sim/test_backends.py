@@ -5,12 +5,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from firstspike_arch.toolchain import ToolError, find_tool
+from firstspike_hw.toolchain import ToolError, find_tool
+from firstspike_sim.backends.pysim import PysimBackend
+from firstspike_sim.backends.verilator import VerilatorBackend
 from firstspike_sim.compare import compare
-from firstspike_sim.model import predict_inputs, predict_stimulus
-from firstspike_sim.pysim import PysimBackend
+from firstspike_sim.models.prediction import predict_inputs, predict_stimulus
 from firstspike_sim.stimulus import random_waits
-from firstspike_sim.verilator import VerilatorBackend
 
 
 def agree(backend, program, inputs, seed=None):
@@ -56,9 +56,9 @@ def test_a_difference_is_found_and_named(one_program):
     backend = PysimBackend()
     backend.load(program)
     trace = backend.run(prediction.stimulus)
-    cycles = [links.copy() for links in trace.link_cycles]
+    cycles = [edges.copy() for edges in trace.edge_cycles]
     cycles[1][5] += 1
-    later = dataclasses.replace(trace, link_cycles=tuple(cycles))
+    later = dataclasses.replace(trace, edge_cycles=tuple(cycles))
     checks = compare(program.network, prediction.stimulus, prediction.trace, later)
     (check,) = (check for check in checks if check.different)
     assert check.different == 1

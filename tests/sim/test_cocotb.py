@@ -7,12 +7,12 @@ import shutil
 import firstspike as fs
 import pytest
 from firstspike.verb_demo import shipped
-from firstspike_arch.toolchain import ToolError
+from firstspike_hw.toolchain import ToolError
 from firstspike_hw.verilog import TOP
-from firstspike_sim.cocotb_bench import CocotbBackend
-from firstspike_sim.cocotb_run import run_bench
+from firstspike_sim.backends.cocotb_bench import CocotbBackend
+from firstspike_sim.backends.cocotb_run import run_bench
 from firstspike_sim.compare import compare
-from firstspike_sim.model import predict_inputs, predict_stimulus
+from firstspike_sim.models.prediction import predict_inputs, predict_stimulus
 from firstspike_sim.stimulus import random_waits
 from firstspike_train.data import load
 
@@ -41,9 +41,9 @@ def test_random_waits_and_reset_in_the_middle(digits):
 
 def test_a_simulator_that_fails_is_said_in_its_words(tmp_path):
     (tmp_path / f"{TOP}.v").write_text("module wrong(")
-    with pytest.raises(ToolError, match=r"(?s)^firstspike_sim.benches.bench_unit in verilator ended without a result:\n"
-                                        r".*syntax error"):
-        run_bench(tmp_path, "verilator", "firstspike_sim.benches.bench_unit", "seen.json", optimise=False)
+    bench = "firstspike_sim.backends.benches.bench_unit"
+    with pytest.raises(ToolError, match=rf"(?s)^{bench} in verilator ended without a result:\n.*syntax error"):
+        run_bench(tmp_path, "verilator", bench, "seen.json", optimise=False)
 
 
 def test_image_port(digits):

@@ -21,18 +21,18 @@ STIMULUS = Stimulus(words=WORDS, starts=np.array([0, 3, 6]))
 TRACE = Trace(
     accepted=np.arange(6), classes=np.array([1, 0]), steps=np.array([1, 1]), decided_by=np.array([0, 2]),
     scores=np.array([[2, 5], [4, 4]]), decided=np.array([12, 15]), taken=np.array([12, 18]),
-    link_tokens=(WORDS, np.array([MARKER, 7 << ADDRESS_SHIFT, FINAL_MARKER, MARKER, FINAL_MARKER])),
-    link_cycles=(np.arange(6), np.array([5, 7, 8, 10, 11])),
+    edge_tokens=(WORDS, np.array([MARKER, 7 << ADDRESS_SHIFT, FINAL_MARKER, MARKER, FINAL_MARKER])),
+    edge_cycles=(np.arange(6), np.array([5, 7, 8, 10, 11])),
 )
 
 
 def changed(name, at, value):
-    """The trace with one value replaced; ``name`` may be a (field, link) pair."""
-    name, link = name if isinstance(name, tuple) else (name, None)
+    """The trace with one value replaced; ``name`` may be a (field, edge) pair."""
+    name, edge = name if isinstance(name, tuple) else (name, None)
     old = getattr(TRACE, name)
-    array = (old if link is None else old[link]).copy()
+    array = (old if edge is None else old[edge]).copy()
     array[at] = value
-    return replace(TRACE, **{name: array if link is None else (*old[:link], array, *old[link + 1:])})
+    return replace(TRACE, **{name: array if edge is None else (*old[:edge], array, *old[edge + 1:])})
 
 
 def test_a_trace_equals_itself():
@@ -50,11 +50,11 @@ def test_a_trace_equals_itself():
     ("decided", 1, 14, "inference 1: cycle of the decision is 14, expected 15", 14),
     ("taken", 0, 13, "inference 0: cycle of the result's transfer is 13, expected 12", 12),
     ("accepted", 4, 9, "inference 1, input word 1: cycle of acceptance is 9, expected 4", 4),
-    (("link_cycles", 0), 3, 4, "input spikes into layer 0, inference 1, step 0: neuron 1 in cycle 4, "
+    (("edge_cycles", 0), 3, 4, "input spikes into layer 0, inference 1, step 0: neuron 1 in cycle 4, "
                                "expected neuron 1 in cycle 3", 3),
-    (("link_tokens", 1), 1, 6 << ADDRESS_SHIFT, "spikes of layer 0 into layer 1, inference 0, step 1: neuron 6 in "
+    (("edge_tokens", 1), 1, 6 << ADDRESS_SHIFT, "spikes of layer 0 into layer 1, inference 0, step 1: neuron 6 in "
                                                 "cycle 7, expected neuron 7 in cycle 7", 7),
-    (("link_tokens", 1), 3, FINAL_MARKER, "spikes of layer 0 into layer 1, inference 1, step 0: end of inference in "
+    (("edge_tokens", 1), 3, FINAL_MARKER, "spikes of layer 0 into layer 1, inference 1, step 0: end of inference in "
                                           "cycle 10, expected end of step in cycle 10", 10),
 ])
 def test_every_single_difference_is_named(name, at, value, sentence, cycle):
@@ -64,8 +64,8 @@ def test_every_single_difference_is_named(name, at, value, sentence, cycle):
 
 @pytest.mark.parametrize("missing", [1, 2])
 def test_missing_tokens_count_and_are_named(missing):
-    cut = replace(TRACE, link_tokens=(TRACE.link_tokens[0], TRACE.link_tokens[1][:-missing]),
-                  link_cycles=(TRACE.link_cycles[0], TRACE.link_cycles[1][:-missing]))
+    cut = replace(TRACE, edge_tokens=(TRACE.edge_tokens[0], TRACE.edge_tokens[1][:-missing]),
+                  edge_cycles=(TRACE.edge_cycles[0], TRACE.edge_cycles[1][:-missing]))
     (check,) = (one for one in compare(NETWORK, STIMULUS, TRACE, cut) if one.different)
     assert check.different == missing and ": nothing, expected end of" in check.first
     (check,) = (one for one in compare(NETWORK, STIMULUS, cut, TRACE) if one.different)
@@ -80,7 +80,7 @@ def test_a_missing_result_is_a_difference():
 
 def test_the_first_divergence_is_the_first_in_time():
     """A wrong hidden spike makes a wrong class later: the spike is what to look at."""
-    wrong = replace(changed(("link_tokens", 1), 1, 6 << ADDRESS_SHIFT), classes=np.array([0, 0]))
+    wrong = replace(changed(("edge_tokens", 1), 1, 6 << ADDRESS_SHIFT), classes=np.array([0, 0]))
     checks = compare(NETWORK, STIMULUS, TRACE, wrong)
     assert [check.name for check in checks if check.different] == ["classes", "spikes of layer 0 into layer 1"]
     first = first_divergence(checks)

@@ -9,11 +9,11 @@ import pytest
 from firstspike_arch.checkpoint import CheckpointError, load_network, save_network
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.events import MARKER
-from firstspike_arch.model import FloatLayer, FloatNetwork
+from firstspike_arch.float_network import FloatLayer, FloatNetwork
 from firstspike_compiler.errors import CompileError
 from firstspike_sim.compare import compare
-from firstspike_sim.float_reference import run_float
-from firstspike_sim.model import predict_inputs
+from firstspike_sim.models.float_reference import run_float
+from firstspike_sim.models.prediction import predict_inputs
 
 STEPS, STEP = 5, 0.25
 
@@ -50,7 +50,7 @@ def test_golden_model_and_hardware_do_what_torch_does(network, images):
     program = fs.compile(network, lanes=[3, 2, 4]).program
     golden = fs.predict(program, images)
     wanted = run_float(network, images).spikes  # exact: everything here is a multiple of 1/64
-    assert [0.02 <= link.mean() <= 0.7 for link in wanted[1:]] == [True] * 3
+    assert [0.02 <= edge.mean() <= 0.7 for edge in wanted[1:]] == [True] * 3
     for mine, other in zip(golden.spikes, wanted, strict=True):
         assert np.array_equal(mine, other)
     assert fs.verify(program, images, waits=3).equal
@@ -75,10 +75,10 @@ def test_checkpoint_and_build_keep_the_maps(network, images, tmp_path):
 def test_a_difference_in_a_map_is_named_by_channel_y_and_x(network, images):
     program = fs.compile(network).program
     prediction = predict_inputs(program, images)
-    cycles = [link.copy() for link in prediction.trace.link_cycles]
-    at = int(np.flatnonzero(prediction.trace.link_tokens[1] & MARKER == 0)[3])
+    cycles = [edge.copy() for edge in prediction.trace.edge_cycles]
+    at = int(np.flatnonzero(prediction.trace.edge_tokens[1] & MARKER == 0)[3])
     cycles[1][at] += 1
-    later = dataclasses.replace(prediction.trace, link_cycles=tuple(cycles))
+    later = dataclasses.replace(prediction.trace, edge_cycles=tuple(cycles))
     checks = compare(program.network, prediction.stimulus, prediction.trace, later)
     (check,) = (check for check in checks if check.different)
     order = prediction.golden.spikes[1][0, 0].reshape(program.network.layers[0].out_shape).transpose(1, 2, 0)

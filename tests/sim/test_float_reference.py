@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from firstspike_arch.connectivity import Conv2d, Dense
-from firstspike_arch.model import FloatBranch, FloatLayer, FloatNetwork
+from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork
 from firstspike_compiler.compile import compile_network
 from firstspike_sim.compare import ALIVE, aliveness
-from firstspike_sim.float_reference import run_float
-from firstspike_sim.golden import GoldenModel
+from firstspike_sim.models.float_reference import run_float
+from firstspike_sim.models.golden import GoldenModel
 
 STEPS, STEP = 3, 1 / 32
 FIRST = Conv2d(in_shape=(2, 4, 5), channels=4, kernel=(3, 3), padding=(1, 1))
@@ -95,7 +95,7 @@ def test_a_network_of_whole_steps_spikes_as_in_real_numbers(name):
             assert np.array_equal(golden.membranes[index] * layer.scale, wanted.membranes[index]), (seed, index)
         assert np.array_equal(golden.classes, wanted.classes)
         classes |= set(wanted.classes.tolist())
-        assert max(link.max() for link in wanted.spikes[2:]) > 1  # some neuron reaches several thresholds at once
+        assert max(edge.max() for edge in wanted.spikes[2:]) > 1  # some neuron reaches several thresholds at once
     assert len(classes) > 1
 
 

@@ -12,9 +12,9 @@ import torch
 from firstspike_arch.backend import DecidedBy
 from firstspike_arch.connectivity import Dense
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
-from firstspike_sim import golden
-from firstspike_sim.golden import GoldenModel
-from firstspike_sim.random_network import INPUT_KINDS, READOUTS, random_inputs, random_network
+from firstspike_sim.models import golden
+from firstspike_sim.models.golden import GoldenModel
+from firstspike_sim.testing.random_network import INPUT_KINDS, READOUTS, random_inputs, random_network
 
 
 class NaiveNeuron:
@@ -77,19 +77,19 @@ def naive_weight(branch, neuron, address):
 
 
 def naive_run(network, sample):
-    """(spikes per link, membranes per layer) as nested lists [t][neuron] of one inference."""
+    """(spikes per edge, membranes per layer) as nested lists [t][neuron] of one inference."""
     if network.input_kind == "latency":
         at = [round((1 - Fraction(int(p), 255)) * (network.steps - 1)) if p >= network.cutoff else None for p in sample]
-        link = [[int(a == t) for a in at] for t in range(network.steps)]
+        edge = [[int(a == t) for a in at] for t in range(network.steps)]
     elif network.input_kind == "direct":
-        link = [[int(x) for x in sample]] + [[0] * len(sample)] * (network.steps - 1)
+        edge = [[int(x) for x in sample]] + [[0] * len(sample)] * (network.steps - 1)
     else:
-        link = [[int(count) for count in row] for row in sample]
-    links, membranes = [link], []
+        edge = [[int(count) for count in row] for row in sample]
+    edges, membranes = [edge], []
     for number, layer in enumerate(network.layers):
         neurons = [NaiveNeuron(layer.neuron, index // layer.positions) for index in range(layer.neurons)]
         fired, potentials = [], []
-        for t in range(len(link)):
+        for t in range(len(edge)):
             results = []
             for index, neuron in enumerate(neurons):
                 current = 0
@@ -97,14 +97,14 @@ def naive_run(network, sample):
                     if branch.source == number:
                         row = fired[t - 1] if t else []
                     else:
-                        row = links[branch.source + 1][0 if network.is_static(number) else t]
+                        row = edges[branch.source + 1][0 if network.is_static(number) else t]
                     current += sum(naive_weight(branch, index, a) * count for a, count in enumerate(row) if count)
                 results.append(neuron.step(current))
             fired.append([int(spike) for spike, _ in results])
             potentials.append([v for _, v in results])
-        links.append(fired)
+        edges.append(fired)
         membranes.append(potentials)
-    return links, membranes
+    return edges, membranes
 
 
 def naive_decide(network, spikes, potentials):
@@ -146,8 +146,8 @@ def compare(network, inputs):
     assert lean.membranes is None
     for sample, values in enumerate(inputs):
         spikes, membranes = naive_run(network, values)
-        for link, expected in zip(result.spikes, spikes, strict=True):
-            assert link[sample].tolist() == expected
+        for edge, expected in zip(result.spikes, spikes, strict=True):
+            assert edge[sample].tolist() == expected
         for layer, expected in zip(result.membranes, membranes, strict=True):
             assert layer[sample].tolist() == expected
         label, step, by, scores = naive_decide(network, spikes[-1], membranes[-1])

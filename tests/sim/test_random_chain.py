@@ -2,9 +2,9 @@
 """The comparison with a framework's run can fail, and tells a float tie from anything else."""
 
 import numpy as np
-from firstspike_arch.model import FloatLayer, FloatNetwork
-from firstspike_sim.float_reference import run_float
-from firstspike_sim.random_chain import Parting, part
+from firstspike_arch.float_network import FloatLayer, FloatNetwork
+from firstspike_sim.models.float_reference import run_float
+from firstspike_sim.testing.random_chain import Parting, part
 
 
 def test_a_difference_is_a_tie_only_at_the_threshold():

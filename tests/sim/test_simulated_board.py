@@ -10,15 +10,15 @@ import pytest
 from firstspike.verb_demo import shipped
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.events import FINAL_MARKER
-from firstspike_arch.frames import IDENTITY, IDENTITY_MEMORY, NO_PROGRAM, PROGRAM_PLACES, Kind, wire_format
 from firstspike_arch.program import Program
 from firstspike_arch.status import program_address
 from firstspike_boards.driver import WireBackend
 from firstspike_boards.link import Link
-from firstspike_hw.linked_accelerator import LinkedAccelerator, buffer_bytes_for, linked_memories
-from firstspike_sim.faulty_transport import FaultyTransport
-from firstspike_sim.model import Prediction, predict_inputs, predict_stimulus
-from firstspike_sim.simulated_board import SimulatedBoard
+from firstspike_hw.link.frames import IDENTITY, IDENTITY_MEMORY, NO_PROGRAM, PROGRAM_PLACES, Kind, wire_format
+from firstspike_hw.link.linked_accelerator import LinkedAccelerator, buffer_bytes_for, linked_memories
+from firstspike_sim.boards.faulty_transport import FaultyTransport
+from firstspike_sim.boards.simulated_board import SimulatedBoard
+from firstspike_sim.models.prediction import Prediction, predict_inputs, predict_stimulus
 from firstspike_sim.stimulus import make_stimulus
 from firstspike_train.data import load
 

@@ -5,14 +5,14 @@ import firstspike as fs
 import numpy as np
 import pytest
 from firstspike.verb_demo import shipped
-from firstspike_arch.frames import wire_format
 from firstspike_arch.program import Program
 from firstspike_boards.driver import WireBackend
 from firstspike_boards.link import Link
 from firstspike_boards.spi_port import SpiPort
-from firstspike_hw.spi import SCK_CYCLES_MIN
-from firstspike_sim.model import Prediction, predict_inputs
-from firstspike_sim.simulated_spi import SimulatedSpi
+from firstspike_hw.link.frames import wire_format
+from firstspike_hw.link.spi import SCK_CYCLES_MIN
+from firstspike_sim.boards.simulated_spi import SimulatedSpi
+from firstspike_sim.models.prediction import Prediction, predict_inputs
 from firstspike_train.data import load
 
 VALUES = ("classes", "steps", "decided_by", "scores")

@@ -13,13 +13,13 @@ from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
 from firstspike_arch.status import COUNTERS
-from firstspike_arch.toolchain import Tool, ToolError
 from firstspike_compiler.compile import compile_network
+from firstspike_hw.toolchain import Tool, ToolError
+from firstspike_sim.backends.pysim import PysimBackend
+from firstspike_sim.backends.verilator import VerilatorBackend
 from firstspike_sim.compare import compare
-from firstspike_sim.model import predict_inputs
-from firstspike_sim.pysim import PysimBackend
+from firstspike_sim.models.prediction import predict_inputs
 from firstspike_sim.stimulus import quiet_cycles
-from firstspike_sim.verilator import VerilatorBackend
 
 READY_EVERY = 3
 
@@ -138,8 +138,8 @@ def test_every_cycle_is_as_defined(program, stimulus, waits):
     assert trace.accepted.tolist() == accepted
     assert trace.decided.tolist() == decided
     assert trace.taken.tolist() == taken
-    assert trace.link_cycles[0].tolist() == accepted
-    assert np.array_equal(trace.link_tokens[0], stimulus.words)
+    assert trace.edge_cycles[0].tolist() == accepted
+    assert np.array_equal(trace.edge_tokens[0], stimulus.words)
     parts = [stimulus.words[a:b] for a, b in zip(stimulus.starts[:-1], stimulus.starts[1:], strict=True)]
     assert trace.classes.tolist() == [int((part & MARKER == 0).sum()) % 2 for part in parts]
     assert trace.steps.tolist() == [2] * len(parts)
@@ -195,8 +195,8 @@ def test_waves_need_no_system_package(program, stimulus, tmp_path):
 def test_a_late_token_is_waited_for(program, stimulus):
     late = quiet_cycles(program) - 1
     trace = loaded(program, tail=late).run(stimulus)
-    assert trace.link_cycles[0][-1] == trace.accepted[-1] + late
-    assert len(trace.link_tokens[0]) == len(stimulus.words) + 1
+    assert trace.edge_cycles[0][-1] == trace.accepted[-1] + late
+    assert len(trace.edge_tokens[0]) == len(stimulus.words) + 1
 
 
 def test_verilog_that_does_not_compile_ends_in_a_sentence(program):
@@ -220,7 +220,7 @@ def test_what_an_early_exit_leaves_is_seen_to_its_end(backend):
     prediction = predict_inputs(program, (random.random((2, 4, 4)) < 0.6).astype(np.uint8))
     trace = prediction.trace
     end = max(trace.accepted[-1], trace.taken[-1])
-    cycles = np.unique(np.concatenate([[end], *trace.link_cycles]))
+    cycles = np.unique(np.concatenate([[end], *trace.edge_cycles]))
     assert 256 < np.diff(cycles[cycles >= end]).max() < quiet_cycles(program)
     runner = backend()
     runner.load(program)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from firstspike_arch.checkpoint import HEADER, CheckpointError, load_network, save_network
 from firstspike_arch.connectivity import Conv2d, Dense
-from firstspike_arch.model import FloatBranch, FloatLayer, FloatNetwork
+from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from firstspike_arch.fixed import latency_step, quantise, threshold_at_least
-from firstspike_arch.model import FloatLayer, FloatNetwork
+from firstspike_arch.float_network import FloatLayer, FloatNetwork
 from firstspike_train.data import load
 from firstspike_train.evidence import first_spike
 from firstspike_train.export import export_network

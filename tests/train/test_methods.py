@@ -11,7 +11,7 @@ from firstspike_compiler.passes.choose_scales import choose_scales
 from firstspike_compiler.passes.fold_normalisation import fold_normalisation
 from firstspike_compiler.passes.lower_max_pools import lower_max_pools
 from firstspike_compiler.passes.quantise import quantise
-from firstspike_sim.golden import GoldenModel
+from firstspike_sim.models.golden import GoldenModel
 from firstspike_train import train
 from firstspike_train.data import load
 from firstspike_train.exactness import ExactnessError, require_exact
@@ -97,8 +97,8 @@ def test_the_integers_are_those_of_the_golden_model(tmp_path, name, seed):
         with torch.no_grad():
             own = spikes_of(module, images)
         pools = [layer.weight_bits == 2 for layer in network.layers]  # what became of max pools
-        links = [link for link, pool in zip(golden.spikes[1:], pools, strict=True) if not pool]
-        for spikes, expected in zip(own, links, strict=False):
+        edges = [edge for edge, pool in zip(golden.spikes[1:], pools, strict=True) if not pool]
+        for spikes, expected in zip(own, edges, strict=False):
             assert np.array_equal(spikes, expected) and 0.005 < (expected > 0).mean() < 0.95
 
 

@@ -9,7 +9,7 @@ import torch
 from firstspike.main import app
 from firstspike_arch.checkpoint import load_network
 from firstspike_compiler.compile import compile_network
-from firstspike_sim.golden import GoldenModel
+from firstspike_sim.models.golden import GoldenModel
 from firstspike_train import train
 from firstspike_train.data import DataError
 from firstspike_train.export import export_network

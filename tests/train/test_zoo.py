@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from firstspike_arch.checkpoint import load_network
 from firstspike_compiler.compile import compile_network
-from firstspike_sim.golden import GoldenModel
+from firstspike_sim.models.golden import GoldenModel
 from firstspike_train.data import DATA_VARIABLE
 from firstspike_train.inputs import load_inputs
 from firstspike_train.recipe_file import recipe_of

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from firstspike_arch.model import Readout
+from firstspike_arch.float_network import Readout
 
 from .image_folders import Images
 

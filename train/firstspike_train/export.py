@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """From a trained module to the `FloatNetwork` that the compiler takes."""
 
-from firstspike_arch.model import FloatNetwork, Readout
+from firstspike_arch.float_network import FloatNetwork, Readout
 
 from .layer_stack import LayerStack
 from .recipe import Recipe

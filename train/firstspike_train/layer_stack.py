@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
-from firstspike_arch.model import FloatLayer, Readout
+from firstspike_arch.float_network import FloatLayer, Readout
 from torch import nn
 
 from .evidence import Evidence, collect

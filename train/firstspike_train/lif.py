@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import torch
 from firstspike_arch.fixed import LEAK_SHIFT_MAX
-from firstspike_arch.model import FloatLayer
+from firstspike_arch.float_network import FloatLayer
 from torch import nn
 
 from .builder import Wiring

@@ -13,7 +13,7 @@ from typing import get_args
 
 import torch
 from firstspike_arch.checkpoint import save_network
-from firstspike_arch.model import FloatNetwork, Readout
+from firstspike_arch.float_network import FloatNetwork, Readout
 from firstspike_arch.program import write_atomically
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from safetensors import SafetensorError, safe_open

@@ -4,7 +4,7 @@
 import tomllib
 from pathlib import Path
 
-from firstspike_arch.model import FloatNetwork
+from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.plain import decode
 
 from .recipe import Recipe, RecipeError

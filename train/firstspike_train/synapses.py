@@ -3,7 +3,7 @@
 
 import torch
 from firstspike_arch.connectivity import Conv2d, Dense
-from firstspike_arch.model import FloatBranch, FloatLayer
+from firstspike_arch.float_network import FloatBranch, FloatLayer
 from torch import nn
 from torch.nn import functional
 

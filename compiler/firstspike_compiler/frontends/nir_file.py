@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 from firstspike_arch.connectivity import Conv2d, Dense, Shape
-from firstspike_arch.model import FloatBranch, FloatLayer, FloatNetwork, Readout
+from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork, Readout
 
 from ..errors import CompileError
 from .nir_graph import Graph, Node, read_graph

@@ -13,7 +13,7 @@ from typing import Any, Literal, Required, TypedDict, Unpack
 import numpy as np
 import torch
 from firstspike_arch.connectivity import Conv2d, Shape
-from firstspike_arch.model import FloatBranch, FloatLayer, FloatNetwork, InputKind, Readout
+from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork, InputKind, Readout
 from firstspike_arch.network import INPUT
 from torch import fx, nn
 from torch.nn.utils.parametrize import is_parametrized

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from firstspike_arch.connectivity import Dense
 from firstspike_arch.fixed import standardise
-from firstspike_arch.model import FloatLayer, FloatNetwork
+from firstspike_arch.float_network import FloatLayer, FloatNetwork
 
 from ..errors import CompileError
 

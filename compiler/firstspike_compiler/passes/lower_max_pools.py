@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 from firstspike_arch.connectivity import Conv2d, pooled
-from firstspike_arch.model import FloatLayer, FloatNetwork
+from firstspike_arch.float_network import FloatLayer, FloatNetwork
 
 from ..errors import CompileError
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from firstspike_arch.connectivity import Conv2d
 from firstspike_arch.fixed import ceil_div
+from firstspike_arch.microcode import microcodes_of
 from firstspike_arch.network import IntegerNetwork, Layer
-from firstspike_arch.rows import marker_programs
 
 from ..errors import CompileError
 
@@ -64,7 +64,7 @@ def map_lanes(
     cycles = tuple(
         count * _positions_reached(layer)
         + network.steps * len(marker.step or marker.final) * layer.positions * layer.groups
-        for count, layer, marker in zip(work, layers, marker_programs(network), strict=True)
+        for count, layer, marker in zip(work, layers, microcodes_of(network), strict=True)
     )
     return _share_out([_most(layer) for layer in layers], cycles, budget)
 

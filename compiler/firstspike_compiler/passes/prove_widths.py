@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from firstspike_arch.fixed import bits_for_signed
+from firstspike_arch.microcode import Microcode, RowOp, bias_rows, microcodes_of
 from firstspike_arch.network import INPUT, Branch, IntegerNetwork, Layer
-from firstspike_arch.rows import MarkerProgram, RowOp, bias_rows, marker_programs
 
 __all__ = ["WidthProof", "prove_widths"]
 
@@ -64,11 +64,11 @@ class WidthProof:
 
 def prove_widths(network: IntegerNetwork) -> tuple[WidthProof, ...]:
     """A proof for each layer."""
-    programs = marker_programs(network)
+    programs = microcodes_of(network)
     return tuple(_prove_layer(network, index, program) for index, program in enumerate(programs))
 
 
-def _prove_layer(network: IntegerNetwork, index: int, program: MarkerProgram) -> WidthProof:
+def _prove_layer(network: IntegerNetwork, index: int, program: Microcode) -> WidthProof:
     """Interpret the marker program on one interval per neuron.
 
     Before the events of step t, u lies in a known interval. While they arrive, in any order, the sum stays within
@@ -226,7 +226,7 @@ class _OnceBound:
 class _Intervals:
     """Row operations on one interval per neuron; remembers the extremes of everything recorded."""
 
-    def __init__(self, program: MarkerProgram, biases: np.ndarray):
+    def __init__(self, program: Microcode, biases: np.ndarray):
         self._program, self._biases = program, biases
         self._zero = np.zeros(len(program.offset), dtype=np.int64)
         self._current = self._zero, self._zero

@@ -7,7 +7,7 @@ import numpy as np
 from firstspike_arch.connectivity import Dense
 from firstspike_arch.fixed import LEAK_SHIFT_MAX, largest_weight, nearest_leak, threshold_above, threshold_at_least
 from firstspike_arch.fixed import quantise as quantise_weights
-from firstspike_arch.model import FloatLayer, FloatNetwork
+from firstspike_arch.float_network import FloatLayer, FloatNetwork
 from firstspike_arch.network import Branch, IntegerNetwork, Layer, NetworkError, Neuron
 
 from ..errors import CompileError

@@ -18,7 +18,7 @@ from typing import cast
 
 import torch
 from firstspike_arch.connectivity import Dense, Shape, size_of
-from firstspike_arch.model import Readout
+from firstspike_arch.float_network import Readout
 from torch.nn import functional
 
 from ..image_folders import Images

@@ -21,7 +21,7 @@ from typing import Any, cast
 import torch
 from firstspike_arch.connectivity import Conv2d, Dense, Shape
 from firstspike_arch.fixed import largest_weight, latency_step
-from firstspike_arch.model import FloatLayer, Readout
+from firstspike_arch.float_network import FloatLayer, Readout
 from torch import nn
 from torch.nn import functional
 

@@ -19,7 +19,7 @@ from typing import cast
 import numpy as np
 import torch
 from firstspike_arch.connectivity import Conv2d, Dense, Shape
-from firstspike_arch.model import FloatLayer, Readout
+from firstspike_arch.float_network import FloatLayer, Readout
 from torch import nn
 from torch.nn import functional
 

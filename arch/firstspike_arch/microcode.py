@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: MIT
+"""Row operations: a neuron's end-of-step update as a short program for the adder that integrates.
+
+A core keeps u = v − theta, so the sign bit is the comparison: a neuron fires where u ≥ 0. An event is one pass over
+all rows that adds a row of weights; a step marker is a list of passes, and each pass is one `RowOp`. Hardware executes
+the list, the timing model counts it, and the width proof runs it on intervals: one description of the update, read
+three times.
+
+A layer of a direct input has a second number in each lane: its current, to which the events add, and which every step
+adds to u.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from .array import LayerPlan
+from .network import IntegerNetwork, Layer, Neuron
+
+__all__ = [
+    "BIAS_ROWS_MAX", "Microcode", "RowOp", "bias_rows", "has_constant_bias", "microcode_of", "microcodes_of",
+]
+
+BIAS_ROWS_MAX = 16
+
+When = Literal["always", "spiked", "negative", "nonnegative"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RowOp:
+    """One pass over all rows: u ← act(u, operand) in the lanes where ``when`` holds; elsewhere u is kept.
+
+    ``act``: "add" (u + operand, then an arithmetic shift right by one if ``halve``), "clear" (0),
+    "init" (the first value of an inference; the current becomes 0), "save" (shadow ← u, u ← 0).
+    ``store``: whose passes add to, the "membrane" u or the "current".
+    ``operand``: "weight" (row ``index`` of the bias rows), "constant" (int64[C], ``values``), "current",
+    "fall" (``values``[t] at the end of step t), "leak" (~(u >> ``index``)), "shadow" or "zero".
+    ``when``: "spiked" is that this step's spike has at least magnitude ``level``; "negative" and "nonnegative" look at
+    u itself.
+    """
+
+    act: Literal["add", "clear", "init", "save"]
+    operand: Literal["weight", "constant", "current", "fall", "leak", "shadow", "zero"] = "zero"
+    index: int = 0
+    values: np.ndarray | None = None
+    when: When = "always"
+    level: int = 1
+    store: Literal["membrane", "current"] = "membrane"
+    halve: bool = False
+    settle: bool = False
+    """The operand is a number that the pass before wrote: with a single row, one cycle must pass between."""
+
+    def __post_init__(self) -> None:
+        if (self.values is not None) != (self.operand in ("constant", "fall")):
+            raise ValueError(f"operand {self.operand!r}: values must be given for 'constant' and 'fall', and no other")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Microcode:
+    """What the tokens do: an event (``event``), a step marker (``step``) and an end-of-inference marker (``final``).
+
+    ``start`` comes before ``step`` or ``final`` at the first marker of an inference. The first pass of ``step`` and
+    ``final`` captures the spikes. Without a second step ``step`` is empty.
+
+    ``offset`` int64[C]: u = v − offset. ``init`` int64[C]: u before the bias of step 0. ``levels`` int64[C, n]: a
+    spike's magnitude is the number of them that u reaches; None: the layer never fires.
+    """
+
+    offset: np.ndarray
+    init: np.ndarray
+    levels: np.ndarray | None
+    event: RowOp
+    start: tuple[RowOp, ...]
+    step: tuple[RowOp, ...]
+    final: tuple[RowOp, ...]
+
+    @property
+    def passes(self) -> tuple[RowOp, ...]:
+        """All passes, by number: the event's, then those of start, step and final."""
+        return (self.event, *self.start, *self.step, *self.final)
+
+    @property
+    def static(self) -> bool:
+        """Whether there is a current."""
+        return self.event.store == "current"
+
+    @property
+    def pure_weights(self) -> bool:
+        """Every operand comes from the weight memory: the operand register needs no multiplexer."""
+        return all(op.operand in ("weight", "zero") for op in self.passes)
+
+    @staticmethod
+    def issue_cycles(ops: tuple[RowOp, ...], plan: LayerPlan) -> int:
+        """Cycles in which a program occupies the row sequencer."""
+        waits = plan.rows == 1 and plan.in_registers
+        return sum(plan.rows + (waits and op.settle) for op in ops)
+
+
+def bias_rows(layer: Layer) -> np.ndarray:
+    """Rows of weights that add up to the bias, int64[B, C], B ≥ 1; each fits the layer's weight bits.
+
+    A bias is the weight of an input that spikes at every step; one that does not fit is spread over several rows. One
+    row of zeros if the bias is a constant: `has_constant_bias`, or it counts once.
+    """
+    limit = _largest_weight(layer)
+    left = np.asarray(layer.neuron.bias)
+    if layer.neuron.bias_once or has_constant_bias(layer):
+        left = np.zeros(layer.channels, dtype=np.int64)
+    rows = []
+    while True:
+        rows.append(np.clip(left, -limit, limit))
+        left = left - rows[-1]
+        if not left.any():
+            return np.array(rows)
+
+
+def has_constant_bias(layer: Layer) -> bool:
+    """Whether a bias of every step would need too many rows of weights: it is then a constant of the RTL.
+
+    Such as that of a first layer with a direct input, whose units are those of a grey level.
+    """
+    largest = BIAS_ROWS_MAX * _largest_weight(layer)
+    return not layer.neuron.bias_once and bool((np.abs(layer.neuron.bias) > largest).any())
+
+
+def _largest_weight(layer: Layer) -> int:
+    return (1 << (layer.weight_bits - 1)) - 1
+
+
+def microcodes_of(network: IntegerNetwork) -> tuple[Microcode, ...]:
+    """The marker program of every layer."""
+    return tuple(
+        microcode_of(layer, static=network.is_static(index), steps_max=network.steps_max)
+        for index, layer in enumerate(network.layers)
+    )
+
+
+def microcode_of(layer: Layer, *, static: bool = False, steps_max: int | None = None) -> Microcode:
+    """The passes that do, on u = v − theta, exactly what `Neuron` says about v.
+
+    ``static``: the synapses give a current that is the same in every step. ``steps_max``: longest inference, if known;
+    of a single step no state is carried on, so there is no leak, reset or clamp.
+    """
+    neuron = layer.neuron
+    theta = neuron.first_theta
+    biases = bias_rows(layer)
+    store = "current" if static else "membrane"
+    bias_ops = tuple(
+        RowOp(act="add", operand="weight", index=k, store=store) for k in range(len(biases)) if biases[k].any())
+    if has_constant_bias(layer):
+        bias_ops = (RowOp(act="add", operand="constant", values=np.asarray(neuron.bias), store=store),)
+    init = (np.asarray(neuron.v_init, dtype=np.int64) * neuron.leak_num) >> neuron.leak_shift
+    if neuron.bias_once:
+        init = init + neuron.bias
+    adds = (RowOp(act="add", operand="current"),) if static else bias_ops
+    step: tuple[RowOp, ...] = ()
+    if steps_max != 1:
+        if neuron.theta_fall is not None:
+            adds = (RowOp(act="add", operand="fall", values=np.diff(neuron.theta_fall)),)
+        step = (*_update(neuron, theta, layer.channels), *adds)
+        if not step:
+            step = (RowOp(act="add", operand="weight", index=0),)  # a row of zeros: the pass that captures
+    return Microcode(
+        offset=theta, init=init - theta, levels=None if neuron.theta is None else neuron.theta - theta[:, None],
+        event=RowOp(act="add", operand="weight", store=store),
+        start=(RowOp(act="add", operand="current", settle=True),) if static else (),
+        step=step, final=(RowOp(act="init"), *bias_ops),
+    )
+
+
+def _update(neuron: Neuron, theta: np.ndarray, count: int):
+    """Reset, clamp and leak as passes that start and end with u = v − theta; none where nothing is to do."""
+    # A neuron that fires once is silent afterwards: its reset changes nothing that can be seen.
+    fires_again = neuron.theta is not None and not neuron.single_spike
+    reset = neuron.reset if fires_again else "none"
+    step = theta if neuron.reset_step is None else np.asarray(neuron.reset_step, dtype=np.int64)
+    # One threshold after the other, as often as the magnitude says.
+    subtract = [RowOp(act="add", operand="constant", values=-step, when="spiked", level=level)
+                for level in range(1, neuron.levels + 1)]
+    clear = RowOp(act="clear", when="spiked")
+    if reset == "subtract" and not neuron.leaky and not neuron.clamped:
+        yield from subtract
+        return
+    if reset == "none" and not neuron.leaky and not neuron.clamped:
+        return
+    ops: list[RowOp] = []
+    pending = theta.copy()  # to be added everywhere before a pass that needs v itself
+
+    def flush() -> None:
+        nonlocal pending
+        if pending.any() or not ops:
+            ops.append(RowOp(act="add", operand="constant", values=pending))
+        pending = np.zeros(count, dtype=np.int64)
+
+    def apply_reset() -> None:
+        if reset == "subtract":
+            ops.extend(subtract)
+        elif reset == "zero":
+            flush()
+            ops.append(clear)
+
+    if not neuron.reset_delay:
+        apply_reset()
+    if neuron.v_min is not None:
+        pending -= neuron.v_min
+        flush()
+        ops.append(RowOp(act="clear", when="negative"))
+        pending += neuron.v_min
+    if neuron.v_max is not None:
+        pending -= neuron.v_max
+        flush()
+        ops.append(RowOp(act="clear", when="nonnegative"))
+        pending += neuron.v_max
+    num, shift = neuron.leak_num, neuron.leak_shift
+    while shift and num % 2 == 0:
+        num, shift = num // 2, shift - 1
+    if num == 0:
+        flush()
+        ops.append(RowOp(act="clear"))
+    elif num == (1 << shift) - 1:
+        # v − ceil(v/2^k) = x + 1 + ~(x >> k) with x = v − 1
+        pending -= 1
+        flush()
+        ops.append(RowOp(act="add", operand="leak", index=shift, settle=True))
+        pending += 1
+    elif neuron.leaky:
+        # Horner from the lowest digit: floors of floors are exact, so after `shift` halvings u = (v·num) >> shift.
+        flush()
+        ops.append(RowOp(act="save"))
+        for digit in range(shift):
+            operand = "shadow" if num >> digit & 1 else "zero"
+            ops.append(RowOp(act="add", operand=operand, halve=True, settle=digit == 0))
+    if neuron.reset_delay:
+        apply_reset()
+    pending -= theta
+    flush()
+    yield from ops

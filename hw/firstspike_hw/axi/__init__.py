@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The accelerator as an AXI peripheral."""

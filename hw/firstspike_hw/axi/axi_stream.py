@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""AXI4-Stream on both sides of the accelerator: packets of input words in, packets of results out.
+
+# Ref: Arm IHI 0051 (AMBA AXI-Stream), 2.2: tvalid does not wait for tready, and what is offered stays.
+"""
+
+from amaranth.hdl import Module, Mux, ResetInserter, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from firstspike_arch.events import FINAL_MARKER
+from firstspike_arch.fixed import ceil_div
+
+from ..stream_buffer import StreamBuffer
+from .registers import RESULT_BEAT_BITS
+
+__all__ = ["InputPackets", "ResultPackets", "axi_stream"]
+
+
+def axi_stream(bits: int) -> wiring.Signature:
+    """An AXI4-Stream with tlast, as its transmitter has it."""
+    return wiring.Signature({"tdata": Out(bits), "tlast": Out(1), "tvalid": Out(1), "tready": In(1)})
+
+
+class InputPackets(wiring.Component):
+    """Beats are words, one a cycle, offered in the cycle after they were taken.
+
+    No inference goes on beyond the end of a packet: at tlast one that has not ended is completed, with a final marker
+    or with beats of zeros.
+
+    Parameters
+    ----------
+    beat_bits, word_bits : int
+        Of tdata; of a word, its lowest bits.
+    image_words : int
+        Words of an image; 0: tokens, and a final marker ends an inference.
+
+    Members
+    -------
+    packets : In(axi_stream(beat_bits)), words : Out(stream.Signature(word_bits))
+    restart : In(1)
+        Forget what was taken but not passed, and how much of an image has passed. No word passes in this cycle.
+    packet, completed : Out(1)
+        One cycle each: the last beat of a packet passes; the same, and the inference must be completed.
+    """
+
+    def __init__(self, *, beat_bits: int, word_bits: int, image_words: int):
+        self._beat_bits, self._word_bits, self._image_words = beat_bits, word_bits, image_words
+        super().__init__({
+            "packets": In(axi_stream(beat_bits)), "words": Out(stream.Signature(word_bits)), "restart": In(1),
+            "packet": Out(1), "completed": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        image_words, out = self._image_words, self.words
+        beats = StreamBuffer(stream.Signature(data.StructLayout({"data": self._beat_bits, "last": 1})))
+        m.submodules.beats = ResetInserter(self.restart)(beats)
+        given = beats.buffered
+        place, completing = Signal(range(max(2, image_words))), Signal()
+        ends = place == image_words - 1 if image_words else out.payload[:2].all()
+        passes = out.valid & out.ready
+        m.d.comb += [
+            beats.source.payload.data.eq(self.packets.tdata), beats.source.payload.last.eq(self.packets.tlast),
+            beats.source.valid.eq(self.packets.tvalid), self.packets.tready.eq(beats.source.ready),
+            out.payload.eq(Mux(completing, 0 if image_words else FINAL_MARKER, given.payload.data)),
+            out.valid.eq((given.valid | completing) & ~self.restart),
+            given.ready.eq(out.ready & ~completing & ~self.restart),
+            self.packet.eq(passes & ~completing & given.payload.last), self.completed.eq(self.packet & ~ends),
+        ]
+        with m.If(passes):
+            m.d.sync += completing.eq((completing | given.payload.last) & ~ends)
+            if image_words:
+                m.d.sync += place.eq(Mux(ends, 0, place + 1))
+        with m.If(self.restart):
+            m.d.sync += [completing.eq(0), place.eq(0)]
+        return m
+
+
+class ResultPackets(wiring.Component):
+    """Results, cut into beats from the lowest bit; after every ``size`` results tlast.
+
+    A result taken in cycle c, its first beat is offered in c + 1; the next result is taken when its last has gone. All
+    outputs come from registers.
+
+    Members
+    -------
+    result : In(stream.Signature(result_bits)), packets : Out(axi_stream(RESULT_BEAT_BITS))
+    size : In(32)
+        Results in a packet; 0 is taken for 1.
+    restart : In(1)
+        The next result is the first of a packet.
+    """
+
+    def __init__(self, *, result_bits: int):
+        self._result_bits = result_bits
+        super().__init__({
+            "result": In(stream.Signature(result_bits)), "packets": Out(axi_stream(RESULT_BEAT_BITS)),
+            "size": In(32), "restart": In(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        beats = ceil_div(self._result_bits, RESULT_BEAT_BITS)
+        rest, left = Signal(beats * RESULT_BEAT_BITS), Signal(range(beats))
+        out, number, closes = self.packets, Signal(32), Signal()
+        is_last = number + 1 >= self.size
+        m.d.comb += [
+            self.result.ready.eq(~out.tvalid), out.tdata.eq(rest[:RESULT_BEAT_BITS]),
+            out.tlast.eq(closes & (left == 0)),
+        ]
+        with m.If(self.result.valid & ~out.tvalid):
+            m.d.sync += [out.tvalid.eq(1), rest.eq(self.result.payload), left.eq(beats - 1), closes.eq(is_last),
+                         number.eq(Mux(is_last, 0, number + 1))]
+        with m.Elif(out.tvalid & out.tready):
+            m.d.sync += [rest.eq(rest >> RESULT_BEAT_BITS), left.eq(left - 1), out.tvalid.eq(left != 0)]
+        with m.If(self.restart):
+            m.d.sync += number.eq(0)
+        return m

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The host link: frames over UART or SPI to and from an accelerator."""

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: MIT
+"""The host link: layouts of frames, for hardware and driver alike. docs/host_link.md says what they mean.
+
+On the wire a frame is COBS(body) and a zero byte; body is kind, sequence, payload, and a CRC-32 over these. Numbers are
+little-endian.
+
+# Ref: S. Cheshire, M. Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM ToN 7(2), 1999; CRC-32/ISO-HDLC (zlib's).
+"""
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import IntEnum, IntFlag
+from typing import ClassVar, Protocol
+
+import numpy as np
+from firstspike_arch.fixed import CHUNK_BITS, ceil_div
+from firstspike_arch.memory import MemoryShape
+from firstspike_arch.program import Program
+from firstspike_arch.result import ResultLayout, result_layout
+from firstspike_arch.status import COUNTERS
+
+__all__ = [
+    "CHUNK_BYTES", "CRC_BYTES", "FRAME_BYTES_MIN", "HEADER_BYTES", "IDENTITY", "IDENTITY_BYTES", "IDENTITY_MEMORY",
+    "LINK_COUNTERS", "NO_PROGRAM", "PROGRAM_PLACES", "PROGRAM_WORD_BYTES", "PROTOCOL", "READ_ADDRESS_BYTES",
+    "RESPONSE", "STAMP_BYTES", "Capability", "FrameError", "Identity", "Kind", "Reason", "Transport", "WireFormat",
+    "frame_body", "identity_of", "parse_body", "status_values", "wire_format",
+]
+
+PROTOCOL = 1
+"""Version of everything on this page."""
+
+_HEADER = struct.Struct("<BH")
+HEADER_BYTES = _HEADER.size
+CRC_BYTES = 4
+FRAME_BYTES_MIN = HEADER_BYTES + CRC_BYTES
+
+RESPONSE = 0x80
+"""A response has the kind of its request plus this."""
+
+
+class Kind(IntEnum):
+    """What a request asks for."""
+
+    IDENTIFY = 1
+    STATUS = 2
+    INFER = 3
+    PROGRAM = 4
+    READ = 5
+    ERROR = 0x7F  # only ever answered
+
+
+class Reason(IntEnum):
+    """Payload of an error frame: why a request was not carried out."""
+
+    CORRUPT = 1
+    OVERFLOW = 2
+    UNKNOWN_KIND = 3
+    NO_PROGRAM = 4
+
+
+LINK_COUNTERS = (
+    "frames",  # requests taken whole
+    "corrupt",  # frames dropped: too short, not COBS, or CRC wrong
+    "overflow",  # frames dropped: more than the buffer had room for
+)
+"""Counters of a STATUS response behind `firstspike_arch.status.COUNTERS`; each wraps at 2**16."""
+
+STAMP_BYTES = 4
+"""Of each result: cycles from the frame's first input word taken to the result offered."""
+
+PROGRAM_WORD_BYTES = 8
+
+READ_ADDRESS_BYTES = 4
+"""Of each word of a READ request: address and memory, as in a word of the program port."""
+
+CHUNK_BYTES = CHUNK_BITS // 8
+"""Of each word of its answer."""
+
+NAME_BYTES = 23
+
+
+class Capability(IntFlag):
+    """What not every device can do."""
+
+    READ_BACK = 1
+
+
+class FrameError(ValueError):
+    """A body that is too short or fails its CRC."""
+
+
+class Transport(Protocol):
+    """What carries the octets: a serial port, a simulated board. Time is in seconds, as the device has it.
+
+    A connection that is gone raises OSError.
+    """
+
+    octets_per_second: float
+
+    def write(self, data: bytes) -> None:
+        """Send; returns when the octets are taken, not when they have arrived."""
+        ...
+
+    def read(self, seconds: float) -> bytes:
+        """What has arrived, or arrives within so many seconds; b"" if nothing does."""
+        ...
+
+    def now(self) -> float:
+        """The time."""
+        ...
+
+    def close(self) -> None:
+        """End the connection."""
+        ...
+
+
+def frame_body(kind: int, sequence: int, payload: bytes = b"") -> bytes:
+    """Header, payload and CRC."""
+    body = _HEADER.pack(kind, sequence) + payload
+    return body + zlib.crc32(body).to_bytes(CRC_BYTES, "little")
+
+
+def parse_body(body: bytes) -> tuple[int, int, bytes]:
+    """(kind, sequence, payload).
+
+    Raises
+    ------
+    FrameError
+    """
+    if len(body) < FRAME_BYTES_MIN:
+        raise FrameError(f"a frame must have at least {FRAME_BYTES_MIN} bytes, not {len(body)}")
+    content, crc = body[:-CRC_BYTES], int.from_bytes(body[-CRC_BYTES:], "little")
+    if zlib.crc32(content) != crc:
+        raise FrameError(f"the CRC of a frame must be {zlib.crc32(content):08x}, not {crc:08x}")
+    kind, sequence = _HEADER.unpack_from(content)
+    return kind, sequence, content[HEADER_BYTES:]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WireFormat:
+    """How a program's inputs and results look inside frames.
+
+    Parameters
+    ----------
+    word_bytes : int
+        Of an input word: a beat of eight pixels, or a token.
+    image_words : int
+        Words of an image; 0: tokens, and a final marker ends an inference.
+    result : ResultLayout
+    """
+
+    word_bytes: int
+    image_words: int
+    result: ResultLayout
+
+    @property
+    def result_bytes(self) -> int:
+        return ceil_div(self.result.bits, 8)
+
+    @property
+    def record_bytes(self) -> int:
+        """Stamp and result of one inference."""
+        return STAMP_BYTES + self.result_bytes
+
+    def pack_words(self, words: np.ndarray) -> bytes:
+        """Input words, int64[K] or uint64[K], as bytes."""
+        octets = np.ascontiguousarray(words).astype("<u8").view(np.uint8).reshape(-1, 8)
+        return octets[:, : self.word_bytes].tobytes()
+
+
+def wire_format(program: Program) -> WireFormat:
+    """The formats of a program's accelerator."""
+    network, is_image = program.network, program.config.port == "image"
+    return WireFormat(
+        word_bytes=8 if is_image else ceil_div(network.input_layout.bits, 8),
+        image_words=ceil_div(network.inputs, 8) if is_image else 0, result=result_layout(program),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What a device is: the payload of an IDENTIFY response.
+
+    Parameters
+    ----------
+    buffer_bytes : int
+        Bodies of unanswered requests that the device has room for, CRCs included.
+    clk_hz : int
+        0: not told.
+    architecture, program : str
+        First 16 hexadecimal digits of `Program.architecture` and `Program.digest`; the latter `NO_PROGRAM` while the
+        memories do not hold one program whole.
+    capabilities : int
+        `Capability` flags.
+    """
+
+    protocol: int = PROTOCOL
+    port: int
+    word_bytes: int
+    buffer_bytes: int
+    clk_hz: int
+    inputs: int
+    steps_max: int
+    classes: int
+    result_bits: int
+    architecture: str
+    program: str
+    name: str
+    capabilities: int = 0
+
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct(f"<HBBIIIHHI8s8s{NAME_BYTES}sB")
+
+    def pack(self) -> bytes:
+        fields = asdict(self)
+        digests = [bytes.fromhex(fields.pop(name)) for name in ("architecture", "program")]
+        # Cut between characters, not inside one.
+        name = fields.pop("name").encode()[:NAME_BYTES].decode(errors="ignore").encode()
+        capabilities = fields.pop("capabilities")
+        return self.LAYOUT.pack(*fields.values(), *digests, name, capabilities)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "Identity":
+        """Inverse of `pack`.
+
+        Raises
+        ------
+        FrameError
+            Wrong size, or another version of the protocol.
+        """
+        if len(data) < 2 or int.from_bytes(data[:2], "little") != PROTOCOL or len(data) != cls.LAYOUT.size:
+            raise FrameError(f"the device must speak version {PROTOCOL} of the protocol, not "
+                             f"{int.from_bytes(data[:2], 'little')} ({len(data)} bytes)")
+        *numbers, architecture, program, name, capabilities = cls.LAYOUT.unpack(data)
+        keys = list(cls.__dataclass_fields__)[: len(numbers)]
+        return cls(**dict(zip(keys, numbers, strict=True)), architecture=architecture.hex(), program=program.hex(),
+                   name=name.rstrip(b"\0").decode(errors="replace"), capabilities=capabilities)
+
+    def image(self) -> list[int]:
+        """Contents of the memory `IDENTITY`."""
+        words = np.frombuffer(self.pack(), dtype="<u4").tolist()
+        return words + [0] * (IDENTITY.depth - len(words))
+
+    def port_words(self) -> np.ndarray:
+        """Words of the program port that write it, uint64[K]."""
+        words = np.array(self.image()[: IDENTITY_BYTES // 4], dtype=np.uint64)
+        return words | np.arange(len(words), dtype=np.uint64) << np.uint64(32) | np.uint64(IDENTITY_MEMORY << 56)
+
+
+NO_PROGRAM = "0" * 16
+
+IDENTITY_BYTES = Identity.LAYOUT.size
+
+_PROGRAM_WORD = struct.calcsize("<HBBIIIHHI8s") // 4
+
+PROGRAM_PLACES = (_PROGRAM_WORD, _PROGRAM_WORD + 1)
+"""Words of the identity that hold the digest of the program, in the order in which they are written."""
+
+IDENTITY = MemoryShape(name="identity", depth=256, used_bits=32)
+"""The device keeps its identity in a block RAM of its own: it is patched and loaded together with the weights."""
+
+IDENTITY_MEMORY = 255
+"""Its number at the program port."""
+
+
+def identity_of(program: Program, *, buffer_bytes: int, clk_hz: int = 0, initialised: bool = True) -> Identity:
+    """The identity of a device with this program."""
+    network = program.network
+    return Identity(
+        port=int(program.config.port == "events"), word_bytes=wire_format(program).word_bytes,
+        buffer_bytes=buffer_bytes, clk_hz=clk_hz, inputs=network.inputs, steps_max=network.steps_max,
+        classes=network.classes, result_bits=result_layout(program).bits, architecture=program.architecture()[:16],
+        program=program.digest()[:16] if initialised else NO_PROGRAM, name=network.name,
+        capabilities=Capability.READ_BACK if program.config.read_back else 0,
+    )
+
+
+def status_values(payload: bytes) -> dict[str, int]:
+    """Counters of a STATUS response by name."""
+    names: Sequence[str] = (*COUNTERS, *LINK_COUNTERS)
+    return dict(zip(names, np.frombuffer(payload, dtype="<u4").tolist(), strict=True))

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""The accelerator behind a host link: octets in, octets out."""
+
+from collections.abc import Mapping, Sequence
+
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+from firstspike_arch.memory import MemoryShape
+from firstspike_arch.program import Program
+from firstspike_arch.status import COUNTERS
+
+from ..accelerator import Accelerator
+from ..read_back import read_cycles
+from ..stream_buffer import StreamBuffer
+from .cobs import CobsDecoder, CobsEncoder
+from .frame_buffer import CrcAppender, FrameBuffer
+from .frame_octet import frame_stream
+from .frames import FRAME_BYTES_MIN, IDENTITY, LINK_COUNTERS, identity_of, wire_format
+from .host_port import HostPort
+
+__all__ = ["LinkedAccelerator", "buffer_bytes_for", "linked_memories"]
+
+TIMEOUT_MIN = 64
+"""Of the input guard: it must not take the time between two words for silence."""
+
+_BUFFER_MIN = 1024
+
+
+def buffer_bytes_for(program: Program) -> int:
+    """Power of two that holds the frames of two images, and at least 1024: while one is carried out, the next comes."""
+    wire = wire_format(program)
+    frame = FRAME_BYTES_MIN + wire.image_words * wire.word_bytes
+    return max(_BUFFER_MIN, 1 << (2 * frame - 1).bit_length())
+
+
+def linked_memories(
+    program: Program, *, buffer_bytes: int | None = None, clk_hz: int = 0, initialised: bool = True,
+) -> dict[MemoryShape, list[int]]:
+    """Memories with initial contents of a `LinkedAccelerator` with these parameters, and the contents.
+
+    If other memories have none, the identity says that the device holds no program.
+    """
+    buffer_bytes = buffer_bytes_for(program) if buffer_bytes is None else buffer_bytes
+    identity = identity_of(program, buffer_bytes=buffer_bytes, clk_hz=clk_hz,
+                           initialised=initialised and not program.needs_loading)
+    images = program.images() if initialised else {}
+    return {IDENTITY: identity.image(), **{
+        shape: images[shape.name] for shape in program.memories() if initialised and not shape.single_port}}
+
+
+class LinkedAccelerator(wiring.Component):
+    """rx → COBS → buffer → host port ⇄ accelerator; host port → CRC → COBS → tx. The protocol: docs/host_link.md.
+
+    ``rx`` is always ready. Requests are carried out in the order of their arrival, one at a time, while the next are
+    received.
+
+    Parameters
+    ----------
+    program : Program
+    buffer_bytes : int
+        Requests have room in so much, a power of two; default `buffer_bytes_for`.
+    memories : mapping of MemoryShape to sequence of int
+        For simulation, `linked_memories`; without them the memories are loaded from files.
+
+    Members
+    -------
+    rx : In(stream.Signature(8)), tx : Out(stream.Signature(8))
+    busy : Out(1)
+        A request is being carried out.
+    fault : Out(1)
+        From a dropped frame until the next whole one.
+    """
+
+    def __init__(
+        self, program: Program, *, buffer_bytes: int | None = None,
+        memories: Mapping[MemoryShape, Sequence[int]] | None = None,
+    ):
+        # A request comes out of the buffer octet by octet.
+        if program.config.timeout < TIMEOUT_MIN:
+            raise ValueError(f"timeout must be at least {TIMEOUT_MIN} cycles behind a host link, not "
+                             f"{program.config.timeout!r}")
+        self._program = program
+        self._images = {shape.name: words for shape, words in (memories or {}).items()}
+        self._buffer = FrameBuffer(depth=buffer_bytes_for(program) if buffer_bytes is None else buffer_bytes)
+        super().__init__({
+            "rx": In(stream.Signature(8)), "tx": Out(stream.Signature(8)), "busy": Out(1), "fault": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.decoder = decoder = CobsDecoder()
+        m.submodules.buffer = buffer = self._buffer
+        m.submodules.port = port = HostPort(
+            format=wire_format(self._program), identity=self._images.get(IDENTITY.name, ()),
+            read_cycles=read_cycles(len(self._program.network.layers)) if self._program.config.read_back else 0,
+            needs_loading=self._program.needs_loading)
+        m.submodules.appender = appender = CrcAppender()
+        m.submodules.encoder = encoder = CobsEncoder()
+        m.submodules.accelerator = accelerator = Accelerator(self._program, self._images)
+        connect(m, flipped(self.rx), decoder.octets)
+        connect(m, decoder.frames, buffer.source)
+        connect(m, buffer.frames, port.requests)
+        # Between the octets of a record and their CRC: the longest path otherwise.
+        m.submodules.answers = answers = StreamBuffer(frame_stream())
+        connect(m, port.responses, answers.source)
+        connect(m, answers.buffered, appender.source)
+        connect(m, appender.frames, encoder.frames)
+        connect(m, encoder.octets, flipped(self.tx))
+        connect(m, port.program_port, accelerator.program_port)
+        if self._program.config.read_back:
+            connect(m, port.read_back, accelerator.read_back)
+        for left, right in ((port.source, accelerator.source), (accelerator.result, port.result)):
+            m.d.comb += [right.valid.eq(left.valid), left.ready.eq(right.ready), right.payload.eq(left.payload)]
+
+        counts = [Signal(16, name=f"count_{name}") for name in LINK_COUNTERS]
+        m.d.sync += [count.eq(count + getattr(buffer, pulse)) for count, pulse in
+                     zip(counts, ("taken", "corrupt", "overflow"), strict=True)]
+        own = port.status_address >= len(COUNTERS)
+        m.d.comb += [
+            accelerator.status_address.eq(port.status_address), self.busy.eq(port.busy),
+            port.status_data.eq(Mux(own, Array(counts)[(port.status_address - len(COUNTERS))[:2]],
+                                    accelerator.status_data)),
+        ]
+        with m.If(buffer.taken):
+            m.d.sync += self.fault.eq(0)
+        with m.Elif(buffer.corrupt | buffer.overflow):
+            m.d.sync += self.fault.eq(1)
+        return m

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""The accelerator on AXI, as exported Verilog, driven by independent models of its bus in cocotb.
+
+The bench also watches what the accelerator drives: what is valid stays, unchanged, until it is ready; nothing is valid
+in reset.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from firstspike_arch.program import Program
+from firstspike_hw.axi.axi_accelerator import AxiAccelerator
+from firstspike_hw.link.linked_accelerator import linked_memories
+from firstspike_hw.toolchain import ToolError
+from firstspike_hw.verilog import TOP, hex_image, verilog
+
+from .cocotb_run import run_bench
+
+__all__ = ["AxiScenario", "AxiTrace", "run_axi"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AxiScenario:
+    """From a reset on. Memories keep what the scenario before has left in them.
+
+    Parameters
+    ----------
+    actions : sequence of mappings
+        One after the other: {"packet": words} offers a packet, and goes on at once; {"beats": n} waits until n beats
+        have come since reset; {"write": address, "data": value}, {"read": address}; {"write": address, "octet": value},
+        with one strobe; {"program": (address, value) pairs}; {"idle": cycles}; {"reset": cycles}.
+    stalls : "none", "random", "late" or "shut"
+        On all channels; late: ready only where valid is already; shut: no result is ever taken.
+    seed : int
+        Of random stalls.
+    limit : int
+        Cycles within which an action must end.
+    """
+
+    actions: Sequence[Mapping[str, Any]]
+    stalls: Literal["none", "random", "late", "shut"] = "none"
+    seed: int = 0
+    limit: int = 100_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class AxiTrace:
+    """What happened in a scenario; cycle 0 is the first after its last reset.
+
+    Parameters
+    ----------
+    answers : list
+        The response of each write, (value, response) of each read, the set of responses of each "program".
+    beats : list of (cycle, tdata, tlast)
+        Taken from m_axis.
+    offered, accepted : list of int
+        Cycles in which each beat was first offered on m_axis, and taken on s_axis.
+    cycles : int
+        In all.
+    """
+
+    answers: list
+    beats: list[tuple[int, int, int]]
+    offered: list[int]
+    accepted: list[int]
+    cycles: int
+
+
+def run_axi(
+    program: Program, scenarios: Sequence[AxiScenario], *, simulator: str = "verilator", initialised: bool = True,
+    optimise: bool = False,
+) -> list[AxiTrace]:
+    """Run scenarios on a program's accelerator, one after the other in one simulation.
+
+    Parameters
+    ----------
+    simulator : "verilator" or "icarus"
+    initialised : bool
+        Whether the memories hold the program at first.
+    optimise : bool
+        Not for runs so short that compiling is what takes the time.
+
+    Raises
+    ------
+    ToolError
+        The simulator is missing, an action waited too long, or the accelerator broke a rule of the bus.
+    """
+    contents = linked_memories(program, buffer_bytes=0, initialised=initialised)
+    shapes = [*contents, *(shape for shape in program.memories() if not initialised)]
+    with tempfile.TemporaryDirectory(prefix="firstspike-") as name:
+        folder = Path(name)
+        (folder / f"{TOP}.v").write_text(verilog(AxiAccelerator(program), shapes))
+        for shape in shapes:
+            words = contents.get(shape, [0] * shape.depth)
+            (folder / f"{shape.name}.hex").write_text(hex_image(words, shape))
+        (folder / "plan.json").write_text(json.dumps([asdict(scenario) for scenario in scenarios]))
+        outcome = run_bench(
+            folder, simulator, "firstspike_sim.backends.benches.bench_axi", "seen.json", optimise=optimise)
+        seen = json.loads(outcome.read_text())
+    if seen["broken"]:
+        raise ToolError(f"{program.network.name} on AXI in {simulator}: {seen['broken'][0]}")
+    return [AxiTrace(**{**one, "beats": [tuple(beat) for beat in one["beats"]]}) for one in seen["scenarios"]]

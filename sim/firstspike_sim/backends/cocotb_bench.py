@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""cocotb backend: the exported Verilog under Verilator or Icarus, driven by a bench in Python, cycle by cycle."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from firstspike_arch.backend import Stimulus, Trace
+from firstspike_arch.program import Program
+from firstspike_arch.result import result_layout, scores_from_raw
+from firstspike_hw.accelerator import Accelerator
+from firstspike_hw.verilog import TOP, hex_image, verilog
+
+from ..stimulus import cycle_limit, quiet_cycles
+from .cocotb_run import run_bench
+
+__all__ = ["CocotbBackend"]
+
+
+class CocotbBackend:
+    """The reference bench: slow, in Python, in the simulator of choice.
+
+    Parameters
+    ----------
+    simulator : "verilator" or "icarus"
+    reset_at : int
+        Reset the accelerator once after so many cycles and start over; 0: no.
+    """
+
+    name = "cocotb"
+    cycles_per_second: float
+    """Of the last run, building not counted."""
+
+    def __init__(self, *, simulator: str = "verilator", reset_at: int = 0):
+        self._simulator, self._reset_at = simulator, reset_at
+        self._program: Program | None = None
+
+    def load(self, program: Program) -> None:
+        """Remember the program; it is built for each run."""
+        self._program = program
+
+    def run(self, stimulus: Stimulus, *, limit: int | None = None) -> Trace:
+        """From reset.
+
+        Raises
+        ------
+        ToolError
+            The simulator is missing, or the bench ended without a trace.
+        """
+        program = self._program
+        if program is None:
+            raise RuntimeError("load a program first")
+        layout = result_layout(program)
+        count = stimulus.inferences
+        with tempfile.TemporaryDirectory(prefix="firstspike-") as name:
+            folder = Path(name)
+            source = folder / f"{TOP}.v"
+            source.write_text(verilog(Accelerator(program), program.memories()))
+            images = program.images()
+            for shape in program.memories():
+                (folder / f"{shape.name}.hex").write_text(hex_image(images[shape.name], shape))
+            zeros = np.zeros(len(stimulus.words), dtype=np.int64)
+            np.savez(
+                folder / "stimulus.npz", words=stimulus.words, gaps=zeros if stimulus.gaps is None else stimulus.gaps,
+                stalls=np.zeros(count, dtype=np.int64) if stimulus.sink_stalls is None else stimulus.sink_stalls,
+                edges=len(program.network.edges()), reset_at=self._reset_at,
+                limit=limit or cycle_limit(program, stimulus), drain=quiet_cycles(program),
+                result_digits=-(-layout.bits // 4),
+            )
+            trace = run_bench(
+                folder, self._simulator, "firstspike_sim.backends.benches.bench_accelerator", "trace.npz",
+                optimise=True,
+            )
+            seen = np.load(trace, allow_pickle=False)
+            self.cycles_per_second = float(seen["cycles_per_second"])
+            fields = [layout.unpack(int(word, 16)) for word in seen["results"].tolist()]
+            steps = np.array([field[1] for field in fields])
+            edges = [seen[f"edge{index}"] for index in range(len(program.network.edges()))]
+            return Trace(
+                accepted=seen["accepted"], classes=np.array([field[0] for field in fields]), steps=steps,
+                decided_by=np.array([field[2] for field in fields]),
+                scores=scores_from_raw(program, np.array([field[3] for field in fields]), steps),
+                decided=seen["decided"], taken=seen["taken"], edge_tokens=tuple(edge[:, 0] for edge in edges),
+                edge_cycles=tuple(edge[:, 1] for edge in edges),
+            )

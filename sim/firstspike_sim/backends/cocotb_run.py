@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""One cocotb bench on one Verilog file, under Verilator or Icarus."""
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from unittest.mock import patch
+
+from cocotb_tools.runner import get_runner
+from firstspike_hw.toolchain import ToolError, find_tool
+from firstspike_hw.verilog import TOP
+
+__all__ = ["run_bench"]
+
+WARNINGS_OFF = ["-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT"]
+
+
+def run_bench(folder: Path, simulator: str, bench: str, outcome: str, *, optimise: bool) -> Path:
+    """Build ``folder``/TOP.v there, run bench module ``bench`` on it, and return the file that it must leave.
+
+    Parameters
+    ----------
+    simulator : "verilator" or "icarus"
+    outcome : str
+        Name of a file in ``folder``; the bench finds the folder as FIRSTSPIKE_FOLDER.
+    optimise : bool
+        Not for runs so short that compiling is what takes the time.
+
+    Raises
+    ------
+    ToolError
+        The simulator is missing or failed, or the bench failed or ended without its file.
+    """
+    tool = find_tool("verilator" if simulator == "verilator" else "iverilog")
+    # cocotb looks for the simulator on PATH: the one that was found comes first there.
+    path = tool.environment.get("PATH", os.environ.get("PATH", ""))
+    place = Path(shutil.which(tool.command[0], path=path) or tool.command[0]).resolve().parent
+    environment = {**tool.environment, "PATH": f"{place}{os.pathsep}{path}"}
+    if not optimise:
+        environment["MAKEFLAGS"] = f"{environment.get('MAKEFLAGS', '')} OPT_FAST=-O0 OPT_GLOBAL=-O0".lstrip()
+    build_log, test_log = folder / "build.log", folder / "test.log"
+    # cocotb's runner ends the process, or raises a RuntimeError, where a tool or a bench fails.
+    with patch.dict(os.environ, environment), suppress(RuntimeError, SystemExit):
+        runner = get_runner(simulator)
+        runner.build(
+            sources=[folder / f"{TOP}.v"], hdl_toplevel=TOP, build_dir=folder / "build", always=True,
+            build_args=WARNINGS_OFF if simulator == "verilator" else [], log_file=build_log,
+            timescale=("1ns", "1ps"),
+        )
+        runner.test(
+            hdl_toplevel=TOP, test_module=bench, build_dir=folder / "build", test_dir=folder,
+            log_file=test_log, extra_env={"FIRSTSPIKE_FOLDER": str(folder)},
+        )
+        if (folder / outcome).exists():
+            return folder / outcome
+    said = next((log.read_text(errors="replace") for log in (test_log, build_log) if log.exists()), "")
+    tail = "\n".join(said.splitlines()[-12:])
+    raise ToolError(f"{bench} in {simulator} ended without a result:\n{tail}")

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""Amaranth's own simulator: the backend that needs nothing."""
+
+import numpy as np
+from amaranth.sim import Simulator
+from firstspike_arch.backend import Stimulus, Trace
+from firstspike_arch.program import Program
+from firstspike_arch.result import result_layout, scores_from_raw
+from firstspike_hw.accelerator import Accelerator
+from firstspike_hw.toolchain import ToolError
+
+from ..stimulus import cycle_limit, quiet_cycles
+
+__all__ = ["PysimBackend"]
+
+
+class PysimBackend:
+    """Runs the Amaranth description itself, slowly."""
+
+    name = "pysim"
+
+    def __init__(self) -> None:
+        self._program: Program | None = None
+
+    def load(self, program: Program) -> None:
+        """Remember the program; nothing is built before a run."""
+        self._program = program
+
+    def run(self, stimulus: Stimulus, *, limit: int | None = None) -> Trace:
+        """From reset.
+
+        Raises
+        ------
+        RuntimeError
+            Nothing is loaded.
+        ToolError
+            No end within ``limit`` cycles (default: `cycle_limit`).
+        """
+        program = self._program
+        if program is None:
+            raise RuntimeError("load a program first")
+        limit = cycle_limit(program, stimulus) if limit is None else limit
+        enough = quiet_cycles(program)
+        accelerator = Accelerator(program, program.images())
+        layout = result_layout(program)
+        count, total = stimulus.inferences, len(stimulus.words)
+        gaps = [0] * total if stimulus.gaps is None else stimulus.gaps.tolist()
+        stalls = [0] * count if stimulus.sink_stalls is None else stimulus.sink_stalls.tolist()
+        accepted, decided, taken = np.full(total, -1), np.full(count, -1), np.full(count, -1)
+        results: list[tuple] = []
+        transfers: list[list[tuple[int, int]]] = [[] for _ in program.network.edges()]
+        ended = False
+        # Members of a signature that is put together at run time: no checker sees them.
+        source, result = accelerator.source, accelerator.result  # pyright: ignore[reportAttributeAccessIssue]
+
+        def payload(word: int):
+            return word if program.config.port == "image" else source.payload.shape().from_bits(word)
+
+        async def bench(ctx):
+            nonlocal ended
+            word, available, quiet = 0, gaps[0], 0
+            for cycle in range(limit):
+                offered = word < total and cycle >= available
+                ctx.set(source.valid, offered)
+                if offered:
+                    ctx.set(source.payload, payload(int(stimulus.words[word])))
+                place = len(results)
+                valid = bool(ctx.get(result.valid)) and place < count
+                if valid and decided[place] < 0:
+                    decided[place] = cycle
+                takes = valid and cycle >= int(decided[place]) + stalls[place]
+                ctx.set(result.ready, takes or (place < count and stalls[place] == 0))
+                quiet += 1
+                if offered and ctx.get(source.ready):
+                    accepted[word] = cycle
+                    word += 1
+                    if word < total:
+                        available = cycle + 1 + gaps[word]
+                for (edge_valid, edge_ready, edge_payload), log in zip(accelerator.edges, transfers, strict=True):
+                    if ctx.get(edge_valid) and ctx.get(edge_ready):
+                        log.append((ctx.get(edge_payload), cycle))
+                        quiet = 0
+                if takes:
+                    taken[place] = cycle
+                    results.append(layout.unpack(ctx.get(result.payload.as_value())))
+                if word < total or len(results) < count:
+                    quiet = 0
+                if quiet == enough:
+                    ended = True
+                    return
+                await ctx.tick()
+
+        simulator = Simulator(accelerator)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(bench)
+        simulator.run()
+        if not ended:
+            raise ToolError(f"no end within {limit} cycles: {len(results)} of {count} results")
+        steps = np.array([entry[1] for entry in results])
+        pairs = [np.array(log, dtype=np.int64).reshape(-1, 2) for log in transfers]
+        return Trace(
+            accepted=accepted, classes=np.array([entry[0] for entry in results]), steps=steps,
+            decided_by=np.array([entry[2] for entry in results]),
+            scores=scores_from_raw(program, np.array([entry[3] for entry in results]), steps),
+            decided=decided, taken=taken, edge_tokens=tuple(pair[:, 0] for pair in pairs),
+            edge_cycles=tuple(pair[:, 1] for pair in pairs),
+        )

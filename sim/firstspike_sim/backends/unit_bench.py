@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""Bench for one unit: words into its input streams, words out of its output streams, waits on all sides.
+
+The same loop runs in Amaranth's simulator and, through cocotb, on the unit's Verilog. It also watches the rule of every
+output stream: what is offered stays offered, unchanged, until it is taken.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from amaranth.hdl import Value
+from amaranth.lib.wiring import Component
+from amaranth.sim import Simulator
+from firstspike_arch.memory import MemoryShape
+from firstspike_hw.toolchain import ToolError
+from firstspike_hw.verilog import TOP, hex_image, verilog
+
+from .cocotb_run import run_bench
+
+__all__ = ["Pins", "exercise", "run_unit"]
+
+class Pins(Protocol):
+    """A unit in some simulator, by port name."""
+
+    def set(self, name: str, value: int) -> None: ...
+    def get(self, name: str) -> int: ...
+    async def settle(self) -> None: ...
+    async def tick(self) -> None: ...
+
+
+def run_unit(
+    unit: Component, simulator: str, *, offers: Mapping[str, Sequence[int]], takes: Sequence[str],
+    pulses: Mapping[str, Sequence[int]] | None = None, counts: Sequence[str] = (), cycles: int, seed: int | None = None,
+    images: Mapping[MemoryShape, Sequence[int]] | None = None,
+) -> dict[str, list[int]]:
+    """Run a unit from reset.
+
+    Parameters
+    ----------
+    simulator : "pysim", "verilator" or "icarus"
+    offers : words for each input stream
+    takes : output streams
+    pulses : for other inputs the cycles in which they are high
+    counts : outputs whose high cycles are counted
+    seed : of random waits on both sides; None: none
+    images : contents of the memories that the Verilog loads from files
+
+    Returns
+    -------
+    dict
+        For each output stream the words taken, for each of ``counts`` a list with the number of its cycles, and
+        "left": the words of all input streams that were not accepted.
+
+    Raises
+    ------
+    ToolError
+        The simulator is missing, or an output stream broke its rule.
+    """
+    plan = {
+        "offers": {name: [int(word) for word in words] for name, words in offers.items()}, "takes": list(takes),
+        "pulses": {name: [int(cycle) for cycle in at] for name, at in (pulses or {}).items()},
+        "counts": list(counts), "cycles": cycles, "seed": seed,
+    }
+    seen = _in_pysim(unit, plan) if simulator == "pysim" else _in_cocotb(unit, plan, simulator, images or {})
+    if seen["broken"]:
+        raise ToolError(f"{type(unit).__name__} in {simulator}: {seen['broken'][0]}")
+    return seen
+
+
+async def exercise(pins: Pins, plan: dict) -> dict:
+    """The bench itself: one iteration a cycle."""
+    random = np.random.default_rng(plan["seed"])
+    inputs, outputs = plan["offers"], plan["takes"]
+    sent, offered = dict.fromkeys(inputs, 0), dict.fromkeys(inputs, False)
+    seen: dict = {name: [] for name in outputs} | {name: [0] for name in plan["counts"]} | {"broken": []}
+    held: dict[str, int | None] = dict.fromkeys(outputs)
+    for cycle in range(plan["cycles"]):
+        idle = [plan["seed"] is not None and random.random() < 0.3 for _ in range(len(inputs) + len(outputs))]
+        for name, wait in zip(inputs, idle, strict=False):
+            offered[name] = sent[name] < len(inputs[name]) and (offered[name] or not wait)
+            pins.set(f"{name}_valid", int(offered[name]))
+            if offered[name]:
+                pins.set(f"{name}_payload", inputs[name][sent[name]])
+        for name, wait in zip(outputs, idle[len(inputs):], strict=True):
+            pins.set(f"{name}_ready", int(not wait))
+        for name, cycles in plan["pulses"].items():
+            pins.set(name, int(cycle in cycles))
+        await pins.settle()
+        for name in inputs:
+            if offered[name] and pins.get(f"{name}_ready"):
+                sent[name], offered[name] = sent[name] + 1, False
+        for name, wait in zip(outputs, idle[len(inputs):], strict=True):
+            word = pins.get(f"{name}_payload") if pins.get(f"{name}_valid") else None
+            if held[name] is not None and word != held[name]:
+                seen["broken"].append(f"{name} changed in cycle {cycle} before it was taken")
+            held[name] = word if wait else None
+            if word is not None and not wait:
+                seen[name].append(word)
+        for name in plan["counts"]:
+            seen[name][0] += pins.get(name)
+        await pins.tick()
+    return seen | {"left": [sum(len(words) - sent[name] for name, words in inputs.items())]}
+
+
+class _PysimPins:
+    def __init__(self, unit: Component, ctx):
+        self._ctx = ctx
+        self._values = {
+            "_".join(map(str, path)): Value.cast(value) for path, _, value in unit.signature.flatten(unit)
+        }
+
+    def set(self, name: str, value: int) -> None:
+        self._ctx.set(self._values[name], value)
+
+    def get(self, name: str) -> int:
+        return self._ctx.get(self._values[name])
+
+    async def settle(self) -> None:
+        """Nothing to wait for: Amaranth's testbenches see settled values."""
+
+    async def tick(self) -> None:
+        await self._ctx.tick()
+
+
+def _in_pysim(unit: Component, plan: dict) -> dict:
+    seen: dict = {}
+
+    async def bench(ctx):
+        seen.update(await exercise(_PysimPins(unit, ctx), plan))
+
+    simulator = Simulator(unit)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return seen
+
+
+def _in_cocotb(unit: Component, plan: dict, simulator: str, images: Mapping[MemoryShape, Sequence[int]]) -> dict:
+    with tempfile.TemporaryDirectory(prefix="firstspike-") as name:
+        folder = Path(name)
+        (folder / f"{TOP}.v").write_text(verilog(unit, images))
+        for shape, words in images.items():
+            (folder / f"{shape.name}.hex").write_text(hex_image(list(words), shape))
+        (folder / "plan.json").write_text(json.dumps(plan))
+        seen = run_bench(folder, simulator, "firstspike_sim.backends.benches.bench_unit", "seen.json", optimise=False)
+        return json.loads(seen.read_text())

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""Native Verilator backend: the exported Verilog, compiled, behind a C++ loop."""
+
+import os
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from firstspike_arch.backend import Stimulus, Trace
+from firstspike_arch.program import Program
+from firstspike_arch.result import result_layout, scores_from_raw
+from firstspike_arch.status import COUNTERS, STATUS_CYCLES
+from firstspike_hw.accelerator import Accelerator
+from firstspike_hw.toolchain import Tool
+from firstspike_hw.verilog import TOP, hex_image, verilog
+
+from ..stimulus import cycle_limit, quiet_cycles
+from .native_build import NATIVE, build_simulator
+
+__all__ = ["VerilatorBackend"]
+
+_INTEGERS = np.dtype("<i8")
+
+
+class VerilatorBackend:
+    """Runs a program's Verilog; builds are kept under ``$FIRSTSPIKE_CACHE`` (default ``~/.cache/firstspike``).
+
+    Parameters
+    ----------
+    waves : Path or None
+        Write an FST waveform of each run there.
+    """
+
+    name = "verilator"
+
+    def __init__(self, *, waves: Path | None = None):
+        self._waves = waves
+        self._program: Program | None = None
+        self.cycles_per_second = 0.0
+
+    def load(self, program: Program, text: str | None = None) -> None:
+        """Build the simulator; ``text`` is Verilog already exported for this program.
+
+        Raises
+        ------
+        ToolError
+            Verilator or the C++ compiler is missing or failed.
+        """
+        text = text or verilog(Accelerator(program), program.memories())
+        self._binary = _build(program, text, waves=self._waves is not None)
+        self._program = program
+
+    def run(self, stimulus: Stimulus, *, images: np.ndarray | None = None, limit: int | None = None) -> Trace:
+        """From reset; with ``images``, `Program.port_words` are loaded through the program port first.
+
+        Raises
+        ------
+        RuntimeError
+            Nothing is loaded.
+        ToolError
+            No end within ``limit`` cycles (default: `cycle_limit`), or the simulator failed.
+        """
+        program = self._program
+        if program is None:
+            raise RuntimeError("load a program first")
+        count = stimulus.inferences
+        zeros = np.zeros(len(stimulus.words), dtype=_INTEGERS)
+        gaps = zeros if stimulus.gaps is None else stimulus.gaps
+        stalls = np.zeros(count, dtype=_INTEGERS) if stimulus.sink_stalls is None else stimulus.sink_stalls
+        limit = cycle_limit(program, stimulus) if limit is None else limit
+        with tempfile.TemporaryDirectory(prefix="firstspike-") as folder_name:
+            folder = Path(folder_name)
+            contents = program.images() if images is None else {}
+            for shape in program.memories():
+                words = contents.get(shape.name, [0] * shape.depth)
+                (folder / f"{shape.name}.hex").write_text(hex_image(words, shape))
+            for name, values in (
+                ("words", stimulus.words), ("gaps", gaps), ("stalls", stalls),
+                ("images", [] if images is None else images),
+            ):
+                np.asarray(values).astype(np.uint64 if name in ("words", "images") else _INTEGERS).tofile(
+                    folder / f"{name}.bin")
+            printed = self._binary.run([str(limit), str(quiet_cycles(program))], folder=folder)
+            cycles, seconds = printed.split()[-2:]
+            self.cycles_per_second = int(cycles) / float(seconds)
+            if self._waves is not None:
+                shutil.move(folder / "wave.fst", self._waves)
+            return self._trace(program, folder, count)
+
+    def run_many(self, stimuli: list[Stimulus], processes: int | None = None) -> list[Trace]:
+        """Each from reset, spread over processes."""
+        with ThreadPoolExecutor(processes or os.cpu_count()) as pool:
+            return list(pool.map(self.run, stimuli))
+
+    def _trace(self, program: Program, folder: Path, count: int) -> Trace:
+        layout = result_layout(program)
+
+        def read(name: str) -> np.ndarray:
+            return np.fromfile(folder / f"{name}.bin", dtype=_INTEGERS)
+
+        words = np.fromfile(folder / "results.bin", dtype=_INTEGERS).astype(np.uint32).reshape(count, -1)
+        fields = [layout.unpack(int.from_bytes(row.tobytes(), "little")) for row in words]
+        steps = np.array([field[1] for field in fields])
+        raw = np.array([field[3] for field in fields])
+        edges = range(len(program.network.edges()))
+        return Trace(
+            accepted=read("accepted"), classes=np.array([field[0] for field in fields]), steps=steps,
+            decided_by=np.array([field[2] for field in fields]), scores=scores_from_raw(program, raw, steps),
+            decided=read("decided"), taken=read("taken"), edge_tokens=tuple(read(f"tokens{index}") for index in edges),
+            edge_cycles=tuple(read(f"cycles{index}") for index in edges),
+            counters=dict(zip(COUNTERS, read("counters").tolist(), strict=True)),
+        )
+
+
+def _build(program: Program, text: str, *, waves: bool) -> Tool:
+    """The simulator of an accelerator's Verilog, with its edges to be seen."""
+    edges = range(len(program.network.edges()))
+    root = f"top.rootp->{TOP}__DOT__"
+    seen = " ".join(f"see({i}, {root}edge{i}_valid, {root}edge{i}_ready, {root}edge{i}_payload)" for i in edges)
+    header = (
+        f"#define EDGES {len(edges)}\n#define RESULT_WORDS {-(-result_layout(program).bits // 32)}\n"
+        f"#define COUNTERS {len(COUNTERS)}\n#define STATUS_CYCLES {STATUS_CYCLES}\n#define READ_EDGES(see) {seen}\n"
+    )
+    # Only the simulator is told that the edges are to be seen: what is simulated is what is shipped.
+    visible = "`verilator_config\n" + "".join(
+        f'public_flat_rd -module "{TOP}" -var "edge{index}_{part}"\n'
+        for index in edges for part in ("valid", "ready", "payload")
+    )
+    driver = (NATIVE / "driver.cpp").read_text()
+    return build_simulator(text, {"edges.vlt": visible, "edges.h": header, "driver.cpp": driver}, waves=waves)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""A whole board in Verilator, as a process that has its wires; native/board.h is the other side."""
+
+import functools
+import struct
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from amaranth.lib.wiring import Component
+from firstspike_arch.program import Program
+from firstspike_hw.link.linked_accelerator import LinkedAccelerator, linked_memories
+from firstspike_hw.toolchain import Tool, ToolError
+from firstspike_hw.verilog import hex_image, verilog
+
+from ..backends.native_build import NATIVE, build_simulator
+
+__all__ = ["VerilatedBoard"]
+
+_COMMAND = struct.Struct("<IIQ")
+_ANSWER = struct.Struct("<IIQ")
+
+
+class VerilatedBoard:
+    """What simulated boards have in common; time is the board's.
+
+    Parameters
+    ----------
+    program : Program
+    top : callable
+        The board around a `LinkedAccelerator`; ``settings`` are its keyword arguments.
+    wires : str
+        C++ source, in `NATIVE`, that moves the wires.
+    pace : str
+        First argument of that: how fast.
+    clk_hz : int
+        What a second is.
+    buffer_bytes, initialised
+        As of `LinkedAccelerator`.
+    glitches : float
+        Probability of a fault of a wire, at each chance of one.
+    seed : int
+        Of the glitches.
+    optimise : bool
+        Not for runs so short that compiling is what takes the time.
+
+    Attributes
+    ----------
+    cycles : int
+        Simulated so far.
+    busy, fault : bool
+        The board's lights, after the last exchange.
+
+    Raises
+    ------
+    ToolError
+        Verilator or the C++ compiler is missing or failed; later: the process has ended.
+    """
+
+    def __init__(
+        self, program: Program, top: Callable[..., Component], wires: str, pace: str, settings: dict[str, int], *,
+        clk_hz: int = 12_000_000, buffer_bytes: int | None = None, initialised: bool = True, glitches: float = 0.0,
+        seed: int = 0, optimise: bool = True,
+    ):
+        simulator = _simulator(program, top, wires, buffer_bytes, initialised, optimise, **settings)
+        contents = linked_memories(program, buffer_bytes=buffer_bytes, clk_hz=clk_hz, initialised=initialised)
+        self._folder = tempfile.TemporaryDirectory(prefix="firstspike-")
+        for shape, words in contents.items():
+            (Path(self._folder.name) / f"{shape.name}.hex").write_text(hex_image(list(words), shape))
+        self._process = subprocess.Popen([*simulator.command, pace, repr(glitches), str(seed)],
+                                         cwd=self._folder.name, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.clk_hz, self.cycles, self.busy, self.fault, self._restart = clk_hz, 0, False, False, 0
+
+    def exchange(self, octets: bytes, cycles: int = 0) -> bytes:
+        """Give octets to the wires; what comes from them, in up to so many cycles where the wires do not say."""
+        given, taken = self._process.stdin, self._process.stdout
+        assert given and taken
+        try:
+            given.write(_COMMAND.pack(len(octets), self._restart, cycles) + octets)
+            given.flush()
+        except (BrokenPipeError, ValueError):
+            raise ToolError("the simulated board ended") from None
+        head = taken.read(_ANSWER.size)
+        if len(head) != _ANSWER.size:
+            raise ToolError("the simulated board ended")
+        count, status, cycles = _ANSWER.unpack(head)
+        self.cycles += cycles
+        self.busy, self.fault, self._restart = bool(status & 1), bool(status & 2), 0
+        return taken.read(count)
+
+    def now(self) -> float:
+        return self.cycles / self.clk_hz
+
+    def reset(self) -> None:
+        """Press the board's reset button at the next exchange. Memories keep what they hold."""
+        self._restart = 1
+
+    def close(self) -> None:
+        """End the process and remove its folder."""
+        if self._process.poll() is None:
+            assert self._process.stdin and self._process.stdout
+            self._process.stdin.close()
+            self._process.wait(10)
+            self._process.stdout.close()
+        self._folder.cleanup()
+
+
+@functools.lru_cache(maxsize=8)
+def _simulator(
+    program: Program, top: Callable[..., Component], wires: str, buffer_bytes: int | None, initialised: bool,
+    optimise: bool, **settings: int,
+) -> Tool:
+    """Clock and contents of the identity are not in the Verilog."""
+    board = top(LinkedAccelerator(program, buffer_bytes=buffer_bytes), **settings)
+    text = verilog(board, linked_memories(program, initialised=initialised))
+    return build_simulator(text, {name: (NATIVE / name).read_text() for name in (wires, "board.h")}, optimise=optimise)

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+"""Float reference: a real-valued network by torch's own operations, in float64, before anything is rounded.
+
+Written apart from the golden model, so that the one checks the other: where all numbers are multiples of a power of
+two their spikes are the same; otherwise their difference is what quantising cost.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from firstspike_arch.connectivity import Conv2d, Dense, size_of
+from firstspike_arch.fixed import standardise
+from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork
+
+from ..stimulus import encode_direct, encode_latency
+
+__all__ = ["FloatResult", "run_float"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FloatResult:
+    """What a batch of B inferences of T steps means in real numbers.
+
+    Parameters
+    ----------
+    classes : int64[B]
+    spikes : tuple of float64[B, T, M]
+        Magnitudes: of the input, then of every layer.
+    membranes : tuple of float64[B, T, M]
+        Pre-reset membranes of every layer.
+    """
+
+    classes: np.ndarray
+    spikes: tuple[np.ndarray, ...]
+    membranes: tuple[np.ndarray, ...]
+
+
+def run_float(network: FloatNetwork, inputs: np.ndarray) -> FloatResult:
+    """Run a batch.
+
+    Parameters
+    ----------
+    inputs : uint8[B, N] (latency), integer[B, N] (direct) or integer[B, T, N] (events)
+
+    Raises
+    ------
+    ValueError
+        Inputs of another shape.
+    """
+    first, shape = network.layers[0], np.shape(inputs)
+    count = np.shape(first.weight)[1] if first.connectivity is None else size_of(first.connectivity.in_shape)
+    wanted = ("batch", "steps", count) if network.input_kind == "events" else ("batch", count)
+    if len(shape) != len(wanted) or shape[-1] != count:
+        raise ValueError(f"inputs must have shape ({', '.join(map(str, wanted))}), not {shape}")
+    if network.input_kind == "latency":
+        source = encode_latency(inputs, network.steps, network.cutoff).astype(np.float64)
+    elif network.input_kind == "direct":
+        source = encode_direct(inputs, network.steps) * network.input_scale
+    else:
+        source = np.asarray(inputs, dtype=np.float64)
+    streams, membranes = [torch.as_tensor(source)], []
+    for index, layer in enumerate(network.layers):
+        static = index == 0 and network.input_kind == "direct" and layer.theta_fall is None
+        spikes, potentials = _layer(network, index, layer, streams, static)
+        streams.append(spikes)
+        membranes.append(potentials)
+    return FloatResult(
+        classes=_classes(network, streams[-1], membranes[-1]).numpy(),
+        spikes=tuple(stream.numpy() for stream in streams),
+        membranes=tuple(one.numpy() for one in membranes),
+    )
+
+
+def _layer(network: FloatNetwork, index: int, layer: FloatLayer, streams: list[torch.Tensor], static: bool):
+    sets = [(index - 1, _synapses(layer, network.steps)),
+            *((branch.source, _synapses(branch, network.steps)) for branch in layer.branches)]
+    if layer.max_pool and layer.connectivity is not None:
+        streams = [*streams[:index], _first_of_windows(streams[index], layer.connectivity), *streams[index + 1 :]]
+    batch, steps, _ = streams[0].shape
+    neurons = sets[0][1](streams[index][:, 0]).shape[1]
+    count = len(np.asarray(layer.weight))
+
+    def vector(value) -> torch.Tensor:
+        return torch.as_tensor(np.repeat(np.asarray(value, dtype=np.float64), neurons // count, axis=-1))
+
+    bias = vector(np.zeros(count) if layer.bias is None else layer.bias)
+    bias = bias + (0 if layer.shift is None else vector(layer.shift))
+    theta = np.zeros((0, count)) if layer.theta is None else np.asarray(layer.theta).reshape(count, -1).T
+    levels = list(vector(theta))
+    reset_step = vector(layer.reset_step) if layer.reset_step is not None else sum(levels[:1], torch.zeros(()))
+    fall = np.zeros(steps) if layer.theta_fall is None else layer.theta_fall
+    v = vector(np.zeros(count) if layer.v_init is None else layer.v_init).expand(batch, -1)
+    spike, has_fired = torch.zeros_like(v), torch.zeros_like(v, dtype=torch.bool)
+    fired, potentials = [], []
+    for step in range(steps):
+        frozen, v = v, v * layer.leak
+        if layer.reset_delay:
+            v = _reset(layer, v, spike, reset_step)
+        for source, synapses in sets:
+            if source == index:
+                v = v + synapses(fired[-1]) if step else v
+            else:
+                v = v + synapses(streams[source + 1][:, 0 if static else step])
+        if step == 0 or not layer.bias_once:
+            v = v + bias
+        if layer.single_spike:
+            v = torch.where(has_fired, frozen, v)
+        potentials.append(v)
+        spike = torch.zeros_like(v)
+        for level in levels:
+            spike = spike + (v > level - fall[step] if layer.strict else v >= level - fall[step])
+        if layer.single_spike:
+            spike = torch.where(has_fired, 0.0, spike)
+            has_fired = has_fired | (spike > 0)
+        fired.append(spike)
+        after = v if layer.reset_delay else _reset(layer, v, spike, reset_step)
+        after = after.clamp(layer.v_min, layer.v_max) if (layer.v_min, layer.v_max) != (None, None) else after
+        v = torch.where(has_fired, v, after) if layer.single_spike else after
+    return torch.stack(fired, 1), torch.stack(potentials, 1)
+
+
+def _first_of_windows(spikes: torch.Tensor, synapses: Dense | Conv2d) -> torch.Tensor:
+    """The first spike of each window at each of its pixels' first one, so that their sum is what passes."""
+    fired = spikes.cumsum(1).clamp(max=1).flatten(0, 1).reshape(-1, *synapses.in_shape)
+    windows = functional.max_pool2d(fired, synapses.pool).unflatten(0, spikes.shape[:2])
+    first = torch.diff(windows, dim=1, prepend=torch.zeros_like(windows[:, :1]))
+    # One pixel of each window stands for it: the synapses add up whole windows.
+    spread = torch.zeros(*spikes.shape[:2], *synapses.in_shape, dtype=spikes.dtype)
+    side, (height, width) = synapses.pool, windows.shape[-2:]
+    spread[..., : height * side : side, : width * side : side] = first
+    return spread.flatten(2)
+
+
+def _reset(layer: FloatLayer, v: torch.Tensor, spike: torch.Tensor, reset_step: torch.Tensor) -> torch.Tensor:
+    if layer.reset == "subtract":
+        return v - spike * reset_step
+    return torch.where(spike > 0, 0.0, v) if layer.reset == "zero" else v
+
+
+def _synapses(one: FloatLayer | FloatBranch, steps: int):
+    """What one set of synapses adds to the membranes, from spikes float64[B, N]."""
+    weight = np.asarray(one.weight, dtype=np.float64)
+    synapses = one.connectivity or Dense(in_shape=weight.shape[1:], neurons=len(weight))
+    gain = getattr(one, "gain", None)
+    if gain is not None:
+        weight = (np.asarray(gain)[:, None] * standardise(weight.reshape(len(weight), -1), steps)).reshape(weight.shape)
+    weight = torch.as_tensor(weight)
+
+    def apply(x: torch.Tensor) -> torch.Tensor:
+        x = x.reshape(len(x), *synapses.in_shape)
+        if synapses.pool > 1:
+            x = functional.avg_pool2d(x, synapses.pool, divisor_override=None if one.average_pool else 1)
+        if isinstance(synapses, Dense):
+            return functional.linear(x.flatten(1), weight)
+        return functional.conv2d(x, weight, None, synapses.stride, synapses.padding, 1, synapses.groups).flatten(1)
+
+    return apply
+
+
+def _classes(network: FloatNetwork, spikes: torch.Tensor, potentials: torch.Tensor) -> torch.Tensor:
+    """int64[B] from spikes and membranes [B, T, C] of the output layer."""
+    if network.readout == "potential":
+        return potentials[:, -1].argmax(1)
+    if network.readout == "spike_count":
+        return spikes.sum(1).argmax(1)
+    if network.readout == "weighted_spikes":
+        weights = torch.as_tensor(network.step_weights[: spikes.shape[1]], dtype=torch.float64)
+        return (spikes * weights[:, None]).sum(1).argmax(1)
+    fires = (spikes > 0).any(2)
+    silent = ~fires.any(1)
+    at = torch.where(silent, spikes.shape[1] - 1, fires.to(torch.uint8).argmax(1))
+    rows = torch.arange(len(spikes))
+    candidates = (spikes[rows, at] > 0) | silent[:, None]
+    return torch.where(candidates, potentials[rows, at], -torch.inf).argmax(1)

@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: MIT
+"""Golden model: the integer network in PyTorch, batched, on CPU or GPU, to the bit.
+
+Why floating-point matrix products and convolutions are exact here: a synaptic sum adds products weight × count. Every
+partial sum, in whatever order a BLAS adds and with or without fused multiply-add, is an integer of magnitude at most
+max over neurons of Σ|w| · (largest count of an address in a step). float32 holds every integer up to 2^24 and
+float64 up to 2^53, so below these bounds nothing is ever rounded. A GPU may be told to multiply in shortened
+formats (TF32, bfloat16): they hold weights, and counts up to 2^8; larger ones are multiplied in float64 there. 2^53 is
+out of reach for any layer of less than 2^37 inputs.
+
+Membranes are int64. The one exception has the same proof: integrate-and-fire neurons that fire once stay in the
+product's format if |v_init| + T·(|bias| + Σ|w|·count) stays below its bound, because their membrane before the spike is
+a plain cumulative sum.
+
+For a direct input, "count" is the number that is given, of either sign; nothing else changes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from firstspike_arch.backend import DecidedBy
+from firstspike_arch.connectivity import Dense, size_of
+from firstspike_arch.fixed import latency_step
+from firstspike_arch.network import Branch, IntegerNetwork, Layer
+
+__all__ = ["GoldenModel", "GoldenResult", "decide"]
+
+FLOAT32_EXACT = 1 << 24
+"""Integers of at most this magnitude are exact in float32."""
+
+SHORT_EXACT = 1 << 8
+"""Integers of at most this magnitude are exact in bfloat16 and TF32."""
+
+CHUNK_ELEMENTS = 1 << 25
+"""Inferences are taken in chunks of about this many input or neuron values per step sequence."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GoldenResult:
+    """What a batch of B inferences of T steps means.
+
+    Parameters
+    ----------
+    classes, steps, decided_by : int64[B]
+        Class, decision step, and `DecidedBy` of each inference. ``steps``: t* of first_spike, and of weighted_spikes
+        with single-spike outputs (T − 1 if silent); otherwise T − 1.
+    scores : int64[B, C]
+        Evidence at the decision: pre-reset membranes of the output neurons (first_spike, potential), weighted sums
+        over t ≤ t* (weighted_spikes), spike counts (spike_count).
+    spikes : tuple of bool[B, T, M] or uint8[B, T, M]
+        Magnitudes of every layer's spikes (bool where they can only be 1), those of the input first, over all T steps.
+        The input of a direct network, int16[B, T, N], comes in step 0.
+    membranes : tuple of int64[B, T, M] or None
+        Pre-reset membranes of every layer, if asked for. A neuron that fires once keeps its value from then on.
+    """
+
+    classes: np.ndarray
+    steps: np.ndarray
+    decided_by: np.ndarray
+    scores: np.ndarray
+    spikes: tuple[np.ndarray, ...]
+    membranes: tuple[np.ndarray, ...] | None = None
+
+
+class GoldenModel:
+    """The meaning of an integer network.
+
+    Parameters
+    ----------
+    network : IntegerNetwork
+    """
+
+    def __init__(self, network: IntegerNetwork):
+        self.network = network
+
+    def run(
+        self, inputs: np.ndarray | torch.Tensor, *, device: str | torch.device = "cpu", membranes: bool = False,
+    ) -> GoldenResult:
+        """Run a batch.
+
+        Parameters
+        ----------
+        inputs : uint8[B, N], integers[B, N], or integers[B, T, N]
+            Images ("latency") or numbers ("direct"), T = ``network.steps``; or spike counts per step ("events",
+            1 ≤ T ≤ ``steps_max``).
+        device : str or torch.device
+            Where to compute; the result is in host memory.
+        membranes : bool
+            Whether to return all membranes.
+
+        Raises
+        ------
+        ValueError
+            Wrong shape, type or range of the inputs.
+        """
+        values = torch.as_tensor(inputs)
+        network = self.network
+        self._check(values)
+        steps = values.shape[1] if network.input_kind == "events" else network.steps
+        widest = max(network.inputs, *(layer.neurons for layer in network.layers))
+        size = max(1, CHUNK_ELEMENTS // (steps * widest))
+        synapses = [
+            [_Synapses(branch, network.largest(branch.source), device) for branch in layer.synapses(index)]
+            for index, layer in enumerate(network.layers)
+        ]
+        parts = [
+            self._run_chunk(values[start : start + size].to(device), steps, synapses, membranes)
+            for start in range(0, max(1, len(values)), size)
+        ]
+        classes, at, decided_by, scores, spikes, potentials = zip(*parts, strict=True)
+        return GoldenResult(
+            classes=_joined(classes), steps=_joined(at), decided_by=_joined(decided_by), scores=_joined(scores),
+            spikes=tuple(_joined(stream) for stream in zip(*spikes, strict=True)),
+            membranes=tuple(_joined(layer) for layer in zip(*potentials, strict=True)) if membranes else None,
+        )
+
+    def _check(self, values: torch.Tensor) -> None:
+        network = self.network
+        if network.input_kind == "latency":
+            if values.dtype != torch.uint8 or values.ndim != 2 or values.shape[1] != network.inputs:
+                raise ValueError(
+                    f"inputs must be uint8 images of shape (batch, {network.inputs}), "
+                    f"not {_name(values)} of shape {tuple(values.shape)}"
+                )
+            return
+        if values.dtype.is_floating_point or values.dtype.is_complex:
+            raise ValueError(f"inputs must be integers, not {_name(values)}")
+        if network.input_kind == "direct":
+            if values.ndim != 2 or values.shape[1] != network.inputs:
+                raise ValueError(f"inputs must have shape (batch, {network.inputs}), not {tuple(values.shape)}")
+            _check_range("numbers", values, network.in_min, network.in_max)
+            return
+        if values.ndim != 3 or values.shape[2] != network.inputs or not 1 <= values.shape[1] <= network.steps_max:
+            raise ValueError(
+                f"inputs must be spike counts of shape (batch, 1…{network.steps_max} steps, {network.inputs}), "
+                f"not {tuple(values.shape)}"
+            )
+        _check_range("spike counts", values, 0, network.in_max)
+
+    def _run_chunk(self, values: torch.Tensor, steps: int, synapses: list[list["_Synapses"]], membranes: bool):
+        network = self.network
+        if network.input_kind == "latency":
+            spikes = [_encode(values, steps, network.cutoff)]
+        elif network.input_kind == "direct":
+            spikes = [functional.pad(values.to(torch.int16)[:, None], (0, 0, 0, steps - 1))]
+        else:
+            spikes = [values.to(torch.uint8)]
+        potentials = []
+        for index, (layer, sets) in enumerate(zip(network.layers, synapses, strict=True)):
+            keep = membranes or index == len(synapses) - 1
+            static, recurrent = network.is_static(index), [one for one in sets if one.source == index]
+            currents = torch.zeros(())
+            for one in sets:
+                if one.source != index:
+                    currents = currents + one(spikes[one.source + 1][:, :1] if static else spikes[one.source + 1])
+            if static:
+                currents = currents.expand(-1, steps, -1).contiguous()
+            fired, potential = _neurons(layer, currents, recurrent, sum(one.magnitude for one in sets), keep)
+            spikes.append(fired)
+            potentials.append(potential)
+        decision = decide(network, spikes[-1], potentials[-1])
+        return (*decision, spikes, potentials if membranes else [])
+
+
+def _check_range(what: str, values: torch.Tensor, least: int, most: int) -> None:
+    if values.numel():
+        low, high = int(values.min()), int(values.max())
+        if low < least or high > most:
+            raise ValueError(f"inputs must be {what} {least}…{most}, not {low}…{high}")
+
+
+def _name(values: torch.Tensor) -> str:
+    return str(values.dtype).removeprefix("torch.")
+
+
+def _joined(parts: tuple[torch.Tensor, ...]) -> np.ndarray:
+    return torch.cat([part.cpu() for part in parts]).numpy()
+
+
+def _encode(images: torch.Tensor, steps: int, cutoff: int) -> torch.Tensor:
+    """uint8[B, N] → bool[B, T, N]."""
+    table = latency_step(torch.arange(256), steps)
+    table[: min(cutoff, 256)] = steps  # never
+    table = table.to(torch.uint8 if steps < 256 else torch.int16)
+    # NumPy looks up faster than torch, and an image is small compared with its spikes.
+    at = torch.from_numpy(table.numpy()[images.cpu().numpy()]).to(images.device)
+    return at[:, None, :] == torch.arange(steps, device=images.device).to(at.dtype)[:, None]
+
+
+class _Synapses:
+    """Σ W·s of all steps at once: integer[B, T, N] → exact float[B, T, M]."""
+
+    def __init__(self, branch: Branch, largest: int, device: str | torch.device):
+        weights, self._synapses, self.source = np.asarray(branch.weights), branch.connectivity, branch.source
+        sums = np.abs(weights.astype(np.int64)).reshape(self._synapses.channels, -1).sum(1)
+        self.magnitude = int(sums.max()) * largest * self._synapses.pool**2
+        shortens = torch.device(device).type != "cpu" and largest * self._synapses.pool**2 > SHORT_EXACT
+        self._dtype = torch.float64 if shortens or self.magnitude >= FLOAT32_EXACT else torch.float32
+        self._weights = torch.as_tensor(weights.astype(np.int16)).to(device).to(self._dtype)
+        if isinstance(self._synapses, Dense):
+            self._weights = self._weights.T.contiguous()
+
+    def __call__(self, spikes: torch.Tensor) -> torch.Tensor:
+        synapses, (batch, steps, _) = self._synapses, spikes.shape
+        counts = spikes.reshape(batch * steps, *synapses.in_shape).to(self._dtype)
+        if synapses.pool > 1:
+            counts = functional.avg_pool2d(counts, synapses.pool, divisor_override=1)
+        if isinstance(synapses, Dense):
+            sums = counts.flatten(1) @ self._weights
+        else:
+            sums = functional.conv2d(
+                counts, self._weights, stride=synapses.stride, padding=synapses.padding, groups=synapses.groups,
+            )
+        return sums.reshape(batch, steps, size_of(synapses.out_shape))
+
+
+def _neurons(layer: Layer, currents: torch.Tensor, recurrent: list[_Synapses], magnitude: int, keep: bool):
+    """Spikes bool or uint8[B, T, M] and, to ``keep``, pre-reset membranes int64[B, T, M] from the synaptic sums."""
+    neuron, steps = layer.neuron, currents.shape[1]
+    total = steps * (magnitude + int(np.abs(neuron.bias).max())) + int(np.abs(neuron.v_init).max())
+    plain = not (recurrent or neuron.leaky or neuron.clamped)
+    if neuron.single_spike and neuron.levels == 1 and plain and (
+        max(total, int(neuron.first_theta.max())) < FLOAT32_EXACT or currents.dtype == torch.float64
+    ):
+        return _integrate_and_fire_once(layer, currents, keep)
+
+    def vector(values) -> torch.Tensor:
+        return torch.as_tensor(layer.spread(np.asarray(values, dtype=np.int64)), device=currents.device)
+
+    currents = currents.to(torch.int64)
+    bias, levels = vector(neuron.bias), [] if neuron.theta is None else list(vector(neuron.theta.T))
+    reset_step = vector(neuron.first_theta if neuron.reset_step is None else neuron.reset_step)
+    fall = torch.zeros(steps) if neuron.theta_fall is None else torch.as_tensor(np.asarray(neuron.theta_fall))
+    spikes = torch.zeros(currents.shape, dtype=torch.bool if neuron.levels <= 1 else torch.uint8, device=bias.device)
+    v = vector(neuron.v_init).expand(currents.shape[0], -1)
+    spike = torch.zeros_like(v)
+    has_fired = spike > 0
+    for step in range(steps):
+        frozen = v
+        v = (v * neuron.leak_num) >> neuron.leak_shift
+        if neuron.reset_delay:
+            v = _reset(neuron.reset, v, spike, reset_step)
+        v = v + currents[:, step]
+        for synapses in recurrent:
+            if step:
+                v = v + synapses(spikes[:, step - 1 : step])[:, 0].to(torch.int64)
+        if step == 0 or not neuron.bias_once:
+            v = v + bias
+        if neuron.single_spike:
+            v = torch.where(has_fired, frozen, v)
+        currents[:, step] = v
+        spike = torch.zeros_like(v)
+        for theta in levels:
+            spike += v >= theta - fall[step].to(v.dtype)
+        if neuron.single_spike:
+            spike = torch.where(has_fired, 0, spike)
+            has_fired = has_fired | (spike > 0)
+        spikes[:, step] = spike
+        before = v
+        if not neuron.reset_delay:
+            v = _reset(neuron.reset, v, spike, reset_step)
+        if neuron.clamped:
+            v = v.clamp(neuron.v_min, neuron.v_max)
+        if neuron.single_spike:
+            v = torch.where(has_fired, before, v)
+    return spikes, currents
+
+
+def _reset(kind: str, v: torch.Tensor, spike: torch.Tensor, reset_step: torch.Tensor) -> torch.Tensor:
+    """Membranes after a reset by spikes of magnitude ``spike``, int64[B, M]."""
+    if kind == "subtract":
+        return v - spike * reset_step
+    return v if kind == "none" else torch.where(spike > 0, 0, v)
+
+
+def _integrate_and_fire_once(layer: Layer, v: torch.Tensor, keep: bool):
+    """`_neurons` of plain integrators that fire once: a cumulative sum, exact in the format of ``v``."""
+    neuron = layer.neuron
+
+    def vector(values) -> torch.Tensor:
+        return torch.as_tensor(layer.spread(np.asarray(values, dtype=np.int64)), device=v.device).to(v.dtype)
+
+    # Few operations on large arrays: each one costs a synchronisation of all threads.
+    bias, theta = vector(neuron.bias), vector(neuron.first_theta)
+    if neuron.theta_fall is not None:
+        fall = torch.as_tensor(np.asarray(neuron.theta_fall[: v.shape[1]]), device=v.device).to(v.dtype)
+        theta = theta - fall[:, None]
+    times = torch.arange(v.shape[1], device=v.device)
+    v = v.cumsum(1)
+    v += vector(neuron.v_init) + bias * (1 if neuron.bias_once else times[:, None] + 1)
+    reached = v >= theta
+    at = reached.to(torch.uint8).argmax(1, keepdim=True)  # the first of equals; 0 also if none
+    fired = reached & (at == times[:, None])
+    if keep:
+        fires = reached.any(1, keepdim=True)
+        v = v.gather(1, torch.where(fires, torch.minimum(at, times[:, None]), times[:, None])).to(torch.int64)
+    return fired, v
+
+
+def decide(network: IntegerNetwork, spikes: torch.Tensor, potentials: torch.Tensor):
+    """Class, step, decided_by int64[B] and scores int64[B, C] from output spikes and membranes [B, T, C].
+
+    Fewer steps than an inference has give the decision as if it ended there.
+    """
+    batch, steps, _ = spikes.shape
+    at = torch.full((batch,), steps - 1, device=spikes.device)
+    everyone = torch.ones_like(spikes[:, 0], dtype=torch.bool)
+    if network.readout == "potential":
+        silent = torch.zeros(batch, dtype=torch.bool, device=spikes.device)
+        return _settle(potentials[:, -1], everyone, everyone & False, silent, at)
+    any_spike = (spikes > 0).any(2)
+    silent = ~any_spike.any(1)
+    if network.readout == "spike_count":
+        return _settle(spikes.sum(1), everyone, everyone & False, silent, at)
+    weights = torch.as_tensor(network.step_weights[:steps], dtype=torch.int64, device=spikes.device)
+    if not network.earliest_decides:
+        return _settle((spikes * weights[:, None]).sum(1), everyone, everyone & False, silent, at)
+    at = torch.where(silent, at, any_spike.to(torch.uint8).argmax(1))
+    rows = torch.arange(batch, device=spikes.device)
+    fires = spikes[rows, at] > 0
+    if network.readout == "weighted_spikes":
+        return _settle(fires * weights[at][:, None], everyone, fires, silent, at)
+    return _settle(potentials[rows, at], fires | silent[:, None], fires, silent, at)
+
+
+def _settle(
+    scores: torch.Tensor, candidates: torch.Tensor, fires: torch.Tensor, silent: torch.Tensor, at: torch.Tensor,
+):
+    """The candidate with the largest score, lowest index first; ``fires``: those whose number makes a tie."""
+    keys = torch.where(candidates, scores, torch.iinfo(torch.int64).min)
+    classes = keys.argmax(1)  # of equals the first, as torch documents
+    shared = (keys == keys.gather(1, classes[:, None])).sum(1) > 1
+    decided_by = torch.full_like(at, DecidedBy.PLAIN.value)
+    decided_by[fires.sum(1) > 1] = DecidedBy.TIE_BY_MEMBRANE.value
+    decided_by[shared] = DecidedBy.TIE_BY_INDEX.value
+    decided_by[silent] = DecidedBy.SILENT.value
+    return classes, at, decided_by, scores

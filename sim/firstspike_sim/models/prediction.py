@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""Golden and timing model together: what every other backend must equal."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from firstspike_arch.backend import Stimulus, Trace
+from firstspike_arch.program import Program
+
+from ..stimulus import make_stimulus
+from ..timing.spike_lists import spike_lists
+from ..timing.timing_model import predict
+from .golden import GoldenModel, GoldenResult
+
+__all__ = ["Prediction", "predict_inputs", "predict_stimulus"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prediction:
+    """Values, stimulus, and the trace they must leave."""
+
+    golden: GoldenResult
+    stimulus: Stimulus
+    trace: Trace
+
+
+def predict_inputs(program: Program, inputs: np.ndarray, **options) -> Prediction:
+    """Prediction for images or spike counts back to back; ``options`` are those of `make_stimulus`."""
+    golden = GoldenModel(program.network).run(inputs)
+    stimulus = make_stimulus(program, inputs, spikes=golden.spikes[0], **options)
+    return _predict(program, golden, stimulus)
+
+
+def predict_stimulus(program: Program, inputs: np.ndarray, stimulus: Stimulus) -> Prediction:
+    """Prediction for the inputs from which ``stimulus`` was made."""
+    return _predict(program, GoldenModel(program.network).run(inputs), stimulus)
+
+
+def _predict(program: Program, golden: GoldenResult, stimulus: Stimulus) -> Prediction:
+    lists = spike_lists(program, golden.spikes)
+    trace = predict(
+        program, stimulus, lists, classes=golden.classes, steps=golden.steps, decided_by=golden.decided_by,
+        scores=golden.scores,
+    )
+    return Prediction(golden=golden, stimulus=stimulus, trace=trace)

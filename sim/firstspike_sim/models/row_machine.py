@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""Row machine: what the lanes of a core hold, event by event and pass by pass, in whole numbers without a width."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from firstspike_arch.connectivity import Dense, pooled, size_of
+from firstspike_arch.microcode import RowOp, bias_rows, microcodes_of
+from firstspike_arch.network import Branch, IntegerNetwork
+
+__all__ = ["RowMachine"]
+
+
+class RowMachine:
+    """Executes a layer's `Microcode`, and remembers the extremes of every stored value and sum before halving.
+
+    Parameters
+    ----------
+    network : IntegerNetwork
+    index : int
+        Of the layer.
+
+    Members
+    -------
+    lows, highs : int64[M]
+        Extremes of each neuron so far, zero included.
+    """
+
+    def __init__(self, network: IntegerNetwork, index: int):
+        self._layer = layer = network.layers[index]
+        self._program, self._biases = microcodes_of(network)[index], layer.spread(bias_rows(layer))
+        self._columns = [_columns(branch) for branch in layer.synapses(index)]
+        self._levels = None if self._program.levels is None else layer.spread(self._program.levels.T)
+        self._fall = np.zeros(network.steps_max) if layer.neuron.theta_fall is None else layer.neuron.theta_fall
+        self._u = np.zeros(layer.neurons, dtype=np.int64)
+        self._shadow, self._current = self._u.copy(), self._u.copy()
+        self.lows, self.highs = self._u.copy(), self._u.copy()
+        self._pass_all(self._program.final, 0)
+
+    def run(self, steps: Sequence[Sequence[tuple[int, int, int]]]) -> tuple[np.ndarray, np.ndarray]:
+        """One inference: each step's events in their order, as (set of synapses, address, value).
+
+        Returns
+        -------
+        spikes : int64[T, M]
+        membranes : int64[T, M]
+            v when the step's marker captures it. A neuron that fires once goes on integrating after its spike.
+        """
+        has_fired = np.zeros(self._layer.neurons, dtype=bool)
+        spikes, membranes = [], []
+        for step, events in enumerate(steps):
+            for branch, address, value in events:
+                self._act(self._program.event, value * self._columns[branch][:, address])
+            if step == 0:
+                self._pass_all(self._program.start, 0)
+            membranes.append(self._u + self._layer.spread(self._program.offset) - int(self._fall[step]))
+            fires = self._magnitude()
+            if self._layer.neuron.single_spike:
+                fires, has_fired = np.where(has_fired, 0, fires), (fires > 0) | has_fired
+            spikes.append(fires)
+            self._pass_all(self._program.final if step == len(steps) - 1 else self._program.step, step)
+        return np.array(spikes), np.array(membranes)
+
+    def _magnitude(self) -> np.ndarray:
+        return np.zeros_like(self._u) if self._levels is None else (self._u >= self._levels).sum(0)
+
+    def _pass_all(self, ops: tuple[RowOp, ...], step: int) -> None:
+        magnitude = self._magnitude()
+        for op in ops:
+            acts = {"always": magnitude >= 0, "spiked": magnitude >= op.level, "negative": self._u < 0,
+                    "nonnegative": self._u >= 0}[op.when]
+            if op.act == "save":
+                self._shadow = self._u
+            if op.act == "init":
+                self._current = np.zeros_like(self._u)
+            self._act(op, self._operand(op, step), acts)
+
+    def _act(self, op: RowOp, operand: np.ndarray, acts: np.ndarray | bool = True) -> None:
+        kept = self._current if op.store == "current" else self._u
+        if op.act == "init":
+            value = self._layer.spread(self._program.init)
+        elif op.act == "add":
+            total = kept + operand
+            self._record(np.where(acts, total, kept))
+            value = total >> 1 if op.halve else total
+        else:
+            value = np.zeros_like(self._u)
+        value = np.where(acts, value, kept)
+        self._record(value)
+        if op.store == "current":
+            self._current = value
+        else:
+            self._u = value
+
+    def _operand(self, op: RowOp, step: int) -> np.ndarray:
+        if op.operand == "weight":
+            return self._biases[op.index]
+        if op.operand == "fall":
+            return np.full_like(self._u, op.values[step])  # pyright: ignore[reportOptionalSubscript]
+        if op.operand == "constant":
+            return self._layer.spread(op.values)  # pyright: ignore[reportArgumentType]
+        if op.operand == "leak":
+            return ~(self._u >> op.index)
+        return {"shadow": self._shadow, "current": self._current}.get(op.operand, np.zeros_like(self._u))
+
+    def _record(self, value: np.ndarray) -> None:
+        np.minimum(self.lows, value, out=self.lows)
+        np.maximum(self.highs, value, out=self.highs)
+
+
+def _columns(branch: Branch) -> np.ndarray:
+    """Weight from every input address to every neuron, int64[M, N]."""
+    synapses, weights = branch.connectivity, np.asarray(branch.weights, dtype=np.int64)
+    inputs, neurons = pooled(synapses.in_shape, synapses.pool), size_of(synapses.out_shape)
+    if isinstance(synapses, Dense):
+        dense = weights.reshape(neurons, *inputs)
+    else:
+        dense = np.zeros((*synapses.out_shape, *inputs), dtype=np.int64)
+        group_inputs, group_outputs = inputs[0] // synapses.groups, synapses.channels // synapses.groups
+        for channel, y, x in np.ndindex(synapses.out_shape):
+            first = channel // group_outputs * group_inputs
+            for tap_y, tap_x in np.ndindex(synapses.kernel):
+                at_y = y * synapses.stride[0] + tap_y - synapses.padding[0]
+                at_x = x * synapses.stride[1] + tap_x - synapses.padding[1]
+                if 0 <= at_y < inputs[1] and 0 <= at_x < inputs[2]:
+                    dense[channel, y, x, first:first + group_inputs, at_y, at_x] = weights[channel, :, tap_y, tap_x]
+        dense = dense.reshape(neurons, *inputs)
+    if len(inputs) == 1:
+        return dense
+    full = np.zeros((neurons, *synapses.in_shape), dtype=np.int64)
+    repeated = dense.repeat(synapses.pool, axis=2).repeat(synapses.pool, axis=3)
+    full[:, :, : repeated.shape[2], : repeated.shape[3]] = repeated
+    return full.reshape(neurons, -1)

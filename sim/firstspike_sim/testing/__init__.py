@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Random networks and frameworks' own runs, for tests and benchmarks."""

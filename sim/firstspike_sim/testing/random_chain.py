@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: MIT
+"""Random chains of torch modules, and what it takes for two executors to agree on them spike for spike."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from firstspike_arch.fixed import nearest_leak
+from firstspike_arch.float_network import FloatLayer, FloatNetwork
+from firstspike_compiler.compile import compile_network
+from torch import nn
+
+from ..compare import ALIVE
+from ..models.float_reference import run_float
+from ..models.golden import GoldenModel
+
+__all__ = ["Parting", "alive", "exact_golden_spikes", "part", "random_chain"]
+
+TIE = 1e-4
+"""Relative distance of a membrane from its threshold at which float32 and float64 may fall on different sides."""
+
+
+def _dyadic(rng: np.random.Generator, low: int, high: int, shape, unit: float = 1 / 8) -> torch.Tensor:
+    return torch.tensor(rng.integers(low, high + 1, size=shape) * unit, dtype=torch.float32)
+
+
+def _fill(rng: np.random.Generator, module: Any, exact: bool) -> nn.Module:
+    """A module of synapses, or a normalisation, with numbers that float32 computes exactly, or with any."""
+    with torch.no_grad():
+        if not exact:
+            for name, values in module.state_dict().items():
+                if values.is_floating_point():
+                    drawn = torch.tensor(rng.normal(0.1, 0.4, tuple(values.shape)), dtype=torch.float32)
+                    positive = values.ndim == 1 and name in ("running_var", "weight")
+                    values.copy_(drawn.abs() + 0.2 if positive else drawn)
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            assert module.running_mean is not None and module.running_var is not None
+            module.eps = 0.0
+            module.running_var.copy_(torch.tensor(rng.choice([0.25, 1.0, 4.0], module.num_features)))
+            module.running_mean.copy_(_dyadic(rng, -2, 2, module.num_features))
+            module.weight.copy_(torch.tensor(rng.choice([0.5, 1.0], module.num_features)))
+            module.bias.copy_(_dyadic(rng, -1, 2, module.num_features))
+        else:
+            module.weight.copy_(_dyadic(rng, -4, 6, tuple(module.weight.shape)))
+            if module.bias is not None:
+                module.bias.copy_(_dyadic(rng, -1, 2, tuple(module.bias.shape)))
+    return module
+
+
+def random_chain(
+    rng: np.random.Generator, spiking: Callable[[], nn.Module], kinds: Any = nn, *, exact: bool = True,
+) -> tuple[list[nn.Module], tuple[int, ...]]:
+    """Modules, in evaluation mode, and in_shape.
+
+    Parameters
+    ----------
+    spiking : function
+        Makes a module of neurons.
+    kinds
+        Has the classes Linear, Conv2d, …: `torch.nn`, or a framework's own.
+    exact : bool
+        All numbers are multiples of 1/8, so that float32 rounds nothing; a membrane may meet its threshold exactly.
+    """
+    hidden, classes = int(rng.integers(4, 9)), int(rng.integers(2, 5))
+    if rng.random() < 0.4:
+        inputs = int(rng.integers(4, 10))
+        modules = [_fill(rng, kinds.Linear(inputs, hidden, bias=bool(rng.random() < 0.7)), exact)]
+        if rng.random() < 0.5:
+            modules.append(_fill(rng, kinds.BatchNorm1d(hidden), exact))
+        modules.append(spiking())
+        shape, width = (inputs,), hidden
+    else:
+        side, channels = int(rng.integers(12, 15)), int(rng.integers(1, 3))
+        modules, shape = [], (channels, side, side)
+        if rng.random() < 0.3:
+            modules.append(kinds.AvgPool2d(2))
+        modules.append(_fill(rng, kinds.Conv2d(channels, 2, 3, padding=int(rng.integers(0, 2))), exact))
+        if rng.random() < 0.4:
+            modules.append(_fill(rng, kinds.BatchNorm2d(2), exact))
+        if rng.random() < 0.3:
+            modules.append(kinds.AvgPool2d(2))
+        modules.append(spiking())
+        if rng.random() < 0.7:
+            modules.append(kinds.AvgPool2d(2) if rng.random() < 0.5 else kinds.MaxPool2d(2))
+        modules.extend([kinds.Flatten(), kinds.Dropout(0.5)])
+        probe = torch.zeros(1, *shape)
+        for module in modules:
+            same = not isinstance(module, nn.Conv2d | nn.AvgPool2d | nn.MaxPool2d | nn.Flatten)
+            probe = probe if same else module(probe)
+        width = probe.shape[1]
+    modules.extend([_fill(rng, kinds.Linear(width, classes), exact), spiking()])
+    for module in modules:
+        module.eval()
+    return modules, shape
+
+
+def alive(spikes: Sequence[np.ndarray]) -> bool:
+    """Whether every layer fires on 2-70 % of its neuron-steps."""
+    return all(ALIVE[0] <= float((one > 0).mean()) <= ALIVE[1] for one in spikes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parting:
+    """Where two runs of real numbers part.
+
+    Parameters
+    ----------
+    compared : int
+        Neuron-steps.
+    ties : int
+        Inferences in which they part first where a membrane is at its threshold, but for rounding.
+    unexplained : int
+        Inferences in which they part anywhere else.
+    """
+
+    compared: int
+    ties: int
+    unexplained: int
+
+
+def part(network: FloatNetwork, inputs: np.ndarray, expected: Sequence[np.ndarray]) -> Parting:
+    """Compare the spikes [B, T, M] of all layers with those of the float reference.
+
+    What follows the first difference in an inference is its consequence: of it, every neuron of the first layer of the
+    first step in which the inference differs must be at a tie.
+    """
+    result = run_float(network, inputs)
+    assert len(expected) == len(network.layers), "one spike train a layer"
+    steps = [(one != other) for one, other in zip(expected, result.spikes[1:], strict=True)]
+    ties = unexplained = 0
+    for index in np.flatnonzero(np.any([one.any((1, 2)) for one in steps], axis=0)):
+        step, depth = min((int(np.argmax(one[index].any(1))), depth) for depth, one in enumerate(steps)
+                          if one[index].any())
+        layer, membranes = network.layers[depth], result.membranes[depth][index, step]
+        assert layer.theta is not None
+        theta = np.repeat(layer.theta.reshape(len(layer.theta), -1), len(membranes) // len(layer.theta), axis=0)
+        at_tie = (np.abs(membranes[:, None] - theta) <= TIE * np.maximum(np.abs(theta), np.abs(membranes[:, None]))
+                  ).any(1)
+        explained = at_tie[steps[depth][index, step]].all()
+        ties, unexplained = ties + int(explained), unexplained + int(not explained)
+    return Parting(compared=sum(one.size for one in steps), ties=ties, unexplained=unexplained)
+
+
+def _fine(layer: FloatLayer) -> tuple[FloatLayer, int]:
+    """The layer with 8-bit weights of which each number is a whole number of steps; the longest exact inference."""
+    weights = np.concatenate([np.ravel(one.weight) for one in (layer, *layer.branches)])
+    values = np.concatenate([weights, *(np.ravel(one) for one in (
+        layer.bias, layer.theta, layer.reset_step, layer.v_init) if one is not None)])
+    # An average pool divides weights and steps alike: all else stays a whole number of the smaller steps.
+    whole = next(bits for bits in range(30) if not ((values * 2**bits) % 1).any())
+    spare = int(np.floor(np.log2(127 / max(1.0, float(np.abs(weights).max()) * 2**whole))))
+    num, shift = nearest_leak(layer.leak, 8)
+    if spare < 0 or num / 2**shift != layer.leak:
+        return layer, 0
+    longest = 1 << 20 if shift == 0 else spare // shift + (layer.v_init is None)
+    return replace(layer, weight_bits=8, weight_scale=2.0 ** -(whole + (spare if shift else 0))), longest
+
+
+def exact_golden_spikes(network: FloatNetwork, inputs: np.ndarray) -> list[np.ndarray]:
+    """Spikes [B, T, M] of the layers of an `exact` network in integers that lose nothing.
+
+    T is as many steps as 8-bit weights leave room for, at most those of the inputs; none if they leave room for none.
+    """
+    layers, longest = zip(*map(_fine, network.layers), strict=True)
+    steps = min(inputs.shape[1], *longest)
+    if steps < 1:
+        return []
+    program = compile_network(replace(network, layers=layers, steps=steps), lanes=1).program
+    return list(GoldenModel(program.network).run(inputs[:, :steps]).spikes[1:])

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT
+"""Small random networks over every option of the semantics, to compare implementations on."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+from firstspike_arch.connectivity import Conv2d, Dense, Shape, pooled
+from firstspike_arch.fixed import largest_weight
+from firstspike_arch.float_network import InputKind, Readout
+from firstspike_arch.microcode import BIAS_ROWS_MAX
+from firstspike_arch.network import Branch, IntegerNetwork, Layer, Neuron
+
+__all__ = ["random_connectivity", "random_inputs", "random_layer", "random_network"]
+
+Choice = TypeVar("Choice")
+
+INPUT_KINDS: tuple[InputKind, ...] = ("latency", "events", "direct")
+READOUTS: tuple[Readout, ...] = ("first_spike", "weighted_spikes", "potential", "spike_count")
+
+
+def _pick(rng: np.random.Generator, options: Sequence[Choice]) -> Choice:
+    return options[int(rng.choice(len(options)))]
+
+
+def random_connectivity(rng: np.random.Generator, in_shape: Shape, neurons: int | None = None) -> Dense | Conv2d:
+    """Dense onto ``neurons``, or without that number a convolution of a map."""
+    pool = 1 if len(in_shape) == 1 else int(rng.integers(1, min(2, *in_shape[1:]) + 1))
+    if neurons is not None:
+        return Dense(in_shape=in_shape, neurons=neurons, pool=pool)
+    channels, *size = pooled(in_shape, pool)
+    groups = _pick(rng, [count for count in range(1, channels + 1) if channels % count == 0])
+    padding = int(rng.integers(0, 2)), int(rng.integers(0, 3))
+    kernel = [int(rng.integers(1, min(4, length + 2 * pad) + 1)) for length, pad in zip(size, padding, strict=True)]
+    return Conv2d(
+        in_shape=in_shape, channels=groups * int(rng.integers(1, 4)),
+        kernel=(kernel[0], kernel[1]), stride=(int(rng.integers(1, 4)), int(rng.integers(1, 3))), padding=padding,
+        groups=groups, pool=pool,
+    )
+
+
+def random_layer(
+    rng: np.random.Generator, name: str, connectivity: Dense | Conv2d, *, fires: bool = True,
+) -> Layer:
+    """A layer with random weights and a random choice of every neuron option; ``fires``: it has thresholds."""
+    bits = int(rng.integers(2, 9))
+    limit, count = largest_weight(bits), connectivity.channels
+    weights = rng.integers(-limit, limit + 1, connectivity.weight_shape)
+    weights.flat[0] = weights.flat[0] or 1
+    spread = max(1, limit * (weights.size // count) // 3)
+
+    def sometimes(share: float) -> bool:
+        return bool(rng.random() < share)
+
+    def vector(low: int, high: int) -> np.ndarray:
+        return rng.integers(low, high + 1, count)
+
+    shift = int(rng.integers(0, 6)) if sometimes(0.5) else 0
+    leak = {0: 1 << shift, 1: max((1 << shift) - 1, 0), 2: int(rng.integers(0, (1 << shift) + 1))}[int(rng.integers(3))]
+    theta = reset_step = None
+    if fires:
+        theta = np.sort(rng.integers(1, spread + 1, (count, _pick(rng, (1, 1, 2, 3, 7)))), axis=1)
+        reset_step = np.maximum(theta[:, 0] - 1, 0) if sometimes(0.25) else vector(0, 2 * spread)
+        reset_step = reset_step if sometimes(0.5) else None
+    v_min = int(rng.integers(-spread, spread // 2 + 1)) if sometimes(0.3) else None
+    v_max = int(rng.integers(v_min if v_min is not None else -spread // 2, 2 * spread)) if sometimes(0.3) else None
+    reach = limit * (BIAS_ROWS_MAX + 4 if sometimes(0.2) else 3)  # some biases are too large for rows of weights
+    neuron = Neuron(
+        bias=vector(-reach, reach) if sometimes(0.5) else vector(0, 0), theta=theta,
+        v_init=vector(-spread, spread) if sometimes(0.4) else vector(0, 0), reset_step=reset_step,
+        leak_num=leak, leak_shift=shift, reset=_pick(rng, ("subtract", "zero", "none")),
+        reset_delay=sometimes(0.3), single_spike=sometimes(0.4), bias_once=sometimes(0.3), v_min=v_min, v_max=v_max,
+    )
+    return Layer(name=name, weights=weights, weight_bits=bits, neuron=neuron, connectivity=connectivity)
+
+
+def random_network(
+    rng: np.random.Generator, *, layers_max: int = 3, neurons_max: int = 7, steps_max: int = 6,
+    input_kind: InputKind | None = None, readout: Readout | None = None, maps: bool = False,
+) -> IntegerNetwork:
+    """A verified network; what is not given is drawn. ``maps``: its input is a map, its first layers convolutions."""
+    depth = int(rng.integers(1, layers_max + 1))
+    sizes = rng.integers(1, neurons_max + 1, depth + 1).tolist()
+    convolutions = int(rng.integers(0, depth)) if maps else 0
+    shape: Shape = (int(rng.integers(1, 4)), int(rng.integers(2, 8)), int(rng.integers(2, 8))) if maps else (sizes[0],)
+    readout = readout or _pick(rng, READOUTS)
+    kind = input_kind or _pick(rng, INPUT_KINDS)
+    longest = int(rng.integers(1, steps_max + 1))
+    in_min = int(rng.choice([0, 0, -3, -256])) if kind == "direct" else 0
+    in_max = int(rng.choice([1, 1, 3, 20, 255] if kind == "direct" else [1, 1, 3, 20]))
+    layers: list[Layer] = []
+    shapes: list[Shape] = [shape]
+    for index, neurons in enumerate(sizes[1:]):
+        connectivity = random_connectivity(rng, shapes[-1], None if index < convolutions else neurons)
+        fires = index < depth - 1 or readout != "potential"
+        layer = random_layer(rng, f"layer{index}", connectivity, fires=fires)
+        if kind == "direct" and index == 0:
+            unit = max(-in_min, in_max)
+            layer = _with_larger_thresholds(layer, 1 + unit // 2)
+            if depth > 1 and rng.random() < 0.5:
+                layer = _as_encoder(rng, layer, longest)
+        elif rng.random() < 0.5:
+            layer = _with_branches(rng, layer, index, shapes if kind != "direct" else [None, *shapes[1:]])
+        layers.append(layer)
+        shapes.append(connectivity.out_shape)
+    return IntegerNetwork(
+        name="random", layers=tuple(layers), readout=readout, steps=int(rng.integers(1, longest + 1)),
+        steps_max=longest, input_kind=kind, cutoff=int(rng.choice([0, 1, 100, 256])), in_min=in_min, in_max=in_max,
+        step_weights=tuple(range(2 * longest, 0, -2)) if readout == "weighted_spikes" else (),
+    )
+
+
+def _with_larger_thresholds(layer: Layer, factor: int) -> Layer:
+    theta = layer.neuron.theta
+    return layer if theta is None else replace(layer, neuron=replace(layer.neuron, theta=theta * factor))
+
+
+def _as_encoder(rng: np.random.Generator, layer: Layer, steps: int) -> Layer:
+    """The layer with neurons that fire once, the later the smaller their current."""
+    theta = layer.neuron.theta
+    assert theta is not None
+    fall = np.cumsum(rng.integers(0, 2 + int(theta.max()) // steps, steps))
+    return replace(layer, neuron=replace(
+        layer.neuron, theta=theta[:, :1], theta_fall=fall - fall[0], leak_num=1, leak_shift=0, v_min=None, v_max=None,
+        single_spike=True, bias_once=True,
+    ))
+
+
+def _with_branches(
+    rng: np.random.Generator, layer: Layer, index: int, shapes: Sequence[Shape | None],
+) -> Layer:
+    """The layer, sometimes with synapses from earlier layers (the input's shape is the first) or itself."""
+    branches = []
+    limit = largest_weight(layer.weight_bits)
+
+    def add(source: int, connectivity: Dense | Conv2d) -> None:
+        weights = rng.integers(-limit, limit + 1, connectivity.weight_shape)
+        weights.flat[0] = weights.flat[0] or 1
+        branches.append(Branch(source=source, weights=weights, connectivity=connectivity))
+
+    for source, shape in enumerate(shapes[: index + 1], start=-1):
+        if shape is None or rng.random() < 0.6:
+            continue
+        if isinstance(layer.connectivity, Dense):
+            add(source, Dense(in_shape=shape, neurons=layer.neurons))
+        elif len(shape) == 3:
+            synapses = _matching(shape, layer.out_shape)
+            if synapses is not None:
+                add(source, synapses)
+    if isinstance(layer.connectivity, Dense) and layer.neuron.theta is not None and rng.random() < 0.4:
+        add(index, Dense(in_shape=layer.out_shape, neurons=layer.neurons))
+    return replace(layer, branches=tuple(branches))
+
+
+def _matching(shape: Shape, wanted: Shape) -> Conv2d | None:
+    """A convolution between maps, if one with stride 1 fits: depthwise where the channels allow it."""
+    kernel = [max(1, one - other + 1) for one, other in zip(shape[1:], wanted[1:], strict=True)]
+    padding = [max(0, other - one + size - 1) for one, other, size in zip(shape[1:], wanted[1:], kernel, strict=True)]
+    if any(pad % 2 for pad in padding):
+        return None
+    groups = wanted[0] if shape[0] == wanted[0] else 1
+    return Conv2d(in_shape=shape, channels=wanted[0], kernel=(kernel[0], kernel[1]), groups=groups,
+                  padding=(padding[0] // 2, padding[1] // 2))
+
+
+def random_inputs(rng: np.random.Generator, network: IntegerNetwork, batch: int) -> np.ndarray:
+    """uint8[B, N] images, int16[B, N] numbers, or uint8[B, T, N] spike counts, some crowded, some sparse."""
+    if network.input_kind == "latency":
+        images = rng.integers(0, 256, (batch, network.inputs))
+        return np.where(rng.random(images.shape) < rng.random((batch, 1)), images, 255 * (images & 1)).astype(np.uint8)
+    if network.input_kind == "direct":
+        numbers = rng.integers(network.in_min, network.in_max + 1, (batch, network.inputs))
+        return np.where(rng.random(numbers.shape) < rng.random((batch, 1)), numbers, 0).astype(np.int16)
+    shape = (batch, int(rng.integers(1, network.steps_max + 1)), network.inputs)
+    counts = rng.integers(1, network.in_max + 1, shape)
+    return np.where(rng.random(shape) < rng.random((batch, 1, 1)), counts, 0).astype(np.uint8)

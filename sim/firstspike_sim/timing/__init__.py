@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The timing model: when everything happens, cycle by cycle."""

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""Spike lists: which neurons spike in which step, one after the other, as the timing model sends them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from firstspike_arch.events import ADDRESS_SHIFT, MARKER, TokenLayout
+from firstspike_arch.program import Program
+
+__all__ = ["VALUE_SHIFT", "SpikeLists", "codes_of", "codes_of_tokens", "spike_lists", "tokens_of_codes"]
+
+VALUE_SHIFT = 32
+"""In a code, a neuron's number is below this bit and what it says above, in two's complement of 16 bits."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SpikeLists:
+    """Which neurons spike in which step.
+
+    Parameters
+    ----------
+    codes : int64[*]
+        Of all senders, inferences and steps in a row: neurons by number, with what they say; in a step in the order of
+        ``places``.
+    places : int64[*]
+        Where each is sent from (`LayerPlan.places`); the number of the neuron on the input.
+    offsets : int64[S, G + 1]
+        Sender s (the input, then each layer), global step g: ``codes[offsets[s, g] : offsets[s, g + 1]]``.
+    first_step : int64[B + 1]
+        Global step at which each inference starts.
+    """
+
+    codes: np.ndarray
+    places: np.ndarray
+    offsets: np.ndarray
+    first_step: np.ndarray
+
+
+def spike_lists(program: Program, spikes: tuple[np.ndarray, ...]) -> SpikeLists:
+    """From the magnitudes of the input and of every layer, each integer or bool[B, T, N]."""
+    network = program.network
+    senders = {edge.source for edge in network.edges()}
+    codes, places, offsets, base = [], [], [], 0
+    count, steps = spikes[0].shape[:2]
+    for source, dense in enumerate(spikes, start=-1):
+        if source not in senders:
+            offsets.append(np.full(count * steps + 1, base))
+            continue
+        plan = None if source < 0 else program.config.layers[source]
+        place = np.arange(dense.shape[2]) if plan is None else plan.places()
+        order = None
+        if plan is not None and plan.positions > 1:
+            order = np.argsort(place)
+            dense = dense[:, :, order]
+        flat = np.ascontiguousarray(dense).reshape(-1)
+        found = np.flatnonzero(flat)
+        where, neuron = np.divmod(found, dense.shape[2])
+        if order is not None:
+            neuron = order[neuron]
+        values = flat[found] if network.layout_of(source).value_bits else None
+        offsets.append(np.searchsorted(where, np.arange(count * steps + 1)) + base)
+        codes.append(codes_of(neuron, values))
+        places.append(place[neuron])
+        base += len(neuron)
+    return SpikeLists(
+        codes=np.concatenate(codes), places=np.concatenate(places).astype(np.int64),
+        offsets=np.array(offsets, dtype=np.int64), first_step=np.arange(count + 1, dtype=np.int64) * steps,
+    )
+
+
+def codes_of(neurons: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+    """Codes of neurons by number and what they say; None: 1 each."""
+    neurons = neurons.astype(np.int64)
+    return neurons if values is None else neurons | (values.astype(np.int64) & 0xFFFF) << VALUE_SHIFT
+
+
+def codes_of_tokens(tokens: np.ndarray, layout: TokenLayout) -> np.ndarray:
+    """Tokens as the timing model moves them: with codes in place of addresses and values."""
+    tokens = np.asarray(tokens, dtype=np.int64)
+    if len(layout.shape) == 1 and not layout.value_bits:
+        return tokens
+    numbers = np.zeros(1 << layout.address_bits, dtype=np.int64)
+    numbers[layout.addresses()] = np.arange(len(layout.addresses()))
+    address, value = layout.split(tokens)
+    codes = codes_of(numbers[address], value if layout.value_bits else None)
+    return np.where(tokens & MARKER, tokens, codes << ADDRESS_SHIFT)
+
+
+def tokens_of_codes(tokens: np.ndarray, layout: TokenLayout) -> np.ndarray:
+    """Inverse of `codes_of_tokens`."""
+    if len(layout.shape) == 1 and not layout.value_bits:
+        return tokens
+    marker = tokens & MARKER != 0
+    code = np.where(marker, 0, tokens >> ADDRESS_SHIFT)
+    values = (code >> VALUE_SHIFT & 0xFFFF ^ 0x8000) - 0x8000
+    return np.where(marker, tokens, layout.events(code & (1 << VALUE_SHIFT) - 1, values))
