@@ -11,11 +11,9 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect, flipped
 from firstspike.verb_demo import shipped
-from firstspike_arch.array import LayerPlan
-from firstspike_arch.events import TokenLayout
-from firstspike_arch.memory import weight_memory
-from firstspike_arch.microcode import microcode_of
-from firstspike_arch.network import Layer, Neuron
+from firstspike_arch.array import LayerOptions
+from firstspike_arch.core_spec import CoreSpec, core_spec
+from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_boards.ecp5 import ECP5
 from firstspike_boards.open_flow import cells, synthesise
 from firstspike_boards.xilinx7 import XILINX7
@@ -33,21 +31,18 @@ MEMBRANE_BITS, WEIGHT_BITS, INPUTS = 14, 5, 784
 class HiddenCore(wiring.Component):
     """A core with its spike queue and extractor: what a hidden layer costs."""
 
-    def __init__(self, layer: Layer, plan: LayerPlan):
-        self._layer, self._plan = layer, plan
-        shape = weight_memory(0, layer, plan)
-        self.core = Core(layer=layer, plan=plan, program=microcode_of(layer), memory=shape,
-                         layouts=[TokenLayout(shape=layer.in_shape)])
+    def __init__(self, spec: CoreSpec):
+        self._spec, self.core = spec, Core(spec)
         members = dict(self.core.signature.members)
         del members["capture"]
-        super().__init__({**members, "spikes": Out(token_stream(layer.out_layout))})
+        super().__init__({**members, "spikes": Out(token_stream(spec.layer.out_layout))})
 
     def elaborate(self, platform):
         m = Module()
-        plan = self._plan
+        layout, plan = self._spec.layer.out_layout, self._spec.plan
         m.submodules.core = core = self.core
-        m.submodules.queue = queue = SpikeQueue(layout=self._layer.out_layout, plan=plan)
-        m.submodules.extractor = extractor = Extractor(layout=self._layer.out_layout, lanes=plan.lanes)
+        m.submodules.queue = queue = SpikeQueue(layout=layout, plan=plan)
+        m.submodules.extractor = extractor = Extractor(layout=layout, lanes=plan.lanes)
         connect(m, core.capture, queue.capture)
         connect(m, queue.words, extractor.words)
         connect(m, extractor.events, flipped(self.spikes))
@@ -66,8 +61,8 @@ def hidden_core(lanes: int, *, leaky: bool) -> HiddenCore:
         name="hidden", weights=random.integers(-15, 16, (lanes, INPUTS)), weight_bits=WEIGHT_BITS,
         neuron=Neuron(bias=bias, theta=theta, v_init=np.zeros(lanes, int), **options),
     )
-    plan = LayerPlan.of(layer, 0, lanes=lanes, membrane_bits=MEMBRANE_BITS)
-    return HiddenCore(layer, plan)
+    network = IntegerNetwork(name="hidden", layers=(layer,), readout="first_spike", steps=8, steps_max=8)
+    return HiddenCore(core_spec(network, 0, LayerOptions(lanes=lanes, membrane_bits=MEMBRANE_BITS)))
 
 
 def lut4_equivalents(found: Counter) -> int:

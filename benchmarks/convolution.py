@@ -2,15 +2,15 @@
 """Convolution: 15C5-P2-40C5-P2-300-10 with random weights on MNIST, and the cycles of one core beside their bound."""
 
 import time
+from dataclasses import replace
 
 import firstspike as fs
 import numpy as np
 from firstspike.api import intervals
-from firstspike_arch.array import LayerPlan
 from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.core_spec import core_spec
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.program import Program
-from firstspike_arch.walk import walks_of
 from firstspike_sim.backends.verilator import VerilatorBackend
 from firstspike_sim.compare import ALIVE, aliveness, compare
 from firstspike_sim.models.golden import GoldenModel
@@ -44,11 +44,11 @@ THRESHOLDS = (20, 110, 150, 80)
 def work(program: Program, spikes: tuple[np.ndarray, ...]) -> list[float]:
     """Σ over events of ⌈synaptic operations / lanes⌉ of each core, mean over the inferences."""
     totals = []
-    for index, (layer, plan) in enumerate(zip(program.network.layers, program.config.layers, strict=True)):
-        one_bank = LayerPlan.of(layer, index, lanes=plan.lanes, membrane_bits=plan.membrane_bits)
-        _, _, y_counts, x_counts = walks_of(layer, one_bank)[0][0].visits(layer.in_shape)
-        operations = y_counts * x_counts * plan.group_channels
-        totals.append(float((spikes[index].sum(1) @ -(-operations // plan.elements)).mean()))
+    for core in program.cores:
+        one_bank = core_spec(program.network, core.index, replace(core.plan.options, banks=(1, 1)))
+        _, _, y_counts, x_counts = one_bank.walks[0].visits(core.layer.in_shape)
+        operations = y_counts * x_counts * core.plan.group_channels
+        totals.append(float((spikes[core.index].sum(1) @ -(-operations // core.plan.elements)).mean()))
     return totals
 
 
@@ -79,7 +79,7 @@ def core_ratio(channels: int, lanes: int, images: np.ndarray, *, parallel: bool)
     assert not any(check.different for check in compare(program.network, prediction.stimulus, prediction.trace, trace))
     # From one inference's last marker at the core to the next one's: what the core took for an inference.
     ends = trace.edge_cycles[0][np.flatnonzero(trace.edge_tokens[0] == 3)]
-    bound = work(program, prediction.golden.spikes)[0] + network.steps * program.config.layers[0].rows
+    bound = work(program, prediction.golden.spikes)[0] + network.steps * program.cores[0].plan.rows
     return float(np.diff(ends).mean()) / bound
 
 

@@ -59,16 +59,17 @@ def both(network: IntegerNetwork, lanes: int, images: np.ndarray) -> tuple[float
     program = fs.compile(network, lanes=[lanes, min(lanes, 10)]).program
     prediction = predict_inputs(program, images)
     sent = [spikes.sum((1, 2)).mean() for spikes in prediction.golden.spikes]
-    bound = max(events * plan.rows for events, plan in zip(sent, program.config.layers, strict=False))
+    bound = max(events * core.plan.rows for events, core in zip(sent, program.cores, strict=False))
     return float(intervals(prediction.stimulus, prediction.trace).mean()), bound
 
 
 def machine(program, path: Path) -> None:
     """The units of an accelerator with their sizes, and the streams between them."""
-    network, plans = program.network, program.config.layers
+    network = program.network
     first = "encoder" if program.config.port == "image" else "guard"
     boxes = [(f"{first}\n{network.inputs} addresses", "0.92")]
-    for layer, plan, memory in zip(network.layers, plans, program.memories(), strict=True):
+    for core in program.cores:
+        layer, plan, memory = core.layer, core.plan, core.memory
         boxes.append((
             f"core: {layer.name}\n{layer.inputs} → {layer.neurons}\n{plan.lanes} lanes × {plan.rows} rows\n"
             f"{plan.membrane_bits}-bit membranes\n\nweights {layer.weight_bits} bits\n"
@@ -76,7 +77,7 @@ def machine(program, path: Path) -> None:
         ))
         boxes.append(("spike queue\nand extractor", "0.92"))
     readout = network.readout.replace("_", " ")
-    boxes[-1] = (f"read-out\n{readout}\n{program.config.winner} over {plans[-1].lanes}", "0.92")
+    boxes[-1] = (f"read-out\n{readout}\n{program.config.winner} over {program.cores[-1].plan.lanes}", "0.92")
     figure = Figure(figsize=(2.1 * len(boxes), 2.9), layout="constrained")
     axis = figure.subplots()
     axis.set(xlim=(-0.75, 2 * len(boxes) + 0.25), ylim=(-1.5, 1.1))

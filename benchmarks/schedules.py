@@ -12,8 +12,8 @@ import firstspike as fs
 import numpy as np
 from firstspike.api import latencies
 from firstspike_arch.program import Program
+from firstspike_arch.work import work_cycles, workload
 from firstspike_sim.models.prediction import predict_inputs
-from firstspike_sim.timing.core_work import core_work, events_of
 from firstspike_train.data import load
 from table import Row, publish
 
@@ -33,10 +33,8 @@ def alone(program: Program, images: np.ndarray) -> float:
 
 def layer_by_layer(program: Program, images: np.ndarray) -> float:
     """Mean cycles of all cores, one after another."""
-    network, spikes = program.network, fs.predict(program, images).spikes
-    return sum(
-        core_work(network, index, plan, marker, events_of(network, index, spikes))
-        for index, (plan, marker) in enumerate(zip(program.config.layers, program.microcodes(), strict=True)))
+    spikes = fs.predict(program, images).spikes
+    return sum(float(work_cycles(core, workload(core, spikes)).mean()) for core in program.cores)
 
 
 def measure(method: str, path: Path, images: np.ndarray) -> Row:

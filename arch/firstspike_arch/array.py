@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Configuration of the array: one plan a layer, and of the accelerator around it."""
+"""Configuration of the array: the choices for every layer and for the accelerator, and the geometry that follows."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from .fixed import ceil_div
 from .network import Layer
 
 __all__ = [
-    "GROUP_BITS", "ArrayConfig", "LayerPlan", "kernel_banks", "reach", "readout_cycles", "spike_queue_depth",
+    "GROUP_BITS", "ArrayConfig", "LayerOptions", "LayerPlan", "kernel_banks", "reach", "readout_cycles",
+    "spike_queue_depth",
 ]
 
 
@@ -21,66 +22,94 @@ GROUP_BITS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerPlan:
-    """How one layer is mapped.
+class LayerOptions:
+    """The choices that map one layer onto its core; what follows from them is its `LayerPlan`.
 
     Parameters
     ----------
-    neurons, lanes : int
-        ``lanes`` processing elements take turns over rows of neurons.
-    size : (int, int)
-        Of a convolution: height and width of the output. A dense layer has one position, and neuron r·lanes + p is
-        lane p of row r.
-    groups : int
-        Of channels. A row holds up to ``lanes`` channels of one group at one position.
+    lanes : int
+        Processing elements of a bank: they take turns over rows of neurons.
+    membrane_bits : int
+        2…48, the width of the stored membrane: at least what the width proof asks for.
+    register_rows : int
+        Up to so many rows the membranes are a ring of registers, beyond a memory: block RAM, or LUT RAM if shallow.
+        A device without LUT RAM does better with 2.
     banks : (int, int)
         Kernel-parallel: so many neighbouring positions down and across are in one row, each in a bank of lanes of its
         own. An event reaches all of its neighbours at once; every bank then looks for its own row.
     bit_serial : bool
         Of a direct input: an event is walked once for each bit of its value that is 1, with shifted weights, and
         there are no multipliers.
+    single_port : bool
+        The weight memory has one port to read and to write, and no initial contents: a host loads it. So it can be one
+        of the large RAMs that some devices have.
+
+    Raises
+    ------
+    ValueError
+        The sentence names the option.
+    """
+
+    lanes: int
+    membrane_bits: int
+    register_rows: int = 8
+    banks: tuple[int, int] = (1, 1)
+    bit_serial: bool = False
+    single_port: bool = False
+
+    def __post_init__(self) -> None:
+        if self.lanes < 1:
+            raise ValueError(f"lanes must be at least 1, not {self.lanes!r}")
+        if not 2 <= self.membrane_bits <= 48:
+            raise ValueError(f"membrane_bits must be 2…48, not {self.membrane_bits!r}")
+        if self.register_rows < 2:
+            raise ValueError(f"register_rows must be at least 2, not {self.register_rows!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerPlan:
+    """Where the neurons of a layer lie: the rows, lanes and banks that follow from the layer and its options.
+
+    Parameters
+    ----------
+    options : LayerOptions
+    neurons : int
+        Of the layer; neuron r·lanes + p of a dense one is lane p of row r.
+    size : (int, int)
+        Height and width of a convolution's output. A dense layer has one position.
+    groups : int
+        Of channels. A row holds up to ``lanes`` channels of one group at one position.
     scattered : bool
         An event may visit some rows only, in any order: so it is in a convolution.
     forwards : bool
         A row may be visited again in the next cycle: sums are passed on before they are written.
     recurrent : bool
         The layer takes its own spikes: those of a whole step must find room while they are captured.
-    membrane_bits : int
-        Width of the stored membrane, at least what the width proof asks for.
-    register_rows : int
-        Up to so many rows the membranes are a ring of registers, beyond a memory: block RAM, or LUT RAM if shallow.
-        A device without LUT RAM does better with 2.
-    single_port : bool
-        The weight memory has one port to read and to write, and no initial contents: a host loads it. So it can be one
-        of the large RAMs that some devices have.
+
+    Raises
+    ------
+    ValueError
+        There are more lanes than channels in a group.
     """
 
+    options: LayerOptions
     neurons: int
-    lanes: int
-    membrane_bits: int
-    register_rows: int = 8
     size: tuple[int, int] = (1, 1)
     groups: int = 1
-    banks: tuple[int, int] = (1, 1)
-    bit_serial: bool = False
     scattered: bool = False
     forwards: bool = False
     recurrent: bool = False
-    single_port: bool = False
 
     @classmethod
-    def of(
-        cls, layer: Layer, index: int, *, lanes: int, membrane_bits: int, register_rows: int = 8,
-        banks: tuple[int, int] = (1, 1), bit_serial: bool = False, single_port: bool = False,
-    ) -> "LayerPlan":
+    def of(cls, layer: Layer, index: int, options: LayerOptions) -> "LayerPlan":
         """The plan of the layer with this index.
 
         Raises
         ------
         ValueError
-            ``banks`` are neither one nor as many as an event reaches.
+            There are more lanes than channels in a group, or ``banks`` are neither one nor as many as an event reaches.
         """
-        synapses = layer.connectivity
+        synapses, banks = layer.connectivity, options.banks
         if banks != (1, 1) and banks != kernel_banks(layer):
             raise ValueError(f"banks must be (1, 1) or {kernel_banks(layer)}, not {banks}")
         size = (1, 1)
@@ -89,21 +118,36 @@ class LayerPlan:
             size = synapses.out_shape[1:]
             reached = [math.prod(reach(one.connectivity)) for one in (layer, *layer.branches)]
         return cls(
-            neurons=layer.neurons, lanes=lanes, membrane_bits=membrane_bits, register_rows=register_rows,
-            size=(size[0], size[1]), groups=layer.groups, banks=banks, bit_serial=bit_serial,
+            options=options, neurons=layer.neurons, size=(size[0], size[1]), groups=layer.groups,
             scattered=isinstance(synapses, Conv2d),
             forwards=isinstance(synapses, Conv2d) and (banks != (1, 1) or min(reached) < 3),
-            recurrent=any(branch.source == index for branch in layer.branches), single_port=single_port,
+            recurrent=any(branch.source == index for branch in layer.branches),
         )
 
     def __post_init__(self) -> None:
-        if not 1 <= self.lanes <= self.group_channels:
+        if self.lanes > self.group_channels:
             what = "the layer's neurons" if self.positions == 1 else "the channels of a group"
             raise ValueError(f"lanes must be 1…{self.group_channels} ({what}), not {self.lanes!r}")
-        if not 2 <= self.membrane_bits <= 48:
-            raise ValueError(f"membrane_bits must be 2…48, not {self.membrane_bits!r}")
-        if self.register_rows < 2:
-            raise ValueError(f"register_rows must be at least 2, not {self.register_rows!r}")
+
+    @property
+    def lanes(self) -> int:
+        """Processing elements of a bank."""
+        return self.options.lanes
+
+    @property
+    def banks(self) -> tuple[int, int]:
+        """Banks down and across."""
+        return self.options.banks
+
+    @property
+    def membrane_bits(self) -> int:
+        """Width of a stored membrane."""
+        return self.options.membrane_bits
+
+    @property
+    def bit_serial(self) -> bool:
+        """Whether an event is walked once for each bit of its value that is 1."""
+        return self.options.bit_serial
 
     @property
     def positions(self) -> int:
@@ -173,15 +217,17 @@ class LayerPlan:
     @property
     def in_registers(self) -> bool:
         """Whether the membranes are in registers, not in a memory."""
-        return self.rows <= self.register_rows and not self.scattered
+        return self.rows <= self.options.register_rows and not self.scattered
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayConfig:
-    """The accelerator: its cores and its ports.
+    """The choices that make up an accelerator: its cores and its ports.
 
     Parameters
     ----------
+    layers : tuple of LayerOptions
+        One a layer, in order.
     port : "events" or "image"
         What the input is: a token stream, or 64-bit beats of eight pixels with a latency encoder behind.
     early_exit : bool
@@ -194,7 +240,7 @@ class ArrayConfig:
         Weights and biases can be read back.
     """
 
-    layers: tuple[LayerPlan, ...]
+    layers: tuple[LayerOptions, ...]
     port: Literal["events", "image"] = "events"
     early_exit: bool = False
     winner: Literal["tree", "scan"] = "tree"
@@ -239,10 +285,9 @@ def spike_queue_depth(plan: LayerPlan) -> int:
     return min(1 << (2 * plan.rows - 1).bit_length(), max(256, plan.recurrent << (plan.rows - 1).bit_length()))
 
 
-def readout_cycles(config: ArrayConfig) -> int:
+def readout_cycles(plan: LayerPlan, winner: Literal["tree", "scan"]) -> int:
     """Cycles in which the read-out compares the neurons of a row with each other and with the rows before."""
-    plan = config.layers[-1]
-    if config.winner == "scan":
+    if winner == "scan":
         return plan.lanes
     levels = (plan.lanes - 1).bit_length()
     return max(levels, 1) if plan.rows == 1 else levels + 1

@@ -15,7 +15,6 @@ from typing import Literal
 
 import numpy as np
 
-from .array import LayerPlan
 from .network import IntegerNetwork, Layer, Neuron
 
 __all__ = [
@@ -89,12 +88,6 @@ class Microcode:
     def pure_weights(self) -> bool:
         """Every operand comes from the weight memory: the operand register needs no multiplexer."""
         return all(op.operand in ("weight", "zero") for op in self.passes)
-
-    @staticmethod
-    def issue_cycles(ops: tuple[RowOp, ...], plan: LayerPlan) -> int:
-        """Cycles in which a program occupies the row sequencer."""
-        waits = plan.rows == 1 and plan.in_registers
-        return sum(plan.rows + (waits and op.settle) for op in ops)
 
 
 def bias_rows(layer: Layer) -> np.ndarray:

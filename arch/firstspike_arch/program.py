@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,18 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from .array import ArrayConfig, LayerPlan
+from .array import ArrayConfig
 from .connectivity import from_plain, to_plain
-from .memory import MemoryShape, weight_image, weight_memory
-from .microcode import Microcode, has_constant_bias, microcodes_of
+from .core_spec import CoreSpec, core_specs
+from .memory import MemoryShape
 from .network import Branch, IntegerNetwork, Layer, Neuron
 from .plain import decode
 from .status import program_address
+from .weight_image import weight_image
 
 __all__ = ["Program", "ProgramError", "write_atomically"]
 
-FORMAT = 3
+FORMAT = 4
 _VECTORS = ("bias", "theta", "v_init", "reset_step", "theta_fall")
 
 
@@ -63,7 +65,7 @@ class Program:
     ----------
     network : IntegerNetwork
     config : ArrayConfig
-        One plan a layer, in order.
+        Options for each layer, in order.
     """
 
     network: IntegerNetwork
@@ -72,16 +74,15 @@ class Program:
     def __post_init__(self) -> None:
         if len(self.config.layers) != len(self.network.layers):
             raise ProgramError(
-                f"config must have a plan for each of the {len(self.network.layers)} layers, "
+                f"config must have options for each of the {len(self.network.layers)} layers, "
                 f"not {len(self.config.layers)}"
             )
-        for index, (layer, plan) in enumerate(zip(self.network.layers, self.config.layers, strict=True)):
-            wanted = LayerPlan.of(layer, index, lanes=plan.lanes, membrane_bits=plan.membrane_bits,
-                                  register_rows=plan.register_rows, banks=plan.banks,
-                                  bit_serial=plan.bit_serial, single_port=plan.single_port)
-            if plan != wanted:
-                raise ProgramError(f"layer {index}: plan must be {wanted}, not {plan}")
-            if plan.bit_serial and (index or self.network.input_kind != "direct" or self.network.in_min < 0):
+        try:
+            self.cores  # noqa: B018 - made now: options that do not fit their layer are said here
+        except ValueError as error:
+            raise ProgramError(str(error)) from None
+        for index, options in enumerate(self.config.layers):
+            if options.bit_serial and (index or self.network.input_kind != "direct" or self.network.in_min < 0):
                 raise ProgramError(f"layer {index}: bit_serial must be off: it takes a direct input without negative "
                                    "numbers")
         if self.config.early_exit and not self.network.earliest_decides:
@@ -100,27 +101,23 @@ class Program:
         low, high = (-128, 127) if network.in_min < 0 else (0, 255)
         return network.input_kind == "direct" and low <= network.in_min and network.in_max <= high
 
-    def microcodes(self) -> tuple[Microcode, ...]:
-        """The marker program of each core."""
-        return microcodes_of(self.network)
+    @cached_property
+    def cores(self) -> tuple[CoreSpec, ...]:
+        """The description of each core, in order."""
+        return core_specs(self.network, self.config)
 
     def memories(self) -> tuple[MemoryShape, ...]:
         """The loadable memories, in the order of the program port's memory index."""
-        pairs = zip(self.network.layers, self.config.layers, strict=True)
-        return tuple(weight_memory(index, layer, plan) for index, (layer, plan) in enumerate(pairs))
+        return tuple(core.memory for core in self.cores)
 
     @property
     def needs_loading(self) -> bool:
         """Whether some memories have no initial contents, so that a host must load the program."""
-        return any(plan.single_port for plan in self.config.layers)
+        return any(options.single_port for options in self.config.layers)
 
     def images(self) -> dict[str, list[int]]:
         """Contents of each memory by name."""
-        pairs = zip(self.network.layers, self.config.layers, strict=True)
-        return {
-            shape.name: weight_image(layer, plan)
-            for shape, (layer, plan) in zip(self.memories(), pairs, strict=True)
-        }
+        return {core.memory.name: weight_image(core) for core in self.cores}
 
     def port_words(self) -> np.ndarray:
         """All images as words of the program port, uint64[K]."""
@@ -138,18 +135,11 @@ class Program:
 
     def architecture(self) -> str:
         """SHA-256 over what the RTL depends on: programs that have it in common differ in their images alone."""
-        head, tensors = self._describe()
-        head["network"].pop("name")
-        for index, (layer, marker) in enumerate(zip(head["layers"], self.microcodes(), strict=True)):
-            del layer["name"], layer["scale"]
-            layer["bias_rows"] = [op.index for op in marker.final if op.operand == "weight"]
-            # A bias that counts once, or is too large for weights, is a constant; any other is an image.
-            if not (layer["neuron"]["bias_once"] or has_constant_bias(self.network.layers[index])):
-                del tensors[f"{index}.bias"]
-        constants = {key: value for key, value in tensors.items() if not key.endswith("weights")}
-        head["memories"] = [asdict(shape) for shape in self.memories()]
-        body = save(constants, {"firstspike_architecture": json.dumps(head, sort_keys=True)})
-        return hashlib.sha256(body).hexdigest()
+        network = {item.name: getattr(self.network, item.name)
+                   for item in fields(IntegerNetwork) if item.name not in ("name", "layers")}
+        array = {item.name: getattr(self.config, item.name) for item in fields(ArrayConfig) if item.name != "layers"}
+        hardware = {"network": network, "array": array, "cores": [core.hardware() for core in self.cores]}
+        return hashlib.sha256(json.dumps(hardware, sort_keys=True).encode()).hexdigest()
 
     def with_config(self, **changes) -> "Program":
         """The same network on a changed array."""

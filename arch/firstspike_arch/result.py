@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .core_spec import result_score_bits
 from .fixed import bits_for_unsigned
 from .program import Program
 
@@ -51,16 +52,7 @@ class ResultLayout:
 def result_layout(program: Program) -> ResultLayout:
     """The result layout of a program's accelerator."""
     network = program.network
-    output = network.layers[-1].neuron
-    if network.readout == "weighted_spikes":
-        largest = sum(network.step_weights[: network.steps_max]) * output.levels
-        bits = 1 if network.earliest_decides else 1 + bits_for_unsigned(largest)
-    elif network.readout == "spike_count":
-        bits = 1 + bits_for_unsigned(network.steps_max * output.levels)
-    else:
-        bits = program.config.layers[-1].membrane_bits
-        if output.theta is not None:
-            bits += 1  # v = u + theta
+    bits = result_score_bits(network, program.cores[-1].plan)
     return ResultLayout(classes=network.classes, steps_max=network.steps_max, score_bits=bits)
 
 

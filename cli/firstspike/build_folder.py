@@ -183,12 +183,13 @@ def _write_files(compilation: Compilation, folder: Path) -> dict:
              "single_port": shape.single_port} for shape in memories
         ],
         "layers": [
-            {"name": layer.name, "from": [branch.source for branch in layer.synapses(index)],
-             "in_shape": layer.in_shape, "out_shape": layer.out_shape, "weight_bits": layer.weight_bits,
-             "membrane_bits": plan.membrane_bits, "levels": layer.neuron.levels, "lanes": plan.lanes,
-             "banks": plan.banks, "rows": plan.rows, "scale": layer.scale,
+            {"name": core.layer.name, "from": [one.source for one in core.inputs],
+             "in_shape": core.layer.in_shape, "out_shape": core.layer.out_shape,
+             "weight_bits": core.layer.weight_bits, "membrane_bits": core.plan.membrane_bits,
+             "levels": core.layer.neuron.levels, "lanes": core.plan.lanes, "banks": core.plan.banks,
+             "rows": core.plan.rows, "scale": core.layer.scale,
              "constants": ["theta", "v_init", "reset_step", "clamps"]}
-            for index, (layer, plan) in enumerate(zip(network.layers, program.config.layers, strict=True))
+            for core in program.cores
         ],
     }
     # Plain text for other tools, not HTML: nothing is to be escaped.

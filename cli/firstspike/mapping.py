@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: MIT
 """Mapping: lanes and banks of every layer, so that inferences follow each other as soon as possible on a device."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from firstspike_arch.array import LayerPlan, kernel_banks
+from firstspike_arch.array import kernel_banks
+from firstspike_arch.core_spec import CoreSpec, core_spec
 from firstspike_arch.fixed import ceil_div
 from firstspike_arch.float_network import FloatNetwork
-from firstspike_arch.memory import core_memories
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
+from firstspike_arch.work import work_cycles, workload
 from firstspike_boards.devices import DEVICES, Device
-from firstspike_compiler.compile import Compilation, compile_network
+from firstspike_compiler.compile import Compilation, compile_network, remap
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.passes.map_lanes import map_lanes
 from firstspike_sim.models.golden import GoldenModel
 from firstspike_sim.models.prediction import predict_inputs
-from firstspike_sim.timing.core_work import core_work, events_of
 
 __all__ = ["Mapping", "map_to_device", "nearest_lanes"]
 
@@ -106,8 +106,8 @@ def map_to_device(
     ]):
         if sum(one.blocks for one in picked) > DEVICES[device].blocks:
             continue
-        compilation = compile_network(network, lanes=[one.lanes for one in picked],
-                                      kernel_parallel=[one.parallel for one in picked], **options)
+        compilation = remap(plain, lanes=[one.lanes for one in picked],
+                            kernel_parallel=[one.parallel for one in picked])
         prediction = predict_inputs(compilation.program, samples)
         first = prediction.trace.accepted[prediction.stimulus.starts[:-1]]
         tried.append((float(np.diff(first).mean()) if len(samples) > 1 else float(prediction.trace.taken[0]),
@@ -123,28 +123,32 @@ def nearest_lanes(program: Program, device: Device, blocks: int) -> list[int] | 
     """Lanes of every layer with which the cores' memories take at most so many blocks, with no more elements in all
     than now, and as few cycles in the busiest layer as that allows if every neuron fires; None: there are none."""
     network = program.network
-    everyone = [np.ones((1, 1, network.inputs)), *(np.ones((1, 1, layer.neurons)) for layer in network.layers)]
-    found = _fastest(_choices(program, everyone, device), sum(plan.elements for plan in program.config.layers), blocks)
+    everyone = [np.ones((1, 1, size), dtype=bool)
+                for size in (network.inputs, *(layer.neurons for layer in network.layers))]
+    found = _fastest(_choices(program, everyone, device), sum(core.plan.elements for core in program.cores), blocks)
     return None if found is None or any(one.parallel for one in found) else [one.lanes for one in found]
 
 
 def _choices(program: Program, spikes: Sequence[np.ndarray], device: Device) -> list[list[_Choice]]:
     """Every sensible way to map each layer, fewest elements first."""
-    network, found = program.network, []
-    for index, (layer, plan, marker) in enumerate(
-        zip(network.layers, program.config.layers, program.microcodes(), strict=True),
-    ):
-        events, options = events_of(network, index, spikes), []
-        for banks in dict.fromkeys([(1, 1), kernel_banks(layer)]):
-            for lanes in sorted({ceil_div(plan.group_channels, rows) for rows in range(1, plan.group_channels + 1)}):
-                trial = LayerPlan.of(layer, index, lanes=lanes, membrane_bits=plan.membrane_bits, banks=banks,
-                                     register_rows=plan.register_rows, single_port=plan.single_port)
+    found = []
+    for core in program.cores:
+        load, options = workload(core, spikes), []
+        for banks in dict.fromkeys([(1, 1), kernel_banks(core.layer)]):
+            for lanes in _sensible_lanes(core):
+                trial = core_spec(program.network, core.index, replace(core.plan.options, lanes=lanes, banks=banks))
                 options.append(_Choice(
-                    lanes=lanes, parallel=banks != (1, 1), cycles=core_work(network, index, trial, marker, events),
-                    elements=trial.elements, blocks=device.blocks_of_all(core_memories(index, layer, trial, marker)),
+                    lanes=lanes, parallel=banks != (1, 1), cycles=float(work_cycles(trial, load).mean()),
+                    elements=trial.plan.elements, blocks=device.blocks_of_all(trial.memories),
                 ))
         found.append(sorted(options, key=lambda one: (one.elements, one.blocks)))
     return found
+
+
+def _sensible_lanes(core: CoreSpec) -> list[int]:
+    """Lanes of which fewer would take more rows, fewest first."""
+    channels = core.plan.group_channels
+    return sorted({ceil_div(channels, rows) for rows in range(1, channels + 1)})
 
 
 def _fastest(choices: list[list[_Choice]], elements: int, blocks: int) -> list[_Choice] | None:
@@ -246,13 +250,8 @@ def _refusal(
 
 def _least_blocks(compilation: Compilation, device: Device) -> int:
     """Fewest block RAMs of any mapping."""
-    total, program = 0, compilation.program
-    parts: Iterable = zip(program.network.layers, program.config.layers, program.microcodes(), strict=True)
-    for index, (layer, plan, marker) in enumerate(parts):
-        total += min(
-            device.blocks_of_all(core_memories(index, layer, LayerPlan.of(
-                layer, index, lanes=lanes, membrane_bits=plan.membrane_bits, register_rows=plan.register_rows,
-                single_port=plan.single_port), marker))
-            for lanes in sorted({ceil_div(plan.group_channels, rows) for rows in range(1, plan.group_channels + 1)})
-        )
-    return total
+    network = compilation.program.network
+    return sum(
+        min(device.blocks_of_all(core_spec(network, core.index, replace(core.plan.options, lanes=lanes)).memories)
+            for lanes in _sensible_lanes(core))
+        for core in compilation.program.cores)

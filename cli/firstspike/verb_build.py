@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from firstspike_arch.memory import core_memories
 from firstspike_arch.program import Program
 from firstspike_boards.bitstream import block_rams, build_bitstream, write_project
 from firstspike_boards.board import Board
@@ -59,7 +58,7 @@ def refuse_too_large(board: Board, program: Program) -> None:
     """
     device, name = board.device, program.network.name
     # An adder for each bit of each membrane is the least there is.
-    luts = sum(plan.elements * plan.membrane_bits for plan in program.config.layers)
+    luts = sum(core.plan.elements * core.plan.membrane_bits for core in program.cores)
     if luts > device.luts:
         raise ValueError(f"{name} must fit the {device.luts} LUTs of {board.title}, but its lanes alone take {luts}; "
                          "fewer lanes do")
@@ -72,8 +71,7 @@ def refuse_too_large(board: Board, program: Program) -> None:
     if sum(found.values()) <= device.blocks:
         return
     largest = max(found, key=lambda memory: found[memory])
-    parts = zip(program.network.layers, program.config.layers, program.microcodes(), strict=True)
-    cores = sum(device.blocks_of_all(core_memories(index, *part)) for index, part in enumerate(parts))
+    cores = sum(device.blocks_of_all(core.memories) for core in program.cores)
     lanes = nearest_lanes(program, device, device.blocks - (sum(found.values()) - cores))
     larger = sorted((one for one in BOARDS.values() if sum(block_rams(one, program).values()) <= one.device.blocks),
                     key=lambda one: one.device.blocks)

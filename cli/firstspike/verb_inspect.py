@@ -133,10 +133,9 @@ def _real_layers(layers: dict[int, FloatLayer]) -> Table:
 
 
 def _integer_layers(program: Program) -> Table:
-    network = program.network
     table = Table(*_folded(*HEAD, "membrane bits", "lanes"), title=f"digest {program.digest()[:16]}…")
-    memories = program.memories()
-    for index, (layer, plan) in enumerate(zip(network.layers, program.config.layers, strict=True)):
+    for index, core in enumerate(program.cores):
+        layer, plan, memory = core.layer, core.plan, core.memory
         sets, neuron = layer.synapses(index), layer.neuron
         count = sum(one.weights.size for one in sets)
         vectors = (neuron.bias, neuron.theta, neuron.v_init, neuron.reset_step, neuron.theta_fall)
@@ -147,7 +146,7 @@ def _integer_layers(program: Program) -> Table:
             str(count + sum(one.size for one in vectors if one is not None)),
             f"{count} of {layer.weight_bits} bits, step {layer.scale:.4g}",
             str(sum(_operations(one.weights, one.connectivity) for one in sets)),
-            f"{memories[index].depth * memories[index].used_bits / 1000:.1f}", str(plan.membrane_bits),
+            f"{memory.depth * memory.used_bits / 1000:.1f}", str(plan.membrane_bits),
             f"{plan.lanes}" + (f" × {plan.bank_count} banks" if plan.bank_count > 1 else ""),
         )
     return table

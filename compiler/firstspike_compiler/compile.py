@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
 """From a trained network to a program: the passes in their order, and what each of them did."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from firstspike_arch.array import ArrayConfig, LayerPlan, kernel_banks
+from firstspike_arch.array import ArrayConfig, LayerOptions, LayerPlan, kernel_banks
 from firstspike_arch.connectivity import Shape
 from firstspike_arch.fixed import LEAK_SHIFT_MAX
 from firstspike_arch.float_network import FloatNetwork
-from firstspike_arch.microcode import Microcode, has_constant_bias, microcodes_of
+from firstspike_arch.microcode import has_constant_bias
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
 
@@ -22,7 +22,10 @@ from .passes.map_lanes import map_lanes
 from .passes.prove_widths import WidthProof, prove_widths
 from .passes.quantise import Rounding, quantise
 
-__all__ = ["PASSES", "Compilation", "Options", "PassResult", "compile_network", "reload_weights"]
+__all__ = [
+    "MAPPING_PASSES", "PROOF_PASSES", "REAL_PASSES", "Compilation", "Options", "PassResult", "compile_network",
+    "reload_weights", "remap",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,16 +65,21 @@ class _Draft:
     """IntegerNetwork, once quantised."""
     roundings: tuple[Rounding, ...] = ()
     proofs: tuple[WidthProof, ...] = ()
-    lanes: tuple[int, ...] = ()
+    layers: tuple[LayerOptions, ...] = ()
+    program: Any = None
+    """Program, once assembled."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PassResult:
-    """What one pass made: a network, roundings, proofs or lanes; and in words."""
+    """What one pass made (a network, proofs, options or a program), and in words."""
 
     name: str
     result: object
     text: str
+
+
+Pass = Callable[[_Draft], tuple[_Draft, PassResult]]
 
 
 def _lower(draft: _Draft) -> tuple[_Draft, PassResult]:
@@ -125,18 +133,49 @@ def _prove(draft: _Draft) -> tuple[_Draft, PassResult]:
 
 
 def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
-    options = draft.options
-    lanes = map_lanes(draft.integer, lanes=options.lanes, lane_budget=options.lane_budget, events=options.events)
+    options, network = draft.options, draft.integer
+    lanes = map_lanes(network, lanes=options.lanes, lane_budget=options.lane_budget, events=options.events)
     text = ", ".join(
         f"{layer.name}: {layer.neurons} neurons on {count} lane{'s' * (count > 1)}"
         f"{', a bias too large for weights as a constant' * has_constant_bias(layer)}"
-        for layer, count in zip(draft.integer.layers, lanes, strict=True)
+        for layer, count in zip(network.layers, lanes, strict=True)
     )
-    return replace(draft, lanes=lanes), PassResult(name="map_lanes", result=lanes, text=text)
+    _check_mapping(options, len(network.layers))
+    parts = zip(network.layers, lanes, draft.proofs, _kernel_parallel(network, options.kernel_parallel), strict=True)
+    chosen = []
+    for index, (layer, count, proof, banks) in enumerate(parts):
+        bits = proof.bits + options.headroom_bits
+        if bits > 48:
+            raise CompileError(f"layer {index} ({layer.name}): membranes must fit 48 bits, not {bits}")
+        chosen.append(LayerOptions(
+            lanes=count, membrane_bits=bits, register_rows=options.register_rows, banks=banks,
+            bit_serial=options.bit_serial and index == 0, single_port=index in options.single_port,
+        ))
+    return replace(draft, layers=tuple(chosen)), PassResult(name="map_lanes", result=tuple(chosen), text=text)
 
 
-PASSES = (_lower, _fold, _scale, _quantise, _prove, _map)
-"""In order. An integer network enters at `_prove`."""
+def _assemble(draft: _Draft) -> tuple[_Draft, PassResult]:
+    options = draft.options
+    try:
+        program = Program(network=draft.integer, config=ArrayConfig(
+            layers=draft.layers, port=options.port, early_exit=options.early_exit, winner=options.winner,
+            timeout=options.timeout, read_back=options.read_back,
+        ))
+    except ValueError as error:
+        raise CompileError(str(error)) from None
+    text = (f"{sum(core.plan.elements for core in program.cores)} processing elements, "
+            f"{sum(shape.depth * shape.used_bits for shape in program.memories())} bits of weights and biases")
+    return replace(draft, program=program), PassResult(name="assemble", result=program, text=text)
+
+
+REAL_PASSES = (_lower, _fold, _scale, _quantise)
+"""What makes integers of a network in real numbers, in order."""
+
+PROOF_PASSES = (_prove,)
+"""What is done once for a network in integers, however it is mapped."""
+
+MAPPING_PASSES = (_map, _assemble)
+"""What makes a program of a proved network, in order."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -145,6 +184,7 @@ class Compilation:
 
     Parameters
     ----------
+    options : Options
     program : Program
     passes : tuple of PassResult
         In the order they ran.
@@ -154,6 +194,7 @@ class Compilation:
         One a layer; empty if the network came as integers.
     """
 
+    options: Options
     program: Program
     passes: tuple[PassResult, ...]
     proofs: tuple[WidthProof, ...]
@@ -173,14 +214,14 @@ class Compilation:
             lines.extend(f"{'':18} {line}" for line in rest)
         head = ("layer", "shape", "scale", "w bits", "saturated", "membrane", "lanes", "rows", "memory bits")
         table: list[tuple[str, ...]] = [head]
-        memories = self.program.memories()
-        for index, (layer, plan) in enumerate(zip(network.layers, config.layers, strict=True)):
+        for index, core in enumerate(self.program.cores):
+            layer, plan = core.layer, core.plan
             saturated = str(self.roundings[index].saturated) if self.roundings else "-"
             table.append((
                 layer.name, f"{_shape(layer.in_shape)}→{_shape(layer.out_shape)}", f"{layer.scale:.6g}",
                 str(layer.weight_bits), saturated,
                 f"{plan.membrane_bits} ({self.proofs[index].bits} proved)", _lanes(plan), str(plan.rows),
-                str(memories[index].depth * memories[index].used_bits),
+                str(core.memory.depth * core.memory.used_bits),
             ))
         widths = [max(len(row[column]) for row in table) for column in range(len(head))]
         lines.append("")
@@ -238,45 +279,51 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
     return _compile(network, Options(**options))
 
 
+def remap(compilation: Compilation, **changes) -> Compilation:
+    """The same integers, mapped otherwise: no pass before the mapping runs again.
+
+    Parameters
+    ----------
+    changes
+        Options of `compile_network` that concern the mapping: ``lanes``, ``lane_budget``, ``kernel_parallel``, …
+
+    Raises
+    ------
+    CompileError
+        A request that breaks a rule.
+    """
+    draft = _Draft(options=replace(compilation.options, **changes), integer=compilation.program.network,
+                   roundings=compilation.roundings, proofs=compilation.proofs)
+    return _run(draft, MAPPING_PASSES, compilation.passes[: -len(MAPPING_PASSES)])
+
+
 def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compilation:
     if isinstance(network, IntegerNetwork):
         if options.weight_bits is not None:
             raise CompileError("weight_bits must not be given for a network that is already in integers")
-        draft, passes = _Draft(options=options, integer=network), PASSES[PASSES.index(_prove) :]
-    elif isinstance(network, FloatNetwork):
-        draft, passes = _Draft(options=options, real=network), PASSES
-    else:
-        raise CompileError(f"network must be a FloatNetwork or an IntegerNetwork, not {type(network).__name__}")
-    results = []
+        return _run(_Draft(options=options, integer=network), PROOF_PASSES + MAPPING_PASSES)
+    if isinstance(network, FloatNetwork):
+        return _run(_Draft(options=options, real=network), REAL_PASSES + PROOF_PASSES + MAPPING_PASSES)
+    raise CompileError(f"network must be a FloatNetwork or an IntegerNetwork, not {type(network).__name__}")
+
+
+def _run(draft: _Draft, passes: Iterable[Pass], before: tuple[PassResult, ...] = ()) -> Compilation:
+    results = [*before]
     for run in passes:
         draft, result = run(draft)
         results.append(result)
+    return Compilation(options=draft.options, program=draft.program, passes=tuple(results), proofs=draft.proofs,
+                       roundings=draft.roundings)
+
+
+def _check_mapping(options: Options, layers: int) -> None:
     if not isinstance(options.headroom_bits, int) or options.headroom_bits < 0:
         raise CompileError(f"headroom_bits must be ≥ 0, not {options.headroom_bits!r}")
     if not isinstance(options.register_rows, int) or options.register_rows < 2:
         raise CompileError(f"register_rows must be at least 2, not {options.register_rows!r}")
-    strays = [index for index in options.single_port if index not in range(len(draft.integer.layers))]
+    strays = [index for index in options.single_port if index not in range(layers)]
     if strays:
-        raise CompileError(f"single_port must name layers 0…{len(draft.integer.layers) - 1}, not {strays[0]!r}")
-    plans = []
-    parallel = _kernel_parallel(draft.integer, options.kernel_parallel)
-    parts = zip(draft.integer.layers, draft.lanes, draft.proofs, parallel, strict=True)
-    for index, (layer, lanes, proof, banks) in enumerate(parts):
-        bits = proof.bits + options.headroom_bits
-        if bits > 48:
-            raise CompileError(f"layer {index} ({layer.name}): membranes must fit 48 bits, not {bits}")
-        plans.append(LayerPlan.of(
-            layer, index, lanes=lanes, membrane_bits=bits, register_rows=options.register_rows, banks=banks,
-            bit_serial=options.bit_serial and index == 0, single_port=index in options.single_port,
-        ))
-    try:
-        program = Program(network=draft.integer, config=ArrayConfig(
-            layers=tuple(plans), port=options.port, early_exit=options.early_exit, winner=options.winner,
-            timeout=options.timeout, read_back=options.read_back,
-        ))
-    except ValueError as error:
-        raise CompileError(str(error)) from None
-    return Compilation(program=program, passes=tuple(results), proofs=draft.proofs, roundings=draft.roundings)
+        raise CompileError(f"single_port must name layers 0…{layers - 1}, not {strays[0]!r}")
 
 
 def _kernel_parallel(network: IntegerNetwork, wanted: bool | Sequence[bool]) -> list[tuple[int, int]]:
@@ -318,39 +365,23 @@ def reload_weights(program: Program, network: IntegerNetwork) -> Program:
     if len(network.layers) != len(old.layers):
         raise CompileError(f"network must have {len(old.layers)} layers as built, not {len(network.layers)}")
     for index, (built, layer) in enumerate(zip(old.layers, network.layers, strict=True)):
-        where = f"layer {index} ({layer.name})"
         if (layer.connectivity.weight_shape, layer.weight_bits) != (built.connectivity.weight_shape, built.weight_bits):
             raise CompileError(
-                f"{where}: weights must be {built.connectivity.weight_shape} of {built.weight_bits} bits as built, "
-                f"not {layer.connectivity.weight_shape} of {layer.weight_bits} bits"
+                f"layer {index} ({layer.name}): weights must be {built.connectivity.weight_shape} of "
+                f"{built.weight_bits} bits as built, not {layer.connectivity.weight_shape} of {layer.weight_bits} bits"
             )
-        wanted, given = ([(one.source, one.connectivity) for one in side.synapses(index)] for side in (built, layer))
-        if wanted != given:
+    reloaded = replace(program, network=network)
+    for built, core, proof in zip(program.cores, reloaded.cores, prove_widths(network), strict=True):
+        where, had, has = f"layer {core.index} ({core.layer.name})", built.hardware(), core.hardware()
+        if had["synapses"] != has["synapses"]:
             raise CompileError(f"{where}: synapses must be as built (sources, shapes, strides, padding, groups, pools)")
-    proofs, markers = prove_widths(network), zip(microcodes_of(old), microcodes_of(network), strict=True)
-    for index, (built, layer, pair) in enumerate(zip(old.layers, network.layers, markers, strict=True)):
-        where = f"layer {index} ({layer.name})"
-        if layer.neuron.single_spike != built.neuron.single_spike or not _same(*pair):
+        if had != has:
             raise CompileError(
                 f"{where}: neurons must be as built (threshold, leak, reset, clamps, v_init, number of bias rows)"
             )
-        proof, bits = proofs[index], program.config.layers[index].membrane_bits
-        if proof.bits > bits:
+        if proof.bits > core.plan.membrane_bits:
             raise CompileError(
-                f"{where}: membranes must fit the {bits} bits as built, not {proof.bits}: "
+                f"{where}: membranes must fit the {core.plan.membrane_bits} bits as built, not {proof.bits}: "
                 f"v − theta reaches {proof.low}…{proof.high}"
             )
-    return replace(program, network=network)
-
-
-def _same(left: Microcode, right: Microcode) -> bool:
-    """Whether two marker programs are the same hardware."""
-    def key(program: Microcode):
-        return [
-            (op.act, op.operand, op.index, op.when, op.level, op.store, op.halve,
-             None if op.values is None else tuple(op.values))
-            for op in program.passes
-        ] + [len(program.step), tuple(program.offset), tuple(program.init),
-             None if program.levels is None else program.levels.tolist()]
-
-    return key(left) == key(right)
+    return reloaded

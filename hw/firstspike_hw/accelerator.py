@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from firstspike_arch.array import GROUP_BITS, spike_queue_depth
-from firstspike_arch.fixed import CHUNK_BITS, bits_for_unsigned
+from firstspike_arch.fixed import CHUNK_BITS
 from firstspike_arch.network import INPUT
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
@@ -73,10 +72,8 @@ class Accelerator(wiring.Component):
 
     @property
     def tag_bits(self) -> int:
-        """Enough to number all inferences that can be inside: each has at least one token or word somewhere."""
-        held = sum(spike_queue_depth(plan) + 9 * len(layer.synapses(0)) for layer, plan in zip(
-            self._program.network.layers, self._program.config.layers, strict=True))
-        return bits_for_unsigned(held + GROUP_BITS)
+        """Width of the running numbers that tell inferences apart."""
+        return self._program.cores[0].tag_bits
 
     def elaborate(self, platform):
         m = Module()
@@ -87,36 +84,26 @@ class Accelerator(wiring.Component):
         return m
 
     def _build_cores(self, m: Module) -> None:
-        program, network, tag_bits = self._program, self._program.network, self.tag_bits
-        plans, outputs = program.config.layers, len(network.layers) - 1
+        program, specs, output = self._program, self._program.cores, self._program.cores[-1]
         self._cores, self._senders = [], {}
-        sends = {edge.source for edge in network.edges()}
-        value_bits = self._layout.score_bits if network.readout in ("first_spike", "potential") else 0
         m.submodules.readout = self._readout = readout = Readout(
-            network=network, plan=plans[-1], layout=self._layout, value_bits=value_bits,
-            early_exit=program.config.early_exit, scan=program.config.winner == "scan", tag_bits=tag_bits,
+            network=program.network, plan=output.plan, layout=self._layout, value_bits=output.value_bits,
+            early_exit=program.config.early_exit, scan=program.config.winner == "scan", tag_bits=output.tag_bits,
         )
-        parts = zip(network.layers, plans, program.microcodes(), program.memories(), strict=True)
-        for index, (layer, plan, marker, memory) in enumerate(parts):
-            is_output = index == outputs
-            sources = [branch.source for branch in layer.synapses(index)]
-            core = Core(
-                layer=layer, plan=plan, program=marker, memory=memory, image=self._images.get(memory.name, ()),
-                layouts=[network.layout_of(source) for source in sources],
-                recurrent=sources.index(index) if index in sources else None,
-                value_bits=value_bits if is_output else 0, tag_bits=tag_bits, read_back=self._reads_back,
-            )
-            m.submodules[f"core{index}"] = core
+        for spec in specs:
+            core = Core(spec, self._images.get(spec.memory.name, ()))
+            m.submodules[f"core{spec.index}"] = core
             self._cores.append(core)
             m.d.comb += [core.drop.valid.eq(readout.drop.valid), core.drop.tag.eq(readout.drop.tag)]
-            takers = [readout.capture] if is_output else []
-            if index in sends:
-                m.submodules[f"queue{index}"] = queue = SpikeQueue(layout=layer.out_layout, plan=plan)
-                m.submodules[f"extractor{index}"] = extractor = Extractor(
-                    layout=layer.out_layout, lanes=plan.word_lanes, banks=plan.banks)
+            takers = [readout.capture] if spec is output else []
+            if spec.sends:
+                layout = spec.layer.out_layout
+                m.submodules[f"queue{spec.index}"] = queue = SpikeQueue(layout=layout, plan=spec.plan)
+                m.submodules[f"extractor{spec.index}"] = extractor = Extractor(
+                    layout=layout, lanes=spec.plan.word_lanes, banks=spec.plan.banks)
                 connect(m, queue.words, extractor.words)
                 takers.append(queue.capture)
-                self._senders[index] = extractor.events
+                self._senders[spec.index] = extractor.events
             for taker in takers:
                 m.d.comb += [
                     getattr(taker, name).eq(getattr(core.capture, name)) for name, member in

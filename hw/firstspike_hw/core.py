@@ -11,12 +11,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.array import LayerPlan
-from firstspike_arch.events import MAGNITUDE_MAX, TokenLayout
+from firstspike_arch.core_spec import CoreSpec
+from firstspike_arch.events import MAGNITUDE_MAX
 from firstspike_arch.fixed import CHUNK_BITS, bits_for_unsigned, pack_rows
-from firstspike_arch.memory import MemoryShape, bias_stride
-from firstspike_arch.microcode import Microcode
-from firstspike_arch.network import Layer
-from firstspike_arch.walk import walks_of
+from firstspike_arch.memory import MemoryShape
 
 from .row_memory import RowMemory, lanes_of
 from .sequencer import Sequencer, drop_signature, value_shape
@@ -98,19 +96,10 @@ class Core(wiring.Component):
 
     Parameters
     ----------
-    layer, plan, program, memory
+    spec : CoreSpec
         What to compute, on how many lanes, by which passes, from which weight memory.
-    layouts : sequence of TokenLayout
-        Of the streams that its synapses take, the layer before first.
-    recurrent : int or None
-        Which of the streams is the layer's own.
     image : sequence of int
         Initial weight words, for simulation; empty for Verilog, which loads a file.
-    value_bits : int
-        Width of the membranes handed out with the capture; 0: none.
-    tag_bits : int
-    read_back : bool
-        The chunk at ``access`` can be read.
 
     Members
     -------
@@ -120,29 +109,25 @@ class Core(wiring.Component):
     access : In(memory_access_signature(memory))
         Not while an inference is inside.
     chunk : Out(CHUNK_BITS)
-        Of a ``read``, two cycles after it; 0 if none is chosen. With ``read_back``.
+        Of a ``read``, two cycles after it; 0 if none is chosen. With ``spec.read_back``.
     reload : In(1)
         Only while not ``busy``.
     busy : Out(1)
         As of the `Sequencer`.
     """
 
-    def __init__(
-        self, *, layer: Layer, plan: LayerPlan, program: Microcode, memory: MemoryShape,
-        layouts: Sequence[TokenLayout], recurrent: int | None = None, image: Sequence[int] = (), value_bits: int = 0,
-        tag_bits: int = 1, read_back: bool = False,
-    ):
-        self._layer, self._plan, self._program = layer, plan, program
-        self._memory, self._layouts, self._recurrent, self._image = memory, layouts, recurrent, image
-        self._value_bits, self._tag_bits, self._reads_back = value_bits, tag_bits, read_back
-        self._passes = program.passes
-        streams = {f"events{index}": In(token_stream(layout)) for index, layout in enumerate(layouts)}
+    def __init__(self, spec: CoreSpec, image: Sequence[int] = ()):
+        self._spec, self._image = spec, image
+        self._layer, self._plan, self._microcode = spec.layer, spec.plan, spec.microcode
+        self._passes = spec.microcode.passes
+        streams = {f"events{index}": In(token_stream(layout)) for index, layout in enumerate(spec.layouts)}
+        magnitude_bits = spec.layer.out_layout.value_bits
         super().__init__({
             **streams,
-            "capture": Out(capture_signature(plan.rows, plan.elements, value_bits, layer.out_layout.value_bits)),
-            "drop": In(drop_signature(tag_bits)),
-            "access": In(memory_access_signature(memory)),
-            "reload": In(1), "busy": Out(1), **({"chunk": Out(CHUNK_BITS)} if read_back else {}),
+            "capture": Out(capture_signature(spec.plan.rows, spec.plan.elements, spec.value_bits, magnitude_bits)),
+            "drop": In(drop_signature(spec.tag_bits)),
+            "access": In(memory_access_signature(spec.memory)),
+            "reload": In(1), "busy": Out(1), **({"chunk": Out(CHUNK_BITS)} if spec.read_back else {}),
         })
         self.streams = [getattr(self, name) for name in streams]
 
@@ -159,13 +144,8 @@ class Core(wiring.Component):
         return Cat(*(number == index for index in hits)).any() if hits else Const(0)
 
     def _build_stages(self, m: Module) -> None:
-        layer, plan, program, rows = self._layer, self._plan, self._program, self._plan.rows
-        walks, bias_word = walks_of(layer, plan)
-        m.submodules.sequencer = sequencer = Sequencer(
-            layouts=self._layouts, walks=walks, recurrent=self._recurrent, plan=plan, program=program,
-            words=self._memory.depth, bias_word=bias_word, bias_stride=bias_stride(layer, plan),
-            tag_bits=self._tag_bits,
-        )
+        plan, rows = self._plan, self._plan.rows
+        m.submodules.sequencer = sequencer = Sequencer(self._spec)
         for outside, inside in zip(self.streams, sequencer.streams, strict=True):
             connect(m, flipped(outside), inside)
         self._free = free = Signal(init=1)  # a register: every stage before the last moves by it
@@ -176,7 +156,7 @@ class Core(wiring.Component):
         # Fetch and operand stage: wait only for the promise that captured spikes will be taken.
         self._issue = sequencer.issue
         self._fetch, self._operand, self._add = (
-            _PassRow(name, passes=len(self._passes), plan=plan, value=value_shape(self._layouts),
+            _PassRow(name, passes=len(self._passes), plan=plan, value=value_shape(self._spec.layouts),
                      falls=sequencer.falls) for name in ("fetch", "operand", "add"))
         operand, add = self._operand, self._add
         with m.If(free):
@@ -196,7 +176,7 @@ class Core(wiring.Component):
         ]
 
     def _build_weights(self, m: Module) -> None:
-        shape, access = self._memory, self.access
+        shape, access = self._spec.memory, self.access
         memory = Memory(shape=shape.width, depth=shape.depth, init=self._image)
         m.submodules[shape.name] = memory
         read = memory.read_port()
@@ -204,7 +184,7 @@ class Core(wiring.Component):
         reads = Signal()
         m.d.sync += reads.eq(self._moves & ~access.ahead)
         address, lends = Signal(range(shape.depth)), Const(0)
-        if self._reads_back:
+        if self._spec.read_back:
             lends = access.read
         if shape.single_port:
             lends = lends | access.write
@@ -219,7 +199,7 @@ class Core(wiring.Component):
         self._weights = weights = Signal(shape.used_bits, reset_less=True)
         with m.If(self._free):
             m.d.sync += weights.eq(read.data)
-        if self._reads_back:  # not at the memory's own output: on ECP5 the register is a part of the block RAM
+        if self._spec.read_back:  # not at the memory's own output: on ECP5 the register is a part of the block RAM
             chunks = [weights[low:low + CHUNK_BITS] for low in range(0, shape.used_bits, CHUNK_BITS)]
             m.d.comb += self.chunk.eq(reduce(or_, (
                 Mux(chosen, chunk, 0) for chosen, chunk in zip(access.chunk, chunks, strict=True))))
@@ -227,15 +207,14 @@ class Core(wiring.Component):
     def _build_lanes(self, m: Module) -> None:
         lanes, bits = self._plan.elements, self._plan.membrane_bits
         passes, neuron = self._passes, self._layer.neuron
-        remembers_spike = any(op.when == "spiked" for op in self._program.step[1:])
-        fires_once = neuron.single_spike and neuron.theta is not None
-        init = self._lane_constants(self._program.init, absent=-1)
+        remembers_spike, fires_once = self._spec.remembers_spikes, self._spec.fires_once
+        init = self._lane_constants(self._microcode.init, absent=-1)
         membranes = self._rows(m, "membranes", bits, init=pack_rows(init, bits) if self._plan.in_registers else ())
         u = [value.as_signed() for value in lanes_of(membranes.value, bits)]
         left, peeks = u, {"membrane": lanes_of(membranes.peek, bits)}
         is_current = self._which(self._add.number, lambda op: op.store == "current")
         is_init = self._which(self._add.number, lambda op: op.act == "init")
-        if self._program.static:
+        if self._microcode.static:
             currents = self._rows(m, "currents", bits, bubbles=True)
             static = [value.as_signed() for value in lanes_of(currents.value, bits)]
             left = [Mux(is_current, one, other) for one, other in zip(static, u, strict=True)]
@@ -252,10 +231,10 @@ class Core(wiring.Component):
             present = present & Cat(inside.replicate(self._plan.lanes) for inside in self._inside())
         reached = [Signal(lanes, name=f"reached{level}") for level in range(max(1, neuron.levels))]
         spikes = reached[0]
-        if self._program.levels is not None:
+        if self._microcode.levels is not None:
             m.d.comb += spikes.eq(~negative & present)
             for level in range(1, neuron.levels):
-                edges = self._lane_constants(self._program.levels[:, level], absent=0)
+                edges = self._lane_constants(self._microcode.levels[:, level], absent=0)
                 m.d.comb += reached[level].eq(spikes & Cat(
                     u[lane] >= self._by_row(edges, lane, self._add.group) for lane in range(lanes)))
         if fires_once:
@@ -293,13 +272,13 @@ class Core(wiring.Component):
             hold = is_current
             for select, met in holds:
                 hold = hold | (select & ~met[lane])
-            value = Mux(hold, u[lane], total) if holds or self._program.static else total
+            value = Mux(hold, u[lane], total) if holds or self._microcode.static else total
             nexts.append(Mux(is_init, self._by_row(init, lane, self._add.group), value)[:bits])
         m.d.comb += membranes.next.eq(Cat(nexts))
-        if self._program.static:
+        if self._microcode.static:
             m.d.comb += currents.next.eq(Mux(is_init, 0, Mux(is_current, Cat(totals), currents.value)))
-        if self._value_bits:
-            offset = self._lane_constants(self._program.offset, absent=0)
+        if self._spec.value_bits:
+            offset = self._lane_constants(self._microcode.offset, absent=0)
             m.d.comb += [
                 self.capture.values[lane].eq(u[lane] + self._by_row(offset, lane, self._add.group))
                 for lane in range(lanes)
@@ -311,7 +290,7 @@ class Core(wiring.Component):
         value = self._operand.value
         weights = [_scaled(weight, value, self._plan.bit_serial)
                    for weight in lanes_of(self._weights[:lanes * weight_bits], weight_bits)]
-        if self._program.pure_weights:
+        if self._microcode.pure_weights:
             # Sign extension costs nothing here: only the product's flip-flops a lane.
             registers = [Signal(signed(min(bits, len(weight))), name=f"operand{lane}", reset_less=True)
                          for lane, weight in enumerate(weights)]

@@ -7,9 +7,9 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from firstspike_arch.array import LayerPlan
+from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.events import TokenLayout
 from firstspike_arch.fixed import bits_for_unsigned
-from firstspike_arch.microcode import Microcode
 from firstspike_arch.walk import Walk
 
 from .first_one import at_most_one, without_lowest
@@ -81,10 +81,7 @@ class Sequencer(wiring.Component):
 
     Parameters
     ----------
-    layouts, walks
-        Of each stream.
-    recurrent : int or None
-        Which of the streams is the layer's own.
+    spec : CoreSpec
 
     Members
     -------
@@ -99,27 +96,24 @@ class Sequencer(wiring.Component):
         In the middle of a token, or of the program that runs after reset and reload.
     """
 
-    def __init__(
-        self, *, layouts: Sequence[TokenLayout], walks: Sequence[Walk], recurrent: int | None = None, plan: LayerPlan,
-        program: Microcode, words: int, bias_word: int, bias_stride: int, tag_bits: int,
-    ):
-        self._layouts, self._walks, self._recurrent = layouts, walks, recurrent
-        self._plan, self._program = plan, program
-        self._words, self._bias_word, self._bias_stride, self._tag_bits = words, bias_word, bias_stride, tag_bits
-        self.falls = max((len(op.values) for op in program.passes if op.operand == "fall" and op.values is not None),
-                          default=0)
-        streams = {f"events{index}": In(token_stream(layout)) for index, layout in enumerate(layouts)}
+    def __init__(self, spec: CoreSpec):
+        self._layouts, self._walks, self._recurrent = spec.layouts, spec.walks, spec.recurrent
+        self._plan, self._microcode, self._tag_bits = spec.plan, spec.microcode, spec.tag_bits
+        self._words, self._bias_word, self._bias_stride = spec.memory.depth, spec.bias_word, spec.bias_stride
+        passes = spec.microcode.passes
+        self.falls = max((len(op.values) for op in passes if op.operand == "fall" and op.values is not None), default=0)
+        streams = {f"events{index}": In(token_stream(layout)) for index, layout in enumerate(spec.layouts)}
         super().__init__({
             **streams,
-            "issue": Out(issue_signature(
-                passes=len(program.passes), plan=plan, words=words, value=value_shape(layouts), falls=self.falls)),
-            "free": In(1), "drop": In(drop_signature(tag_bits)), "reload": In(1), "busy": Out(1),
+            "issue": Out(issue_signature(passes=len(passes), plan=spec.plan, words=self._words,
+                                         value=value_shape(spec.layouts), falls=self.falls)),
+            "free": In(1), "drop": In(drop_signature(spec.tag_bits)), "reload": In(1), "busy": Out(1),
         })
         self.streams = [getattr(self, name) for name in streams]
 
     def elaborate(self, platform):
         m = Module()
-        issue, free, rows, program = self.issue, self.free, self._plan.rows, self._program
+        issue, free, rows, program = self.issue, self.free, self._plan.rows, self._microcode
         starts, steps, finals = len(program.start), len(program.step), len(program.final)
         passes = program.passes
         boot, opening = Signal(init=1), Signal(init=1)  # opening: no marker of this inference yet
@@ -283,7 +277,7 @@ class Sequencer(wiring.Component):
         row, address = Signal(range(rows)), Signal(range(-(-self._words // self._bias_stride)))
         # Every pass of a marker gets the first bias row: the address depends on the pass only if there are more.
         m.d.comb += address.eq(Mux(self._marker, inputs, self.streams[0].payload.address))
-        for index, op in enumerate(self._program.passes):
+        for index, op in enumerate(self._microcode.passes):
             if index and op.operand == "weight" and op.index:
                 with m.If(issue.number == index):
                     m.d.comb += address.eq(inputs + op.index)
@@ -312,7 +306,7 @@ class Sequencer(wiring.Component):
             first_word.eq(Mux(self._fresh, head.word, word)), issue.word.eq(Mux(self._marker, bias_word, first_word)),
             issue.value.eq(Mux(self._marker, 1, self._value)),
         ]
-        for index, op in enumerate(self._program.passes):
+        for index, op in enumerate(self._microcode.passes):
             if index and op.operand == "weight" and op.index:
                 with m.If(issue.number == index):
                     m.d.comb += bias_word.eq(self._bias_word + op.index * self._bias_stride + group)

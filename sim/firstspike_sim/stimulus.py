@@ -5,8 +5,8 @@ import numpy as np
 from firstspike_arch.backend import Stimulus
 from firstspike_arch.events import tokens_from_spikes
 from firstspike_arch.fixed import ceil_div, latency_step
-from firstspike_arch.microcode import Microcode
 from firstspike_arch.program import Program
+from firstspike_arch.work import marker_cycles
 
 __all__ = [
     "cycle_limit", "encode_direct", "encode_latency", "make_stimulus", "quiet_cycles", "random_waits",
@@ -83,9 +83,9 @@ def quiet_cycles(program: Program) -> int:
     early exit the cores before the read-out may each be in the middle of that.
     """
     total = 64
-    for plan, marker in zip(program.config.layers, program.microcodes(), strict=True):
-        passes = max(Microcode.issue_cycles(marker.start + ops, plan) for ops in (marker.step, marker.final))
-        total += 2 * (passes + plan.rows) + plan.rows * plan.lanes
+    for core in program.cores:
+        start, step, final = marker_cycles(core)
+        total += 2 * (start + max(step, final) + core.plan.rows) + core.plan.rows * core.plan.lanes
     return total
 
 
@@ -93,8 +93,8 @@ def cycle_limit(program: Program, stimulus: Stimulus) -> int:
     """Cycles after which a run that has not ended is stuck."""
     waits = sum(int(np.sum(one)) for one in (stimulus.gaps, stimulus.sink_stalls) if one is not None)
     work = len(stimulus.words) + stimulus.inferences * program.network.inputs
-    for plan, marker in zip(program.config.layers, program.microcodes(), strict=True):
-        passes = len(marker.start) + len(marker.step) + len(marker.final)
-        work += stimulus.inferences * program.network.steps_max * (plan.neurons + 2 * passes)
-    rows = max(plan.rows for plan in program.config.layers)
+    for core in program.cores:
+        passes = len(core.microcode.passes) - 1
+        work += stimulus.inferences * program.network.steps_max * (core.plan.neurons + 2 * passes)
+    rows = max(core.plan.rows for core in program.cores)
     return 100_000 + waits + quiet_cycles(program) + 8 * rows * work

@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from firstspike_arch.array import LayerPlan, kernel_banks
+from firstspike_arch.array import LayerOptions, LayerPlan, kernel_banks
 from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.core_spec import CoreInput, CoreSpec
 from firstspike_arch.events import FINAL_MARKER, MARKER, TokenLayout, neuron_name, tokens_from_spikes
 from firstspike_arch.fixed import unpack_rows
-from firstspike_arch.memory import weight_image, weight_memory, weights_from_image
+from firstspike_arch.microcode import microcode_of
 from firstspike_arch.network import Branch, Layer, Neuron
 from firstspike_arch.walk import walks_of
+from firstspike_arch.weight_image import weight_image, weights_from_image
 
 
 @pytest.mark.parametrize(("make", "sentence"), [
@@ -52,8 +54,16 @@ def layer_of(synapses) -> Layer:
     )
 
 
-def plan_of(layer: Layer, lanes: int) -> LayerPlan:
-    return LayerPlan.of(layer, 0, lanes=lanes, membrane_bits=8)
+def core_of(layer: Layer, lanes: int, *, index: int = 0, banks: tuple[int, int] = (1, 1)) -> CoreSpec:
+    """The core of a layer that is in no network."""
+    plan = LayerPlan.of(layer, index, LayerOptions(lanes=lanes, membrane_bits=8, banks=banks))
+    walks, bias_word = walks_of(layer, plan)
+    inputs = tuple(
+        CoreInput(source=one.source, recurrent=one.source == index, connectivity=one.connectivity, walk=walk,
+                  layout=TokenLayout(shape=one.connectivity.in_shape))
+        for one, walk in zip(layer.synapses(index), walks, strict=True))
+    return CoreSpec(index=index, layer=layer, plan=plan, microcode=microcode_of(layer), inputs=inputs,
+                    bias_word=bias_word, sends=False)
 
 
 @pytest.mark.parametrize("synapses", CONVOLUTIONS)
@@ -61,11 +71,10 @@ def plan_of(layer: Layer, lanes: int) -> LayerPlan:
 def test_a_walk_adds_the_weights_that_a_convolution_adds(synapses, lanes):
     layer = layer_of(synapses)
     lanes = min(lanes, synapses.channels // synapses.groups)
-    plan = plan_of(layer, lanes)
-    (walk,), _ = walks_of(layer, plan)
-    shape = weight_memory(0, layer, plan)
-    words = np.array([[(word >> 4 * lane & 15 ^ 8) - 8 for lane in range(lanes)] for word in weight_image(layer, plan)])
-    assert len(words) == shape.depth
+    core = core_of(layer, lanes)
+    plan, (walk,) = core.plan, core.walks
+    words = np.array([[(word >> 4 * lane & 15 ^ 8) - 8 for lane in range(lanes)] for word in weight_image(core)])
+    assert len(words) == core.memory.depth
     rows, first_words, y_counts, x_counts = walk.visits(synapses.in_shape)
     for address, (channel, y, x) in enumerate(np.ndindex(synapses.in_shape)):
         got = np.zeros(plan.rows * lanes, dtype=np.int64)
@@ -108,12 +117,12 @@ BANKED = [
 def test_a_walk_of_banks_adds_the_weights_that_a_convolution_adds(synapses, lanes):
     layer = layer_of(synapses)
     lanes = min(lanes, synapses.channels // synapses.groups)
-    plan = LayerPlan.of(layer, 0, lanes=lanes, membrane_bits=8, banks=kernel_banks(layer))
+    core = core_of(layer, lanes, banks=kernel_banks(layer))
+    plan, (walk,) = core.plan, core.walks
     down, across = plan.banks
     assert plan.bank_count > 1 and len(set(plan.places().tolist())) == layer.neurons
-    (walk,), _ = walks_of(layer, plan)
-    words = unpack_rows(weight_image(layer, plan), 4, plan.elements)
-    assert len(words) == weight_memory(0, layer, plan).depth
+    words = unpack_rows(weight_image(core), 4, plan.elements)
+    assert len(words) == core.memory.depth
     _, first_words, y_counts, x_counts = walk.visits(synapses.in_shape)
     bits = plan.word_lanes // plan.bank_count
     for address, (channel, y, x) in enumerate(np.ndindex(synapses.in_shape)):
@@ -132,20 +141,20 @@ def test_a_walk_of_banks_adds_the_weights_that_a_convolution_adds(synapses, lane
 
 def test_neighbours_of_a_tile_are_in_banks_of_their_own():
     layer = layer_of(Conv2d(in_shape=(1, 5, 7), channels=2, kernel=(2, 3)))
-    plan = LayerPlan.of(layer, 0, lanes=2, membrane_bits=8, banks=(2, 3))
+    plan = core_of(layer, 2, banks=(2, 3)).plan
     row, bank = np.divmod(plan.places().reshape(2, 4, 5)[0] // 8, 6)
     assert bank.tolist() == [[0, 1, 2, 0, 1], [3, 4, 5, 3, 4]] * 2
     assert row.tolist() == [[0, 0, 0, 1, 1]] * 2 + [[2, 2, 2, 3, 3]] * 2
     with pytest.raises(ValueError, match=r"^banks must be \(1, 1\) or \(2, 3\), not \(3, 3\)$"):
-        LayerPlan.of(layer, 0, lanes=2, membrane_bits=8, banks=(3, 3))
+        core_of(layer, 2, banks=(3, 3))
 
 
 @pytest.mark.parametrize("synapses", [*CONVOLUTIONS, Dense(in_shape=(3, 5, 4), neurons=7, pool=2),
                                       Dense(in_shape=(9,), neurons=7)])
 def test_an_image_gives_its_weights_back(synapses):
     layer = layer_of(synapses)
-    plan = plan_of(layer, min(2, layer.channels // layer.groups))
-    (weights,), bias = weights_from_image(weight_image(layer, plan), layer, plan)
+    core = core_of(layer, min(2, layer.channels // layer.groups))
+    (weights,), bias = weights_from_image(weight_image(core), core)
     assert np.array_equal(weights, layer.weights)
     assert np.array_equal(bias, layer.neuron.bias)
 
@@ -153,8 +162,8 @@ def test_an_image_gives_its_weights_back(synapses):
 @pytest.mark.parametrize("synapses", BANKED)
 def test_an_image_of_banks_gives_its_weights_back(synapses):
     layer = layer_of(synapses)
-    plan = LayerPlan.of(layer, 0, lanes=1, membrane_bits=8, banks=kernel_banks(layer))
-    (weights,), bias = weights_from_image(weight_image(layer, plan), layer, plan)
+    core = core_of(layer, 1, banks=kernel_banks(layer))
+    (weights,), bias = weights_from_image(weight_image(core), core)
     assert np.array_equal(weights, layer.weights)
     assert np.array_equal(bias, layer.neuron.bias)
 
@@ -175,14 +184,14 @@ def test_an_image_gives_the_weights_of_branches_back(synapses, branches, lanes):
     layer = replace(layer_of(synapses), branches=tuple(
         Branch(source=source, weights=random.integers(-7, 8, one.weight_shape), connectivity=one)
         for source, one in branches))
-    plan = LayerPlan.of(layer, 1, lanes=lanes, membrane_bits=8)
-    assert plan.recurrent == (branches[-1][0] == 1)
-    sets, bias = weights_from_image(weight_image(layer, plan), layer, plan)
+    core = core_of(layer, lanes, index=1)
+    assert core.plan.recurrent == (branches[-1][0] == 1) == (core.recurrent == 2)
+    sets, bias = weights_from_image(weight_image(core), core)
     assert len(sets) == 3 and np.array_equal(bias, layer.neuron.bias)
     for weights, one in zip(sets, (layer, *layer.branches), strict=True):
         assert np.array_equal(weights, one.weights)
-    walks, words = walks_of(layer, plan)
-    assert walks[0].base == 0 < walks[1].base < walks[2].base < words  # one behind the other
+    first, second, third = core.walks
+    assert first.base == 0 < second.base < third.base < core.bias_word  # one behind the other
 
 
 def test_addresses_are_fields_of_a_map():

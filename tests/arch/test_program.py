@@ -35,9 +35,9 @@ def test_a_file_gives_the_program_back(tmp_path):
         again = Program.load(tmp_path / "program.fsp")
         assert again.config == program.config and again.digest() == program.digest()
         assert again.images() == program.images() and again.network.edges() == program.network.edges()
-        for mine, other in zip(again.microcodes(), program.microcodes(), strict=True):
-            assert len(mine.passes) == len(other.passes) and np.array_equal(mine.init, other.init)
-        seen |= facts(program.network) | {"banks" for plan in program.config.layers if plan.bank_count > 1}
+        for mine, other in zip(again.cores, program.cores, strict=True):
+            assert mine.hardware() == other.hardware() and mine.memories == other.memories
+        seen |= facts(program.network) | {"banks" for core in program.cores if core.plan.bank_count > 1}
     assert seen == {"latency", "events", "direct", "residual", "recurrent", "encoder", "graded", "banks"}
     assert [path.name for path in tmp_path.iterdir()] == ["program.fsp"]
 
@@ -55,11 +55,33 @@ def test_every_number_of_a_program_is_in_its_digest():
                 assert changed.digest() != program.digest() or np.array_equal(other.weights, branch.weights)
 
 
-def test_a_plan_must_be_that_of_its_layer():
-    program = next(one for one in map(program_of, range(1, 99, 2)) if one.config.layers[0].bank_count > 1)
-    plan, *others = program.config.layers
-    for wrong in (replace(plan, forwards=False), replace(plan, scattered=False), replace(plan, recurrent=True)):
-        with pytest.raises(ProgramError, match=f"^layer 0: plan must be {re.escape(str(plan))}, not "):
-            program.with_config(layers=(wrong, *others))
-    with pytest.raises(ValueError, match=r"^banks must be \(1, 1\) or \(\d, \d\), not \(9, 9\)$"):
-        program.with_config(layers=(replace(plan, banks=(9, 9)), *others))
+def test_options_must_fit_their_layer():
+    program = next(one for one in map(program_of, range(1, 99, 2)) if one.cores[0].plan.bank_count > 1)
+    options, *others = program.config.layers
+    where = rf"^layer 0 \({re.escape(program.network.layers[0].name)}\)"
+    with pytest.raises(ProgramError, match=rf"{where}: banks must be \(1, 1\) or \(\d, \d\), not \(9, 9\)$"):
+        program.with_config(layers=(replace(options, banks=(9, 9)), *others))
+    with pytest.raises(ProgramError, match=rf"{where}: lanes must be 1…\d+ \(the channels of a group\), not 99$"):
+        program.with_config(layers=(replace(options, lanes=99), *others))
+    with pytest.raises(ProgramError, match=r"^config must have options for each of the \d layers, not 1$"):
+        program.with_config(layers=(options,))
+
+
+def test_the_same_hardware_has_the_same_architecture():
+    """Other weights, scales and names are the same hardware; an option, a threshold or a source is not."""
+    for seed in range(20):
+        program = program_of(seed)
+        layers = list(program.network.layers)
+        layers[-1] = replace(layers[-1], name="other", scale=7.0, weights=np.roll(layers[-1].weights, 1))
+        same = replace(program, network=replace(program.network, name="other", layers=tuple(layers)))
+        assert same.architecture() == program.architecture() and same.digest() != program.digest()
+        assert [core.hardware() for core in same.cores] == [core.hardware() for core in program.cores]
+        options = program.config.layers[-1]
+        wider = (*program.config.layers[:-1], replace(options, membrane_bits=options.membrane_bits + 1))
+        assert program.with_config(layers=wider).architecture() != program.architecture()
+        if len(layers) == 1:
+            continue
+        neuron = layers[0].neuron  # a hidden layer has thresholds
+        layers[0] = replace(layers[0], neuron=replace(neuron, theta=neuron.theta + 1))
+        other = replace(program, network=replace(program.network, layers=tuple(layers)))
+        assert other.architecture() != program.architecture()

@@ -10,7 +10,6 @@ import pytest
 from firstspike import verb_build
 from firstspike.main import run
 from firstspike.verb_demo import shipped
-from firstspike_arch.memory import core_memories
 from firstspike_boards.bitstream import block_rams
 from firstspike_boards.boards import BOARDS
 from firstspike_boards.icebreaker import ICEBREAKER
@@ -95,8 +94,7 @@ def test_a_network_that_is_too_large_is_refused_with_the_nearest_that_fits():
     fitting = fs.compile(network, lanes=[int(lanes) for lanes in sentence[3].split(",")], **options).program
     verb_build.refuse_too_large(ICEBREAKER, fitting)
     verb_build.refuse_too_large(BOARDS[sentence[4]], program)
-    parts = zip(fitting.network.layers, fitting.config.layers, fitting.microcodes(), strict=True)
-    cores = sum(ICEBREAKER.device.blocks_of_all(core_memories(index, *part)) for index, part in enumerate(parts))
+    cores = sum(ICEBREAKER.device.blocks_of_all(core.memories) for core in fitting.cores)
     assert cores < sum(block_rams(ICEBREAKER, fitting).values()) <= 30
 
 
@@ -118,7 +116,7 @@ def test_weights_beyond_block_ram_are_shown_the_way_to_the_large_ones():
 def test_lanes_beyond_the_logic_are_refused():
     program = fs.compile(fs.load(shipped("zoo", "mnist_ettfs.safetensors")), lanes=128).program
     board = BOARDS["icebreaker"]
-    least = sum(plan.elements * plan.membrane_bits for plan in program.config.layers)
+    least = sum(core.plan.elements * core.plan.membrane_bits for core in program.cores)
     small = dataclasses.replace(board, device=dataclasses.replace(board.device, luts=least - 1))
     with pytest.raises(ValueError, match=rf"^mnist_ettfs must fit the {least - 1} LUTs of iCEBreaker \(iCE40 UP5K\), "
                                          rf"but its lanes alone take {least}; fewer lanes do$"):

@@ -12,7 +12,7 @@ from firstspike import mapping
 from firstspike.main import run
 from firstspike.verb_demo import shipped
 from firstspike_arch.connectivity import Conv2d, Dense
-from firstspike_arch.memory import MemoryShape, core_memories
+from firstspike_arch.memory import MemoryShape
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_boards.devices import DEVICES, Device
 from firstspike_compiler.errors import CompileError
@@ -55,8 +55,7 @@ def measured(program, inputs) -> float:
 
 
 def blocks_of(program, device) -> int:
-    parts = zip(program.network.layers, program.config.layers, program.microcodes(), strict=True)
-    return sum(DEVICES[device].blocks_of_all(core_memories(index, *part)) for index, part in enumerate(parts))
+    return sum(DEVICES[device].blocks_of_all(core.memories) for core in program.cores)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -66,7 +65,7 @@ def test_a_mapping_keeps_the_budgets_and_is_as_fast_as_the_default(name, device,
     network, inputs = network_and_inputs(name)
     found = fs.map_to_device(network, inputs, device=device, lane_budget=budget, port="image")
     program = found.compilation.program
-    assert found.elements == sum(plan.elements for plan in program.config.layers) <= budget
+    assert found.elements == sum(core.plan.elements for core in program.cores) <= budget
     assert found.blocks == blocks_of(program, device) <= DEVICES[device].blocks
     assert found.interval == measured(program, inputs)
     default = fs.compile(network, lane_budget=budget, port="image").program
@@ -79,8 +78,8 @@ def test_a_mapping_keeps_the_budgets_and_is_as_fast_as_the_default(name, device,
 def test_banks_are_chosen_where_they_help():
     network, inputs = network_and_inputs("maps")
     few, many = (fs.map_to_device(network, inputs, device="ecp5-85", lane_budget=budget) for budget in (3, 200))
-    assert [plan.elements for plan in few.compilation.program.config.layers] == [1, 1, 1]
-    assert many.compilation.program.config.layers[0].bank_count == 9
+    assert [core.plan.elements for core in few.compilation.program.cores] == [1, 1, 1]
+    assert many.compilation.program.cores[0].plan.bank_count == 9
     assert many.interval < few.interval / 4
     assert few.limit == "lanes: more than 3 would help"
 
@@ -90,7 +89,7 @@ def test_a_network_at_its_limit_says_so():
     found = fs.map_to_device(network, inputs, device="artix-100t", lane_budget=10_000)
     busiest = re.fullmatch(r"the network: layer (\d) has every lane that it can use", found.limit)
     assert busiest
-    plan = found.compilation.program.config.layers[int(busiest[1])]
+    plan = found.compilation.program.cores[int(busiest[1])].plan
     assert plan.lanes == plan.neurons
     assert found.elements < 10_000
 
@@ -198,7 +197,7 @@ def test_compile_for_a_device(command, tmp_path):
                       r"limited by lanes: more than 40 would help", " ".join(said.split()))
     assert facts, said
     program = fs.open_build(tmp_path / "b")
-    assert sum(plan.elements for plan in program.config.layers) == int(facts[1]) <= 40
+    assert sum(core.plan.elements for core in program.cores) == int(facts[1]) <= 40
 
 
 @pytest.mark.parametrize(("options", "sentence"), [

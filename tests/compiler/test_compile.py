@@ -188,6 +188,7 @@ def test_a_compilation_can_be_read_and_run():
     assert [plan.membrane_bits for plan in program.config.layers] == [proof.bits + 1 for proof in compilation.proofs]
     assert [item.name for item in compilation.passes] == [
         "lower_max_pools", "fold_normalisation", "choose_scales", "quantise", "prove_widths", "map_lanes",
+        "assemble",
     ]
     report = compilation.report()
     for word in ("20→6", "6→3", "saturated", "v − theta", "early exit on"):
@@ -196,7 +197,7 @@ def test_a_compilation_can_be_read_and_run():
     assert GoldenModel(program.network).run(images).classes.shape == (4,)
     assert set(program.images()) == {"core0_weights", "core1_weights"}
     again = compile_network(program.network, lanes=2)
-    assert [item.name for item in again.passes] == ["prove_widths", "map_lanes"]
+    assert [item.name for item in again.passes] == ["prove_widths", "map_lanes", "assemble"]
 
 
 def test_weights_are_reloaded_if_the_proof_allows():
@@ -237,7 +238,7 @@ def test_kernel_parallel_layers_are_those_that_can_be():
 
     def banks(wanted):
         program = compile_network(network, lanes=1, kernel_parallel=wanted).program
-        return [plan.banks for plan in program.config.layers]
+        return [options.banks for options in program.config.layers]
 
     assert banks(False) == [(1, 1)] * 3
     assert banks(True) == banks([True, False, False]) == [(3, 2), (1, 1), (1, 1)]

@@ -46,7 +46,7 @@ def spike_lists(program: Program, spikes: tuple[np.ndarray, ...]) -> SpikeLists:
         if source not in senders:
             offsets.append(np.full(count * steps + 1, base))
             continue
-        plan = None if source < 0 else program.config.layers[source]
+        plan = None if source < 0 else program.cores[source].plan
         place = np.arange(dense.shape[2]) if plan is None else plan.places()
         order = None
         if plan is not None and plan.positions > 1:

@@ -8,12 +8,12 @@ fires when, which step decides) come from the golden model.
 """
 
 import numpy as np
-from firstspike_arch.array import GROUP_BITS, readout_cycles, spike_queue_depth
+from firstspike_arch.array import GROUP_BITS, readout_cycles
 from firstspike_arch.backend import Stimulus, Trace
+from firstspike_arch.connectivity import size_of
 from firstspike_arch.fixed import ceil_div
-from firstspike_arch.microcode import Microcode
 from firstspike_arch.program import Program
-from firstspike_arch.walk import walks_of
+from firstspike_arch.work import event_rows, marker_cycles
 
 from .cycle_loop import Cores, Log, Machine, Offer, Spikes, Walks, run
 from .spike_lists import SpikeLists, codes_of_tokens, tokens_of_codes
@@ -57,7 +57,8 @@ def predict(
     limit = 10_000 + 4 * (len(words) + int(gaps.sum() + stalls.sum()) + int((tokens * longest).sum()))
     machine = Machine(
         image=image, direct=network.input_kind == "direct", steps=network.steps, early_exit=config.early_exit,
-        comparing=readout_cycles(config), scan=config.winner == "scan", earliest=network.earliest_decides,
+        comparing=readout_cycles(program.cores[-1].plan, config.winner), scan=config.winner == "scan",
+        earliest=network.earliest_decides,
         beats=ceil_div(network.inputs, GROUP_BITS), limit=limit,
     )
     finished = run(
@@ -78,41 +79,33 @@ def predict(
 
 
 def _cores(program: Program) -> Cores:
-    network, plans, edges = program.network, program.config.layers, program.network.edges()
-    issue = np.array([
-        [Microcode.issue_cycles(ops, plan) for ops in (marker.start, marker.step, marker.final)]
-        for plan, marker in zip(plans, program.microcodes(), strict=True)
-    ])
+    cores, edges = program.cores, program.network.edges()
     targets = np.array([edge.target for edge in edges])
     return Cores(
-        rows=np.array([plan.rows for plan in plans]), lanes=np.array([plan.word_lanes for plan in plans]), issue=issue,
-        queue_depth=np.array([spike_queue_depth(plan) for plan in plans]),
-        scattered=np.array([plan.scattered for plan in plans]), forwards=np.array([plan.forwards for plan in plans]),
-        sends=np.array([any(edge.source == index for edge in edges) for index in range(len(plans))]),
-        edge_first=np.searchsorted(targets, np.arange(len(plans) + 1)),
+        rows=np.array([core.plan.rows for core in cores]), lanes=np.array([core.plan.word_lanes for core in cores]),
+        issue=np.array([marker_cycles(core) for core in cores]),
+        queue_depth=np.array([core.queue_depth for core in cores]),
+        scattered=np.array([core.plan.scattered for core in cores]),
+        forwards=np.array([core.plan.forwards for core in cores]), sends=np.array([core.sends for core in cores]),
+        edge_first=np.searchsorted(targets, np.arange(len(cores) + 1)),
         edge_source=np.array([edge.source + 1 for edge in edges]),
-        recurrent=np.array([edge.source == edge.target for edge in edges]),
-        last=len(network.layers) - 1,
+        recurrent=np.array([one.recurrent for core in cores for one in core.inputs]), last=len(cores) - 1,
     )
 
 
 def _walks(program: Program) -> Walks:
     """`Walk.visits` of all edges in a row, and what else a core needs to know to follow them."""
-    walks, shapes = [], []
-    for index, (layer, plan) in enumerate(zip(program.network.layers, program.config.layers, strict=True)):
-        walks += walks_of(layer, plan)[0]
-        shapes += [branch.connectivity.in_shape for branch in layer.synapses(index)]
+    takers = [(core, place, one) for core in program.cores for place, one in enumerate(core.inputs)]
     rows, _, y_counts, x_counts = (
         np.concatenate(part) for part in
-        zip(*(walk.visits(shape) for walk, shape in zip(walks, shapes, strict=True)), strict=True))
-    edges = program.network.edges()
-    alone = [not program.network.layers[edge.target].branches for edge in edges]
+        zip(*(one.walk.visits(one.connectivity.in_shape) for _, _, one in takers), strict=True))
     return Walks(
-        offsets=np.cumsum([0] + [int(np.prod(shape)) for shape in shapes]), row=rows, y_count=y_counts,
-        x_count=x_counts, row_steps=np.array([
-            [walk.reach, walk.x.row_step if walk.x else 0, walk.y.row_step if walk.y else 0] for walk in walks]),
-        decodes=np.array([walk.x is not None or not single for walk, single in zip(walks, alone, strict=True)]),
-        serial=np.array([program.config.layers[edge.target].bit_serial for edge in edges]),
-        longest=np.array([walk.longest * (8 if program.config.layers[edge.target].bit_serial else 1)
-                          for walk, edge in zip(walks, edges, strict=True)]),
+        offsets=np.cumsum([0] + [size_of(one.connectivity.in_shape) for _, _, one in takers]), row=rows,
+        y_count=y_counts, x_count=x_counts, row_steps=np.array([
+            [one.walk.reach, one.walk.x.row_step if one.walk.x else 0, one.walk.y.row_step if one.walk.y else 0]
+            for _, _, one in takers]),
+        decodes=np.array([one.walk.x is not None or len(core.inputs) > 1 for core, _, one in takers]),
+        serial=np.array([core.plan.bit_serial for core, _, _ in takers]),
+        longest=np.array([int(event_rows(core, place).max()) * (8 if core.plan.bit_serial else 1)
+                          for core, place, _ in takers]),
     )

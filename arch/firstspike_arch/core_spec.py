@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: MIT
+"""The description of a core: everything that its hardware, its timing twin and its memory images are made from."""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from .array import GROUP_BITS, ArrayConfig, LayerOptions, LayerPlan, spike_queue_depth
+from .connectivity import Conv2d, Dense, to_plain
+from .events import TokenLayout
+from .fixed import bits_for_unsigned, ceil_div
+from .memory import MemoryShape
+from .microcode import Microcode, RowOp, bias_rows, microcode_of
+from .network import IntegerNetwork, Layer
+from .walk import Walk, row_stride, walks_of
+
+__all__ = ["CoreInput", "CoreSpec", "core_spec", "core_specs", "result_score_bits"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CoreInput:
+    """A stream of events that a core takes, for one set of its synapses.
+
+    Parameters
+    ----------
+    source : int
+        The layer that sends it; −1: the network's input.
+    recurrent : bool
+        The layer itself sends it.
+    connectivity : Dense or Conv2d
+    layout : TokenLayout
+        Bits of its tokens.
+    walk : Walk
+        The rows that its events visit.
+    """
+
+    source: int
+    recurrent: bool
+    connectivity: Dense | Conv2d
+    layout: TokenLayout
+    walk: Walk
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CoreSpec:
+    """One core: a layer, how it is mapped, and what follows from both.
+
+    `core_specs` makes those of a network. `Core`, its timing twin, its memory images and the work estimate read nothing
+    else about the network or the array.
+
+    Parameters
+    ----------
+    index : int
+        Number of the layer.
+    layer : Layer
+    plan : LayerPlan
+    microcode : Microcode
+    inputs : tuple of CoreInput
+        The streams that it takes, that of the layer before first.
+    bias_word : int
+        First word of the bias rows in the weight memory.
+    sends : bool
+        A core takes its spikes.
+    value_bits : int
+        Width of the membranes that it hands to the read-out with a row of spikes; 0: none.
+    tag_bits : int
+        Width of the running numbers that tell inferences apart.
+    read_back : bool
+        A host can read the weight memory.
+    """
+
+    index: int
+    layer: Layer
+    plan: LayerPlan
+    microcode: Microcode
+    inputs: tuple[CoreInput, ...]
+    bias_word: int
+    sends: bool
+    value_bits: int = 0
+    tag_bits: int = 1
+    read_back: bool = False
+
+    @property
+    def recurrent(self) -> int | None:
+        """The number of the stream that is the layer's own; None: it takes none."""
+        return next((place for place, one in enumerate(self.inputs) if one.recurrent), None)
+
+    @property
+    def layouts(self) -> tuple[TokenLayout, ...]:
+        """Bits of the tokens of each stream that comes in."""
+        return tuple(one.layout for one in self.inputs)
+
+    @property
+    def walks(self) -> tuple[Walk, ...]:
+        """The rows that events of each stream visit."""
+        return tuple(one.walk for one in self.inputs)
+
+    @property
+    def bias_stride(self) -> int:
+        """Words from one bias row to the next."""
+        return self.plan.position_rows if isinstance(self.layer.connectivity, Conv2d) else row_stride(self.plan)
+
+    @property
+    def queue_depth(self) -> int:
+        """Spike words that can wait for the extractor."""
+        return spike_queue_depth(self.plan)
+
+    @property
+    def fires_once(self) -> bool:
+        """Whether the core masks every spike of a neuron but its first."""
+        return self.layer.neuron.single_spike and self.layer.neuron.theta is not None
+
+    @property
+    def remembers_spikes(self) -> bool:
+        """Whether a pass behind the one that captures still asks who spiked."""
+        return any(op.when == "spiked" for op in self.microcode.step[1:])
+
+    @cached_property
+    def memory(self) -> MemoryShape:
+        """The weight memory: weights in the order of the walks, then bias rows. The program port can write it."""
+        depth = self.bias_word + len(bias_rows(self.layer)) * self.bias_stride
+        return MemoryShape(
+            name=f"core{self.index}_weights", depth=depth, used_bits=self.plan.elements * self.layer.weight_bits,
+            loadable=True, single_port=self.plan.options.single_port)
+
+    @cached_property
+    def memories(self) -> tuple[MemoryShape, ...]:
+        """All memories of the core and its spike queue: weights, and if they are not in registers, membranes and what
+        goes with them, in each bank."""
+        plan, found = self.plan, [self.memory]
+        if not plan.in_registers:
+            bits = plan.membrane_bits
+            widths = {
+                "membranes": bits, "currents": bits * self.microcode.static,
+                "shadow": bits * any(op.operand == "shadow" for op in self.microcode.passes),
+                "fired": int(self.fires_once), "spiked": self.layer.neuron.levels * self.remembers_spikes,
+            }
+            found += [
+                MemoryShape(name=f"core{self.index}_{name}", depth=plan.rows, used_bits=width * plan.lanes)
+                for name, width in widths.items() if width for _ in range(plan.bank_count)
+            ]
+        if self.queue_depth > 1:
+            layout = self.layer.out_layout
+            word = 2 + layout.address_bits + ceil_div(plan.word_lanes, GROUP_BITS)
+            word += plan.word_lanes * (1 + layout.value_bits)
+            found.append(MemoryShape(name=f"queue{self.index}", depth=self.queue_depth, used_bits=word))
+        return tuple(found)
+
+    def hardware(self) -> dict[str, Any]:
+        """What the RTL of the core depends on, as JSON can say it; memory images are not part of it.
+
+        Two cores that agree in all of it are the same hardware: their weights, and biases that are images, can be
+        loaded into either.
+        """
+        code = self.microcode
+        return {
+            "mapping": asdict(self.plan.options),
+            "synapses": [[one.source, to_plain(one.connectivity)] for one in self.inputs],
+            "streams": [asdict(one.layout) for one in self.inputs],
+            "weights": [self.layer.weight_bits, self.memory.depth],
+            "neurons": {
+                "passes": [[_plain_pass(op) for op in ops]
+                           for ops in ((code.event,), code.start, code.step, code.final)],
+                "offset": code.offset.tolist(), "init": code.init.tolist(),
+                "levels": None if code.levels is None else code.levels.tolist(), "fires_once": self.fires_once,
+            },
+            "outputs": [self.sends, self.value_bits, self.tag_bits, self.read_back],
+        }
+
+
+def core_spec(network: IntegerNetwork, index: int, options: LayerOptions, **array: Any) -> CoreSpec:
+    """The core of one layer, mapped by ``options``.
+
+    Parameters
+    ----------
+    array
+        ``value_bits``, ``tag_bits`` and ``read_back``, which depend on the rest of the array: what needs no hardware
+        around the core can leave them out.
+
+    Raises
+    ------
+    ValueError
+        The options do not fit the layer.
+    """
+    layer = network.layers[index]
+    plan = LayerPlan.of(layer, index, options)
+    walks, bias_word = walks_of(layer, plan)
+    return CoreSpec(
+        index=index, layer=layer, plan=plan, bias_word=bias_word,
+        sends=any(edge.source == index for edge in network.edges()),
+        microcode=microcode_of(layer, static=network.is_static(index), steps_max=network.steps_max),
+        inputs=tuple(
+            CoreInput(source=branch.source, recurrent=branch.source == index, connectivity=branch.connectivity,
+                      layout=network.layout_of(branch.source), walk=walk)
+            for branch, walk in zip(layer.synapses(index), walks, strict=True)),
+        **array,
+    )
+
+
+def core_specs(network: IntegerNetwork, config: ArrayConfig) -> tuple[CoreSpec, ...]:
+    """The cores of an array, in order.
+
+    Raises
+    ------
+    ValueError
+        The sentence names the layer whose options do not fit it.
+    """
+    plans = []
+    for index, (layer, options) in enumerate(zip(network.layers, config.layers, strict=True)):
+        try:
+            plans.append(LayerPlan.of(layer, index, options))
+        except ValueError as error:
+            raise ValueError(f"layer {index} ({layer.name}): {error}") from None
+    # Enough to number all inferences that can be inside: each has at least one token or word somewhere.
+    held = sum(spike_queue_depth(plan) + 9 * len(layer.synapses(0))
+               for layer, plan in zip(network.layers, plans, strict=True))
+    tag_bits = bits_for_unsigned(held + GROUP_BITS)
+    last = len(plans) - 1
+    hands_out = network.readout in ("first_spike", "potential")
+    return tuple(
+        core_spec(network, index, plan.options, tag_bits=tag_bits, read_back=config.read_back,
+                  value_bits=result_score_bits(network, plan) if index == last and hands_out else 0)
+        for index, plan in enumerate(plans))
+
+
+def result_score_bits(network: IntegerNetwork, plan: LayerPlan) -> int:
+    """Signed width of a score in a result, given the plan of the output layer."""
+    output = network.layers[-1].neuron
+    if network.readout == "weighted_spikes":
+        largest = sum(network.step_weights[: network.steps_max]) * output.levels
+        return 1 if network.earliest_decides else 1 + bits_for_unsigned(largest)
+    if network.readout == "spike_count":
+        return 1 + bits_for_unsigned(network.steps_max * output.levels)
+    return plan.membrane_bits + (output.theta is not None)  # v = u + theta
+
+
+def _plain_pass(op: RowOp) -> list[Any]:
+    values = None if op.values is None else op.values.tolist()
+    return [op.act, op.operand, op.index, values, op.when, op.level, op.store, op.halve, op.settle]
