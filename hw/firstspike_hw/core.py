@@ -17,8 +17,9 @@ from firstspike_arch.fixed import CHUNK_BITS, bits_for_unsigned, pack_rows
 from firstspike_arch.memory import MemoryShape
 
 from .row_memory import RowMemory, lanes_of
-from .sequencer import Sequencer, drop_signature, value_shape
+from .sequencer import Sequencer, drop_signature, fall_steps
 from .stream_token import token_stream
+from .token_head import value_shape
 
 __all__ = ["Core", "capture_signature", "memory_access_signature"]
 
@@ -157,7 +158,7 @@ class Core(wiring.Component):
         self._issue = sequencer.issue
         self._fetch, self._operand, self._add = (
             _PassRow(name, passes=len(self._passes), plan=plan, value=value_shape(self._spec.layouts),
-                     falls=sequencer.falls) for name in ("fetch", "operand", "add"))
+                     falls=fall_steps(self._spec)) for name in ("fetch", "operand", "add"))
         operand, add = self._operand, self._add
         with m.If(free):
             m.d.sync += [*self._fetch.follow(self._issue), *operand.follow(self._fetch)]

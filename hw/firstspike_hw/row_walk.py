@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: MIT
+"""Row walks: the rows that a token visits one after the other, and beside which words of weights."""
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from firstspike_arch.core_spec import CoreSpec
+from firstspike_arch.fixed import bits_for_unsigned, ceil_div
+
+from .token_head import head_struct
+
+__all__ = ["MapWalk", "VectorWalk"]
+
+
+class VectorWalk(wiring.Component):
+    """All rows in their order, for events and markers alike: a core that takes one stream, of a vector.
+
+    Outputs are valid in the same cycle. ``step`` goes on to the next row.
+
+    Parameters
+    ----------
+    spec : CoreSpec
+
+    Members
+    -------
+    address : In(...)
+        Of the event at hand.
+    marker : In(1)
+        The token at hand is a marker.
+    number : In(range(passes))
+        The pass at hand.
+    step : In(1)
+    row : Out(range(rows))
+    word : Out(range(words))
+    ends : Out(1)
+        The row is the last of the pass.
+    """
+
+    address: Signal
+    marker: Signal
+    number: Signal
+    step: Signal
+    row: Signal
+    word: Signal
+    ends: Signal
+
+    def __init__(self, spec: CoreSpec):
+        self._spec = spec
+        super().__init__({
+            "address": In(spec.inputs[0].layout.address_bits), "marker": In(1),
+            "number": In(range(len(spec.microcode.passes))), "step": In(1),
+            "row": Out(range(spec.plan.rows)), "word": Out(range(spec.memory.depth)), "ends": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        spec, rows = self._spec, self._spec.plan.rows
+        inputs = spec.bias_word // spec.bias_stride
+        line = Signal(range(ceil_div(spec.memory.depth, spec.bias_stride)))
+        # Every pass of a marker gets the first bias row: the address depends on the pass only if there are more.
+        m.d.comb += line.eq(Mux(self.marker, inputs, self.address))
+        for index, op in enumerate(spec.microcode.passes):
+            if index and op.operand == "weight" and op.index:
+                with m.If(self.number == index):
+                    m.d.comb += line.eq(inputs + op.index)
+        low = spec.bias_stride.bit_length() - 1
+        row = Signal(range(rows))
+        m.d.comb += [self.row.eq(row), self.word.eq(Cat(row[:low], line)), self.ends.eq(row == rows - 1)]
+        with m.If(self.step):
+            m.d.sync += row.eq(Mux(self.ends, 0, row + 1))
+        return m
+
+
+class MapWalk(wiring.Component):
+    """For an event, positions along y, at each along x, at each the rows of its channels; for a marker all rows.
+
+    With several banks an event visits its neighbours in all of them at once. Outputs are valid in the same cycle;
+    ``step`` goes on to the next row.
+
+    Parameters
+    ----------
+    spec : CoreSpec
+
+    Members
+    -------
+    head : In(head_struct(spec, spec.walks))
+        The token at hand.
+    choice : In(range(streams))
+        The stream that it came from.
+    marker : In(1)
+        It is a marker.
+    number : In(range(passes))
+        The pass at hand.
+    fresh : In(1)
+        The row at hand is the first of its pass.
+    step : In(1)
+    row : Out(range(rows))
+    group : Out(range(position_rows))
+        Of a marker's pass: the place of the row among those at its position.
+    word : Out(range(words))
+    ends : Out(1)
+        The row is the last of its pass, or of an event's walk.
+    bank_rows : Out(ArrayLayout(range(rows), banks)), reached : Out(banks), edges : Out(2)
+        With several banks: the row of each bank, whether it is visited, and whether the row of a marker's pass is in the
+        last tile down, across.
+    """
+
+    head: data.View
+    choice: Signal
+    marker: Signal
+    number: Signal
+    fresh: Signal
+    step: Signal
+    row: Signal
+    group: Signal
+    word: Signal
+    ends: Signal
+    bank_rows: data.View
+    reached: Signal
+    edges: Signal
+
+    def __init__(self, spec: CoreSpec):
+        self._spec = spec
+        plan = spec.plan
+        banks = {} if plan.bank_count == 1 else {
+            "bank_rows": Out(data.ArrayLayout(range(plan.rows), plan.bank_count)), "reached": Out(plan.bank_count),
+            "edges": Out(2),
+        }
+        super().__init__({
+            "head": In(head_struct(spec, spec.walks)), "choice": In(range(len(spec.inputs))), "marker": In(1),
+            "number": In(range(len(spec.microcode.passes))), "fresh": In(1), "step": In(1),
+            "row": Out(range(plan.rows)), "group": Out(range(plan.position_rows)),
+            "word": Out(range(spec.memory.depth)), "ends": Out(1), **banks,
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        spec, plan, head, fresh = self._spec, self._spec.plan, self.head, self.fresh
+        row, line_row, next_row = (Signal(range(plan.rows), name=name) for name in ("row", "line_row", "next_row"))
+        word, line_word, next_word, event_word = (
+            Signal(range(spec.memory.depth), name=name) for name in ("word", "line_word", "next_word", "event_word"))
+        group = Signal(range(plan.position_rows))
+        m.d.comb += [
+            self.row.eq(Mux(fresh, Mux(self.marker, 0, head.row), row)), self.group.eq(group),
+            event_word.eq(Mux(fresh, head.word, word)),
+            self.word.eq(Mux(self.marker, self._bias_word(m, group), event_word)),
+        ]
+        # Places along the walk: the row among those of a position, then the position along x and along y.
+        at = Signal(range(max(walk.reach for walk in spec.walks)))
+        x, y = Signal.like(head.x_last, name="x"), Signal.like(head.y_last, name="y")
+        reach_ends = at == self._by_stream([walk.reach - 1 for walk in spec.walks])
+        x_ends, y_ends = x == head.x_last, y == head.y_last
+        position_ends = group == plan.position_rows - 1
+        # Where the line of positions at hand began.
+        first_row, first_word = Signal.like(row, name="first_row"), Signal.like(word, name="first_word")
+        m.d.comb += [
+            first_row.eq(Mux(fresh, head.row, line_row)), first_word.eq(Mux(fresh, head.word, line_word)),
+            next_row.eq(self.row + 1), next_word.eq(event_word + 1),
+        ]
+        with m.If(~self.marker & reach_ends):
+            with m.If(x_ends):
+                m.d.comb += [next_row.eq(first_row + self._along("y", "row_step")),
+                             next_word.eq(first_word + self._along("y", "word_step"))]
+            with m.Else():
+                m.d.comb += [next_row.eq(self.row + self._along("x", "row_step", back=True)),
+                             next_word.eq(event_word + self._along("x", "word_step", back=True))]
+        m.d.comb += self.ends.eq(Mux(self.marker, self.row == plan.rows - 1, reach_ends & x_ends & y_ends))
+        if plan.bank_count > 1:
+            self._reach_banks(m, at, position_ends)
+        with m.If(self.step):
+            m.d.sync += [row.eq(next_row), word.eq(next_word), line_row.eq(first_row), line_word.eq(first_word)]
+            with m.If(self.marker):
+                m.d.sync += group.eq(Mux(position_ends, 0, group + 1))
+            with m.Else():
+                m.d.sync += at.eq(Mux(reach_ends, 0, at + 1))
+                with m.If(reach_ends):
+                    m.d.sync += x.eq(Mux(x_ends, 0, x + 1))
+                    with m.If(x_ends):
+                        m.d.sync += [y.eq(Mux(y_ends, 0, y + 1)), line_row.eq(next_row), line_word.eq(next_word)]
+        return m
+
+    def _bias_word(self, m: Module, group: Signal) -> Signal:
+        """The word of a marker's pass: in its bias row, the one of the row's channels."""
+        spec = self._spec
+        bias_word = Signal(range(spec.memory.depth))
+        m.d.comb += bias_word.eq(spec.bias_word + group)
+        for index, op in enumerate(spec.microcode.passes):
+            if index and op.operand == "weight" and op.index:
+                with m.If(self.number == index):
+                    m.d.comb += bias_word.eq(spec.bias_word + op.index * spec.bias_stride + group)
+        return bias_word
+
+    def _reach_banks(self, m: Module, at: Signal, position_ends: Value) -> None:
+        """The row of each bank, and whether it is reached; of a marker, whether its tile is the last down or across."""
+        plan, head = self._spec.plan, self.head
+        down, across = plan.tiles
+        tile_y, tile_x = Signal(range(down)), Signal(range(across))
+        x_edge, y_edge = tile_x == across - 1, tile_y == down - 1
+        with m.If(self.step & self.marker & position_ends):
+            m.d.sync += tile_x.eq(Mux(x_edge, 0, tile_x + 1))
+            with m.If(x_edge):
+                m.d.sync += tile_y.eq(Mux(y_edge, 0, tile_y + 1))
+        m.d.comb += self.edges.eq(Cat(y_edge, x_edge))
+        for bank in range(plan.bank_count):
+            y, x = divmod(bank, plan.banks[1])
+            m.d.comb += [
+                self.bank_rows[bank].eq(Mux(self.marker, self.row, head.y_rows[y] + head.x_rows[x] + at)),
+                self.reached[bank].eq(self.marker | (head.y_hits[y] & head.x_hits[x])),
+            ]
+
+    def _along(self, axis: str, step: str, *, back: bool = False):
+        """From one position to the next along an axis; ``back``: from its last row to the first of the next."""
+        axes = [(getattr(walk, axis), walk.reach) for walk in self._spec.walks]
+        return self._by_stream([(getattr(one, step) if one else 0) - back * (reach - 1) for one, reach in axes])
+
+    def _by_stream(self, values: list[int]):
+        """A constant of the stream at hand."""
+        if len(set(values)) == 1:
+            return values[0]
+        bits = 1 + max(bits_for_unsigned(abs(value)) for value in values)
+        return Array(Const(value, Shape(bits, True)) for value in values)[self.choice]

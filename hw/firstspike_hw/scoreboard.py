@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""Scoreboard: rows on their way through the stages behind the sequencer, which must not be read yet."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["Scoreboard"]
+
+
+class Scoreboard(wiring.Component):
+    """Says whether the row at hand must wait for rows in the two stages behind, whose sums are not written yet.
+
+    A row waits while the same row is in either stage. Where sums are forwarded, only the passes of a marker wait so,
+    and the first row of a marker waits until both stages are empty. ``waits`` is valid in the same cycle.
+
+    Parameters
+    ----------
+    rows : int
+    forwards : bool
+        Sums are passed on to a row that comes again before they are written.
+
+    Members
+    -------
+    row : In(range(rows))
+        The row at hand.
+    enters : In(1)
+        It goes into the stage behind at the end of this cycle.
+    free : In(1)
+        The stages behind move on.
+    marker : In(1)
+        The row at hand belongs to a pass of a marker.
+    starting : In(1)
+        It is the first of its token.
+    waits : Out(1)
+    """
+
+    row: Signal
+    enters: Signal
+    free: Signal
+    marker: Signal
+    starting: Signal
+    waits: Signal
+
+    def __init__(self, *, rows: int, forwards: bool):
+        if rows < 1:
+            raise ValueError(f"rows must be at least 1, not {rows!r}")
+        self._rows, self._forwards = rows, forwards
+        super().__init__({
+            "row": In(range(rows)), "enters": In(1), "free": In(1), "marker": In(1), "starting": In(1),
+            "waits": Out(1),
+        })
+
+    @property
+    def rows(self) -> int:
+        """Rows that there are."""
+        return self._rows
+
+    @property
+    def forwards(self) -> bool:
+        """Whether sums are passed on before they are written."""
+        return self._forwards
+
+    def elaborate(self, platform):
+        m = Module()
+        valid = [Signal(name=f"{stage}_valid") for stage in ("fetched", "operand")]
+        rows = [Signal(range(self._rows), name=f"{stage}_row") for stage in ("fetched", "operand")]
+        with m.If(self.free):
+            m.d.sync += [valid[0].eq(self.enters), rows[0].eq(self.row), valid[1].eq(valid[0]), rows[1].eq(rows[0])]
+        same = Cat(used & (row == self.row) for used, row in zip(valid, rows, strict=True)).any()
+        if self._forwards:
+            same = self.marker & (same | (self.starting & Cat(valid).any()))
+        m.d.comb += self.waits.eq(same)
+        return m

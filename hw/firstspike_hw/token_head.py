@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+"""Token heads: the next token of each stream that a core takes, decoded into where its walk begins."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from amaranth.hdl import Array, Const, Module, Shape, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from firstspike_arch.core_spec import CoreSpec
+from firstspike_arch.events import TokenLayout
+from firstspike_arch.walk import Walk
+
+from .stream_token import token_stream
+
+__all__ = ["TokenDecoder", "head_struct", "value_shape"]
+
+
+def value_shape(layouts: Sequence[TokenLayout]) -> Shape:
+    """Shape that holds the values of the events of several streams, and 1."""
+    signed = any(layout.signed for layout in layouts)
+    return Shape(max(layout.value_bits + (signed and not layout.signed) for layout in layouts), signed)
+
+
+def head_struct(spec: CoreSpec, walks: Sequence[Walk]) -> data.StructLayout:
+    """Layout of the token at hand, wide enough for any of the walks.
+
+    ``valid``: there is one. ``marker``, ``final`` and ``value`` are those of the token. ``misses``: it is an event that
+    reaches nothing. ``row`` and ``word``: where its walk begins. ``x_last``, ``y_last``: how many positions further it
+    goes. With several banks, ``x_rows`` and ``y_rows`` are what x and y contribute to the row of each bank, and
+    ``x_hits`` and ``y_hits`` whether the bank is reached.
+    """
+    plan = spec.plan
+    across, down = (
+        max(1 if axis is None else int(axis.count.max(initial=1)) for axis in axes)
+        for axes in ([walk.x for walk in walks], [walk.y for walk in walks]))
+    banks = {}
+    if plan.bank_count > 1:
+        for axis, count in zip("yx", plan.banks, strict=True):
+            banks[f"{axis}_rows"] = data.ArrayLayout(range(plan.rows), count)
+            banks[f"{axis}_hits"] = count
+    return data.StructLayout({
+        "valid": 1, "marker": 1, "final": 1, "misses": 1, "value": value_shape(spec.layouts),
+        "row": range(plan.rows), "word": range(spec.memory.depth), "x_last": range(across), "y_last": range(down),
+        **banks,
+    })
+
+
+class TokenDecoder(wiring.Component):
+    """The token of one stream in a register, with where its walk begins: tables of x and y, and a sum.
+
+    A token taken from the stream in cycle c is the head from c + 1 on, until it is ``taken``; the next one can follow
+    in the same cycle. The stream of the layer's own spikes is one step late: its first marker is there from the
+    beginning.
+
+    Parameters
+    ----------
+    spec : CoreSpec
+    place : int
+        Number of the stream.
+
+    Members
+    -------
+    events : In(token_stream(layout))
+    taken : In(1)
+    head : Out(head_struct(spec, [walk]))
+    """
+
+    events: stream.Interface
+    taken: Signal
+    head: data.View
+
+    def __init__(self, spec: CoreSpec, place: int):
+        if not 0 <= place < len(spec.inputs):
+            raise ValueError(f"place must be 0…{len(spec.inputs) - 1}, not {place!r}")
+        self._spec, self._place = spec, place
+        super().__init__({
+            "events": In(token_stream(spec.inputs[place].layout)), "taken": In(1),
+            "head": Out(head_struct(spec, [spec.inputs[place].walk])),
+        })
+
+    @property
+    def place(self) -> int:
+        """Number of the stream."""
+        return self._place
+
+    def elaborate(self, platform):
+        m = Module()
+        one, token = self._spec.inputs[self._place], self.events.payload
+        walk = one.walk
+        held = Signal(self.head.shape(), init={"valid": one.recurrent, "marker": one.recurrent})
+        load = ~held.valid | self.taken
+        m.d.comb += [self.events.ready.eq(load), self.head.eq(held)]
+        if walk.x is None or walk.y is None:
+            fields = [held.row.eq(0), held.word.eq(walk.base + token.address * walk.channel_words)]
+        else:
+            fields = self._begin(held, token.address, walk)
+        with m.If(load):
+            m.d.sync += [held.valid.eq(self.events.valid), held.marker.eq(token.marker), held.final.eq(token.final),
+                         held.value.eq(token.value if len(token.value) else 1), *fields]
+        return m
+
+    def _begin(self, held, address, walk: Walk) -> list:
+        """Where the walk of an event of a map begins."""
+        assert walk.x is not None and walk.y is not None  # the caller's case; for the type checker
+        channel_bits, x_bits, _ = self._spec.inputs[self._place].layout.field_bits
+        channel, x, y = (address[:channel_bits], address[channel_bits:channel_bits + x_bits],
+                         address[channel_bits + x_bits:])
+        start = _look_up(walk.channel_row, channel) if walk.channel_row.any() else Const(0)
+        fields = [
+            held.row.eq(_look_up(walk.y.row, y) + _look_up(walk.x.row, x) + start),
+            held.word.eq(walk.base + _look_up(walk.y.word, y) + _look_up(walk.x.word, x)
+                         + channel * walk.channel_words),
+            held.x_last.eq(_look_up(walk.x.count - 1, x)), held.y_last.eq(_look_up(walk.y.count - 1, y)),
+            held.misses.eq(_look_up(walk.x.count == 0, x) | _look_up(walk.y.count == 0, y)),
+        ]
+        if walk.bank_rows is not None:
+            for table, coordinate, rows, hits, first in (
+                (walk.bank_rows[0], y, held.y_rows, held.y_hits, 0),
+                (walk.bank_rows[1], x, held.x_rows, held.x_hits, start),
+            ):
+                for bank, column in enumerate(table.T):
+                    fields += [rows[bank].eq(_look_up(column, coordinate) + first),
+                               hits[bank].eq(_look_up(column >= 0, coordinate))]
+        return fields
+
+
+def _look_up(table: np.ndarray, coordinate: Value):
+    """A table of non-negative numbers; less than 0 stands for any."""
+    return Array(max(int(value), 0) for value in table)[coordinate]
