@@ -9,7 +9,7 @@ from firstspike_arch.backend import DecidedBy
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.result import ResultLayout
 
-from .core import capture_signature
+from .capture import capture_signature
 from .sequencer import drop_signature
 
 __all__ = ["Readout", "result_struct"]

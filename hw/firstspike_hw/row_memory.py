@@ -3,12 +3,15 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from firstspike_arch.array import LayerPlan
 
-__all__ = ["RowMemory", "lanes_of"]
+from .pass_row import PassRow
+
+__all__ = ["RowBanks", "RowMemory", "lanes_of"]
 
 
 class RowMemory(wiring.Component):
@@ -48,6 +51,15 @@ class RowMemory(wiring.Component):
         Replace ``value`` by ``next``.
     next : In(width)
     """
+
+    fetch_row: Signal
+    fetch: Signal
+    fetch_live: Signal
+    peek: Signal
+    value: Signal
+    row: Signal
+    advance: Signal
+    next: Signal
 
     def __init__(
         self, *, rows: int, width: int, registers: bool, forwards: bool = False, bubbles: bool = False,
@@ -99,6 +111,49 @@ class RowMemory(wiring.Component):
         return m
 
 
-def lanes_of(word, width: int) -> list:
+class RowBanks:
+    """Rows of all banks of a core side by side: a `RowMemory` for each, connected to the core's stages.
+
+    Parameters
+    ----------
+    m : Module
+        Of the core, which gets the memories as submodules.
+    plan : LayerPlan
+    name : str
+        What they hold.
+    width : int
+        Bits of each neuron.
+    fetch, add : PassRow
+        The stage in which a row is fetched, and that in which it is replaced.
+    free : Value
+        The fetch stage moves at the end of this cycle.
+    bubbles, init
+        As of `RowMemory`.
+
+    Members
+    -------
+    value, peek, next : Value
+        As of `RowMemory`, bank by bank from the lowest bit.
+    """
+
+    def __init__(
+        self, m: Module, plan: LayerPlan, name: str, width: int, *, fetch: PassRow, add: PassRow, free: Value,
+        bubbles: bool = False, init: Sequence[int] = (),
+    ):
+        banks = []
+        for number in range(plan.bank_count):
+            bank = RowMemory(rows=plan.rows, width=plan.lanes * width, registers=plan.in_registers,
+                             forwards=plan.forwards, bubbles=bubbles, init=init)
+            m.submodules[name if plan.bank_count == 1 else f"{name}_bank{number}"] = bank
+            fetch_row, live = fetch.bank(number)
+            row, advance = add.bank(number)
+            m.d.comb += [bank.fetch_row.eq(fetch_row), bank.fetch.eq(free), bank.fetch_live.eq(live),
+                         bank.row.eq(row), bank.advance.eq(advance)]
+            banks.append(bank)
+        self.value, self.peek = Cat(bank.value for bank in banks), Cat(bank.peek for bank in banks)
+        self.next = Cat(bank.next for bank in banks)
+
+
+def lanes_of(word: Value, width: int) -> list[Value]:
     """Slices of a row word, one a lane."""
     return [word[start:start + width] for start in range(0, len(Cat(word)), width)]

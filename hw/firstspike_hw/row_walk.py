@@ -101,8 +101,8 @@ class MapWalk(wiring.Component):
     ends : Out(1)
         The row is the last of its pass, or of an event's walk.
     bank_rows : Out(ArrayLayout(range(rows), banks)), reached : Out(banks), edges : Out(2)
-        With several banks: the row of each bank, whether it is visited, and whether the row of a marker's pass is in the
-        last tile down, across.
+        With several banks: the row of each bank, whether it is visited, and whether the row of a marker's pass is in
+        the last tile down, across.
     """
 
     head: data.View

@@ -2,6 +2,7 @@
 """Sequencer: which row a core visits in which cycle, for what, and beside which word of weights."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -15,7 +16,32 @@ from .scoreboard import Scoreboard
 from .stream_token import token_stream
 from .token_head import TokenDecoder, value_shape
 
-__all__ = ["Sequencer", "drop_signature", "fall_steps", "issue_signature"]
+__all__ = ["DropInterface", "IssueInterface", "Sequencer", "drop_signature", "fall_steps", "issue_signature"]
+
+
+class DropInterface(Protocol):
+    """Members of `drop_signature`."""
+
+    valid: Signal
+    tag: Signal
+
+
+class IssueInterface(Protocol):
+    """Members of `issue_signature`."""
+
+    valid: Signal
+    number: Signal
+    row: Signal
+    group: Signal
+    word: Signal
+    value: Signal
+    captures: Signal
+    final: Signal
+    masked: Signal
+    step: Signal
+    bank_rows: data.View
+    reached: Signal
+    edges: Signal
 
 
 def drop_signature(tag_bits: int) -> wiring.Signature:
@@ -124,9 +150,9 @@ class Sequencer(wiring.Component):
         In the middle of a token, or of the passes that run after reset and reload.
     """
 
-    issue: wiring.PureInterface
+    issue: IssueInterface
     free: Signal
-    drop: wiring.PureInterface
+    drop: DropInterface
     reload: Signal
     busy: Signal
 

@@ -9,7 +9,7 @@ from firstspike_arch.array import GROUP_BITS, LayerPlan, spike_queue_depth
 from firstspike_arch.events import TokenLayout
 from firstspike_arch.fixed import ceil_div
 
-from .core import capture_signature
+from .capture import CaptureInterface, capture_signature
 
 __all__ = ["SpikeQueue", "word_struct"]
 
@@ -35,6 +35,9 @@ class SpikeQueue(wiring.Component):
     capture : In(capture_signature(rows, elements, 0, value_bits))
     words : Out(stream.Signature(word_struct(layout, word_lanes)))
     """
+
+    capture: CaptureInterface
+    words: stream.Interface
 
     def __init__(self, *, layout: TokenLayout, plan: LayerPlan):
         self._layout, self._plan = layout, plan

@@ -2,6 +2,7 @@
 """Token heads: the next token of each stream that a core takes, decoded into where its walk begins."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from amaranth.hdl import Array, Const, Module, Shape, Signal, Value
@@ -88,7 +89,7 @@ class TokenDecoder(wiring.Component):
         m = Module()
         one, token = self._spec.inputs[self._place], self.events.payload
         walk = one.walk
-        held = Signal(self.head.shape(), init={"valid": one.recurrent, "marker": one.recurrent})
+        held: Any = Signal(self.head.shape(), init={"valid": one.recurrent, "marker": one.recurrent})  # type: ignore
         load = ~held.valid | self.taken
         m.d.comb += [self.events.ready.eq(load), self.head.eq(held)]
         if walk.x is None or walk.y is None:

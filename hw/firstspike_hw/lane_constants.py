@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+"""Constants of neurons, by row and lane."""
+
+import numpy as np
+from amaranth.hdl import Array, Const, Value, signed
+from firstspike_arch.array import LayerPlan
+
+__all__ = ["LaneConstants"]
+
+
+class LaneConstants:
+    """A constant for every neuron, looked up by the row in a stage.
+
+    Parameters
+    ----------
+    plan : LayerPlan
+    values : int64[C]
+        By channel.
+    absent : int
+        What a lane without a channel gets.
+
+    Members
+    -------
+    table : int64[position_rows, elements]
+        By the row at a position, and lane.
+    """
+
+    def __init__(self, plan: LayerPlan, values: np.ndarray, absent: int):
+        self._bits = plan.membrane_bits
+        self.table = np.tile(np.append(values, absent)[plan.channels_of_rows()], plan.bank_count)
+
+    def at(self, row: Value, lane: int) -> Value:
+        """The constant of a lane in a row, of the membrane's width; no multiplexer where all rows agree."""
+        column = [int(value) for value in self.table[:, lane]]
+        if len(set(column)) == 1:
+            return Const(column[0], signed(self._bits))
+        return Array(Const(value, signed(self._bits)) for value in column)[row]

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""Operands: what is added to the membrane of each lane, loaded into a register beside the adder."""
+
+from functools import reduce
+from operator import add, or_
+
+from amaranth.hdl import Array, Const, Module, Mux, Shape, Signal, Value, signed
+from firstspike_arch.core_spec import CoreSpec
+from firstspike_arch.events import MAGNITUDE_MAX
+from firstspike_arch.fixed import bits_for_unsigned
+
+from .lane_constants import LaneConstants
+from .pass_row import PassRow
+
+__all__ = ["operand_registers", "products"]
+
+
+def products(weights: list[Value], value: Value, *, one_bit: bool) -> list[Value]:
+    """value · weight of each lane, from unsigned slices that hold weights.
+
+    The product with a spike's magnitude is a sum of shifted weights, with a number of a direct input a multiplication;
+    with ``one_bit`` the value is a power of two, and the product a shift.
+    """
+    return [_product(weight.as_signed(), value, one_bit) for weight in weights]
+
+
+def _product(weight: Value, value: Value, one_bit: bool) -> Value:
+    if not len(value):
+        return weight
+    if one_bit:
+        wide = Shape(len(weight) + len(value), True)
+        return reduce(or_, (Mux(value[bit], Const(0, wide) + (weight << bit), 0)[:wide.width]
+                            for bit in range(len(value)))).as_signed()
+    if value.shape().signed or len(value) > bits_for_unsigned(MAGNITUDE_MAX):
+        return weight * value
+    return reduce(add, (Mux(value[bit], weight << bit if bit else weight, 0) for bit in range(len(value))))
+
+
+def operand_registers(
+    m: Module, spec: CoreSpec, *, fetch: PassRow, free: Value, products: list[Value], peeks: dict[str, list[Value]],
+) -> list[Signal]:
+    """The operand register of each lane, loaded at the end of the operand stage; reset to nothing, never read early.
+
+    Parameters
+    ----------
+    fetch : PassRow
+        The stage before: selects are decoded there, one stage early.
+    free : Value
+        The stages move at the end of this cycle.
+    products : list of Value
+        The weight times the event's value, by lane.
+    peeks : dict
+        By name, the lanes of the "membrane" in the operand stage, and of "shadow" and "current" if they are there.
+    """
+    bits = spec.plan.membrane_bits
+    if spec.microcode.pure_weights:
+        # Sign extension costs nothing here: only the product's flip-flops a lane.
+        registers = [Signal(signed(min(bits, len(product))), name=f"operand{lane}", reset_less=True)
+                     for lane, product in enumerate(products)]
+        m.d.sync += [register.eq(product) for register, product in zip(registers, products, strict=True)]
+        return registers
+    selects = _Selects(m, spec, fetch, free)
+    extras = _extras(m, spec, fetch, free, peeks)
+    leaks = _leaks(spec, peeks["membrane"])
+    registers = []
+    for lane, product in enumerate(products):
+        register = Signal(signed(bits), name=f"operand{lane}", reset_less=True)
+        for bit in range(bits):
+            high, low = selects.of(lane, bit)
+            weight, leak = product[min(bit, len(product) - 1)], leaks[lane][min(bit, len(leaks[lane]) - 1)]
+            chosen = Mux(high, Mux(low, 1, leak), Mux(low, weight, 0))
+            for extra in extras:
+                chosen = chosen | extra[lane][bit]
+            m.d.sync += register[bit].eq(chosen)
+        registers.append(register)
+    return registers
+
+
+class _Selects:
+    """Two select bits for each pattern of constants, decoded one stage early: the multiplexer is one LUT4 a bit.
+
+    00 → 0, 01 → weight, 10 → leak, 11 → 1.
+    """
+
+    def __init__(self, m: Module, spec: CoreSpec, fetch: PassRow, free: Value):
+        self._m, self._fetch, self._free = m, fetch, free
+        self._constants = [(number, LaneConstants(spec.plan, op.values, absent=0).table)
+                           for number, op in enumerate(spec.microcode.passes) if op.values is not None
+                           and op.operand == "constant"]
+        self._is_weight = fetch.which(lambda op: op.operand == "weight")
+        self._is_leak = fetch.which(lambda op: op.operand == "leak")
+        self._made: dict[tuple, tuple[Signal, Signal]] = {}
+
+    def of(self, lane: int, bit: int) -> tuple[Signal, Signal]:
+        """High and low select of one bit of a lane's operand."""
+        pattern = tuple(tuple(int(value) >> bit & 1 for value in table[:, lane]) for _, table in self._constants)
+        if pattern not in self._made:
+            one: Value = Const(0)
+            for (number, _), ones in zip(self._constants, pattern, strict=True):
+                if any(ones):
+                    row = Const(1) if all(ones) else Array(ones)[self._fetch.group]
+                    one = one | ((self._fetch.number == number) & row)
+            count = len(self._made)
+            high, low = Signal(name=f"select_high{count}"), Signal(name=f"select_low{count}")
+            with self._m.If(self._free):
+                self._m.d.sync += [high.eq(self._is_leak | one), low.eq(self._is_weight | one)]
+            self._made[pattern] = high, low
+        return self._made[pattern]
+
+
+def _extras(
+    m: Module, spec: CoreSpec, fetch: PassRow, free: Value, peeks: dict[str, list[Value]],
+) -> list[list[Value]]:
+    """Operands beside weight, leak and constants, by lane; 0 in passes that have another."""
+    bits, extras = spec.plan.membrane_bits, []
+    for name in ("shadow", "current"):
+        if name in peeks:
+            adds = Signal(name=f"adds_{name}")
+            with m.If(free):
+                m.d.sync += adds.eq(fetch.which(lambda op, name=name: op.operand == name))
+            extras.append([Mux(adds, value, 0) for value in peeks[name]])
+    for number, op in enumerate(spec.microcode.passes):
+        if op.operand == "fall" and op.values is not None:
+            fall = Signal(bits, name="fall")
+            here = Array(Const(int(value), bits) for value in op.values)[fetch.step]
+            with m.If(free):
+                m.d.sync += fall.eq(Mux(fetch.number == number, here, 0))
+            extras.append([fall] * spec.plan.elements)
+    return extras
+
+
+def _leaks(spec: CoreSpec, membranes: list[Value]) -> list[Value]:
+    """~(u >> shift) of each lane; 0 if no pass leaks so."""
+    shift = next((op.index for op in spec.microcode.passes if op.operand == "leak"), None)
+    if shift is None:
+        return [Const(0, signed(spec.plan.membrane_bits))] * len(membranes)
+    return [~(membrane.as_signed() >> shift) for membrane in membranes]

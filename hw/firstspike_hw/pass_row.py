@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""A pipeline stage of a core: the row that it holds, and for which pass."""
+
+from collections.abc import Callable
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Signal, Value
+from amaranth.lib import data
+from firstspike_arch.core_spec import CoreSpec
+from firstspike_arch.microcode import RowOp
+
+from .sequencer import IssueInterface, fall_steps
+from .token_head import value_shape
+
+__all__ = ["PassRow"]
+
+
+class PassRow:
+    """Registers of one stage: what `issue_signature` says of a row, without its word of weights.
+
+    Parameters
+    ----------
+    spec : CoreSpec
+    stage : str
+        Its name, which the names of the registers begin with.
+    """
+
+    def __init__(self, spec: CoreSpec, stage: str):
+        plan, self._passes = spec.plan, spec.microcode.passes
+        self.valid, self.row = Signal(name=f"{stage}_valid"), Signal(range(plan.rows), name=f"{stage}_row")
+        self.number = Signal(range(len(self._passes)), name=f"{stage}_number")
+        self.captures, self.final = Signal(name=f"{stage}_captures"), Signal(name=f"{stage}_final")
+        self.masked = Signal(name=f"{stage}_masked")
+        self.value = Signal(value_shape(spec.layouts), name=f"{stage}_value")
+        self.step = Signal(range(fall_steps(spec) + 1), name=f"{stage}_step")
+        # Without positions a row is its own place at its position.
+        self.group = self.row if plan.positions == 1 else Signal(range(plan.position_rows), name=f"{stage}_group")
+        self._fields = ["valid", "number", "row", "captures", "final", "masked", "value", "step",
+                        *(["group"] * (self.group is not self.row))]
+        self._banks = plan.bank_count
+        if self._banks > 1:
+            self.bank_rows: Any = Signal(data.ArrayLayout(range(plan.rows), self._banks), name=f"{stage}_bank_rows")
+            self.reached = Signal(self._banks, name=f"{stage}_reached")
+            self.edges = Signal(2, name=f"{stage}_edges")
+            self._fields += ["bank_rows", "reached", "edges"]
+
+    def bank(self, number: int) -> tuple[Value, Value]:
+        """Row of a bank, and whether it is visited."""
+        if self._banks == 1:
+            return self.row, self.valid
+        return self.bank_rows[number], self.valid & self.reached[number]
+
+    def which(self, predicate: Callable[[RowOp], bool]) -> Value:
+        """High where the pass of the row satisfies ``predicate``."""
+        hits = [index for index, op in enumerate(self._passes) if predicate(op)]
+        return Cat(self.number == index for index in hits).any() if hits else Const(0)
+
+    def follow(self, before: "PassRow | IssueInterface") -> list:
+        """Statements that take over what the stage before holds."""
+        return [getattr(self, field).eq(getattr(before, field)) for field in self._fields]
