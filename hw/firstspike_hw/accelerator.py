@@ -2,29 +2,58 @@
 """The accelerator: guard or encoder, one core a layer, read-out, program port and counters."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from firstspike_arch.fixed import CHUNK_BITS
 from firstspike_arch.network import INPUT
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
 from firstspike_arch.status import COUNTER_BITS, COUNTERS, PROGRAM_WORD
 
+from .capture import CaptureInterface
 from .core import Core
 from .counters import Counters
 from .extractor import Extractor
 from .guard import Guard
 from .latency_encoder import LatencyEncoder
 from .pixel_encoder import PixelEncoder
+from .program_port import ProgramPort
 from .read_back import read_back_signature
 from .readout import Readout, result_struct
 from .spike_queue import SpikeQueue
 from .stream_buffer import StreamBuffer
 from .stream_token import token_stream
 
-__all__ = ["Accelerator"]
+__all__ = ["Accelerator", "EdgeWires"]
+
+
+class EdgeWires(NamedTuple):
+    """The wires of a stream between two units."""
+
+    valid: Signal
+    ready: Signal
+    payload: Signal
+
+
+class _Entry(NamedTuple):
+    """The unit that input words go into: its ports, and pulses for what becomes of an inference."""
+
+    source: stream.Interface
+    events: stream.Interface
+    opens: Value
+    cut: Value
+    forgets: Value = Const(0)
+    bad: Value = Const(0)
+    overrun: Value = Const(0)
+
+
+class _BuiltCore(NamedTuple):
+    """A core, and the events that its spikes become, if a core takes them."""
+
+    core: Core
+    spikes: stream.Interface | None
 
 
 class Accelerator(wiring.Component):
@@ -57,45 +86,89 @@ class Accelerator(wiring.Component):
     status_address : In(5), status_data : Out(32)
     """
 
+    source: stream.Interface
+    result: stream.Interface
+    program_port: stream.Interface
+    read_back: Any
+    restart: Signal
+    status_address: Signal
+    status_data: Signal
+
     def __init__(self, program: Program, images: Mapping[str, Sequence[int]] | None = None):
-        self._program, self._images, self._reads_back = program, images or {}, program.config.read_back
+        self._program, self._images = program, images or {}
         network, config = program.network, program.config
-        self._layout = result_layout(program)
         source = stream.Signature(64) if config.port == "image" else token_stream(network.input_layout)
         super().__init__({
             **({"read_back": In(read_back_signature())} if config.read_back else {}),
             "source": In(source),
-            "result": Out(stream.Signature(result_struct(self._layout))),
+            "result": Out(stream.Signature(result_struct(result_layout(program)))),
             "program_port": In(stream.Signature(data.StructLayout(PROGRAM_WORD))),
             "restart": In(1), "status_address": In(5), "status_data": Out(COUNTER_BITS),
         })
+        self.edges: list[EdgeWires] = []
+        """By edge, once elaborated: the wires of its stream."""
 
     @property
-    def tag_bits(self) -> int:
-        """Width of the running numbers that tell inferences apart."""
-        return self._program.cores[0].tag_bits
+    def program(self) -> Program:
+        """What it runs."""
+        return self._program
 
     def elaborate(self, platform):
         m = Module()
-        self._build_cores(m)
-        self._build_input(m)
-        self._build_program_port(m)
-        self._build_counters(m)
+        readout = self._readout(m)
+        entry = self._entry(m, readout)
+        cores = self._build_cores(m, readout)
+        senders = {INPUT: entry.events}
+        senders |= {index: built.spikes for index, built in cores.items() if built.spikes is not None}
+        self.edges = self._build_edges(m, senders, {index: built.core for index, built in cores.items()})
+        closed = self._build_program_port(m, entry, readout, [built.core for built in cores.values()])
+        m.d.comb += [
+            entry.source.payload.eq(self.source.payload), entry.source.valid.eq(self.source.valid & ~closed),
+            self.source.ready.eq(entry.source.ready & ~closed),
+        ]
+        connect(m, readout.result, flipped(self.result))
+        self._build_counters(m, entry)
         return m
 
-    def _build_cores(self, m: Module) -> None:
-        program, specs, output = self._program, self._program.cores, self._program.cores[-1]
-        self._cores, self._senders = [], {}
-        m.submodules.readout = self._readout = readout = Readout(
-            network=program.network, plan=output.plan, layout=self._layout, value_bits=output.value_bits,
+    def _readout(self, m: Module) -> Readout:
+        program, output = self._program, self._program.cores[-1]
+        m.submodules.readout = readout = Readout(
+            network=program.network, plan=output.plan, layout=result_layout(program), value_bits=output.value_bits,
             early_exit=program.config.early_exit, scan=program.config.winner == "scan", tag_bits=output.tag_bits,
         )
-        for spec in specs:
-            core = Core(spec, self._images.get(spec.memory.name, ()))
-            m.submodules[f"core{spec.index}"] = core
-            self._cores.append(core)
+        return readout
+
+    def _entry(self, m: Module, readout: Readout) -> _Entry:
+        """The unit that input words go into: a guard, or the encoder of images."""
+        program, network, layout = self._program, self._program.network, self._program.network.input_layout
+        if program.config.port == "image" and network.input_kind == "direct":
+            m.submodules.encoder = first = PixelEncoder(layout=layout, steps=network.steps)
+            entry = _Entry(source=first.beats, events=first.events, opens=first.opens, cut=first.cut,
+                           bad=first.bad_address)
+        elif program.config.port == "image":
+            m.submodules.encoder = first = LatencyEncoder(
+                layout=layout, steps=network.steps, cutoff=network.cutoff, tag_bits=program.cores[0].tag_bits)
+            m.d.comb += [first.drop.valid.eq(readout.drop.valid), first.drop.tag.eq(readout.drop.tag)]
+            # A part of an image that it forgets never goes inside; what others cut is ended, and comes out.
+            entry = _Entry(source=first.beats, events=first.events, opens=first.opens, cut=first.cut,
+                           forgets=first.cut)
+        else:
+            m.submodules.guard = first = Guard(
+                layout=layout, steps_max=network.steps_max, timeout=program.config.timeout,
+                once=network.input_kind == "direct")
+            entry = _Entry(source=first.source, events=first.events, opens=first.opens, cut=first.cut,
+                           bad=first.bad_address, overrun=first.overrun)
+        m.d.comb += first.restart.eq(self.restart)
+        return entry
+
+    def _build_cores(self, m: Module, readout: Readout) -> dict[int, _BuiltCore]:
+        """The cores by layer; behind each whose spikes go to a core, a queue and an extractor."""
+        found = {}
+        for spec in self._program.cores:
+            m.submodules[f"core{spec.index}"] = core = Core(spec, self._images.get(spec.memory.name, ()))
             m.d.comb += [core.drop.valid.eq(readout.drop.valid), core.drop.tag.eq(readout.drop.tag)]
-            takers = [readout.capture] if spec is output else []
+            takers: list[CaptureInterface] = [readout.capture] if spec is self._program.cores[-1] else []
+            spikes = None
             if spec.sends:
                 layout = spec.layer.out_layout
                 m.submodules[f"queue{spec.index}"] = queue = SpikeQueue(layout=layout, plan=spec.plan)
@@ -103,49 +176,26 @@ class Accelerator(wiring.Component):
                     layout=layout, lanes=spec.plan.word_lanes, banks=spec.plan.banks)
                 connect(m, queue.words, extractor.words)
                 takers.append(queue.capture)
-                self._senders[spec.index] = extractor.events
+                spikes = extractor.events
             for taker in takers:
                 m.d.comb += [
                     getattr(taker, name).eq(getattr(core.capture, name)) for name, member in
                     taker.signature.members.items() if member.flow == In
                 ]
             m.d.comb += core.capture.grant.eq(Cat(taker.grant for taker in takers).all())
-        connect(m, readout.result, flipped(self.result))
+            found[spec.index] = _BuiltCore(core=core, spikes=spikes)
+        return found
 
-    def _build_input(self, m: Module) -> None:
-        program, network = self._program, self._program.network
-        self._closed = Signal()  # the program port has the machine, or wants it
-        self._opens, self._cut, self._bad, self._overrun = Signal(), Signal(), Signal(), Signal()
-        layout = network.input_layout
-        if program.config.port == "image" and network.input_kind == "direct":
-            m.submodules.encoder = first = PixelEncoder(layout=layout, steps=network.steps)
-            entry = first.beats
-            m.d.comb += self._bad.eq(first.bad_address)
-        elif program.config.port == "image":
-            m.submodules.encoder = first = LatencyEncoder(
-                layout=layout, steps=network.steps, cutoff=network.cutoff, tag_bits=self.tag_bits,
-            )
-            entry = first.beats
-            m.d.comb += [first.drop.valid.eq(self._readout.drop.valid), first.drop.tag.eq(self._readout.drop.tag)]
-        else:
-            m.submodules.guard = first = Guard(
-                layout=layout, steps_max=network.steps_max, timeout=program.config.timeout,
-                once=network.input_kind == "direct",
-            )
-            entry = first.source
-            m.d.comb += [self._bad.eq(first.bad_address), self._overrun.eq(first.overrun)]
-        m.d.comb += [
-            entry.payload.eq(self.source.payload), entry.valid.eq(self.source.valid & ~self._closed),
-            self.source.ready.eq(entry.ready & ~self._closed), first.restart.eq(self.restart),
-            self._opens.eq(first.opens), self._cut.eq(first.cut),
-        ]
-        self._senders[INPUT] = first.events
-        self.edges: list = []
-        buffers: dict[int, list] = {source: [] for source in self._senders}
+    def _build_edges(
+        self, m: Module, senders: dict[int, stream.Interface], cores: dict[int, Core],
+    ) -> list[EdgeWires]:
+        """A buffer for every edge. A stream moves when all buffers that take it have room."""
+        network, edges = self._program.network, []
+        buffers: dict[int, list[StreamBuffer]] = {source: [] for source in senders}
         for number, edge in enumerate(network.edges()):
             m.submodules[f"edge{number}"] = buffer = StreamBuffer(token_stream(network.layout_of(edge.source)))
             buffers[edge.source].append(buffer)
-            events = self._cores[edge.target].streams[edge.place]
+            events = cores[edge.target].streams[edge.place]
             # Named wires, kept in the Verilog: benches and waveforms see every stream between units.
             valid = Signal(name=f"edge{number}_valid", attrs={"keep": 1})
             ready = Signal(name=f"edge{number}_ready", attrs={"keep": 1})
@@ -154,73 +204,49 @@ class Accelerator(wiring.Component):
                 valid.eq(buffer.buffered.valid), payload.eq(buffer.buffered.payload), buffer.buffered.ready.eq(ready),
                 events.valid.eq(valid), events.payload.eq(payload), ready.eq(events.ready),
             ]
-            self.edges.append((valid, ready, payload))
+            edges.append(EdgeWires(valid=valid, ready=ready, payload=payload))
         for source, takers in buffers.items():
-            sender = self._senders[source]
+            sender = senders[source]
             room = Cat(buffer.source.ready for buffer in takers).all()  # registers: no path from valid
             m.d.comb += sender.ready.eq(room)
             for buffer in takers:
                 m.d.comb += [buffer.source.valid.eq(sender.valid & room), buffer.source.payload.eq(sender.payload)]
+        return edges
 
-    def _build_program_port(self, m: Module) -> None:
-        port = self.program_port
-        inside, changed, empty = Signal(self.tag_bits + 1), Signal(), Signal()
-        # A part of an image that a latency encoder forgets never goes inside; others are ended, and close.
-        forgets = self._program.config.port == "image" and self._program.network.input_kind == "latency"
-        m.d.sync += inside.eq(inside + self._opens - self._readout.closes - (self._cut if forgets else 0))
-        word, written, writing, reload = Signal.like(port.payload), Signal(), Signal(), Signal()
-        asks = self.read_back.asks if self._reads_back else Const(0)
-        reading = Signal() if self._reads_back else Const(0)
-        done = ~(port.valid | written | writing)
-        # A core that starts over reads its biases, and cannot start over in the middle of that.
-        busy = Cat(core.busy for core in self._cores).any()
+    def _build_program_port(self, m: Module, entry: _Entry, readout: Readout, cores: Sequence[Core]) -> Value:
+        """Whether input words are kept out."""
+        m.submodules.program_port = port = ProgramPort(self._program.cores)
+        connect(m, flipped(self.program_port), port.words)
         m.d.comb += [
-            empty.eq((inside == 0) & ~self._opens), port.ready.eq(self._closed & ~reload & ~busy),
+            port.opens.eq(entry.opens), port.closes.eq(readout.closes), port.forgets.eq(entry.forgets),
+            port.busy.eq(Cat(core.busy for core in cores).any()),
         ]
-        if self._reads_back:
-            m.d.comb += self.read_back.granted.eq(asks & port.ready & ~changed)
-            m.d.sync += reading.eq(self.read_back.granted)
-        # An inference under way is let in to its end; between inferences the program port comes first.
-        m.d.sync += [
-            self._closed.eq((port.valid | asks | changed) & empty),
-            changed.eq((changed & ~done) | (port.valid & port.ready)), word.eq(port.payload),
-            written.eq(port.valid & port.ready), writing.eq(written), reload.eq(changed & done),
-        ]
-        said = Const(0, CHUNK_BITS)
-        for index, (core, shape) in enumerate(zip(self._cores, self._program.memories(), strict=True)):
-            low = (shape.chunks - 1).bit_length()
-            chunk, row = word.address[:low], word.address[low:]
-            m.d.comb += [core.reload.eq(reload), core.access.ahead.eq(written), core.access.write.eq(writing)]
-            m.d.sync += [
-                core.access.data.eq(word.data), core.access.word.eq(row), core.access.chunk.eq(Cat(
-                    (word.memory == index) & (row < shape.depth) & (chunk == number) for number in range(shape.chunks)
-                )),
-            ]
-            if self._reads_back:
-                # From core to core, a register each: a chunk of a far memory need not come all the way in a cycle.
-                through = Signal(CHUNK_BITS, name=f"read{index}")
-                m.d.comb += core.access.read.eq(reading)
-                m.d.sync += through.eq(said | core.chunk)
-                said = through
-        if self._reads_back:
-            m.d.comb += self.read_back.data.eq(said)
+        for index, core in enumerate(cores):
+            connect(m, getattr(port, f"access{index}"), core.access)
+            m.d.comb += core.reload.eq(port.reload)
+            if self._program.config.read_back:
+                m.d.comb += getattr(port, f"chunk{index}").eq(core.chunk)
+        if self._program.config.read_back:
+            connect(m, flipped(self.read_back), port.read_back)
+        return port.closed
 
-    def _build_counters(self, m: Module) -> None:
+    def _build_counters(self, m: Module, entry: _Entry) -> None:
         m.submodules.counters = counters = Counters()
-        first_valid, first_ready, _ = self.edges[0]
-        hidden = [number for number, edge in enumerate(self._program.network.edges()) if edge.source == 0]
-        valid, ready, payload = self.edges[hidden[0] if hidden else 0]
+        first = self.edges[0]
+        hidden = [wires for wires, edge in zip(self.edges, self._program.network.edges(), strict=True)
+                  if edge.source == 0]
+        spikes = hidden[0] if hidden else first
         events = {
             "cycles": 1,
             "words_in": self.source.valid & self.source.ready,
-            "tokens_in": first_valid & first_ready,
-            "spikes": valid & ready & ~payload[1],
+            "tokens_in": first.valid & first.ready,
+            "spikes": spikes.valid & spikes.ready & ~spikes.payload[1],
             "inferences": self.result.valid & self.result.ready,
             "stalled_in": self.source.valid & ~self.source.ready,
             "stalled_out": self.result.valid & ~self.result.ready,
-            "bad_address": self._bad,
-            "overrun": self._overrun,
-            "cut": self._cut,
+            "bad_address": entry.bad,
+            "overrun": entry.overrun,
+            "cut": entry.cut,
         }
         m.d.comb += [
             counters.events.eq(Cat(events[name] for name in COUNTERS)), counters.address.eq(self.status_address),

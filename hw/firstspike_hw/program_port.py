@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""Program port: a host writes the cores' weight memories, and reads them back, while no inference is inside."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from firstspike_arch.core_spec import CoreSpec
+from firstspike_arch.fixed import CHUNK_BITS
+from firstspike_arch.status import PROGRAM_WORD
+
+from .read_back import read_back_signature
+from .weight_memory import memory_access_signature
+
+__all__ = ["ProgramPort"]
+
+
+class ProgramPort(wiring.Component):
+    """Hands words to the memories they name, one a cycle, and lets the cores start over behind the last.
+
+    It is served while no inference is inside. A word offered keeps new inferences out (``closed``) until it is written,
+    three cycles after it is taken. When no more words come, ``reload`` lasts one cycle; until every core has started
+    over, no word is taken. Memories are read at the same times: they lend their read ports.
+
+    Parameters
+    ----------
+    cores : sequence of CoreSpec
+
+    Members
+    -------
+    words : In(stream.Signature(PROGRAM_WORD))
+    opens, closes : In(1)
+        An inference goes in, or comes out.
+    forgets : In(1)
+        One that went in never comes out.
+    busy : In(1)
+        A core starts over, or is in the middle of a token.
+    closed : Out(1)
+        No inference may go in.
+    reload : Out(1)
+    access0, access1, … : Out(memory_access_signature(core.memory))
+    read_back : In(read_back_signature()), chunk0, chunk1, … : In(CHUNK_BITS)
+        With read-back: what each core's memory shows.
+    """
+
+    words: stream.Interface
+    opens: Signal
+    closes: Signal
+    forgets: Signal
+    busy: Signal
+    closed: Signal
+    reload: Signal
+    read_back: Any
+
+    def __init__(self, cores: Sequence[CoreSpec]):
+        if not cores:
+            raise ValueError("cores must be at least one, not none")
+        self._cores, self._reads_back = cores, cores[0].read_back
+        access = {f"access{core.index}": Out(memory_access_signature(core.memory)) for core in cores}
+        chunks = {f"chunk{core.index}": In(CHUNK_BITS) for core in cores}
+        super().__init__({
+            "words": In(stream.Signature(data.StructLayout(PROGRAM_WORD))), "opens": In(1), "closes": In(1),
+            "forgets": In(1), "busy": In(1), "closed": Out(1), "reload": Out(1), **access,
+            **({"read_back": In(read_back_signature()), **chunks} if self._reads_back else {}),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        port, reads_back = self.words, self._reads_back
+        inside, changed, empty = Signal(self._cores[0].tag_bits + 1), Signal(), Signal()
+        m.d.sync += inside.eq(inside + self.opens - self.closes - self.forgets)
+        word, written, writing = Signal.like(port.payload), Signal(), Signal()
+        asks: Value = self.read_back.asks if reads_back else Const(0)
+        reading: Value = Signal() if reads_back else Const(0)
+        done = ~(port.valid | written | writing)
+        # A core that starts over reads its biases, and cannot start over in the middle of that.
+        m.d.comb += [
+            empty.eq((inside == 0) & ~self.opens), port.ready.eq(self.closed & ~self.reload & ~self.busy),
+        ]
+        if reads_back:
+            m.d.comb += self.read_back.granted.eq(asks & port.ready & ~changed)
+            m.d.sync += reading.eq(self.read_back.granted)
+        # An inference under way is let in to its end; between inferences the program port comes first.
+        m.d.sync += [
+            self.closed.eq((port.valid | asks | changed) & empty),
+            changed.eq((changed & ~done) | (port.valid & port.ready)), word.eq(port.payload),
+            written.eq(port.valid & port.ready), writing.eq(written), self.reload.eq(changed & done),
+        ]
+        shown: Value = Const(0, CHUNK_BITS)
+        for core in self._cores:
+            shape, access = core.memory, getattr(self, f"access{core.index}")
+            low = (shape.chunks - 1).bit_length()
+            chunk, row = word.address[:low], word.address[low:]
+            m.d.comb += [access.ahead.eq(written), access.write.eq(writing), access.read.eq(reading)]
+            m.d.sync += [
+                access.data.eq(word.data), access.word.eq(row), access.chunk.eq(Cat(
+                    (word.memory == core.index) & (row < shape.depth) & (chunk == number)
+                    for number in range(shape.chunks))),
+            ]
+            if reads_back:
+                # From core to core, a register each: a chunk of a far memory need not come all the way in a cycle.
+                through = Signal(CHUNK_BITS, name=f"read{core.index}")
+                m.d.sync += through.eq(shown | getattr(self, f"chunk{core.index}"))
+                shown = through
+        if reads_back:
+            m.d.comb += self.read_back.data.eq(shown)
+        return m
