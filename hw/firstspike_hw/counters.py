@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Counters a host can read."""
+"""Counters of what an accelerator does, for a host to read."""
 
 from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -11,7 +11,7 @@ __all__ = ["Counters"]
 
 
 class Counters(wiring.Component):
-    """`firstspike_arch.status.COUNTERS`.
+    """Counts the events of `firstspike_arch.status.COUNTERS`, any number of them in every cycle.
 
     The values live in a memory, where one after another is brought up to date, one a cycle; in that cycle the host's
     register takes it over. So ``data`` belongs to ``address`` once that has been stable for `STATUS_CYCLES`, and lacks
@@ -24,6 +24,10 @@ class Counters(wiring.Component):
     address : In(5)
     data : Out(COUNTER_BITS)
     """
+
+    events: Signal
+    address: Signal
+    data: Signal
 
     def __init__(self):
         super().__init__({"events": In(len(COUNTERS)), "address": In(5), "data": Out(COUNTER_BITS)})
@@ -45,7 +49,7 @@ class Counters(wiring.Component):
         m.d.sync += [more.eq(Array(missed)[slot]), keeps.eq(~first_round), write.addr.eq(slot), write.en.eq(1)]
         m.d.comb += [
             read.addr.eq(slot),
-            # Always; said so that synthesis spends no logic on what a collision would read.
+            # Never both at one address: written out so that synthesis spends no logic on what a collision would read.
             read.en.eq(read.addr != write.addr),
             write.data.eq(Mux(keeps, read.data, 0) + more),
         ]

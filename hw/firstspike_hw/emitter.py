@@ -14,9 +14,11 @@ __all__ = ["Emitter", "group_struct"]
 
 
 def group_struct(layout: TokenLayout) -> data.StructLayout:
-    """Spikes of neighbouring neurons from address ``base`` on; with ``marker``, a step marker follows them.
+    """A group of `GROUP_BITS` neighbouring neurons, as an Amaranth layout.
 
-    ``single``: all that is one token. ``values``: magnitudes, by bit.
+    Bit k of ``bits`` is the spike of the neuron with address ``base`` + k, and element k of ``values`` its magnitude.
+    With ``marker`` a step marker follows the events, and with ``final`` it ends the inference. ``single`` says that
+    events and marker together are one token.
     """
     return data.StructLayout({
         "final": 1, "marker": 1, "single": 1, "base": layout.address_bits, "bits": GROUP_BITS,
@@ -25,11 +27,16 @@ def group_struct(layout: TokenLayout) -> data.StructLayout:
 
 
 class Emitter(wiring.Component):
-    """Events of each group in ascending order, then its marker.
+    """Sends the events of each group in ascending order, and then its marker.
 
-    One token a cycle without bubbles, also from group to group: the next group is taken in the cycle in which the last
-    token of this one is taken. Group taken in cycle c: its first token is offered in c + 1. A group without bits and
-    without marker is not allowed.
+    Throughput: one token a cycle without bubbles, also from group to group: the next group is taken in the cycle in
+    which the last token of this one is taken. Latency: the first token of a group that is taken in cycle c is offered
+    in c + 1. A group without bits and without marker is not allowed.
+
+    Parameters
+    ----------
+    layout : TokenLayout
+        Layout of the events.
 
     Members
     -------
@@ -37,11 +44,19 @@ class Emitter(wiring.Component):
     events : Out(token_stream(layout))
     """
 
+    groups: stream.Interface
+    events: stream.Interface
+
     def __init__(self, *, layout: TokenLayout):
         self._layout = layout
         super().__init__({
             "groups": In(stream.Signature(group_struct(layout))), "events": Out(token_stream(layout)),
         })
+
+    @property
+    def layout(self) -> TokenLayout:
+        """Layout of the events."""
+        return self._layout
 
     def elaborate(self, platform):
         m = Module()

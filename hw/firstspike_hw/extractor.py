@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Extractor: words of spikes become a stream of events and step markers."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.array import GROUP_BITS
@@ -10,6 +10,7 @@ from firstspike_arch.fixed import ceil_div
 
 from .emitter import Emitter
 from .first_one import at_most_one, lowest_one, without_lowest
+from .integer_argument import integer_argument
 from .spike_queue import word_struct
 from .stream_token import token_stream
 
@@ -17,20 +18,21 @@ __all__ = ["Extractor"]
 
 
 class Extractor(wiring.Component):
-    """Events of each word in ascending order; after the last word of a step its marker.
+    """Sends the events of each word in ascending order, and after the last word of a step its marker.
 
     Two registers stand before the emitter, so that no path sees more than one group or one bit a group: a word with a
-    bit for each group that has a spike, then a word with the number of its next such group. Each passes one group a
-    cycle and takes the next word in the cycle in which its last group moves on: no bubbles between groups, words or
-    steps. First token: three cycles after the word is taken.
+    bit for each group that has a spike, then a word with the number of its next such group. Throughput: each passes one
+    group a cycle and takes the next word in the cycle in which its last group moves on, so that there are no bubbles
+    between groups, words or steps. Latency: the first token of a word is offered three cycles after the word is taken.
 
     Parameters
     ----------
     layout : TokenLayout
+        Layout of the events.
     lanes : int
-        Bits of a word.
+        Spike bits of a word.
     banks : (int, int)
-        The word has that many equal parts, of neighbouring positions down and across.
+        The word has that many equal parts, of neighbouring positions down and across; each is a number of whole groups.
 
     Members
     -------
@@ -38,11 +40,34 @@ class Extractor(wiring.Component):
     events : Out(token_stream(layout))
     """
 
+    words: stream.Interface
+    events: stream.Interface
+
     def __init__(self, *, layout: TokenLayout, lanes: int, banks: tuple[int, int] = (1, 1)):
-        self._layout, self._lanes, self._banks = layout, lanes, banks
+        self._layout, self._lanes = layout, integer_argument("lanes", lanes, 1)
+        down, across = banks
+        self._banks = integer_argument("banks down", down, 1), integer_argument("banks across", across, 1)
+        if down * across > 1 and (lanes % (down * across * GROUP_BITS) or len(layout.shape) == 1):
+            raise ValueError(
+                f"banks must divide the {lanes} lanes of a map into whole groups of {GROUP_BITS}, not {banks!r}")
         super().__init__({
             "words": In(stream.Signature(word_struct(layout, lanes))), "events": Out(token_stream(layout)),
         })
+
+    @property
+    def layout(self) -> TokenLayout:
+        """Layout of the events."""
+        return self._layout
+
+    @property
+    def lanes(self) -> int:
+        """Spike bits of a word."""
+        return self._lanes
+
+    @property
+    def banks(self) -> tuple[int, int]:
+        """Equal parts of the word, down and across."""
+        return self._banks
 
     def elaborate(self, platform):
         m = Module()
@@ -77,23 +102,19 @@ class Extractor(wiring.Component):
                 empty.eq(occupied == 0), few.eq(Cat(at_most_one(word.spikes[part]) for part in groups)),
             ]
         marker = ends_word & picked.last
+        out = emitter.groups.payload
         m.d.comb += [
-            emitter.groups.valid.eq(pick_valid),
-            emitter.groups.payload.bits.eq(Array(picked.spikes[part] for part in groups)[group]),
-            emitter.groups.payload.single.eq(Mux(marker, empty, few.bit_select(group, 1))),
-            emitter.groups.payload.marker.eq(marker),
-            emitter.groups.payload.final.eq(marker & picked.final),
+            emitter.groups.valid.eq(pick_valid), out.bits.eq(Array(picked.spikes[part] for part in groups)[group]),
+            out.base.eq(self._base(picked.base, group, count)), out.marker.eq(marker),
+            out.single.eq(Mux(marker, empty, few.bit_select(group, 1))), out.final.eq(marker & picked.final),
         ]
-        m.d.comb += emitter.groups.payload.base.eq(self._base(picked.base, group, count))
         if self._layout.value_bits:
-            bits = self._layout.value_bits
-            values = Cat(picked.values)
-            m.d.comb += emitter.groups.payload.values.eq(Array(
-                values[part.start * bits:part.stop * bits] for part in groups)[group])
+            bits, values = self._layout.value_bits, picked.values.as_value()
+            m.d.comb += out.values.eq(Array(values[part.start * bits:part.stop * bits] for part in groups)[group])
         return m
 
-    def _base(self, base, group, count: int):
-        """Address of the first neuron of a group of the word at ``base``."""
+    def _base(self, base: Value, group: Value, count: int) -> Value:
+        """The address of the first neuron of a group of the word at ``base``."""
         down, across = self._banks
         if down * across == 1:
             return base + group * GROUP_BITS

@@ -2,42 +2,86 @@
 """Guard: whatever comes from outside, what goes inside is a well-formed token stream."""
 
 from amaranth.hdl import Const, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from firstspike_arch.events import TokenLayout
 
+from .integer_argument import integer_argument
 from .stream_token import token_stream
 
 __all__ = ["Guard"]
 
 
 class Guard(wiring.Component):
-    """Passes a well-formed stream in the same cycle, one word a cycle, and repairs any other.
+    """Passes a well-formed stream on as it is, and repairs any other.
+
+    Latency and throughput: a token passes in the cycle in which it comes, one a cycle. The repairs:
 
     - An event whose address, or a field of it, or value is out of range is taken and dropped (``bad_address``); with
       ``once`` also one behind the first marker of an inference.
     - A marker that would open step ``steps_max`` ends the inference instead (``overrun``); what follows is taken and
       dropped up to and with the next final marker.
-    - Silence of ``timeout`` cycles inside an inference, or ``restart``, ends it with a final marker (``cut``); what
+    - A silence of ``timeout`` cycles inside an inference, or ``restart``, ends it with a final marker (``cut``); what
       comes next starts a new inference. Both also end the dropping after an overrun.
+
+    Parameters
+    ----------
+    layout : TokenLayout
+        Layout of the tokens.
+    steps_max : int
+        Most steps of an inference.
+    timeout : int
+        Cycles of silence after which an open inference ends.
+    once : bool
+        Events are allowed in the first step only.
 
     Members
     -------
     source : In(token_stream(layout)), events : Out(token_stream(layout))
     restart : In(1)
-        One cycle: the host starts afresh; an inference that is open ends.
+        High for one cycle: the host starts afresh; an inference that is open ends.
     bad_address, overrun, cut : Out(1)
-        One cycle each time.
+        High for one cycle at each repair.
     opens : Out(1)
         The first token of an inference passes.
     """
 
+    source: stream.Interface
+    events: stream.Interface
+    restart: Signal
+    bad_address: Signal
+    overrun: Signal
+    cut: Signal
+    opens: Signal
+
     def __init__(self, *, layout: TokenLayout, steps_max: int, timeout: int, once: bool = False):
-        self._layout, self._steps_max, self._timeout, self._once = layout, steps_max, timeout, once
+        self._layout, self._once = layout, once
+        self._steps_max = integer_argument("steps_max", steps_max, 1)
+        self._timeout = integer_argument("timeout", timeout, 1, unit="cycles")
         super().__init__({
             "source": In(token_stream(layout)), "events": Out(token_stream(layout)), "restart": In(1),
             "bad_address": Out(1), "overrun": Out(1), "cut": Out(1), "opens": Out(1),
         })
+
+    @property
+    def layout(self) -> TokenLayout:
+        """Layout of the tokens."""
+        return self._layout
+
+    @property
+    def steps_max(self) -> int:
+        """Most steps of an inference."""
+        return self._steps_max
+
+    @property
+    def timeout(self) -> int:
+        """Cycles of silence after which an open inference ends."""
+        return self._timeout
+
+    @property
+    def once(self) -> bool:
+        """Whether events are allowed in the first step only."""
+        return self._once
 
     def elaborate(self, platform):
         m = Module()

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: MIT
 """From the number of a pixel in torch's order to the address that a stream uses."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Signal, Value
 from firstspike_arch.connectivity import size_of
 from firstspike_arch.events import TokenLayout
 
 __all__ = ["pixel_address"]
 
 
-def pixel_address(m: Module, layout: TokenLayout, pixel):
+def pixel_address(m: Module, layout: TokenLayout, pixel: Value) -> Value:
     """The address of a pixel by its number: the number itself, or in a map its channel, x and y; in the same cycle."""
     shape = layout.shape
     if len(shape) == 1:
         return pixel
     channels, height, width = shape
-    channel, x, y = (Signal(bits) for bits in layout.field_bits)
+    channel_bits, x_bits, y_bits = layout.field_bits
+    channel, x, y = Signal(channel_bits), Signal(x_bits), Signal(y_bits)
     line = Signal(range(channels * height))
     m.d.comb += [line.eq(_quotient(pixel, width, size_of(shape))), x.eq(pixel - line * width)]
     if channels > 1:
@@ -24,7 +25,7 @@ def pixel_address(m: Module, layout: TokenLayout, pixel):
     return Cat(channel, x, y)
 
 
-def _quotient(value, divisor: int, limit: int):
+def _quotient(value: Value, divisor: int, limit: int) -> Value:
     """value // divisor for 0 ≤ value < limit, as a product and a shift."""
     shift = (divisor - 1).bit_length() + (limit - 1).bit_length()
     return value * (-(-(1 << shift) // divisor)) >> shift

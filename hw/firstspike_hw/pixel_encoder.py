@@ -11,6 +11,7 @@ from firstspike_arch.fixed import ceil_div
 
 from .emitter import Emitter, group_struct
 from .first_one import at_most_one
+from .integer_argument import integer_argument
 from .pixel_address import pixel_address
 from .stream_token import token_stream
 
@@ -18,10 +19,18 @@ __all__ = ["PixelEncoder"]
 
 
 class PixelEncoder(wiring.Component):
-    """One event a pixel that is not 0, with its value, in the order of their numbers; behind the last, T step markers.
+    """Sends an event for each pixel that is not 0, with its value, in the order of their numbers; then T step markers.
 
-    One token a cycle without bubbles; a beat without such a pixel costs one cycle. A beat taken in cycle c, its first
-    token is offered in c + 2 if nothing is before it. A pixel out of range is taken for 0 (``bad_address``).
+    Throughput: one token a cycle without bubbles; a beat without such a pixel costs one cycle. Latency: a beat taken in
+    cycle c, its first token is offered in c + 2 if nothing is before it. A pixel out of range is taken for 0
+    (``bad_address``).
+
+    Parameters
+    ----------
+    layout : TokenLayout
+        Layout of the events; its shape is that of an image, its range that of the pixels.
+    steps : int
+        T.
 
     Members
     -------
@@ -30,21 +39,41 @@ class PixelEncoder(wiring.Component):
         beyond the last are ignored.
     events : Out(token_stream(layout))
     restart : In(1)
-        End an image of which only a part has come: with a final marker.
+        End an image of which only a part has come with a final marker.
     opens : Out(1)
         The first beat of an image is taken.
     cut : Out(1)
-        An image was ended so.
+        An image is ended so.
     bad_address : Out(1)
         A beat with a pixel out of range is taken.
     """
 
+    beats: stream.Interface
+    events: stream.Interface
+    restart: Signal
+    opens: Signal
+    cut: Signal
+    bad_address: Signal
+
     def __init__(self, *, layout: TokenLayout, steps: int):
-        self._layout, self._steps = layout, steps
+        low, high = (-128, 127) if layout.signed else (0, 255)
+        if layout.low < low or layout.high > high:
+            raise ValueError(f"pixels of a pixel encoder must lie in {low}…{high}, not in {layout.low}…{layout.high}")
+        self._layout, self._steps = layout, integer_argument("steps", steps, 1)
         super().__init__({
             "beats": In(stream.Signature(64)), "events": Out(token_stream(layout)), "restart": In(1), "opens": Out(1),
             "cut": Out(1), "bad_address": Out(1),
         })
+
+    @property
+    def layout(self) -> TokenLayout:
+        """Layout of the events."""
+        return self._layout
+
+    @property
+    def steps(self) -> int:
+        """Steps of an inference."""
+        return self._steps
 
     def elaborate(self, platform):
         m = Module()
@@ -60,15 +89,16 @@ class PixelEncoder(wiring.Component):
             self.events.payload.address.eq(pixel_address(m, layout, sent.payload.address)),
         ]
         beat, left = Signal(range(count)), Signal(range(self._steps + 1))  # left: markers to be sent
-        held, valid, load, taken = Signal(group_struct(numbers), reset_less=True), Signal(), Signal(), Signal()
+        held = Signal(group_struct(numbers), reset_less=True)
+        valid, load, taken = Signal(), Signal(), Signal()
         last, ending, closing = Signal(), Signal(), Signal()
-        bytes_ = [self.beats.payload.word_select(index, 8) for index in range(GROUP_BITS)]
-        values = [byte.as_signed() if layout.signed else byte for byte in bytes_]
+        octets = [self.beats.payload.word_select(index, 8) for index in range(GROUP_BITS)]
+        values = [octet.as_signed() if layout.signed else octet for octet in octets]
         present = Cat((beat * GROUP_BITS + index) < pixels for index in range(GROUP_BITS))
         inside = Cat((value >= layout.low) & (value <= layout.high) for value in values)
         bits = Signal(GROUP_BITS)
         m.d.comb += [
-            bits.eq(Cat(byte.any() for byte in bytes_) & present & inside), last.eq(beat == count - 1),
+            bits.eq(Cat(octet.any() for octet in octets) & present & inside), last.eq(beat == count - 1),
             load.eq(~valid | emitter.groups.ready), closing.eq(ending & (beat != 0)),
             self.beats.ready.eq(load & (left == 0) & ~ending), taken.eq(self.beats.valid & self.beats.ready),
             self.opens.eq(taken & (beat == 0)), self.cut.eq(load & closing),

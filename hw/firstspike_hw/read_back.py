@@ -1,11 +1,25 @@
 # SPDX-License-Identifier: MIT
 """What passes between a host port that reads memories back and the accelerator."""
 
+from typing import Protocol
+
+from amaranth.hdl import Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from firstspike_arch.fixed import CHUNK_BITS
 
-__all__ = ["read_back_signature", "read_cycles"]
+__all__ = ["ReadBackInterface", "read_back_signature", "read_cycles"]
+
+
+class ReadBackInterface(Protocol):
+    """The ports of `read_back_signature`."""
+
+    asks: Signal
+    granted: Signal
+    data: Signal
+
+    @property
+    def signature(self) -> wiring.Signature: ...
 
 
 def read_back_signature() -> wiring.Signature:
@@ -19,5 +33,5 @@ def read_back_signature() -> wiring.Signature:
 
 
 def read_cycles(cores: int) -> int:
-    """Place, row, block RAM, weight register; then a register a core."""
+    """Cycles from a place to its chunk: place, row, block RAM and weight register, then a register for each core."""
     return 4 + cores

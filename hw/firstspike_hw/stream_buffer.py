@@ -9,21 +9,28 @@ __all__ = ["StreamBuffer"]
 
 
 class StreamBuffer(wiring.Component):
-    """Offers what was taken in cycle c in c + 1; one a cycle.
+    """Passes a stream on from a register.
 
-    ``source.ready`` is a register: it falls in the cycle after something was taken while the one before was not passed
-    on, which a second register then holds.
+    Latency: what is taken in cycle c is offered in c + 1. Throughput: one payload a cycle. ``source.ready`` is a
+    register: it falls in the cycle after something was taken while the one before was not passed on, which a second
+    register then holds.
 
     Parameters
     ----------
     signature : stream.Signature
+        Signature of both streams.
 
     Members
     -------
     source : In(signature), buffered : Out(signature)
     """
 
+    source: stream.Interface
+    buffered: stream.Interface
+
     def __init__(self, signature: stream.Signature):
+        if not isinstance(signature, stream.Signature):
+            raise ValueError(f"signature must be that of a stream, not {signature!r}")
         super().__init__({"source": In(signature), "buffered": Out(signature)})
 
     def elaborate(self, platform):

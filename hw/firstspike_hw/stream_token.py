@@ -9,7 +9,7 @@ __all__ = ["token_struct", "token_stream"]
 
 
 def token_struct(layout: TokenLayout) -> data.StructLayout:
-    """``final``, ``marker``, ``address``, ``value``, from the lowest bit."""
+    """A token as a struct of ``final``, ``marker``, ``address`` and ``value``, from the lowest bit."""
     return data.StructLayout({
         "final": 1, "marker": 1, "address": layout.address_bits, "value": Shape(layout.value_bits, layout.signed),
     })

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: MIT
+"""Winner of a row: the output neuron with the best score, found by many comparators or by one."""
+
+from functools import reduce
+from operator import or_
+from typing import TypeAlias
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .integer_argument import integer_argument
+from .score_window import row_stream
+
+__all__ = ["Contender", "LaneScan", "Tournament", "better", "contender_struct", "register"]
+
+Contender: TypeAlias = "data.View[data.StructLayout]"
+"""A signal of a `contender_struct`."""
+
+
+def contender_struct(*, rank_bits: int, neurons: int) -> data.StructLayout:
+    """The best of some neurons.
+
+    ``rank``: its score; ``index``: its number; ``fired``: it, or one that it beat, fired; ``here``: it exists, as not
+    all lanes of a layer's last row do; ``tied``: another had the same rank; ``several``: more than one fired.
+    """
+    return data.StructLayout({
+        "rank": signed(rank_bits), "fired": 1, "index": range(neurons), "here": 1, "tied": 1, "several": 1,
+    })
+
+
+def better(m: Module, left: Contender, right: Contender, name: str) -> Contender:
+    """The larger of (here, fired, rank); the left one, whose index is lower, if they are equal. In the same cycle."""
+    def key(node: Contender) -> Value:
+        return Cat(node.rank[:-1], ~node.rank[-1], node.fired, node.here)
+
+    best = Signal(left.shape(), name=name)
+    wins, equal = key(left) >= key(right), key(left) == key(right)
+    m.d.comb += [
+        best.rank.eq(Mux(wins, left.rank, right.rank)), best.index.eq(Mux(wins, left.index, right.index)),
+        best.tied.eq(Mux(wins, left.tied, right.tied) | equal),
+        # Only neurons that are here fire, so these follow without waiting for the comparison.
+        best.fired.eq(left.fired | right.fired), best.here.eq(left.here | right.here),
+        best.several.eq((left.fired & right.fired) | left.several | right.several),
+    ]
+    return best
+
+
+def register(m: Module, contender: Contender, name: str, *, enable: ValueLike = 1) -> Contender:
+    """The contender, one cycle later, as it was when ``enable`` was last high.
+
+    Each field has a register of its own: synthesis then leaves out those that nobody needs or that are constant.
+    """
+    later = Signal(contender.shape(), name=name)
+    for field, _ in contender.shape():
+        held = Signal.like(contender[field], name=f"{name}_{field}", reset_less=True)
+        m.d.comb += later[field].eq(held)
+        with m.If(enable):
+            m.d.sync += held.eq(contender[field])
+    return later
+
+
+class _Winner(wiring.Component):
+    """Arguments and ports that both ways to find the winner of a row share."""
+
+    row: stream.Interface
+    ranks: data.View
+    fired: Signal
+    met: stream.Interface
+    best: Contender
+    opens: Signal
+    busy: Signal
+
+    def __init__(self, *, rows: int, lanes: int, neurons: int, rank_bits: int, **ports):
+        self._rows, self._lanes = integer_argument("rows", rows, 1), integer_argument("lanes", lanes, 1)
+        self._neurons = integer_argument("neurons", neurons, 1, rows * lanes)
+        self._rank_bits = integer_argument("rank_bits", rank_bits, 1)
+        self._contender = contender_struct(rank_bits=rank_bits, neurons=rows * lanes)
+        super().__init__({
+            "row": In(row_stream(rows)), "ranks": In(data.ArrayLayout(signed(rank_bits), lanes)),
+            "fired": In(lanes), "met": Out(row_stream(rows)), "best": Out(self._contender), "opens": Out(1),
+            "busy": Out(1), **ports,
+        })
+
+    @property
+    def rows(self) -> int:
+        """Rows of the layer."""
+        return self._rows
+
+    @property
+    def lanes(self) -> int:
+        """Neurons in a row."""
+        return self._lanes
+
+    @property
+    def neurons(self) -> int:
+        """Neurons of the layer: its last row may have fewer than lanes."""
+        return self._neurons
+
+    @property
+    def rank_bits(self) -> int:
+        """Width of a score."""
+        return self._rank_bits
+
+    def _contender_at(self, m: Module, place: int, lane: int | Value, name: str) -> Contender:
+        """The neuron whose rank is at a place of the window; it may be in any ``lane`` of the row."""
+        one, row = Signal(self._contender, name=name), self.row.payload.number
+        m.d.comb += [
+            one.rank.eq(self.ranks[place]), one.fired.eq(self.fired[place]),
+            one.index.eq(row * self._lanes + lane if self._rows > 1 else lane),
+            one.here.eq((row != self._rows - 1) | (lane < self._neurons - (self._rows - 1) * self._lanes)),
+        ]
+        return one
+
+
+class Tournament(_Winner):
+    """Finds the best of a row by comparators between lanes, in a tree with a register behind each of its levels.
+
+    Throughput: one row a cycle. Latency: one cycle a level, ⌈log2(lanes)⌉; alone in its step, a row needs no register
+    behind the last.
+
+    Parameters
+    ----------
+    rows, lanes, neurons, rank_bits : int
+        Rows of the layer, neurons in each, neurons in all, and the width of a score.
+
+    Members
+    -------
+    row : In(row_stream(rows))
+    ranks : In(data.ArrayLayout(signed(rank_bits), lanes)), fired : In(lanes)
+        Scores of the row's neurons, and which of them fired.
+    met : Out(row_stream(rows))
+        The row to which ``best`` belongs.
+    best : Out(contender_struct(...))
+    opens : Out(1)
+        ``best`` is the first of a step: no other is to be compared with it.
+    busy : Out(1)
+        A row is in the tree that is not met in this cycle.
+    """
+
+    def __init__(self, *, rows: int, lanes: int, neurons: int, rank_bits: int):
+        super().__init__(rows=rows, lanes=lanes, neurons=neurons, rank_bits=rank_bits)
+
+    def elaborate(self, platform):
+        m = Module()
+        nodes = [self._contender_at(m, lane, lane, f"lane{lane}") for lane in range(self._lanes)]
+        valid, row, level, waiting = self.row.valid, self.row.payload, 0, []
+        while len(nodes) > 1:
+            merged = [nodes[place] if place + 1 == len(nodes) else
+                      better(m, nodes[place], nodes[place + 1], f"level{level}_better{place // 2}")
+                      for place in range(0, len(nodes), 2)]
+            if len(merged) == 1 and self._rows == 1:
+                nodes = merged
+                break
+            waiting.append(valid)
+            valid_later, later = Signal(name=f"level{level}_valid"), Signal.like(row, name=f"level{level}_row")
+            m.d.sync += [valid_later.eq(valid), later.eq(row)]
+            nodes = [register(m, node, f"level{level}_{place}") for place, node in enumerate(merged)]
+            valid, row, level = valid_later, later, level + 1
+        m.d.comb += [
+            self.met.valid.eq(valid), self.met.payload.eq(row),
+            self.best.eq(nodes[0]), self.opens.eq(row.number == 0), self.busy.eq(reduce(or_, waiting, Const(0))),
+        ]
+        return m
+
+
+class LaneScan(_Winner):
+    """Leads one lane after another to one comparator, beside a turning `ScoreWindow`.
+
+    Throughput: one lane a cycle. Latency: the last lane of a row that is valid from cycle c on is met in
+    c + lanes − 1, and the row with it.
+
+    Parameters
+    ----------
+    rows, lanes, neurons, rank_bits : int
+        Rows of the layer, neurons in each, neurons in all, and the width of a score.
+
+    Members
+    -------
+    row : In(row_stream(rows))
+    ranks : In(data.ArrayLayout(signed(rank_bits), lanes)), fired : In(lanes)
+        Scores of the row's neurons, and which of them fired; only the lowest are looked at, and they turn.
+    met : Out(row_stream(rows))
+        The row to which ``best`` belongs; ``last``: and it is the last neuron of a step.
+    best : Out(contender_struct(...))
+    opens : Out(1)
+        ``best`` is the first of a step: no other is to be compared with it.
+    busy : Out(1)
+        A row stands that is not met to its end in this cycle.
+    finished : Out(1)
+        The row's last lane is at the comparator.
+    """
+
+    finished: Signal
+
+    def __init__(self, *, rows: int, lanes: int, neurons: int, rank_bits: int):
+        super().__init__(rows=rows, lanes=lanes, neurons=neurons, rank_bits=rank_bits, finished=Out(1))
+
+    def elaborate(self, platform):
+        m = Module()
+        row, met = self.row, self.met
+        position = Signal(range(self._lanes))
+        with m.If(row.valid):
+            m.d.sync += position.eq(Mux(self.finished, 0, position + 1))
+        m.d.comb += [
+            self.finished.eq(position == self._lanes - 1), met.valid.eq(row.valid), met.payload.eq(row.payload),
+            met.payload.last.eq(row.payload.last & self.finished),
+            self.best.eq(self._contender_at(m, 0, position, "lane")),
+            self.opens.eq((row.payload.number == 0) & (position == 0)), self.busy.eq(row.valid & ~self.finished),
+        ]
+        return m
