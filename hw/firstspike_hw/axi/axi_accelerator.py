@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The accelerator as an AXI peripheral: AXI4-Stream for inputs and results, AXI4-Lite for everything else."""
+"""Accelerator as an AXI peripheral: AXI4-Stream for inputs and results, AXI4-Lite for everything else."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,8 +13,8 @@ from firstspike_arch.status import COUNTER_BITS, COUNTERS, PROGRAM_WORD, STATUS_
 
 from ..accelerator import Accelerator
 from ..link.frames import IDENTITY, IDENTITY_BYTES, IDENTITY_MEMORY, wire_format
-from .axi_lite import AxiLiteSubordinate, axi_lite
-from .axi_stream import InputPackets, ResultPackets, axi_stream
+from .axi_lite import AxiLite, AxiLiteSubordinate, axi_lite
+from .axi_stream import AxiStream, InputPackets, ResultPackets, axi_stream
 from .registers import (
     ADDRESS_BITS,
     AXI_COUNTERS,
@@ -28,14 +28,16 @@ __all__ = ["AxiAccelerator"]
 
 
 def _number(register: Register) -> int:
+    """The number of a register by its octet's address."""
     return register // 4
 
 
 class AxiAccelerator(wiring.Component):
-    """s_axis → accelerator → m_axis, one word a cycle; registers at s_axi. What they mean: docs/axi.md.
+    """Connects s_axis → accelerator → m_axis, and registers to s_axi. docs/axi.md says what they mean.
 
-    Ports have the names by which Vivado's IP integrator knows interfaces. A word passes `InputPackets`, a result
-    `ResultPackets`: a cycle each. A register is read in `STATUS_CYCLES` + 3 cycles.
+    Ports have the names by which Vivado's IP integrator knows interfaces. Latency: a word passes `InputPackets` and a
+    result `ResultPackets`, in a cycle each; a register is read in `STATUS_CYCLES` + 3 cycles. Throughput: one input
+    word a cycle.
 
     Parameters
     ----------
@@ -51,6 +53,12 @@ class AxiAccelerator(wiring.Component):
     s_axi : In(axi_lite(ADDRESS_BITS))
     """
 
+    aclk: Signal
+    aresetn: Signal
+    s_axis: AxiStream
+    m_axis: AxiStream
+    s_axi: AxiLite
+
     def __init__(self, program: Program, memories: Mapping[MemoryShape, Sequence[int]] | None = None):
         self._program, self._wire = program, wire_format(program)
         self._images = {shape.name: words for shape, words in (memories or {}).items()}
@@ -58,6 +66,11 @@ class AxiAccelerator(wiring.Component):
             "aclk": In(1), "aresetn": In(1), "s_axis": In(axi_stream(input_beat_bits(self._wire))),
             "m_axis": Out(axi_stream(RESULT_BEAT_BITS)), "s_axi": In(axi_lite(ADDRESS_BITS)),
         })
+
+    @property
+    def program(self) -> Program:
+        """The program of the accelerator."""
+        return self._program
 
     def elaborate(self, platform):
         m = Module()
@@ -83,8 +96,14 @@ class AxiAccelerator(wiring.Component):
         self._build_reads(m, registers, accelerator, size, address, counts)
         return m
 
-    def _build_writes(self, m: Module, registers, accelerator, restart, size, resize) -> Signal:
-        """What writes do; the address of the next word of the program port."""
+    def _build_writes(
+        self, m: Module, registers: AxiLiteSubordinate, accelerator: Accelerator, restart: Signal, size: Signal,
+        resize: Signal,
+    ) -> Signal:
+        """Carry writes out: into the program port, ``restart`` and ``size``, of which ``resize`` tells.
+
+        Returns the register with the address of the next word of the program port.
+        """
         port, data = accelerator.program_port, registers.write_data
         address = Signal(PROGRAM_WORD["address"] + PROGRAM_WORD["memory"])
         waited = Signal(range(PROGRAM_WAIT_CYCLES))
@@ -109,7 +128,11 @@ class AxiAccelerator(wiring.Component):
                     m.d.comb += registers.write_error.eq(1)
         return address
 
-    def _build_reads(self, m: Module, registers, accelerator, size, address, counts) -> None:
+    def _build_reads(
+        self, m: Module, registers: AxiLiteSubordinate, accelerator: Accelerator, size: Signal, address: Signal,
+        counts: Sequence[Signal],
+    ) -> None:
+        """Answer reads: the identity, which the program port can write, the registers and all counters."""
         number, port = registers.read_address, accelerator.program_port
         m.submodules[IDENTITY.name] = memory = Memory(
             shape=IDENTITY.width, depth=IDENTITY.depth, init=self._images.get(IDENTITY.name, ()))
@@ -120,7 +143,7 @@ class AxiAccelerator(wiring.Component):
         m.d.comb += [
             write.addr.eq(port.payload.address), write.data.eq(port.payload.data),
             write.en.eq(port.valid & port.ready & (port.payload.memory == IDENTITY_MEMORY)),
-            # Said so that synthesis spends no logic on what a collision would read.
+            # Never both in one cycle: otherwise synthesis spends logic on what a collision would read.
             read.addr.eq(number), read.en.eq(~write.en), accelerator.status_address.eq(number - first),
             registers.read_done.eq(waited == STATUS_CYCLES),
         ]

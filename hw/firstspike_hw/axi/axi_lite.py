@@ -4,16 +4,46 @@
 # Ref: Arm IHI 0022 (AMBA AXI), B1: 32-bit registers; strobes that are not supported may be answered with an error.
 """
 
+from typing import Protocol
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..integer_argument import integer_argument
 from .registers import Response
 
-__all__ = ["AxiLiteSubordinate", "axi_lite"]
+__all__ = ["AxiLite", "AxiLiteSubordinate", "axi_lite"]
 
 _BYTE_BITS = 2
 """Lowest bits of an address, which choose an octet of a register: an access is to all of it."""
+
+
+class AxiLite(Protocol):
+    """The ports of `axi_lite`."""
+
+    awaddr: Signal
+    awprot: Signal
+    awvalid: Signal
+    awready: Signal
+    wdata: Signal
+    wstrb: Signal
+    wvalid: Signal
+    wready: Signal
+    bresp: Signal
+    bvalid: Signal
+    bready: Signal
+    araddr: Signal
+    arprot: Signal
+    arvalid: Signal
+    arready: Signal
+    rdata: Signal
+    rresp: Signal
+    rvalid: Signal
+    rready: Signal
+
+    @property
+    def signature(self) -> wiring.Signature: ...
 
 
 def axi_lite(address_bits: int) -> wiring.Signature:
@@ -28,23 +58,42 @@ def axi_lite(address_bits: int) -> wiring.Signature:
 
 
 class AxiLiteSubordinate(wiring.Component):
-    """Accesses to registers: ``valid`` until ``done``, in the same cycle at the earliest.
+    """Turns bus accesses into accesses to registers: ``valid`` until ``done``, in the same cycle at the earliest.
 
     An access that is done with ``error``, and a write without all its strobes, which is none, are answered with SLVERR.
-    All outputs to the bus come from registers, and no channel waits for another but a response for its request. A write
-    takes at least three cycles from address and data to the next, a read as well.
+    All outputs to the bus come from registers, and no channel waits for another but a response for its request.
+    Latency: address and data taken in cycle c, ``valid`` is high from c + 1 on; done in cycle d, the response is there
+    from d + 1 on. Throughput: at least three cycles from one write to the next, and from one read to the next.
+
+    Parameters
+    ----------
+    address_bits : int
+        Bits of an octet's address.
 
     Members
     -------
     bus : In(axi_lite(address_bits))
     write_valid, read_valid : Out(1)
     write_address, read_address : Out(address_bits - 2)
-        Of a register.
+        Number of a register.
     write_data : Out(32), read_data : In(32)
     write_done, write_error, read_done, read_error : In(1)
     """
 
+    bus: AxiLite
+    write_valid: Signal
+    write_address: Signal
+    write_data: Signal
+    write_done: Signal
+    write_error: Signal
+    read_valid: Signal
+    read_address: Signal
+    read_data: Signal
+    read_done: Signal
+    read_error: Signal
+
     def __init__(self, *, address_bits: int):
+        self._address_bits = integer_argument("address_bits", address_bits, _BYTE_BITS + 1)
         words = address_bits - _BYTE_BITS
         super().__init__({
             "bus": In(axi_lite(address_bits)),
@@ -53,10 +102,16 @@ class AxiLiteSubordinate(wiring.Component):
             "read_done": In(1), "read_error": In(1),
         })
 
+    @property
+    def address_bits(self) -> int:
+        """Bits of an octet's address."""
+        return self._address_bits
+
     def elaborate(self, platform):
         m = Module()
         bus = self.bus
-        addressed, given, whole, asked = Signal(), Signal(), Signal(), Signal()
+        addressed, given, whole = Signal(), Signal(), Signal()  # a write's address; its data; with all strobes
+        asked = Signal()  # a read's address
         m.d.comb += [
             bus.awready.eq(~addressed), bus.wready.eq(~given), bus.arready.eq(~asked),
             self.write_valid.eq(addressed & given & whole & ~bus.bvalid), self.read_valid.eq(asked & ~bus.rvalid),

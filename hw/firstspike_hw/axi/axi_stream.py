@@ -4,16 +4,31 @@
 # Ref: Arm IHI 0051 (AMBA AXI-Stream), 2.2: tvalid does not wait for tready, and what is offered stays.
 """
 
+from typing import Protocol
+
 from amaranth.hdl import Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from firstspike_arch.events import FINAL_MARKER
 from firstspike_arch.fixed import ceil_div
 
+from ..integer_argument import integer_argument
 from ..stream_buffer import StreamBuffer
 from .registers import RESULT_BEAT_BITS
 
-__all__ = ["InputPackets", "ResultPackets", "axi_stream"]
+__all__ = ["AxiStream", "InputPackets", "ResultPackets", "axi_stream"]
+
+
+class AxiStream(Protocol):
+    """The ports of `axi_stream`."""
+
+    tdata: Signal
+    tlast: Signal
+    tvalid: Signal
+    tready: Signal
+
+    @property
+    def signature(self) -> wiring.Signature: ...
 
 
 def axi_stream(bits: int) -> wiring.Signature:
@@ -22,15 +37,15 @@ def axi_stream(bits: int) -> wiring.Signature:
 
 
 class InputPackets(wiring.Component):
-    """Beats are words, one a cycle, offered in the cycle after they were taken.
+    """Takes packets apart: each beat is an input word.
 
-    No inference goes on beyond the end of a packet: at tlast one that has not ended is completed, with a final marker
-    or with beats of zeros.
+    Latency: a beat taken in cycle c is offered in c + 1. Throughput: one a cycle. No inference goes on beyond the
+    end of a packet: at tlast one that has not ended is completed, with a final marker or with beats of zeros.
 
     Parameters
     ----------
     beat_bits, word_bits : int
-        Of tdata; of a word, its lowest bits.
+        Bits of tdata, and of a word: the lowest of tdata.
     image_words : int
         Words of an image; 0: tokens, and a final marker ends an inference.
 
@@ -40,15 +55,38 @@ class InputPackets(wiring.Component):
     restart : In(1)
         Forget what was taken but not passed, and how much of an image has passed. No word passes in this cycle.
     packet, completed : Out(1)
-        One cycle each: the last beat of a packet passes; the same, and the inference must be completed.
+        High for one cycle each: the last beat of a packet passes; the same, and the inference must be completed.
     """
 
+    packets: AxiStream
+    words: stream.Interface
+    restart: Signal
+    packet: Signal
+    completed: Signal
+
     def __init__(self, *, beat_bits: int, word_bits: int, image_words: int):
-        self._beat_bits, self._word_bits, self._image_words = beat_bits, word_bits, image_words
+        self._beat_bits = integer_argument("beat_bits", beat_bits, 1)
+        self._word_bits = integer_argument("word_bits", word_bits, 1, beat_bits)
+        self._image_words = integer_argument("image_words", image_words, 0)
         super().__init__({
             "packets": In(axi_stream(beat_bits)), "words": Out(stream.Signature(word_bits)), "restart": In(1),
             "packet": Out(1), "completed": Out(1),
         })
+
+    @property
+    def beat_bits(self) -> int:
+        """Bits of tdata."""
+        return self._beat_bits
+
+    @property
+    def word_bits(self) -> int:
+        """Bits of a word."""
+        return self._word_bits
+
+    @property
+    def image_words(self) -> int:
+        """Words of an image; 0: tokens."""
+        return self._image_words
 
     def elaborate(self, platform):
         m = Module()
@@ -77,10 +115,15 @@ class InputPackets(wiring.Component):
 
 
 class ResultPackets(wiring.Component):
-    """Results, cut into beats from the lowest bit; after every ``size`` results tlast.
+    """Cuts results into beats, from the lowest bit; tlast ends every ``size`` results.
 
-    A result taken in cycle c, its first beat is offered in c + 1; the next result is taken when its last has gone. All
-    outputs come from registers.
+    Latency: a result taken in cycle c, its first beat is offered in c + 1. Throughput: one beat a cycle, and the next
+    result is taken when the last beat has gone. All outputs come from registers.
+
+    Parameters
+    ----------
+    result_bits : int
+        Bits of a result.
 
     Members
     -------
@@ -91,12 +134,22 @@ class ResultPackets(wiring.Component):
         The next result is the first of a packet.
     """
 
+    result: stream.Interface
+    packets: AxiStream
+    size: Signal
+    restart: Signal
+
     def __init__(self, *, result_bits: int):
-        self._result_bits = result_bits
+        self._result_bits = integer_argument("result_bits", result_bits, 1)
         super().__init__({
             "result": In(stream.Signature(result_bits)), "packets": Out(axi_stream(RESULT_BEAT_BITS)),
             "size": In(32), "restart": In(1),
         })
+
+    @property
+    def result_bits(self) -> int:
+        """Bits of a result."""
+        return self._result_bits
 
     def elaborate(self, platform):
         m = Module()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The accelerator on AXI: registers and stream layouts, for hardware and software alike. See docs/axi.md.
+"""Registers and stream layouts of the accelerator on AXI, for hardware and software alike. See docs/axi.md.
 
 # Ref: Arm IHI 0022 (AMBA AXI), IHI 0051 (AMBA AXI-Stream).
 """
@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 ADDRESS_BITS = 12
-"""Of the registers: the smallest segment that interconnects map, 4 KiB."""
+"""Bits of a register's address: the smallest segment that interconnects map has 4 KiB."""
 
 
 class Register(IntEnum):
@@ -46,6 +46,7 @@ AXI_COUNTERS = (
 """Counters behind `firstspike_arch.status.COUNTERS`."""
 
 RESULT_BEAT_BITS = 64
+"""Width of m_axis_tdata."""
 
 PROGRAM_WAIT_CYCLES = 1 << 16
 """A write to PROGRAM_DATA waits at most so long for the program port: a processor must not hang on it for ever."""
@@ -57,7 +58,7 @@ def input_beat_bits(wire: WireFormat) -> int:
 
 
 def beat_dtype(wire: WireFormat) -> np.dtype:
-    """Of the array of input words that a DMA engine sends as it is."""
+    """The type of an array of input words that a DMA engine sends as it is."""
     return np.dtype(f"<u{input_beat_bits(wire) // 8}")
 
 

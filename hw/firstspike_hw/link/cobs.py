@@ -14,13 +14,14 @@ from .frame_octet import frame_stream
 __all__ = ["CobsDecoder", "CobsEncoder"]
 
 BLOCK = 254
-"""Octets of the longest block; its code says that no zero follows."""
+"""Octets of the longest block; its code means that no zero follows."""
 
 
 class CobsDecoder(wiring.Component):
-    """Passes octets in the same cycle, one a cycle; a zero, if anything came since the last, as the end of a frame.
+    """Takes the stuffing out of octets; a zero, if anything came since the last, is the end of a frame.
 
-    A frame that ends inside a block ends with 1.
+    Latency: an octet passes in the cycle in which it comes. Throughput: one a cycle. A frame that ends inside a block
+    ends with 1.
 
     Members
     -------
@@ -28,23 +29,27 @@ class CobsDecoder(wiring.Component):
     frames : Out(frame_stream())
     """
 
+    octets: stream.Interface
+    frames: stream.Interface
+
     def __init__(self):
         super().__init__({"octets": In(stream.Signature(8)), "frames": Out(frame_stream())})
 
     def elaborate(self, platform):
         m = Module()
         octet, out = self.octets.payload, self.frames.payload
-        left, began, zero = Signal(8), Signal(), Signal()  # of the block; of a frame; before the next block
-        says = Signal()
+        left, began = Signal(8), Signal()  # octets left of the block; a frame has begun
+        zero = Signal()  # one stands between the block and the next
+        passes = Signal()  # something of the frame: no code, and no zero between frames
         m.d.comb += [
-            self.frames.valid.eq(self.octets.valid & says), self.octets.ready.eq(self.frames.ready | ~says),
+            self.frames.valid.eq(self.octets.valid & passes), self.octets.ready.eq(self.frames.ready | ~passes),
         ]
         with m.If(octet == 0):
-            m.d.comb += [says.eq(began), out.end.eq(1), out.octet.eq(left != 0)]
+            m.d.comb += [passes.eq(began), out.end.eq(1), out.octet.eq(left != 0)]
         with m.Elif(left == 0):
-            m.d.comb += says.eq(zero)
+            m.d.comb += passes.eq(zero)
         with m.Else():
-            m.d.comb += [says.eq(1), out.octet.eq(octet)]
+            m.d.comb += [passes.eq(1), out.octet.eq(octet)]
         with m.If(self.octets.valid & self.octets.ready):
             m.d.sync += began.eq(octet != 0)
             with m.If(octet == 0):
@@ -57,14 +62,29 @@ class CobsDecoder(wiring.Component):
 
 
 class CobsEncoder(wiring.Component):
-    """Takes a block, one octet a cycle, then sends it, one a cycle.
+    """Stuffs frames, block by block: the code of a block, its length, can only be sent once the block has come.
+
+    =========  ============================  ================================================================
+    state      what happens                  until
+    =========  ============================  ================================================================
+    TAKE       octets are stored             a zero, the end of the frame or the 254th octet has come
+    CODE       the block's code is sent      it is taken; a block without octets leads on as DATA does
+    DATA       its octets are sent           the last is taken; then DELIMITER if the frame has ended, or TAKE
+    DELIMITER  the zero is sent              it is taken
+    =========  ============================  ================================================================
+
+    Throughput: a block is taken at one octet a cycle, then sent at one a cycle. Latency: the last octet of a block
+    taken in cycle c, its code is offered in c + 1.
 
     Members
     -------
     frames : In(frame_stream())
-        Only ends that are 0.
+        Ends must be 0.
     octets : Out(stream.Signature(8))
     """
+
+    frames: stream.Interface
+    octets: stream.Interface
 
     def __init__(self):
         super().__init__({"frames": In(frame_stream()), "octets": Out(stream.Signature(8))})
@@ -112,6 +132,7 @@ class CobsEncoder(wiring.Component):
         return m
 
     def _next_block(self, m: Module, count: Signal, index: Signal, ends: Signal) -> None:
+        """Leave DATA: for the delimiter if the frame ``ends``, or for the next block."""
         m.d.sync += [count.eq(0), index.eq(0)]
         with m.If(ends):
             m.next = "DELIMITER"

@@ -2,8 +2,8 @@
 """Frame buffer: nobody sees a frame before its CRC is known to be right."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
-from amaranth.lib.crc import Algorithm
+from amaranth.lib import stream, wiring
+from amaranth.lib.crc import Algorithm, Processor
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -14,9 +14,10 @@ from .frames import CRC_BYTES, FRAME_BYTES_MIN, Reason
 __all__ = ["BUFFER_MAX", "CrcAppender", "FrameBuffer"]
 
 BUFFER_MAX = 1 << 16
+"""Octets of the largest buffer."""
 
 
-def _crc32():
+def _crc32() -> Processor:
     algorithm: Algorithm = CRC32_ISO_HDLC
     return algorithm(data_width=8).create()
 
@@ -24,9 +25,9 @@ def _crc32():
 class FrameBuffer(wiring.Component):
     """Stores frames, and lets out, without their CRC, those that are whole.
 
-    Of any other frame only an end comes out, in its place in the order, with the `Reason`; if there is no room for
-    even that, nothing. Takes one a cycle, always; an end taken in cycle c, the frame's first octet is offered in c + 2
-    if nothing is before it, then one a cycle.
+    For any other frame only an end comes out, in its place in the order, with the `Reason`; if there is no room for
+    even that, nothing. Throughput: an octet or end is taken in every cycle, and one is offered in every cycle. Latency:
+    an end taken in cycle c, the frame's first octet is offered in c + 2 if nothing is before it.
 
     Parameters
     ----------
@@ -38,8 +39,14 @@ class FrameBuffer(wiring.Component):
     source : In(frame_stream())
     frames : Out(frame_stream())
     taken, corrupt, overflow : Out(1)
-        One cycle each: a whole frame, or why another was dropped.
+        High for one cycle each: a whole frame came, or why another was dropped.
     """
+
+    source: stream.Interface
+    frames: stream.Interface
+    taken: Signal
+    corrupt: Signal
+    overflow: Signal
 
     def __init__(self, *, depth: int):
         if not 64 <= depth <= BUFFER_MAX or depth & (depth - 1):
@@ -49,6 +56,11 @@ class FrameBuffer(wiring.Component):
             "source": In(frame_stream()), "frames": Out(frame_stream()),
             "taken": Out(1), "corrupt": Out(1), "overflow": Out(1),
         })
+
+    @property
+    def depth(self) -> int:
+        """Octets that have room."""
+        return self._depth
 
     def elaborate(self, platform):
         m = Module()
@@ -87,7 +99,7 @@ class FrameBuffer(wiring.Component):
 
         load = (next_read != begin) & (~self.frames.valid | self.frames.ready)
         m.d.comb += [
-            # Never the place that is written: said so that synthesis spends no logic on what a collision would read.
+            # Never the place that is written: written out so that synthesis spends no logic on what a collision reads.
             read.addr.eq(next_read[:-1]), read.en.eq(load & ~(write.en & (write.addr == read.addr))),
             self.frames.payload.eq(read.data),
         ]
@@ -99,12 +111,17 @@ class FrameBuffer(wiring.Component):
 
 
 class CrcAppender(wiring.Component):
-    """Passes octets in the same cycle; before an end come the four octets of the CRC-32.
+    """Passes frames on, with the four octets of their CRC-32 before the end.
+
+    Latency: an octet passes in the cycle in which it comes. Throughput: one a cycle; an end waits for four.
 
     Members
     -------
     source : In(frame_stream()), frames : Out(frame_stream())
     """
+
+    source: stream.Interface
+    frames: stream.Interface
 
     def __init__(self):
         super().__init__({"source": In(frame_stream()), "frames": Out(frame_stream())})
@@ -118,7 +135,7 @@ class CrcAppender(wiring.Component):
         m.d.comb += [self.frames.valid.eq(self.source.valid), out.eq(given), crc.data.eq(given.octet),
                      self.source.ready.eq(self.frames.ready)]
         with m.If(~given.end):
-            m.d.comb += crc.valid.eq(moves)
+            m.d.comb += [crc.valid.eq(moves)]
         with m.Elif(place != CRC_BYTES):
             m.d.comb += [out.end.eq(0), out.octet.eq(crc.crc.word_select(place[:2], 8)), self.source.ready.eq(0)]
             with m.If(moves):

@@ -6,7 +6,7 @@ from amaranth.lib import data, stream
 __all__ = ["FRAME_OCTET", "frame_stream"]
 
 FRAME_OCTET = data.StructLayout({"octet": 8, "end": 1})
-"""With ``end`` the frame is over and ``octet`` says how: 0 well, anything else not."""
+"""An octet of a frame; or with ``end`` the end of it, and ``octet`` is 0 if the frame is whole."""
 
 
 def frame_stream() -> stream.Signature:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The host link: layouts of frames, for hardware and driver alike. docs/host_link.md says what they mean.
+"""Layouts of the frames of the host link, for hardware and driver alike. docs/host_link.md says what they mean.
 
 On the wire a frame is COBS(body) and a zero byte; body is kind, sequence, payload, and a CRC-32 over these. Numbers are
 little-endian.
@@ -20,6 +20,8 @@ from firstspike_arch.memory import MemoryShape
 from firstspike_arch.program import Program
 from firstspike_arch.result import ResultLayout, result_layout
 from firstspike_arch.status import COUNTERS
+
+from ..integer_argument import integer_argument
 
 __all__ = [
     "CHUNK_BYTES", "CRC_BYTES", "FRAME_BYTES_MIN", "HEADER_BYTES", "IDENTITY", "IDENTITY_BYTES", "IDENTITY_MEMORY",
@@ -68,17 +70,19 @@ LINK_COUNTERS = (
 """Counters of a STATUS response behind `firstspike_arch.status.COUNTERS`; each wraps at 2**16."""
 
 STAMP_BYTES = 4
-"""Of each result: cycles from the frame's first input word taken to the result offered."""
+"""Octets of each result's stamp: cycles from the frame's first input word taken to the result offered."""
 
 PROGRAM_WORD_BYTES = 8
+"""Octets of each word of a PROGRAM request."""
 
 READ_ADDRESS_BYTES = 4
-"""Of each word of a READ request: address and memory, as in a word of the program port."""
+"""Octets of each word of a READ request: address and memory, as in a word of the program port."""
 
 CHUNK_BYTES = CHUNK_BITS // 8
-"""Of each word of its answer."""
+"""Octets of each chunk that answers a word of a READ request."""
 
 NAME_BYTES = 23
+"""Octets of the network's name in the identity."""
 
 
 class Capability(IntFlag):
@@ -117,17 +121,18 @@ class Transport(Protocol):
 
 
 def frame_body(kind: int, sequence: int, payload: bytes = b"") -> bytes:
-    """Header, payload and CRC."""
+    """The body of a frame: header, payload and CRC."""
     body = _HEADER.pack(kind, sequence) + payload
     return body + zlib.crc32(body).to_bytes(CRC_BYTES, "little")
 
 
 def parse_body(body: bytes) -> tuple[int, int, bytes]:
-    """(kind, sequence, payload).
+    """Kind, sequence number and payload of a body.
 
     Raises
     ------
     FrameError
+        The body is too short or fails its CRC.
     """
     if len(body) < FRAME_BYTES_MIN:
         raise FrameError(f"a frame must have at least {FRAME_BYTES_MIN} bytes, not {len(body)}")
@@ -145,23 +150,29 @@ class WireFormat:
     Parameters
     ----------
     word_bytes : int
-        Of an input word: a beat of eight pixels, or a token.
+        Octets of an input word, 1 … 8: a beat of eight pixels, or a token.
     image_words : int
         Words of an image; 0: tokens, and a final marker ends an inference.
     result : ResultLayout
+        Widths of a result.
     """
 
     word_bytes: int
     image_words: int
     result: ResultLayout
 
+    def __post_init__(self):
+        integer_argument("word_bytes", self.word_bytes, 1, 8)
+        integer_argument("image_words", self.image_words, 0)
+
     @property
     def result_bytes(self) -> int:
+        """Octets of a result."""
         return ceil_div(self.result.bits, 8)
 
     @property
     def record_bytes(self) -> int:
-        """Stamp and result of one inference."""
+        """Octets of stamp and result of one inference."""
         return STAMP_BYTES + self.result_bytes
 
     def pack_words(self, words: np.ndarray) -> bytes:
@@ -186,12 +197,12 @@ class Identity:
     Parameters
     ----------
     buffer_bytes : int
-        Bodies of unanswered requests that the device has room for, CRCs included.
+        Octets of the bodies of unanswered requests that the device has room for, CRCs included.
     clk_hz : int
-        0: not told.
+        Frequency of the clock; 0: not known.
     architecture, program : str
-        First 16 hexadecimal digits of `Program.architecture` and `Program.digest`; the latter `NO_PROGRAM` while the
-        memories do not hold one program whole.
+        The first 16 hexadecimal digits of `Program.architecture` and `Program.digest`; the latter `NO_PROGRAM` while
+        the memories do not hold one program whole.
     capabilities : int
         `Capability` flags.
     """
@@ -213,6 +224,7 @@ class Identity:
     LAYOUT: ClassVar[struct.Struct] = struct.Struct(f"<HBBIIIHHI8s8s{NAME_BYTES}sB")
 
     def pack(self) -> bytes:
+        """The payload of an IDENTIFY response."""
         fields = asdict(self)
         digests = [bytes.fromhex(fields.pop(name)) for name in ("architecture", "program")]
         # Cut between characters, not inside one.

@@ -7,22 +7,23 @@ from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from .idle_pin import idle_high
 from .spi_chunks import CHUNK_OCTETS
 
 __all__ = ["SCK_CYCLES_MIN", "SpiPeripheral"]
 
 SCK_CYCLES_MIN = 4
-"""Cycles of the clock in a period of sck, at least; each of its levels must last more than one."""
+"""Fewest cycles of the clock in a period of sck; each of its levels must last more than one."""
 
 _BITS = 8
 
 
 class SpiPeripheral(wiring.Component):
-    """What the controller sends is an octet each; what it receives are chunks, see `firstspike_hw.link.spi_chunks`.
+    """Exchanges octets with a controller; what this receives are chunks, see `firstspike_hw.link.spi_chunks`.
 
-    The pins are sampled by the clock. An octet is offered from three cycles after the rising edge of sck with its last
-    bit on; one that has not been taken when the next comes is lost: the frame's CRC says so, as it does of an octet
-    that was cut by deselecting.
+    Throughput: an octet each way in eight periods of sck. Latency: the pins are sampled by the clock, and an octet is
+    offered from three cycles after the rising edge of sck with its last bit on. One that has not been taken when the
+    next comes is lost: the frame's CRC says so, as it does of an octet that was cut by deselecting.
 
     ``cipo`` changes two to three cycles after the *rising* edge at which the bit before it was sampled, not after the
     falling one: so sck may be as fast as a quarter of the clock, and the bit is held for two cycles. The first bit is
@@ -33,13 +34,21 @@ class SpiPeripheral(wiring.Component):
     sck, copi : In(1), cs_n : In(1, init=1)
     cipo : Out(1)
     selected : Out(1)
-        Drive cipo.
+        The device may drive cipo.
     received : Out(stream.Signature(8)), sent : In(stream.Signature(8))
     """
 
+    sck: Signal
+    copi: Signal
+    cs_n: Signal
+    cipo: Signal
+    selected: Signal
+    received: stream.Interface
+    sent: stream.Interface
+
     def __init__(self):
         super().__init__({
-            "sck": In(1), "copi": In(1), "cs_n": In(1, init=1), "cipo": Out(1), "selected": Out(1),
+            "sck": In(1), "copi": In(1), "cs_n": idle_high(In), "cipo": Out(1), "selected": Out(1),
             "received": Out(stream.Signature(8)), "sent": In(stream.Signature(8)),
         })
 
@@ -55,12 +64,13 @@ class SpiPeripheral(wiring.Component):
         m.d.comb += [self.cipo.eq(octet_out[-1]), self.selected.eq(~deselected)]
 
         m.submodules.waiting = waiting = SyncFIFOBuffered(width=_BITS, depth=CHUNK_OCTETS + 1)
+        level: Signal = waiting.level  # pyright: ignore[reportAttributeAccessIssue]  # not in amaranth-stubs
         left, is_count, count = Signal(range(CHUNK_OCTETS + 1)), Signal(), Signal(_BITS)
         begins = rises & (bit == 0)  # now the octet has left; before, the controller may still deselect
         m.d.comb += [
             waiting.w_data.eq(self.sent.payload), waiting.w_en.eq(self.sent.valid),
             self.sent.ready.eq(waiting.w_rdy), waiting.r_en.eq(begins & ~is_count),
-            count.eq(Mux(waiting.level > CHUNK_OCTETS, CHUNK_OCTETS, waiting.level)),
+            count.eq(Mux(level > CHUNK_OCTETS, CHUNK_OCTETS, level)),
         ]
         with m.If(self.received.ready):
             m.d.sync += self.received.valid.eq(0)

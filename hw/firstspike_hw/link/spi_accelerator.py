@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The linked accelerator behind the pins of an SPI peripheral: a whole board but for its clock."""
+"""Linked accelerator behind the pins of an SPI peripheral: a whole board but for its clock."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from .idle_pin import idle_high
 from .linked_accelerator import LinkedAccelerator
 from .spi import SpiPeripheral
 
@@ -12,7 +13,9 @@ __all__ = ["SpiAccelerator"]
 
 
 class SpiAccelerator(wiring.Component):
-    """`LinkedAccelerator` behind an `SpiPeripheral`.
+    """Connects a `LinkedAccelerator` to an `SpiPeripheral`.
+
+    Latency and throughput are those of the two.
 
     Parameters
     ----------
@@ -21,16 +24,30 @@ class SpiAccelerator(wiring.Component):
     Members
     -------
     sck, copi : In(1), cs_n : In(1, init=1), cipo : Out(1), selected : Out(1)
-        Of `SpiPeripheral`.
+        Pins of the `SpiPeripheral`.
     busy, fault : Out(1)
+        Of the `LinkedAccelerator`.
     """
+
+    sck: Signal
+    copi: Signal
+    cs_n: Signal
+    cipo: Signal
+    selected: Signal
+    busy: Signal
+    fault: Signal
 
     def __init__(self, linked: LinkedAccelerator):
         self._linked, self._peripheral = linked, SpiPeripheral()
         super().__init__({
-            "sck": In(1), "copi": In(1), "cs_n": In(1, init=1), "cipo": Out(1), "selected": Out(1), "busy": Out(1),
+            "sck": In(1), "copi": In(1), "cs_n": idle_high(In), "cipo": Out(1), "selected": Out(1), "busy": Out(1),
             "fault": Out(1),
         })
+
+    @property
+    def linked(self) -> LinkedAccelerator:
+        """The accelerator behind the pins."""
+        return self._linked
 
     def elaborate(self, platform):
         m = Module()

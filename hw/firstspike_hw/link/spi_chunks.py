@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """SPI as a stream of octets both ways, for hardware and driver alike.
 
-To the device every octet of a transfer is one of the stream; hosts that have nothing to say send zeros, which between
-frames say nothing. From the device come chunks: an octet that says how many octets of the stream follow, 0…255, and
-these. A transfer, while the device is selected, begins with a chunk's count; what it cuts off comes in the next.
+To the device every octet of a transfer is one of the stream; hosts that have nothing to send fill up with zeros, which
+mean nothing between frames. From the device come chunks: an octet with the number of octets of the stream that follow,
+0…255, and these. A transfer, while the device is selected, begins with a chunk's count; what it cuts off comes in the
+next.
 
 # Ref: Motorola S12SPIV3/D, "SPI Block Guide V03.06", 2003: clock polarity 0, phase 0 ("mode 0").
 """
@@ -13,7 +14,7 @@ from typing import Protocol
 __all__ = ["CHUNK_OCTETS", "SpiBus", "octets_of_chunks"]
 
 CHUNK_OCTETS = 255
-"""Of the longest chunk."""
+"""Octets of the longest chunk."""
 
 
 class SpiBus(Protocol):
@@ -25,7 +26,7 @@ class SpiBus(Protocol):
     octets_per_second: float
 
     def transfer(self, octets: bytes) -> bytes:
-        """Select the device, send octets while as many are received, deselect it; these."""
+        """Select the device, send octets while as many are received, and deselect it; returns what was received."""
         ...
 
     def now(self) -> float:

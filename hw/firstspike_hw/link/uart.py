@@ -6,26 +6,23 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
+from ..integer_argument import integer_argument
+from .idle_pin import idle_high
+
 __all__ = ["DIVISOR_MIN", "UartReceiver", "UartTransmitter"]
 
 DIVISOR_MIN = 8
-"""Cycles a bit: fewer leave no room for a clock that is off."""
+"""Fewest cycles a bit: fewer leave no room for a clock that is off."""
 
 _BITS = 8
 
 
-def _checked(divisor: int) -> int:
-    if not isinstance(divisor, int) or divisor < DIVISOR_MIN:
-        raise ValueError(f"divisor must be an integer of at least {DIVISOR_MIN} cycles a bit, not {divisor!r}")
-    return divisor
-
-
 class UartReceiver(wiring.Component):
-    """A bit is what two of three neighbouring samples around its middle say.
+    """Reads octets from a pin; a bit is what two of three neighbouring samples around its middle are.
 
-    The octet is offered from the middle of its stop bit on. One whose stop bit is low is dropped, as is one that comes
-    while the one before has not been taken: the frame's CRC says so. The sender's clock may be off by 2 % from a
-    ``divisor`` of 8 on, by 3.5 % from 16 on.
+    Latency: an octet is offered from the middle of its stop bit on. Throughput: one in 10 · ``divisor`` cycles. One
+    whose stop bit is low is dropped, as is one that comes while the one before has not been taken: the frame's CRC says
+    so. The sender's clock may be off by 2 % from a ``divisor`` of 8 on, by 3.5 % from 16 on.
 
     Parameters
     ----------
@@ -38,9 +35,17 @@ class UartReceiver(wiring.Component):
     octets : Out(stream.Signature(8))
     """
 
+    pin: Signal
+    octets: stream.Interface
+
     def __init__(self, *, divisor: int):
-        self._divisor = _checked(divisor)
-        super().__init__({"pin": In(1, init=1), "octets": Out(stream.Signature(8))})
+        self._divisor = integer_argument("divisor", divisor, DIVISOR_MIN, unit="cycles a bit")
+        super().__init__({"pin": idle_high(In), "octets": Out(stream.Signature(8))})
+
+    @property
+    def divisor(self) -> int:
+        """Cycles a bit."""
+        return self._divisor
 
     def elaborate(self, platform):
         m = Module()
@@ -71,7 +76,10 @@ class UartReceiver(wiring.Component):
 
 
 class UartTransmitter(wiring.Component):
-    """Takes the next octet in the last cycle of the stop bit: 10 · ``divisor`` cycles an octet.
+    """Writes octets to a pin.
+
+    Latency: an octet taken in cycle c, its start bit is on the pin from c + 1 on. Throughput: one in 10 · ``divisor``
+    cycles; the next is taken in the last cycle of the stop bit.
 
     Parameters
     ----------
@@ -84,9 +92,17 @@ class UartTransmitter(wiring.Component):
     pin : Out(1, init=1)
     """
 
+    octets: stream.Interface
+    pin: Signal
+
     def __init__(self, *, divisor: int):
-        self._divisor = _checked(divisor)
-        super().__init__({"octets": In(stream.Signature(8)), "pin": Out(1, init=1)})
+        self._divisor = integer_argument("divisor", divisor, DIVISOR_MIN, unit="cycles a bit")
+        super().__init__({"octets": In(stream.Signature(8)), "pin": idle_high(Out)})
+
+    @property
+    def divisor(self) -> int:
+        """Cycles a bit."""
+        return self._divisor
 
     def elaborate(self, platform):
         m = Module()

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The linked accelerator behind the two pins of a UART: a whole board but for its clock."""
+"""Linked accelerator behind the two pins of a UART: a whole board but for its clock."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from .idle_pin import idle_high
 from .linked_accelerator import LinkedAccelerator
 from .uart import UartReceiver, UartTransmitter
 
@@ -12,7 +13,9 @@ __all__ = ["UartAccelerator"]
 
 
 class UartAccelerator(wiring.Component):
-    """`LinkedAccelerator` between `UartReceiver` and `UartTransmitter`.
+    """Connects a `LinkedAccelerator` to a `UartReceiver` and a `UartTransmitter`.
+
+    Latency and throughput are those of the three.
 
     Parameters
     ----------
@@ -25,12 +28,28 @@ class UartAccelerator(wiring.Component):
     rx : In(1, init=1), tx : Out(1, init=1)
         Pins, as the device sees them.
     busy, fault : Out(1)
+        Of the `LinkedAccelerator`.
     """
+
+    rx: Signal
+    tx: Signal
+    busy: Signal
+    fault: Signal
 
     def __init__(self, linked: LinkedAccelerator, *, divisor: int):
         self._linked = linked
         self._receiver, self._transmitter = UartReceiver(divisor=divisor), UartTransmitter(divisor=divisor)
-        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "busy": Out(1), "fault": Out(1)})
+        super().__init__({"rx": idle_high(In), "tx": idle_high(Out), "busy": Out(1), "fault": Out(1)})
+
+    @property
+    def linked(self) -> LinkedAccelerator:
+        """The accelerator behind the pins."""
+        return self._linked
+
+    @property
+    def divisor(self) -> int:
+        """Cycles a bit."""
+        return self._receiver.divisor
 
     def elaborate(self, platform):
         m = Module()
