@@ -135,7 +135,7 @@ class CrcAppender(wiring.Component):
         m.d.comb += [self.frames.valid.eq(self.source.valid), out.eq(given), crc.data.eq(given.octet),
                      self.source.ready.eq(self.frames.ready)]
         with m.If(~given.end):
-            m.d.comb += [crc.valid.eq(moves)]
+            m.d.comb += crc.valid.eq(moves)  # pyright: ignore[reportOperatorIssue]  # lost in recursive StatementLike
         with m.Elif(place != CRC_BYTES):
             m.d.comb += [out.end.eq(0), out.octet.eq(crc.crc.word_select(place[:2], 8)), self.source.ready.eq(0)]
             with m.If(moves):
