@@ -17,7 +17,7 @@ __all__ = ["BucketSorter", "BucketsInterface", "bucket_entry", "buckets_signatur
 
 
 class BucketsInterface(Protocol):
-    """The ports of `buckets_signature`."""
+    """Members of `buckets_signature`."""
 
     full: Signal
     counts: data.View
@@ -26,9 +26,7 @@ class BucketsInterface(Protocol):
     read: Signal
     entries: data.View
     frees: Signal
-
-    @property
-    def signature(self) -> wiring.Signature: ...
+    signature: wiring.Signature
 
 
 def bucket_entry(beats: int) -> data.StructLayout:

@@ -95,9 +95,9 @@ class LatencyEncoder(wiring.Component):
         m.submodules.sender = sender = self._sender
         connect(m, flipped(self.beats), sorter.beats)
         connect(m, sender.buckets, sorter.buckets)
-        connect(m, flipped(self.drop), sender.drop)
         sent = sender.events
         m.d.comb += [
+            sender.drop.valid.eq(self.drop.valid), sender.drop.tag.eq(self.drop.tag),
             sorter.restart.eq(self.restart), self.opens.eq(sorter.opens), self.cut.eq(sorter.cut),
             self.events.valid.eq(sent.valid), sent.ready.eq(self.events.ready),
             self.events.payload.marker.eq(sent.payload.marker), self.events.payload.final.eq(sent.payload.final),

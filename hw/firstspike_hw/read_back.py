@@ -12,14 +12,12 @@ __all__ = ["ReadBackInterface", "read_back_signature", "read_cycles"]
 
 
 class ReadBackInterface(Protocol):
-    """The ports of `read_back_signature`."""
+    """Members of `read_back_signature`."""
 
     asks: Signal
     granted: Signal
     data: Signal
-
-    @property
-    def signature(self) -> wiring.Signature: ...
+    signature: wiring.Signature
 
 
 def read_back_signature() -> wiring.Signature:

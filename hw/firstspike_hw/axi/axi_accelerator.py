@@ -13,8 +13,8 @@ from firstspike_arch.status import COUNTER_BITS, COUNTERS, PROGRAM_WORD, STATUS_
 
 from ..accelerator import Accelerator
 from ..link.frames import IDENTITY, IDENTITY_BYTES, IDENTITY_MEMORY, wire_format
-from .axi_lite import AxiLite, AxiLiteSubordinate, axi_lite
-from .axi_stream import AxiStream, InputPackets, ResultPackets, axi_stream
+from .axi_lite import AxiLiteInterface, AxiLiteSubordinate, axi_lite
+from .axi_stream import AxiStreamInterface, InputPackets, ResultPackets, axi_stream
 from .registers import (
     ADDRESS_BITS,
     AXI_COUNTERS,
@@ -55,9 +55,9 @@ class AxiAccelerator(wiring.Component):
 
     aclk: Signal
     aresetn: Signal
-    s_axis: AxiStream
-    m_axis: AxiStream
-    s_axi: AxiLite
+    s_axis: AxiStreamInterface
+    m_axis: AxiStreamInterface
+    s_axi: AxiLiteInterface
 
     def __init__(self, program: Program, memories: Mapping[MemoryShape, Sequence[int]] | None = None):
         self._program, self._wire = program, wire_format(program)

@@ -13,14 +13,14 @@ from amaranth.lib.wiring import In, Out
 from ..integer_argument import integer_argument
 from .registers import Response
 
-__all__ = ["AxiLite", "AxiLiteSubordinate", "axi_lite"]
+__all__ = ["AxiLiteInterface", "AxiLiteSubordinate", "axi_lite"]
 
 _BYTE_BITS = 2
 """Lowest bits of an address, which choose an octet of a register: an access is to all of it."""
 
 
-class AxiLite(Protocol):
-    """The ports of `axi_lite`."""
+class AxiLiteInterface(Protocol):
+    """Members of `axi_lite`."""
 
     awaddr: Signal
     awprot: Signal
@@ -41,9 +41,7 @@ class AxiLite(Protocol):
     rresp: Signal
     rvalid: Signal
     rready: Signal
-
-    @property
-    def signature(self) -> wiring.Signature: ...
+    signature: wiring.Signature
 
 
 def axi_lite(address_bits: int) -> wiring.Signature:
@@ -80,7 +78,7 @@ class AxiLiteSubordinate(wiring.Component):
     write_done, write_error, read_done, read_error : In(1)
     """
 
-    bus: AxiLite
+    bus: AxiLiteInterface
     write_valid: Signal
     write_address: Signal
     write_data: Signal

@@ -16,19 +16,17 @@ from ..integer_argument import integer_argument
 from ..stream_buffer import StreamBuffer
 from .registers import RESULT_BEAT_BITS
 
-__all__ = ["AxiStream", "InputPackets", "ResultPackets", "axi_stream"]
+__all__ = ["AxiStreamInterface", "InputPackets", "ResultPackets", "axi_stream"]
 
 
-class AxiStream(Protocol):
-    """The ports of `axi_stream`."""
+class AxiStreamInterface(Protocol):
+    """Members of `axi_stream`."""
 
     tdata: Signal
     tlast: Signal
     tvalid: Signal
     tready: Signal
-
-    @property
-    def signature(self) -> wiring.Signature: ...
+    signature: wiring.Signature
 
 
 def axi_stream(bits: int) -> wiring.Signature:
@@ -58,7 +56,7 @@ class InputPackets(wiring.Component):
         High for one cycle each: the last beat of a packet passes; the same, and the inference must be completed.
     """
 
-    packets: AxiStream
+    packets: AxiStreamInterface
     words: stream.Interface
     restart: Signal
     packet: Signal
@@ -135,7 +133,7 @@ class ResultPackets(wiring.Component):
     """
 
     result: stream.Interface
-    packets: AxiStream
+    packets: AxiStreamInterface
     size: Signal
     restart: Signal
 
