@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Random networks and frameworks' own runs, for tests and benchmarks."""
+"""Random networks, frameworks' own runs, and what single units need, for tests and benchmarks."""

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""Words that single units take and send, made from what they mean."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from amaranth.lib import data
+from firstspike_arch.array import LayerPlan
+from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER, TokenLayout, tokens_from_spikes
+from firstspike_arch.fixed import ceil_div
+
+__all__ = [
+    "beats_of", "event", "frame_words", "frames_of", "layer_tokens", "random_bodies", "struct_word", "tokens_of",
+]
+
+END = 1 << 8
+"""Bit of a frame's word that says that the frame is over."""
+
+
+def event(address: int) -> int:
+    """A spike event of magnitude 1."""
+    return address << ADDRESS_SHIFT
+
+
+def struct_word(layout: data.Layout, **fields: Any) -> int:
+    """The bits of a struct with these fields; others are 0."""
+    return layout.const({**fields}).as_bits()
+
+
+def tokens_of(spikes: np.ndarray) -> list[int]:
+    """Tokens of spikes bool or uint8[B, T, N], or [B, T, C, H, W], in torch's order."""
+    spikes = np.asarray(spikes)
+    return tokens_from_spikes(spikes, TokenLayout(shape=spikes.shape[2:]))[0].tolist()
+
+
+def layer_tokens(magnitudes: np.ndarray, layout: TokenLayout, plan: LayerPlan | None = None) -> list[int]:
+    """Tokens of magnitudes int[B, T, N] as a layer sends them: row by row of its plan; without one in torch's order."""
+    order = np.arange(magnitudes.shape[2]) if plan is None else np.argsort(plan.places())
+    tokens: list[int] = []
+    for inference in magnitudes:
+        for step in inference:
+            neurons = order[step[order] != 0]
+            tokens += [*layout.events(neurons, step[neurons]).tolist(), MARKER]
+        tokens[-1] = FINAL_MARKER
+    return tokens
+
+
+def beats_of(images: np.ndarray) -> list[int]:
+    """Beats of images int[B, N]: eight pixels each, in two's complement, filled up with zeros."""
+    count = images.shape[1]
+    padded = np.zeros((len(images), ceil_div(count, 8) * 8), np.uint8)
+    padded[:, :count] = images & 0xFF
+    return padded.view("<u8").reshape(-1).tolist()
+
+
+def frame_words(*bodies: bytes, end: int = 0) -> list[int]:
+    """Octets of frames, each with its end, as the units of the link pass them on."""
+    return [word for body in bodies for word in (*body, END | end)]
+
+
+def frames_of(words: Sequence[int]) -> list[tuple[bytes, int]]:
+    """The octets of each frame, and how it ended.
+
+    Raises
+    ------
+    ValueError
+        The last frame has no end.
+    """
+    frames, octets = [], bytearray()
+    for word in words:
+        if word & END:
+            frames.append((bytes(octets), word & 0xFF))
+            octets.clear()
+        else:
+            octets.append(word)
+    if octets:
+        raise ValueError(f"the last frame must have an end, not only {len(octets)} octets")
+    return frames
+
+
+def random_bodies(seed: int) -> list[bytes]:
+    """Octets of frames with and without zeros, of the lengths at which the blocks of COBS end."""
+    random = np.random.default_rng(seed)
+    lengths = [1, 2, 253, 254, 255, 256, 508, 509, *random.integers(1, 40, 8).tolist()]
+    return [
+        bytes(random.integers(low, 256, length, dtype=np.uint8)) for low in (0, 1) for length in lengths
+    ] + [b"\0", b"\0\0", b"\1" * 254 + b"\0", b"\1" * 254 + b"\0\1", bytes(300)]

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""Core of a hidden layer, with queue and extractor: spikes of the row machine and of the golden model."""
+
+import numpy as np
+import pytest
+from amaranth.hdl import Const
+from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.events import FINAL_MARKER
+from firstspike_hw.row_memory import RowMemory
+from firstspike_hw.sequencer import Sequencer
+from firstspike_sim.backends.unit_bench import run_unit
+from firstspike_sim.models.golden import GoldenModel
+from firstspike_sim.models.row_machine import RowMachine
+from firstspike_sim.stimulus import encode_direct
+from firstspike_sim.testing.unit_layers import STEPS, HiddenLayer, one_layer, two_layers
+from firstspike_sim.testing.unit_words import layer_tokens, tokens_of
+
+
+@pytest.mark.parametrize("lanes, neuron", [
+    (5, {"leak_num": 3, "leak_shift": 2, "reset": "subtract"}),
+    (13, {"single_spike": True}),
+    (2, {"leak_num": 5, "leak_shift": 3, "reset": "zero", "reset_delay": True, "v_min": -10}),
+])
+def test_hidden_layer_sends_the_spikes_of_the_row_machine(lanes, neuron):
+    program, spikes = one_layer(lanes, readout="spike_count", lanes=lanes, **neuron)
+    machine = RowMachine(program.network, 0)
+    fired = np.array([machine.run([[(0, address, 1) for address in np.flatnonzero(step)] for step in one])[0]
+                      for one in spikes])
+    assert 0.02 <= fired.mean() <= 0.7
+    seen = run_unit(HiddenLayer(program), "pysim", offers={"source0": tokens_of(spikes)}, takes=["events"],
+                    cycles=4000, seed=lanes)
+    assert seen["events"] == tokens_of(fired) and seen["left"] == [0]
+
+
+FLAT, MAP = Dense(in_shape=(9,), neurons=13), (2, 6, 5)
+OWN = Dense(in_shape=(13,), neurons=13)
+HIDDEN = {
+    # Synapses of the layer and of its branches, options of its neurons, lanes, input
+    "residual and recurrent, graded": (FLAT, [(-1, FLAT), (0, OWN)], {"levels": 3}, 5, {"in_max": 3}),
+    "graded": (FLAT, [], {"levels": 5, "leak_num": 3, "leak_shift": 2}, 5, {"in_max": 5}),
+    "recurrent": (FLAT, [(0, OWN)], {"single_spike": True, "leak_num": 1, "leak_shift": 1}, 3, {}),
+    "recurrent in one row": (FLAT, [(0, OWN)], {"levels": 2, "reset": "zero"}, 13, {}),
+    "direct": (FLAT, [], {"levels": 2}, 4, {"input_kind": "direct", "in_min": -3, "in_max": 5}),
+    "learned latency": (FLAT, [], {"fall": True, "single_spike": True, "bias_once": True}, 13,
+                        {"input_kind": "direct", "in_min": 0, "in_max": 5}),
+    "two convolutions": (
+        Conv2d(in_shape=MAP, channels=6, kernel=(3, 2), stride=(2, 1), padding=(1, 0), groups=2),
+        [(-1, Conv2d(in_shape=MAP, channels=6, kernel=(2, 2), stride=(2, 1)))],
+        {"levels": 2, "reset": "none"}, 2, {"in_max": 2}),
+    "kernel-parallel": (Conv2d(in_shape=MAP, channels=3, kernel=(2, 3), padding=(1, 0)), [],
+                        {"levels": 3, "v_min": -9}, 2, {"in_max": 2}),
+    "kernel-parallel, stride, groups": (
+        Conv2d(in_shape=MAP, channels=6, kernel=(3, 4), stride=(2, 1), padding=(0, 1), groups=2), [],
+        {"leak_num": 5, "leak_shift": 3}, 3, {}),
+}
+
+
+def run_hidden(name: str) -> tuple[dict, list[int]]:
+    """What the hidden layer of a case is seen to do, and the tokens that it must send."""
+    synapses, branches, neuron, lanes, inputs = HIDDEN[name]
+    parallel = "parallel" in name
+    program = two_layers(len(name), synapses, branches=branches, neuron=neuron, lanes=lanes, inputs=inputs,
+                         parallel=parallel)
+    assert (program.cores[0].plan.bank_count > 1) == parallel
+    network, random = program.network, np.random.default_rng(len(name))
+    shape = (6, network.inputs) if network.input_kind == "direct" else (3, STEPS, network.inputs)
+    given = random.integers(network.in_min or 1, network.in_max + 1, shape) * (random.random(shape) < 0.3)
+    fired = GoldenModel(network).run(given.astype(np.int16)).spikes[1]
+    assert 0.02 <= (fired != 0).mean() <= 0.7 and fired.max() == network.layers[0].neuron.levels
+    sent = layer_tokens(encode_direct(given, STEPS) if given.ndim == 2 else given, network.input_layout)
+    offers = {f"source{place}": sent for place, branch in enumerate(network.layers[0].synapses(0)) if branch.source}
+    seen = run_unit(HiddenLayer(program), "pysim", offers=offers, takes=["events"], seed=lanes,
+                    cycles=len(sent) * (20 if branches else 12))
+    return seen, layer_tokens(fired, network.layers[0].out_layout, program.cores[0].plan)
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_hidden_layer_sends_the_spikes_of_the_golden_model(name):
+    seen, wanted = run_hidden(name)
+    assert seen["left"] == [0] and seen["events"] == wanted
+
+
+def test_a_bank_that_forgets_to_forward_is_noticed(monkeypatch):
+    def forgetful(**options):
+        return RowMemory(**{**options, "forwards": False})
+
+    monkeypatch.setattr("firstspike_hw.row_memory.RowMemory", forgetful)
+    seen, wanted = run_hidden("kernel-parallel, stride, groups")
+    assert seen["left"] == [0] and seen["events"] != wanted
+
+
+def test_spikes_that_recur_into_the_next_inference_are_noticed(monkeypatch):
+    at_hand = Sequencer._token_at_hand
+
+    def take_all(self, m, *, opening, **signals):
+        return at_hand(self, m, opening=Const(0), **signals)
+
+    monkeypatch.setattr(Sequencer, "_token_at_hand", take_all)
+    seen, wanted = run_hidden("recurrent")
+    assert seen["left"] == [0] and seen["events"] != wanted
+    first = wanted.index(FINAL_MARKER)
+    assert seen["events"][:first] == wanted[:first]  # before the first inference there were none
