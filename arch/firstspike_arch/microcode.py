@@ -15,7 +15,8 @@ from typing import Literal
 
 import numpy as np
 
-from .network import IntegerNetwork, Layer, Neuron
+from .network import IntegerNetwork, Layer
+from .neuron import Neuron
 
 __all__ = [
     "BIAS_ROWS_MAX", "Microcode", "RowOp", "bias_rows", "has_constant_bias", "microcode_of", "microcodes_of",

@@ -63,9 +63,10 @@ def test_a_chain_becomes_layers(tmp_path):
     first, last = network.layers
     assert first.connectivity == Conv2d(in_shape=(2, 8, 8), channels=4, kernel=(3, 3), padding=(1, 1))
     assert last.connectivity == Dense(in_shape=(4, 8, 8), neurons=5, pool=2)
-    assert np.allclose(first.weight, parts["conv"].weight) and np.allclose(first.bias, np.arange(4))
-    assert np.allclose(first.theta, 4000) and first.strict and first.reset == "zero"  # 2 / (0.5 · 1 ms)
-    assert np.allclose(load(written(tmp_path, parts), dt=None).layers[0].theta, 4)
+    assert np.allclose(first.weight, parts["conv"].weight) and np.allclose(first.neuron.bias, np.arange(4))
+    assert np.allclose(first.neuron.theta, 4000)  # 2 / (0.5 · 1 ms)
+    assert first.neuron.strict and first.neuron.reset == "zero"
+    assert np.allclose(load(written(tmp_path, parts), dt=None).layers[0].neuron.theta, 4)
 
 
 def test_leaky_neurons_by_forward_euler(tmp_path):
@@ -75,8 +76,8 @@ def test_leaky_neurons_by_forward_euler(tmp_path):
         "pool": nir.AvgPool2d(kernel_size=np.array([2, 2]), stride=np.array([2, 2]), padding=np.array([0, 0])),
     }
     first, last = load(written(tmp_path, nodes() | change)).layers
-    assert first.leak == last.leak == 0.75 and last.average_pool and not first.average_pool
-    assert np.allclose(first.theta, 1 / (0.25 * 2)) and np.allclose(last.theta, 1 / (0.25 * 2 * 3))
+    assert first.neuron.leak == last.neuron.leak == 0.75 and last.average_pool and not first.average_pool
+    assert np.allclose(first.neuron.theta, 1 / (0.25 * 2)) and np.allclose(last.neuron.theta, 1 / (0.25 * 2 * 3))
     with pytest.raises(CompileError, match="node 'fire': dt must be given for LIF"):
         load(written(tmp_path, nodes() | change), dt=None)
 
@@ -87,7 +88,7 @@ def test_scales_and_thresholds_without_a_state(tmp_path):
     names = list(nodes())
     names.insert(names.index("out_fire"), "scaled")
     last = load(written(tmp_path, parts, list(pairwise(names)))).layers[-1]
-    assert last.leak == 0 and last.reset == "none" and np.allclose(last.theta, 0.5)
+    assert last.neuron.leak == 0 and last.neuron.reset == "none" and np.allclose(last.neuron.theta, 0.5)
     assert np.allclose(last.weight, parts["dense"].weight * np.arange(5.0)[:, None])
 
 

@@ -207,7 +207,7 @@ def test_a_file_is_the_graph_in_memory(tmp_path):
     for one, other in zip(left.layers, right.layers, strict=True):
         assert one.connectivity == other.connectivity and np.array_equal(one.weight, other.weight)
         assert [branch.source for branch in one.branches] == [branch.source for branch in other.branches]
-        assert np.array_equal(one.theta, other.theta) and one.leak == other.leak
+        assert np.array_equal(one.neuron.theta, other.neuron.theta) and one.neuron.leak == other.neuron.leak
 
 
 def test_a_potential_is_read_of_the_last_synapses_or_of_integrators():
@@ -216,13 +216,14 @@ def test_a_potential_is_read_of_the_last_synapses_or_of_integrators():
     options = {"steps": 4, "reset": "zero", "strict": True, "dt": DT}
     graph = graph_of(nodes, pairwise(["input", "fc1", "lif", "fc2", "output"]))
     network = load_nir(graph, readout="potential", **options)
-    assert network.layers[-1].theta is None and network.layers[-1].leak == 1
+    assert network.layers[-1].neuron.theta is None and network.layers[-1].neuron.leak == 1
     with pytest.raises(CompileError, match="node 'output': Output must take the neurons 'lif', the last layer"):
         load_nir(graph, readout="spike_count", **options)
     nodes["li"] = nir.LI(tau=np.full(3, 4 * DT), r=np.full(3, 2.0), v_leak=np.zeros(3))
     graph = graph_of(nodes, pairwise(["input", "fc1", "lif", "fc2", "li", "output"]))
     last = load_nir(graph, readout="potential", **options).layers[-1]
-    assert last.theta is None and last.leak == 0.75 and np.allclose(last.weight, 0.5 * nodes["fc2"].weight)
+    assert last.neuron.theta is None and last.neuron.leak == 0.75
+    assert np.allclose(last.weight, 0.5 * nodes["fc2"].weight)
     with pytest.raises(CompileError, match="node 'li': LI must be read by its potential"):
         load_nir(graph, readout="spike_count", **options)
 

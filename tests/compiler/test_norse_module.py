@@ -66,7 +66,7 @@ def test_modules_over_time_are_those_of_one_step():
 
 def test_the_potential_is_read_of_an_integrator():
     network = load(nn.Linear(4, 3), norse.LIBoxCell(dt=0.0025), readout="potential")
-    assert network.layers[0].theta is None and network.layers[0].leak == pytest.approx(0.75)
+    assert network.layers[0].neuron.theta is None and network.layers[0].neuron.leak == pytest.approx(0.75)
 
 
 REFUSALS = [

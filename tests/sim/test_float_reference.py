@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork
+from firstspike_arch.neuron import FloatNeuron
 from firstspike_compiler.compile import compile_network
 from firstspike_sim.compare import ALIVE, aliveness
 from firstspike_sim.models.float_reference import run_float
@@ -46,10 +47,14 @@ def network_of(
     def layer(synapses, low, high, levels, *branches, unit=1.0, **changes) -> FloatLayer:
         values = {
             "weight": weights(synapses.weight_shape), "connectivity": synapses, "branches": branches, "weight_bits": 8,
-            "theta": np.sort(random.integers(low, high, (synapses.channels, levels)) * 4 * STEP, axis=1),
-            "bias": random.integers(-2, 3, synapses.channels) * 4 * STEP * unit, "weight_scale": STEP,
+            "weight_scale": STEP,
         }
-        return FloatLayer(**{**values, **neuron, **changes})
+        numbers = {
+            "theta": np.sort(random.integers(low, high, (synapses.channels, levels)) * 4 * STEP, axis=1),
+            "bias": random.integers(-2, 3, synapses.channels) * 4 * STEP * unit,
+        }
+        average_pool = changes.pop("average_pool", False)
+        return FloatLayer(**values, average_pool=average_pool, neuron=FloatNeuron(**{**numbers, **neuron, **changes}))
 
     def branch(source, synapses, **changes) -> FloatBranch:
         return FloatBranch(source=source, weight=weights(synapses.weight_shape), connectivity=synapses, **changes)
@@ -128,7 +133,7 @@ def test_a_branch_left_out_is_noticed(index):
     ("events", (2, 5), r"^inputs must have shape \(batch, steps, 5\), not \(2, 5\)$"),
 ])
 def test_inputs_of_another_shape_are_refused(kind, shape, sentence):
-    layer = FloatLayer(weight=np.ones((3, 5)), theta=np.ones(3))
+    layer = FloatLayer(weight=np.ones((3, 5)), neuron=FloatNeuron(theta=np.ones(3)))
     network = FloatNetwork(name="n", steps=2, readout="spike_count", input_kind=kind, layers=(layer,))
     with pytest.raises(ValueError, match=sentence):
         run_float(network, np.zeros(shape, np.uint8))

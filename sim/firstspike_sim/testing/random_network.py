@@ -10,7 +10,8 @@ from firstspike_arch.connectivity import Conv2d, Dense, Shape, pooled
 from firstspike_arch.fixed import largest_weight
 from firstspike_arch.float_network import InputKind, Readout
 from firstspike_arch.microcode import BIAS_ROWS_MAX
-from firstspike_arch.network import Branch, IntegerNetwork, Layer, Neuron
+from firstspike_arch.network import Branch, IntegerNetwork, Layer
+from firstspike_arch.neuron import Neuron
 
 __all__ = ["random_connectivity", "random_inputs", "random_layer", "random_network"]
 
