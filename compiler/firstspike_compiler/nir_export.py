@@ -2,17 +2,27 @@
 """Integer networks as NIR files, so that other tools can run them."""
 
 import io
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from firstspike_arch.connectivity import Dense, pooled
 from firstspike_arch.network import INPUT, Branch, IntegerNetwork, Layer
+from firstspike_arch.neuron import Neuron
 from firstspike_arch.program import write_atomically
 
 from .errors import CompileError
 
 __all__ = ["save_nir"]
+
+_SAID = ("bias", "theta", "reset", "reset_step", "leak_num", "leak_shift")
+"""Fields of neurons that NIR has words for; any other must not matter."""
+_UNSAID = {
+    "single_spike": "fire once", "theta_fall": "have a falling threshold", "reset_delay": "reset a step late",
+    "v_min": "clamp", "v_max": "clamp", "v_init": "start from a membrane other than 0",
+    "bias_once": "take their bias once",
+}
 
 
 def save_nir(network: IntegerNetwork, path: str | Path) -> dict[str, Any]:
@@ -77,16 +87,14 @@ def _agreed(network: IntegerNetwork) -> tuple[str, bool]:
     found: dict[tuple[str, bool | None], str] = {}
     for index, layer in enumerate(network.layers):
         where, neuron = f"layer {index} ({layer.name})", layer.neuron
-        for wrong, what in (
-            (neuron.single_spike, "fire once"), (neuron.levels > 1, "have several thresholds"),
-            (neuron.theta_fall is not None, "have a falling threshold"),
-            (neuron.reset_delay, "reset a step late"), (neuron.clamped, "clamp"),
-            (bool(neuron.v_init.any()), "start from a membrane other than 0"),
-            (neuron.bias_once and bool(neuron.bias.any()), "take their bias once"),
-            (neuron.theta is not None and neuron.reset == "none" and neuron.leak_num > 0, "fire without a reset"),
-        ):
-            if wrong:
-                raise CompileError(f"{where}: neurons must not {what} to be exported: NIR has no node that does")
+        unsaid = [_UNSAID.get(item.name, f"have {item.name}") for item in fields(Neuron)
+                  if item.name not in _SAID and _matters(neuron, item.name)]
+        if neuron.levels > 1:
+            unsaid.append("have several thresholds")
+        if neuron.theta is not None and neuron.reset == "none" and neuron.leak_num > 0:
+            unsaid.append("fire without a reset")
+        if unsaid:
+            raise CompileError(f"{where}: neurons must not {unsaid[0]} to be exported: NIR has no node that does")
         if neuron.theta is None or neuron.leak_num == 0:
             continue
         strict: bool | None = None
@@ -105,6 +113,14 @@ def _agreed(network: IntegerNetwork) -> tuple[str, bool]:
                            f"{_named(*second)}, to be exported: in NIR they go for all")
     reset, strict = next(iter(found), ("zero", None))
     return reset, bool(strict)
+
+
+def _matters(neuron: Neuron, name: str) -> bool:
+    """Whether a field is not as if it were not given."""
+    value = getattr(neuron, name)
+    if isinstance(value, np.ndarray):
+        return bool(value.any())
+    return value is not None and value is not False and not (name == "bias_once" and not neuron.bias.any())
 
 
 def _named(reset: str, strict: bool | None) -> str:
