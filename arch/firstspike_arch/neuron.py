@@ -44,6 +44,8 @@ class NeuronDescription:
     reset : "subtract", "zero" or "none"
     reset_step : [C]
         What "subtract" takes away for each threshold reached; None: the first threshold.
+    v_reset : [C]
+        What "zero" sets the membrane to, where it is not 0.
     v_init : [C]
         Membrane before the first step.
     v_min, v_max : one number
@@ -63,6 +65,7 @@ class NeuronDescription:
     theta: np.ndarray | None = field(default=None, metadata=_THRESHOLDS)
     v_init: np.ndarray | None = field(default=None, metadata=_CHANNELS)
     reset_step: np.ndarray | None = field(default=None, metadata=_CHANNELS)
+    v_reset: np.ndarray | None = field(default=None, metadata=_CHANNELS)
     reset: Reset = "subtract"
     reset_delay: bool = False
     single_spike: bool = False
@@ -160,6 +163,6 @@ class Neuron(NeuronDescription):
             return None
         theta = np.asarray(self.theta, dtype=np.int64)
         if self.reset == "zero":
-            return np.zeros_like(theta)
+            return np.zeros_like(theta) if self.v_reset is None else np.broadcast_to(self.v_reset[:, None], theta.shape)
         step = self.first_theta if self.reset_step is None else np.asarray(self.reset_step, dtype=np.int64)
         return theta - step[:, None] * np.arange(1, self.levels + 1)

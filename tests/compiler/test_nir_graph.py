@@ -169,6 +169,16 @@ def in_time(rng):
     return graph_of(nodes, pairwise(["input", "conv", "fire", "flat", "fc", "out", "output"]))
 
 
+def reset_apart(rng):
+    """Every neuron has a reset potential of its own; some have a resting potential apart from it."""
+    nodes = ends((6,), 3) | {"fc1": affine(rng, 5, 6), "lif": lif(rng, 5, kind=str(rng.choice(["LIF", "CubaLIF"])),
+                                                                  rest=float(rng.choice([-0.5, 0.0, 0.25]))),
+                             "rec": affine(rng, 5, 5), "fc2": affine(rng, 3, 5), "out": lif(rng, 3)}
+    for name in ("lif", "out"):
+        nodes[name].v_reset = dyadic(rng, -4, 2, *nodes[name].r.shape)
+    return graph_of(nodes, [*pairwise(["input", "fc1", "lif", "fc2", "out", "output"]), ("lif", "rec"), ("rec", "lif")])
+
+
 def opened(graph: nir.NIRGraph) -> nir.NIRGraph:
     """`nested` as one graph, for `run_nir`."""
     nodes = {f"core/{name}": node for name, node in graph.nodes["core"].nodes.items()}
@@ -180,7 +190,7 @@ def opened(graph: nir.NIRGraph) -> nir.NIRGraph:
 
 @pytest.mark.parametrize(("draw", "subtract"), [
     *((draw, subtract) for draw in (recurrent, nested, residual, pooled_current) for subtract in (False, True)),
-    (in_time, False)])
+    (in_time, False), (reset_apart, False)])
 def test_spikes_are_those_of_the_equations(draw, subtract):
     alive = 0
     for seed in range(400):

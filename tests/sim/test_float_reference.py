@@ -25,6 +25,8 @@ NETWORKS = {
     "leak": {"leak": 0.5},
     "reset to zero": {"reset": "zero"},
     "late reset": {"reset_delay": True},
+    "reset to values": {"reset": "zero", "v_reset": (-4, 3)},
+    "late reset to values, with leak": {"reset": "zero", "v_reset": (-4, 3), "reset_delay": True, "leak": 0.5},
     "learned latency": {"encoder": True},
     "learned latency, strict": {"encoder": True, "strict": True},
     "single spikes": {"single_spike": True},
@@ -53,6 +55,8 @@ def network_of(
             "theta": np.sort(random.integers(low, high, (synapses.channels, levels)) * 4 * STEP, axis=1),
             "bias": random.integers(-2, 3, synapses.channels) * 4 * STEP * unit,
         }
+        if "v_reset" in neuron:
+            changes["v_reset"] = random.integers(*neuron["v_reset"], synapses.channels) * 4 * STEP
         average_pool = changes.pop("average_pool", False)
         return FloatLayer(**values, average_pool=average_pool, neuron=FloatNeuron(**{**numbers, **neuron, **changes}))
 

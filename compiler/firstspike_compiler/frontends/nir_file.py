@@ -352,23 +352,23 @@ class _Mapper:
             return FloatNeuron(theta=theta, leak=0.0, reset="none", strict=self._strict), plain
         gain = vector("r")
         positive(name, "r", gain)
-        origin = np.zeros(connectivity.channels) if holds else vector("v_reset", 0.0)
-        leak = 1.0
+        leak, rest = 1.0, np.zeros(connectivity.channels)
         if node.kind in ("IF", "I"):
             gain = gain * (1.0 if self._dt is None else self._dt)
-            if origin.any():
-                raise NodeError(name, f"v_reset must be 0, not {farthest(origin)!r}")
         else:
             leak, gain = self._euler(name, node, gain, vector)
             rest = vector("v_leak", 0.0)
-            if (rest != origin).any() or (origin.any() and self._reset == "subtract"):
-                wanted = "0" if holds or self._reset == "subtract" else "v_reset"
-                raise NodeError(name, f"v_leak must be {wanted}, not {farthest(rest if rest.any() else origin)!r}")
+        after = rest if holds else vector("v_reset", 0.0)
+        for what, values in (("v_leak", rest), ("v_reset", after)):
+            if values.any() and (holds or self._reset == "subtract"):
+                raise NodeError(name, f"{what} must be 0 {'of' if holds else 'with'} "
+                                f"{node.kind if holds else 'a reset that subtracts'}, not {farthest(values)!r}")
         if holds:
             return FloatNeuron(leak=leak, reset="none"), gain
-        theta = vector("v_threshold") - origin
-        positive(name, "v_threshold above v_reset" if origin.any() else "v_threshold", theta)
-        return FloatNeuron(theta=theta / gain, leak=leak, reset=self._reset, strict=self._strict), plain
+        theta = vector("v_threshold") - rest
+        positive(name, "v_threshold above v_leak" if rest.any() else "v_threshold", theta)
+        return FloatNeuron(theta=theta / gain, leak=leak, reset=self._reset, strict=self._strict,
+                           v_reset=(after - rest) / gain if (after != rest).any() else None), plain
 
     def _euler(self, name: str, node: Node, gain: np.ndarray, vector) -> tuple[float, np.ndarray]:
         """Leak and gain of a step."""

@@ -92,6 +92,7 @@ def _layer(network: FloatNetwork, index: int, layer: FloatLayer, streams: list[t
     theta = np.zeros((0, count)) if neuron.theta is None else np.asarray(neuron.theta).reshape(count, -1).T
     levels = list(vector(theta))
     reset_step = vector(neuron.reset_step) if neuron.reset_step is not None else sum(levels[:1], torch.zeros(()))
+    v_reset = vector(np.zeros(count) if neuron.v_reset is None else neuron.v_reset)
     fall = np.zeros(steps) if neuron.theta_fall is None else neuron.theta_fall
     v = vector(np.zeros(count) if neuron.v_init is None else neuron.v_init).expand(batch, -1)
     spike, has_fired = torch.zeros_like(v), torch.zeros_like(v, dtype=torch.bool)
@@ -99,7 +100,7 @@ def _layer(network: FloatNetwork, index: int, layer: FloatLayer, streams: list[t
     for step in range(steps):
         frozen, v = v, v * neuron.leak
         if neuron.reset_delay:
-            v = _reset(neuron, v, spike, reset_step)
+            v = _reset(neuron, v, spike, reset_step, v_reset)
         for source, synapses in sets:
             if source == index:
                 v = v + synapses(fired[-1]) if step else v
@@ -117,7 +118,7 @@ def _layer(network: FloatNetwork, index: int, layer: FloatLayer, streams: list[t
             spike = torch.where(has_fired, 0.0, spike)
             has_fired = has_fired | (spike > 0)
         fired.append(spike)
-        after = v if neuron.reset_delay else _reset(neuron, v, spike, reset_step)
+        after = v if neuron.reset_delay else _reset(neuron, v, spike, reset_step, v_reset)
         after = after.clamp(neuron.v_min, neuron.v_max) if neuron.clamped else after
         v = torch.where(has_fired, v, after) if neuron.single_spike else after
     return torch.stack(fired, 1), torch.stack(potentials, 1)
@@ -135,10 +136,12 @@ def _first_of_windows(spikes: torch.Tensor, synapses: Dense | Conv2d) -> torch.T
     return spread.flatten(2)
 
 
-def _reset(neuron: FloatNeuron, v: torch.Tensor, spike: torch.Tensor, reset_step: torch.Tensor) -> torch.Tensor:
+def _reset(
+    neuron: FloatNeuron, v: torch.Tensor, spike: torch.Tensor, reset_step: torch.Tensor, v_reset: torch.Tensor,
+) -> torch.Tensor:
     if neuron.reset == "subtract":
         return v - spike * reset_step
-    return torch.where(spike > 0, 0.0, v) if neuron.reset == "zero" else v
+    return torch.where(spike > 0, v_reset, v) if neuron.reset == "zero" else v
 
 
 def _synapses(one: FloatLayer | FloatBranch, steps: int):
