@@ -16,7 +16,7 @@ from .errors import CompileError
 
 __all__ = ["save_nir"]
 
-_SAID = ("bias", "theta", "reset", "reset_step", "leak_num", "leak_shift")
+_SAID = ("bias", "theta", "reset", "reset_step", "v_reset", "leak_num", "leak_shift")
 """Fields of neurons that NIR has words for; any other must not matter."""
 _UNSAID = {
     "single_spike": "fire once", "theta_fall": "have a falling threshold", "reset_delay": "reset a step late",
@@ -168,10 +168,11 @@ def _neurons(nir: Any, where: str, layer: Layer) -> Any:
         theta = neuron.theta[:, 0] if neuron.reset_step is None else neuron.reset_step
         if theta.min() < 1:
             raise CompileError(f"{where}: reset_step must be ≥ 1 to be exported, not {int(theta.min())}")
+    after = zeros if neuron.v_reset is None or neuron.reset != "zero" else spread(neuron.v_reset * (rate or 1))
     if rate == 0:
-        return nir.IF(r=ones, v_threshold=spread(theta), v_reset=zeros)
+        return nir.IF(r=ones, v_threshold=spread(theta), v_reset=after)
     # With r = 1 a step adds rate·x: many tools know no other r.
-    return nir.LIF(tau=spread(1 / rate), r=ones, v_leak=zeros, v_reset=zeros, v_threshold=spread(theta * rate))
+    return nir.LIF(tau=spread(1 / rate), r=ones, v_leak=zeros, v_reset=after, v_threshold=spread(theta * rate))
 
 
 def _numbers(values: Any) -> np.ndarray:

@@ -25,9 +25,9 @@ def from_norse(
 ) -> FloatNetwork:
     """Read a model, in evaluation mode, that starts without a state.
 
-    A LIFBox cell is V += a·(X + V_l − V), a = dt/τ, then fires on V > θ; here v = (V − V_r)/a, with V_r the reset
-    potential and V_l − V_r as a bias (for a soft reset V_r := V_l). An IAF cell is V += X. A LIF cell has a second
-    state, its current, and is taken only where that is gone after each step (dt/τ_syn = 1).
+    A LIFBox cell is V += a·(X + V_l − V), a = dt/τ, then fires on V > θ; here v = (V − V_l)/a, and a hard reset is to
+    (V_r − V_l)/a. If V_l is not below θ, v = (V − V_r)/a, with V_l − V_r as a bias. An IAF cell is V += X. A LIF cell
+    has a second state, its current, and is taken only where that is gone after each step (dt/τ_syn = 1).
 
     Parameters
     ----------
@@ -73,12 +73,15 @@ def from_norse(
 def _leaky(where: str, module: Any, synapses: Synapses, *, soft: bool) -> FloatNeuron:
     _check_method(where, module)
     rate = _rate(where, module)
-    theta, rest, origin = (per_channel(where, name, getattr(module.p, name), synapses)
-                           for name in ("v_th", "v_leak", "v_leak" if soft else "v_reset"))
+    theta, rest, after = (per_channel(where, name, getattr(module.p, name), synapses)
+                          for name in ("v_th", "v_leak", "v_leak" if soft else "v_reset"))
+    # Neurons that would fire from rest alone have their threshold above the other potential.
+    origin = rest if (theta > rest).all() else after
     pull = rest - origin
     return FloatNeuron(
         theta=(theta - origin) / rate, leak=1.0 - rate, strict=True, reset="subtract" if soft else "zero",
         reset_step=theta / rate if soft and origin.any() else None,
+        v_reset=(after - origin) / rate if (after != origin).any() else None,
         v_init=pull / rate if pull.any() else None, bias=pull if pull.any() else None,
     )
 
