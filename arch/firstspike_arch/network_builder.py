@@ -18,7 +18,7 @@ __all__ = ["NetworkBuilder"]
 
 WEIGHT_BITS = (2, 8)
 LEAK_SHIFT_MAX = 15
-"""Of the semantics; the compiler's own choice for real leaks is `fixed.LEAK_SHIFT_MAX`."""
+"""docs/semantics.md, section 1; the compiler's own choice for real leaks is `fixed.LEAK_SHIFT_MAX`."""
 
 
 class NetworkBuilder:
@@ -80,8 +80,8 @@ class NetworkBuilder:
         pool : int
             Side of the windows in which a map is sum-pooled on its way in.
         neuron
-            All further fields of `Neuron`: bias, reset, reset_delay, single_spike, v_init, v_min, … Numbers over the
-            channels are int or int[C]; those that are not given are as there, and bias and v_init 0.
+            All further fields of `Neuron`: bias, reset, v_reset, reset_delay, single_spike, v_init, v_min, …; numbers
+            over the channels are int or int[C]. What is not given is as there, and bias and v_init are 0.
 
         Returns
         -------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""ETTFS against the plain semantics: one step and one neuron update at a time, in NumPy."""
+"""ETTFS against docs/semantics.md: one step and one neuron update at a time, in NumPy."""
 
 import copy
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Small random networks over every option of the semantics, to compare implementations on."""
+"""Small random networks over every option of docs/semantics.md, to compare implementations on."""
 
 from collections.abc import Sequence
 from dataclasses import replace
