@@ -14,6 +14,7 @@ from safetensors.numpy import save
 
 from .connectivity import Conv2d, Dense, Shape, from_plain, to_plain
 from .float_network import FloatBranch, FloatLayer, FloatNetwork
+from .neuron import FloatNeuron
 from .plain import read_fields
 from .program import write_atomically
 
@@ -21,10 +22,12 @@ __all__ = ["CheckpointError", "Tensor", "list_tensors", "load_network", "save_ne
 
 FORMAT = 1
 HEADER = "firstspike_network"
-_ARRAYS = ("weight", "gain", "shift", "bias", "theta", "v_init", "reset_step", "theta_fall")
+_LAYER_ARRAYS = ("weight", "gain", "shift")
 _DTYPES = {"F64": np.float64, "F32": np.float32}
 _LAYER_SCALARS = tuple(item.name for item in fields(FloatLayer)
-                       if item.name not in ("connectivity", "branches", *_ARRAYS))
+                       if item.name not in ("connectivity", "branches", "neuron", *_LAYER_ARRAYS))
+_NEURON_SCALARS = tuple(item.name for item in fields(FloatNeuron) if item.name not in FloatNeuron.arrays())
+"""The options of neurons stand beside those of their layer; so do their arrays."""
 _NETWORK_SCALARS = tuple(item.name for item in fields(FloatNetwork) if item.name != "layers")
 
 
@@ -79,8 +82,9 @@ def save_network(path: str | Path, network: FloatNetwork) -> None:
     path = Path(path)
     tensors = {}
     for index, layer in enumerate(network.layers):
-        for name in _ARRAYS:
-            value = getattr(layer, name)
+        arrays = {name: getattr(layer, name) for name in _LAYER_ARRAYS}
+        arrays |= {name: getattr(layer.neuron, name) for name in FloatNeuron.arrays()}
+        for name, value in arrays.items():
             if value is not None:
                 tensors[f"{index}.{name}"] = _stored(value)
         for number, branch in enumerate(layer.branches):
@@ -105,6 +109,7 @@ def _stored(values: np.ndarray) -> np.ndarray:
 
 def _layer_head(layer: FloatLayer) -> dict:
     head: dict[str, Any] = {name: getattr(layer, name) for name in _LAYER_SCALARS}
+    head |= {name: getattr(layer.neuron, name) for name in _NEURON_SCALARS}
     if layer.connectivity is not None:
         head["connectivity"] = to_plain(layer.connectivity)
     head["branches"] = [
@@ -154,6 +159,7 @@ def _network_from_parts(path: Path, head: Any, tensors: dict[str, np.ndarray]) -
         where = f"{path}: layer {index}"
         try:
             arguments = read_fields(FloatLayer, plain, _LAYER_SCALARS)
+            options = read_fields(FloatNeuron, plain, _NEURON_SCALARS)
             synapses = from_plain(plain["connectivity"]) if "connectivity" in plain else None
             branches = _branches(plain.get("branches", []))
         except ValueError as error:
@@ -170,13 +176,16 @@ def _network_from_parts(path: Path, head: Any, tensors: dict[str, np.ndarray]) -
                 f"gives, not {reaches.in_shape}"
             )
         shapes.append(reaches.out_shape)
-        arrays = {name: _tensor(path, tensors, f"{index}.{name}", _array_shape(name, reaches, tensors, index))
-                  for name in _ARRAYS if f"{index}.{name}" in tensors}
+        arrays, numbers = (
+            {name: _tensor(path, tensors, f"{index}.{name}", _array_shape(name, reaches, tensors, index))
+             for name in names if f"{index}.{name}" in tensors}
+            for names in (_LAYER_ARRAYS, FloatNeuron.arrays()))
         made = tuple(
             FloatBranch(weight=_tensor(path, tensors, f"{index}.branch{number}.weight",
                                        branch["connectivity"].weight_shape), **branch)
             for number, branch in enumerate(branches))
-        layers.append(FloatLayer(weight=weight, connectivity=synapses, branches=made, **arrays, **arguments))
+        layers.append(FloatLayer(weight=weight, connectivity=synapses, branches=made,
+                                 neuron=FloatNeuron(**numbers, **options), **arrays, **arguments))
     if tensors:
         raise CheckpointError(f"{path}: tensor {min(tensors)} must belong to one of the {len(layers)} layers")
     try:
@@ -199,9 +208,9 @@ def _branches(plain: Any) -> list[dict[str, Any]]:
 def _array_shape(name: str, synapses: Dense | Conv2d, tensors: dict[str, np.ndarray], index: int) -> tuple[int, ...]:
     """The shape that an array of a layer must have; how many thresholds and steps there are it says itself."""
     given = tensors[f"{index}.{name}"].shape
-    if name == "theta_fall":
+    if name in FloatNeuron.numbers("steps"):
         return given[:1] or (0,)
-    levels = given[1:2] if name == "theta" and 0 not in given else ()
+    levels = given[1:2] if name in FloatNeuron.numbers("thresholds") and 0 not in given else ()
     return synapses.channels, *levels
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from .connectivity import Conv2d, Dense
+from .neuron import FloatNeuron
 
 __all__ = ["FloatBranch", "FloatLayer", "FloatNetwork", "InputKind", "Readout"]
 
@@ -36,15 +37,13 @@ class FloatBranch:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FloatLayer:
-    """A layer with its neurons, in real numbers; vectors are over its channels (the neurons of a dense layer).
-
-    v ← leak·v + W·s + bias; the magnitude of the spike is the number of thresholds that v reaches (``strict``:
-    exceeds); then v resets.
+    """Synapses onto one set of neurons, in real numbers; vectors are over its channels (the neurons of a dense layer).
 
     Parameters
     ----------
     weight : float64[connectivity.weight_shape]
         Synapses, normalisation not yet folded.
+    neuron : FloatNeuron
     connectivity : Dense or Conv2d
         None: dense, from a vector, by the shape of the weight.
     average_pool : bool
@@ -52,19 +51,8 @@ class FloatLayer:
     max_pool : bool
         ``connectivity.pool`` takes the maximum: the first spike of a window, from neurons that fire once.
     gain, shift : float64[C]
-        Affine of the weight normalisation: the synapse is ``gain·standardise(weight)``, the bias gains ``shift``.
-        None: the weight is used as it is.
-    bias : float64[C]
-        Added at every step (``bias_once``: at t = 0 only).
-    theta : float64[C] or float64[C, n]
-        Thresholds, n ascending ones a channel; None for an output layer read by its potential.
-    reset_step : float64[C]
-        What a soft reset subtracts for each threshold reached; None: the first threshold.
-    theta_fall : float64[T]
-        A learned latency encoder: in step t all thresholds are lower by theta_fall[t]; ascending from 0. Its neurons
-        fire once, and their current comes once, from a direct input.
-    leak : float
-        1 is an integrate-and-fire neuron.
+        Affine of the weight normalisation: the synapse is ``gain·standardise(weight)``, and ``shift`` is added to the
+        neurons' bias. None: the weight is used as it is.
     weight_bits : int
         2 … 8. What the network was trained for; the compiler may be told otherwise.
     weight_scale : float or float64[C]
@@ -73,21 +61,9 @@ class FloatLayer:
     """
 
     weight: np.ndarray
+    neuron: FloatNeuron = field(default_factory=FloatNeuron)
     gain: np.ndarray | None = None
     shift: np.ndarray | None = None
-    bias: np.ndarray | None = None
-    theta: np.ndarray | None = None
-    leak: float = 1.0
-    strict: bool = False
-    reset: Literal["subtract", "zero", "none"] = "subtract"
-    reset_delay: bool = False
-    single_spike: bool = False
-    bias_once: bool = False
-    theta_fall: np.ndarray | None = None
-    reset_step: np.ndarray | None = None
-    v_init: np.ndarray | None = None
-    v_min: float | None = None
-    v_max: float | None = None
     weight_bits: int = 8
     weight_scale: float | np.ndarray | None = None
     connectivity: Dense | Conv2d | None = None
@@ -102,7 +78,7 @@ class FloatNetwork:
 
     ``input_kind`` "latency": uint8 images, one spike a pixel of at least ``cutoff``; "events": spikes per step;
     "direct": integers x in ``in_min`` … ``in_max``, of which the first layer gets the current W·(x·``input_scale``),
-    the same in every step (with ``theta_fall``: once).
+    the same in every step (into neurons with ``theta_fall``: once).
     ``step_weights`` are the integer w[t] of a `weighted_spikes` read-out, strictly decreasing.
     ``in_limit``: what was imported means the same as its model only for an ``in_max`` up to this; None: for any.
     ``accuracy`` is the measured float accuracy by data split, e.g. ``{"test": 0.98}``; empty if unknown.

@@ -15,7 +15,8 @@ from typing import Literal
 
 import numpy as np
 
-from .network import IntegerNetwork, Layer, Neuron
+from .network import IntegerNetwork, Layer
+from .neuron import Neuron
 
 __all__ = [
     "BIAS_ROWS_MAX", "Microcode", "RowOp", "bias_rows", "has_constant_bias", "microcode_of", "microcodes_of",
@@ -187,11 +188,16 @@ def _update(neuron: Neuron, theta: np.ndarray, count: int):
         pending = np.zeros(count, dtype=np.int64)
 
     def apply_reset() -> None:
+        nonlocal pending
         if reset == "subtract":
             ops.extend(subtract)
         elif reset == "zero":
+            # In v − v_reset, where 0 is what the reset leaves; as of clamps, that costs no pass.
+            value = np.zeros(count, dtype=np.int64) if neuron.v_reset is None else neuron.v_reset
+            pending -= value
             flush()
             ops.append(clear)
+            pending += value
 
     if not neuron.reset_delay:
         apply_reset()

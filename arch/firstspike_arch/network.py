@@ -4,13 +4,14 @@
 import re
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, get_args
 
 import numpy as np
 
 from .connectivity import Conv2d, Dense, Shape, size_of
 from .events import MAGNITUDE_MAX, TokenLayout
 from .float_network import InputKind, Readout
+from .neuron import Neuron, Reset
 
 __all__ = [
     "INPUT", "NAME_RULE", "Branch", "IntegerNetwork", "Layer", "Edge", "NetworkError", "Neuron", "is_name",
@@ -40,7 +41,7 @@ def _check_integer(where: str, name: str, value: object) -> None:
         raise NetworkError(f"{where}{name} must be an integer, not {value!r}")
 
 
-def _vector(where: str, name: str, value: np.ndarray, size: int) -> np.ndarray:
+def _vector(where: str, name: str, value: Any, size: int) -> np.ndarray:
     array = np.asarray(value)
     if array.dtype.kind not in "iu":
         raise NetworkError(f"{where}: {name} must be integers, not {array.dtype}")
@@ -49,71 +50,6 @@ def _vector(where: str, name: str, value: np.ndarray, size: int) -> np.ndarray:
     if max(-int(array.min()), int(array.max())) >= _LIMIT:
         raise NetworkError(f"{where}: {name} must be within ±2^{_LIMIT.bit_length() - 1}, as membranes are")
     return array.astype(np.int64)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Neuron:
-    """One layer's neurons; every step, in this order::
-
-        v = (v·leak_num) >> leak_shift
-        v = v + Σ W·s + bias                    (− s[t−1]·reset_step, or zeroed beforehand, if reset_delay)
-        s = #{k: v ≥ theta[k]}                  (0 if single_spike and it has fired)
-        reset unless reset_delay: v −= s·reset_step | v = 0 where s > 0 | nothing
-        v = clip(v, v_min, v_max)
-
-    Parameters
-    ----------
-    bias : int64[C]
-        One a channel (a dense layer's neurons are its channels). Added at every step, or at t = 0 only (``bias_once``).
-    theta : int64[C, n] or None
-        n ≤ 15 ascending thresholds ≥ 1; int64[C] is taken for n = 1. None: the layer never fires; it is read by its
-        potential.
-    reset_step : int64[C] or None
-        What a soft reset subtracts for each threshold reached; None: the first threshold.
-    theta_fall : int64[T] or None
-        A learned latency encoder: in step t the threshold is lower by theta_fall[t], ascending from 0.
-    v_init : int64[C]
-        Membrane before the first step.
-    v_min, v_max : int or None
-        Clamp at the end of every step.
-    """
-
-    # Ref: shared semantics of the project, README "What a network means"
-    bias: np.ndarray
-    theta: np.ndarray | None
-    v_init: np.ndarray
-    reset_step: np.ndarray | None = None
-    leak_num: int = 1
-    leak_shift: int = 0
-    reset: Literal["subtract", "zero", "none"] = "subtract"
-    reset_delay: bool = False
-    single_spike: bool = False
-    bias_once: bool = False
-    theta_fall: np.ndarray | None = None
-    v_min: int | None = None
-    v_max: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.theta is not None and np.ndim(self.theta) == 1:
-            object.__setattr__(self, "theta", np.asarray(self.theta)[:, None])
-
-    @property
-    def levels(self) -> int:
-        """Largest magnitude of a spike; 0 without a threshold."""
-        return 0 if self.theta is None else self.theta.shape[1]
-
-    @property
-    def first_theta(self) -> np.ndarray:
-        """The lowest threshold of each channel, int64[C]; 0 without any."""
-        return np.zeros(len(self.bias), dtype=np.int64) if self.theta is None else self.theta[:, 0].astype(np.int64)
-
-    @property
-    def leaky(self) -> bool:
-        return self.leak_num != 1 << self.leak_shift
-
-    @property
-    def clamped(self) -> bool:
-        return self.v_min is not None or self.v_max is not None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -418,18 +354,18 @@ def _verify_layer(where: str, layer: Layer) -> None:
     neuron, count = layer.neuron, layer.channels
     for what in ("leak_num", "leak_shift"):
         _check_integer(f"{where}: ", what, getattr(neuron, what))
-    _vector(where, "bias", neuron.bias, count)
-    _vector(where, "v_init", neuron.v_init, count)
+    for name in neuron.numbers("channels", "layer"):
+        _verify_numbers(where, name, neuron, count)
     if not 0 <= neuron.leak_shift <= 15 or not 0 <= neuron.leak_num <= 1 << neuron.leak_shift:
         raise NetworkError(
             f"{where}: leak must be num/2^shift with 0 ≤ num ≤ 2^shift and shift ≤ 15, "
             f"not {neuron.leak_num}/2^{neuron.leak_shift}"
         )
-    if neuron.reset not in ("subtract", "zero", "none"):
+    if neuron.reset not in get_args(Reset):
         raise NetworkError(f"{where}: reset must be subtract, zero or none, not {neuron.reset!r}")
-    for what in ("reset_delay", "single_spike", "bias_once"):
-        if not isinstance(getattr(neuron, what), bool):
-            raise NetworkError(f"{where}: {what} must be True or False, not {getattr(neuron, what)!r}")
+    for what, value in neuron.options().items():
+        if isinstance(getattr(Neuron, what), bool) and not isinstance(value, bool):
+            raise NetworkError(f"{where}: {what} must be True or False, not {value!r}")
     if neuron.theta is not None:
         if np.ndim(neuron.theta) != 2:
             raise NetworkError(f"{where}: theta must have shape ({count}, levels), not {np.shape(neuron.theta)}")
@@ -441,10 +377,17 @@ def _verify_layer(where: str, layer: Layer) -> None:
             raise NetworkError(f"{where}: theta must be ≥ 1, not {int(np.min(neuron.theta))}")
         if (np.diff(neuron.theta, axis=1) < 0).any():
             raise NetworkError(f"{where}: theta must ascend from one level to the next")
-        if neuron.reset_step is not None and _vector(where, "reset_step", neuron.reset_step, count).min() < 0:
-            raise NetworkError(f"{where}: reset_step must be ≥ 0, not {int(np.min(neuron.reset_step))}")
-    for what, clamp in (("v_min", neuron.v_min), ("v_max", neuron.v_max)):
-        if clamp is not None:
-            _check_integer(f"{where}: ", what, clamp)
+    if neuron.reset_step is not None and np.min(neuron.reset_step) < 0:
+        raise NetworkError(f"{where}: reset_step must be ≥ 0, not {int(np.min(neuron.reset_step))}")
     if neuron.v_min is not None and neuron.v_max is not None and neuron.v_min > neuron.v_max:
         raise NetworkError(f"{where}: v_min must not exceed v_max, not {neuron.v_min} > {neuron.v_max}")
+
+
+def _verify_numbers(where: str, name: str, neuron: Neuron, count: int) -> None:
+    """Those over the channels, or one number; thresholds and steps have rules of their own."""
+    value = getattr(neuron, name)
+    if name in Neuron.numbers("layer"):
+        if value is not None:
+            _check_integer(f"{where}: ", name, value)
+    elif value is not None or name in ("bias", "v_init"):
+        _vector(where, name, value, count)

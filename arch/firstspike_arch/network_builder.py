@@ -11,13 +11,14 @@ from .connectivity import Conv2d, Dense, Shape
 from .events import MAGNITUDE_MAX
 from .fixed import bits_for_signed
 from .float_network import InputKind, Readout
-from .network import INPUT, Branch, IntegerNetwork, Layer, NetworkError, Neuron
+from .network import INPUT, Branch, IntegerNetwork, Layer, NetworkError
+from .neuron import Neuron
 
 __all__ = ["NetworkBuilder"]
 
 WEIGHT_BITS = (2, 8)
 LEAK_SHIFT_MAX = 15
-"""Of the semantics; the compiler's own choice for real leaks is `fixed.LEAK_SHIFT_MAX`."""
+"""docs/semantics.md, section 1; the compiler's own choice for real leaks is `fixed.LEAK_SHIFT_MAX`."""
 
 
 class NetworkBuilder:
@@ -59,8 +60,7 @@ class NetworkBuilder:
         }
 
     def layer(
-        self, weights: ArrayLike, *, theta: ArrayLike | None = None, bias: ArrayLike = 0, leak: float = 1.0,
-        v_init: ArrayLike = 0, reset_step: ArrayLike | None = None, theta_fall: ArrayLike | None = None,
+        self, weights: ArrayLike, *, theta: ArrayLike | None = None, leak: float = 1.0,
         weight_bits: int | None = None, name: str | None = None, stride: int | tuple[int, int] = 1,
         padding: int | tuple[int, int] = 0, groups: int = 1, pool: int = 1, **neuron: Any,
     ) -> int:
@@ -79,10 +79,9 @@ class NetworkBuilder:
             2 … 8; None: as few as hold the weights of the layer and its branches.
         pool : int
             Side of the windows in which a map is sum-pooled on its way in.
-        bias, v_init, reset_step, theta_fall
-            int or int[C]; theta_fall int[T].
         neuron
-            reset, reset_delay, single_spike, bias_once, v_min, v_max: as in `Neuron`, and all else there.
+            All further fields of `Neuron`: bias, reset, v_reset, reset_delay, single_spike, v_init, v_min, …; numbers
+            over the channels are int or int[C]. What is not given is as there, and bias and v_init are 0.
 
         Returns
         -------
@@ -97,13 +96,8 @@ class NetworkBuilder:
         channels = synapses.connectivity.channels
         num, shift = _leak(where, leak)
         try:
-            made = Neuron(
-                bias=_vector(where, "bias", bias, channels), v_init=_vector(where, "v_init", v_init, channels),
-                theta=None if theta is None else _thresholds(where, theta, channels),
-                reset_step=None if reset_step is None else _vector(where, "reset_step", reset_step, channels),
-                theta_fall=None if theta_fall is None else _whole(where, "theta_fall", theta_fall),
-                leak_num=num, leak_shift=shift, **neuron,
-            )
+            made = Neuron(**_numbers(where, {"bias": 0, "v_init": 0, "theta": theta, **neuron}, channels),
+                          leak_num=num, leak_shift=shift)
         except TypeError as error:
             raise NetworkError(f"{where}: must have the options of Neuron: {error}") from None
         self._layers.append({"name": name, "neuron": made, "synapses": [synapses], "bits": weight_bits})
@@ -189,6 +183,21 @@ def _vector(where: str, name: str, value: Any, size: int) -> np.ndarray:
     if array.shape not in ((), (size,)):
         raise NetworkError(f"{where}: {name} must be one number or have shape ({size},), not {array.shape}")
     return np.broadcast_to(array, size).copy()
+
+
+def _numbers(where: str, neuron: dict[str, Any], channels: int) -> dict[str, Any]:
+    """Fields of `Neuron`, those that are arrays in their shapes."""
+    made = dict(neuron)
+    for name in neuron.keys() & Neuron.arrays():
+        if neuron[name] is None:
+            continue
+        if name in Neuron.numbers("channels"):
+            made[name] = _vector(where, name, neuron[name], channels)
+        elif name in Neuron.numbers("thresholds"):
+            made[name] = _thresholds(where, neuron[name], channels)
+        else:
+            made[name] = _whole(where, name, neuron[name])
+    return made
 
 
 def _thresholds(where: str, value: Any, size: int) -> np.ndarray:

@@ -18,7 +18,8 @@ from .array import ArrayConfig
 from .connectivity import from_plain, to_plain
 from .core_spec import CoreSpec, core_specs
 from .memory import MemoryShape
-from .network import Branch, IntegerNetwork, Layer, Neuron
+from .network import Branch, IntegerNetwork, Layer
+from .neuron import Neuron
 from .plain import decode
 from .status import program_address
 from .weight_image import weight_image
@@ -26,7 +27,6 @@ from .weight_image import weight_image
 __all__ = ["Program", "ProgramError", "write_atomically"]
 
 FORMAT = 4
-_VECTORS = ("bias", "theta", "v_init", "reset_step", "theta_fall")
 
 
 class ProgramError(ValueError):
@@ -197,7 +197,7 @@ class Program:
             neuron = {}
             for item in fields(Neuron):
                 value = getattr(layer.neuron, item.name)
-                if item.name in _VECTORS:
+                if item.name in Neuron.arrays():
                     if value is not None:
                         tensors[f"{index}.{item.name}"] = np.ascontiguousarray(value, dtype=np.int64)
                 else:
@@ -215,7 +215,7 @@ class Program:
 def _from_parts(head: dict, tensors: dict[str, np.ndarray]) -> Program:
     layers = []
     for index, layer in enumerate(head["layers"]):
-        vectors = {name: tensors.get(f"{index}.{name}") for name in _VECTORS}
+        vectors = {name: tensors.get(f"{index}.{name}") for name in Neuron.arrays()}
         layers.append(Layer(
             name=layer["name"], weight_bits=layer["weight_bits"], scale=layer["scale"],
             weights=tensors[f"{index}.weights"].astype(np.int64), neuron=Neuron(**vectors, **layer["neuron"]),

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Integer networks in the notation of real ones, so that they go into the same files and commands."""
 
+from typing import Any
+
 import numpy as np
 
 from .fixed import LEAK_SHIFT_MAX, bits_for_signed, largest_weight
 from .float_network import FloatBranch, FloatLayer, FloatNetwork
 from .network import IntegerNetwork, Layer, NetworkError
+from .neuron import FloatNeuron
 
 __all__ = ["real_network"]
 
@@ -43,17 +46,15 @@ def _layer(where: str, layer: Layer) -> FloatLayer:
     if neuron.theta_fall is not None and (neuron.theta != neuron.theta[0]).any():  # pyright: ignore - it has one
         raise NetworkError(f"{where}: theta must be the same for all neurons of a layer with theta_fall to be saved")
 
-    def real(values: np.ndarray | None) -> np.ndarray | None:
-        return None if values is None else np.asarray(values, dtype=np.float64)
-
     return FloatLayer(
         weight=np.asarray(layer.weights, dtype=np.float64), connectivity=layer.connectivity, weight_bits=bits,
-        weight_scale=1.0, bias=real(neuron.bias), theta=real(neuron.theta), v_init=real(neuron.v_init),
-        reset_step=real(neuron.reset_step), theta_fall=real(neuron.theta_fall),
-        leak=neuron.leak_num / (1 << neuron.leak_shift), reset=neuron.reset, reset_delay=neuron.reset_delay,
-        single_spike=neuron.single_spike, bias_once=neuron.bias_once,
-        v_min=None if neuron.v_min is None else float(neuron.v_min),
-        v_max=None if neuron.v_max is None else float(neuron.v_max),
+        weight_scale=1.0,
+        neuron=FloatNeuron(**neuron.options(), **{name: _real(value) for name, value in neuron.given().items()},
+                           leak=neuron.leak_num / (1 << neuron.leak_shift)),
         branches=tuple(FloatBranch(source=one.source, connectivity=one.connectivity,
                                    weight=np.asarray(one.weights, dtype=np.float64)) for one in layer.branches),
     )
+
+
+def _real(value: np.ndarray | int) -> Any:
+    return float(value) if isinstance(value, int) else np.asarray(value, dtype=np.float64)

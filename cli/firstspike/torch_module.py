@@ -6,7 +6,8 @@ from typing import Unpack
 
 import numpy as np
 from firstspike_arch.float_network import FloatNetwork
-from firstspike_compiler.frontends.torch_reader import Fields, Framework, Neurons, read_modules
+from firstspike_arch.neuron import FloatNeuron
+from firstspike_compiler.frontends.torch_reader import Fields, Framework, read_modules
 from firstspike_compiler.frontends.torch_synapses import Synapses, per_channel, single
 from firstspike_train.neurons import IF, LIF, LeakyIntegrator, SpikingSequential
 from torch import nn
@@ -41,15 +42,15 @@ def from_torch(
     return read_modules(framework, model, in_shape=in_shape, **fields)
 
 
-def _lif(where: str, module: LIF, synapses: Synapses) -> Neurons:
+def _lif(where: str, module: LIF, synapses: Synapses) -> FloatNeuron:
     leak, theta = module.operands()
     first = per_channel(where, "theta", theta, synapses)
     levels = np.arange(1, module.levels + 1)
-    return Neurons(
+    return FloatNeuron(
         theta=first if module.levels == 1 else np.outer(first, levels), leak=single(where, "leak", leak),
         strict=module.strict, reset=module.reset, single_spike=module.single_spike,
     )
 
 
-def _integrator(where: str, module: LeakyIntegrator, synapses: Synapses) -> Neurons:
-    return Neurons(theta=None, leak=single(where, "leak", module.operand()), strict=False, reset="none")
+def _integrator(where: str, module: LeakyIntegrator, synapses: Synapses) -> FloatNeuron:
+    return FloatNeuron(leak=single(where, "leak", module.operand()), reset="none")

@@ -9,7 +9,8 @@ import typer
 from firstspike_arch.checkpoint import CheckpointError, list_tensors
 from firstspike_arch.connectivity import Conv2d, Dense, Shape, size_of
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
-from firstspike_arch.network import INPUT, Layer
+from firstspike_arch.network import INPUT
+from firstspike_arch.neuron import FloatNeuron, Neuron
 from firstspike_arch.program import Program, ProgramError
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.nir_file import NirInspection, inspect_nir
@@ -120,10 +121,10 @@ def _real_layers(layers: dict[int, FloatLayer]) -> Table:
         main = layer.connectivity or Dense(in_shape=weight.shape[1:], neurons=len(weight))
         sets = [(index - 1, weight, main), *((one.source, one.weight, one.connectivity) for one in layer.branches)]
         count = sum(np.size(values) for _, values, _ in sets)
-        vectors = (layer.gain, layer.shift, layer.bias, layer.theta, layer.v_init, layer.reset_step, layer.theta_fall)
+        vectors = [layer.gain, layer.shift, *(getattr(layer.neuron, name) for name in layer.neuron.arrays())]
         table.add_row(
             str(index), _kind(main), f"{_shape(main.in_shape)} → {_shape(main.out_shape)}",
-            _takes(index, [source for source, _, _ in sets]), _neuron(layer, layer.leak, layer.theta),
+            _takes(index, [source for source, _, _ in sets]), _neuron(layer.neuron, layer.neuron.leak),
             str(count + sum(np.size(one) for one in vectors if one is not None)),
             f"{count} of {layer.weight_bits} bits, |w| ≤ {max(float(np.abs(one).max()) for _, one, _ in sets):.4g}",
             str(sum(_operations(values, synapses) for _, values, synapses in sets)),
@@ -138,11 +139,11 @@ def _integer_layers(program: Program) -> Table:
         layer, plan, memory = core.layer, core.plan, core.memory
         sets, neuron = layer.synapses(index), layer.neuron
         count = sum(one.weights.size for one in sets)
-        vectors = (neuron.bias, neuron.theta, neuron.v_init, neuron.reset_step, neuron.theta_fall)
+        vectors = [getattr(neuron, name) for name in neuron.arrays()]
         table.add_row(
             layer.name, _kind(layer.connectivity), f"{_shape(layer.in_shape)} → {_shape(layer.out_shape)}",
             _takes(index, [one.source for one in sets]),
-            _neuron(layer, neuron.leak_num / (1 << neuron.leak_shift), neuron.theta),
+            _neuron(neuron, neuron.leak_num / (1 << neuron.leak_shift)),
             str(count + sum(one.size for one in vectors if one is not None)),
             f"{count} of {layer.weight_bits} bits, step {layer.scale:.4g}",
             str(sum(_operations(one.weights, one.connectivity) for one in sets)),
@@ -173,15 +174,14 @@ def _takes(index: int, sources: list[int]) -> str:
     return ", ".join("input" if one == INPUT else "itself" if one == index else f"layer {one}" for one in sources)
 
 
-def _neuron(layer: FloatLayer | Layer, leak: float, theta: np.ndarray | None) -> str:
-    one = layer.neuron if isinstance(layer, Layer) else layer
-    parts = ["IF" if leak == 1 else f"leak {leak:.4g}"]
+def _neuron(neuron: FloatNeuron | Neuron, leak: float) -> str:
+    parts, theta = ["IF" if leak == 1 else f"leak {leak:.4g}"], neuron.theta
     if theta is None:
         return f"{parts[0]}, no threshold"
     low, high = float(np.min(theta)), float(np.max(theta))
-    sign = ">" if getattr(one, "strict", False) else "≥"
+    sign = ">" if isinstance(neuron, FloatNeuron) and neuron.strict else "≥"
     parts.append(f"fires at {sign} {low:.4g}" + (f"…{high:.4g}" if high > low else ""))
-    parts.append("fires once" if one.single_spike else f"reset {one.reset}" + (" delayed" * one.reset_delay))
+    parts.append("fires once" if neuron.single_spike else f"reset {neuron.reset}" + (" delayed" * neuron.reset_delay))
     return ", ".join(parts)
 
 

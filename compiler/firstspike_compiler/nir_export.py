@@ -2,17 +2,27 @@
 """Integer networks as NIR files, so that other tools can run them."""
 
 import io
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from firstspike_arch.connectivity import Dense, pooled
 from firstspike_arch.network import INPUT, Branch, IntegerNetwork, Layer
+from firstspike_arch.neuron import Neuron
 from firstspike_arch.program import write_atomically
 
 from .errors import CompileError
 
 __all__ = ["save_nir"]
+
+_SAID = ("bias", "theta", "reset", "reset_step", "v_reset", "leak_num", "leak_shift")
+"""Fields of neurons that NIR has words for; any other must not matter."""
+_UNSAID = {
+    "single_spike": "fire once", "theta_fall": "have a falling threshold", "reset_delay": "reset a step late",
+    "v_min": "clamp", "v_max": "clamp", "v_init": "start from a membrane other than 0",
+    "bias_once": "take their bias once",
+}
 
 
 def save_nir(network: IntegerNetwork, path: str | Path) -> dict[str, Any]:
@@ -77,16 +87,14 @@ def _agreed(network: IntegerNetwork) -> tuple[str, bool]:
     found: dict[tuple[str, bool | None], str] = {}
     for index, layer in enumerate(network.layers):
         where, neuron = f"layer {index} ({layer.name})", layer.neuron
-        for wrong, what in (
-            (neuron.single_spike, "fire once"), (neuron.levels > 1, "have several thresholds"),
-            (neuron.theta_fall is not None, "have a falling threshold"),
-            (neuron.reset_delay, "reset a step late"), (neuron.clamped, "clamp"),
-            (bool(neuron.v_init.any()), "start from a membrane other than 0"),
-            (neuron.bias_once and bool(neuron.bias.any()), "take their bias once"),
-            (neuron.theta is not None and neuron.reset == "none" and neuron.leak_num > 0, "fire without a reset"),
-        ):
-            if wrong:
-                raise CompileError(f"{where}: neurons must not {what} to be exported: NIR has no node that does")
+        unsaid = [_UNSAID.get(item.name, f"have {item.name}") for item in fields(Neuron)
+                  if item.name not in _SAID and _matters(neuron, item.name)]
+        if neuron.levels > 1:
+            unsaid.append("have several thresholds")
+        if neuron.theta is not None and neuron.reset == "none" and neuron.leak_num > 0:
+            unsaid.append("fire without a reset")
+        if unsaid:
+            raise CompileError(f"{where}: neurons must not {unsaid[0]} to be exported: NIR has no node that does")
         if neuron.theta is None or neuron.leak_num == 0:
             continue
         strict: bool | None = None
@@ -105,6 +113,14 @@ def _agreed(network: IntegerNetwork) -> tuple[str, bool]:
                            f"{_named(*second)}, to be exported: in NIR they go for all")
     reset, strict = next(iter(found), ("zero", None))
     return reset, bool(strict)
+
+
+def _matters(neuron: Neuron, name: str) -> bool:
+    """Whether a field is not as if it were not given."""
+    value = getattr(neuron, name)
+    if isinstance(value, np.ndarray):
+        return bool(value.any())
+    return value is not None and value is not False and not (name == "bias_once" and not neuron.bias.any())
 
 
 def _named(reset: str, strict: bool | None) -> str:
@@ -152,10 +168,11 @@ def _neurons(nir: Any, where: str, layer: Layer) -> Any:
         theta = neuron.theta[:, 0] if neuron.reset_step is None else neuron.reset_step
         if theta.min() < 1:
             raise CompileError(f"{where}: reset_step must be ≥ 1 to be exported, not {int(theta.min())}")
+    after = zeros if neuron.v_reset is None or neuron.reset != "zero" else spread(neuron.v_reset * (rate or 1))
     if rate == 0:
-        return nir.IF(r=ones, v_threshold=spread(theta), v_reset=zeros)
+        return nir.IF(r=ones, v_threshold=spread(theta), v_reset=after)
     # With r = 1 a step adds rate·x: many tools know no other r.
-    return nir.LIF(tau=spread(1 / rate), r=ones, v_leak=zeros, v_reset=zeros, v_threshold=spread(theta * rate))
+    return nir.LIF(tau=spread(1 / rate), r=ones, v_leak=zeros, v_reset=after, v_threshold=spread(theta * rate))
 
 
 def _numbers(values: Any) -> np.ndarray:

@@ -12,6 +12,7 @@ from firstspike.quantising import BITS
 from firstspike.verb_demo import shipped
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork
+from firstspike_arch.neuron import FloatNeuron
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.passes.choose_scales import choose_scales
 from firstspike_sim.models.float_reference import run_float
@@ -59,11 +60,13 @@ def maps(rng: np.random.Generator) -> FloatNetwork:
     spread = np.array([0.01, 0.1, 1.0, 4.0])
     return FloatNetwork(name="maps", steps=4, readout="spike_count", input_kind="events", layers=(
         FloatLayer(weight=rng.normal(size=conv.weight_shape) * spread.reshape(-1, 1, 1, 1), connectivity=conv,
-                   theta=2 * spread, bias=spread / 2, reset="subtract"),
-        FloatLayer(weight=rng.normal(size=dense.weight_shape), connectivity=dense, theta=np.ones(5), reset="zero",
+                   neuron=FloatNeuron(theta=2 * spread, bias=spread / 2, reset="subtract")),
+        FloatLayer(weight=rng.normal(size=dense.weight_shape), connectivity=dense,
+                   neuron=FloatNeuron(theta=np.ones(5), reset="zero"),
                    branches=(FloatBranch(source=1, weight=rng.normal(size=(5, 5)), connectivity=Dense(
                        in_shape=(5,), neurons=5)),)),
-        FloatLayer(weight=rng.normal(size=(3, 5)), theta=np.array([1.0, 2.0, 3.0]), reset="zero")))
+        FloatLayer(weight=rng.normal(size=(3, 5)),
+                   neuron=FloatNeuron(theta=np.array([1.0, 2.0, 3.0]), reset="zero"))))
 
 
 def test_powers_are_mean_squares_of_what_comes_in():
@@ -85,7 +88,7 @@ def test_a_scale_for_each_channel_but_not_at_the_output():
     first, second, last = choose_scales(network, 4, per_channel=True).layers
     assert np.shape(first.weight_scale) == (4,) and np.shape(second.weight_scale) == (5,)
     assert isinstance(last.weight_scale, float)
-    steps = np.asarray(first.theta) / np.asarray(first.weight_scale)
+    steps = np.asarray(first.neuron.theta) / np.asarray(first.weight_scale)
     assert np.allclose(steps, np.rint(steps))  # a soft reset takes whole steps off
 
     def same(**options) -> float:
@@ -94,7 +97,8 @@ def test_a_scale_for_each_channel_but_not_at_the_output():
             golden.spikes[1:], run_float(network, inputs).spikes[1:], strict=True)]))
 
     assert same(per_channel=True) > same() + 0.02
-    clamped = replace(network, layers=(replace(network.layers[0], v_min=-5.0), *network.layers[1:]))
+    clamped = replace(network, layers=(
+        replace(network.layers[0], neuron=replace(network.layers[0].neuron, v_min=-5.0)), *network.layers[1:]))
     assert isinstance(choose_scales(clamped, per_channel=True).layers[0].weight_scale, float)
 
 

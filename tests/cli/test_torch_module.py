@@ -162,13 +162,13 @@ def load(model, **changes):
 def test_learned_numbers_are_read_as_computed_with():
     first, last = load(small(fire=fs.LIF(0.5, torch.tensor([1.0, 2.0]).view(2, 1, 1), learns=("theta", "leak")),
                              out=fs.IF(0.75, levels=2))).layers
-    assert first.theta.tolist() == [1, 2] and first.leak == 0.5
-    assert last.theta.tolist() == [[0.75, 1.5]] * 3
+    assert first.neuron.theta.tolist() == [1, 2] and first.neuron.leak == 0.5
+    assert last.neuron.theta.tolist() == [[0.75, 1.5]] * 3
 
 
 def test_neurons_keep_no_state_and_may_have_several_places():
     fire = fs.IF(0.5)
-    assert [layer.theta[0] for layer in load(small(fire=fire, out=fire)).layers] == [0.5, 0.5]
+    assert [layer.neuron.theta[0] for layer in load(small(fire=fire, out=fire)).layers] == [0.5, 0.5]
 
 
 def test_a_forward_that_may_differ_in_training_is_read_in_evaluation():
@@ -180,9 +180,9 @@ def test_a_forward_that_may_differ_in_training_is_read_in_evaluation():
 
 def test_the_potential_is_read_of_the_last_synapses_or_of_an_integrator():
     network = load(small(out=fs.LeakyIntegrator(0.75)), readout="potential")
-    assert network.layers[-1].theta is None and network.layers[-1].leak == 0.75
+    assert network.layers[-1].neuron.theta is None and network.layers[-1].neuron.leak == 0.75
     network = load(fs.SpikingSequential(*list(small())[:-1]), readout="potential")
-    assert network.layers[-1].theta is None and network.layers[-1].leak == 1
+    assert network.layers[-1].neuron.theta is None and network.layers[-1].neuron.leak == 1
 
 
 class Follows(nn.Module):

@@ -2,7 +2,7 @@
 """From float networks to programs: exact folding and rounding, lanes, reports, and refusals in a sentence."""
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.fixed import nearest_leak, standardise, threshold_above, threshold_at_least
 from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork
 from firstspike_arch.network import Branch, IntegerNetwork
+from firstspike_arch.neuron import FloatNeuron
 from firstspike_compiler.compile import compile_network, reload_weights
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.passes.choose_scales import choose_scales
@@ -29,7 +30,9 @@ def network_of(*layers, **changes) -> FloatNetwork:
 
 def layer_of(weight=WEIGHTS[0], **changes) -> FloatLayer:
     values = {"weight": weight, "theta": np.ones(len(weight)), "single_spike": True, "weight_bits": 4}
-    return FloatLayer(**{**values, **changes})
+    values |= changes
+    neuron = {item.name: values.pop(item.name) for item in fields(FloatNeuron) if item.name in values}
+    return FloatLayer(neuron=FloatNeuron(**neuron), **values)
 
 
 def two_layers(**changes) -> FloatNetwork:
@@ -43,7 +46,7 @@ def test_normalisation_folds_to_the_trained_formula():
     expected = gain[:, None] * np.sqrt(5 / 20) * centred / (WEIGHTS[0].std(1, keepdims=True) + 1e-5)
     np.testing.assert_allclose(folded.weight, expected, rtol=1e-12)
     np.testing.assert_array_equal(folded.weight, gain[:, None] * standardise(WEIGHTS[0], 5))
-    np.testing.assert_array_equal(folded.bias, shift)
+    np.testing.assert_array_equal(folded.neuron.bias, shift)
     assert folded.gain is None and folded.shift is None
 
 
@@ -356,9 +359,9 @@ def test_refusals_are_one_sentence(network, options, sentence):
 @pytest.mark.parametrize(("change", "sentence"), [
     ({"weight_scale": 1e-300}, "layer 0: weight must be at most 2^53 steps of 1e-300, not "),
     ({"bias": np.full(6, 1e200)}, "layer 0: bias must be at most 2^53 steps of "),
+    ({"v_max": 1e200}, "layer 0: v_max must be at most 2^53 steps of "),
 ])
 def test_numbers_beyond_integers_are_refused(change, sentence):
-    network = two_layers()
-    network = replace(network, layers=(replace(network.layers[0], **change), *network.layers[1:]))
+    network = network_of(layer_of(**change), layer_of(WEIGHTS[1]))
     with pytest.raises(CompileError, match=f"^{re.escape(sentence)}"):
         compile_network(network)

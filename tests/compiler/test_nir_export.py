@@ -34,7 +34,7 @@ def sayable(network: IntegerNetwork, reset: str, strict: bool) -> IntegerNetwork
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
 @pytest.mark.parametrize("strict", [False, True])
 def test_what_is_read_back_has_the_same_spikes(tmp_path, reset, strict):
-    found = branches = leaky = 0
+    found = branches = leaky = apart = 0
     for seed in range(200):
         rng = np.random.default_rng(seed)
         try:
@@ -58,10 +58,11 @@ def test_what_is_read_back_has_the_same_spikes(tmp_path, reset, strict):
             assert np.array_equal(one.weights, other.weights)
         branches += any(layer.branches for layer in network.layers)
         leaky += any(layer.neuron.leaky for layer in network.layers)
+        apart += any(layer.neuron.v_reset is not None for layer in network.layers)
         found += 1
         if found == 8:
             break
-    assert found == 8 and branches and leaky
+    assert found == 8 and branches and leaky and apart
 
 
 def layer(called="only", **changes) -> Layer:

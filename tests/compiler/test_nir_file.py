@@ -63,9 +63,10 @@ def test_a_chain_becomes_layers(tmp_path):
     first, last = network.layers
     assert first.connectivity == Conv2d(in_shape=(2, 8, 8), channels=4, kernel=(3, 3), padding=(1, 1))
     assert last.connectivity == Dense(in_shape=(4, 8, 8), neurons=5, pool=2)
-    assert np.allclose(first.weight, parts["conv"].weight) and np.allclose(first.bias, np.arange(4))
-    assert np.allclose(first.theta, 4000) and first.strict and first.reset == "zero"  # 2 / (0.5 · 1 ms)
-    assert np.allclose(load(written(tmp_path, parts), dt=None).layers[0].theta, 4)
+    assert np.allclose(first.weight, parts["conv"].weight) and np.allclose(first.neuron.bias, np.arange(4))
+    assert np.allclose(first.neuron.theta, 4000)  # 2 / (0.5 · 1 ms)
+    assert first.neuron.strict and first.neuron.reset == "zero"
+    assert np.allclose(load(written(tmp_path, parts), dt=None).layers[0].neuron.theta, 4)
 
 
 def test_leaky_neurons_by_forward_euler(tmp_path):
@@ -75,8 +76,8 @@ def test_leaky_neurons_by_forward_euler(tmp_path):
         "pool": nir.AvgPool2d(kernel_size=np.array([2, 2]), stride=np.array([2, 2]), padding=np.array([0, 0])),
     }
     first, last = load(written(tmp_path, nodes() | change)).layers
-    assert first.leak == last.leak == 0.75 and last.average_pool and not first.average_pool
-    assert np.allclose(first.theta, 1 / (0.25 * 2)) and np.allclose(last.theta, 1 / (0.25 * 2 * 3))
+    assert first.neuron.leak == last.neuron.leak == 0.75 and last.average_pool and not first.average_pool
+    assert np.allclose(first.neuron.theta, 1 / (0.25 * 2)) and np.allclose(last.neuron.theta, 1 / (0.25 * 2 * 3))
     with pytest.raises(CompileError, match="node 'fire': dt must be given for LIF"):
         load(written(tmp_path, nodes() | change), dt=None)
 
@@ -87,18 +88,17 @@ def test_scales_and_thresholds_without_a_state(tmp_path):
     names = list(nodes())
     names.insert(names.index("out_fire"), "scaled")
     last = load(written(tmp_path, parts, list(pairwise(names)))).layers[-1]
-    assert last.leak == 0 and last.reset == "none" and np.allclose(last.theta, 0.5)
+    assert last.neuron.leak == 0 and last.neuron.reset == "none" and np.allclose(last.neuron.theta, 0.5)
     assert np.allclose(last.weight, parts["dense"].weight * np.arange(5.0)[:, None])
 
 
 REFUSALS = [
     ({"fire": nir.Delay(delay=np.ones((4, 8, 8)))}, "node 'fire': Delay must not be there; what can be mapped is "),
     ({"fire": leaky(4, 8, 8, tau=5e-4)}, "node 'fire': dt / tau must be in 0 … 1 and the same for all neurons"),
-    ({"fire": leaky(4, 8, 8, v_leak=0.5)}, "node 'fire': v_leak must be v_reset, not 0.5"),
+    ({"fire": leaky(4, 8, 8, v_leak=1.0)}, "node 'fire': v_threshold above v_leak must be > 0, not 0.0"),
     ({"fire": current(4, 8, 8, tau_syn=2e-3)}, "node 'fire': tau_syn must be dt"),
     ({"flat": nir.AvgPool2d(kernel_size=np.array([2, 2]), stride=np.array([2, 2]), padding=np.array([0, 0]))},
      "node 'flat': AvgPool2d must not follow a pool of the other kind"),
-    ({"fire": spiking(4, 8, 8, v_reset=1.0)}, "node 'fire': v_reset must be 0, not 1.0"),
     ({"fire": spiking(4, 8, 8, r=0.0)}, "node 'fire': r must be > 0, not 0.0"),
     ({"fire": spiking(3, 8, 8)}, "node 'fire': r must have shape (4, 8, 8), not (3, 8, 8)"),
     ({"fire": nir.IF(r=np.ones((4, 8, 8)), v_threshold=np.arange(1.0, 257).reshape(4, 8, 8),
@@ -118,6 +118,23 @@ REFUSALS = [
 def test_what_cannot_be_mapped_is_refused_by_name(tmp_path, change, sentence):
     with pytest.raises(CompileError, match=f"my net.nir: {re.escape(sentence)}"):
         load(written(tmp_path, nodes() | change))
+
+
+def test_a_reset_potential_apart_from_rest_is_kept(tmp_path):
+    change = {"fire": spiking(4, 8, 8, v_reset=-1.0), "out_fire": leaky(5, v_leak=0.5)}
+    first, last = load(written(tmp_path, nodes() | change)).layers
+    assert np.allclose(first.neuron.v_reset, -2000) and first.neuron.v_init is None  # −1 / (0.5 · 1 ms)
+    assert np.allclose(last.neuron.v_reset, -0.5 / (0.25 * 2)) and np.allclose(last.neuron.theta, 0.5 / (0.25 * 2))
+
+
+@pytest.mark.parametrize(("fire", "sentence"), [
+    (spiking(4, 8, 8, v_reset=1.0), "v_reset must be 0 with a reset that subtracts, not 1.0"),
+    (leaky(4, 8, 8, v_leak=0.5), "v_leak must be 0 with a reset that subtracts, not 0.5"),
+])
+def test_subtracting_is_from_rest_at_0(tmp_path, fire, sentence):
+    with pytest.raises(CompileError, match=f"node 'fire': {sentence}$"):
+        load_nir(written(tmp_path, nodes() | {"fire": fire}), steps=7, reset="subtract", strict=True,
+                 readout="spike_count", dt=1e-3)
 
 
 @pytest.mark.parametrize("raw", [b"", b"not HDF5 at all"])

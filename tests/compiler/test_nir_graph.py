@@ -169,6 +169,16 @@ def in_time(rng):
     return graph_of(nodes, pairwise(["input", "conv", "fire", "flat", "fc", "out", "output"]))
 
 
+def reset_apart(rng):
+    """Every neuron has a reset potential of its own; some have a resting potential apart from it."""
+    nodes = ends((6,), 3) | {"fc1": affine(rng, 5, 6), "lif": lif(rng, 5, kind=str(rng.choice(["LIF", "CubaLIF"])),
+                                                                  rest=float(rng.choice([-0.5, 0.0, 0.25]))),
+                             "rec": affine(rng, 5, 5), "fc2": affine(rng, 3, 5), "out": lif(rng, 3)}
+    for name in ("lif", "out"):
+        nodes[name].v_reset = dyadic(rng, -4, 2, *nodes[name].r.shape)
+    return graph_of(nodes, [*pairwise(["input", "fc1", "lif", "fc2", "out", "output"]), ("lif", "rec"), ("rec", "lif")])
+
+
 def opened(graph: nir.NIRGraph) -> nir.NIRGraph:
     """`nested` as one graph, for `run_nir`."""
     nodes = {f"core/{name}": node for name, node in graph.nodes["core"].nodes.items()}
@@ -180,7 +190,7 @@ def opened(graph: nir.NIRGraph) -> nir.NIRGraph:
 
 @pytest.mark.parametrize(("draw", "subtract"), [
     *((draw, subtract) for draw in (recurrent, nested, residual, pooled_current) for subtract in (False, True)),
-    (in_time, False)])
+    (in_time, False), (reset_apart, False)])
 def test_spikes_are_those_of_the_equations(draw, subtract):
     alive = 0
     for seed in range(400):
@@ -207,7 +217,7 @@ def test_a_file_is_the_graph_in_memory(tmp_path):
     for one, other in zip(left.layers, right.layers, strict=True):
         assert one.connectivity == other.connectivity and np.array_equal(one.weight, other.weight)
         assert [branch.source for branch in one.branches] == [branch.source for branch in other.branches]
-        assert np.array_equal(one.theta, other.theta) and one.leak == other.leak
+        assert np.array_equal(one.neuron.theta, other.neuron.theta) and one.neuron.leak == other.neuron.leak
 
 
 def test_a_potential_is_read_of_the_last_synapses_or_of_integrators():
@@ -216,13 +226,14 @@ def test_a_potential_is_read_of_the_last_synapses_or_of_integrators():
     options = {"steps": 4, "reset": "zero", "strict": True, "dt": DT}
     graph = graph_of(nodes, pairwise(["input", "fc1", "lif", "fc2", "output"]))
     network = load_nir(graph, readout="potential", **options)
-    assert network.layers[-1].theta is None and network.layers[-1].leak == 1
+    assert network.layers[-1].neuron.theta is None and network.layers[-1].neuron.leak == 1
     with pytest.raises(CompileError, match="node 'output': Output must take the neurons 'lif', the last layer"):
         load_nir(graph, readout="spike_count", **options)
     nodes["li"] = nir.LI(tau=np.full(3, 4 * DT), r=np.full(3, 2.0), v_leak=np.zeros(3))
     graph = graph_of(nodes, pairwise(["input", "fc1", "lif", "fc2", "li", "output"]))
     last = load_nir(graph, readout="potential", **options).layers[-1]
-    assert last.theta is None and last.leak == 0.75 and np.allclose(last.weight, 0.5 * nodes["fc2"].weight)
+    assert last.neuron.theta is None and last.neuron.leak == 0.75
+    assert np.allclose(last.weight, 0.5 * nodes["fc2"].weight)
     with pytest.raises(CompileError, match="node 'li': LI must be read by its potential"):
         load_nir(graph, readout="spike_count", **options)
 

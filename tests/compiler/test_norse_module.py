@@ -64,9 +64,27 @@ def test_modules_over_time_are_those_of_one_step():
         assert 0.02 < spikes.mean() < 0.7 and np.array_equal(expected.detach().transpose(0, 1).numpy(), spikes)
 
 
+@pytest.mark.parametrize(("rest", "apart"), [(0.25, True), (1.0, False)])
+def test_a_reset_potential_is_apart_from_rest_or_rest_is_a_bias(rest, apart):
+    """Neurons that rest at 1.0 fire on their own."""
+    parameters = norse.LIFBoxParameters(v_th=torch.tensor(0.5), v_leak=torch.tensor(rest), v_reset=torch.tensor(-0.25),
+                                        tau_mem_inv=torch.tensor(0.5 * 2.0**10), reset_method=reset_value)
+    linear = nn.Linear(4, 3)
+    with torch.no_grad():
+        linear.weight.copy_(torch.tensor(np.random.default_rng(0).integers(-2, 5, (3, 4)) / 8))
+        linear.bias.zero_()
+    modules = [linear, norse.LIFBoxCell(parameters, dt=2.0**-10)]
+    network = load(*modules)
+    neuron = network.layers[0].neuron
+    assert (neuron.v_reset is not None) == (neuron.bias is None) == (neuron.v_init is None) == apart
+    inputs = np.random.default_rng(1).integers(0, 2, (10, 6, 4))
+    expected, = run_norse(modules, (4,), torch.tensor(inputs, dtype=torch.float32))
+    assert 0.02 < expected.mean() < 0.8 and np.array_equal(run_float(network, inputs).spikes[1], expected)
+
+
 def test_the_potential_is_read_of_an_integrator():
     network = load(nn.Linear(4, 3), norse.LIBoxCell(dt=0.0025), readout="potential")
-    assert network.layers[0].theta is None and network.layers[0].leak == pytest.approx(0.75)
+    assert network.layers[0].neuron.theta is None and network.layers[0].neuron.leak == pytest.approx(0.75)
 
 
 REFUSALS = [

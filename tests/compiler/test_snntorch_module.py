@@ -66,7 +66,7 @@ def test_subtraction_in_the_same_step(exactly):
     def draw(rng):
         modules = in_step(rng, 0.0)
         network = from_snntorch(modules, in_shape=(6,), steps=6, readout="spike_count", in_max=2)
-        assert not network.layers[0].reset_delay
+        assert not network.layers[0].neuron.reset_delay
         return network, lambda inputs: run_snntorch(modules, (6,), inputs)
 
     found = exactly(draw)
@@ -103,7 +103,7 @@ def test_a_chain_becomes_layers():
     first, last = load(small(), name="mine").layers
     assert first.connectivity == Conv2d(in_shape=(1, 8, 8), channels=2, kernel=(3, 3))
     assert last.connectivity == Dense(in_shape=(2, 6, 6), neurons=3, pool=2) and last.average_pool
-    assert first.strict and first.reset_delay and first.leak == 0.5
+    assert first.neuron.strict and first.neuron.reset_delay and first.neuron.leak == 0.5
 
 
 def test_a_pool_in_front_of_neurons_goes_into_the_kernel():
@@ -124,9 +124,9 @@ def test_a_maximum_of_spikes_is_a_layer_of_its_own():
 
 def test_the_potential_is_read_of_the_last_synapses_or_of_neurons_without_reset():
     network = load(nn.Sequential(*list(small())[:-1]).eval(), readout="potential")
-    assert network.layers[-1].theta is None and network.layers[-1].leak == 1
+    assert network.layers[-1].neuron.theta is None and network.layers[-1].neuron.leak == 1
     network = load(small(out=snn.Leaky(beta=0.75, reset_mechanism="none")), readout="potential")
-    assert network.layers[-1].theta is None and network.layers[-1].leak == 0.75
+    assert network.layers[-1].neuron.theta is None and network.layers[-1].neuron.leak == 0.75
     with pytest.raises(CompileError, match=r"model.out \(Leaky\) must have no reset, or be left out"):
         load(small(), readout="potential")
 
@@ -172,7 +172,7 @@ def test_what_cannot_be_mapped_is_refused_by_name(change, sentence):
 
 def test_neurons_in_two_places_keep_their_membranes_apart_or_are_refused():
     fire = snn.Leaky(beta=0.5)
-    assert [layer.leak for layer in load(small(fire=fire, out=fire)).layers] == [0.5, 0.5]
+    assert [layer.neuron.leak for layer in load(small(fire=fire, out=fire)).layers] == [0.5, 0.5]
     fire = snn.Leaky(beta=0.5, init_hidden=True)
     with pytest.raises(CompileError, match=r"model.out \(Leaky\) must have one place in the model"):
         load(small(fire=fire, out=fire))

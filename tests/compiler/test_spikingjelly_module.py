@@ -55,7 +55,7 @@ def load(model, **changes):
 
 def test_a_learned_time_constant_is_read():
     layers = load(small(fire=neuron.ParametricLIFNode(init_tau=4.0))).layers
-    assert layers[0].leak == pytest.approx(0.75) and layers[0].theta[0] == pytest.approx(4.0)
+    assert layers[0].neuron.leak == pytest.approx(0.75) and layers[0].neuron.theta[0] == pytest.approx(4.0)
 
 
 def test_containers_are_walked_through():
@@ -115,7 +115,7 @@ def test_a_node_whose_membranes_go_on_is_refused():
 
 def test_the_potential_is_read_of_nodes_that_do_not_fire():
     last = load(small(out=neuron.NonSpikingLIFNode(tau=2.0, decode="last_mem")), readout="potential").layers[-1]
-    assert last.theta is None and last.leak == 0.5
+    assert last.neuron.theta is None and last.neuron.leak == 0.5
     with pytest.raises(CompileError, match=r"model.out \(NonSpikingIFNode\) must have decode None or 'last_mem'"):
         load(small(out=neuron.NonSpikingIFNode("max-mem")), readout="potential")
     with pytest.raises(CompileError, match=r"model.out \(NonSpikingIFNode\) must fire for a spike_count read-out"):

@@ -10,6 +10,7 @@ from firstspike_arch.checkpoint import CheckpointError, load_network, save_netwo
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.events import MARKER
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
+from firstspike_arch.neuron import FloatNeuron
 from firstspike_compiler.errors import CompileError
 from firstspike_sim.compare import compare
 from firstspike_sim.models.float_reference import run_float
@@ -26,8 +27,9 @@ def network() -> FloatNetwork:
     def layer(synapses, theta: float, bias: bool, *, average: bool) -> FloatLayer:
         return FloatLayer(
             weight=random.integers(-5, 8, synapses.weight_shape) * STEP, connectivity=synapses, average_pool=average,
-            bias=random.integers(-1, 2, synapses.channels) * STEP / synapses.pool**2 if bias else None,
-            theta=np.full(synapses.channels, theta), single_spike=True, weight_bits=4, weight_scale=STEP,
+            weight_bits=4, weight_scale=STEP, neuron=FloatNeuron(
+                bias=random.integers(-1, 2, synapses.channels) * STEP / synapses.pool**2 if bias else None,
+                theta=np.full(synapses.channels, theta), single_spike=True),
         )
 
     first = Conv2d(in_shape=(1, 12, 11), channels=6, kernel=(3, 3), padding=(1, 0))
@@ -97,7 +99,8 @@ def test_a_network_whose_maps_do_not_fit_is_not_saved(network, tmp_path):
 def test_a_max_pool_passes_the_first_spike_of_a_window(network, images):
     first, second, last = network.layers
     pooled = dataclasses.replace(network, layers=(
-        first, dataclasses.replace(second, average_pool=False, max_pool=True, bias=None), last))
+        first, dataclasses.replace(second, average_pool=False, max_pool=True,
+                                   neuron=dataclasses.replace(second.neuron, bias=None)), last))
     program = fs.compile(pooled).program
     assert len(program.network.layers) == 4
     wanted = run_float(pooled, images)
@@ -111,14 +114,15 @@ def test_a_max_pool_passes_the_first_spike_of_a_window(network, images):
 
 def test_a_max_pool_behind_neurons_that_fire_again_is_refused(network):
     first, second, last = network.layers
-    layers = (dataclasses.replace(first, single_spike=False), dataclasses.replace(second, max_pool=True), last)
+    again = dataclasses.replace(first, neuron=dataclasses.replace(first.neuron, single_spike=False))
+    layers = (again, dataclasses.replace(second, max_pool=True), last)
     with pytest.raises(CompileError, match=r"^layer 1: max_pool must follow neurons that fire once; use average_pool$"):
         fs.compile(dataclasses.replace(network, layers=layers))
 
 
 @pytest.mark.parametrize(("theta", "dead"), [(1.0, []), (60.0, [0])])
 def test_layers_that_could_fire_and_do_not_make_a_weak_comparison(theta, dead):
-    hidden = FloatLayer(weight=np.eye(4), theta=np.full(4, theta), weight_bits=2, weight_scale=1.0)
+    hidden = FloatLayer(weight=np.eye(4), neuron=FloatNeuron(theta=np.full(4, theta)), weight_bits=2, weight_scale=1.0)
     output = FloatLayer(weight=np.eye(4)[:2], weight_bits=2, weight_scale=1.0)  # read by its potential: never fires
     program = fs.compile(FloatNetwork(name="dim", steps=3, readout="potential", layers=(hidden, output))).program
     images = np.array([[0, 100, 200, 255], [90, 0, 180, 0]], dtype=np.uint8)
@@ -133,8 +137,9 @@ def with_bias(bias: int) -> FloatNetwork:
     return FloatNetwork(
         name="grey", steps=3, readout="potential", input_kind="direct", in_min=0, in_max=255, input_scale=1 / 255,
         layers=(
-            FloatLayer(weight=random.integers(-5, 8, first.weight_shape) / 8, connectivity=first, theta=np.full(3, 1.0),
-                       bias=np.array([bias, 40, -bias]) / (8 * 255), leak=0.5, weight_bits=5, weight_scale=1 / 8),
+            FloatLayer(weight=random.integers(-5, 8, first.weight_shape) / 8, connectivity=first, weight_bits=5,
+                       weight_scale=1 / 8, neuron=FloatNeuron(
+                           theta=np.full(3, 1.0), bias=np.array([bias, 40, -bias]) / (8 * 255), leak=0.5)),
             FloatLayer(weight=random.integers(-5, 8, second.weight_shape) / 8, connectivity=second, weight_bits=4,
                        weight_scale=1 / 8),
         ))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork
+from firstspike_arch.neuron import FloatNeuron
 from firstspike_compiler.compile import compile_network
 from firstspike_sim.compare import ALIVE, aliveness
 from firstspike_sim.models.float_reference import run_float
@@ -24,6 +25,8 @@ NETWORKS = {
     "leak": {"leak": 0.5},
     "reset to zero": {"reset": "zero"},
     "late reset": {"reset_delay": True},
+    "reset to values": {"reset": "zero", "v_reset": (-4, 3)},
+    "late reset to values, with leak": {"reset": "zero", "v_reset": (-4, 3), "reset_delay": True, "leak": 0.5},
     "learned latency": {"encoder": True},
     "learned latency, strict": {"encoder": True, "strict": True},
     "single spikes": {"single_spike": True},
@@ -46,10 +49,16 @@ def network_of(
     def layer(synapses, low, high, levels, *branches, unit=1.0, **changes) -> FloatLayer:
         values = {
             "weight": weights(synapses.weight_shape), "connectivity": synapses, "branches": branches, "weight_bits": 8,
-            "theta": np.sort(random.integers(low, high, (synapses.channels, levels)) * 4 * STEP, axis=1),
-            "bias": random.integers(-2, 3, synapses.channels) * 4 * STEP * unit, "weight_scale": STEP,
+            "weight_scale": STEP,
         }
-        return FloatLayer(**{**values, **neuron, **changes})
+        numbers = {
+            "theta": np.sort(random.integers(low, high, (synapses.channels, levels)) * 4 * STEP, axis=1),
+            "bias": random.integers(-2, 3, synapses.channels) * 4 * STEP * unit,
+        }
+        if "v_reset" in neuron:
+            changes["v_reset"] = random.integers(*neuron["v_reset"], synapses.channels) * 4 * STEP
+        average_pool = changes.pop("average_pool", False)
+        return FloatLayer(**values, average_pool=average_pool, neuron=FloatNeuron(**{**numbers, **neuron, **changes}))
 
     def branch(source, synapses, **changes) -> FloatBranch:
         return FloatBranch(source=source, weight=weights(synapses.weight_shape), connectivity=synapses, **changes)
@@ -128,7 +137,7 @@ def test_a_branch_left_out_is_noticed(index):
     ("events", (2, 5), r"^inputs must have shape \(batch, steps, 5\), not \(2, 5\)$"),
 ])
 def test_inputs_of_another_shape_are_refused(kind, shape, sentence):
-    layer = FloatLayer(weight=np.ones((3, 5)), theta=np.ones(3))
+    layer = FloatLayer(weight=np.ones((3, 5)), neuron=FloatNeuron(theta=np.ones(3)))
     network = FloatNetwork(name="n", steps=2, readout="spike_count", input_kind=kind, layers=(layer,))
     with pytest.raises(ValueError, match=sentence):
         run_float(network, np.zeros(shape, np.uint8))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The golden model against the semantics, written out neuron by neuron in plain Python."""
+"""The golden model against docs/semantics.md, written out neuron by neuron in plain Python."""
 
 import re
 from dataclasses import replace
@@ -18,7 +18,7 @@ from firstspike_sim.testing.random_network import INPUT_KINDS, READOUTS, random_
 
 
 class NaiveNeuron:
-    """SEMANTICS §1, one neuron, one step at a time."""
+    """docs/semantics.md §1, one neuron, one step at a time."""
 
     def __init__(self, neuron, index):
         self.neuron, self.index = neuron, index
@@ -33,16 +33,17 @@ class NaiveNeuron:
         if neuron.theta_fall is not None:
             levels = [theta - int(neuron.theta_fall[self.t]) for theta in levels]
         subtracted = sum(levels[:1]) if neuron.reset_step is None else int(neuron.reset_step[index])
+        left = 0 if neuron.v_reset is None else int(neuron.v_reset[index])
         v = floor(Fraction(self.v * neuron.leak_num, 2**neuron.leak_shift))
         if neuron.reset_delay and self.last_spike:
-            v = {"subtract": v - self.last_spike * subtracted, "zero": 0, "none": v}[neuron.reset]
+            v = {"subtract": v - self.last_spike * subtracted, "zero": left, "none": v}[neuron.reset]
         v += current
         if self.t == 0 or not neuron.bias_once:
             v += int(neuron.bias[index])
         spike = sum(v >= theta for theta in levels)
         before = v
         if spike and not neuron.reset_delay:
-            v = {"subtract": v - spike * subtracted, "zero": 0, "none": v}[neuron.reset]
+            v = {"subtract": v - spike * subtracted, "zero": left, "none": v}[neuron.reset]
         if neuron.v_min is not None:
             v = max(v, neuron.v_min)
         if neuron.v_max is not None:
@@ -54,7 +55,7 @@ class NaiveNeuron:
 
 
 def naive_weight(branch, neuron, address):
-    """SEMANTICS §1: the weight from an input address to a neuron; 0 if there is no synapse."""
+    """docs/semantics.md §1: the weight from an input address to a neuron; 0 if there is no synapse."""
     synapses = branch.connectivity
     if isinstance(synapses, Dense) and len(synapses.in_shape) == 1:
         return int(branch.weights[neuron, address])
@@ -108,7 +109,7 @@ def naive_run(network, sample):
 
 
 def naive_decide(network, spikes, potentials):
-    """SEMANTICS §3: (class, step, decided_by, scores)."""
+    """docs/semantics.md §3: (class, step, decided_by, scores)."""
     last, classes = len(spikes) - 1, range(network.classes)
     totals = [sum(row[c] for row in spikes) for c in classes]
     output = network.layers[-1].neuron

@@ -3,13 +3,15 @@
 
 import numpy as np
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
+from firstspike_arch.neuron import FloatNeuron
 from firstspike_sim.models.float_reference import run_float
 from firstspike_sim.testing.random_chain import Parting, part
 
 
 def test_a_difference_is_a_tie_only_at_the_threshold():
-    layers = (FloatLayer(weight=np.array([[1.0, 0.0], [0.0, 1.0]]), theta=np.array([1.00001, 2.0]), reset="zero"),
-              FloatLayer(weight=np.eye(2), theta=np.ones(2), reset="zero"))
+    layers = (FloatLayer(weight=np.array([[1.0, 0.0], [0.0, 1.0]]),
+                         neuron=FloatNeuron(theta=np.array([1.00001, 2.0]), reset="zero")),
+              FloatLayer(weight=np.eye(2), neuron=FloatNeuron(theta=np.ones(2), reset="zero")))
     network = FloatNetwork(name="x", steps=3, readout="spike_count", input_kind="events", layers=layers)
     inputs = np.array([[[1, 1], [0, 0], [1, 1]]] * 2)
     spikes = run_float(network, inputs).spikes[1:]

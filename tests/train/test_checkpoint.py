@@ -9,6 +9,7 @@ import pytest
 from firstspike_arch.checkpoint import HEADER, CheckpointError, load_network, save_network
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork
+from firstspike_arch.neuron import FloatNeuron
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save
 
@@ -17,9 +18,10 @@ NETWORK = FloatNetwork(
     name="pair", steps=4, readout="weighted_spikes", step_weights=(4, 3, 2, 1), cutoff=9,
     accuracy={"test": 0.5}, recipe={"seed": 1},
     layers=(
-        FloatLayer(weight=RANDOM.normal(size=(3, 5)), bias=np.ones(3), theta=np.ones(3), weight_scale=0.1,
-                   weight_bits=5, single_spike=True),
-        FloatLayer(weight=RANDOM.normal(size=(2, 3)), gain=np.ones(2), shift=np.zeros(2), theta=np.ones(2), v_min=-4.0),
+        FloatLayer(weight=RANDOM.normal(size=(3, 5)), weight_scale=0.1, weight_bits=5,
+                   neuron=FloatNeuron(bias=np.ones(3), theta=np.ones(3), single_spike=True)),
+        FloatLayer(weight=RANDOM.normal(size=(2, 3)), gain=np.ones(2), shift=np.zeros(2),
+                   neuron=FloatNeuron(theta=np.ones(2), v_min=-4.0)),
     ),
 )
 
@@ -27,11 +29,13 @@ NETWORK = FloatNetwork(
 MAPS = FloatNetwork(
     name="maps", steps=3, readout="first_spike", input_kind="direct", in_min=-3, in_max=7, input_scale=0.5,
     layers=(
-        FloatLayer(weight=RANDOM.normal(size=(2, 1, 3, 3)), bias=np.ones(2), bias_once=True, theta=np.ones(2),
-                   theta_fall=np.array([0.0, 0.25, 0.5]), single_spike=True,
+        FloatLayer(weight=RANDOM.normal(size=(2, 1, 3, 3)), neuron=FloatNeuron(
+                       bias=np.ones(2), bias_once=True, theta=np.ones(2), theta_fall=np.array([0.0, 0.25, 0.5]),
+                       single_spike=True),
                    connectivity=Conv2d(in_shape=(1, 6, 6), channels=2, kernel=(3, 3))),
-        FloatLayer(weight=RANDOM.normal(size=(4, 8)), theta=np.array([[1.0, 2.0, 3.0]] * 4), reset_step=np.ones(4),
-                   leak=0.5, connectivity=Dense(in_shape=(2, 4, 4), neurons=4, pool=2), average_pool=True,
+        FloatLayer(weight=RANDOM.normal(size=(4, 8)), neuron=FloatNeuron(
+                       theta=np.array([[1.0, 2.0, 3.0]] * 4), reset_step=np.ones(4), leak=0.5),
+                   connectivity=Dense(in_shape=(2, 4, 4), neurons=4, pool=2), average_pool=True,
                    branches=(FloatBranch(source=0, weight=RANDOM.normal(size=(4, 32)),
                                          connectivity=Dense(in_shape=(2, 4, 4), neurons=4)),
                              FloatBranch(source=1, weight=RANDOM.normal(size=(4, 4)),
@@ -63,6 +67,8 @@ def assert_equal(got, want):
         if name == "branches":
             for one, other in zip(got.branches, value, strict=True):
                 assert_equal(one, other)
+        elif name == "neuron":
+            assert_equal(got.neuron, value)
         else:
             assert np.array_equal(getattr(got, name), value), name
 
@@ -180,7 +186,7 @@ def test_bad_fields_are_named(tmp_path, change, sentence):
 def test_missing_files_and_unwritable_networks(tmp_path):
     with pytest.raises(CheckpointError, match="none: cannot be read: No such file"):
         load_network(tmp_path / "none")
-    bad = replace(NETWORK, layers=(replace(NETWORK.layers[0], theta=np.full(3, np.inf)),))
+    bad = replace(NETWORK, layers=(replace(NETWORK.layers[0], neuron=FloatNeuron(theta=np.full(3, np.inf))),))
     with pytest.raises(CheckpointError, match=r"tensor 0\.theta must be finite"):
         save_network(tmp_path / "bad", bad)
     with pytest.raises(CheckpointError, match="must be finite and fit JSON"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""ETTFS against the plain semantics: one step and one neuron update at a time, in NumPy."""
+"""ETTFS against docs/semantics.md: one step and one neuron update at a time, in NumPy."""
 
 import copy
 
@@ -46,12 +46,12 @@ def run_network(network: FloatNetwork, images: np.ndarray, integers: bool):
     """"Has fired by step t" of the output, bool[T, B, C], and its membranes, stepped as the semantics say."""
     operands = []
     for layer in network.layers:
-        assert layer.gain is None and layer.leak == 1 and layer.single_spike and not layer.strict
-        weight, bias, theta = layer.weight, layer.bias, layer.theta
+        assert layer.gain is None and layer.neuron.leak == 1 and layer.neuron.single_spike and not layer.neuron.strict
+        weight, bias, theta = layer.weight, layer.neuron.bias, layer.neuron.theta
         if integers:
             weight, bias = (quantise(x, layer.weight_scale, layer.weight_bits) for x in (weight, bias))
             theta = np.array([threshold_at_least(x, layer.weight_scale) for x in theta])
-            assert np.array_equal(bias, (layer.bias / layer.weight_scale).round()), "nothing of a bias is lost"
+            assert np.array_equal(bias, (layer.neuron.bias / layer.weight_scale).round()), "nothing of a bias is lost"
         operands.append((weight, bias, theta))
     pixels = images.astype(np.int64)
     spike_step = np.where(pixels < network.cutoff, network.steps, latency_step(pixels, network.steps))

@@ -5,6 +5,8 @@ import re
 
 import pytest
 import torch
+from firstspike_arch.neuron import FloatNeuron
+from firstspike_train.lif import NeuronKind
 from firstspike_train.neurons import IF, LIF, LeakyIntegrator, SpikingSequential
 from torch import nn
 
@@ -49,6 +51,13 @@ def test_slopes_reach_currents_threshold_and_leak(single_spike):
     neurons(currents).sum().backward()
     assert all((one.grad != 0).any() for one in (currents, neurons.theta, neurons.leak))
     assert neurons.theta.grad < 0  # a higher threshold, fewer spikes
+
+
+@pytest.mark.parametrize("neuron", [
+    FloatNeuron(reset="zero"), FloatNeuron(single_spike=True), FloatNeuron(v_min=0.0)])
+def test_layers_refuse_options_that_they_do_not_train(neuron):
+    with pytest.raises(ValueError, match=r"^neuron must have no more than a leak, strict, and a reset 'subtract' or"):
+        NeuronKind(neuron=neuron)
 
 
 def test_training_may_not_leave_the_ranges():

@@ -32,7 +32,8 @@ SMALL = Recipe(
 
 def same(a, b):
     return all(
-        np.array_equal(x.weight, y.weight) and np.array_equal(x.bias, y.bias) and np.array_equal(x.theta, y.theta)
+        np.array_equal(x.weight, y.weight) and np.array_equal(x.neuron.bias, y.neuron.bias)
+        and np.array_equal(x.neuron.theta, y.neuron.theta)
         and x.weight_scale == y.weight_scale
         for x, y in zip(a.layers, b.layers, strict=True)
     )

@@ -65,7 +65,7 @@ def test_two_processes_give_the_network_of_one(tmp_path):
 def test_what_no_gradient_reaches_stays_in_two_processes_too(tmp_path):
     one = train(DIET, tmp_path / "one.safetensors", progress=False)
     two = trained_by_two(tmp_path / "two.safetensors", DIET)
-    assert two.layers[0].leak == pytest.approx(one.layers[0].leak, abs=1e-3)
+    assert two.layers[0].neuron.leak == pytest.approx(one.layers[0].neuron.leak, abs=1e-3)
 
 
 def test_curves_are_written_for_tensorboard(tmp_path):

@@ -2,13 +2,14 @@
 """Layers of leaky integrate-and-fire neurons with one or several thresholds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 import torch
 from firstspike_arch.fixed import LEAK_SHIFT_MAX
 from firstspike_arch.float_network import FloatLayer
+from firstspike_arch.neuron import FloatNeuron
 from torch import nn
 
 from .builder import Wiring
@@ -28,38 +29,40 @@ class NeuronKind:
 
     Parameters
     ----------
-    theta, leak : float
-        At the start of training; one of each a layer.
+    neuron : FloatNeuron
+        What training does not learn, and the leak at its start.
+    theta : float
+        At the start of training; one a layer.
     learns : tuple of str
         Which of "theta" and "leak" training moves.
     levels : int
         Thresholds, and the largest magnitude of a spike.
     spacing : str
         Threshold k is k·theta ("floor"), or (k − ½)·theta ("round").
-    strict : bool
-        Fires above a threshold, not on it.
     fires : bool
         False: only integrates, without leak.
-    resets : bool
-        A spike of magnitude s subtracts s·theta.
     leak_shift : int
         Quantised, the leak is num/2^leak_shift.
     slope, width, height :
         Of the surrogate, by the membrane in thetas; see `surrogates.staircase`.
     """
 
+    neuron: FloatNeuron = field(default_factory=FloatNeuron)
     theta: float = 1.0
-    leak: float = 1.0
     learns: tuple[Literal["theta", "leak"], ...] = ()
     levels: int = 1
     spacing: Literal["floor", "round"] = "floor"
-    strict: bool = False
     fires: bool = True
-    resets: bool = True
     leak_shift: int = LEAK_SHIFT_MAX
     slope: str = "triangle"
     width: float = 1.0
     height: float = 1.0
+
+    def __post_init__(self) -> None:
+        neuron = self.neuron
+        if neuron.given() or neuron.reset == "zero" or neuron.options() != FloatNeuron(reset=neuron.reset).options():
+            raise ValueError("neuron must have no more than a leak, strict, and a reset 'subtract' or 'none', not "
+                             f"{neuron!r}")
 
 
 class LifLayer(Synapses):
@@ -74,7 +77,7 @@ class LifLayer(Synapses):
         super().__init__(wiring.synapses, bits, input_scale, skip=wiring.skip)
         self.kind, self.levels = kind, kind.levels
         self.theta = nn.Parameter(torch.tensor(kind.theta), requires_grad="theta" in kind.learns)
-        self.leak = nn.Parameter(torch.tensor(kind.leak), requires_grad="leak" in kind.learns)
+        self.leak = nn.Parameter(torch.tensor(kind.neuron.leak), requires_grad="leak" in kind.learns)
 
     def constrain(self) -> None:
         """Put theta and leak back into their ranges."""
@@ -100,7 +103,7 @@ class LifLayer(Synapses):
         def fire(membrane: torch.Tensor) -> torch.Tensor:
             return staircase(
                 self.distance(membrane, theta), kind.slope, kind.width, height=kind.height, levels=kind.levels,
-                strict=kind.strict,
+                strict=kind.neuron.strict,
             )
 
         def decay(membrane: torch.Tensor) -> torch.Tensor:
@@ -110,9 +113,9 @@ class LifLayer(Synapses):
             # No slope through the spike of a reset, only through theta: as DIET-SNN's code has it.
             return membrane - spikes.detach() * theta
 
-        decays = "leak" in kind.learns or kind.leak != 1
+        decays = "leak" in kind.learns or kind.neuron.leak != 1
         spikes, membranes = integrate(currents, fire=fire, decay=decay if decays else None,
-                                      reset=reset if kind.resets else None)
+                                      reset=reset if kind.neuron.reset == "subtract" else None)
         return torch.stack(spikes), membranes
 
     def layer(self) -> FloatLayer:
@@ -123,8 +126,8 @@ class LifLayer(Synapses):
         theta, leak = (value.detach().double().item() for value in self.operands())
         theta *= self.unit
         levels = theta * (np.arange(1, kind.levels + 1) - (0.5 if kind.spacing == "round" else 0.0))
-        return replace(
-            self.exported(), theta=np.tile(levels, (channels, 1)) if kind.levels > 1 else np.full(channels, levels[0]),
-            reset_step=np.full(channels, theta) if kind.resets else None, leak=leak, strict=kind.strict,
-            reset="subtract" if kind.resets else "none",
-        )
+        neuron = replace(
+            kind.neuron, leak=leak,
+            theta=np.tile(levels, (channels, 1)) if kind.levels > 1 else np.full(channels, levels[0]),
+            reset_step=np.full(channels, theta) if kind.neuron.reset == "subtract" else None)
+        return replace(self.exported(), neuron=neuron)

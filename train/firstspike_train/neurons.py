@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 import torch
 from firstspike_arch.events import MAGNITUDE_MAX
+from firstspike_arch.neuron import Reset
 from torch import nn
 
 from .surrogates import SLOPES, staircase
@@ -17,7 +18,6 @@ __all__ = ["IF", "LIF", "LeakyIntegrator", "SpikingSequential", "integrate"]
 
 THETA_MIN = 1e-3
 
-Reset = Literal["subtract", "zero", "none"]
 Step = Callable[[torch.Tensor], torch.Tensor]
 
 

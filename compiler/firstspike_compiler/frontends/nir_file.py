@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from firstspike_arch.connectivity import Conv2d, Dense, Shape
 from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork, Readout
+from firstspike_arch.neuron import FloatNeuron, Reset
 
 from ..errors import CompileError
 from .nir_graph import Graph, Node, read_graph
@@ -121,8 +122,11 @@ class _Mapper:
         Note refusals and go on, instead of raising the first.
     """
 
-    def __init__(self, graph: Graph, *, reset: str, strict: bool, potential: bool, dt: float | None, collect: bool):
-        self._graph, self._reset, self._strict, self._dt = graph, reset, strict, dt
+    def __init__(
+        self, graph: Graph, *, reset: Reset, strict: bool, potential: bool, dt: float | None, collect: bool,
+    ) -> None:
+        self._graph, self._strict, self._dt = graph, strict, dt
+        self._reset: Reset = reset
         self._potential, self._collect = potential, collect
         self._input, self._output = (
             next((name for name, node in graph.nodes.items() if node.kind == kind and "/" not in name), None)
@@ -268,22 +272,22 @@ class _Mapper:
         main = sources.index(index - 1)
         first = sets[main]
         assert first.connectivity is not None
-        neurons, drive = self._neurons(name, node, first.connectivity)
+        neuron, drive = self._neurons(name, node, first.connectivity)
         biases = [one.bias * drive for one in sets if one.bias is not None]
         layer = FloatLayer(
             weight=_scaled(first.weight, drive), connectivity=first.connectivity,
-            average_pool=first.averages and first.pool > 1, bias=np.sum(biases, axis=0) if biases else None,
+            average_pool=first.averages and first.pool > 1,
+            neuron=replace(neuron, bias=np.sum(biases, axis=0) if biases else None),
             branches=tuple(
                 FloatBranch(source=source, weight=_scaled(one.weight, drive),
                             average_pool=one.averages and one.pool > 1,
                             connectivity=one.connectivity)  # pyright: ignore[reportArgumentType] - set by _weigh
                 for place, (source, one) in enumerate(zip(sources, sets, strict=True)) if place != main),
-            **neurons,
         )
         bits = [one.weight_bits for one in sets]
         if None not in bits and (drive == drive[0]).all():
             layer = replace(layer, weight_scale=float(drive[0]), weight_bits=max(bits))  # pyright: ignore
-        self.roles[name] = f"layer {index}: " + ("membranes that are read" if layer.theta is None else "neurons")
+        self.roles[name] = f"layer {index}: " + ("membranes that are read" if neuron.theta is None else "neurons")
         return layer
 
     def _role(self, name: str, recurrent: bool) -> str:
@@ -324,8 +328,8 @@ class _Mapper:
 
     def _neurons(
         self, name: str, node: Node, connectivity: Dense | Conv2d,
-    ) -> tuple[dict[str, Any], np.ndarray]:
-        """Fields of `FloatLayer`, and a factor of the synapses, float64[C].
+    ) -> tuple[FloatNeuron, np.ndarray]:
+        """Neurons, their bias left to the synapses, and a factor of the synapses, float64[C].
 
         By forward Euler, v grows by ``gain`` times its input in a step: that goes into the thresholds. Membranes that
         are compared with each other share a unit instead, and the gain goes into the synapses.
@@ -336,7 +340,7 @@ class _Mapper:
             return per_channel(name, node, what, connectivity, default)
 
         if node.kind == "Output":
-            return {"theta": None, "leak": 1.0, "reset": "none"}, plain
+            return FloatNeuron(reset="none"), plain
         holds = node.kind in HOLDING
         if holds and not self._potential:
             raise NodeError(name, f"{node.kind} must be read by its potential: it does not fire")
@@ -345,26 +349,26 @@ class _Mapper:
         if node.kind == "Threshold":
             theta = vector("threshold")
             positive(name, "threshold", theta)
-            return {"theta": theta, "leak": 0.0, "reset": "none", "strict": self._strict}, plain
+            return FloatNeuron(theta=theta, leak=0.0, reset="none", strict=self._strict), plain
         gain = vector("r")
         positive(name, "r", gain)
-        origin = np.zeros(connectivity.channels) if holds else vector("v_reset", 0.0)
-        leak = 1.0
+        leak, rest = 1.0, np.zeros(connectivity.channels)
         if node.kind in ("IF", "I"):
             gain = gain * (1.0 if self._dt is None else self._dt)
-            if origin.any():
-                raise NodeError(name, f"v_reset must be 0, not {farthest(origin)!r}")
         else:
             leak, gain = self._euler(name, node, gain, vector)
             rest = vector("v_leak", 0.0)
-            if (rest != origin).any() or (origin.any() and self._reset == "subtract"):
-                wanted = "0" if holds or self._reset == "subtract" else "v_reset"
-                raise NodeError(name, f"v_leak must be {wanted}, not {farthest(rest if rest.any() else origin)!r}")
+        after = rest if holds else vector("v_reset", 0.0)
+        for what, values in (("v_leak", rest), ("v_reset", after)):
+            if values.any() and (holds or self._reset == "subtract"):
+                raise NodeError(name, f"{what} must be 0 {'of' if holds else 'with'} "
+                                f"{node.kind if holds else 'a reset that subtracts'}, not {farthest(values)!r}")
         if holds:
-            return {"theta": None, "leak": leak, "reset": "none"}, gain
-        theta = vector("v_threshold") - origin
-        positive(name, "v_threshold above v_reset" if origin.any() else "v_threshold", theta)
-        return {"theta": theta / gain, "leak": leak, "reset": self._reset, "strict": self._strict}, plain
+            return FloatNeuron(leak=leak, reset="none"), gain
+        theta = vector("v_threshold") - rest
+        positive(name, "v_threshold above v_leak" if rest.any() else "v_threshold", theta)
+        return FloatNeuron(theta=theta / gain, leak=leak, reset=self._reset, strict=self._strict,
+                           v_reset=(after - rest) / gain if (after != rest).any() else None), plain
 
     def _euler(self, name: str, node: Node, gain: np.ndarray, vector) -> tuple[float, np.ndarray]:
         """Leak and gain of a step."""

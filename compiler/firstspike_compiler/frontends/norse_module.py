@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any, Unpack
 
 from firstspike_arch.float_network import FloatNetwork
+from firstspike_arch.neuron import FloatNeuron
 from torch import nn
 
 from ..errors import CompileError
-from .torch_reader import Fields, Framework, Neurons, read_modules
+from .torch_reader import Fields, Framework, read_modules
 from .torch_synapses import Synapses, per_channel, single
 
 __all__ = ["from_norse"]
@@ -24,9 +25,9 @@ def from_norse(
 ) -> FloatNetwork:
     """Read a model, in evaluation mode, that starts without a state.
 
-    A LIFBox cell is V += a·(X + V_l − V), a = dt/τ, then fires on V > θ; here v = (V − V_r)/a, with V_r the reset
-    potential and V_l − V_r as a bias (for a soft reset V_r := V_l). An IAF cell is V += X. A LIF cell has a second
-    state, its current, and is taken only where that is gone after each step (dt/τ_syn = 1).
+    A LIFBox cell is V += a·(X + V_l − V), a = dt/τ, then fires on V > θ; here v = (V − V_l)/a, and a hard reset is to
+    (V_r − V_l)/a. If V_l is not below θ, v = (V − V_r)/a, with V_l − V_r as a bias. An IAF cell is V += X. A LIF cell
+    has a second state, its current, and is taken only where that is gone after each step (dt/τ_syn = 1).
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ def from_norse(
     except ImportError:
         raise CompileError("norse must be installed to read its models: pip install 'firstspike[norse]'") from None
 
-    def box(where: str, module: Any, synapses: Synapses) -> Neurons:
+    def box(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
         if module.p.reset_method not in (reset_subtract, reset_value):
             raise CompileError(f"{where} must have the reset_method reset_value or reset_subtract")
         return _leaky(where, module, synapses, soft=module.p.reset_method is reset_subtract)
@@ -69,20 +70,23 @@ def from_norse(
     return read_modules(framework, model, in_shape=in_shape, **fields)
 
 
-def _leaky(where: str, module: Any, synapses: Synapses, *, soft: bool) -> Neurons:
+def _leaky(where: str, module: Any, synapses: Synapses, *, soft: bool) -> FloatNeuron:
     _check_method(where, module)
     rate = _rate(where, module)
-    theta, rest, origin = (per_channel(where, name, getattr(module.p, name), synapses)
-                           for name in ("v_th", "v_leak", "v_leak" if soft else "v_reset"))
+    theta, rest, after = (per_channel(where, name, getattr(module.p, name), synapses)
+                          for name in ("v_th", "v_leak", "v_leak" if soft else "v_reset"))
+    # Neurons that would fire from rest alone have their threshold above the other potential.
+    origin = rest if (theta > rest).all() else after
     pull = rest - origin
-    return Neurons(
+    return FloatNeuron(
         theta=(theta - origin) / rate, leak=1.0 - rate, strict=True, reset="subtract" if soft else "zero",
         reset_step=theta / rate if soft and origin.any() else None,
+        v_reset=(after - origin) / rate if (after != origin).any() else None,
         v_init=pull / rate if pull.any() else None, bias=pull if pull.any() else None,
     )
 
 
-def _lif(where: str, module: Any, synapses: Synapses) -> Neurons:
+def _lif(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     decay = single(where, "dt·tau_syn_inv", module.dt * module.p.tau_syn_inv)
     if decay != 1:
         raise CompileError(f"{where} must have a current that is gone after each step (dt·tau_syn_inv = 1), not "
@@ -92,18 +96,18 @@ def _lif(where: str, module: Any, synapses: Synapses) -> Neurons:
     return _leaky(where, module, synapses, soft=False)
 
 
-def _iaf(where: str, module: Any, synapses: Synapses) -> Neurons:
+def _iaf(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     _check_method(where, module)
     origin = per_channel(where, "v_reset", module.p.v_reset, synapses)
     theta = per_channel(where, "v_th", module.p.v_th, synapses) - origin
-    return Neurons(theta=theta, leak=1.0, strict=True, reset="zero")
+    return FloatNeuron(theta=theta, leak=1.0, strict=True, reset="zero")
 
 
-def _integrator(where: str, module: Any, synapses: Synapses) -> Neurons:
+def _integrator(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     rate = _rate(where, module)
     # Of membranes V that are compared, v = (V − V_l)/a says as much only if V_l is the same for all.
     single(where, "v_leak", module.p.v_leak)
-    return Neurons(theta=None, leak=1.0 - rate, strict=False, reset="none")
+    return FloatNeuron(leak=1.0 - rate, reset="none")
 
 
 def _rate(where: str, module: Any) -> float:

@@ -8,13 +8,17 @@ from typing import Any, Unpack
 
 import numpy as np
 from firstspike_arch.float_network import FloatNetwork
+from firstspike_arch.neuron import FloatNeuron, Reset
 from torch import nn
 
 from ..errors import CompileError
-from .torch_reader import Fields, Framework, Neurons, read_modules
+from .torch_reader import Fields, Framework, read_modules
 from .torch_synapses import Synapses, check_heaviside, per_channel, single
 
 __all__ = ["from_snntorch"]
+
+_RESETS: tuple[Reset, ...] = ("subtract", "zero", "none")
+"""By snnTorch's number of the mechanism."""
 
 
 def from_snntorch(
@@ -48,11 +52,11 @@ def from_snntorch(
                            ) from None
 
     framework = Framework(name="snnTorch", neurons={snntorch.Leaky: _leaky, snntorch.Synaptic: _synaptic},
-                          stateful=lambda module: module.init_hidden)
+                          stateful=lambda module: module.init_hidden, bounded=_subtracts_at_once)
     return read_modules(framework, model, in_shape=in_shape, **fields)
 
 
-def _leaky(where: str, module: Any, synapses: Synapses) -> Neurons:
+def _leaky(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     if module.inhibition or module.state_quant:
         raise CompileError(f"{where} must have neither inhibition nor state_quant")
     if (factor := single(where, "graded_spikes_factor", module.graded_spikes_factor)) != 1:
@@ -60,20 +64,24 @@ def _leaky(where: str, module: Any, synapses: Synapses) -> Neurons:
     check_heaviside(where, module.spike_grad, at_zero=False)
     leak = min(1.0, max(0.0, single(where, "beta", module.beta)))
     theta = per_channel(where, "threshold", module.threshold, synapses)
-    reset = ("subtract", "zero", "none")[int(module.reset_mechanism_val)]
-    if reset == "subtract" and not module.reset_delay:
+    reset = _RESETS[int(module.reset_mechanism_val)]
+    if _subtracts_at_once(module):
         over = leak * theta + synapses.largest_drive() - 2 * theta
         if (over > 0).any():
             raise CompileError(f"{where} must have reset_delay=True or reset_mechanism 'zero': with subtraction in the "
                                "same step its membrane may stay above the threshold, by up to "
                                f"{float(np.max(over)):.3g}, and the next spike then takes twice the threshold")
     # Zeroing before the next step's leak is zeroing after the spike.
-    return Neurons(theta=theta, leak=leak, strict=True, reset=reset,
-                   reset_delay=reset == "subtract" and bool(module.reset_delay),
-                   bounded=reset == "subtract" and not module.reset_delay)
+    return FloatNeuron(theta=theta, leak=leak, strict=True, reset=reset,
+                       reset_delay=reset == "subtract" and bool(module.reset_delay))
 
 
-def _synaptic(where: str, module: Any, synapses: Synapses) -> Neurons:
+def _subtracts_at_once(module: Any) -> bool:
+    """A plain soft reset only while no membrane stays above the threshold."""
+    return _RESETS[int(module.reset_mechanism_val)] == "subtract" and not module.reset_delay
+
+
+def _synaptic(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     if (alpha := single(where, "alpha", module.alpha)) > 0:
         raise CompileError(f"{where} must have a current that is gone after each step (alpha = 0), not {alpha!r}: the "
                            "core's neurons have one state; Leaky is the one without a current")

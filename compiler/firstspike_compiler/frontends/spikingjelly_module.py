@@ -8,10 +8,11 @@ from typing import Any, Unpack
 
 import numpy as np
 from firstspike_arch.float_network import FloatNetwork
+from firstspike_arch.neuron import FloatNeuron
 from torch import nn
 
 from ..errors import CompileError
-from .torch_reader import Fields, Framework, Neurons, read_modules
+from .torch_reader import Fields, Framework, read_modules
 from .torch_synapses import Synapses, check_heaviside, single
 
 __all__ = ["from_spikingjelly"]
@@ -63,7 +64,7 @@ def from_spikingjelly(
     return read_modules(framework, model, in_shape=in_shape, **fields)
 
 
-def _node(where: str, module: Any, synapses: Synapses) -> Neurons:
+def _node(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     if getattr(module, "_neuron_precision", None) is not None:
         raise CompileError(f"{where} must keep its membrane in float32, not in {module._neuron_precision}")
     check_heaviside(where, module.surrogate_function, at_zero=True)
@@ -72,16 +73,16 @@ def _node(where: str, module: Any, synapses: Synapses) -> Neurons:
     theta = np.full(synapses.channels, single(where, "v_threshold", module.v_threshold))
     start = module._memories_rv["v"] if hasattr(module, "_memories_rv") else rest
     v_init = np.full_like(theta, unit * (single(where, "initial v", start) - rest))
-    return Neurons(
-        theta=unit * (theta - rest), leak=keep, strict=False, v_init=v_init if v_init.any() else None,
+    return FloatNeuron(
+        theta=unit * (theta - rest), leak=keep, v_init=v_init if v_init.any() else None,
         reset="subtract" if module.v_reset is None else "zero",
     )
 
 
-def _potential(where: str, module: Any, synapses: Synapses) -> Neurons:
+def _potential(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     if module.decode not in (None, "last_mem"):
         raise CompileError(f"{where} must have decode None or 'last_mem', not {module.decode!r}")
-    return Neurons(theta=None, leak=_leak(where, module)[0], strict=False, reset="none")
+    return FloatNeuron(leak=_leak(where, module)[0], reset="none")
 
 
 def _leak(where: str, module: Any) -> tuple[float, float]:

@@ -8,13 +8,14 @@ is not run either; a ``forward`` with branches is followed once, by `torch.fx`, 
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Required, TypedDict, Unpack
+from typing import Any, Required, TypedDict, Unpack
 
 import numpy as np
 import torch
 from firstspike_arch.connectivity import Conv2d, Shape
 from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork, InputKind, Readout
 from firstspike_arch.network import INPUT
+from firstspike_arch.neuron import FloatNeuron
 from torch import fx, nn
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -33,7 +34,7 @@ from .torch_synapses import (
     reach,
 )
 
-__all__ = ["Fields", "Framework", "Neurons", "read_modules"]
+__all__ = ["Fields", "Framework", "read_modules"]
 
 _IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout)
 _MAPPED = (nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.MaxPool2d,
@@ -72,27 +73,6 @@ class Fields(TypedDict, total=False):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Neurons:
-    """What a frontend makes of a module of neurons; fields as in `FloatLayer`.
-
-    ``bias`` (float64[C]) is added to that of the synapses. ``theta`` (float64[C] or float64[C, n]) None: the module
-    hands out its membrane.
-    ``bounded``: they are these neurons only while no drive exceeds `Synapses.largest_drive`.
-    """
-
-    theta: np.ndarray | None
-    leak: float
-    strict: bool
-    reset: Literal["subtract", "zero", "none"]
-    reset_delay: bool = False
-    single_spike: bool = False
-    reset_step: np.ndarray | None = None
-    v_init: np.ndarray | None = None
-    bias: np.ndarray | None = None
-    bounded: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class Framework:
     """How a framework says things.
 
@@ -100,7 +80,8 @@ class Framework:
     ----------
     name : str
     neurons : dict
-        Class of neurons → function of (where, module, `Synapses`) that makes `Neurons` of one.
+        Class of neurons → function of (where, module, `Synapses`) that makes a `FloatNeuron` of one. Its bias is added
+        to that of the synapses; without theta the module hands out its membrane.
     same : dict
         Classes that do in every step what a class of torch does.
     containers : tuple of type
@@ -111,15 +92,18 @@ class Framework:
         Neurons take and give one tensor, so that a ``forward`` of the user's own can be followed.
     stateful : function of module
         Whether neurons keep their membranes from one call to the next: then they may not have two places.
+    bounded : function of module
+        Whether neurons are what was made of them only while no drive exceeds `Synapses.largest_drive`.
     """
 
     name: str
-    neurons: Mapping[type, Callable[[str, Any, Synapses], Neurons]]
+    neurons: Mapping[type, Callable[[str, Any, Synapses], FloatNeuron]]
     same: Mapping[type, type] = field(default_factory=dict)
     containers: tuple[type, ...] = ()
     inner: Callable[[nn.Module], nn.Module] = lambda module: module
     branches: bool = False
     stateful: Callable[[Any], bool] = lambda module: False
+    bounded: Callable[[Any], bool] = lambda module: False
 
 
 def read_modules(
@@ -272,7 +256,7 @@ class _Reader:
         return self._neurons(where, module, value)
 
     def _check_fires(self, where: str, value: Spikes | Synapses) -> Spikes | Synapses:
-        if isinstance(value, Spikes) and value.source != INPUT and self._layers[value.source].theta is None:
+        if isinstance(value, Spikes) and value.source != INPUT and self._layers[value.source].neuron.theta is None:
             raise CompileError(f"{value.where} must fire, or be the last module: {where} takes its spikes")
         return value
 
@@ -282,19 +266,19 @@ class _Reader:
         if isinstance(value, Synapses):
             if not potential:
                 raise CompileError(f"{value.where} must be followed by neurons, or be read by its potential")
-            value = self._fire(value.where, Neurons(theta=None, leak=1.0, strict=False, reset="none"), value)
+            value = self._fire(value.where, FloatNeuron(reset="none"), value)
         if not self._layers:
             raise CompileError("model must have at least one module of synapses, followed by neurons")
         if value.pool > 1:
             raise CompileError(f"{value.pooled} must be followed by synapses")
         if value.source != len(self._layers) - 1:
             raise CompileError(f"{self._names[-1]} must lead to the end of the model, which takes {value.where}")
-        last = self._layers[-1]
-        if potential and last.theta is not None:
-            if last.reset != "none" or last.single_spike:
+        last, neuron = self._layers[-1], self._layers[-1].neuron
+        if potential and neuron.theta is not None:
+            if neuron.reset != "none" or neuron.single_spike:
                 raise CompileError(f"{value.where} must have no reset, or be left out, for a potential read-out")
-            self._layers[-1] = replace(last, theta=None, reset_step=None, strict=False)
-        elif not potential and last.theta is None:
+            self._layers[-1] = replace(last, neuron=replace(neuron, theta=None, reset_step=None, strict=False))
+        elif not potential and neuron.theta is None:
             raise CompileError(f"{value.where} must fire for a {self._empty.readout} read-out")
         return replace(self._empty, layers=tuple(self._layers))
 
@@ -319,7 +303,7 @@ class _Reader:
         except ValueError as error:
             raise CompileError(f"{where} must fit what comes in: {error}") from None
         synapses = reach(where, value, np.ones(connectivity.weight_shape), connectivity, np.zeros(shape[0]))
-        fired = self._fire(where, Neurons(theta=np.ones(shape[0]), leak=1.0, strict=False, reset="zero"), synapses)
+        fired = self._fire(where, FloatNeuron(theta=np.ones(shape[0]), reset="zero"), synapses)
         self._layers[-1] = replace(self._layers[-1], weight_bits=2, weight_scale=1.0)
         return fired
 
@@ -335,35 +319,33 @@ class _Reader:
         if id(module) in self._seen and self._framework.stateful(module):
             raise CompileError(f"{where} must have one place in the model: its membranes go on from call to call")
         self._seen.add(id(module))
-        return self._fire(where, self._framework.neurons[kind](where, module, value), value)
-
-    def _fire(self, where: str, neurons: Neurons, synapses: Synapses) -> Spikes:
-        """Add a layer; what it sends."""
-        if neurons.bounded and any(one.source == INPUT for one in synapses.sets) and (
+        fired = self._fire(where, self._framework.neurons[kind](where, module, value), value)
+        if self._framework.bounded(module) and any(one.source == INPUT for one in value.sets) and (
             self._empty.input_kind != "latency"
         ):
             self._empty = replace(self._empty, in_limit=self._empty.in_max)
-        if neurons.theta is not None and np.min(neurons.theta) <= 0:
+        return fired
+
+    def _fire(self, where: str, neuron: FloatNeuron, synapses: Synapses) -> Spikes:
+        """Add a layer; what it sends."""
+        if neuron.theta is not None and np.min(neuron.theta) <= 0:
             raise CompileError(f"{where} must have a threshold above its resting and reset potential, "
-                               f"not {float(np.min(neurons.theta))!r} above")
-        if not 0 <= neurons.leak <= 1:
-            raise CompileError(f"{where} must keep 0 … 1 of its membrane in a step, not {neurons.leak!r}")
+                               f"not {float(np.min(neuron.theta))!r} above")
+        if not 0 <= neuron.leak <= 1:
+            raise CompileError(f"{where} must keep 0 … 1 of its membrane in a step, not {neuron.leak!r}")
         index = len(self._layers)
         # Stable: of several sets from the layer before, the first is the layer's own.
         first, *others = sorted(synapses.sets, key=lambda one: one.source != index - 1)
         if first.source != index - 1:
             before = self._names[-1] if self._names else "the input"
             raise CompileError(f"{where} must take the spikes of {before}, which runs before it, among others")
-        bias = synapses.bias if neurons.bias is None else synapses.bias + neurons.bias
+        bias = synapses.bias if neuron.bias is None else synapses.bias + neuron.bias
         self._layers.append(FloatLayer(
-            weight=first.weight, bias=bias if bias.any() else None, connectivity=first.connectivity,
-            average_pool=first.average_pool, theta=neurons.theta, leak=neurons.leak, strict=neurons.strict,
-            reset=neurons.reset, reset_delay=neurons.reset_delay, single_spike=neurons.single_spike,
-            reset_step=neurons.reset_step, v_init=neurons.v_init,
+            weight=first.weight, connectivity=first.connectivity, average_pool=first.average_pool,
+            neuron=replace(neuron, bias=bias if bias.any() else None),
             branches=tuple(FloatBranch(source=one.source, weight=one.weight, connectivity=one.connectivity,
                                        average_pool=one.average_pool) for one in others),
         ))
         self._names.append(where)
-        levels = 1 if neurons.theta is None or neurons.theta.ndim == 1 else neurons.theta.shape[1]
         return Spikes(where=where, source=index, shape=synapses.out_shape, flat=len(synapses.out_shape) == 1, low=0.0,
-                      high=float(levels))
+                      high=float(max(1, neuron.levels)))

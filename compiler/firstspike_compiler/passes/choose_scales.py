@@ -75,7 +75,7 @@ def _choose(
             raise CompileError(f"{where}: weight_scale must be a positive number, not {scale!r}")
         return replace(layer, weight_scale=float(scale))
     sets = [np.asarray(one.weight) for one in (layer, *layer.branches)]
-    shared = not per_channel or layer.theta_fall is not None or (layer.v_min, layer.v_max) != (None, None)
+    shared = not per_channel or layer.neuron.shares_numbers
     weight = _rows(sets, shared)
     if not weight.any():
         raise CompileError(f"{where}: weight must not be zero everywhere")
@@ -85,7 +85,7 @@ def _choose(
     columns = slice(None, None, every)
     scale = _scales(weight[:, columns], None if power is None else power[:, columns], np.abs(weight).max(1), bits,
                     percentile)
-    steps = layer.theta if layer.reset_step is None else layer.reset_step
+    steps = layer.neuron.theta if layer.neuron.reset_step is None else layer.neuron.reset_step
     if steps is not None:
         scale = _whole_steps(np.asarray(steps), scale)
     return replace(layer, weight_bits=bits, weight_scale=float(scale[0]) if shared else scale)

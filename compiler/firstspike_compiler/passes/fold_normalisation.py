@@ -46,8 +46,7 @@ def _fold(where: str, layer: FloatLayer, steps: int, unit: float) -> FloatLayer:
     if weight.shape != synapses.weight_shape:
         raise CompileError(f"{where}: weight must have shape {synapses.weight_shape}, not {weight.shape}")
     vectors = {}
-    for name in ("gain", "shift", "bias"):
-        value = getattr(layer, name)
+    for name, value in (("gain", layer.gain), ("shift", layer.shift), ("bias", layer.neuron.bias)):
         if value is not None:
             vectors[name] = np.asarray(value, dtype=np.float64)
             if vectors[name].shape != weight.shape[:1]:
@@ -71,5 +70,6 @@ def _fold(where: str, layer: FloatLayer, steps: int, unit: float) -> FloatLayer:
                                f"not {values.shape}")
         pool = branch.connectivity.pool**2 if branch.average_pool else 1
         branches.append(replace(branch, weight=values / pool, average_pool=False))
-    return replace(layer, weight=weight * unit, gain=None, shift=None, bias=bias, branches=tuple(branches),
+    return replace(layer, weight=weight * unit, gain=None, shift=None, branches=tuple(branches),
+                   neuron=replace(layer.neuron, bias=bias),
                    weight_scale=None if scale is None else scale * unit, average_pool=False, connectivity=synapses)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from firstspike_arch.connectivity import Conv2d, pooled
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
+from firstspike_arch.neuron import FloatNeuron
 
 from ..errors import CompileError
 
@@ -26,7 +27,7 @@ def lower_max_pools(network: FloatNetwork) -> FloatNetwork:
     place: dict[int, int] = {-1: -1}  # of each layer among those of the result
     for index, layer in enumerate(network.layers):
         if layer.max_pool:
-            once = network.layers[index - 1].single_spike if index else network.input_kind == "latency"
+            once = network.layers[index - 1].neuron.single_spike if index else network.input_kind == "latency"
             if not once:
                 raise CompileError(f"layer {index}: max_pool must follow neurons that fire once; use average_pool")
             pool, synapses = _pool(index, layer)
@@ -50,6 +51,6 @@ def _pool(index: int, layer: FloatLayer):
     pools = Conv2d(in_shape=synapses.in_shape, channels=channels, kernel=(side, side), stride=(side, side),
                    groups=channels)
     return FloatLayer(
-        weight=np.ones(pools.weight_shape), connectivity=pools, theta=np.ones(channels), single_spike=True,
-        weight_bits=2, weight_scale=1.0,
+        weight=np.ones(pools.weight_shape), connectivity=pools, weight_bits=2, weight_scale=1.0,
+        neuron=FloatNeuron(theta=np.ones(channels), single_spike=True),
     ), replace(synapses, in_shape=pooled(synapses.in_shape, side), pool=1)

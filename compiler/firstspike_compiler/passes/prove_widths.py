@@ -174,8 +174,9 @@ class _OnceBound:
     - adding d: P grows by max(d, 0), Q by max(−d, 0);
     - leak: 0 ≤ floor(λv) ≤ v for v ≥ 0, and v ≤ floor(λv) ≤ 0 for whole v < 0, as 0 ≤ λ ≤ 1;
     - clamps with v_min ≤ 0 ≤ v_max move v towards 0, or not at all;
-    - reset to zero: 0 is in range; subtracting k·reset_step ≥ 0 only lowers v, and leaves v ≥ 0 if v ≥ theta[k] ≥
-      k·reset_step at that moment: not given if a leak or clamp may come between firing and a delayed reset.
+    - a reset that leaves v ≥ 0 stays above −Q, one that leaves v no higher than the threshold that it reached below P.
+      Subtracting leaves the least at a threshold itself: not given if a leak or clamp may come between firing and a
+      delayed reset.
 
     Where a condition fails, that side is not bounded.
     """
@@ -185,10 +186,10 @@ class _OnceBound:
         self._offset = neuron.first_theta
         self._bias_once = neuron.bias_once
         init, bias = np.asarray(neuron.v_init, dtype=np.int64), np.asarray(neuron.bias, dtype=np.int64)
-        resets = neuron.theta is not None and not neuron.single_spike and neuron.reset != "none"
+        after = neuron.after_reset
         self._bounds_low = np.ones(layer.channels, dtype=bool)
         self._bounds_high = np.ones(layer.channels, dtype=bool)
-        if not neuron.leaky and not neuron.clamped and not resets:
+        if not neuron.leaky and not neuron.clamped and after is None:
             self._init_low = self._init_high = init
             self._bias_low = self._bias_high = bias
         else:
@@ -198,13 +199,11 @@ class _OnceBound:
                 self._bounds_high[:] = False
             if neuron.v_max is not None and neuron.v_max < 0:
                 self._bounds_low[:] = False
-            if resets and neuron.reset == "subtract":
-                if neuron.reset_delay and (neuron.leaky or neuron.clamped):
+            if after is not None:
+                self._bounds_low &= (after >= 0).all(1)
+                self._bounds_high &= (after <= np.asarray(neuron.theta)).all(1)
+                if neuron.reset == "subtract" and neuron.reset_delay and (neuron.leaky or neuron.clamped):
                     self._bounds_low[:] = False
-                else:
-                    step = self._offset if neuron.reset_step is None else np.asarray(neuron.reset_step)
-                    times = np.arange(1, neuron.levels + 1)
-                    self._bounds_low &= (step[:, None] * times <= np.asarray(neuron.theta)).all(1)
         self._negative, self._positive = negative, positive
 
     @property

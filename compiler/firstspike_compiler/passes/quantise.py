@@ -2,13 +2,15 @@
 """Quantise: the real network, its scales chosen, becomes the integer network."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from firstspike_arch.connectivity import Dense
 from firstspike_arch.fixed import LEAK_SHIFT_MAX, largest_weight, nearest_leak, threshold_above, threshold_at_least
 from firstspike_arch.fixed import quantise as quantise_weights
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
-from firstspike_arch.network import Branch, IntegerNetwork, Layer, NetworkError, Neuron
+from firstspike_arch.network import Branch, IntegerNetwork, Layer, NetworkError
+from firstspike_arch.neuron import FloatNeuron, Neuron
 
 from ..errors import CompileError
 
@@ -33,7 +35,7 @@ class Rounding:
     saturated : int
         Weights that were clipped.
     bias_error, reset_error : float
-        Largest rounding error of a bias, and of what a soft reset subtracts, in steps.
+        Largest rounding error of a bias, and of what a reset subtracts or leaves, in steps.
     theta_error : float
         Largest distance by which a threshold moved up to a whole number, in steps: no spike changes by it.
     leak : str
@@ -102,9 +104,9 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int) -> tuple[Layer
     count = len(layer.weight)
     sets = [np.asarray(one.weight, dtype=np.float64) for one in (layer, *layer.branches)]
     scales = np.broadcast_to(np.asarray(scale, dtype=np.float64), count)
-    vectors = {name: getattr(layer, name) for name in ("bias", "theta", "reset_step", "theta_fall", "v_init")}
-    for name, values in [*(("weight", one) for one in sets), *vectors.items()]:
-        largest = 0.0 if values is None or not np.size(values) else float(np.abs(values).max())
+    neuron = layer.neuron
+    for name, values in [*(("weight", one) for one in sets), *neuron.given().items()]:
+        largest = float(np.abs(values).max()) if np.size(values) else 0.0
         if np.isfinite(largest) and not largest <= STEPS_MAX * scales.min():
             raise CompileError(f"{where}: {name} must be at most 2^53 steps of {scales.min():.3g}, not {largest:.3g}")
     real_steps = [weight / scales.reshape(-1, *[1] * (weight.ndim - 1)) for weight in sets]
@@ -112,49 +114,70 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int) -> tuple[Layer
     steps = np.concatenate([weight.ravel() for weight in real_steps])
     errors = np.concatenate([weights.ravel() for weights in integers]) - steps
     saturated = int(np.count_nonzero(np.abs(np.rint(steps)) > largest_weight(bits)))
-    bias = _vector(where, "bias", layer.bias, count) / scales
-    if not 0 <= layer.leak <= 1:
-        raise CompileError(f"{where}: leak must be 0…1, not {layer.leak!r}")
-    num, shift = nearest_leak(layer.leak, leak_shift_max)
-    theta = reset_step = fall = None
-    theta_error = reset_error = 0.0
-    if layer.theta is not None:
-        real = _thresholds(where, layer.theta, count)
-        rule = threshold_above if layer.strict else threshold_at_least
-        theta = np.array([[rule(value, one) for value in values]
-                          for values, one in zip(real.tolist(), scales.tolist(), strict=True)], dtype=np.int64)
-        theta_error = float(np.max(theta - layer.strict - real / scales[:, None], initial=0.0))
-        if layer.reset == "subtract" and not layer.single_spike:
-            step = _vector(where, "reset_step", real[:, 0] if layer.reset_step is None else layer.reset_step, count)
-            whole = np.rint(step / scales).astype(np.int64)
-            reset_error = float(np.abs(whole - step / scales).max())
-            reset_step = None if np.array_equal(whole, theta[:, 0]) else whole
-        if layer.theta_fall is not None:
-            if (real != real[0]).any():
-                raise CompileError(f"{where}: theta must be the same for all neurons of a layer with theta_fall")
-            falling = [rule(float(real[0, 0] - fall), float(scales[0]))
-                       for fall in np.asarray(layer.theta_fall).tolist()]
-            fall = theta[0, 0] - np.array(falling, dtype=np.int64)
-    v_init = np.rint(_vector(where, "v_init", layer.v_init, count) / scales).astype(np.int64)
+    if not 0 <= neuron.leak <= 1:
+        raise CompileError(f"{where}: leak must be 0…1, not {neuron.leak!r}")
+    num, shift = nearest_leak(neuron.leak, leak_shift_max)
+    numbers, off = _round_numbers(where, neuron, scales)
     connectivity = layer.connectivity or Dense(in_shape=sets[0].shape[1:], neurons=count)
     name = f"{type(connectivity).__name__.lower()}{index}"
     integer = Layer(
         name=name, weights=integers[0], weight_bits=bits, scale=float(np.mean(scale)), connectivity=connectivity,
         branches=tuple(Branch(source=branch.source, weights=weights, connectivity=branch.connectivity)
                        for branch, weights in zip(layer.branches, integers[1:], strict=True)),
-        neuron=Neuron(
-            bias=np.rint(bias).astype(np.int64), theta=theta, v_init=v_init, reset_step=reset_step,
-            leak_num=num, leak_shift=shift, reset=layer.reset, reset_delay=layer.reset_delay,
-            single_spike=layer.single_spike, bias_once=layer.bias_once, theta_fall=fall,
-            v_min=_clamp(where, "v_min", layer.v_min, scales), v_max=_clamp(where, "v_max", layer.v_max, scales),
-        ),
+        neuron=Neuron(**neuron.options(), **numbers, leak_num=num, leak_shift=shift),
     )
     return integer, Rounding(
         layer=name, scale=float(np.mean(scale)), saturated=saturated,
         weight_error=float(np.sqrt(np.mean(np.square(errors)))),
-        bias_error=float(np.abs(np.rint(bias) - bias).max()), theta_error=abs(theta_error), reset_error=reset_error,
-        leak=f"{num}/{1 << shift}", leak_error=num / (1 << shift) - layer.leak,
+        bias_error=off["bias"], theta_error=abs(off.get("theta", 0.0)),
+        reset_error=max((off[name] for name in off.keys() - {"bias", "theta", "v_init"}), default=0.0),
+        leak=f"{num}/{1 << shift}", leak_error=num / (1 << shift) - neuron.leak,
     )
+
+
+def _round_numbers(where: str, neuron: FloatNeuron, scales: np.ndarray) -> tuple[dict[str, Any], dict[str, float]]:
+    """All numbers on the membrane in whole steps, and the largest rounding error of each, in steps."""
+    count = len(scales)
+    numbers: dict[str, Any] = {}
+    off: dict[str, float] = {}
+    given = {"bias": np.zeros(count), "v_init": np.zeros(count), **neuron.given()}
+    theta = None if neuron.theta is None else _thresholds(where, neuron.theta, count)
+    # What a soft reset subtracts must be said where it is not the first threshold: also if rounding parts them.
+    subtracts = theta is not None and neuron.reset == "subtract" and not neuron.single_spike
+    given.pop("reset_step", None)
+    if theta is not None and subtracts:
+        given["reset_step"] = theta[:, 0] if neuron.reset_step is None else neuron.reset_step
+    for name, value in given.items():
+        if name in neuron.numbers("layer"):
+            numbers[name] = _clamp(where, name, value, scales)
+        elif name in neuron.numbers("channels"):
+            steps = _vector(where, name, value, count) / scales
+            numbers[name] = np.rint(steps).astype(np.int64)
+            off[name] = float(np.abs(numbers[name] - steps).max())
+    if theta is not None:
+        numbers["theta"], off["theta"] = _round_thresholds(theta, neuron.strict, scales)
+        if subtracts and np.array_equal(numbers["reset_step"], numbers["theta"][:, 0]):
+            numbers["reset_step"] = None
+        if neuron.theta_fall is not None:
+            numbers["theta_fall"] = _round_fall(where, theta, neuron, float(scales[0]))
+    return numbers, off
+
+
+def _round_thresholds(theta: np.ndarray, strict: bool, scales: np.ndarray) -> tuple[np.ndarray, float]:
+    """The least integers at which the neurons fire, int64[C, n], and by how much they are larger."""
+    rule = threshold_above if strict else threshold_at_least
+    whole = np.array([[rule(value, one) for value in values]
+                      for values, one in zip(theta.tolist(), scales.tolist(), strict=True)], dtype=np.int64)
+    return whole, float(np.max(whole - strict - theta / scales[:, None], initial=0.0))
+
+
+def _round_fall(where: str, theta: np.ndarray, neuron: FloatNeuron, scale: float) -> np.ndarray:
+    """By how much the threshold of each step is lower than the first, int64[T]."""
+    if (theta != theta[0]).any():
+        raise CompileError(f"{where}: theta must be the same for all neurons of a layer with theta_fall")
+    falling = np.asarray(neuron.theta_fall).tolist()
+    levels, _ = _round_thresholds(theta[0, 0] - np.array([[0.0, *falling]]), neuron.strict, np.array([scale]))
+    return levels[0, 0] - levels[0, 1:]
 
 
 def _thresholds(where: str, theta: np.ndarray, count: int) -> np.ndarray:
@@ -169,9 +192,7 @@ def _thresholds(where: str, theta: np.ndarray, count: int) -> np.ndarray:
     return levels
 
 
-def _vector(where: str, name: str, value: np.ndarray | None, size: int) -> np.ndarray:
-    if value is None:
-        return np.zeros(size)
+def _vector(where: str, name: str, value: np.ndarray, size: int) -> np.ndarray:
     array = np.asarray(value, dtype=np.float64)
     if array.shape != (size,):
         raise CompileError(f"{where}: {name} must have shape ({size},), not {array.shape}")
@@ -180,9 +201,7 @@ def _vector(where: str, name: str, value: np.ndarray | None, size: int) -> np.nd
     return array
 
 
-def _clamp(where: str, name: str, value: float | None, scales: np.ndarray) -> int | None:
-    if value is None:
-        return None
+def _clamp(where: str, name: str, value: float, scales: np.ndarray) -> int:
     if (scales != scales[0]).any():
         raise CompileError(f"{where}: weight_scale must be one number for a layer with {name}, not one a channel")
     if not np.isfinite(value):

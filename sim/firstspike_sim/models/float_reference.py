@@ -13,6 +13,7 @@ import torch.nn.functional as functional
 from firstspike_arch.connectivity import Conv2d, Dense, size_of
 from firstspike_arch.fixed import standardise
 from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork
+from firstspike_arch.neuron import FloatNeuron
 
 from ..stimulus import encode_direct, encode_latency
 
@@ -62,7 +63,7 @@ def run_float(network: FloatNetwork, inputs: np.ndarray) -> FloatResult:
         source = np.asarray(inputs, dtype=np.float64)
     streams, membranes = [torch.as_tensor(source)], []
     for index, layer in enumerate(network.layers):
-        static = index == 0 and network.input_kind == "direct" and layer.theta_fall is None
+        static = index == 0 and network.input_kind == "direct" and layer.neuron.theta_fall is None
         spikes, potentials = _layer(network, index, layer, streams, static)
         streams.append(spikes)
         membranes.append(potentials)
@@ -74,6 +75,7 @@ def run_float(network: FloatNetwork, inputs: np.ndarray) -> FloatResult:
 
 
 def _layer(network: FloatNetwork, index: int, layer: FloatLayer, streams: list[torch.Tensor], static: bool):
+    neuron = layer.neuron
     sets = [(index - 1, _synapses(layer, network.steps)),
             *((branch.source, _synapses(branch, network.steps)) for branch in layer.branches)]
     if layer.max_pool and layer.connectivity is not None:
@@ -85,39 +87,40 @@ def _layer(network: FloatNetwork, index: int, layer: FloatLayer, streams: list[t
     def vector(value) -> torch.Tensor:
         return torch.as_tensor(np.repeat(np.asarray(value, dtype=np.float64), neurons // count, axis=-1))
 
-    bias = vector(np.zeros(count) if layer.bias is None else layer.bias)
+    bias = vector(np.zeros(count) if neuron.bias is None else neuron.bias)
     bias = bias + (0 if layer.shift is None else vector(layer.shift))
-    theta = np.zeros((0, count)) if layer.theta is None else np.asarray(layer.theta).reshape(count, -1).T
+    theta = np.zeros((0, count)) if neuron.theta is None else np.asarray(neuron.theta).reshape(count, -1).T
     levels = list(vector(theta))
-    reset_step = vector(layer.reset_step) if layer.reset_step is not None else sum(levels[:1], torch.zeros(()))
-    fall = np.zeros(steps) if layer.theta_fall is None else layer.theta_fall
-    v = vector(np.zeros(count) if layer.v_init is None else layer.v_init).expand(batch, -1)
+    reset_step = vector(neuron.reset_step) if neuron.reset_step is not None else sum(levels[:1], torch.zeros(()))
+    v_reset = vector(np.zeros(count) if neuron.v_reset is None else neuron.v_reset)
+    fall = np.zeros(steps) if neuron.theta_fall is None else neuron.theta_fall
+    v = vector(np.zeros(count) if neuron.v_init is None else neuron.v_init).expand(batch, -1)
     spike, has_fired = torch.zeros_like(v), torch.zeros_like(v, dtype=torch.bool)
     fired, potentials = [], []
     for step in range(steps):
-        frozen, v = v, v * layer.leak
-        if layer.reset_delay:
-            v = _reset(layer, v, spike, reset_step)
+        frozen, v = v, v * neuron.leak
+        if neuron.reset_delay:
+            v = _reset(neuron, v, spike, reset_step, v_reset)
         for source, synapses in sets:
             if source == index:
                 v = v + synapses(fired[-1]) if step else v
             else:
                 v = v + synapses(streams[source + 1][:, 0 if static else step])
-        if step == 0 or not layer.bias_once:
+        if step == 0 or not neuron.bias_once:
             v = v + bias
-        if layer.single_spike:
+        if neuron.single_spike:
             v = torch.where(has_fired, frozen, v)
         potentials.append(v)
         spike = torch.zeros_like(v)
         for level in levels:
-            spike = spike + (v > level - fall[step] if layer.strict else v >= level - fall[step])
-        if layer.single_spike:
+            spike = spike + (v > level - fall[step] if neuron.strict else v >= level - fall[step])
+        if neuron.single_spike:
             spike = torch.where(has_fired, 0.0, spike)
             has_fired = has_fired | (spike > 0)
         fired.append(spike)
-        after = v if layer.reset_delay else _reset(layer, v, spike, reset_step)
-        after = after.clamp(layer.v_min, layer.v_max) if (layer.v_min, layer.v_max) != (None, None) else after
-        v = torch.where(has_fired, v, after) if layer.single_spike else after
+        after = v if neuron.reset_delay else _reset(neuron, v, spike, reset_step, v_reset)
+        after = after.clamp(neuron.v_min, neuron.v_max) if neuron.clamped else after
+        v = torch.where(has_fired, v, after) if neuron.single_spike else after
     return torch.stack(fired, 1), torch.stack(potentials, 1)
 
 
@@ -133,10 +136,12 @@ def _first_of_windows(spikes: torch.Tensor, synapses: Dense | Conv2d) -> torch.T
     return spread.flatten(2)
 
 
-def _reset(layer: FloatLayer, v: torch.Tensor, spike: torch.Tensor, reset_step: torch.Tensor) -> torch.Tensor:
-    if layer.reset == "subtract":
+def _reset(
+    neuron: FloatNeuron, v: torch.Tensor, spike: torch.Tensor, reset_step: torch.Tensor, v_reset: torch.Tensor,
+) -> torch.Tensor:
+    if neuron.reset == "subtract":
         return v - spike * reset_step
-    return torch.where(spike > 0, 0.0, v) if layer.reset == "zero" else v
+    return torch.where(spike > 0, v_reset, v) if neuron.reset == "zero" else v
 
 
 def _synapses(one: FloatLayer | FloatBranch, steps: int):

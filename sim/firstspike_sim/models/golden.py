@@ -232,6 +232,7 @@ def _neurons(layer: Layer, currents: torch.Tensor, recurrent: list[_Synapses], m
     currents = currents.to(torch.int64)
     bias, levels = vector(neuron.bias), [] if neuron.theta is None else list(vector(neuron.theta.T))
     reset_step = vector(neuron.first_theta if neuron.reset_step is None else neuron.reset_step)
+    v_reset = vector(0 * neuron.bias if neuron.v_reset is None else neuron.v_reset)
     fall = torch.zeros(steps) if neuron.theta_fall is None else torch.as_tensor(np.asarray(neuron.theta_fall))
     spikes = torch.zeros(currents.shape, dtype=torch.bool if neuron.levels <= 1 else torch.uint8, device=bias.device)
     v = vector(neuron.v_init).expand(currents.shape[0], -1)
@@ -241,7 +242,7 @@ def _neurons(layer: Layer, currents: torch.Tensor, recurrent: list[_Synapses], m
         frozen = v
         v = (v * neuron.leak_num) >> neuron.leak_shift
         if neuron.reset_delay:
-            v = _reset(neuron.reset, v, spike, reset_step)
+            v = _reset(neuron.reset, v, spike, reset_step, v_reset)
         v = v + currents[:, step]
         for synapses in recurrent:
             if step:
@@ -260,7 +261,7 @@ def _neurons(layer: Layer, currents: torch.Tensor, recurrent: list[_Synapses], m
         spikes[:, step] = spike
         before = v
         if not neuron.reset_delay:
-            v = _reset(neuron.reset, v, spike, reset_step)
+            v = _reset(neuron.reset, v, spike, reset_step, v_reset)
         if neuron.clamped:
             v = v.clamp(neuron.v_min, neuron.v_max)
         if neuron.single_spike:
@@ -268,11 +269,13 @@ def _neurons(layer: Layer, currents: torch.Tensor, recurrent: list[_Synapses], m
     return spikes, currents
 
 
-def _reset(kind: str, v: torch.Tensor, spike: torch.Tensor, reset_step: torch.Tensor) -> torch.Tensor:
+def _reset(
+    kind: str, v: torch.Tensor, spike: torch.Tensor, reset_step: torch.Tensor, v_reset: torch.Tensor,
+) -> torch.Tensor:
     """Membranes after a reset by spikes of magnitude ``spike``, int64[B, M]."""
     if kind == "subtract":
         return v - spike * reset_step
-    return v if kind == "none" else torch.where(spike > 0, 0, v)
+    return v if kind == "none" else torch.where(spike > 0, v_reset, v)
 
 
 def _integrate_and_fire_once(layer: Layer, v: torch.Tensor, keep: bool):

@@ -134,8 +134,9 @@ def part(network: FloatNetwork, inputs: np.ndarray, expected: Sequence[np.ndarra
         step, depth = min((int(np.argmax(one[index].any(1))), depth) for depth, one in enumerate(steps)
                           if one[index].any())
         layer, membranes = network.layers[depth], result.membranes[depth][index, step]
-        assert layer.theta is not None
-        theta = np.repeat(layer.theta.reshape(len(layer.theta), -1), len(membranes) // len(layer.theta), axis=0)
+        theta = layer.neuron.theta
+        assert theta is not None
+        theta = np.repeat(theta.reshape(len(theta), -1), len(membranes) // len(theta), axis=0)
         at_tie = (np.abs(membranes[:, None] - theta) <= TIE * np.maximum(np.abs(theta), np.abs(membranes[:, None]))
                   ).any(1)
         explained = at_tie[steps[depth][index, step]].all()
@@ -146,15 +147,14 @@ def part(network: FloatNetwork, inputs: np.ndarray, expected: Sequence[np.ndarra
 def _fine(layer: FloatLayer) -> tuple[FloatLayer, int]:
     """The layer with 8-bit weights of which each number is a whole number of steps; the longest exact inference."""
     weights = np.concatenate([np.ravel(one.weight) for one in (layer, *layer.branches)])
-    values = np.concatenate([weights, *(np.ravel(one) for one in (
-        layer.bias, layer.theta, layer.reset_step, layer.v_init) if one is not None)])
+    values = np.concatenate([weights, *(np.ravel(one) for one in layer.neuron.given().values())])
     # An average pool divides weights and steps alike: all else stays a whole number of the smaller steps.
     whole = next(bits for bits in range(30) if not ((values * 2**bits) % 1).any())
     spare = int(np.floor(np.log2(127 / max(1.0, float(np.abs(weights).max()) * 2**whole))))
-    num, shift = nearest_leak(layer.leak, 8)
-    if spare < 0 or num / 2**shift != layer.leak:
+    num, shift = nearest_leak(layer.neuron.leak, 8)
+    if spare < 0 or num / 2**shift != layer.neuron.leak:
         return layer, 0
-    longest = 1 << 20 if shift == 0 else spare // shift + (layer.v_init is None)
+    longest = 1 << 20 if shift == 0 else spare // shift + (layer.neuron.v_init is None)
     return replace(layer, weight_bits=8, weight_scale=2.0 ** -(whole + (spare if shift else 0))), longest
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Small random networks over every option of the semantics, to compare implementations on."""
+"""Small random networks over every option of docs/semantics.md, to compare implementations on."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +10,8 @@ from firstspike_arch.connectivity import Conv2d, Dense, Shape, pooled
 from firstspike_arch.fixed import largest_weight
 from firstspike_arch.float_network import InputKind, Readout
 from firstspike_arch.microcode import BIAS_ROWS_MAX
-from firstspike_arch.network import Branch, IntegerNetwork, Layer, Neuron
+from firstspike_arch.network import Branch, IntegerNetwork, Layer
+from firstspike_arch.neuron import Neuron
 
 __all__ = ["random_connectivity", "random_inputs", "random_layer", "random_network"]
 
@@ -66,11 +67,16 @@ def random_layer(
     v_min = int(rng.integers(-spread, spread // 2 + 1)) if sometimes(0.3) else None
     v_max = int(rng.integers(v_min if v_min is not None else -spread // 2, 2 * spread)) if sometimes(0.3) else None
     reach = limit * (BIAS_ROWS_MAX + 4 if sometimes(0.2) else 3)  # some biases are too large for rows of weights
+    # From a stream of their own, so that the networks of a seed stay what they are when there is one more.
+    other = rng.spawn(1)[0]
+    others = {name: other.integers(-spread, spread + 1, count) for name in Neuron.numbers("channels")
+              if name not in ("bias", "v_init", "reset_step") and other.random() < 0.5}
     neuron = Neuron(
         bias=vector(-reach, reach) if sometimes(0.5) else vector(0, 0), theta=theta,
         v_init=vector(-spread, spread) if sometimes(0.4) else vector(0, 0), reset_step=reset_step,
         leak_num=leak, leak_shift=shift, reset=_pick(rng, ("subtract", "zero", "none")),
         reset_delay=sometimes(0.3), single_spike=sometimes(0.4), bias_once=sometimes(0.3), v_min=v_min, v_max=v_max,
+        **others,
     )
     return Layer(name=name, weights=weights, weight_bits=bits, neuron=neuron, connectivity=connectivity)
 

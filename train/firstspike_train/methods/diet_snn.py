@@ -19,6 +19,7 @@ from typing import cast
 import torch
 from firstspike_arch.connectivity import Dense, Shape, size_of
 from firstspike_arch.float_network import Readout
+from firstspike_arch.neuron import FloatNeuron
 from torch.nn import functional
 
 from ..image_folders import Images
@@ -40,8 +41,8 @@ class DietNetwork(LifNetwork):
     def __init__(self, recipe: Recipe, shape: Shape, generator: torch.Generator) -> None:
         method = self.method = cast(DietRecipe, recipe.method)
         hidden = NeuronKind(
-            leak=method.leak, leak_shift=recipe.quantisation.leak_shift, learns=method.learns, strict=True,
-            slope="triangle", height=method.surrogate_height,
+            neuron=FloatNeuron(leak=method.leak, strict=True), leak_shift=recipe.quantisation.leak_shift,
+            learns=method.learns, slope="triangle", height=method.surrogate_height,
         )
         self.analogue = True
         super().__init__(recipe, shape, generator, hidden, NeuronKind(fires=False))

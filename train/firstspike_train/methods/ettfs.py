@@ -22,6 +22,7 @@ import torch
 from firstspike_arch.connectivity import Conv2d, Dense, Shape
 from firstspike_arch.fixed import largest_weight, latency_step
 from firstspike_arch.float_network import FloatLayer, Readout
+from firstspike_arch.neuron import FloatNeuron
 from torch import nn
 from torch.nn import functional
 
@@ -118,7 +119,7 @@ class EttfsLayer(Synapses):
     def layer(self) -> FloatLayer:
         """As exported, the normalisation folded: exactly what the integers are rounded from."""
         shift, theta = (value.detach().numpy() for value in self.vectors())
-        return replace(self.exported(), bias=shift, theta=theta, single_spike=True)
+        return replace(self.exported(), neuron=FloatNeuron(bias=shift, theta=theta, single_spike=True))
 
 
 class EttfsNetwork(LayerStack):

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from firstspike_arch.connectivity import Conv2d, Dense, Shape
 from firstspike_arch.float_network import FloatLayer, Readout
+from firstspike_arch.neuron import FloatNeuron
 from torch import nn
 from torch.nn import functional
 
@@ -91,10 +92,8 @@ class LatencyEncoder(Synapses):
         """As exported, in float64."""
         bias, last, gaps = (value.detach().double().numpy() * self.unit for value in self.operands())
         fall = np.concatenate([[0.0], np.cumsum(gaps)])
-        return replace(
-            self.exported(), bias=bias, bias_once=True, theta=np.full(len(bias), last + fall[-1]), theta_fall=fall,
-            single_spike=True,
-        )
+        return replace(self.exported(), neuron=FloatNeuron(
+            bias=bias, bias_once=True, theta=np.full(len(bias), last + fall[-1]), theta_fall=fall, single_spike=True))
 
 
 class LatencyCodingNetwork(LifNetwork):
@@ -107,9 +106,10 @@ class LatencyCodingNetwork(LifNetwork):
             return LatencyEncoder(wiring.synapses, bits, recipe.network.steps, method.encoder_width, input_scale)
 
         hidden = NeuronKind(
-            leak=method.leak, leak_shift=recipe.quantisation.leak_shift, learns=("leak",), width=method.surrogate_width,
+            neuron=FloatNeuron(leak=method.leak), leak_shift=recipe.quantisation.leak_shift, learns=("leak",),
+            width=method.surrogate_width,
         )
-        super().__init__(recipe, shape, generator, hidden, NeuronKind(resets=False), encoder)
+        super().__init__(recipe, shape, generator, hidden, NeuronKind(neuron=FloatNeuron(reset="none")), encoder)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         return self.stack[0](self.stack[0].current(self.pixels(images)))

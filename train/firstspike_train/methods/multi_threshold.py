@@ -17,6 +17,7 @@ from typing import cast
 import torch
 from firstspike_arch.connectivity import Shape
 from firstspike_arch.float_network import Readout
+from firstspike_arch.neuron import FloatNeuron
 from torch.nn import functional
 
 from ..image_folders import Images
@@ -35,8 +36,8 @@ class MultiThresholdNetwork(LifNetwork):
     def __init__(self, recipe: Recipe, shape: Shape, generator: torch.Generator) -> None:
         method = self.method = cast(MultiThresholdRecipe, recipe.method)
         hidden = NeuronKind(
-            leak=method.leak, leak_shift=recipe.quantisation.leak_shift, levels=method.levels, spacing=method.spacing,
-            slope=method.surrogate, width=method.surrogate_width,
+            neuron=FloatNeuron(leak=method.leak), leak_shift=recipe.quantisation.leak_shift, levels=method.levels,
+            spacing=method.spacing, slope=method.surrogate, width=method.surrogate_width,
         )
         self.counts = recipe.network.readout == "spike_count"
         super().__init__(recipe, shape, generator, hidden, hidden if self.counts else NeuronKind(fires=False))
