@@ -188,7 +188,7 @@ def _write_files(compilation: Compilation, folder: Path) -> dict:
              "weight_bits": core.layer.weight_bits, "membrane_bits": core.plan.membrane_bits,
              "levels": core.layer.neuron.levels, "lanes": core.plan.lanes, "banks": core.plan.banks,
              "rows": core.plan.rows, "scale": core.layer.scale,
-             "constants": ["theta", "v_init", "reset_step", "clamps"]}
+             "constants": ["theta", "v_init", "reset_step", "v_reset", "clamps"]}
             for core in program.cores
         ],
     }

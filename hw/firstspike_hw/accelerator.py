@@ -2,7 +2,7 @@
 """The accelerator: guard or encoder, one core a layer, read-out, program port and counters."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -222,7 +222,7 @@ class Accelerator(wiring.Component):
             port.busy.eq(Cat(core.busy for core in cores).any()),
         ]
         for index, core in enumerate(cores):
-            connect(m, getattr(port, f"access{index}"), core.access)
+            connect(m, getattr(port, f"access{index}"), cast(Any, core.access))
             m.d.comb += core.reload.eq(port.reload)
             if self._program.config.read_back:
                 m.d.comb += getattr(port, f"chunk{index}").eq(core.chunk)

@@ -4,9 +4,9 @@
 import re
 from collections.abc import Iterable
 
-from amaranth._toolchain import ToolNotFound
+from amaranth._toolchain import ToolNotFound  # pyright: ignore[reportAttributeAccessIssue] - a gap of the stubs
 from amaranth._toolchain.yosys import YosysError, find_yosys
-from amaranth.back import rtlil
+from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue] - likewise
 from amaranth.hdl import Value
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib.wiring import Component, In

@@ -97,7 +97,8 @@ def test_units_in_verilog_do_what_they_do_in_amaranth(simulator):
         """Verilog loads memories from files."""
         return {
             "accelerator": Accelerator(program, program.images() if simulated else {}),
-            "buffer": StreamBuffer(token_stream(tokens)), "guard": Guard(layout=TokenLayout(shape=(30,)), steps_max=2, timeout=40),
+            "buffer": StreamBuffer(token_stream(tokens)),
+            "guard": Guard(layout=TokenLayout(shape=(30,)), steps_max=2, timeout=40),
             "emitter": Emitter(layout=TokenLayout(shape=(64,))),
             "rows": CapturedRows(TokenLayout(shape=(18,), high=3), plan),
             "latency": LatencyEncoder(layout=TokenLayout(shape=(21,)), steps=5, cutoff=40, tag_bits=4),

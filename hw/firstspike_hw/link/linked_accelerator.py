@@ -72,6 +72,11 @@ class LinkedAccelerator(wiring.Component):
         From a dropped frame until the next whole one.
     """
 
+    rx: stream.Interface
+    tx: stream.Interface
+    busy: Signal
+    fault: Signal
+
     def __init__(
         self, program: Program, *, buffer_bytes: int | None = None,
         memories: Mapping[MemoryShape, Sequence[int]] | None = None,
