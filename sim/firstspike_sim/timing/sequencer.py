@@ -56,8 +56,8 @@ SEQUENCER = np.dtype([
 """Its state.
 
 ``boot``, ``opening``, ``position``, ``settled``, ``dropped`` and ``masked``: as in the hardware unit. ``starting``: a
-token begins. ``row``: of a marker's passes. ``chosen``: the edge that the token at hand is from; −1: all. ``bits``: of a
-bit-serial event's value, those that are left. ``inference``, ``step``: their numbers.
+token begins. ``row``: of a marker's passes. ``chosen``: the edge that the token at hand is from; −1: all. ``bits``: of
+a bit-serial event's value, those that are left. ``inference``, ``step``: their numbers.
 """
 
 TOKEN = np.dtype([("valid", np.bool_), ("kind", np.int64), ("edge", np.int64), ("token", np.int64)], align=True)
@@ -67,8 +67,8 @@ TOKEN = np.dtype([("valid", np.bool_), ("kind", np.int64), ("edge", np.int64), (
 class Sequencers(NamedTuple):
     """State of all sequencers.
 
-    By core: ``state``, `SEQUENCER`; the parts ``walks`` and ``scoreboards``; ``at_hand``, the token that is worked on in
-    this cycle, `TOKEN`. By edge: ``heads``; ``ready``, that of the input streams, bool.
+    By core: ``state``, `SEQUENCER`; the parts ``walks`` and ``scoreboards``; ``at_hand``, the token that is worked on
+    in this cycle, `TOKEN`. By edge: ``heads``; ``ready``, that of the input streams, bool.
     """
 
     state: np.ndarray
