@@ -9,7 +9,7 @@ from firstspike_arch.program import Program
 
 from ..stimulus import make_stimulus
 from ..timing.spike_lists import spike_lists
-from ..timing.timing_model import predict
+from ..timing.timing_model import predict_cycles
 from .golden import GoldenModel, GoldenResult
 
 __all__ = ["Prediction", "predict_inputs", "predict_stimulus"]
@@ -38,7 +38,7 @@ def predict_stimulus(program: Program, inputs: np.ndarray, stimulus: Stimulus) -
 
 def _predict(program: Program, golden: GoldenResult, stimulus: Stimulus) -> Prediction:
     lists = spike_lists(program, golden.spikes)
-    trace = predict(
+    trace = predict_cycles(
         program, stimulus, lists, classes=golden.classes, steps=golden.steps, decided_by=golden.decided_by,
         scores=golden.scores,
     )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Spike lists: which neurons spike in which step, one after the other, as the timing model sends them."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from firstspike_arch.events import ADDRESS_SHIFT, MARKER, TokenLayout
@@ -13,8 +13,7 @@ VALUE_SHIFT = 32
 """In a code, a neuron's number is below this bit and what it says above, in two's complement of 16 bits."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class SpikeLists:
+class SpikeLists(NamedTuple):
     """Which neurons spike in which step.
 
     Parameters

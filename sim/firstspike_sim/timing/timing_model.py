@@ -3,25 +3,29 @@
 
 It carries out what the docstrings of the hardware units promise (passes, stages, queues, promises), one clock cycle
 after another (`cycle_loop`), on tokens instead of signals: which rows a core visits, which groups an extractor
-holds, how many results wait. It reads no signal of the hardware and has no fitted constant. The values (which neuron
-fires when, which step decides) come from the golden model.
+holds, how many results wait. Each unit has a twin, in a file of its name. It reads no signal of the hardware and has no
+fitted constant. The values (which neuron fires when, which step decides) come from the golden model.
 """
 
 import numpy as np
-from firstspike_arch.array import GROUP_BITS, readout_cycles
 from firstspike_arch.backend import Stimulus, Trace
-from firstspike_arch.connectivity import size_of
-from firstspike_arch.fixed import ceil_div
 from firstspike_arch.program import Program
-from firstspike_arch.work import event_rows, marker_cycles
 
-from .cycle_loop import Cores, Log, Machine, Offer, Spikes, Walks, run
+from . import configuration
+from .core import ROW
+from .cycle_loop import OFFER, Units, run
+from .edge_log import EdgeLog, new_edge_log
+from .emitter import new_emitters
+from .extractor import new_extractors
+from .ports import Source, new_ports, new_sink, new_source
+from .sequencer import new_sequencers
 from .spike_lists import SpikeLists, codes_of_tokens, tokens_of_codes
+from .stream_buffer import new_stream_buffers
 
-__all__ = ["predict"]
+__all__ = ["predict_cycles"]
 
 
-def predict(
+def predict_cycles(
     program: Program, stimulus: Stimulus, lists: SpikeLists, *, classes: np.ndarray, steps: np.ndarray,
     decided_by: np.ndarray, scores: np.ndarray,
 ) -> Trace:
@@ -34,78 +38,52 @@ def predict(
     classes, steps, decided_by : int64[B]
     scores : int64[B, C]
         Results, passed on; ``steps`` also says when a decision falls.
+
+    Raises
+    ------
+    RuntimeError
+        The model came to no end: an error in it.
     """
-    network, config = program.network, program.config
-    image, count, edges = config.port == "image", stimulus.inferences, network.edges()
-    words = np.zeros(len(stimulus.words), dtype=np.int64) if image else codes_of_tokens(
+    network = program.network
+    wiring = configuration.wiring_of(program)
+    # Beats need no contents: the spikes are known.
+    words = np.zeros(len(stimulus.words), dtype=np.int64) if wiring.image else codes_of_tokens(
         stimulus.words, network.input_layout)
-    gaps, stalls = (np.zeros(size, dtype=np.int64) if waits is None else np.asarray(waits, dtype=np.int64)
-                    for size, waits in ((len(words), stimulus.gaps), (count, stimulus.sink_stalls)))
-    cores, walks = _cores(program), _walks(program)
+    source, sink = new_source(words, stimulus.gaps), new_sink(stimulus.inferences, stimulus.sink_stalls)
     sent = lists.offsets[:, -1] - lists.offsets[:, 0] + (lists.offsets.shape[1] - 1)
-    if not image:
+    if not wiring.image:
         sent[0] = len(words)
-    sent = sent[cores.edge_source]
-    log = Log(
-        accepted=np.full(len(words), -1, dtype=np.int64), decided=np.full(count, -1, dtype=np.int64),
-        taken=np.full(count, -1, dtype=np.int64), edge_start=np.concatenate([[0], np.cumsum(sent)]),
-        edge_used=np.zeros(len(edges), dtype=np.int64), edge_tokens=np.empty(sent.sum(), dtype=np.int64),
-        edge_cycles=np.empty(sent.sum(), dtype=np.int64),
-    )
+    sent = sent[wiring.sender]
+    log = new_edge_log(sent)
     tokens = sent + len(lists.first_step)
-    longest = walks.longest + np.array([cores.issue[edge.target].sum() for edge in edges])
-    limit = 10_000 + 4 * (len(words) + int(gaps.sum() + stalls.sum()) + int((tokens * longest).sum()))
-    machine = Machine(
-        image=image, direct=network.input_kind == "direct", steps=network.steps, early_exit=config.early_exit,
-        comparing=readout_cycles(program.cores[-1].plan, config.winner), scan=config.winner == "scan",
-        earliest=network.earliest_decides,
-        beats=ceil_div(network.inputs, GROUP_BITS), limit=limit,
-    )
-    finished = run(
-        machine, cores, walks, Offer(words=words, gaps=gaps, stalls=stalls),
-        Spikes(codes=lists.codes, places=lists.places, offsets=lists.offsets, first_step=lists.first_step,
-               decision_steps=np.asarray(steps, dtype=np.int64)), log,
-    )
-    if not finished:
+    work = int((tokens * configuration.longest_tokens(program)).sum())
+    limit = 10_000 + 4 * (len(words) + int(source.gaps.sum() + sink.stalls.sum()) + work)
+    if not run(wiring, _units(program, source), source, sink, lists, np.asarray(steps, dtype=np.int64), log, limit):
         raise RuntimeError(f"the timing model found no end within {limit} cycles")
-    spans = [slice(start, start + used) for start, used in zip(log.edge_start[:-1], log.edge_used, strict=True)]
+    edge_tokens, edge_cycles = _transfers(program, log)
     return Trace(
-        accepted=log.accepted, classes=classes, steps=steps, decided_by=decided_by, scores=scores, decided=log.decided,
-        taken=log.taken, edge_tokens=tuple(
-            tokens_of_codes(log.edge_tokens[span], network.layout_of(edge.source))
-            for edge, span in zip(edges, spans, strict=True)),
-        edge_cycles=tuple(log.edge_cycles[span] for span in spans),
+        accepted=source.accepted, classes=classes, steps=steps, decided_by=decided_by, scores=scores,
+        decided=sink.decided, taken=sink.taken, edge_tokens=edge_tokens, edge_cycles=edge_cycles,
     )
 
 
-def _cores(program: Program) -> Cores:
-    cores, edges = program.cores, program.network.edges()
-    targets = np.array([edge.target for edge in edges])
-    return Cores(
-        rows=np.array([core.plan.rows for core in cores]), lanes=np.array([core.plan.word_lanes for core in cores]),
-        issue=np.array([marker_cycles(core) for core in cores]),
-        queue_depth=np.array([core.queue_depth for core in cores]),
-        scattered=np.array([core.plan.scattered for core in cores]),
-        forwards=np.array([core.plan.forwards for core in cores]), sends=np.array([core.sends for core in cores]),
-        edge_first=np.searchsorted(targets, np.arange(len(cores) + 1)),
-        edge_source=np.array([edge.source + 1 for edge in edges]),
-        recurrent=np.array([one.recurrent for core in cores for one in core.inputs]), last=len(cores) - 1,
+def _units(program: Program, source: Source) -> Units:
+    """All units as reset leaves them."""
+    settings = configuration.sequencer_settings(program.cores)
+    cores = len(settings.cores)
+    return Units(
+        settings=settings, sequencers=new_sequencers(settings), cores=configuration.cores_of(program),
+        issues=np.zeros(cores, ROW), queues=configuration.queues_of(program), extractors=new_extractors(cores),
+        emitters=new_emitters(cores + 1), offers=np.zeros(cores + 1, OFFER),
+        buffers=new_stream_buffers(len(settings.edges)), readouts=configuration.readout_of(program),
+        latency_encoders=configuration.latency_encoder_of(program),
+        pixel_encoders=configuration.pixel_encoder_of(program), both_ports=new_ports(source),
     )
 
 
-def _walks(program: Program) -> Walks:
-    """`Walk.visits` of all edges in a row, and what else a core needs to know to follow them."""
-    takers = [(core, place, one) for core in program.cores for place, one in enumerate(core.inputs)]
-    rows, _, y_counts, x_counts = (
-        np.concatenate(part) for part in
-        zip(*(one.walk.visits(one.connectivity.in_shape) for _, _, one in takers), strict=True))
-    return Walks(
-        offsets=np.cumsum([0] + [size_of(one.connectivity.in_shape) for _, _, one in takers]), row=rows,
-        y_count=y_counts, x_count=x_counts, row_steps=np.array([
-            [one.walk.reach, one.walk.x.row_step if one.walk.x else 0, one.walk.y.row_step if one.walk.y else 0]
-            for _, _, one in takers]),
-        decodes=np.array([one.walk.x is not None or len(core.inputs) > 1 for core, _, one in takers]),
-        serial=np.array([core.plan.bit_serial for core, _, _ in takers]),
-        longest=np.array([int(event_rows(core, place).max()) * (8 if core.plan.bit_serial else 1)
-                          for core, place, _ in takers]),
-    )
+def _transfers(program: Program, log: EdgeLog) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    """Tokens of each edge as the hardware sends them, and their cycles."""
+    spans = [slice(start, start + used) for start, used in zip(log.start[:-1], log.used, strict=True)]
+    layouts = [program.network.layout_of(edge.source) for edge in program.network.edges()]
+    return (tuple(tokens_of_codes(log.tokens[span], layout) for span, layout in zip(spans, layouts, strict=True)),
+            tuple(log.cycles[span] for span in spans))

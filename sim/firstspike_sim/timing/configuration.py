@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""What the twins need to know of a program.
+
+No other file of the timing model reads the description of a core or the configuration of the array.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from firstspike_arch.array import GROUP_BITS, readout_cycles
+from firstspike_arch.connectivity import size_of
+from firstspike_arch.core_spec import CoreInput, CoreSpec
+from firstspike_arch.fixed import ceil_div
+from firstspike_arch.program import Program
+from firstspike_arch.work import event_rows, marker_cycles
+
+from .core import new_cores
+from .latency_encoder import new_latency_encoder
+from .pixel_encoder import new_pixel_encoder
+from .readout import new_readout
+from .sequencer import CORE_SETTINGS, EDGE_SETTINGS, SequencerSettings
+from .spike_queue import SpikeQueues, new_spike_queues
+
+__all__ = [
+    "Wiring", "cores_of", "latency_encoder_of", "longest_tokens", "pixel_encoder_of", "queues_of", "readout_of",
+    "sequencer_settings", "wiring_of",
+]
+
+
+class Wiring(NamedTuple):
+    """Which units there are, and between which the edges run.
+
+    ``image``, ``direct``: whether the port takes images, and the encoder behind it is the pixel encoder. ``sender``:
+    of each edge, int64[edges]; 0 is the input, i + 1 core i. ``sends``: whether spikes of core i go to any core,
+    bool[cores].
+    """
+
+    image: bool
+    direct: bool
+    sender: np.ndarray
+    sends: np.ndarray
+
+
+def wiring_of(program: Program) -> Wiring:
+    """The units and edges of the accelerator."""
+    return Wiring(
+        image=program.config.port == "image", direct=program.network.input_kind == "direct",
+        sender=np.array([edge.source + 1 for edge in program.network.edges()]),
+        sends=np.array([core.sends for core in program.cores]),
+    )
+
+
+def cores_of(program: Program) -> np.ndarray:
+    """`CORE` [cores]."""
+    plans = [core.plan for core in program.cores]
+    return new_cores(np.array([plan.rows for plan in plans]), np.array([plan.word_lanes for plan in plans]))
+
+
+def queues_of(program: Program) -> SpikeQueues:
+    """A spike queue for each core."""
+    return new_spike_queues(np.array([core.queue_depth for core in program.cores]))
+
+
+def readout_of(program: Program) -> np.ndarray:
+    """`READOUT` [1]."""
+    config, plan = program.config, program.cores[-1].plan
+    return new_readout(
+        early_exit=config.early_exit, scan=config.winner == "scan", earliest=program.network.earliest_decides,
+        rows=plan.rows, comparing=readout_cycles(plan, config.winner),
+    )
+
+
+def latency_encoder_of(program: Program) -> np.ndarray:
+    """`LATENCY_ENCODER` [1]."""
+    return new_latency_encoder(ceil_div(program.network.inputs, GROUP_BITS))
+
+
+def pixel_encoder_of(program: Program) -> np.ndarray:
+    """`PIXEL_ENCODER` [1]."""
+    return new_pixel_encoder(ceil_div(program.network.inputs, GROUP_BITS), program.network.steps)
+
+
+def sequencer_settings(specs: Sequence[CoreSpec]) -> SequencerSettings:
+    """What the sequencers of these cores know: microcode, edges and walks."""
+    inputs = [(spec, one) for spec in specs for one in spec.inputs]
+    rows, _, y_counts, x_counts = (
+        np.concatenate(part) for part in
+        zip(*(one.walk.visits(one.connectivity.in_shape) for _, one in inputs), strict=True))
+    cores, edges = np.zeros(len(specs), CORE_SETTINGS), np.zeros(len(inputs), EDGE_SETTINGS)
+    ends = np.cumsum([len(spec.inputs) for spec in specs])
+    for index, spec in enumerate(specs):
+        code, plan = spec.microcode, spec.plan
+        cores[index] = (plan.rows, len(code.start), len(code.step), len(code.final),
+                        ends[index] - len(spec.inputs), ends[index], plan.scattered, plan.forwards)
+    first_events = np.cumsum([0] + [size_of(one.connectivity.in_shape) for _, one in inputs])
+    for number, (spec, one) in enumerate(inputs):
+        edges[number] = _edge_settings(spec, one, first_events[number])
+    return SequencerSettings(cores=cores, edges=edges, settles=_settling_passes(specs), row=rows, y_count=y_counts,
+                             x_count=x_counts)
+
+
+def _edge_settings(spec: CoreSpec, one: CoreInput, first_event: int) -> tuple:
+    """Values of `EDGE_SETTINGS`."""
+    walk = one.walk
+    return (first_event, walk.reach, walk.x.row_step if walk.x else 0, walk.y.row_step if walk.y else 0,
+            walk.x is not None or len(spec.inputs) > 1, spec.plan.bit_serial, one.recurrent)
+
+
+def _settling_passes(specs: Sequence[CoreSpec]) -> np.ndarray:
+    """`SequencerSettings.settles`."""
+    both = [(code.start + code.step, code.start + code.final) for code in (spec.microcode for spec in specs)]
+    settles = np.zeros((len(specs), 2, max(len(passes) for pair in both for passes in pair)), np.bool_)
+    for index, (spec, pair) in enumerate(zip(specs, both, strict=True)):
+        if spec.plan.rows == 1 and spec.plan.in_registers:
+            for final, passes in enumerate(pair):
+                settles[index, final, :len(passes)] = [op.settle for op in passes]
+    return settles
+
+
+def longest_tokens(program: Program) -> np.ndarray:
+    """A bound of the cycles in which a core works on one token of an edge, int64[edges]."""
+    return np.array([
+        sum(marker_cycles(core)) + int(event_rows(core, place).max()) * (8 if core.plan.bit_serial else 1)
+        for core in program.cores for place in range(len(core.inputs))])

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+"""Twin of the emitter."""
+
+import numpy as np
+from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER
+
+from .compilation import twin
+
+__all__ = ["GROUP", "groups_ready", "new_emitters", "step", "token"]
+
+GROUP = np.dtype([
+    ("valid", np.bool_), ("marker", np.bool_), ("final", np.bool_), ("start", np.int64), ("stop", np.int64),
+], align=True)
+"""A register for a group: spikes ``start`` … ``stop`` − 1 of the spike lists, then a marker if there is one.
+
+An emitter's state is the group that it holds, from the spike on that it offers; its ``valid`` is that of the output
+stream.
+"""
+
+
+def new_emitters(count: int) -> np.ndarray:
+    """Emitters as reset leaves them, `GROUP` [count]."""
+    return np.zeros(count, GROUP)
+
+
+@twin
+def token(emitter, codes):  # pragma: no cover - compiled
+    """What it offers: "events of each group in ascending order, then its marker"."""
+    if emitter.start < emitter.stop:
+        return codes[emitter.start] << ADDRESS_SHIFT
+    return FINAL_MARKER if emitter.final else MARKER
+
+
+@twin
+def groups_ready(emitter, events_ready):  # pragma: no cover - compiled
+    """"The next group is taken in the cycle in which the last token of this one is taken"."""
+    left = emitter.stop - emitter.start + int(emitter.marker)
+    return not emitter.valid or (events_ready and left <= 1)
+
+
+@twin
+def step(emitter, events_ready, group):  # pragma: no cover - compiled
+    """`firstspike_hw.emitter`: "one token a cycle without bubbles, also from group to group"."""
+    if groups_ready(emitter, events_ready):
+        emitter.valid, emitter.marker, emitter.final = group.valid, group.marker, group.final
+        emitter.start, emitter.stop = group.start, group.stop
+    elif events_ready:
+        emitter.start += 1

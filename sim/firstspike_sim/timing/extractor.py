@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""Twin of the extractor."""
+
+import numpy as np
+from firstspike_arch.array import GROUP_BITS
+
+from .compilation import twin
+from .emitter import GROUP, groups_ready
+from .emitter import step as step_emitter
+from .spike_queue import WORD
+
+__all__ = ["EXTRACTOR", "new_extractors", "step", "words_ready"]
+
+EXTRACTOR = np.dtype([("valid", np.bool_), ("word", WORD), ("group_stop", np.int64), ("pick", GROUP)], align=True)
+"""Its state: a word, from its first group on that is still to be sent, with the end of that group; and behind it the
+group that is sent next. The emitter behind that has a state of its own."""
+
+
+def new_extractors(count: int) -> np.ndarray:
+    """Extractors as reset leaves them, `EXTRACTOR` [count]."""
+    return np.zeros(count, EXTRACTOR)
+
+
+@twin
+def _end_of_group(word, places):  # pragma: no cover - compiled
+    """Behind the spikes that are in one group with the word's first; of none, the word's end."""
+    stop = word.start
+    if stop < word.stop:
+        number = (places[stop] - word.base) // GROUP_BITS
+        while stop < word.stop and (places[stop] - word.base) // GROUP_BITS == number:
+            stop += 1
+    return stop
+
+
+@twin
+def words_ready(extractor, emitter, events_ready):  # pragma: no cover - compiled
+    """It "takes the next word in the cycle in which its last group moves on"."""
+    pick_ready = not extractor.pick.valid or groups_ready(emitter, events_ready)
+    return not extractor.valid or (pick_ready and extractor.group_stop == extractor.word.stop)
+
+
+@twin
+def step(extractor, emitter, events_ready, word_valid, word, places):  # pragma: no cover - compiled
+    """`firstspike_hw.extractor`: "events of each word in ascending order; after the last word of a step its marker";
+    "each" of the two registers "passes one group a cycle".
+
+    A word with neither a spike nor a marker is taken and forgotten.
+    """
+    held, pick = extractor.word, extractor.pick
+    pick_ready = not pick.valid or groups_ready(emitter, events_ready)
+    takes_word = words_ready(extractor, emitter, events_ready)
+    step_emitter(emitter, events_ready, pick)
+    if pick_ready:
+        pick.valid, pick.start, pick.stop = extractor.valid, held.start, extractor.group_stop
+        pick.marker = held.last and extractor.group_stop == held.stop
+        pick.final = pick.marker and held.final
+        held.start = extractor.group_stop
+    if takes_word:
+        extractor.valid = word_valid and (word.last or word.start < word.stop)
+        if extractor.valid:
+            held.last, held.final, held.start, held.stop, held.base = (
+                word.last, word.final, word.start, word.stop, word.base)
+    if takes_word or pick_ready:
+        extractor.group_stop = _end_of_group(held, places)

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""Twin of the latency encoder."""
+
+import numpy as np
+from firstspike_arch.array import GROUP_BITS
+
+from .compilation import twin
+from .emitter import GROUP, groups_ready
+from .emitter import step as step_emitter
+
+__all__ = ["LATENCY_ENCODER", "beats_ready", "new_latency_encoder", "step"]
+
+LATENCY_ENCODER = np.dtype([
+    ("beats", np.int64), ("beat", np.int64), ("bank", np.int64), ("full", np.int64), ("ends", np.bool_),
+    ("side", np.int64), ("inference", np.int64), ("step", np.int64), ("fresh", np.bool_), ("next_spike", np.int64),
+    ("dropped", np.bool_), ("item", GROUP),
+], align=True)
+"""Its state.
+
+Taking: beats of an image, the next of them, the bank that it goes to, a bit for each bank that is full, and whether the
+last beat is being sorted. Sending: from which bank; whose step, whether that begins, and its next spike; whether the
+image is to be dropped; the entry of a bucket that goes to the emitter, which has a state of its own.
+"""
+
+
+def new_latency_encoder(beats: int) -> np.ndarray:
+    """An encoder as reset leaves it, `LATENCY_ENCODER` [1], for images of so many beats."""
+    state = np.zeros(1, LATENCY_ENCODER)
+    state["beats"], state["fresh"] = beats, True
+    return state
+
+
+@twin
+def beats_ready(encoder):  # pragma: no cover - compiled
+    """"Buckets are double: an image is taken, one beat a cycle, while the one before is sent"."""
+    return (encoder.full >> encoder.bank) & 1 == 0 and not encoder.ends
+
+
+@twin
+def _take(encoder, taken):  # pragma: no cover - compiled
+    """After its last beat an image is sorted for a cycle; then its bank is full."""
+    if encoder.ends:
+        encoder.full |= 1 << encoder.bank
+        encoder.bank = 1 - encoder.bank
+    encoder.ends = taken and encoder.beat == encoder.beats - 1
+    if taken:
+        encoder.beat = 0 if encoder.ends else encoder.beat + 1
+
+
+@twin
+def _fetch(encoder, offsets, places, first_step):  # pragma: no cover - compiled
+    """The next entry: "every step has a bucket, and a beat leaves its number and a mask of eight pixels in each bucket
+    that one of them falls into". If the image is dropped, "the rest of it is replaced by its final marker"."""
+    item, where = encoder.item, first_step[encoder.inference] + encoder.step
+    if encoder.fresh:
+        encoder.next_spike, encoder.fresh = offsets[where], False
+    stop, end = encoder.next_spike, offsets[where + 1]
+    item.start = stop
+    if not encoder.dropped and stop < end:
+        number = places[stop] // GROUP_BITS
+        while stop < end and places[stop] // GROUP_BITS == number:
+            stop += 1
+    item.stop = encoder.next_spike = stop
+    ends_image = encoder.dropped or where + 1 == first_step[encoder.inference + 1]
+    item.marker = encoder.dropped or stop == end
+    item.final = item.marker and ends_image
+    if item.marker:
+        encoder.fresh = True
+        encoder.step += 1
+        if ends_image:
+            encoder.step, encoder.inference = 0, encoder.inference + 1
+            encoder.full &= ~(1 << encoder.side)
+            encoder.side = 1 - encoder.side
+
+
+@twin
+def step(
+    encoder, emitter, events_ready, taken, drop_valid, drop_inference, offsets, places, first_step,
+):  # pragma: no cover - compiled
+    """`firstspike_hw.latency_encoder`: "one token a cycle without bubbles"; "the last beat of an image taken in cycle
+    c, its first token is offered in c + 4 if nothing is before it". ``offsets``: those of the input.
+
+    "From the cycle after ``drop`` names the image that is being sent, the rest of it is replaced by its final marker".
+    """
+    fetch_ready = not encoder.item.valid or groups_ready(emitter, events_ready)
+    step_emitter(emitter, events_ready, encoder.item)
+    if fetch_ready:
+        encoder.item.valid = (encoder.full >> encoder.side) & 1 != 0
+        if encoder.item.valid:
+            _fetch(encoder, offsets, places, first_step)
+    _take(encoder, taken)
+    encoder.dropped = drop_valid and drop_inference == encoder.inference

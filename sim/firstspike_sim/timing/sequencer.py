@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: MIT
+"""Twin of the sequencer."""
+
+from typing import NamedTuple
+
+import numpy as np
+from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER
+
+from . import row_walk, scoreboard, token_head
+from .compilation import twin
+from .spike_lists import VALUE_SHIFT
+
+__all__ = [
+    "CORE_SETTINGS", "EDGE_SETTINGS", "SEQUENCER", "SequencerSettings", "Sequencers", "new_sequencers", "step",
+]
+
+NUMBER_MASK = (1 << VALUE_SHIFT) - 1
+EVENT, STEP, FINAL = 0, 1, 2
+"""Kinds of tokens."""
+
+CORE_SETTINGS = np.dtype([
+    ("rows", np.int64), ("starts", np.int64), ("steps", np.int64), ("finals", np.int64),
+    ("first_edge", np.int64), ("edge_end", np.int64), ("scattered", np.bool_), ("forwards", np.bool_),
+], align=True)
+"""Of a core: its rows, the passes of its microcode, its edges, and the options of its plan of these names."""
+
+EDGE_SETTINGS = np.dtype([
+    ("first_event", np.int64), ("reach", np.int64), ("x_row_step", np.int64), ("y_row_step", np.int64),
+    ("decodes", np.bool_), ("serial", np.bool_), ("recurrent", np.bool_),
+], align=True)
+"""Of an edge: where its events start in the tables, the steps of its `Walk`, whether its tokens are decoded in a
+register, whether an event is walked for each bit of its value, whether it comes from the core that it goes to."""
+
+
+class SequencerSettings(NamedTuple):
+    """What is fixed of all sequencers.
+
+    ``cores``, ``edges``: `CORE_SETTINGS` [cores], `EDGE_SETTINGS` [edges]. ``settles``: bool[cores, 2, passes]; of each
+    pass of a step (0) and final (1) marker, those of the start included, whether its operand is what the pass before
+    wrote, in a core with one row. ``row``, ``y_count``, ``x_count``: `Walk.visits` of the events of all edges, int64.
+    """
+
+    cores: np.ndarray
+    edges: np.ndarray
+    settles: np.ndarray
+    row: np.ndarray
+    y_count: np.ndarray
+    x_count: np.ndarray
+
+
+SEQUENCER = np.dtype([
+    ("boot", np.bool_), ("opening", np.bool_), ("starting", np.bool_), ("masked", np.bool_), ("dropped", np.bool_),
+    ("settled", np.bool_), ("position", np.int64), ("row", np.int64), ("chosen", np.int64), ("bits", np.int64),
+    ("inference", np.int64), ("step", np.int64),
+], align=True)
+"""Its state.
+
+``boot``, ``opening``, ``position``, ``settled``, ``dropped`` and ``masked``: as in the hardware unit. ``starting``: a
+token begins. ``row``: of a marker's passes. ``chosen``: the edge that the token at hand is from; −1: all. ``bits``: of
+a bit-serial event's value, those that are left. ``inference``, ``step``: their numbers.
+"""
+
+TOKEN = np.dtype([("valid", np.bool_), ("kind", np.int64), ("edge", np.int64), ("token", np.int64)], align=True)
+"""A token at hand, and the edge that it is taken from; −1: all."""
+
+
+class Sequencers(NamedTuple):
+    """State of all sequencers.
+
+    By core: ``state``, `SEQUENCER`; the parts ``walks`` and ``scoreboards``; ``at_hand``, the token that is worked on
+    in this cycle, `TOKEN`. By edge: ``heads``; ``ready``, that of the input streams, bool.
+    """
+
+    state: np.ndarray
+    walks: np.ndarray
+    scoreboards: np.ndarray
+    heads: np.ndarray
+    at_hand: np.ndarray
+    ready: np.ndarray
+
+
+def new_sequencers(settings: SequencerSettings) -> Sequencers:
+    """Sequencers as reset leaves them."""
+    count = len(settings.cores)
+    state = np.zeros(count, SEQUENCER)
+    state["boot"] = state["opening"] = state["starting"] = True
+    state["position"] = settings.cores["starts"]
+    return Sequencers(
+        state=state, walks=row_walk.new_row_walks(count), scoreboards=scoreboard.new_scoreboards(count),
+        heads=token_head.new_heads(settings.edges["recurrent"]), at_hand=np.zeros(count, TOKEN),
+        ready=np.zeros(len(settings.edges), np.bool_),
+    )
+
+
+@twin
+def _kind(token):  # pragma: no cover - compiled
+    return (FINAL if token == FINAL_MARKER else STEP) if token & MARKER else EVENT
+
+
+@twin
+def _choose(hand, settings, state, first, end, heads):  # pragma: no cover - compiled
+    """"An event is taken from the first stream that holds one; a marker waits until every stream holds one, and takes
+    them all". Of a dropped inference, step markers go alone; those "of the recurrent stream are kept for the final
+    one"."""
+    all_valid = True
+    hand.valid, hand.edge = False, -1
+    for edge in range(first, end):
+        head = heads[edge]
+        all_valid = all_valid and head.valid
+        kind = _kind(head.token)
+        alone = kind == STEP and state.dropped and not settings.edges[edge].recurrent
+        if hand.edge < 0 and head.valid and (kind == EVENT or alone):
+            hand.valid, hand.kind, hand.edge, hand.token = True, kind, edge, head.token
+    if hand.edge < 0 and all_valid:
+        hand.valid, hand.kind = True, _kind(heads[first].token)
+    state.chosen = hand.edge
+
+
+@twin
+def _look(hand, settings, core, state, streams, heads):  # pragma: no cover - compiled
+    """The token at hand: as it comes, or "decoded into a register first"; with several streams, chosen among them."""
+    first, end = settings.cores[core].first_edge, settings.cores[core].edge_end
+    if state.boot:
+        hand.valid, hand.kind, hand.edge = True, FINAL, -1
+    elif end - first == 1:
+        if settings.edges[first].decodes:
+            hand.valid, hand.token = heads[first].valid, heads[first].token
+        else:
+            hand.valid, hand.token = streams[first].valid, streams[first].token
+        hand.kind, hand.edge = _kind(hand.token), first
+    elif state.starting:
+        _choose(hand, settings, state, first, end, heads)
+    else:
+        hand.valid, hand.edge = True, state.chosen
+        hand.token = heads[max(first, state.chosen)].token
+        hand.kind = _kind(hand.token)
+
+
+@twin
+def _event(hand, edge):  # pragma: no cover - compiled
+    """Its place in the tables."""
+    return edge.first_event + ((hand.token >> ADDRESS_SHIFT) & NUMBER_MASK)
+
+
+@twin
+def _reaches_nothing(hand, settings, state):  # pragma: no cover - compiled
+    """"An event that reaches nothing costs one cycle"; so do a value of 0, and of the layer's own spikes those "that
+    come while the first step is open"."""
+    edge = settings.edges[hand.edge]
+    event = _event(hand, edge)
+    if edge.serial and state.starting:
+        state.bits = hand.token >> (ADDRESS_SHIFT + VALUE_SHIFT)
+        if state.bits == 0:
+            return True
+    return settings.y_count[event] * settings.x_count[event] == 0 or (edge.recurrent and state.opening)
+
+
+@twin
+def _walk(hand, settings, state, walk, board, plan):  # pragma: no cover - compiled
+    """One row of an event, unless it must wait: the row, or −1. Moves ``state`` on, up to ``starting`` if it was the
+    last. "If the plan is ``bit_serial``, an event is walked once for each bit of its value that is 1"."""
+    edge = settings.edges[hand.edge]
+    event = _event(hand, edge)
+    first = settings.row[event]
+    row = row_walk.row_at_hand(walk, first)
+    if plan.scattered and scoreboard.waits(board, plan.forwards, row, False, state.starting):
+        return -1
+    row_walk.step(walk, edge, first, settings.x_count[event], settings.y_count[event])
+    if walk.fresh:
+        state.bits &= state.bits - 1
+    state.starting = walk.fresh and (not edge.serial or state.bits == 0)
+    return row
+
+
+@twin
+def _pass(kind, settles, state, board, plan, issue):  # pragma: no cover - compiled
+    """One row of a marker's passes, unless it must wait: the row, or −1. Moves ``state`` on, up to ``starting`` if it
+    was the last. The first pass of a step or final marker, behind those of the start, captures.
+
+    "With one row, a pass whose operand is what the pass before wrote waits one cycle"; those after reset "run once
+    without capturing".
+    """
+    row = state.row
+    state.settled = settles[kind - 1, state.position] and not state.settled
+    if state.settled or (plan.scattered and scoreboard.waits(board, plan.forwards, row, True, state.starting)):
+        return -1
+    issue.captures = state.position == plan.starts and not state.boot
+    if issue.captures:
+        issue.row, issue.final, issue.masked = row, kind == FINAL, state.masked
+        issue.inference, issue.step = state.inference, state.step
+    state.starting = False
+    state.row += 1
+    if state.row == plan.rows:
+        state.row = 0
+        state.position += 1
+        state.starting = state.position == plan.starts + (plan.finals if kind == FINAL else plan.steps)
+    return row
+
+
+@twin
+def _end_marker(kind, plan, state):  # pragma: no cover - compiled
+    """What comes next. "The final marker's passes also start the next inference: no sweep between inferences"."""
+    state.position = 0 if kind == FINAL else plan.starts
+    if state.boot:
+        state.boot = False
+        return
+    state.opening = kind == FINAL
+    state.step = 0 if kind == FINAL else state.step + 1
+    state.inference += int(kind == FINAL)
+
+
+@twin
+def _take(hand, plan, edges, streams, heads, ready):  # pragma: no cover - compiled
+    """Which streams are ready: all, or the one that the token at hand is taken from; and heads that are loaded."""
+    for edge in range(plan.first_edge, plan.edge_end):
+        taken = hand.valid and (hand.edge < 0 or hand.edge == edge)
+        if edges[edge].decodes:
+            taken = token_head.step(heads[edge], streams[edge], taken)
+        ready[edge] = taken
+
+
+@twin
+def _work(hand, settings, units, core, issue):  # pragma: no cover - compiled
+    """A cycle's work on the token at hand: the row that is issued, or −1. Afterwards ``hand.valid``: it is taken.
+
+    "A token is taken with its last row". Of an inference that is dropped, "events and step markers are taken at one a
+    cycle without effect".
+    """
+    plan, state, board = settings.cores[core], units.state[core], units.scoreboards[core]
+    kind, boot = hand.kind, state.boot
+    if (state.dropped and state.starting and kind != FINAL) or (
+        kind == EVENT and _reaches_nothing(hand, settings, state)
+    ):
+        return -1
+    if kind == EVENT:
+        row = _walk(hand, settings, state, units.walks[core], board, plan)
+    else:
+        row = _pass(kind, settings.settles[core], state, board, plan, issue)
+        if row >= 0 and state.starting:
+            _end_marker(kind, plan, state)
+    hand.valid = row >= 0 and state.starting and not boot
+    return row
+
+
+@twin
+def step(settings, units, core, streams, free, drop_valid, drop_inference, issue):  # pragma: no cover - compiled
+    """`firstspike_hw.sequencer`: the row that it issues, or −1; ``issue`` (`core.ROW`) says more if its spikes are
+    captured. ``units.ready`` is then that of ``streams``: registers with ``valid`` and ``token``, [edges].
+
+    It "turns tokens into rows, one a cycle; no bubbles between tokens"; "a token is taken with its last row". "From the
+    cycle after ``drop`` names the inference at hand, events and step markers are taken at one a cycle without effect".
+    """
+    state, hand = units.state[core], units.at_hand[core]
+    issue.captures = hand.valid = False
+    row = -1
+    if free:
+        _look(hand, settings, core, state, streams, units.heads)
+        if state.starting:
+            state.masked = state.dropped
+        if hand.valid:
+            row = _work(hand, settings, units, core, issue)
+    scoreboard.step(units.scoreboards[core], free, row)
+    _take(hand, settings.cores[core], settings.edges, streams, units.heads, units.ready)
+    state.dropped = drop_valid and drop_inference == state.inference
+    return row

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""Twin of the spike queue."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .compilation import twin
+
+__all__ = ["SPIKE_QUEUE", "WORD", "SpikeQueues", "grant", "new_spike_queues", "step", "words_valid"]
+
+WORD = np.dtype([
+    ("last", np.bool_), ("final", np.bool_), ("start", np.int64), ("stop", np.int64), ("base", np.int64),
+], align=True)
+"""A word: spikes ``start`` … ``stop`` − 1 of the spike lists, and the place of its first bit. ``final``: it also ends
+the inference."""
+
+SPIKE_QUEUE = np.dtype([
+    ("depth", np.int64), ("head", np.int64), ("count", np.int64), ("kept", np.bool_),
+], align=True)
+"""Its state: ``count`` words from ``head`` on, and in a memory whether one was ``kept`` that is not counted yet."""
+
+
+class SpikeQueues(NamedTuple):
+    """State of each, `SPIKE_QUEUE` [cores], and its words, `WORD` [cores, depth of the deepest]."""
+
+    state: np.ndarray
+    words: np.ndarray
+
+
+def new_spike_queues(depths: np.ndarray) -> SpikeQueues:
+    """Queues as reset leaves them, for ``depths`` int64[cores]."""
+    state = np.zeros(len(depths), SPIKE_QUEUE)
+    state["depth"] = depths
+    return SpikeQueues(state=state, words=np.zeros((len(depths), depths.max()), WORD))
+
+
+@twin
+def words_valid(queue):  # pragma: no cover - compiled
+    """"A word captured in cycle c is offered from c + 1 on if the queue is one register, from c + 2 on if it is a
+    memory"."""
+    return queue.count > 0
+
+
+@twin
+def grant(queue, captures, coming, taken):  # pragma: no cover - compiled
+    """"A row is granted its capture while words held plus the word being captured leave room. A word taken makes room:
+    in a register for a capture in the next cycle, in a memory one cycle later".
+
+    ``captures`` and ``coming``: as in the core's capture, in this cycle and the next; ``taken``: the word at the head.
+    """
+    if queue.depth == 1:
+        return not (captures or coming or (queue.count > 0 and not taken))
+    return queue.count + int(queue.kept) + int(captures) + int(coming) < queue.depth
+
+
+@twin
+def step(queue, words, captures, word, taken):  # pragma: no cover - compiled
+    """`firstspike_hw.spike_queue`: it "holds rows with a spike, and the last row of every step"."""
+    place = (queue.head + queue.count + int(queue.kept)) % queue.depth
+    kept = captures and (word.last or word.start < word.stop)
+    if kept:
+        new = words[place]
+        new.last, new.final, new.start, new.stop, new.base = word.last, word.final, word.start, word.stop, word.base
+    in_register = queue.depth == 1
+    queue.count += int(kept if in_register else queue.kept) - int(taken)
+    queue.kept = kept and not in_register
+    if taken:
+        queue.head = (queue.head + 1) % queue.depth

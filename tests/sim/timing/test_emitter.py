@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""The emitter and its twin, cycle by cycle."""
+
+import numpy as np
+import pytest
+from firstspike_arch.array import GROUP_BITS
+from firstspike_arch.events import TokenLayout
+from firstspike_hw.emitter import Emitter
+from firstspike_sim.timing import emitter
+
+COUNT, CYCLES = 100, 400
+
+
+def groups(random: np.random.Generator, dense: float) -> tuple[list[dict], np.ndarray, np.ndarray]:
+    """Random groups as the unit takes them; as the twin takes them; and the codes of all their spikes."""
+    taken, spoken, codes = [], np.zeros(COUNT + 1, emitter.GROUP), []
+    for number in range(COUNT):
+        bits, base = random.random(GROUP_BITS) < dense, int(random.integers(0, 8)) * GROUP_BITS
+        marker = not bits.any() or random.random() < 0.3
+        final = bool(marker and random.random() < 0.5)
+        taken.append({
+            "bits": int(sum(1 << int(bit) for bit in np.flatnonzero(bits))), "base": base, "marker": int(marker),
+            "final": int(final), "single": int(bits.sum() + marker == 1)})
+        spoken[number] = True, marker, final, len(codes), len(codes) + bits.sum()
+        codes += (base + np.flatnonzero(bits)).tolist()
+    return taken, spoken, np.array(codes)
+
+
+def compare(beside, twin, seed: int, dense: float, often: float, willing: float) -> None:
+    random, unit, state = np.random.default_rng(seed), Emitter(layout=TokenLayout(shape=(64,))), twin.new_emitters(1)[0]
+    taken, spoken, codes = groups(random, dense)
+    words, at, offered = [unit.groups.payload.shape().const(one).as_value().value for one in taken], 0, False
+
+    def cycle(pins):
+        nonlocal at, offered
+        offered = at < COUNT and (offered or random.random() < often)
+        group, ready = spoken[at if offered else COUNT], random.random() < willing
+        pins.set(groups_valid=offered, groups_payload=words[at] if offered else 0, events_ready=ready)
+        takes = twin.groups_ready(state, ready)
+        pins.must_be(groups_ready=takes, events_valid=state["valid"])
+        if state["valid"]:
+            pins.must_be(events_payload=twin.token(state, codes))
+        twin.step(state, ready, group)
+        if takes and offered:
+            at, offered = at + 1, False
+
+    beside(unit, CYCLES, cycle)
+    assert at > COUNT // 3
+
+
+@pytest.mark.parametrize("dense, often, willing", [(0.2, 0.7, 0.7), (0.1, 1, 1), (0.5, 1, 0.8), (0.2, 0.3, 1)])
+def test_twin_equals_unit(beside, dense, often, willing):
+    compare(beside, emitter, 2, dense, often, willing)
+
+
+@pytest.mark.parametrize("old, new", [
+    ("left <= 1", "left <= 0"), ("left <= 1", "left <= 2"), ("emitter.start += 1", "emitter.start += 2"),
+    ("FINAL_MARKER if emitter.final else MARKER", "MARKER"),
+])
+def test_a_fault_is_noticed(beside, spoiled, old, new):
+    with pytest.raises(AssertionError, match="the twin says"):
+        compare(beside, spoiled(emitter, old, new), 2, 0.2, 0.7, 0.7)
