@@ -32,10 +32,11 @@ Strict = Annotated[bool | None, typer.Option(
     "--strict/--at-least", help="NIR file: fire only above the threshold, or already at it.")]
 Readout = Annotated[str | None, typer.Option(help="NIR file: read-out, spike_count, first_spike or potential.")]
 StepTime = Annotated[float | None, typer.Option("--dt", help="NIR file: seconds a step, for leaky neurons.")]
-InMax = Annotated[int | None, typer.Option(min=1, help="Largest count of an input address in a step, or largest input.")]
+InMax = Annotated[int | None, typer.Option(
+    min=1, help="Largest count of an input address in a step, or largest number of a direct input.")]
 Scales = Annotated[str, typer.Option(help="One weight scale for each layer, or for each channel: layer or channel.")]
 Percentile = Annotated[float | None, typer.Option(
-    help="Clip weights above this percentile of their magnitudes; default: least squared error.")]
+    help="Clip weights above this percentile of magnitudes, weighted by input power; default: least squared error.")]
 
 
 def load_for(

@@ -32,7 +32,7 @@ def compile_(
     output: Annotated[Path, typer.Option("-o", "--output", help="Build folder.")],
     lanes: Annotated[str | None, typer.Option(help="Lanes of every layer, or of each: 128,10.")] = None,
     lane_budget: Annotated[int | None, typer.Option(
-        help="Processing elements of all layers together, divided among the layers.")] = None,
+        help="Lanes of all layers together, divided among them; with --device: processing elements.")] = None,
     device: Annotated[str | None, typer.Option(
         help="Choose lanes and banks that fit this device, by the cycles of --data: ecp5-85, artix-35t, …")] = None,
     data: Annotated[str, typer.Option(
