@@ -27,8 +27,7 @@ class FolderImages:
     side : int
         Side of the square images.
     whole : bool
-        Whether the shorter side is scaled to ``side``. False: it is scaled to `MARGIN` times that, and the centre is
-        cut out.
+        True: the shorter side is scaled to ``side``; False: to `MARGIN` times that. Then the centre is cut out.
 
     Raises
     ------
