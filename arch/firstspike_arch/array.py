@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Configuration of the array: the choices for every layer and for the accelerator, and the geometry that follows."""
+"""Configuration of the array: options for each layer and for the accelerator, and the geometry that follows."""
 
 import math
 from dataclasses import dataclass
@@ -18,36 +18,36 @@ __all__ = [
 
 
 GROUP_BITS = 8
-"""Neighbouring spikes that the extractor looks at in one cycle."""
+"""Number of neighbouring spikes that the extractor examines in one cycle."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerOptions:
-    """The choices that map one layer onto its core; what follows from them is its `LayerPlan`.
+    """Options that map one layer onto its core. The layout that follows from them is its `LayerPlan`.
 
     Parameters
     ----------
     lanes : int
-        Processing elements of a bank: they take turns over rows of neurons.
+        Processing elements of a bank. They work through the neurons row by row.
     membrane_bits : int
-        2…48, the width of the stored membrane: at least what the width proof asks for.
+        Width of the stored membrane, 2…48: at least the width that the proof asks for.
     register_rows : int
-        Up to so many rows the membranes are a ring of registers, beyond a memory: block RAM, or LUT RAM if shallow.
-        A device without LUT RAM does better with 2.
+        Largest number of rows for which the membranes are a ring of registers. With more rows they are a memory: block
+        RAM, or LUT RAM if it is shallow. 2 suits a device without LUT RAM.
     banks : (int, int)
-        Kernel-parallel: so many neighbouring positions down and across are in one row, each in a bank of lanes of its
-        own. An event reaches all of its neighbours at once; every bank then looks for its own row.
+        Kernel-parallel banks, down and across. A row then holds so many neighbouring positions, each in a bank of lanes
+        of its own. An event reaches all its neighbours at once, and each bank has its own row for it.
     bit_serial : bool
-        Of a direct input: an event is walked once for each bit of its value that is 1, with shifted weights, and
+        For a direct input: an event is walked once for each bit of its value that is 1, with shifted weights. Then
         there are no multipliers.
     single_port : bool
-        The weight memory has one port to read and to write, and no initial contents: a host loads it. So it can be one
-        of the large RAMs that some devices have.
+        Whether the weight memory has a single port for reads and writes and no initial contents, so that a host must
+        load it. It can then be one of the large RAMs that some devices have.
 
     Raises
     ------
     ValueError
-        The sentence names the option.
+        An option is out of range; the message names it.
     """
 
     lanes: int
@@ -68,23 +68,23 @@ class LayerOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerPlan:
-    """Where the neurons of a layer lie: the rows, lanes and banks that follow from the layer and its options.
+    """Placement of a layer's neurons: the rows, lanes and banks that follow from the layer and its options.
 
     Parameters
     ----------
     options : LayerOptions
     neurons : int
-        Of the layer; neuron r·lanes + p of a dense one is lane p of row r.
+        Neurons of the layer. In a dense layer, neuron r·lanes + p is lane p of row r.
     size : (int, int)
         Height and width of a convolution's output. A dense layer has one position.
     groups : int
-        Of channels. A row holds up to ``lanes`` channels of one group at one position.
+        Groups of channels. A row holds up to ``lanes`` channels of one group at one position.
     scattered : bool
-        An event may visit some rows only, in any order: so it is in a convolution.
+        Whether an event may visit only some rows, in any order, as in a convolution.
     forwards : bool
-        A row may be visited again in the next cycle: sums are passed on before they are written.
+        Whether a row may be visited again in the next cycle, so that sums are forwarded before they are written.
     recurrent : bool
-        The layer takes its own spikes: those of a whole step must find room while they are captured.
+        Whether the layer takes its own spikes, so that the queue must have room for those of a whole step.
 
     Raises
     ------
@@ -102,18 +102,18 @@ class LayerPlan:
 
     @classmethod
     def of(cls, layer: Layer, index: int, options: LayerOptions) -> "LayerPlan":
-        """The plan of the layer with this index.
+        """Make the plan of the layer with number ``index``.
 
         Raises
         ------
         ValueError
-            There are more lanes than channels in a group, or ``banks`` are neither one nor as many as an event reaches.
+            There are more lanes than channels in a group, or ``banks`` is neither (1, 1) nor `kernel_banks`.
         """
         synapses, banks = layer.connectivity, options.banks
         if banks != (1, 1) and banks != kernel_banks(layer):
             raise ValueError(f"banks must be (1, 1) or {kernel_banks(layer)}, not {banks}")
         size = (1, 1)
-        reached = [1]  # positions that an event reaches, by set of synapses
+        reached = [1]  # positions that an event reaches, for each set of synapses
         if isinstance(synapses, Conv2d):
             size = synapses.out_shape[1:]
             reached = [math.prod(reach(one.connectivity)) for one in (layer, *layer.branches)]
@@ -126,8 +126,8 @@ class LayerPlan:
 
     def __post_init__(self) -> None:
         if self.lanes > self.group_channels:
-            what = "the layer's neurons" if self.positions == 1 else "the channels of a group"
-            raise ValueError(f"lanes must be 1…{self.group_channels} ({what}), not {self.lanes!r}")
+            limit = "the layer's neurons" if self.positions == 1 else "the channels of a group"
+            raise ValueError(f"lanes must be 1…{self.group_channels} ({limit}), not {self.lanes!r}")
 
     @property
     def lanes(self) -> int:
@@ -151,7 +151,7 @@ class LayerPlan:
 
     @property
     def positions(self) -> int:
-        """Pixels of the output; 1 of a dense layer."""
+        """Number of pixels of the output; 1 for a dense layer."""
         return self.size[0] * self.size[1]
 
     @property
@@ -160,17 +160,17 @@ class LayerPlan:
 
     @property
     def elements(self) -> int:
-        """Processing elements: lanes of all banks."""
+        """Number of processing elements: the lanes of all banks."""
         return self.lanes * self.bank_count
 
     @property
     def word_lanes(self) -> int:
-        """Bits of a word of spikes: lanes, of several banks each filled up to whole groups."""
+        """Width of a spike word: the lanes; of several banks, each is filled up to whole groups of `GROUP_BITS`."""
         return self.lanes if self.bank_count == 1 else self.bank_count * ceil_div(self.lanes, GROUP_BITS) * GROUP_BITS
 
     @property
     def tiles(self) -> tuple[int, int]:
-        """How often the banks fit into the output, down and across."""
+        """How often the banks fit into the output, down and across, rounded up."""
         return ceil_div(self.size[0], self.banks[0]), ceil_div(self.size[1], self.banks[1])
 
     @property
@@ -194,19 +194,19 @@ class LayerPlan:
         return self.tiles[0] * self.tiles[1] * self.position_rows
 
     def row_of_channel(self, channel: np.ndarray) -> np.ndarray:
-        """The row at a position that holds a channel, int64."""
+        """Return the row, among those at one position, that holds a channel, int64."""
         group, local = np.divmod(channel, self.group_channels)
         return group * self.group_rows + local // self.lanes
 
     def channels_of_rows(self) -> np.ndarray:
-        """Channel in each lane of the rows at a position, int64[position_rows, lanes]; −1: none."""
+        """Return the channel in each lane of the rows at a position, int64[position_rows, lanes]; −1: none."""
         channel = np.arange(self.group_rows * self.lanes).reshape(self.group_rows, self.lanes)
         channel = np.where(channel < self.group_channels, channel, -1)
         groups = np.arange(self.groups)[:, None, None] * self.group_channels
         return np.where(channel < 0, -1, channel + groups).reshape(self.position_rows, self.lanes)
 
     def places(self) -> np.ndarray:
-        """row·word_lanes + bit in the word of spikes, of every neuron in torch's order, int64[neurons]."""
+        """Return row·word_lanes + bit of each neuron's place in the spike words, in torch's order, int64[neurons]."""
         channel, y, x = (part.ravel() for part in np.indices((self.groups * self.group_channels, *self.size)))
         row = (y // self.banks[0] * self.tiles[1] + x // self.banks[1]) * self.position_rows
         bank = y % self.banks[0] * self.banks[1] + x % self.banks[1]
@@ -222,22 +222,23 @@ class LayerPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayConfig:
-    """The choices that make up an accelerator: its cores and its ports.
+    """Options of an accelerator: those of its cores and of its ports.
 
     Parameters
     ----------
     layers : tuple of LayerOptions
-        One a layer, in order.
+        Options for each layer, in order.
     port : "events" or "image"
-        What the input is: a token stream, or 64-bit beats of eight pixels with a latency encoder behind.
+        Input port: a token stream, or 64-bit beats of eight pixels followed by an encoder.
     early_exit : bool
-        Decide at the first step that settles the class and drop the rest of the inference.
+        Whether the class is decided at the first step that settles it, and the rest of the inference is dropped.
     winner : "tree" or "scan"
-        How the read-out finds it: a tournament over the lanes, or one a cycle by a single comparator.
+        How the read-out finds the winning neuron: a tournament over the lanes, or a single comparator that takes one
+        neuron a cycle.
     timeout : int
-        1…2^32 − 1 cycles of silence in the middle of an inference after which the input guard ends it.
+        Cycles of silence in the middle of an inference, 1…2^32 − 1, after which the input guard ends it.
     read_back : bool
-        Weights and biases can be read back.
+        Whether a host can read weights and biases back.
     """
 
     layers: tuple[LayerOptions, ...]
@@ -256,7 +257,7 @@ class ArrayConfig:
 
 
 def reach(synapses: Dense | Conv2d) -> tuple[int, int]:
-    """Output positions that an event reaches at most, down and across."""
+    """Return the largest number of output positions that an event reaches, down and across."""
     if not isinstance(synapses, Conv2d):
         return 1, 1
     down, across = (ceil_div(kernel, stride) for kernel, stride in zip(synapses.kernel, synapses.stride, strict=True))
@@ -264,9 +265,10 @@ def reach(synapses: Dense | Conv2d) -> tuple[int, int]:
 
 
 def kernel_banks(layer: Layer) -> tuple[int, int]:
-    """Banks with which every event reaches all its neighbours at once; (1, 1): the layer cannot have more.
+    """Return the banks, down and across, with which every event reaches all its neighbours at once.
 
-    That is so of a dense layer, one with several sets of synapses, or with an output smaller than the kernel's reach.
+    (1, 1): the layer cannot have several banks. That holds for a dense layer, for one with several sets of synapses,
+    and for one whose output is smaller than the kernel's reach.
     """
     synapses = layer.connectivity
     if not isinstance(synapses, Conv2d) or layer.branches:
@@ -276,9 +278,9 @@ def kernel_banks(layer: Layer) -> tuple[int, int]:
 
 
 def spike_queue_depth(plan: LayerPlan) -> int:
-    """Spike words a core can have waiting: one register, or two steps' worth rounded up to a power of two, ≤ 256.
+    """Return how many spike words a core's queue holds: one, or those of two steps rounded up to a power of two, ≤ 256.
 
-    Of a recurrent layer at least one step's: it takes none of them before all are captured.
+    The queue of a recurrent layer holds at least one step: the layer takes no spike of a step before all are captured.
     """
     if plan.rows == 1:
         return 1
@@ -286,7 +288,7 @@ def spike_queue_depth(plan: LayerPlan) -> int:
 
 
 def readout_cycles(plan: LayerPlan, winner: Literal["tree", "scan"]) -> int:
-    """Cycles in which the read-out compares the neurons of a row with each other and with the rows before."""
+    """Return the cycles that the read-out takes to compare the neurons of a row with each other and earlier rows."""
     if winner == "scan":
         return plan.lanes
     levels = (plan.lanes - 1).bit_length()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One face for everything that runs a Program: models, simulators, boards."""
+"""Common interface of everything that runs a Program: models, simulators, boards."""
 
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -13,7 +13,7 @@ __all__ = ["Backend", "DecidedBy", "Stimulus", "Trace"]
 
 
 class DecidedBy(IntEnum):
-    """What settled a class."""
+    """The rule that decided the class."""
 
     PLAIN = 0
     TIE_BY_MEMBRANE = 1
@@ -23,18 +23,18 @@ class DecidedBy(IntEnum):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stimulus:
-    """What is offered to the accelerator, back to back, and how willing both sides are.
+    """Input words of inferences back to back, and the waits at input and output.
 
     Parameters
     ----------
     words : int64[K] or uint64[K]
-        Tokens (port "events") or 64-bit beats (port "image"), of all inferences in a row.
+        Tokens (port "events") or 64-bit beats (port "image") of all inferences, one after the other.
     starts : int64[B + 1]
-        Inference i is words[starts[i] : starts[i + 1]].
+        Bounds of the inferences: inference i is words[starts[i] : starts[i + 1]].
     gaps : int64[K] or None
-        Idle cycles before each word; None: none.
+        Idle cycles before each word is offered. None: no idle cycles.
     sink_stalls : int64[B] or None
-        Cycles for which each result is left waiting at the output; None: taken at once.
+        Cycles for which each result waits at the output before it is taken. None: results are taken at once.
     """
 
     words: np.ndarray
@@ -49,7 +49,7 @@ class Stimulus:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trace:
-    """What happened. Cycle 0 is the first clock cycle after reset; a transfer at cycle c is on the edge that ends c.
+    """Results of a run. Cycle 0 is the first clock cycle after reset; a transfer in cycle c is on the edge that ends c.
 
     Parameters
     ----------
@@ -58,16 +58,16 @@ class Trace:
     classes, steps, decided_by : int64[B]
         Class, decision step and `DecidedBy` of each inference.
     scores : int64[B, classes]
-        Evidence: pre-reset membranes at the decision (first_spike, potential); Σ w[t]·s[t] (weighted_spikes);
+        Evidence: membranes before reset at the decision (first_spike, potential); Σ w[t]·s[t] (weighted_spikes);
         spike counts (spike_count).
     decided : int64[B]
         Cycle at which each result is first offered at the output.
     taken : int64[B]
         Cycle at which each result was taken.
     edge_tokens, edge_cycles : tuple of int64[*]
-        For each stream between units (encoder → core 0, core 0 → core 1, …): tokens and the cycles of their transfers.
+        Tokens on each edge (input → core 0, core 0 → core 1, …), and the cycles of their transfers.
     counters : dict
-        Host-readable counters at the end, by name.
+        Values of the host-readable counters at the end, by name.
     """
 
     accepted: np.ndarray
@@ -83,14 +83,14 @@ class Trace:
 
 
 class Backend(Protocol):
-    """Runs a program on a stimulus."""
+    """A model, simulator or board that runs a program on a stimulus."""
 
     name: str
 
     def load(self, program: Program) -> None:
-        """Make the backend ready; may build. Raises a sentence if a tool is missing."""
+        """Prepare to run the program, which may build a simulator. Raises an error if a tool is missing."""
         ...
 
     def run(self, stimulus: Stimulus) -> Trace:
-        """From reset, until every inference has its result taken and the last input word is consumed."""
+        """Run from reset until every result is taken and the last input word is consumed."""
         ...

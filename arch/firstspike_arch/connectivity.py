@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Connectivity: which input address reaches which neurons, by which weight.
+"""Connectivity: the neurons that each input address reaches, and the weights in between.
 
-Shapes are (N,) for vectors and (C, H, W) for maps; neurons are numbered as torch flattens them. An input map may be
-sum-pooled on its way in, which is a map of addresses and no arithmetic: pixel (y, x) is pixel (y // pool, x // pool),
-and what is left over at the lower and right border is dropped.
+Shapes are (N,) for vectors and (C, H, W) for maps. Neurons are numbered as torch flattens them. An input map may be
+sum-pooled, which only maps addresses: pixel (y, x) becomes pixel (y // pool, x // pool), and incomplete windows at the
+lower and right border are dropped.
 """
 
 from dataclasses import asdict, dataclass
@@ -19,12 +19,12 @@ Shape = tuple[int, ...]
 
 
 def size_of(shape: Shape) -> int:
-    """Neurons of a shape."""
+    """Return the number of neurons of a shape."""
     return int(np.prod(shape))
 
 
 def pooled(shape: Shape, pool: int) -> Shape:
-    """A map's shape after sum-pooling; a vector stays as it is."""
+    """Return the shape of a map after sum-pooling; a vector keeps its shape."""
     return shape if pool == 1 else (shape[0], shape[1] // pool, shape[2] // pool)
 
 
@@ -38,12 +38,12 @@ def _check_pool(shape: Shape, pool: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Dense:
-    """Every input reaches every neuron.
+    """Dense synapses: every input reaches every neuron.
 
     Parameters
     ----------
     in_shape : (N,) or (C, H, W)
-        Of the stream that comes in, before pooling.
+        Shape of the input before pooling.
     neurons : int
     pool : int
         Side of the windows in which a map is sum-pooled.
@@ -51,6 +51,7 @@ class Dense:
     Raises
     ------
     ValueError
+        A parameter is out of range; the message names it.
     """
 
     in_shape: Shape
@@ -64,7 +65,7 @@ class Dense:
 
     @property
     def channels(self) -> int:
-        """Sets of neuron parameters."""
+        """Number of channels: each neuron has parameters of its own."""
         return self.neurons
 
     @property
@@ -73,7 +74,7 @@ class Dense:
 
     @property
     def weight_shape(self) -> Shape:
-        """(M, N after pooling)."""
+        """Shape of the weights: (neurons, inputs after pooling)."""
         return self.neurons, size_of(pooled(self.in_shape, self.pool))
 
 
@@ -84,19 +85,20 @@ class Conv2d:
     Parameters
     ----------
     in_shape : (C, H, W)
-        Of the stream that comes in, before pooling.
+        Shape of the input before pooling.
     channels : int
-        Of the output.
+        Channels of the output.
     kernel, stride, padding : (int, int)
-        Vertical, horizontal.
+        Vertical and horizontal size.
     groups : int
-        Divides the channels of input and output; C for a depthwise convolution.
+        Number of groups, which divides the channels of input and output; C for a depthwise convolution.
     pool : int
         Side of the windows in which the input is sum-pooled.
 
     Raises
     ------
     ValueError
+        A parameter is out of range; the message names it.
     """
 
     in_shape: Shape
@@ -139,23 +141,23 @@ class Conv2d:
 
     @property
     def weight_shape(self) -> Shape:
-        """(channels, input channels of a group, kernel height, kernel width)."""
+        """Shape of the weights: (channels, input channels of a group, kernel height, kernel width)."""
         return self.channels, self.in_shape[0] // self.groups, *self.kernel
 
 
 def to_plain(connectivity: Dense | Conv2d) -> dict:
-    """As JSON can say it."""
+    """Return plain values that JSON can hold."""
     values = asdict(connectivity).items()
     return {"kind": type(connectivity).__name__, **{k: list(v) if isinstance(v, tuple) else v for k, v in values}}
 
 
 def from_plain(plain: Any) -> Dense | Conv2d:
-    """Inverse of `to_plain`.
+    """Read what `to_plain` returns.
 
     Raises
     ------
     ValueError
-        Whatever ``plain`` is, if it is not that.
+        ``plain`` is anything else.
     """
     kind = {"Dense": Dense, "Conv2d": Conv2d}.get(str(plain.get("kind"))) if isinstance(plain, dict) else None
     if kind is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The description of a core: everything that its hardware, its timing twin and its memory images are made from."""
+"""Description of a core: the one source of its hardware, its timing twin and its memory images."""
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -24,14 +24,14 @@ class CoreInput:
     Parameters
     ----------
     source : int
-        The layer that sends it; −1: the network's input.
+        Number of the layer that sends the stream; −1: the network's input.
     recurrent : bool
-        The layer itself sends it.
+        Whether the layer itself sends the stream.
     connectivity : Dense or Conv2d
     layout : TokenLayout
-        Bits of its tokens.
+        Layout of the stream's tokens.
     walk : Walk
-        The rows that its events visit.
+        Rows that its events visit.
     """
 
     source: int
@@ -43,10 +43,10 @@ class CoreInput:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CoreSpec:
-    """One core: a layer, how it is mapped, and what follows from both.
+    """One core: a layer, its mapping, and what follows from both.
 
-    `core_specs` makes those of a network. `Core`, its timing twin, its memory images and the work estimate read nothing
-    else about the network or the array.
+    `core_specs` makes the descriptions of all cores of a network. `Core`, its timing twin, its memory images and the
+    work estimate read nothing else about the network or the array.
 
     Parameters
     ----------
@@ -56,17 +56,17 @@ class CoreSpec:
     plan : LayerPlan
     microcode : Microcode
     inputs : tuple of CoreInput
-        The streams that it takes, that of the layer before first.
+        Streams that the core takes, first the one from the previous layer.
     bias_word : int
         First word of the bias rows in the weight memory.
     sends : bool
-        A core takes its spikes.
+        Whether some core takes this core's spikes.
     value_bits : int
-        Width of the membranes that it hands to the read-out with a row of spikes; 0: none.
+        Width of the membranes that the core hands to the read-out with a row of spikes; 0: none.
     tag_bits : int
         Width of the running numbers that tell inferences apart.
     read_back : bool
-        A host can read the weight memory.
+        Whether a host can read the weight memory.
     """
 
     index: int
@@ -82,27 +82,27 @@ class CoreSpec:
 
     @property
     def recurrent(self) -> int | None:
-        """The number of the stream that is the layer's own; None: it takes none."""
+        """Index in ``inputs`` of the layer's own stream; None: the layer is not recurrent."""
         return next((place for place, one in enumerate(self.inputs) if one.recurrent), None)
 
     @property
     def layouts(self) -> tuple[TokenLayout, ...]:
-        """Bits of the tokens of each stream that comes in."""
+        """Token layout of each input stream."""
         return tuple(one.layout for one in self.inputs)
 
     @property
     def walks(self) -> tuple[Walk, ...]:
-        """The rows that events of each stream visit."""
+        """Walk of each input stream: the rows that its events visit."""
         return tuple(one.walk for one in self.inputs)
 
     @property
     def bias_stride(self) -> int:
-        """Words from one bias row to the next."""
+        """Distance in words from one bias row to the next."""
         return self.plan.position_rows if isinstance(self.layer.connectivity, Conv2d) else row_stride(self.plan)
 
     @property
     def queue_depth(self) -> int:
-        """Spike words that can wait for the extractor."""
+        """Number of spike words that can wait for the extractor."""
         return spike_queue_depth(self.plan)
 
     @property
@@ -112,12 +112,12 @@ class CoreSpec:
 
     @property
     def remembers_spikes(self) -> bool:
-        """Whether a pass behind the one that captures still asks who spiked."""
+        """Whether a pass after the capturing one still depends on which neurons spiked."""
         return any(op.when == "spiked" for op in self.microcode.step[1:])
 
     @cached_property
     def memory(self) -> MemoryShape:
-        """The weight memory: weights in the order of the walks, then bias rows. The program port can write it."""
+        """Weight memory: weights in the order of the walks, then bias rows. The program port can write it."""
         depth = self.bias_word + len(bias_rows(self.layer)) * self.bias_stride
         return MemoryShape(
             name=f"core{self.index}_weights", depth=depth, used_bits=self.plan.elements * self.layer.weight_bits,
@@ -125,8 +125,10 @@ class CoreSpec:
 
     @cached_property
     def memories(self) -> tuple[MemoryShape, ...]:
-        """All memories of the core and its spike queue: weights, and if they are not in registers, membranes and what
-        goes with them, in each bank."""
+        """All memories of the core and its spike queue.
+
+        These are the weights and, in each bank, membranes and what goes with them, if they are not in registers.
+        """
         plan, found = self.plan, [self.memory]
         if not plan.in_registers:
             bits = plan.membrane_bits
@@ -147,10 +149,10 @@ class CoreSpec:
         return tuple(found)
 
     def hardware(self) -> dict[str, Any]:
-        """What the RTL of the core depends on, as JSON can say it; memory images are not part of it.
+        """Return what the RTL of the core depends on, as plain JSON values. Memory images are not part of it.
 
-        Two cores that agree in all of it are the same hardware: their weights, and biases that are images, can be
-        loaded into either.
+        Two cores with equal results are the same hardware: weights and biases of one, which are memory images, can be
+        loaded into the other.
         """
         code = self.microcode
         return {
@@ -169,13 +171,13 @@ class CoreSpec:
 
 
 def core_spec(network: IntegerNetwork, index: int, options: LayerOptions, **array: Any) -> CoreSpec:
-    """The core of one layer, mapped by ``options``.
+    """Describe the core of one layer, mapped by ``options``.
 
     Parameters
     ----------
     array
-        ``value_bits``, ``tag_bits`` and ``read_back``, which depend on the rest of the array: what needs no hardware
-        around the core can leave them out.
+        ``value_bits``, ``tag_bits`` and ``read_back`` of the `CoreSpec`, which depend on the rest of the array. They
+        can be left out where no hardware is built.
 
     Raises
     ------
@@ -198,12 +200,12 @@ def core_spec(network: IntegerNetwork, index: int, options: LayerOptions, **arra
 
 
 def core_specs(network: IntegerNetwork, config: ArrayConfig) -> tuple[CoreSpec, ...]:
-    """The cores of an array, in order.
+    """Describe the cores of an array, in order.
 
     Raises
     ------
     ValueError
-        The sentence names the layer whose options do not fit it.
+        Options do not fit their layer; the message names the layer.
     """
     plans = []
     for index, (layer, options) in enumerate(zip(network.layers, config.layers, strict=True)):
@@ -224,7 +226,7 @@ def core_specs(network: IntegerNetwork, config: ArrayConfig) -> tuple[CoreSpec, 
 
 
 def result_score_bits(network: IntegerNetwork, plan: LayerPlan) -> int:
-    """Signed width of a score in a result, given the plan of the output layer."""
+    """Return the width of a score in a result, a signed number, for the plan of the output layer."""
     output = network.layers[-1].neuron
     if network.readout == "weighted_spikes":
         largest = sum(network.step_weights[: network.steps_max]) * output.levels

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The one token that flows between all units: a spike event or an end-of-step marker."""
+"""The token that flows between all units: a spike event or an end-of-step marker."""
 
 from dataclasses import dataclass
 
@@ -17,22 +17,22 @@ MARKER = 1 << MARKER_BIT
 FINAL_MARKER = MARKER | 1 << FINAL_BIT
 
 MAGNITUDE_MAX = 15
-"""Most that one spike event says; a larger count is several events."""
+"""Largest magnitude of one spike event; a larger count becomes several events."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenLayout:
-    """Bits of a token, from the lowest: ``final``, ``marker``, ``address``, ``value``.
+    """Layout of a token, from the lowest bit: ``final``, ``marker``, ``address``, ``value``.
 
     A spike event has ``marker`` = 0 and the address of the neuron that fired: its number, or in a map, from the lowest
-    bit, its channel, x and y. ``value`` is the magnitude of the spike, or of a direct input the number that the host
-    sends (two's complement if there are negative ones); where it can only be 1 it has no bits. A marker ends a step;
-    with ``final`` it ends the inference. Address and value of a marker are 0.
+    bit, its channel, x and y. ``value`` is the magnitude of the spike or, on a direct input, the number that the host
+    sends (in two's complement if it can be negative); it has no bits if it can only be 1. A marker ends a step; with
+    ``final`` it ends the inference. Address and value of a marker are 0.
 
     Parameters
     ----------
     shape : (N,) or (C, H, W)
-        Of the neurons that the stream speaks of.
+        Shape of the neurons that send the stream.
     low, high : int
         Range of the values.
     """
@@ -43,12 +43,12 @@ class TokenLayout:
 
     @property
     def field_sizes(self) -> tuple[int, ...]:
-        """How many numbers, or how many channels, x and y."""
+        """Size of each address field: neurons of a vector; channels, width and height of a map."""
         return self.shape if len(self.shape) == 1 else (self.shape[0], self.shape[2], self.shape[1])
 
     @property
     def field_bits(self) -> tuple[int, ...]:
-        """Bits of the number, or of channel, x and y."""
+        """Width of each address field: the number of a vector's neuron; channel, x and y of a map."""
         return tuple(bits_for_unsigned(size - 1) for size in self.field_sizes)
 
     @property
@@ -76,7 +76,7 @@ class TokenLayout:
         return self.value_shift + self.value_bits
 
     def addresses(self) -> np.ndarray:
-        """The address of every neuron, in torch's order, int64[N]."""
+        """Return the address of every neuron, in torch's order, int64[N]."""
         if len(self.shape) == 1:
             return np.arange(self.shape[0])
         channel, y, x = (part.ravel() for part in np.indices(self.shape))
@@ -84,7 +84,7 @@ class TokenLayout:
         return channel | x << channel_bits | y << channel_bits + x_bits
 
     def fields(self, address: int) -> tuple[int, ...]:
-        """The number, or channel, y and x, of an address."""
+        """Return the number of a vector's neuron, or channel, y and x of a map's, from its address."""
         if len(self.shape) == 1:
             return (address,)
         channel_bits, x_bits, _ = self.field_bits
@@ -92,14 +92,14 @@ class TokenLayout:
         return address & (1 << channel_bits) - 1, rest >> x_bits, rest & (1 << x_bits) - 1
 
     def events(self, neurons: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Spike events of neurons by their numbers in torch's order, with values in range; int64 like both."""
+        """Return spike events, int64, from neurons (numbers in torch's order) and values, which must be in range."""
         tokens = self.addresses()[neurons] << ADDRESS_SHIFT
         if self.value_bits:
             tokens = tokens | (np.asarray(values, dtype=np.int64) & (1 << self.value_bits) - 1) << self.value_shift
         return tokens
 
     def split(self, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Addresses and values of spike events, the inverse of `events` but for the order of the neurons."""
+        """Split spike events into addresses and values."""
         tokens = np.asarray(tokens, dtype=np.int64)
         address = tokens >> ADDRESS_SHIFT & (1 << self.address_bits) - 1
         if not self.value_bits:
@@ -109,18 +109,28 @@ class TokenLayout:
 
 
 def neuron_name(token: int, layout: TokenLayout) -> str:
-    """Who fired: its number, or in a map (channel, y, x); and what it says, if it can say more than one thing."""
+    """Name the neuron of an event by its number, or (channel, y, x) in a map, and the value if the layout has one."""
     address, value = (int(part) for part in layout.split(np.array(token)))
     name = str(address) if len(layout.shape) == 1 else str(layout.fields(address))
     return f"{name} with {value}" if layout.value_bits else name
 
 
 def tokens_from_spikes(spikes: np.ndarray, layout: TokenLayout) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens of inferences back to back, int64[K], and where each starts, int64[B + 1].
+    """Convert magnitudes of spikes to tokens of inferences back to back.
 
-    From magnitudes, integer or bool[B, T, N], of neurons in torch's order. They keep this order within a step; a
-    magnitude beyond ``layout.high`` becomes several events; a marker ends each step, the last one of an inference is
-    final.
+    A marker ends each step, and the last marker of an inference is final. A magnitude above ``layout.high`` becomes
+    several events.
+
+    Parameters
+    ----------
+    spikes : integer or bool[B, T, N]
+        Magnitudes; the events of a step follow in torch's order of the neurons.
+
+    Returns
+    -------
+    tokens : int64[K]
+    starts : int64[B + 1]
+        Index of the first token of each inference, and K.
     """
     count, steps, size = spikes.shape
     flat = np.ascontiguousarray(spikes).reshape(-1)
@@ -133,7 +143,7 @@ def tokens_from_spikes(spikes: np.ndarray, layout: TokenLayout) -> tuple[np.ndar
         values = np.minimum(values - nth * layout.high, layout.high)
     step, neuron = np.divmod(where, size)
     tokens = np.empty(len(step) + count * steps, dtype=np.int64)
-    # Before an event stand all earlier events, and a marker for each earlier step.
+    # An event's index counts all earlier events, and a marker for each earlier step.
     tokens[np.arange(len(step)) + step] = layout.events(neuron, values)
     ends = np.searchsorted(step, np.arange(count * steps), side="right") + np.arange(count * steps)
     tokens[ends] = MARKER

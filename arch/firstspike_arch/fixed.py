@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Number formats: the only place that rounds, saturates or packs bits.
 
-Every rounding rule works alike on Python numbers, NumPy arrays and torch tensors (whatever has the
-operators and `round`/`clip`), so that training, compiler and golden model cannot disagree.
+Every rounding rule works on Python numbers, NumPy arrays and torch tensors alike, so that training, compiler and golden
+model cannot disagree.
 """
 
 import math
@@ -16,62 +16,62 @@ __all__ = [
 ]
 
 CHUNK_BITS = 32
-"""Memory rows are padded to whole chunks: one word of the program port."""
+"""Width of a chunk, the data of one program-port word. Memory words are padded to whole chunks."""
 
 LEAK_SHIFT_MAX = 8
-"""How fine a leak is, num/2^shift, unless the compiler is told otherwise."""
+"""Default for the largest shift of a leak num/2^shift."""
 
 
 def ceil_div(a: int, b: int) -> int:
-    """Smallest integer not below a / b."""
+    """Return the smallest integer not below a / b."""
     return -(-a // b)
 
 
 def bits_for_unsigned(value: int) -> int:
-    """Bits that hold every integer 0 … `value` (at least 1)."""
+    """Return the bits, at least 1, that hold every integer 0 … `value`."""
     return max(1, int(value).bit_length())
 
 
 def bits_for_signed(low: int, high: int) -> int:
-    """Bits of the narrowest two's complement number that holds both `low` and `high`."""
+    """Return the bits of the narrowest two's complement number that holds both `low` and `high`."""
     return 1 + max(int(high).bit_length() if high >= 0 else 0, (int(~low)).bit_length() if low < 0 else 0)
 
 
 def largest_weight(bits: int) -> int:
-    """Largest magnitude of a quantised weight: the range is symmetric, 1 bit means ±1."""
+    """Return the largest magnitude of a quantised weight. The range is symmetric; 1 bit means ±1."""
     return 1 if bits == 1 else 2 ** (bits - 1) - 1
 
 
 def quantise(real, scale, bits: int):
-    """round(real / scale), half to even, clipped to ±largest_weight(bits); stays in the type of `real`."""
+    """Return round(real / scale), half to even, clipped to ±largest_weight(bits), in the type of `real`."""
     limit = largest_weight(bits)
     return (real / scale).round().clip(-limit, limit)
 
 
 def weight_scale(largest_magnitude, bits: int):
-    """Real value of one weight step such that `largest_magnitude` maps to the largest weight."""
+    """Return the real value of one weight step for which `largest_magnitude` maps to the largest weight."""
     return largest_magnitude / largest_weight(bits)
 
 
 def _ratio(real: float, scale: float) -> float:
-    """real / scale; a quotient that misses a whole number by rounding alone is that number (1 / (1/49) is 49)."""
+    """Return real / scale; a quotient that misses a whole number only by rounding becomes that number."""
     ratio = real / scale
     whole = round(ratio)
     return whole if abs(ratio - whole) <= 1e-12 * abs(whole) else ratio
 
 
 def threshold_at_least(theta: float, scale: float) -> int:
-    """Integer K such that v·scale ≥ theta ⇔ v ≥ K for every integer v."""
+    """Return the integer K such that v·scale ≥ theta ⇔ v ≥ K for every integer v."""
     return math.ceil(_ratio(theta, scale))
 
 
 def threshold_above(theta: float, scale: float) -> int:
-    """Integer K such that v·scale > theta ⇔ v ≥ K for every integer v."""
+    """Return the integer K such that v·scale > theta ⇔ v ≥ K for every integer v."""
     return math.floor(_ratio(theta, scale)) + 1
 
 
 def nearest_leak(leak: float, shift_max: int) -> tuple[int, int]:
-    """(num, shift) with num/2^shift nearest to a real leak in 0 … 1, and the smallest such shift ≤ ``shift_max``."""
+    """Return (num, shift) with num/2^shift nearest to a leak in 0 … 1, by the smallest such shift ≤ ``shift_max``."""
     num, shift = round(leak * 2**shift_max), shift_max
     while shift and num % 2 == 0:
         num, shift = num // 2, shift - 1
@@ -79,15 +79,15 @@ def nearest_leak(leak: float, shift_max: int) -> tuple[int, int]:
 
 
 def latency_step(pixels, steps: int):
-    """Step of the spike of a uint8 pixel: round((1 − p/255)(T − 1)), exactly, in integers.
+    """Return the step in which a pixel p = 0…255 spikes: round((1 − p/255)(T − 1)), computed exactly in integers.
 
-    A half never occurs because 255 is odd. `pixels` must hold a wider type than uint8.
+    A half never occurs because 255 is odd. The type of `pixels` must be wider than uint8.
     """
     return (2 * (steps - 1) * (255 - pixels) + 255) // 510
 
 
 def pack_rows(rows: np.ndarray, bits: int) -> list[int]:
-    """Rows of signed integers, int[R, K], as R memory words: lane k in bits k·bits … (k+1)·bits − 1."""
+    """Pack rows of signed integers, int[R, K], into R memory words: lane k is in bits k·bits … (k+1)·bits − 1."""
     rows = np.asarray(rows, dtype=np.int64)
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     if rows.size and (rows.min() < low or rows.max() > high):
@@ -98,7 +98,7 @@ def pack_rows(rows: np.ndarray, bits: int) -> list[int]:
 
 
 def unpack_rows(words: list[int], bits: int, lanes: int) -> np.ndarray:
-    """Inverse of `pack_rows`: int64[R, lanes]."""
+    """Unpack what `pack_rows` returns, int64[R, lanes]."""
     size = ceil_div(bits * lanes, 8)
     raw = np.frombuffer(b"".join(word.to_bytes(size, "little") for word in words), dtype=np.uint8)
     planes = np.unpackbits(raw.reshape(len(words), size), axis=1, bitorder="little", count=bits * lanes)
@@ -109,7 +109,7 @@ def unpack_rows(words: list[int], bits: int, lanes: int) -> np.ndarray:
 
 
 def standardise(weight, steps: int):
-    """sqrt(T/N)·(W − mean)/std of each row of W[M, N]: what ETTFS trains on and the compiler folds."""
+    """Normalise each row of W[M, N] to sqrt(T/N)·(W − mean)/std, as ETTFS trains and the compiler folds it."""
     fan_in = weight.shape[1]
     centred = weight - weight.mean(1)[:, None]
     deviation = ((centred * centred).sum(1) / fan_in) ** 0.5

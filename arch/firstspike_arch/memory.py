@@ -10,9 +10,17 @@ __all__ = ["MemoryShape"]
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryShape:
-    """Depth in words, and width in bits: a whole number of program-port chunks.
+    """Shape of a memory: ``depth`` words of ``used_bits``, padded to a ``width`` of whole program-port chunks.
 
-    ``loadable``: the program port writes it, chunk by chunk. ``single_port``: it has one port, and no initial contents.
+    Parameters
+    ----------
+    name : str
+    depth, used_bits : int
+        Number of words, and bits used of each.
+    loadable : bool
+        Whether the program port writes the memory, chunk by chunk.
+    single_port : bool
+        Whether the memory has a single port and no initial contents.
     """
 
     name: str

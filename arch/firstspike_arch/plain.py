@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tables of plain values, as JSON and TOML hold them, become arguments of dataclasses, or one sentence says why not."""
+"""Reading of plain values, as JSON and TOML hold them, into dataclasses, with checked types and clear messages."""
 
 from collections.abc import Iterable
 from dataclasses import MISSING, fields, is_dataclass
@@ -17,31 +17,31 @@ _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 def decode(kind: type[Made], plain: Any) -> Made:
-    """An instance of the dataclass ``kind``; see `read_fields`."""
+    """Make an instance of the dataclass ``kind`` from a table of plain values; see `read_fields`."""
     return kind(**read_fields(kind, plain))
 
 
 def read_fields(kind: type, plain: Any, names: Iterable[str] | None = None) -> dict[str, Any]:
-    """Arguments of the dataclass ``kind`` from a table of plain values; lists become tuples, tables dataclasses.
+    """Read arguments of the dataclass ``kind`` from a table of plain values; lists become tuples, tables dataclasses.
 
-    Nothing is converted silently: no number from a string or a truth value, and none that is not finite.
+    Nothing is converted silently: a number is not read from a string or a truth value, and must be finite.
 
     Parameters
     ----------
     names : iterable of str
-        The fields to take; None: all, and then there may be no others. One that is not there gets its default.
+        Fields to read; missing ones get their defaults. None: all fields, and any other key is an error.
 
     Raises
     ------
     ValueError
-        The sentence names the field.
+        A value is wrong, missing or unknown; the message names the field.
     """
     try:
-        # Strict, Python's lists are no tuples, but JSON's are.
+        # In strict mode a Python list is not accepted as a tuple, but a JSON array is.
         return _adapter(kind, None if names is None else tuple(names)).validate_json(
             to_json(plain, inf_nan_mode="constants"))
     except ValidationError as error:
-        # A misspelt key says more than the one that is missing for it.
+        # Report a misspelt key before the key that is missing because of it.
         raise ValueError(_sentence(min(error.errors(), key=lambda one: one["type"] not in _UNKNOWN), kind)) from None
 
 
@@ -51,18 +51,18 @@ def _adapter(kind: type, names: tuple[str, ...] | None) -> TypeAdapter[dict[str,
     optional = {name for name, item in known.items()
                 if item.default is not MISSING or item.default_factory is not MISSING}
     taken = {name: NotRequired[hints[name]] if name in optional else hints[name] for name in names or known}
-    # Not the dataclass itself: some of its fields may be arrays, which come from elsewhere.
-    table: Any = TypedDict(kind.__name__, taken)  # pyright: ignore - made, not written down
+    # The dataclass itself would not do: some of its fields may be arrays, which come from elsewhere.
+    table: Any = TypedDict(kind.__name__, taken)  # pyright: ignore - made at run time
     table.__pydantic_config__ = ConfigDict(
         strict=True, allow_inf_nan=False, extra="forbid" if names is None else "ignore",
-        arbitrary_types_allowed=True)  # an array, which no file's table holds
+        arbitrary_types_allowed=True)  # arrays, which no table in a file holds
     return TypeAdapter(table)
 
 
 def _sentence(error: ErrorDetails, kind: type) -> str:
-    """What is wrong with the first wrong value, by its name in the table."""
+    """Describe in one sentence what is wrong with a value, named by its place in the table."""
     context = error.get("ctx", {})
-    if "error" in context:  # a dataclass's own rule, which names the field
+    if "error" in context:  # a rule of the dataclass itself, whose message names the field
         return str(context["error"])
     parents, place = _walk(kind, error["loc"])
     match error["type"]:
@@ -79,7 +79,7 @@ def _sentence(error: ErrorDetails, kind: type) -> str:
 
 
 def _walk(kind: Any, location: tuple[int | str, ...]) -> tuple[list[Any], str]:
-    """Types on the way to a place, from the table to the value, and the place's name, without members of unions."""
+    """Return the types on the path from the table to a value, and the path's name, without members of unions."""
     parents, name = [kind], ""
     for part in location:
         kind = parents[-1]
@@ -92,7 +92,7 @@ def _walk(kind: Any, location: tuple[int | str, ...]) -> tuple[list[Any], str]:
 
 
 def _members(union: Any) -> dict[Any, Any]:
-    """What a location calls the members of a union: a dataclass with a literal ``kind`` by that, others by name."""
+    """Return the members of a union by their names in locations: a dataclass's literal ``kind``, else its own name."""
     found = {}
     for one in get_args(union):
         kind = get_args(get_type_hints(one).get("kind")) if is_dataclass(one) else ()

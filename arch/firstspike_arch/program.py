@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Program: the integer network, its mapping and its memory images; the one artefact everything runs from."""
+"""Program: integer network, mapping and memory images, the one artefact that all backends run."""
 
 import hashlib
 import json
@@ -30,16 +30,18 @@ FORMAT = 4
 
 
 class ProgramError(ValueError):
-    """A program file that is truncated, altered or of another format."""
+    """A program is not well-formed, or its file is truncated, altered or of another format."""
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
-    """Write a file whole or not at all: a temporary file beside it, then a rename. Its folder is made.
+    """Write a file completely or not at all: to a temporary file beside it, which is then renamed.
+
+    Missing folders are created.
 
     Raises
     ------
     OSError
-        Naming ``path``.
+        The file cannot be written; the error names ``path``.
     """
     payload = data.encode() if isinstance(data, str) else data
     try:
@@ -65,7 +67,7 @@ class Program:
     ----------
     network : IntegerNetwork
     config : ArrayConfig
-        Options for each layer, in order.
+        Configuration of the array, with options for each layer.
     """
 
     network: IntegerNetwork
@@ -78,7 +80,7 @@ class Program:
                 f"not {len(self.config.layers)}"
             )
         try:
-            self.cores  # noqa: B018 - made now: options that do not fit their layer are said here
+            self.cores  # noqa: B018 - made now, so that options that do not fit their layer are reported here
         except ValueError as error:
             raise ProgramError(str(error)) from None
         for index, options in enumerate(self.config.layers):
@@ -96,18 +98,18 @@ class Program:
 
     @property
     def direct_bytes(self) -> bool:
-        """Whether the input is direct, and each number a byte."""
+        """Whether the input is direct, and every number fits a byte."""
         network = self.network
         low, high = (-128, 127) if network.in_min < 0 else (0, 255)
         return network.input_kind == "direct" and low <= network.in_min and network.in_max <= high
 
     @cached_property
     def cores(self) -> tuple[CoreSpec, ...]:
-        """The description of each core, in order."""
+        """Description of each core, in order."""
         return core_specs(self.network, self.config)
 
     def memories(self) -> tuple[MemoryShape, ...]:
-        """The loadable memories, in the order of the program port's memory index."""
+        """Return the loadable memories, in the order of the program port's memory index."""
         return tuple(core.memory for core in self.cores)
 
     @property
@@ -116,11 +118,11 @@ class Program:
         return any(options.single_port for options in self.config.layers)
 
     def images(self) -> dict[str, list[int]]:
-        """Contents of each memory by name."""
+        """Return the contents of each memory, by name."""
         return {core.memory.name: weight_image(core) for core in self.cores}
 
     def port_words(self) -> np.ndarray:
-        """All images as words of the program port, uint64[K]."""
+        """Return all images as words of the program port, uint64[K]."""
         words, images = [], self.images()
         for index, shape in enumerate(self.memories()):
             for word, value in enumerate(images[shape.name]):
@@ -130,11 +132,11 @@ class Program:
         return np.array(words, dtype=np.uint64)
 
     def digest(self) -> str:
-        """SHA-256 over network and configuration."""
+        """Return the SHA-256 of network and configuration."""
         return hashlib.sha256(self._serialise()).hexdigest()
 
     def architecture(self) -> str:
-        """SHA-256 over what the RTL depends on: programs that have it in common differ in their images alone."""
+        """Return the SHA-256 of all that the RTL depends on. Programs that share it differ only in their images."""
         network = {item.name: getattr(self.network, item.name)
                    for item in fields(IntegerNetwork) if item.name not in ("name", "layers")}
         array = {item.name: getattr(self.config, item.name) for item in fields(ArrayConfig) if item.name != "layers"}
@@ -142,17 +144,17 @@ class Program:
         return hashlib.sha256(json.dumps(hardware, sort_keys=True).encode()).hexdigest()
 
     def with_config(self, **changes) -> "Program":
-        """The same network on a changed array."""
+        """Return the same network with changes to the array's configuration."""
         return replace(self, config=replace(self.config, **changes))
 
     def save(self, path: str | Path) -> None:
-        """Write safetensors with the description in its header and a digest of everything; whole or not at all."""
+        """Write a safetensors file, completely or not at all, with the description and a digest in its header."""
         body = self._serialise()
         write_atomically(Path(path), hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
 
     @classmethod
     def load(cls, path: str | Path) -> "Program":
-        """Read what `save` wrote.
+        """Read a file that `save` wrote.
 
         Raises
         ------
@@ -189,7 +191,7 @@ class Program:
         return save(tensors, {"firstspike_program": json.dumps(head, sort_keys=True)})
 
     def _describe(self) -> tuple[dict, dict[str, np.ndarray]]:
-        """Everything: what JSON says, and arrays."""
+        """Return the whole program as plain JSON values and arrays."""
         tensors: dict[str, np.ndarray] = {}
         layers = []
         for index, layer in enumerate(self.network.layers):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Layout of a result word, from the lowest bit: class, step, decided_by, then one signed score a class."""
+"""Layout of a result word, from the lowest bit: class, step, decided_by, then a signed score for each class."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,14 @@ __all__ = ["ResultLayout", "result_layout", "scores_from_raw"]
 
 @dataclass(frozen=True, kw_only=True)
 class ResultLayout:
-    """Field widths of a result.
+    """Field widths of a result word.
 
-    ``score_bits``: signed width of a score. For weighted_spikes of single-spike neurons a score is 0 or −1: whether
-    the neuron fired at the decision step; its weighted sum is w[step] then.
+    Parameters
+    ----------
+    classes, steps_max : int
+    score_bits : int
+        Width of a score, a signed number. For weighted_spikes of single-spike neurons a score is −1 if the neuron fired
+        at the decision step, and 0 if not; −1 then stands for the weighted sum w[step].
     """
 
     classes: int
@@ -37,7 +41,7 @@ class ResultLayout:
         return self.class_bits + self.step_bits + 2 + self.classes * self.score_bits
 
     def unpack(self, word: int) -> tuple[int, int, int, list[int]]:
-        """(class, step, decided_by, scores) of a result word."""
+        """Unpack a result word into (class, step, decided_by, scores)."""
         label, word = word & (1 << self.class_bits) - 1, word >> self.class_bits
         step, word = word & (1 << self.step_bits) - 1, word >> self.step_bits
         decided_by, word = word & 3, word >> 2
@@ -50,14 +54,14 @@ class ResultLayout:
 
 
 def result_layout(program: Program) -> ResultLayout:
-    """The result layout of a program's accelerator."""
+    """Return the result layout of a program's accelerator."""
     network = program.network
     bits = result_score_bits(network, program.cores[-1].plan)
     return ResultLayout(classes=network.classes, steps_max=network.steps_max, score_bits=bits)
 
 
 def scores_from_raw(program: Program, raw: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """Evidence from the raw scores of result words, int64[B, classes], given the decision steps, int64[B]."""
+    """Convert raw scores of result words, int64[B, classes], to evidence, given the decision steps, int64[B]."""
     network = program.network
     if network.readout == "weighted_spikes" and network.earliest_decides:
         return -raw * np.asarray(network.step_weights)[steps][:, None]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a host can ask a running accelerator, by number."""
+"""Counters and program port of a running accelerator, as a host addresses them."""
 
 __all__ = ["COUNTERS", "COUNTER_BITS", "PROGRAM_WORD", "STATUS_CYCLES", "program_address"]
 
@@ -9,7 +9,7 @@ COUNTERS = (
     "cycles",  # since reset
     "words_in",  # input words taken
     "tokens_in",  # tokens into the first core
-    "spikes",  # spikes of the first hidden layer; of the input, if there is none
+    "spikes",  # spikes of the first hidden layer; without one, of the input
     "inferences",  # results taken
     "stalled_in",  # cycles in which an input word waited
     "stalled_out",  # cycles in which a result waited
@@ -17,15 +17,15 @@ COUNTERS = (
     "overrun",  # inferences longer than steps_max, ended there
     "cut",  # inferences ended by silence or restart
 )
-"""Counters by status address; each wraps at 2**COUNTER_BITS."""
+"""Names of the counters, in the order of their status addresses. Each counter wraps at 2**COUNTER_BITS."""
 
 STATUS_CYCLES = len(COUNTERS) + 2
-"""Cycles from a status address to its counter."""
+"""Latency in cycles from a status address to the value of its counter."""
 
 PROGRAM_WORD = {"data": 32, "address": 24, "memory": 8}
-"""Fields of a program-port word, from the lowest bit; ``memory`` counts `Program.memories`."""
+"""Widths of the fields of a program-port word, from the lowest bit. ``memory`` is an index in `Program.memories`."""
 
 
 def program_address(word: int, chunk: int, chunks: int) -> int:
-    """Address of a 32-bit chunk of a memory word: the chunk number in the low bits."""
+    """Return the address of a 32-bit chunk of a memory word, which has the number of the chunk in its low bits."""
     return word << (chunks - 1).bit_length() | chunk

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Walk: which rows of membranes an event visits, and beside which words of weights."""
+"""Walk: the rows of membranes that an event visits, and the word of weights for each."""
 
 from dataclasses import dataclass
 
@@ -14,16 +14,16 @@ __all__ = ["Axis", "Walk", "bank_taps", "conv_walk", "row_stride", "walks_of"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Axis:
-    """What one coordinate of an event contributes, by coordinate.
+    """Contribution of an event's x or y coordinate to its walk, in tables over the L values of the coordinate.
 
     Parameters
     ----------
     count : int64[L]
-        Output positions along this axis that the event reaches; 0: none.
+        Number of output positions along this axis that the event reaches; 0: none.
     row, word : int64[L]
-        What it adds to the first row and the first word.
+        Offset that the coordinate adds to the first row and to the first word.
     row_step, word_step : int
-        From one of these positions to the next.
+        Distance in rows and words from one of these positions to the next.
     """
 
     count: np.ndarray
@@ -35,26 +35,26 @@ class Axis:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Walk:
-    """For an event: for each y it reaches, for each x, for the rows of the channels it reaches: one row, one word.
+    """Rows that an event visits: at each y that it reaches, at each x, the rows of the channels that it reaches.
 
-    Rows are numbered position by position (row-major), within a position group by group. The weights' words are
-    numbered input channel by channel, within a channel kernel row by row.
+    Each visit uses one row of membranes and one word of weights. Rows are numbered position by position (row-major),
+    within a position group by group. Words are numbered by input channel, within a channel by kernel tap (row-major).
 
     Parameters
     ----------
     x, y : Axis or None
-        None: the input is a vector, and its address the only coordinate.
+        Contributions of the coordinates. None: the input is a vector, and its address the only coordinate.
     reach : int
-        Rows visited at one position.
+        Number of rows visited at one position.
     channel_row : int64[C]
-        The first of them, by input channel; of a vector, of length 1.
+        First of these rows, for each input channel. A vector has one entry.
     channel_words : int
-        Words from one input channel (of a vector: address) to the next.
+        Distance in words from one input channel to the next; for a vector, from one address to the next.
     base : int
         First word.
     bank_rows : (int64[H, By], int64[W, Bx]) or None
-        Kernel-parallel: what y and x contribute to the row of each bank down and across; −1: the bank is not reached.
-        All are visited at once, as if they were one position.
+        With kernel-parallel banks: contributions of y and x to the row of each bank, down and across; −1: the bank is
+        not reached. All banks are visited at once, as if they were one position.
     """
 
     x: Axis | None
@@ -67,11 +67,11 @@ class Walk:
 
     @property
     def longest(self) -> int:
-        """Most rows that an event visits."""
+        """Largest number of rows that an event visits."""
         return self.reach * (int(self.x.count.max() * self.y.count.max()) if self.x and self.y else 1)
 
     def visits(self, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """First row, first word, positions along y and along x for every input address, in torch's order, int64[N]."""
+        """Return first row, first word and positions along y and x of every address, int64[N], in torch's order."""
         if self.x is None or self.y is None:
             address = np.arange(shape[0])
             ones = np.ones_like(address)
@@ -84,12 +84,12 @@ class Walk:
 
 
 def row_stride(plan: LayerPlan) -> int:
-    """Words between the weights of successive inputs of a dense layer: rows, rounded up to a power of two."""
+    """Return the words from one input of a dense layer to the next: its rows, rounded up to a power of two."""
     return 1 << (plan.rows - 1).bit_length()
 
 
 def walks_of(layer: Layer, plan: LayerPlan) -> tuple[list[Walk], int]:
-    """The walk of each of a layer's sets of synapses on its lanes, and the first word behind their weights."""
+    """Return the walk of each of a layer's sets of synapses, and the first word after their weights."""
     base, walks = 0, []
     for synapses in (layer.connectivity, *(branch.connectivity for branch in layer.branches)):
         if isinstance(synapses, Conv2d):
@@ -105,7 +105,7 @@ def _dense_walk(synapses: Dense, plan: LayerPlan, base: int) -> tuple[Walk, int]
     shape, stride = pooled(synapses.in_shape, synapses.pool), row_stride(plan)
     x = y = None
     if len(shape) == 3:
-        # Channels last: an address is a sum of three terms, each by one coordinate.
+        # Addresses have their channels last, so the word is a sum of three terms, one for each coordinate.
         x = _pixels(synapses.in_shape[2], shape[2], synapses.pool, shape[0] * stride)
         y = _pixels(synapses.in_shape[1], shape[1], synapses.pool, shape[0] * shape[2] * stride)
     walk = Walk(x=x, y=y, reach=plan.rows, channel_row=np.zeros(shape[0] if y else 1, dtype=np.int64),
@@ -114,7 +114,7 @@ def _dense_walk(synapses: Dense, plan: LayerPlan, base: int) -> tuple[Walk, int]
 
 
 def conv_walk(synapses: Conv2d, plan: LayerPlan, base: int) -> tuple[Walk, int]:
-    """The walk of a convolution whose words start at ``base``, and how many words it has."""
+    """Return the walk of a convolution whose words start at ``base``, and the number of its words."""
     if plan.bank_count > 1:
         return _bank_walk(synapses, plan, base)
     inputs = synapses.in_shape[0]
@@ -130,9 +130,9 @@ def conv_walk(synapses: Conv2d, plan: LayerPlan, base: int) -> tuple[Walk, int]:
 
 
 def _channel_rows(synapses: Conv2d, plan: LayerPlan) -> tuple[int, np.ndarray]:
-    """How many rows at a position hold what an event reaches, and the first of them by input channel.
+    """Return the number of rows that an event visits at one position, and the first of them for each input channel.
 
-    With branches, the groups of a convolution need not be those of the rows.
+    With branches, the groups of a convolution can differ from those of the rows.
     """
     inputs, group_outputs = synapses.in_shape[0], synapses.channels // synapses.groups
     first, last = (plan.row_of_channel(np.arange(synapses.groups) * group_outputs + offset)
@@ -142,8 +142,11 @@ def _channel_rows(synapses: Conv2d, plan: LayerPlan) -> tuple[int, np.ndarray]:
 
 
 def _bank_walk(synapses: Conv2d, plan: LayerPlan, base: int) -> tuple[Walk, int]:
-    """All banks at once. Which tap lies before which bank depends on where the pixel is between the banks: its phase.
-    There is a word for every phase."""
+    """Return the walk that visits all banks at once, and the number of its words.
+
+    The kernel tap of each bank depends on the pixel's position relative to the banks, its phase. There is a word for
+    every phase.
+    """
     reach, channel_row = _channel_rows(synapses, plan)
     across = plan.banks[1] * synapses.stride[1]
     x, x_rows = _bank_axis(synapses, plan, 1, plan.position_rows, reach)
@@ -155,14 +158,14 @@ def _bank_walk(synapses: Conv2d, plan: LayerPlan, base: int) -> tuple[Walk, int]
 
 
 def bank_taps(synapses: Conv2d, plan: LayerPlan, axis: int) -> np.ndarray:
-    """The kernel tap before each bank in each phase along an axis, int64[phases, banks]; −1: none."""
+    """Return the kernel tap of each bank in each phase along an axis, int64[phases, banks]; −1: none."""
     banks, stride = plan.banks[axis], synapses.stride[axis]
     tap = (np.arange(banks * stride)[:, None] - np.arange(banks) * stride) % (banks * stride)
     return np.where(tap < synapses.kernel[axis], tap, -1)
 
 
 def _bank_axis(synapses: Conv2d, plan: LayerPlan, axis: int, rows: int, words: int) -> tuple[Axis, np.ndarray]:
-    """One visit if anything is reached, its word by phase; and rows by bank."""
+    """Return the axis with one visit if anything is reached, its word given by the phase; and the row of each bank."""
     banks, stride, padding = plan.banks[axis], synapses.stride[axis], synapses.padding[axis]
     length = synapses.in_shape[1 + axis]
     pixel = np.arange(length) // synapses.pool
@@ -181,7 +184,7 @@ def _pixels(length: int, kept: int, pool: int, words: int) -> Axis:
 
 
 def _taps(synapses: Conv2d, axis: int, outputs: int, rows: int, words: int) -> Axis:
-    """Output o is reached through kernel tap k where o·stride = pixel + padding − k."""
+    """Return the axis of a convolution: output o is reached through tap k where o·stride = pixel + padding − k."""
     kernel, stride, padding = synapses.kernel[axis], synapses.stride[axis], synapses.padding[axis]
     length = synapses.in_shape[1 + axis]
     pixel = np.arange(length) // synapses.pool

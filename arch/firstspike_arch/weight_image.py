@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Contents of a core's weight memory: which weight lies in which lane of which word."""
+"""Contents of a core's weight memory: the lane and the word of each weight."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ __all__ = ["weight_image", "weights_from_image"]
 
 
 def weight_image(core: CoreSpec) -> list[int]:
-    """The words of a core's weight memory, lowest lane in the lowest bits; lanes without a neuron hold 0."""
+    """Return the words of a core's weight memory, lowest lane in the lowest bits; lanes without a neuron hold 0."""
     layer, plan = core.layer, core.plan
     sets = [np.append(np.asarray(one.weights).ravel(), [0])[_places(one.connectivity, plan)]
             for one in (layer, *layer.branches)]
@@ -24,7 +24,7 @@ def weight_image(core: CoreSpec) -> list[int]:
 
 
 def weights_from_image(image: list[int], core: CoreSpec) -> tuple[list[np.ndarray], np.ndarray]:
-    """Weights of each set of synapses, of their shapes, and bias int64[C]: the inverse of `weight_image`."""
+    """Recover the weights of each set of synapses, and bias int64[C], from what `weight_image` returns."""
     layer, plan = core.layer, core.plan
     words = unpack_rows(image, layer.weight_bits, plan.elements)
     sets = []
@@ -36,13 +36,13 @@ def weights_from_image(image: list[int], core: CoreSpec) -> tuple[list[np.ndarra
         words = words[len(places) :]
     biases = _bias_places(core)
     bias = np.zeros(layer.channels + 1, dtype=np.int64)
-    for row in words.reshape(-1, *biases.shape)[..., : plan.lanes]:  # the same in every bank
+    for row in words.reshape(-1, *biases.shape)[..., : plan.lanes]:  # every bank holds the same biases
         np.add.at(bias, biases[:, : plan.lanes].ravel(), row.ravel())
     return sets, bias[:-1]
 
 
 def _bias_places(core: CoreSpec) -> np.ndarray:
-    """Which channel's bias lies where, int64[stride, elements]; −1: none."""
+    """Return the channel whose bias lies in each word and element, int64[stride, elements]; −1: none."""
     channels = np.tile(core.plan.channels_of_rows(), core.plan.bank_count)
     padded = np.full((core.bias_stride, core.plan.elements), -1, dtype=np.int64)
     padded[: len(channels)] = channels
@@ -50,14 +50,14 @@ def _bias_places(core: CoreSpec) -> np.ndarray:
 
 
 def _places(synapses: Dense | Conv2d, plan: LayerPlan) -> np.ndarray:
-    """Which weight lies where, int64[words, elements]; −1: none."""
+    """Return the index of the weight in each word and element, int64[words, elements]; −1: none."""
     channels = plan.channels_of_rows()
     shape = pooled(synapses.in_shape, synapses.pool)
     index = np.arange(size_of(synapses.weight_shape)).reshape(synapses.weight_shape)
     if isinstance(synapses, Dense):
         padded = np.full((row_stride(plan), plan.lanes), -1, dtype=np.int64)
         padded[: len(channels)] = channels
-        # Columns in the order of the addresses: channels last.
+        # The columns follow the order of the addresses, in which channels vary fastest.
         order = np.arange(index.shape[1]).reshape(shape)
         order = order if len(shape) == 1 else order.transpose(1, 2, 0)
         columns = np.where(padded[None] < 0, -1, index[padded.ravel()][:, order.ravel()].T.reshape(-1, *padded.shape))
@@ -65,7 +65,7 @@ def _places(synapses: Dense | Conv2d, plan: LayerPlan) -> np.ndarray:
     walk, _ = conv_walk(synapses, plan, 0)
     group_inputs, group_outputs = shape[0] // synapses.groups, synapses.channels // synapses.groups
     words = []
-    # The taps of each word, by bank: a word for each tap, or one bank after the other in a word for each phase.
+    # Kernel taps of each word, by bank. With one bank there is a word for each tap, else a word for each phase.
     taps = np.arange(synapses.kernel[0] * synapses.kernel[1])[:, None]
     if plan.bank_count > 1:
         down, across = (bank_taps(synapses, plan, axis) for axis in (0, 1))

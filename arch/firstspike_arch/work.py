@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The work of a core: cycles in which its sequencer is busy with the events and markers of an inference."""
+"""Work of a core: the cycles in which its sequencer is busy with the events and markers of an inference."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +14,11 @@ __all__ = ["MarkerCycles", "Workload", "event_rows", "marker_cycles", "work_cycl
 
 
 class MarkerCycles(NamedTuple):
-    """Cycles in which the passes of a marker occupy the sequencer: those of ``start`` come before the first marker's of
-    an inference, ``step`` is a step marker's, ``final`` the last one's."""
+    """Cycles for which the passes of a marker occupy the sequencer.
+
+    ``step`` is for a step marker, ``final`` for the last marker of an inference; ``start`` is for the passes that run
+    before those of an inference's first marker.
+    """
 
     start: int
     step: int
@@ -24,18 +27,18 @@ class MarkerCycles(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Workload:
-    """What inferences ask of a layer's core, however it is mapped.
+    """The events of B inferences that a layer's core must process, independent of the mapping.
 
     Parameters
     ----------
     steps : int
-        Of each inference.
+        Steps of each inference.
     events : tuple of int64[B, N]
-        Events with effect at each address, in torch's order, for each stream that comes in.
+        Number of effective events at each address, in torch's order, for each input stream.
     ones : tuple of int64[B, N]
-        Bits that are 1 in the values of these events.
+        Number of bits that are 1 in the values of these events.
     idle : int64[B]
-        Events that are taken without effect: a recurrent layer's own of the last step.
+        Number of events taken without effect: those that a recurrent layer sends itself in the last step.
     """
 
     steps: int
@@ -45,10 +48,10 @@ class Workload:
 
 
 def marker_cycles(core: CoreSpec) -> MarkerCycles:
-    """Cycles of a core's markers.
+    """Count the cycles of a core's markers.
 
-    Each pass visits all rows. Of a single row in registers, a pass whose operand is what the pass before wrote waits
-    for one cycle.
+    Each pass visits all rows. With a single row in registers, a pass whose operand is the result of the previous pass
+    waits for one cycle.
     """
     waits = core.plan.rows == 1 and core.plan.in_registers
 
@@ -59,10 +62,10 @@ def marker_cycles(core: CoreSpec) -> MarkerCycles:
 
 
 def event_rows(core: CoreSpec, place: int) -> np.ndarray:
-    """Rows that an event of stream ``place`` visits, one a cycle, by its address in torch's order, int64[N].
+    """Count the rows that an event of stream ``place`` visits, for each address in torch's order, int64[N].
 
-    A bit-serial core visits them once for each bit of the event's value that is 1. An event that visits none costs one
-    cycle all the same.
+    The core visits one row a cycle. A bit-serial core visits all of them once for each bit of the event's value that is
+    1. An event that visits no row still costs one cycle.
     """
     one = core.inputs[place]
     _, _, y_count, x_count = one.walk.visits(one.connectivity.in_shape)
@@ -70,18 +73,18 @@ def event_rows(core: CoreSpec, place: int) -> np.ndarray:
 
 
 def workload(core: CoreSpec, spikes: Sequence[np.ndarray]) -> Workload:
-    """The workload that spikes mean for a core.
+    """Derive the workload of a core from spikes.
 
     Parameters
     ----------
     spikes : sequence of integer or bool[B, T, N]
-        Magnitudes at the input, then of every layer, as the golden model gives them.
+        Magnitudes of the spikes at the input, then of every layer, as the golden model gives them.
     """
     count, steps = spikes[0].shape[:2]
     events, ones, idle = [], [], np.zeros(count, dtype=np.int64)
     for one in core.inputs:
         values = np.abs(np.asarray(spikes[one.source + 1]).astype(np.int64))
-        # A count beyond what one event can say becomes several events.
+        # A count larger than the magnitude of one event becomes several events.
         tokens = -(-values // max(one.layout.high, -one.layout.low))
         if one.recurrent:
             idle += tokens[:, -1].sum(1)
@@ -92,10 +95,10 @@ def workload(core: CoreSpec, spikes: Sequence[np.ndarray]) -> Workload:
 
 
 def work_cycles(core: CoreSpec, load: Workload) -> np.ndarray:
-    """Cycles in which a core's sequencer is busy with each inference, int64[B], if nothing of it is dropped.
+    """Count the cycles in which a core's sequencer is busy with each inference, int64[B], if nothing is dropped.
 
-    It does not count what the sequencer waits: for events, for room behind it, or for a row that is still on its way
-    through the core. So it is the least that an inference takes.
+    Cycles in which the sequencer waits are not counted: for events, for room in the stages after it, or for a row that
+    these stages still process. The result is therefore a lower bound of the interval.
     """
     markers = marker_cycles(core)
     cycles = load.idle + markers.start + (load.steps - 1) * markers.step + markers.final

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Arty Z7-20 (Digilent): Zynq-7020, 125 MHz; UART on Pmod JA, pins 2 (tx) and 3 (rx), as the adapters
-have it; SPI on Pmod JB.
+"""Arty Z7-20 (Digilent): Zynq-7020, 125 MHz; UART on Pmod JA, pins 2 (tx) and 3 (rx), the pinout of Pmod UART adapters;
+SPI on Pmod JB.
 
 The accelerator uses the programmable logic only: its clock comes from the Ethernet PHY, not from the processor.
 """

@@ -32,19 +32,22 @@ __all__ = ["block_rams", "build_bitstream", "project_files", "write_project"]
 
 REPORT = "report.json"
 TRIES = 4
-"""Clocks that are tried, each the fastest below what the one before has reached."""
+"""Largest number of clocks tried. Each is the fastest that the PLL makes below the Fmax reached for the one before."""
 
 REGISTER_BITS = 64
-"""Of a memory that yosys makes of flip-flops."""
+"""Largest memory, in bits, that yosys builds of flip-flops instead of RAM."""
 
 BAUD_ERROR = 0.02
-"""Of the bit rate, that every receiver takes."""
+"""Largest relative error of the UART's bit rate that every receiver tolerates."""
 
 
 def block_rams(board: Board, program: Program) -> dict[str, int]:
-    """Block RAMs of the whole design on a board by memory: the program's, and those around it."""
+    """Count the block RAMs of each memory of the whole design: the accelerator's memories and those of the host link.
+
+    Memories that need no block RAM are left out.
+    """
     found: dict[str, int] = {}
-    for shape, has_image in _memories(program, board.link):
+    for shape, has_image in _memories(program, board.transport):
         device = replace(board.device, lut_depth=0) if has_image and board.family.flow else board.device
         if shape.depth * shape.used_bits > REGISTER_BITS:
             found[shape.name] = found.get(shape.name, 0) + device.blocks_of(shape)
@@ -52,39 +55,39 @@ def block_rams(board: Board, program: Program) -> dict[str, int]:
 
 
 @lru_cache(maxsize=1)
-def _memories(program: Program, link: str) -> list[tuple[MemoryShape, bool]]:
-    """Every memory of the design, and whether it has an image; the same for every board, clock and bit rate."""
+def _memories(program: Program, transport: str) -> list[tuple[MemoryShape, bool]]:
+    """List every memory of the design, and whether it has an image. Board, clock and bit rate make no difference."""
     images = {shape.name: shape for shape in linked_memories(program)}
     known = images | {shape.name: shape for shape in program.memories()}
     linked = LinkedAccelerator(program)
-    wired = SpiAccelerator(linked) if link == "spi" else UartAccelerator(linked, divisor=DIVISOR_MIN)
+    wired = SpiAccelerator(linked) if transport == "spi" else UartAccelerator(linked, divisor=DIVISOR_MIN)
     text = verilog(wired, images.values())
     return [(known.get(shape.name, shape), shape.name in images) for shape in memories_of(text)]
 
 
 def _accelerator_verilog(board: Board, setting: PllSetting, program: Program, baud: int) -> str:
-    """The accelerator behind its wires, for the clock of ``setting``, as Verilog.
+    """Export the accelerator with host link and transport as Verilog, for the clock of ``setting``.
 
     Raises
     ------
     ValueError
-        The clock cannot be divided to the bit rate.
+        The clock cannot be divided down to the bit rate.
     """
     linked, divisor = LinkedAccelerator(program), round(setting.hz / baud)
     actual = float(setting.hz / max(divisor, 1))
-    if board.link == "uart" and abs(actual / baud - 1) > BAUD_ERROR:
-        raise ValueError(f"baud must be within {BAUD_ERROR:.0%} of what {setting.mhz:g} MHz divide to, not {baud}; "
-                         f"the nearest is {actual:.0f}")
-    wired = SpiAccelerator(linked) if board.link == "spi" else UartAccelerator(linked, divisor=divisor)
+    if board.transport == "uart" and abs(actual / baud - 1) > BAUD_ERROR:
+        raise ValueError(f"baud must be within {BAUD_ERROR:.0%} of a whole fraction of {setting.mhz:g} MHz, not "
+                         f"{baud}; the nearest is {actual:.0f}")
+    wired = SpiAccelerator(linked) if board.transport == "spi" else UartAccelerator(linked, divisor=divisor)
     flow = board.family.flow
     return verilog(wired, linked_memories(program), block_words=flow.blocks.words if flow else None,
                    large=[shape for shape in program.memories() if board.device.large_blocks_of(shape)])
 
 
 def project_files(board: Board, setting: PllSetting, program: Program, baud: int) -> dict[str, str]:
-    """Everything that synthesis needs, by file name: the accelerator in Verilog, the top, pins and clocks, images.
+    """Collect the files that synthesis needs, by name: the accelerator in Verilog, the top, pins and clocks, images.
 
-    Where the open tools build the bitstream, the images are placeholders, to be exchanged in the finished design.
+    If the open tools build the bitstream, the images are placeholders: the placed design is patched with the real ones.
     """
     flow = board.family.flow
     platform = board.platform()
@@ -102,21 +105,21 @@ def build_bitstream(
     board: Board, program: Program, folder: Path, *, clock_hz: float | None = None, baud: int | None = None,
     seeds: Sequence[int] = (1, 2, 3), progress: Callable[[str], None] = lambda text: None,
 ) -> dict:
-    """Write the bitstream, the placed design and a report into ``folder``; the report.
+    """Write the bitstream, the placed design and a report into ``folder``, and return the report.
 
-    A placed design in ``folder`` that differs in its weights only is used again: new weights take seconds.
+    A placed design in ``folder`` that differs only in its weights is reused, so that new weights take seconds.
 
     Parameters
     ----------
     clock_hz : float or None
-        To be met. None: the board's clock, or the fastest below that place and route reach.
+        Clock that must be met. None: the board's clock, or the fastest below it that place and route reach.
     baud : int or None
-        Of the UART; None: the board's.
+        Bit rate of the UART. None: the board's.
 
     Raises
     ------
     PllError, ToolError, ValueError
-        No such clock or bit rate; timing is not met; a tool failed or did not deliver.
+        The PLL or divider cannot make the clock or bit rate; timing is not met; a tool failed or left no result.
     """
     flow = board.family.flow
     if flow is None:
@@ -131,7 +134,7 @@ def build_bitstream(
     folder.mkdir(parents=True, exist_ok=True)
     if report is None:
         for tool in filter(None, ("yosys", flow.placer, flow.packer, flow.unpacker)):
-            find_tool(tool)  # one that is missing is said before the work of those that are there
+            find_tool(tool)  # report a missing tool before the others start their work
         setting, best, report = _place(board, program, setting, files, baud, seeds, clock_hz is not None, progress)
         report = {"board": board.name, "device": board.device.name, "design": design, **report}
         write_atomically(placed, best.text)
@@ -161,7 +164,7 @@ def build_bitstream(
 def write_project(
     board: Board, program: Program, folder: Path, *, clock_hz: float | None = None, baud: int | None = None,
 ) -> dict:
-    """Write a project for the vendor's tools into ``folder``, and a report with yosys's cell counts; the report.
+    """Write a project for the vendor's tools and a report with yosys's cell counts into ``folder``; return the report.
 
     Raises
     ------
@@ -184,7 +187,7 @@ def _place(
     board: Board, program: Program, setting: PllSetting, files: Mapping[str, str], baud: int, seeds: Sequence[int],
     exact: bool, progress: Callable[[str], None],
 ) -> tuple[PllSetting, Placement, dict]:
-    """Place and route until timing is met: at which clock, the best placement, and what to report about it."""
+    """Place and route until timing is met; return the clock reached, the best placement, and its part of the report."""
     flow, tried = board.family.flow, []
     assert flow is not None
     seconds = {"synthesis": 0.0, "place_and_route": 0.0}
@@ -235,7 +238,7 @@ def _path(placement: Placement, units: Sequence[str]) -> dict:
 
 
 def _placed_before(folder: Path, design: str, flow: OpenFlow) -> dict | None:
-    """The report of an earlier build of the same design, if its placed design is whole."""
+    """Return the report of an earlier build of the same design; None if its placed design is missing or altered."""
     try:
         report = json.loads((folder / REPORT).read_text())
         placed = (folder / f"placed.{flow.config}").read_bytes()
@@ -260,7 +263,7 @@ def _prove(
 
 
 def _converted(tool: str, arguments: Sequence[str], data: bytes, before: str, after: str) -> bytes:
-    """What a tool makes of one file; it must exist, the exit status alone proves nothing."""
+    """Run a tool on one file and return the file it writes. That file must exist: the exit status proves nothing."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / f"design.{before}").write_bytes(data)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A board: what a file about one has to say."""
+"""Description of a board: one instance for each supported board, in a file of its own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,39 +17,40 @@ SPI_PINS = "host_spi"
 
 
 def spi_pins(*, cs_n: str, copi: str, cipo: str, sck: str, conn: tuple[str, int], attrs: Attrs) -> Resource:
-    """Pins of a connector for an SPI controller."""
+    """Return the resource for pins of a connector at which an SPI controller, the host, is attached."""
     return SPIResource(SPI_PINS, 0, cs_n=cs_n, copi=copi, cipo=cipo, clk=sck, conn=conn, attrs=attrs, role="peripheral")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """
+    """An FPGA board.
+
     Parameters
     ----------
     name : str
-        For ``--board``.
+        Name on the command line (``--board``).
     title : str
-        For people.
+        Name in messages and reports.
     device : Device
     family : Family
     platform : callable
         Makes the Amaranth platform: pins, clock, vendor project.
     resources : tuple of Resource
-        That the platform lacks: a UART on a header.
+        Resources that the platform lacks, such as a UART on a header.
     spi : Resource or None
-        `spi_pins`, if there are any.
-    link : "uart" or "spi"
-        What the host is at.
+        Pins for SPI, made by `spi_pins`. None: the board has none.
+    transport : "uart" or "spi"
+        Transport of the host link.
     clock_hz : int
-        Of the accelerator, if none is asked for and timing is met.
+        Clock of the accelerator, unless another is asked for or timing requires a slower one.
     baud : int
-        Of the UART, unless another is asked for.
+        Bit rate of the UART, unless another is asked for.
     leds : tuple of tuple
-        Status lights in the order of importance: name, number, and the colour if it has several.
+        Status LEDs, the most important first: name, number and, for an LED of several colours, the colour.
     reset : tuple or None
-        Name and number of the button.
+        Name and number of the reset button.
     place : tuple of str
-        Arguments of the open placer: device, package, speed grade. Empty: only the vendor's tools.
+        Arguments of the open placer: device, package, speed grade. Empty: only the vendor's tools place and route.
     pack : tuple of str
         Arguments of the open packer.
     """
@@ -64,28 +65,28 @@ class Board:
     baud: int = 1_000_000
     resources: tuple[Resource, ...] = ()
     spi: Resource | None = None
-    link: Literal["uart", "spi"] = "uart"
+    transport: Literal["uart", "spi"] = "uart"
     reset: tuple[str, int] | None = None
     place: tuple[str, ...] = ()
     pack: tuple[str, ...] = ()
 
-    def behind(self, link: str) -> "Board":
-        """The board with its host at a UART or SPI.
+    def with_transport(self, transport: str) -> "Board":
+        """Return the board with the host link over a UART or SPI.
 
         Raises
         ------
         ValueError
-            It has no such pins.
+            The transport is unknown, or the board has no pins for it.
         """
-        if link not in ("uart", "spi"):
-            raise ValueError(f"link must be 'uart' or 'spi', not {link!r}")
-        if link == "uart":
+        if transport not in ("uart", "spi"):
+            raise ValueError(f"transport must be 'uart' or 'spi', not {transport!r}")
+        if transport == "uart":
             return self
         if self.spi is None:
-            raise ValueError(f"link must be 'uart' on {self.name}, not {link!r}: it has no pins for that")
-        return replace(self, link="spi", resources=(*self.resources, self.spi))
+            raise ValueError(f"transport must be 'uart' on {self.name}, not {transport!r}: it has no pins for that")
+        return replace(self, transport="spi", resources=(*self.resources, self.spi))
 
     @property
     def input_hz(self) -> int:
-        """Of the oscillator on the board."""
+        """Frequency of the oscillator on the board."""
         return round(self.platform().default_clk_frequency)

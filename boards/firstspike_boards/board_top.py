@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The top of a board: PLL, reset, pins of UART or SPI, and status LEDs around a module that is read as Verilog."""
+"""Top module of a board: PLL, reset, pins of UART or SPI, and status LEDs around the accelerator's Verilog module."""
 
 import math
 from functools import reduce
@@ -15,16 +15,17 @@ from .pll import PllSetting
 __all__ = ["BoardTop"]
 
 RESET_SECONDS = 20e-6
-"""After the PLL has locked. Block RAMs of iCE40 read as 0 in the first microseconds after configuration."""
+"""How long reset lasts once the PLL has locked. iCE40's block RAMs read as 0 in the first µs after configuration."""
 
 
 class BoardTop(Elaboratable):
-    """Everything between the pins and module `TOP`: a `UartAccelerator` or an `SpiAccelerator`, as the board's link is.
+    """Everything between the pins and module `TOP`, a `UartAccelerator` or `SpiAccelerator` by the board's transport.
 
-    Lights: a request is being carried out, a frame was dropped, reset is over; a board shows as many as it has.
+    The LEDs show, in this order: a request is being carried out; a frame was dropped; reset is over. A board with fewer
+    LEDs shows the first of these.
 
-    Reset lasts from power-up until `RESET_SECONDS` after the PLL has locked, and as long as the button is held and that
-    time more.
+    Reset lasts from power-up until `RESET_SECONDS` after the PLL has locked. The button resets while it is held and for
+    `RESET_SECONDS` afterwards.
     """
 
     def __init__(self, board: Board, setting: PllSetting):
@@ -37,12 +38,12 @@ class BoardTop(Elaboratable):
         m.domains += [ClockDomain("sync"), ClockDomain("start", reset_less=True)]
         m.d.comb += [ClockSignal("sync").eq(clock), ClockSignal("start").eq(clock)]
         self._build_reset(m, platform, locked)
-        wires = self._build_spi(m, platform) if board.link == "spi" else self._build_uart(m, platform)
+        wires = self._build_spi(m, platform) if board.transport == "spi" else self._build_uart(m, platform)
         busy, fault = Signal(), Signal()
         m.submodules.accelerator = Instance(
             TOP, i_clk=ClockSignal("sync"), i_rst=ResetSignal("sync"), **wires, o_busy=busy, o_fault=fault,
         )
-        groups = {}  # lights of one colour LED come together
+        groups = {}  # the platform hands out all colours of one LED in a single request
         for light, (name, number, *part) in zip((busy, fault, ~ResetSignal("sync")), board.leds, strict=False):
             if (name, number) not in groups:
                 groups[name, number] = platform.request(name, number, dir="-")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""All boards, by name."""
+"""All supported boards, by name."""
 
 from .arty_a7_35t import ARTY_A7_35T
 from .arty_a7_100t import ARTY_A7_100T

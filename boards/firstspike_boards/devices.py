@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""FPGAs by name: how much memory there is, and in which pieces."""
+"""FPGAs by name: how many block RAMs and look-up tables they have, and the shapes of the block RAMs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ class Device:
     ----------
     name : str
     blocks : int
-        Block RAMs.
+        Number of block RAMs.
     shapes : tuple of (int, int)
-        Depth and width of the shapes that a block RAM can take.
+        Shapes (depth, width) that a block RAM can be configured as.
     lut_depth : int
-        Memories of at most this depth are LUT RAM; 0: there is none.
+        Depth up to which a memory becomes LUT RAM. 0: the device has none.
     luts : int
-        Look-up tables.
+        Number of look-up tables.
     large_blocks : int
-        RAMs with one port and without initial contents.
+        Number of large RAMs, which have one port and no initial contents.
     large_shape : (int, int)
-        Their depth and width.
+        Depth and width of a large RAM.
     """
 
     name: str
@@ -40,22 +40,22 @@ class Device:
     large_shape: tuple[int, int] = (1, 1)
 
     def blocks_of(self, memory: MemoryShape) -> int:
-        """Block RAMs that a memory takes; 0: it is LUT RAM, or in large RAM."""
+        """Count the block RAMs that a memory takes; 0 if it becomes LUT RAM or large RAM."""
         if memory.depth <= self.lut_depth or self.large_blocks_of(memory):
             return 0
-        # A chunk is written on its own: no block holds parts of two.
+        # Each chunk of a word has a write enable of its own, so no block holds parts of two chunks.
         whole, rest = divmod(memory.used_bits, CHUNK_BITS) if memory.loadable else (0, memory.used_bits)
         return min(ceil_div(memory.depth, depth) * (whole * ceil_div(CHUNK_BITS, width) + ceil_div(rest, width))
                    for depth, width in self.shapes)
 
     def large_blocks_of(self, memory: MemoryShape) -> int:
-        """Large RAMs that a memory takes."""
+        """Count the large RAMs that a memory takes."""
         depth, width = self.large_shape
         return ceil_div(memory.depth, depth) * ceil_div(memory.used_bits, width) * bool(
             memory.single_port and self.large_blocks)
 
     def blocks_of_all(self, memories: Iterable[MemoryShape]) -> int:
-        """Block RAMs of several memories."""
+        """Count the block RAMs that several memories take."""
         return sum(self.blocks_of(memory) for memory in memories)
 
 
@@ -75,4 +75,4 @@ DEVICES = {device.name: device for device in (
     Device(name="artix-100t", blocks=270, shapes=_XILINX7, lut_depth=64, luts=63400),
     Device(name="zynq-7020", blocks=280, shapes=_XILINX7, lut_depth=64, luts=53200),
 )}
-"""By name. A 36-kbit block of AMD counts as two of 18 kbit."""
+"""Devices by name. A 36-kbit block of AMD counts as two of 18 kbit."""

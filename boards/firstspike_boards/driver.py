@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The backend for the wire: the accelerator on a board, or a simulated one."""
+"""Backend that runs programs over the host link, on a board or on a simulated one."""
 
 from collections.abc import Callable, Iterator
 
@@ -28,12 +28,13 @@ __all__ = ["WireBackend"]
 
 
 class WireBackend:
-    """Runs a program on a device at the other end of a `Link`.
+    """Backend for a device at the other end of a `Link`.
 
     Parameters
     ----------
     link : Link
-    progress : function of requests answered and of all, called while they are
+    progress : callable
+        Called as ``progress(answered, total)``, counts of requests, while they are answered.
     """
 
     name = "wire"
@@ -43,13 +44,14 @@ class WireBackend:
         self._program: Program | None = None
 
     def load(self, program: Program) -> None:
-        """See that the device has the program; write its memories if they hold another.
+        """Make sure that the device holds the program: write its memories if they hold another one.
 
         Raises
         ------
         ValueError
             The device was built for another architecture.
         LinkError
+            A request got no answer, or the device refused it.
         """
         device, wanted = self.link.identity, program.architecture()[: len(NO_PROGRAM)]
         if device.architecture != wanted:
@@ -61,11 +63,12 @@ class WireBackend:
         self._program = program
 
     def write_memories(self, program: Program) -> None:
-        """Write all memories; while that is not complete, the device says that it holds no program.
+        """Write all memories. Until that is complete, the device reports that it holds no program.
 
         Raises
         ------
         LinkError
+            A request got no answer, or the device does not report the new program.
         """
         old = self.link.identity
         new = identity_of(program, buffer_bytes=old.buffer_bytes, clk_hz=old.clk_hz)
@@ -75,19 +78,20 @@ class WireBackend:
             size = self._payload_bytes(PROGRAM_WORD_BYTES)
             parts = [(Kind.PROGRAM, octets[start : start + size]) for start in range(0, len(octets), size)]
             if any(answer != b"\0" for answer in self.link.exchange(parts, self._progress)):
-                raise LinkError("the device must take whole words, but it did not")
+                raise LinkError("the device must accept whole words of the program port, but reports one cut short")
         if self.link.identify() != new:
-            raise LinkError("the device must have the new program after it was written, but it has not")
+            raise LinkError("the device must report the new program after it was written, but does not")
         self.link.identity = new
 
     def read_memories(self, program: Program) -> dict[str, list[int]]:
-        """What the memories of a device of this program's architecture hold, by name, as `Program.images`.
+        """Read the memories of a device with this program's architecture; words by memory name, as `Program.images`.
 
         Raises
         ------
         ValueError
-            The device was built without reading back.
+            The program was compiled without read-back.
         LinkError
+            A request got no answer, or an answer has the wrong length.
         """
         device = self.link.identity
         if not device.capabilities & Capability.READ_BACK:
@@ -98,57 +102,59 @@ class WireBackend:
         answers = self.link.exchange(parts, self._progress)
         for (_, asked), answer in zip(parts, answers, strict=True):
             if len(answer) != len(asked) // READ_ADDRESS_BYTES * CHUNK_BYTES + 1 or answer[-1]:
-                raise LinkError(f"the device must answer {len(asked) // READ_ADDRESS_BYTES} places with as many "
+                raise LinkError(f"the device must answer {len(asked) // READ_ADDRESS_BYTES} addresses with as many "
                                 f"chunks, not with {len(answer)} bytes")
         chunks = iter(np.frombuffer(b"".join(answer[:-1] for answer in answers), dtype="<u4").tolist())
         return {shape.name: [sum(next(chunks) << CHUNK_BITS * chunk for chunk in range(shape.chunks))
                              for _ in range(shape.depth)] for shape in program.memories()}
 
     def verify_memories(self, program: Program) -> int:
-        """Compare what the memories hold with a program's images; how many words there are.
+        """Compare the contents of the memories with a program's images, and return the number of words compared.
 
         Raises
         ------
         LinkError
-            They differ, in which word first, or could not be read.
+            A word differs (the message names the first), or the memories could not be read.
         ValueError
-            The device was built without reading back.
+            The program was compiled without read-back.
         """
         held, images = self.read_memories(program), program.images()
         for shape in program.memories():
             for word, (found, wanted) in enumerate(zip(held[shape.name], images[shape.name], strict=True)):
                 if found != wanted:
-                    raise LinkError(f"{shape.name} of the device must hold {wanted:#x} at word {word}, as "
-                                    f"{program.network.name} has it, not {found:#x}")
+                    raise LinkError(f"{shape.name} of the device must hold {wanted:#x} at word {word}, as in the image "
+                                    f"of {program.network.name}, not {found:#x}")
         return sum(len(words) for words in images.values())
 
     def run(self, stimulus: Stimulus) -> Trace:
-        """The inferences of a stimulus, several in a request.
+        """Run the inferences of a stimulus, several in a request.
 
-        Of the trace, ``accepted`` is 0 for the first word of a request and −1 (not seen) for others; ``decided`` and
-        ``taken`` are the cycles from that first word taken to the result offered. Spikes are not seen.
+        In the trace, ``accepted`` is 0 for the first word of a request and −1 (not observed) for the others;
+        ``decided`` and ``taken`` count cycles from the transfer of that first word until the result is offered. Spikes
+        are not observed.
 
         Raises
         ------
         RuntimeError
-            Nothing is loaded.
+            No program is loaded.
         ValueError
-            Waits are asked for, or an inference does not fit the device's buffer.
+            The stimulus has waits, or an inference does not fit the device's buffer.
         LinkError
+            A request got no answer, or the device lost its program.
         """
         program = self._program
         if program is None:
             raise RuntimeError("load a program first")
         if stimulus.gaps is not None or stimulus.sink_stalls is not None:
-            raise ValueError("gaps and sink_stalls must be None over a link, which has waits of its own")
+            raise ValueError("gaps and sink_stalls must be None over the host link, which has waits of its own")
         wire = wire_format(program)
         groups = list(self._groups(stimulus, wire.word_bytes))
         requests = [(Kind.INFER, wire.pack_words(stimulus.words[stimulus.starts[first] : stimulus.starts[last]]))
                     for first, last in groups]
         answers = self.link.exchange(requests, self._progress)
-        # A device that has lost its program meanwhile may have answered with another.
+        # A device that was reset or reprogrammed meanwhile may have answered by another program.
         if self.link.identify() != self.link.identity:
-            raise LinkError("the device must keep its program during a run, but it says that it has another now")
+            raise LinkError("the device must keep its program during a run, but now reports another")
         accepted = np.full(len(stimulus.words), -1)
         stamps, fields = [], []
         for (first, last), answer in zip(groups, answers, strict=True):
@@ -172,20 +178,20 @@ class WireBackend:
         )
 
     def counters(self) -> dict[str, int]:
-        """Counters of the accelerator and of the link, by name."""
+        """Read the counters of the accelerator and of the host link, by name."""
         (payload,) = self.link.exchange([(Kind.STATUS, b"")])
         return status_values(payload)
 
     def _payload_bytes(self, unit: int) -> int:
-        """Most whole units of a request of which the device has room for two: one is received, one carried out."""
+        """Largest payload of whole units, in bytes, that leaves room for two requests: one arrives as one is run."""
         return (self.link.identity.buffer_bytes // 2 - FRAME_BYTES_MIN) // unit * unit
 
     def _groups(self, stimulus: Stimulus, word_bytes: int) -> Iterator[tuple[int, int]]:
-        """Inferences first … last − 1 of each request: as many as fit, at least one."""
+        """Divide the inferences into requests; yields (first, end) of each: as many as fit, at least one."""
         limit = self._payload_bytes(word_bytes) // word_bytes
         first = 0
         while first < stimulus.inferences:
-            end = int(np.searchsorted(stimulus.starts, stimulus.starts[first] + limit, side="right")) - 1
-            last = max(first + 1, end)
-            yield first, last
-            first = last
+            fitting = int(np.searchsorted(stimulus.starts, stimulus.starts[first] + limit, side="right")) - 1
+            end = max(first + 1, fitting)
+            yield first, end
+            first = end

@@ -20,7 +20,7 @@ _MHZ = 1_000_000
 
 
 _LOOP_DIVIDER = 2
-"""Of CLKOP, which closes the loop. The clock is CLKOS, so that its divider is free: many more frequencies."""
+"""Divider of CLKOP, which closes the loop. The clock is CLKOS: its divider is free, for many more frequencies."""
 
 
 def _clock(m: Module, pin, setting: PllSetting) -> tuple[Value, Value]:
@@ -42,8 +42,11 @@ def _clock(m: Module, pin, setting: PllSetting) -> tuple[Value, Value]:
 
 
 class _TextConfig(BlockFormat):
-    """``.bram_init N``: 2048 words of 9 bits, eight a line. Widths of 1, 2 and 4 bits leave every ninth bit out; 512
-    consecutive words hold a bit at a distance of the width."""
+    """Sections ``.bram_init N`` of Trellis's textual configuration: 2048 words of 9 bits, eight a line.
+
+    Widths of 1, 2 and 4 bits leave every ninth bit out. In 512 consecutive words of a memory, the places of one bit are
+    the width apart.
+    """
 
     slices = np.array([
         [(bit // unit) * 9 + bit % unit for bit in chunk * 512 * width + lane + width * np.arange(512)]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Peephole on ECP5 netlists: flip-flops behind a block RAM become the RAM's own output register.
+"""Peephole optimisation of ECP5 netlists: flip-flops behind a block RAM become the RAM's own output register.
 
-yosys has no such step, and a DP16KD without its output register takes 5.8 ns to show a word, with it 0.6 ns.
+yosys has no such step. The clock-to-output delay of a DP16KD is 5.8 ns without its output register, 0.6 ns with it.
 """
 
 from collections import Counter
@@ -12,10 +12,10 @@ _WORD_BITS = 18
 
 
 def absorb_output_registers(netlist: dict) -> int:
-    """Change a yosys JSON netlist of ECP5 cells in place; return how many block RAMs now use their register.
+    """Change a yosys JSON netlist of ECP5 cells in place; return the number of block RAM ports that use their register.
 
-    A port of a DP16KD is changed if every bit of it that is read goes to one TRELLIS_FF alone, and all of these share
-    clock and clock enable with each other, the clock also with the port, have no reset and start at 0.
+    A port of a DP16KD is changed if each output bit in use drives exactly one TRELLIS_FF and nothing else, and if these
+    flip-flops share one clock enable, share the port's clock, have no reset and start at 0.
     """
     return sum(_absorb(module) for module in netlist["modules"].values())
 
@@ -49,7 +49,7 @@ def _absorb(module: dict) -> int:
 
 
 def _control(register: dict):
-    """Clock and clock enable net; None if the RAM's register cannot do what this one does."""
+    """Return the nets of clock and clock enable; None if the RAM's register cannot replace this flip-flop."""
     pins, parameters = register["connections"], register["parameters"]
     plain = {"CLKMUX": "CLK", "REGSET": "RESET", "GSR": "DISABLED"}
     if any(parameters.get(name, value) != value for name, value in plain.items()):

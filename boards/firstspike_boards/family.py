@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the devices of one family share: its PLL, how yosys maps to it, and the open tools behind yosys."""
+"""What the devices of one family share: PLL, yosys command, and the open tools that run after yosys."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -15,43 +15,46 @@ __all__ = ["BlockFormat", "Family", "OpenFlow"]
 
 
 class BlockFormat(ABC):
-    """Block RAM contents in the text of a finished design."""
+    """How a placed design, as text, holds the contents of block RAMs.
+
+    A *slice* is one bit of `words` consecutive words of a memory, all in the same block.
+    """
 
     slices: np.ndarray
-    """int64[S, words]: where in a block the same bit of so many consecutive words can lie, for all its widths."""
+    """int64[S, words]: for each of S possible slices, over all widths of the block, where its bits are in the block."""
 
     @property
     def words(self) -> int:
-        """Consecutive words that a slice holds."""
+        """Number of consecutive words in a slice."""
         return self.slices.shape[1]
 
     @abstractmethod
     def read(self, text: str) -> dict[str, np.ndarray]:
-        """Contents of each initialised block, bool[bits], by its place on the device."""
+        """Read the contents of each initialised block, bool[bits], by its location on the device."""
 
     @abstractmethod
     def write(self, text: str, blocks: dict[str, np.ndarray]) -> str:
-        """The text with other contents; everything else stays as it is."""
+        """Return the text with other block contents. Everything else is left unchanged."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpenFlow:
-    """Place, route and pack.
+    """Open tools that place, route and pack a netlist.
 
-    In the arguments, ``{name}`` stands for the files of one run, without suffix.
+    In the arguments, ``{name}`` stands for the name of one run's files, without suffix.
 
     Parameters
     ----------
     placer, packer, unpacker : str
-        Tools by name. Without an unpacker, what the packer is given is compared with the images, not the bitstream.
+        Names of the tools. Without an unpacker, the packer's input is compared with the images, not the bitstream.
     place, pack, unpack : tuple of str
-        Their arguments, without those of a board.
+        Arguments of these tools, without those of a board.
     config, bitstream : str
-        Suffix of what the placer and the packer write.
+        Suffixes of the files that the placer and the packer write.
     improve : callable
-        Changes yosys's JSON netlist in place, before it is placed.
+        Changes yosys's JSON netlist in place before it is placed.
     blocks : BlockFormat
-        Of the placer's output, and of the unpacker's.
+        Format of block RAM contents in the files that placer and unpacker write.
     """
 
     placer: str
@@ -68,18 +71,19 @@ class OpenFlow:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """
+    """A family of FPGAs.
+
     Parameters
     ----------
     name : str
     pll : PllLimits
     clock : callable
-        ``clock(m, pin, setting)`` puts the PLL behind the clock pin into the module; its output, and whether it is
-        locked. Vendor primitives live here and nowhere else.
+        ``clock(m, pin, setting)`` adds the PLL behind the clock pin to the module, and returns its output clock and its
+        lock signal. Vendor primitives are used here and nowhere else.
     synthesis : str
         yosys command, with options.
     flow : OpenFlow or None
-        None: only the vendor's tools place and route.
+        Open tools. None: only the vendor's tools place and route.
     """
 
     name: str

@@ -35,9 +35,11 @@ def _clock(m: Module, pin, setting: PllSetting) -> tuple[Value, Value]:
 
 
 class _Json(BlockFormat):
-    """The netlist as nextpnr writes it: a block's cell has parameters INIT_RAM_00 … 3F of 256 bits each, or of 288 if
-    its words have parity bits; 512 consecutive words hold a bit at a distance of the width. A block is named by its
-    cell."""
+    """The placed netlist as nextpnr writes it, in JSON.
+
+    The cell of a block has parameters INIT_RAM_00 … 3F of 256 bits each, or of 288 if its words have parity bits. In
+    512 consecutive words of a memory, the places of one bit are the width apart. A block is named after its cell.
+    """
 
     slices = np.array([
         chunk * 512 * width + lane + width * np.arange(512)
@@ -65,7 +67,7 @@ _INIT = [f"INIT_RAM_{number:02X}" for number in range(64)]
 
 
 def _block_rams(design: dict):
-    """Name and parameters of every block RAM with initial contents."""
+    """Yield name and parameters of every block RAM with initial contents."""
     for module in design["modules"].values():
         for name, cell in module["cells"].items():
             if _INIT[0] in cell["parameters"]:

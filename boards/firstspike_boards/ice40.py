@@ -22,7 +22,7 @@ _FILTER_ABOVE = (17, 26, 44, 66, 101)
 def _clock(m: Module, pin, setting: PllSetting) -> tuple[Value, Value]:
     clock, locked = Signal(), Signal()
     detector_mhz = setting.input_hz / setting.reference / _MHZ
-    # The pin of the board's clock is the PLL's own pad: its input can go nowhere else.
+    # The board's clock is on the PLL's own pad, whose input can drive nothing but the PLL.
     m.submodules.pll = Instance(
         "SB_PLL40_PAD", p_FEEDBACK_PATH="SIMPLE", p_DIVR=Const(setting.reference - 1, 4),
         p_DIVF=Const(setting.feedback - 1, 7), p_DIVQ=Const(setting.output.bit_length() - 1, 3),
@@ -33,8 +33,10 @@ def _clock(m: Module, pin, setting: PllSetting) -> tuple[Value, Value]:
 
 
 class _Asc(BlockFormat):
-    """``.ram_data X Y``: 16 lines of 16 words of 16 bits, the first word rightmost. In every width, 256 consecutive
-    words hold a bit in one of the 16 columns."""
+    """Sections ``.ram_data X Y`` of IceStorm's .asc: 16 lines of 16 words of 16 bits, the first word rightmost.
+
+    In every width, a bit of 256 consecutive words of a memory lies in one of the 16 columns.
+    """
 
     slices = np.arange(16)[:, None] + 16 * np.arange(256)
 
@@ -65,7 +67,7 @@ ICE40 = Family(
         feedback=range(1, 129), output=[2 ** power for power in range(1, 7)], divided_feedback=False,
     ),
     clock=_clock,
-    synthesis="synth_ice40 -abc9 -device u",  # by the delays of the UltraPlus: a fifth faster than without
+    synthesis="synth_ice40 -abc9 -device u",  # mapped by the UltraPlus's delays: a fifth faster than without
     flow=OpenFlow(
         placer="nextpnr-ice40", place=("--pcf", "top.pcf", "--asc", "{name}.asc"),
         packer="icepack", pack=("{name}.asc", "{name}.bin"), unpacker="iceunpack", unpack=("{name}.bin", "{name}.asc"),

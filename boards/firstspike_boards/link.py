@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The host's end of the link: requests and their answers, whatever happens on the wire. See docs/host_link.md."""
+"""Host end of the host link: requests and answers, sent again where the wire loses them. See docs/host_link.md."""
 
 import os
 import time
@@ -24,16 +24,16 @@ from firstspike_hw.link.frames import (
 __all__ = ["Link", "LinkError"]
 
 _SEQUENCES = (1 << 16) - 1
-"""Sequence numbers are 1 … this; 0 is that of a frame which the device could not read."""
+"""Largest sequence number of a request; the first is 1. A device answers an unreadable frame with number 0."""
 
 
 class LinkError(ConnectionError):
-    """A request that got no answer, or a device that is not the one expected.
+    """A request got no answer, or the device is not the one expected.
 
     Attributes
     ----------
     answers : list of bytes or None
-        Payloads of the requests of the same exchange that did get one.
+        Payloads of the answers in the same exchange, by request; None for a request without an answer.
     """
 
     def __init__(self, message: str, answers: Sequence[bytes | None] = ()):
@@ -51,18 +51,21 @@ class _Request:
 
     @property
     def size(self) -> int:
-        """Of the body."""
+        """Length of the frame's body in octets."""
         return FRAME_BYTES_MIN + len(self.payload)
 
 
 class _Exchange:
-    """Requests on their way.
+    """State of the requests of one exchange.
 
     Attributes
     ----------
-    waiting : requests to be sent, the next first
-    sent : sequence number and request of each transmission that may still be answered, in their order on the wire
-    doubts : frames since the last answer that could not be read, here or there: so many of ``sent`` are lost, at most
+    waiting : deque of _Request
+        Requests to be sent, the next first.
+    sent : deque of (int, _Request)
+        Sequence number and request of each transmission that may still be answered, in the order on the wire.
+    doubts : int
+        Frames since the last answer that host or device could not read: at most so many of ``sent`` are lost.
     """
 
     def __init__(self, requests: Sequence[tuple[Kind, bytes]]):
@@ -74,12 +77,12 @@ class _Exchange:
         self.doubts = self.answered = 0
 
     def answer(self, sequence: int, request: _Request, payload: bytes) -> None:
-        """Take an answer; what was sent before this transmission, and has not been answered, is lost."""
+        """Take an answer. Transmissions before the answered one that have no answer yet are lost."""
         if not request.answered:
             request.answered = True
             self.answered += 1
             self.answers[request.index] = payload
-            if request in self.waiting:  # to be sent again: needless
+            if request in self.waiting:  # queued for retransmission, which is needless now
                 self.waiting.remove(request)
         if (sequence, request) in self.sent:
             self.doubts = 0
@@ -87,18 +90,18 @@ class _Exchange:
             self.sent.popleft()
 
     def doubt(self) -> None:
-        """A frame could not be read. The next answer will say whose it was, if one is to come."""
+        """Count a frame that could not be read. The next answer, if one comes, tells whose it was."""
         self.doubts += 1
         if self.doubts >= len(self.sent):
             self.lose(len(self.sent))
 
     def time_out(self) -> None:
-        """The oldest that is not answered is lost."""
+        """Give the oldest unanswered transmission up as lost."""
         while self.sent and not self.lose(1):
             pass
 
     def lose(self, count: int) -> int:
-        """The oldest ``count`` transmissions are lost; how many requests that sends again."""
+        """Give the oldest ``count`` transmissions up as lost; return how many requests are queued again."""
         lost = [request for _, request in (self.sent.popleft() for _ in range(count)) if not request.answered]
         self.waiting.extendleft(reversed(lost))
         self.doubts = 0
@@ -106,34 +109,34 @@ class _Exchange:
 
 
 class Link:
-    """Sends requests, never more at a time than the device has room for, and again those that are lost.
+    """Connection to a device, which sends requests and receives their answers.
 
-    The device answers in order: a request, or its answer, is lost if one that was sent later is answered first; only
-    those are sent again, under new sequence numbers. All are lost if as many frames as are under way cannot be read,
-    here or there; the oldest is if nothing comes for ``timeout``. A request can be carried out twice with the same
-    outcome; the first answer counts.
+    No more requests are under way at a time than fit the device's buffer. The device answers in order, so a request or
+    its answer is lost if a later one is answered first; only lost requests are sent again, under new sequence numbers.
+    All are lost if host and device cannot read as many frames as requests are under way; the oldest is lost if nothing
+    arrives for ``timeout``. A request that is carried out twice has the same outcome; the first answer counts.
 
     Parameters
     ----------
-    connect : function that opens a Transport
-        Called again if the connection breaks.
+    connect : callable
+        Opens a Transport; called again if the connection breaks.
     timeout : float
-        Seconds without an answer once all requests have had the time to arrive: more than all inferences of a
-        request, and their answer on the wire, take.
+        Seconds to wait for an answer once all requests have had the time to arrive. It must be longer than all
+        inferences of a request, and the transmission of their answer, take.
     attempts : int
-        How often a request is sent, and a connection tried, before it is given up.
+        How often a request is sent, or a connection tried, before it is given up.
 
     Attributes
     ----------
     identity : Identity
-        Of the device, when it was met.
+        Identity of the device when the connection was made.
     resent, unreadable : int
-        Requests sent again; frames received whose COBS or CRC was wrong.
+        Number of requests sent again; number of frames received with wrong COBS or CRC.
 
     Raises
     ------
     LinkError
-        Nothing answers, or what does speaks another version of the protocol.
+        Nothing answers, or the device speaks another version of the protocol.
     """
 
     def __init__(self, connect: Callable[[], Transport], *, timeout: float = 1.0, attempts: int = 16):
@@ -151,22 +154,26 @@ class Link:
         self._room = self.identity.buffer_bytes
 
     def identify(self) -> Identity:
-        """The identity of the device as it is now.
+        """Ask the device for its present identity.
 
         Raises
         ------
         LinkError
+            The request got no answer.
         """
         return _identity(self.exchange([(Kind.IDENTIFY, b"")]))
 
     def exchange(
         self, requests: Sequence[tuple[Kind, bytes]], progress: Callable[[int, int], None] | None = None,
     ) -> list[bytes]:
-        """Payloads of the answers to requests (kind, payload), in their order.
+        """Send requests and return the payloads of their answers, in the same order.
 
         Parameters
         ----------
-        progress : function of the number of answers so far, and of all
+        requests : sequence of (Kind, bytes)
+            Kind and payload of each request.
+        progress : callable
+            Called as ``progress(answered, total)``, counts of requests.
 
         Raises
         ------
@@ -182,7 +189,7 @@ class Link:
         self._transport.close()
 
     def _begin(self) -> None:
-        """A new connection: what the device takes for the beginning of a frame ends here."""
+        """Start on a new connection: a zero octet ends whatever the device takes for the beginning of a frame."""
         self._received = b""
         self._line_free = self._heard = self._transport.now()
         self._transport.write(b"\0")
@@ -225,13 +232,13 @@ class Link:
         data = cobs.encode(frame_body(request.kind, self._sequence, request.payload)) + b"\0"
         if request.attempts:
             self.resent += 1
-            data = b"\0" + data  # what was lost may have been the end of the frame before
+            data = b"\0" + data  # the lost octet may have been the one that ends the previous frame
         request.attempts += 1
         self._line_free = max(self._line_free, self._transport.now()) + len(data) / self._transport.octets_per_second
         self._transport.write(data)
 
     def _listen(self, exchange: _Exchange) -> None:
-        """Take what comes."""
+        """Receive once and take the answers; at the deadline, give the oldest transmission up."""
         deadline = max(self._heard, self._line_free) + self._timeout
         data = self._transport.read(max(0.0, deadline - self._transport.now()))
         if data:
@@ -255,10 +262,10 @@ class Link:
             return
         request = exchange.numbers.get(sequence)
         if request is None:
-            return  # of another exchange
+            return  # an answer to a request of an earlier exchange
         if kind == Kind.ERROR | RESPONSE:
-            raise LinkError(f"request {request.index} ({request.kind.name}) must be one that the device carries out, "
-                            f"but it answered {Reason(payload[0]).name}")
+            raise LinkError(f"request {request.index} ({request.kind.name}) must be accepted by the device, but it "
+                            f"answered {Reason(payload[0]).name}")
         if kind == request.kind | RESPONSE:
             exchange.answer(sequence, request, payload)
 
@@ -274,10 +281,10 @@ class Link:
             except OSError:
                 continue
             if identity != self.identity:
-                raise LinkError(f"the device must be {self.identity.name} ({self.identity.program}) after the "
-                                f"connection broke as before, not {identity.name} ({identity.program})")
+                raise LinkError(f"the device must be the same after the connection broke, {self.identity.name} "
+                                f"({self.identity.program}), not {identity.name} ({identity.program})")
             return
-        raise LinkError(f"the connection must come back within {self._attempts} attempts, but it did not: {cause}")
+        raise LinkError(f"the connection must come back within {self._attempts} attempts, but did not: {cause}")
 
 
 def _identity(payloads: list[bytes]) -> Identity:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""New weights in a finished design: where the placer has put every bit of a memory, found by its contents.
+"""Writing new weights into a placed design, after finding by its contents where the placer has put every bit.
 
-A design is placed with random images. No two slices of so many consecutive words are then the same, so that finding a
-slice in a block RAM says which memory, bit and words lie there, however synthesis has split and permuted them.
-`icebram` and `ecpbram` work the same way, but the first refuses memories of which synthesis has dropped unused bits,
-and the second does not say what it has not found.
+The design is placed with random images. No two slices (one bit of many consecutive words) are then alike, so a slice
+found in a block RAM tells which memory, bit and words lie there, however synthesis has split and permuted them.
+`icebram` and `ecpbram` work the same way, but `icebram` refuses memories in which synthesis has dropped unused bits,
+and `ecpbram` does not report what it has not found.
 """
 
 import random
@@ -22,27 +22,27 @@ __all__ = ["MemoryMap", "find_memories", "placeholder", "whole_slices"]
 
 
 def whole_slices(shape: MemoryShape, blocks: BlockFormat) -> MemoryShape:
-    """The memory with its depth rounded up, so that its last words are found like all others."""
+    """Return the memory with its depth rounded up to whole slices, so that its last words are found like all others."""
     return replace(shape, depth=ceil_div(shape.depth, blocks.words) * blocks.words)
 
 
 def placeholder(shape: MemoryShape) -> list[int]:
-    """Random words, the same for the same memory, int[depth]."""
+    """Return random words, int[depth], always the same for the same memory."""
     source = random.Random(f"{shape.name} {shape.depth} {shape.width}")
     return [source.getrandbits(shape.width) for _ in range(shape.depth)]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MemoryMap:
-    """Where the bits of memories lie.
+    """Locations of the bits of memories in a placed design.
 
     Parameters
     ----------
     blocks : BlockFormat
     shapes : tuple of MemoryShape
     places : dict
-        By memory: (bit, chunk of consecutive words, block, slice) for every bit and chunk; several, if synthesis has
-        copied the memory.
+        For each memory, by name, a list of (bit, chunk of consecutive words, block, slice). Every bit and chunk occurs
+        once, or several times if synthesis has copied the memory.
     """
 
     blocks: BlockFormat
@@ -50,7 +50,7 @@ class MemoryMap:
     places: dict[str, list[tuple[int, int, str, int]]]
 
     def write(self, text: str, images: Mapping[str, Sequence[int]]) -> str:
-        """The design with other contents of its memories; int[depth] by name."""
+        """Return the design with other contents of its memories, int[depth] by name."""
         contents = self.blocks.read(text)
         for shape in self.shapes:
             bits = _bits(images[shape.name], shape, self.blocks)
@@ -59,12 +59,12 @@ class MemoryMap:
         return self.blocks.write(text, contents)
 
     def read(self, text: str) -> dict[str, list[int]]:
-        """Contents of the memories in a design, int[depth] by name, from every copy that there is.
+        """Read the contents of the memories from a design, int[depth] by name. All copies of a memory are compared.
 
         Raises
         ------
         ToolError
-            Copies differ.
+            Copies of a memory differ.
         """
         contents, images = self.blocks.read(text), {}
         for shape in self.shapes:
@@ -75,23 +75,23 @@ class MemoryMap:
                 low[chunk, :, bit] &= found
                 high[chunk, :, bit] |= found
             if (low != high).any():
-                raise ToolError(f"{shape.name}: its copies in block RAM must hold the same")
+                raise ToolError(f"{shape.name}: its copies in block RAM must hold the same words, but differ")
             words = np.packbits(low.reshape(-1, shape.used_bits)[:shape.depth], axis=1, bitorder="little")
             images[shape.name] = [int.from_bytes(word.tobytes(), "little") for word in words]
         return images
 
     def blocks_of(self, name: str) -> int:
-        """How many block RAMs a memory is split over."""
+        """Count the block RAMs that hold parts of a memory."""
         return len({block for _, _, block, _ in self.places[name]})
 
 
 def find_memories(text: str, shapes: Sequence[MemoryShape], blocks: BlockFormat) -> MemoryMap:
-    """Find the memories in a design that holds their `placeholder`.
+    """Find the memories in a design that holds the `placeholder` of each.
 
     Raises
     ------
     ToolError
-        A bit is in no block RAM.
+        A bit of a memory is in no block RAM.
     """
     wanted = {}
     for shape in shapes:
@@ -115,7 +115,7 @@ def find_memories(text: str, shapes: Sequence[MemoryShape], blocks: BlockFormat)
 
 
 def _bits(words: Sequence[int], shape: MemoryShape, blocks: BlockFormat) -> np.ndarray:
-    """bool[chunks, words, used_bits], zeros behind the last word."""
+    """Return the bits of an image, bool[chunks, words, used_bits], with zeros after the last word."""
     octets = ceil_div(shape.width, 8)
     raw = np.frombuffer(b"".join(word.to_bytes(octets, "little") for word in words), np.uint8).reshape(-1, octets)
     bits = np.unpackbits(raw, axis=1, bitorder="little")[:, :shape.used_bits].astype(bool)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""yosys, then place and route: netlists, and what the placer reports about them."""
+"""Synthesis by yosys, placement and routing by nextpnr, and what nextpnr reports."""
 
 import json
 import os
@@ -18,7 +18,7 @@ __all__ = ["Placement", "cells", "delay_by_unit", "place_and_route", "synthesise
 
 
 def synthesise(command: str, files: Mapping[str, str], folder: Path, *, top: str) -> dict:
-    """JSON netlist of Verilog (.v) and RTLIL (.il) files; others, such as memory images, lie beside them.
+    """Synthesise Verilog (.v) and RTLIL (.il) files to a JSON netlist. Other files, such as images, lie beside them.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def synthesise(command: str, files: Mapping[str, str], folder: Path, *, top: str
 
 
 def cells(netlist: dict) -> Counter:
-    """Cells by type of a flattened netlist."""
+    """Count the cells of a flattened netlist by type."""
     return Counter(cell["type"] for module in netlist["modules"].values() for cell in module["cells"].values()
                    if int(module["attributes"].get("top", "0"), 2))
 
@@ -52,11 +52,11 @@ class Placement:
     ----------
     seed : int
     seconds : float
-        Wall-clock time it took.
+        Wall-clock time of the run.
     report : dict
-        nextpnr's, as it wrote it.
+        Report of nextpnr, unchanged.
     text : str
-        The design, as the packer takes it.
+        The placed design, in the format that the packer reads.
     """
 
     seed: int
@@ -66,12 +66,12 @@ class Placement:
 
     @property
     def fmax_mhz(self) -> float:
-        """Of the slowest clock."""
+        """Maximum frequency of the slowest clock."""
         return min(clock["achieved"] for clock in self.report["fmax"].values())
 
     @property
     def used(self) -> dict[str, tuple[int, int]]:
-        """Cells used, and available, by type; without those of which none is used."""
+        """Numbers of cells (used, available) by type, for the types in use."""
         return {name: (one["used"], one["available"]) for name, one in self.report["utilization"].items()
                 if one["used"]}
 
@@ -79,21 +79,21 @@ class Placement:
 def place_and_route(
     flow: OpenFlow, netlist: dict, arguments: Sequence[str], folder: Path, *, seeds: Iterable[int], mhz: float,
 ) -> list[Placement]:
-    """One placement for each seed, side by side.
+    """Place and route once for each seed, in parallel.
 
     Parameters
     ----------
     arguments : sequence of str
-        Of the placer: device, package, constraints.
+        Arguments of the placer: device, package, constraints.
     folder : Path
-        Where files that the arguments name are.
+        Folder of the files that the arguments name.
     mhz : float
         Clock to aim for; a placement that misses it is returned like any other.
 
     Raises
     ------
     ToolError
-        The placer failed, or ended without its results.
+        The placer failed, or ended without results.
     """
     (folder / "netlist.json").write_text(json.dumps(netlist))
     tool = find_tool(flow.placer)
@@ -118,14 +118,20 @@ def place_and_route(
 
 
 def delay_by_unit(report: dict, units: Iterable[str]) -> dict[str, dict[str, float]]:
-    """Nanoseconds of the longest path within a clock, by unit, in the order of its way: logic, and routing up to there.
+    """Divide the delay of the longest path within a clock domain among the units that it passes, in that order.
 
     Parameters
     ----------
     report : dict
-        nextpnr's.
+        Report of nextpnr.
     units : iterable of str
-        Hierarchical names of the design's modules; a cell belongs to the longest that its own name begins with.
+        Hierarchical names of the design's modules. A cell belongs to the module with the longest name that begins the
+        cell's own name.
+
+    Returns
+    -------
+    dict
+        Nanoseconds by unit: ``logic``, and ``routing`` of the nets that lead there.
     """
     within = [path for path in report["critical_paths"] if path["from"] == path["to"]]
     if not within:

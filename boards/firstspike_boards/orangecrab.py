@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""OrangeCrab r0.2 (Good Stuff Department) with a 25F: ECP5, 48 MHz; UART on the header pins 0 (rx) and 1 (tx), SPI
-on those of its names and 10 (cs)."""
+"""OrangeCrab r0.2 (Good Stuff Department) with a 25F: ECP5, 48 MHz; UART on the header pins 0 (rx) and 1 (tx); SPI on
+the pins labelled copi, cipo and sck, and on pin 10 (cs)."""
 
 from amaranth.build import Attrs
 from amaranth_boards.orangecrab_r0_2 import OrangeCrabR0_2_25FPlatform

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Clock synthesis: which frequencies a PLL makes exactly, within the ranges of its data sheet."""
+"""Clock synthesis: the exact frequencies that a PLL can make within the ranges of its data sheet."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ __all__ = ["PllError", "PllLimits", "PllSetting"]
 
 
 class PllError(ValueError):
-    """A frequency that the PLL cannot make; the sentence says which is nearest."""
+    """The PLL cannot make a frequency; the message names the nearest."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PllSetting:
-    """Three dividers.
+    """Dividers of a PLL, and the frequencies that follow from them.
 
     Parameters
     ----------
     input_hz : int
     reference, feedback, output : int
-        Dividers of the input, in the loop, and behind the oscillator; as factors, not as the register values.
+        Dividers of the input, in the loop, and behind the oscillator, as factors rather than register values.
     vco_hz, hz : Fraction
-        Frequency of the oscillator, and of the output, exactly.
+        Exact frequencies of the oscillator and of the output.
     """
 
     input_hz: int
@@ -39,7 +39,7 @@ class PllSetting:
 
 @dataclass(frozen=True, kw_only=True)
 class PllLimits:
-    """What a family's PLL can be set to; all frequencies in Hz, bounds included.
+    """Ranges of a family's PLL. Frequencies are in Hz, and bounds are included.
 
     Parameters
     ----------
@@ -47,10 +47,10 @@ class PllLimits:
     input_hz, detector_hz, vco_hz, output_hz : (int, int)
         Ranges of the input, of the phase detector (input / reference), of the oscillator and of the output.
     reference, feedback, output : sequence of int
-        Dividers there are.
+        Available dividers.
     divided_feedback : bool
-        The loop closes behind the output divider: hz = input · feedback / reference, vco = hz · output. Otherwise
-        before it: vco = input · feedback / reference, hz = vco / output.
+        True if the loop closes behind the output divider: hz = input · feedback / reference, vco = hz · output. False
+        if it closes before it: vco = input · feedback / reference, hz = vco / output.
     """
 
     name: str
@@ -64,7 +64,7 @@ class PllLimits:
     divided_feedback: bool
 
     def settings(self, input_hz: int) -> Iterator[PllSetting]:
-        """Every setting within all ranges."""
+        """Yield every setting within all ranges."""
         if not _within(input_hz, self.input_hz):
             return
         for reference in self.reference:
@@ -82,20 +82,23 @@ class PllLimits:
                                          vco_hz=vco, hz=hz)
 
     def fastest(self, input_hz: int, limit_hz: Fraction | float) -> PllSetting:
-        """The highest frequency of at most ``limit_hz``; of its settings that with the fastest phase detector, then
-        oscillator, as these have the least jitter.
+        """Return the setting with the highest frequency of at most ``limit_hz``.
+
+        Among settings of the same frequency, the one with the fastest phase detector, then the fastest oscillator, is
+        taken, as it has the least jitter.
 
         Raises
         ------
         PllError
+            The input is out of range, or every frequency is higher than the limit.
         """
         settings = list(self.settings(input_hz))
-        slow = [one for one in settings if one.hz <= limit_hz]
-        if slow:
-            return max(slow, key=lambda one: (one.hz, -one.reference, one.vco_hz))
+        allowed = [setting for setting in settings if setting.hz <= limit_hz]
+        if allowed:
+            return max(allowed, key=lambda setting: (setting.hz, -setting.reference, setting.vco_hz))
         if settings:
-            least = min(one.hz for one in settings)
-            raise PllError(f"clock must be ≥ {float(least) / 1e6:g} MHz, the least that {self.name} makes of "
+            slowest = min(setting.hz for setting in settings)
+            raise PllError(f"clock must be ≥ {float(slowest) / 1e6:g} MHz, the slowest that {self.name} makes of "
                            f"{input_hz / 1e6:g} MHz, not {float(limit_hz) / 1e6:g} MHz")
         low, high = (bound / 1e6 for bound in self.input_hz)
         raise PllError(f"input of {self.name} must be {low:g} … {high:g} MHz, not {input_hz / 1e6:g} MHz")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A serial port as a transport."""
+"""Transport of the host link over a serial port."""
 
 import time
 
@@ -14,8 +14,9 @@ class SerialPort:
     Parameters
     ----------
     port : str
-        A device, such as /dev/ttyUSB0 or COM3, or a URL of pyserial's.
+        Device, such as /dev/ttyUSB0 or COM3, or a URL that pyserial understands.
     baud : int
+        Bits a second.
 
     Raises
     ------

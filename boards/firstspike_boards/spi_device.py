@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A device of Linux's SPI controllers as a bus."""
+"""SPI bus of a Linux host, through spidev."""
 
 import re
 import time
@@ -10,20 +10,21 @@ __all__ = ["SpiDevice"]
 
 
 class SpiDevice:
-    """A `firstspike_hw.link.spi_chunks.SpiBus` over spidev: mode 0, eight bits, highest first.
+    """A `firstspike_hw.link.spi_chunks.SpiBus` over spidev: mode 0, eight bits, most significant bit first.
 
     Parameters
     ----------
     port : str
-        spidev:BUS.DEVICE, as in /dev/spidevBUS.DEVICE.
+        ``spidev:BUS.DEVICE`` for /dev/spidevBUS.DEVICE.
     sck_hz : int
+        Frequency of sck.
 
     Raises
     ------
     ToolError
         spidev is not installed.
     ValueError
-        ``port`` is none.
+        ``port`` has another form.
     OSError
         The device cannot be opened.
     """

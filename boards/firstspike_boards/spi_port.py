@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""An SPI controller as a transport."""
+"""Transport of the host link over SPI."""
 
 from firstspike_hw.link.spi_chunks import SpiBus, octets_of_chunks
 
 __all__ = ["SpiPort"]
 
 TRANSFER_OCTETS = 256
-"""Of the longest transfer: an answer that has come is not seen before its end, and a fault can spoil all of it."""
+"""Length of the longest transfer: the host sees an answer only when it ends, and a fault can spoil all of it."""
 
 POLL_OCTETS = 16
-"""Of the shortest, which asks whether anything has come."""
+"""Length of the shortest transfer, which asks whether anything has arrived."""
 
 
 class SpiPort:
-    """A `firstspike_hw.link.frames.Transport` over SPI: octets go out, and chunks come in, while it is read.
+    """A `firstspike_hw.link.frames.Transport` over SPI. Each `read` makes transfers: octets go out, chunks come in.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class SpiPort:
     def read(self, seconds: float) -> bytes:
         deadline = self._bus.now() + seconds
         while True:
-            # A chunk that the last transfer has cut off comes again, with its count.
+            # The device repeats a chunk that the last transfer cut off, with its count.
             size = min(TRANSFER_OCTETS, max(POLL_OCTETS, len(self._given), self._announced + 1))
             octets, self._given = self._given[:size].ljust(size, b"\0"), self._given[size:]
             received, self._announced = octets_of_chunks(self._bus.transfer(octets))

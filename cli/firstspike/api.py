@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The Python API: load → compile → predict → simulate → verify → export, arrays in and out."""
+"""The Python API: load → compile → predict → simulate → verify → export. Inputs and results are arrays."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,46 +40,46 @@ __all__ = [
 
 
 def load(path: str | Path, **options) -> FloatNetwork:
-    """A trained network from a checkpoint, or from a NIR file (.nir) with the options of `load_nir`."""
+    """Load a trained network from a checkpoint, or from a NIR file (.nir) with the options of `load_nir`."""
     if Path(path).suffix == ".nir":
         return load_nir(path, **options)
     if options:
-        raise ValueError(f"{path}: {', '.join(options)} must be given only for a NIR file: a checkpoint says it")
+        raise ValueError(f"{path}: {', '.join(options)} must be given only for a NIR file: a checkpoint has them")
     return load_network(path)
 
 
 def save(network: FloatNetwork | IntegerNetwork, path: str | Path) -> None:
-    """Write a checkpoint, which `load` and the commands read; of integers as `real_network` writes them."""
+    """Write a checkpoint, which `load` and the commands read. `real_network` converts an integer network first."""
     save_network(path, real_network(network) if isinstance(network, IntegerNetwork) else network)
 
 
 def compile(network: FloatNetwork | IntegerNetwork, **options) -> Compilation:
-    """Integers, proof, mapping and images; options as in `firstspike_compiler.compile.compile_network`."""
+    """Quantise, prove, map and assemble a network; options as in `firstspike_compiler.compile.compile_network`."""
     return compile_network(network, **options)
 
 
 def export(compilation: Compilation, folder: str | Path) -> dict:
-    """Write the build folder (Verilog, images, manifest, …); the manifest."""
+    """Write the build folder (Verilog, images, manifest, …) and return the manifest."""
     return write_build(compilation, folder)
 
 
 def open_build(folder: str | Path) -> Program:
-    """The program of a build folder, its files checked."""
+    """Check the files of a build folder and return its program."""
     return read_build(folder)[0]
 
 
 def predict(program: Program, inputs) -> GoldenResult:
-    """Classes, evidence and spikes by the golden model; inputs NumPy or torch, as `GoldenModel.run` takes them."""
+    """Predict classes, evidence and spikes by the golden model; inputs as for `GoldenModel.run`, NumPy or torch."""
     return GoldenModel(program.network).run(inputs)
 
 
 def estimate(program: Program, inputs) -> Trace:
-    """Cycles of everything, inferences back to back, by golden and timing model alone."""
+    """Predict every value and cycle of inferences back to back, by golden and timing model, without the hardware."""
     return predict_inputs(program, np.asarray(inputs)).trace
 
 
 def simulate(program: Program, inputs, *, backend: str = "verilator", waves: Path | None = None) -> Trace:
-    """What the hardware does with the inputs, back to back."""
+    """Simulate the hardware on the inputs, back to back."""
     runner = _backend(backend, waves)
     runner.load(program)
     return runner.run(predict_inputs(program, np.asarray(inputs)).stimulus)
@@ -89,17 +89,18 @@ def connect(
     program: Program, port: str, *, baud: int = 1_000_000, timeout: float = 1.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> WireBackend:
-    """The program on a board, loaded, ready to run.
+    """Connect to a board and load the program onto it.
 
     Parameters
     ----------
     port : str
-        A serial port, or spidev:BUS.DEVICE; "simulated" or "simulated-spi": in Verilator, behind a UART or SPI.
+        A serial port, or spidev:BUS.DEVICE. "simulated" and "simulated-spi": a board in Verilator, over UART or SPI.
     baud : int
-        Bits a second on the wire; of SPI, the frequency of sck.
+        Bits a second on the wire; for SPI, the frequency of sck.
     timeout : float
         Seconds to wait for an answer before a request is sent again.
-    progress : function of requests answered, and of all
+    progress : callable
+        Called as ``progress(answered, total)``, counts of requests.
 
     Raises
     ------
@@ -118,12 +119,14 @@ def connect(
 
 
 def open_link(program: Program | None, port: str, *, baud: int = 1_000_000, timeout: float = 1.0) -> Link:
-    """The link to the board at a port, whatever is on it, or to one simulated with a program; ports as for `connect`.
+    """Open the host link to the board at a port, whatever program it holds, or to a board simulated with ``program``.
+
+    Ports are as for `connect`.
 
     Raises
     ------
     ValueError
-        A board is to be simulated without a program.
+        The port is a simulated board, and there is no program.
     OSError, ToolError
         There is no such port, nothing answers, or a tool is missing.
     """
@@ -131,7 +134,7 @@ def open_link(program: Program | None, port: str, *, baud: int = 1_000_000, time
         if port not in ("simulated", "simulated-spi"):
             return SpiPort(SpiDevice(port, baud)) if port.startswith("spidev") else SerialPort(port, baud)
         if program is None:
-            raise ValueError("a build must be given for a simulated board, which is made of it")
+            raise ValueError("a build must be given for a simulated board, which is made from it")
         if port == "simulated-spi":
             return SpiPort(SimulatedSpi(program, optimise=False))
         return SimulatedBoard(program, optimise=False)
@@ -146,19 +149,19 @@ class Verification:
     Parameters
     ----------
     checks : list of Check
-        Summed over all runs; ``first`` and ``cycle`` of the first run that differs.
+        Counts summed over all runs; ``first`` and ``cycle`` are those of the first run that differs.
     first : str
-        Where the first run that differs parts first in time: stream or value, inference, step, cycle; "" if none does.
+        Earliest difference in the first run that differs: stream or value, inference, step, cycle. "": none.
     alive : list of float
-        Share of neuron-steps that fire: input, then each layer.
+        Share of neuron-steps that fire: of the input, then of each layer.
     dead : list of int
         Layers with thresholds that fire too rarely or too often for the comparison to mean much.
     classes : int64[B]
-        What the hardware said.
+        Classes from the hardware.
     latency, intervals : int64[*]
-        In cycles, as the hardware took them.
+        Latencies and intervals of the hardware in cycles, see `latencies` and `intervals`.
     cycles : int
-        Simulated until the last result of each run.
+        Simulated cycles until the last result, summed over all runs.
     """
 
     checks: list[Check]
@@ -172,7 +175,7 @@ class Verification:
 
     @property
     def equal(self) -> bool:
-        """Nothing differs, anywhere."""
+        """Whether hardware and models agree in every value."""
         return not any(check.different for check in self.checks)
 
 
@@ -237,12 +240,12 @@ def verify(
 
 
 def latencies(stimulus: Stimulus, trace: Trace) -> np.ndarray:
-    """Cycles from the first input word taken to the decision offered, both included, int64[B]."""
+    """Return the cycles from the first input word taken to the decision offered, both included, int64[B]."""
     return trace.decided - trace.accepted[stimulus.starts[:-1]] + 1
 
 
 def intervals(stimulus: Stimulus, trace: Trace) -> np.ndarray:
-    """Cycles between the first input words of successive inferences, int64[B − 1]."""
+    """Return the cycles between the first input words of successive inferences, int64[B − 1]."""
     return np.diff(trace.accepted[stimulus.starts[:-1]])
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The build folder: everything a compilation leaves, written whole or not at all, checked when read."""
+"""The build folder: all results of a compilation, written completely or not at all, and checked when read."""
 
 import hashlib
 import json
@@ -24,18 +24,21 @@ MANIFEST_FILE = "manifest.json"
 
 
 class BuildError(ValueError):
-    """A build folder that is missing, incomplete or altered."""
+    """A build folder is missing, incomplete or altered."""
 
 
 def write_build(compilation: Compilation, folder: str | Path) -> dict:
-    """Write Verilog, memory images, program, manifest, report and project files; the manifest.
+    """Write Verilog, memory images, program, manifest, report and project files; return the manifest.
 
-    An older build in ``folder`` gives way in two renames, and comes back if the second fails. A folder that holds
-    any file that no build wrote is refused.
+    An older build in ``folder`` is replaced by two renames, and restored if the second fails. A folder that holds a
+    file which no build wrote is refused.
 
     Raises
     ------
-    BuildError, OSError
+    BuildError
+        The folder is the current one, or holds other files.
+    OSError
+        A file cannot be written.
     """
     folder = Path(folder)
     if folder.resolve() == Path.cwd():
@@ -50,18 +53,21 @@ def write_build(compilation: Compilation, folder: str | Path) -> dict:
     except OSError as error:
         if not Path(error.filename or staged).is_relative_to(staged):
             raise
-        raise OSError(error.errno, error.strerror, str(folder)) from error  # the folder that was asked for
+        raise OSError(error.errno, error.strerror, str(folder)) from error  # name the folder that the user asked for
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     return manifest
 
 
 def read_build(folder: str | Path) -> tuple[Program, str]:
-    """The program of a build folder and its Verilog; the manifest vouches for every file, the program for the images.
+    """Read program and Verilog of a build folder.
+
+    Every file is checked against its digest in the manifest, every memory image against the program.
 
     Raises
     ------
     BuildError, ProgramError
+        The folder is no build, or a file is missing, truncated or altered.
     """
     folder = Path(folder)
     try:
@@ -87,14 +93,14 @@ def read_build(folder: str | Path) -> tuple[Program, str]:
 
 
 def list_build(folder: str | Path) -> tuple[dict[str, str], list[dict]]:
-    """Of a build that may be broken: each file's state, and the layers that its manifest names."""
+    """List the state of each file, and the layers in the manifest, of a build that may be broken."""
     folder = Path(folder)
     try:
         manifest = _read_manifest(folder) or {}
     except OSError:
         manifest = {}
     files = {name: digest for name, digest in manifest.get("files", {}).items() if Path(name).name == name}
-    states = {path.name: "is none of the build's" for path in sorted(folder.iterdir())}
+    states = {path.name: "not part of the build" for path in sorted(folder.iterdir())}
     states |= {name: "missing" if not (folder / name).is_file() else
                "as compiled" if _digest(folder / name) == digest else "truncated or altered"
                for name, digest in files.items()}
@@ -105,7 +111,7 @@ def list_build(folder: str | Path) -> tuple[dict[str, str], list[dict]]:
 
 
 def _read_manifest(folder: Path) -> dict | None:
-    """The manifest, or None if it is none of ours; OSError if there is no such file."""
+    """Read the manifest; None if the file is not a manifest of firstspike. Raises OSError if there is no such file."""
     try:
         manifest = json.loads((folder / MANIFEST_FILE).read_text())
     except ValueError:
@@ -115,7 +121,7 @@ def _read_manifest(folder: Path) -> dict | None:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Raise unless the folder is new, empty, or a build with nothing in it that no build wrote."""
+    """Raise BuildError unless the folder is new, empty, or holds nothing but a build."""
     if not folder.exists():
         return
     entries = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else [folder.name]
@@ -192,7 +198,7 @@ def _write_files(compilation: Compilation, folder: Path) -> dict:
             for core in program.cores
         ],
     }
-    # Plain text for other tools, not HTML: nothing is to be escaped.
+    # The templates make plain text, not HTML: nothing must be escaped.
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     templates = files("firstspike") / "templates"
     for name, output in (("instance.v.j2", f"{TOP}_inst.v"), ("firstspike.core.j2", f"{TOP}.core"),
@@ -204,7 +210,7 @@ def _write_files(compilation: Compilation, folder: Path) -> dict:
 
 
 def _ports(text: str) -> list[dict]:
-    """Ports of the top module, as declared in its Verilog."""
+    """List the ports of the top module, as declared in its Verilog."""
     top = re.search(rf"^module {TOP}\(.*?^endmodule", text, re.MULTILINE | re.DOTALL)
     assert top, "the exported Verilog has its top module"
     ports = re.findall(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", top.group(0), re.MULTILINE)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The `firstspike` command: one verb a file; a user's mistake ends in one sentence and status 1."""
+"""The firstspike command: trained spiking networks become verified FPGA accelerators."""
 
 import sys
 
@@ -50,7 +50,7 @@ app.command("demo")(verb_demo.demo)
 
 
 def run() -> None:
-    """Entry point of the console script."""
+    """Run the console script. An error of the user ends in one sentence on stderr and exit status 1."""
     try:
         app()
     except (ValueError, OSError, ToolError) as error:
@@ -68,5 +68,5 @@ def _sentence(error: Exception) -> str:
 
 
 def _say(message: str) -> None:
-    """On stderr, red where that is a terminal."""
+    """Print a message on stderr, in red on a terminal."""
     Console(stderr=True).print(f"firstspike: {message}", style="red", markup=False, highlight=False, soft_wrap=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Options that several verbs share, and the data they name."""
+"""Options that several commands share, and the loading of the data they name."""
 
 import zipfile
 from pathlib import Path
@@ -20,28 +20,29 @@ NetworkFile = Annotated[Path, typer.Argument(help="Checkpoint of a trained netwo
 Data = Annotated[str, typer.Option(
     help="A data set (digits, mnist, cifar10, …), a .npy file of inputs, or a .npz file of 'inputs' and 'labels'.")]
 Split = Annotated[str, typer.Option(help="train, validation or test.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Only so many, from the first.")]
-Backend = Annotated[str, typer.Option(help="verilator or pysim.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Use only the first so many inputs.")]
+Backend = Annotated[str, typer.Option(help="Simulator: verilator or pysim.")]
 Port = Annotated[str, typer.Option(
-    help="Serial port of the board, or spidev:BUS.DEVICE; 'simulated' and 'simulated-spi' need none.")]
-Baud = Annotated[int, typer.Option(min=1, help="Bits a second on the wire.")]
+    help="Serial port of the board, or spidev:BUS.DEVICE; 'simulated' and 'simulated-spi' need no board.")]
+Baud = Annotated[int, typer.Option(min=1, help="Bits a second on the wire; for SPI, the frequency of sck.")]
 Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds without an answer before a request is sent again.")]
-Steps = Annotated[int | None, typer.Option(min=1, help="NIR file: steps of an inference.")]
-Reset = Annotated[str | None, typer.Option(help="NIR file: subtract or zero.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="NIR file: number of steps of an inference.")]
+Reset = Annotated[str | None, typer.Option(help="NIR file: reset of the membrane, subtract or zero.")]
 Strict = Annotated[bool | None, typer.Option(
-    "--strict/--at-least", help="NIR file: fire above the threshold only, or at it.")]
-Readout = Annotated[str | None, typer.Option(help="NIR file: spike_count, first_spike or potential.")]
-StepTime = Annotated[float | None, typer.Option("--dt", help="NIR file: seconds of a step, for leaky neurons.")]
-InMax = Annotated[int | None, typer.Option(min=1, help="Most events of an address in a step, or largest input.")]
-Scales = Annotated[str, typer.Option(help="A step of the weights for each layer, or for each channel.")]
+    "--strict/--at-least", help="NIR file: fire only above the threshold, or already at it.")]
+Readout = Annotated[str | None, typer.Option(help="NIR file: read-out, spike_count, first_spike or potential.")]
+StepTime = Annotated[float | None, typer.Option("--dt", help="NIR file: seconds a step, for leaky neurons.")]
+InMax = Annotated[int | None, typer.Option(
+    min=1, help="Largest count of an input address in a step, or largest number of a direct input.")]
+Scales = Annotated[str, typer.Option(help="One weight scale for each layer, or for each channel: layer or channel.")]
 Percentile = Annotated[float | None, typer.Option(
-    help="Clip weights above this percentage of what they receive; none: the least squared error.")]
+    help="Clip weights above this percentile of magnitudes, weighted by input power; default: least squared error.")]
 
 
 def load_for(
     network: IntegerNetwork, data: str, split: str, limit: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """As `load_inputs`; or an image file, grey or of as many colours as the network's input has channels."""
+    """Load inputs as `load_inputs` does, or one image file, in colour if the network's input has three channels."""
     if Path(data).suffix.lower() not in (".png", ".bmp", ".pgm", ".ppm"):
         return load_inputs(data, split, limit)
     colour = len(network.input_shape) == 3 and network.input_shape[0] == 3
@@ -60,26 +61,26 @@ def load_for(
 def load_file(
     network: Path, *, steps: int | None, reset: str | None, strict: bool | None, readout: str | None, dt: float | None,
 ) -> FloatNetwork:
-    """The network of a checkpoint or a NIR file; what the latter does not say must be given."""
+    """Load the network of a checkpoint or a NIR file; the options give what a NIR file does not define."""
     given = {"steps": steps, "reset": reset, "strict": strict, "readout": readout, "dt": dt}
     options = {name: value for name, value in given.items() if value is not None}
     if network.suffix == ".nir":
         missing = [f"--{name}" if name != "strict" else "--strict or --at-least"
                    for name in ("steps", "reset", "strict", "readout") if name not in options]
         if missing:
-            raise ValueError(f"{network}: {', '.join(missing)} must be given: a NIR file does not say it")
+            raise ValueError(f"{network}: {', '.join(missing)} must be given: a NIR file does not define it")
     return api.load(network, **options)
 
 
 def scale_options(scales: str, percentile: float | None) -> dict:
-    """Options of a compilation."""
+    """Return the options of `compile_network` that choose weight scales."""
     if scales not in ("layer", "channel"):
         raise ValueError(f"--scales must be layer or channel, not {scales!r}")
     return {"per_channel": scales == "channel", "percentile": percentile}
 
 
 def load_inputs(data: str, split: str, limit: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Inputs, and their labels if the data have any."""
+    """Load inputs, and their labels if the data have any, from a data set or a file."""
     if data.endswith((".npy", ".npz")):
         labels = None
         try:
@@ -91,9 +92,9 @@ def load_inputs(data: str, split: str, limit: int | None = None) -> tuple[np.nda
             raise ValueError(f"{data}: must be a {wanted}: {error}") from None
         if not isinstance(inputs, np.ndarray):
             raise ValueError(f"{data}: must be a .npy file with one array, not an archive of several")
-        for what, numbers, kinds in (("inputs", inputs, "uifb"), ("labels", labels, "ui")):
+        for name, numbers, kinds in (("inputs", inputs, "uifb"), ("labels", labels, "ui")):
             if numbers is not None and numbers.dtype.kind not in kinds:
-                raise ValueError(f"{data}: {what} must be {'numbers' if 'f' in kinds else 'integers'}, not of the type "
+                raise ValueError(f"{data}: {name} must be {'numbers' if 'f' in kinds else 'integers'}, not of the type "
                                  f"{numbers.dtype}")
         if inputs.ndim < 2 or not inputs.size:
             raise ValueError(f"{data}: must have shape (images, pixels) or (inferences, steps, inputs) and at least "
@@ -102,4 +103,4 @@ def load_inputs(data: str, split: str, limit: int | None = None) -> tuple[np.nda
             raise ValueError(f"{data}: labels must be one for each of the {len(inputs)} inputs, not {labels.shape}")
         return inputs[:limit], None if labels is None else labels[:limit]
     images, labels = load_lazily(data, split)
-    return np.asarray(images[:limit]), labels[:limit]  # pictures in folders: only these are read
+    return np.asarray(images[:limit]), labels[:limit]  # of images in folders, only these are read

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pictures on disk: drawn without a display, written whole or not at all."""
+"""Saving of pictures: drawn without a display, written completely or not at all."""
 
 import io
 from pathlib import Path
@@ -11,7 +11,7 @@ __all__ = ["save_picture"]
 
 
 def save_picture(figure: Figure, path: Path) -> None:
-    """Write a PNG."""
+    """Write a figure as a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     write_atomically(path, buffer.getvalue())

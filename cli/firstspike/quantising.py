@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Quantising on sample data: what integers cost in accuracy, and the fewest bits that an allowance leaves room for."""
+"""Quantisation on sample data: the accuracy that integers cost, and the fewest bits within an accuracy budget."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,27 +20,27 @@ __all__ = ["BITS", "SAMPLES", "Calibration", "Quantised", "calibrate", "choose_b
 BITS = (2, 3, 4, 5, 6, 7, 8)
 
 SAMPLES = 500
-"""Of which bits are chosen by their accuracy."""
+"""Number of samples on whose accuracy the bits are chosen."""
 
 BATCH = 32
-"""Inferences that are run at once: of events of many steps and inputs more would take gigabytes."""
+"""Inferences run at once. With many steps and inputs, more would take gigabytes of memory."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Calibration:
-    """Sample data and what the network makes of them in real numbers.
+    """Sample data, and the results of the float reference on them.
 
     Parameters
     ----------
     network : FloatNetwork
-        Its max pools are layers.
+        The network, with its max pools lowered to layers of their own.
     inputs
-        As `GoldenModel.run` takes them.
+        Samples, as `GoldenModel.run` takes them.
     labels : int64[B] or None
     classes : int64[B]
-        Of the float reference.
+        Classes from the float reference.
     powers : Powers
-        Mean square of what comes in at each weight.
+        Mean square of the input of each weight.
     """
 
     network: FloatNetwork
@@ -50,24 +50,24 @@ class Calibration:
     powers: Powers
 
     def score(self, classes: np.ndarray) -> float:
-        """Per cent that are right; without labels, that are as in float."""
+        """Return the percentage of right classes; without labels, of classes equal to the float reference's."""
         return 100 * float(np.mean(classes == (self.classes if self.labels is None else self.labels)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quantised:
-    """What one choice of bits gives on the samples.
+    """Results of one choice of weight bits on the samples.
 
     Parameters
     ----------
     bits : tuple of int
-        Of the weights of each layer.
+        Bits a weight, for each layer.
     score : float
-        Per cent right, see `Calibration.score`.
+        Percentage of right classes, see `Calibration.score`.
     agreement : float
-        Per cent with the class of the float reference.
+        Percentage of classes equal to the float reference's.
     saturated : int
-        Weights that were clipped.
+        Number of weights that were clipped.
     weight_bits : int
         Bits of all weights together.
     """
@@ -85,7 +85,7 @@ def calibrate(network: FloatNetwork, inputs: np.ndarray, labels: np.ndarray | No
     Raises
     ------
     CompileError
-        The network is no FloatNetwork, or there are no inputs.
+        The network is not a FloatNetwork, or there are no inputs.
     """
     if not isinstance(network, FloatNetwork):
         raise CompileError(f"network must be a FloatNetwork to be quantised, not {type(network).__name__}")
@@ -108,7 +108,7 @@ def calibrate(network: FloatNetwork, inputs: np.ndarray, labels: np.ndarray | No
 
 
 def quantise_at(calibration: Calibration, bits: int | Sequence[int], **options) -> Quantised:
-    """Compile with these bits a weight and run the samples through the golden model; options as for `compile`."""
+    """Compile with ``bits`` a weight and run the samples through the golden model; options as for `compile`."""
     compilation = compile_network(calibration.network, weight_bits=bits, lanes=1, **options)
     network = compilation.program.network
     model = GoldenModel(network)
@@ -123,10 +123,10 @@ def quantise_at(calibration: Calibration, bits: int | Sequence[int], **options) 
 
 
 def choose_bits(calibration: Calibration, budget: float, **options) -> Quantised:
-    """The fewest bits a layer that cost at most ``budget`` points of accuracy on the samples.
+    """Choose the fewest weight bits that cost at most ``budget`` percentage points of accuracy on the samples.
 
-    First the fewest that all layers share; then layer by layer, the one with the most weights first, fewer as long as
-    the budget allows.
+    The smallest width that suffices for all layers is found first. Then each layer, the one with the most weights
+    first, gets fewer bits as long as the budget allows.
 
     Raises
     ------
@@ -160,8 +160,8 @@ def _batches(inputs: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _power(synapses: Dense | Conv2d | None, spikes: np.ndarray, share: float) -> np.ndarray:
-    """``share`` of the mean square, in a shape that broadcasts to the weights', from spikes float64[B, T, N]."""
-    assert synapses is not None  # folded
+    """Return ``share`` of the mean square of spikes, float64[B, T, N], in a shape that broadcasts to the weights'."""
+    assert synapses is not None  # `fold_normalisation` has filled it in
     shape, pool = synapses.in_shape, synapses.pool
     x = spikes.reshape(-1, *shape)
     if pool > 1:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Outcomes of a study as a table, a JSON file and a picture."""
+"""Report of a study's outcomes: a table, a JSON file and a picture."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ __all__ = ["study_table", "write_study"]
 
 
 def study_table(study: Study, outcomes: Sequence[Outcome]) -> Table:
-    """Means over the seeds, and how far the seeds spread."""
+    """Make a table of the means over the seeds, and the range of the seeds' accuracies."""
     table = Table("", "", "test accuracy", "seeds", *study.measures, title=study.question)
     for (series, point), group in _grouped(outcomes).items():
         accuracy = [outcome.accuracy for outcome in group]
@@ -29,7 +29,7 @@ def study_table(study: Study, outcomes: Sequence[Outcome]) -> Table:
 
 
 def write_study(folder: Path, study: Study, outcomes: Sequence[Outcome]) -> list[Path]:
-    """Write NAME.json and NAME.png into the folder, and say where."""
+    """Write NAME.json and NAME.png into the folder, and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     recipe = study.variants[0].recipe
     text = json.dumps({
@@ -43,7 +43,10 @@ def write_study(folder: Path, study: Study, outcomes: Sequence[Outcome]) -> list
 
 
 def _drawn(study: Study, outcomes: Sequence[Outcome]) -> Figure:
-    """Accuracy of each point, a line a series if there are several, every seed a dot; the first measure beside it."""
+    """Draw the accuracy of each point, and the study's first measure beside it.
+
+    Every seed is a dot; if there are several series, each has a line through its means.
+    """
     groups = _grouped(outcomes)
     several = len({series for series, _ in groups}) > 1
     points = list(dict.fromkeys(point for _, point in groups))

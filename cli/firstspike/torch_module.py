@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Plain torch modules: a chain of layers with the neurons of `firstspike_train.neurons` becomes a `FloatNetwork`."""
+"""Frontend for plain torch modules: layers with the neurons of `firstspike_train.neurons` become a `FloatNetwork`."""
 
 from collections.abc import Sequence
 from typing import Unpack
@@ -23,17 +23,18 @@ def from_torch(
     Parameters
     ----------
     model : Sequential or SpikingSequential, or list of modules
-        In the order in which they run; or any module whose ``forward`` calls modules, adds what they give and flattens.
+        Modules in the order in which they run; or any module whose ``forward`` only calls modules, adds their outputs
+        and flattens.
     in_shape : (N,) or (C, H, W)
-        Of one step of one inference.
+        Shape of the input of one step of one inference.
     fields
-        steps, readout, input_kind, in_max, …, as in `torch_reader.Fields`. A potential may be that
-        of a LeakyIntegrator.
+        steps, readout, input_kind, in_max, …, as in `torch_reader.Fields`. With readout "potential", the output layer
+        may be a LeakyIntegrator.
 
     Raises
     ------
     CompileError
-        A module has no counterpart; the sentence names it.
+        A module has no counterpart; the message names it.
     """
     framework = Framework(
         name="firstspike", neurons={IF: _lif, LIF: _lif, LeakyIntegrator: _integrator},

@@ -20,18 +20,20 @@ from .options import Build
 
 def build(
     folder: Build,
-    board: Annotated[str, typer.Option(help=f"{', '.join(BOARDS)}.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; default: FOLDER-BOARD.")] = None,
+    board: Annotated[str, typer.Option(help=f"Board: {', '.join(BOARDS)}.")],
+    output: Annotated[Path | None, typer.Option(
+        "-o", "--output", help="Folder to write; default: FOLDER-BOARD.")] = None,
     clock_mhz: Annotated[float | None, typer.Option(
-        help="Of the accelerator, to be met; default: the board's, or the fastest below that is reached.")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Placements to try, side by side.")] = 3,
-    link: Annotated[str, typer.Option(help="uart or spi: what the host is at.")] = "uart",
-    baud: Annotated[int | None, typer.Option(min=1, help="Of the UART; default: the board's.")] = None,
+        help="Clock of the accelerator, to be met; default: the board's, or the fastest below it that is "
+        "reached.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of placements to try, in parallel.")] = 3,
+    transport: Annotated[str, typer.Option(help="Transport of the host link: uart or spi.")] = "uart",
+    baud: Annotated[int | None, typer.Option(min=1, help="Bit rate of the UART; default: the board's.")] = None,
 ) -> None:
     """Build the bitstream of a board, or a project for the vendor's tools; new weights alone take seconds."""
     if board not in BOARDS:
         raise ValueError(f"--board must be one of {', '.join(BOARDS)}, not {board!r}")
-    chosen = BOARDS[board].behind(link)
+    chosen = BOARDS[board].with_transport(transport)
     program, _ = read_build(folder)
     refuse_too_large(chosen, program)
     named = folder if folder.name else folder.resolve()
@@ -50,23 +52,24 @@ def build(
 
 
 def refuse_too_large(board: Board, program: Program) -> None:
-    """Raise, with the numbers and the nearest that fits, if a program cannot fit a board.
+    """Refuse a program that cannot fit a board.
 
     Raises
     ------
     ValueError
+        The program does not fit; the message has the numbers and the nearest choice that fits.
     """
     device, name = board.device, program.network.name
-    # An adder for each bit of each membrane is the least there is.
+    # Every processing element takes at least one LUT for each bit of its membrane adder.
     luts = sum(core.plan.elements * core.plan.membrane_bits for core in program.cores)
     if luts > device.luts:
-        raise ValueError(f"{name} must fit the {device.luts} LUTs of {board.title}, but its lanes alone take {luts}; "
-                         "fewer lanes do")
+        raise ValueError(f"{name} must fit the {device.luts} LUTs of {board.title}, but its processing elements alone "
+                         f"take {luts}; fewer lanes would fit")
     large = {shape.name: device.large_blocks_of(shape) for shape in program.memories() if shape.single_port}
     if sum(large.values()) > device.large_blocks:
         raise ValueError(f"{name} must fit the {device.large_blocks} large RAMs of {board.title}, but takes "
-                         f"{sum(large.values())}, for {', '.join(large)}; fewer bits of weights do, or lanes that fill "
-                         f"words of {device.large_shape[1]} bits")
+                         f"{sum(large.values())}, for {', '.join(large)}; it would fit with fewer weight bits, or with "
+                         f"lanes that fill words of {device.large_shape[1]} bits")
     found = block_rams(board, program)
     if sum(found.values()) <= device.blocks:
         return
@@ -88,7 +91,7 @@ def refuse_too_large(board: Board, program: Program) -> None:
 
 
 def show(console: Console, board: Board, report: dict) -> None:
-    """What came out, as tables."""
+    """Print the report of a build as tables."""
     clock = report["clock"]
     if "cells" in report:
         table = Table("cell", "number", title=f"{board.title}, by yosys; clock {clock['mhz']:g} MHz")
@@ -108,4 +111,4 @@ def show(console: Console, board: Board, report: dict) -> None:
     seconds = report["seconds"]
     console.print(f"place and route {seconds['place_and_route']:.0f} s; weights patched and packed in "
                   f"{seconds['patch_and_pack']:.1f} s; every bit of "
-                  f"{', '.join(memory['name'] for memory in report['memories'])} is as in the images")
+                  f"{', '.join(memory['name'] for memory in report['memories'])} equals the images")

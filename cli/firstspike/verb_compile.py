@@ -30,35 +30,40 @@ from .quantising import SAMPLES as SAMPLES_OF_BITS
 def compile_(
     network: NetworkFile,
     output: Annotated[Path, typer.Option("-o", "--output", help="Build folder.")],
-    lanes: Annotated[str | None, typer.Option(help="Processing elements of every layer, or of each: 128,10.")] = None,
-    lane_budget: Annotated[int | None, typer.Option(help="Of all layers together; shared out.")] = None,
+    lanes: Annotated[str | None, typer.Option(help="Lanes of every layer, or of each: 128,10.")] = None,
+    lane_budget: Annotated[int | None, typer.Option(
+        help="Lanes of all layers together, divided among them; with --device: processing elements.")] = None,
     device: Annotated[str | None, typer.Option(
-        help="Choose lanes and banks for its memory, by the cycles of --data: ecp5-85, artix-35t, …")] = None,
+        help="Choose lanes and banks that fit this device, by the cycles of --data: ecp5-85, artix-35t, …")] = None,
     data: Annotated[str, typer.Option(
         help="Samples for --device and --weight-bits auto: digits, mnist, fashion-mnist, a .npy or a .npz file.")] = (
         "digits"),
     weight_bits: Annotated[str | None, typer.Option(
-        help="2…8, or as many for each layer: 6,5,8; in place of what was trained for. auto: the fewest within "
+        help="Bits a weight, 2…8, for every layer or for each: 6,5,8; default: as trained. auto: the fewest within "
         "--accuracy-budget on --data.")] = None,
-    accuracy_budget: Annotated[float, typer.Option(min=0, help="Points of accuracy that --weight-bits auto may "
-                                                   "cost.")] = 0.5,
+    accuracy_budget: Annotated[float, typer.Option(
+        min=0, help="Percentage points of accuracy that --weight-bits auto may cost.")] = 0.5,
     scales: Scales = "layer", percentile: Percentile = None,
     steps: Steps = None, reset: Reset = None, strict: Strict = None, readout: Readout = None, dt: StepTime = None,
     in_max: InMax = None,
-    port: Annotated[str, typer.Option(help="events: a token stream; image: 64-bit beats of eight pixels.")] = "events",
+    port: Annotated[str, typer.Option(
+        help="Input: events (a token stream) or image (64-bit beats of eight pixels).")] = "events",
     early_exit: Annotated[bool, typer.Option(help="Decide at the first step that settles the class.")] = False,
-    winner: Annotated[str, typer.Option(help="How the read-out compares: tree is fast, scan is small.")] = "tree",
+    winner: Annotated[str, typer.Option(help="Comparison in the read-out: tree is fast, scan is small.")] = "tree",
     kernel_parallel: Annotated[bool, typer.Option(
-        help="Convolutions update all positions that an event reaches at once, each on lanes of its own.",
+        help="Convolutions update all positions that an event reaches at once, each in a bank of lanes of its own.",
     )] = False,
-    bit_serial: Annotated[bool, typer.Option(help="No multipliers for a direct input: a pass for each bit.")] = False,
+    bit_serial: Annotated[bool, typer.Option(
+        help="Add a direct input bit by bit, without multipliers.")] = False,
     register_rows: Annotated[int, typer.Option(
-        help="Rows of neurons a lane keeps in registers; with more they go to memory. 2 on a device without LUT RAM.",
+        help="Largest number of rows whose membranes are kept in registers instead of memory; 2 suits a device without "
+        "LUT RAM.",
     )] = 8,
     single_port: Annotated[str | None, typer.Option(
-        help="Layers, such as 0 or 0,1, whose weights a host loads into RAM with one port: the UP5K's SPRAM.",
+        help="Layers, such as 0 or 0,1, whose weights a host loads into RAM with one port, such as the UP5K's SPRAM.",
     )] = None,
-    read_back: Annotated[bool, typer.Option(help="A host can read weights and biases back over the link.")] = False,
+    read_back: Annotated[bool, typer.Option(
+        help="Let a host read weights and biases back over the host link.")] = False,
 ) -> None:
     """Compile a trained network to Verilog, memory images and a manifest."""
     given = _numbers("--lanes", lanes)
@@ -93,8 +98,8 @@ def compile_(
             mapping = api.map_to_device(real, inputs, device=device,
                                         lane_budget=LANE_BUDGET if lane_budget is None else lane_budget, **options)
         compilation = mapping.compilation
-        console.print(f"{device}: {mapping.elements} lanes, {mapping.blocks} block RAMs, an inference every "
-                      f"{mapping.interval:.0f} cycles; limited by {mapping.limit}", highlight=False)
+        console.print(f"{device}: {mapping.elements} processing elements, {mapping.blocks} block RAMs, an inference "
+                      f"every {mapping.interval:.0f} cycles; limited by {mapping.limit}", highlight=False)
     api.export(compilation, output)
     console.print(compilation.report(), markup=False, highlight=False, soft_wrap=True)
     console.print(f"written to {output}")

@@ -19,11 +19,13 @@ def data(
     name: Annotated[str, typer.Argument(
         help="mnist, fashion-mnist, cifar10, cifar100 or tiny-imagenet; with -o: nmnist, dvs-gesture, cifar10-dvs.")],
     output: Annotated[Path | None, typer.Option(
-        "-o", "--output", help="Instead of fetching, bin the recordings that are there into this .npz file.")] = None,
+        "-o", "--output", help="Bin recordings that are already in FIRSTSPIKE_DATA into this .npz file, instead of "
+        "fetching.")] = None,
     split: Split = "test",
-    steps: Annotated[int, typer.Option(min=1, help="With -o: steps of an inference.")] = 10,
-    step_us: Annotated[int, typer.Option(min=1, help="With -o: µs of a step.")] = 30_000,
-    count_max: Annotated[int, typer.Option(min=1, max=255, help="With -o: most events of an address in a step.")] = 1,
+    steps: Annotated[int, typer.Option(min=1, help="With -o: number of steps of an inference.")] = 10,
+    step_us: Annotated[int, typer.Option(min=1, help="With -o: length of a step in µs.")] = 30_000,
+    count_max: Annotated[int, typer.Option(
+        min=1, max=255, help="With -o: largest number of events of an address in a step; more are dropped.")] = 1,
 ) -> None:
     """Fetch the official files of a data set into FIRSTSPIKE_DATA, checked by their MD5 sums; or bin recordings."""
     console = Console()
@@ -41,4 +43,4 @@ def data(
     with console.status(f"fetching {name}"):
         found = fetch(name)
     for path in found:
-        console.print(f"there: {path}", highlight=False, soft_wrap=True)
+        console.print(f"present: {path}", highlight=False, soft_wrap=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""firstspike demo: the whole way, on data that need no download"""
+"""firstspike demo: from training to verification, on data that need no download"""
 
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +15,7 @@ from .verb_verify import show
 
 
 def shipped(kind: str, name: str) -> Path:
-    """A recipe or a network that comes with firstspike: in the wheel, or beside the rooms in a checkout."""
+    """Return the path of a recipe or network that comes with firstspike, in the wheel or in a checkout."""
     for root in (Path(str(files("firstspike"))), Path(str(files("firstspike"))).parents[1]):
         if (root / kind / name).is_file():
             return root / kind / name

@@ -12,7 +12,7 @@ from .verb_simulate import distribution
 
 
 def estimate(build: Build, data: Data, split: Split = "test", limit: Limit = None) -> None:
-    """Accuracy, latency and interval distributions, from golden and timing model alone."""
+    """Estimate accuracy, latency and interval by golden and timing model, without simulating the hardware."""
     program, _ = read_build(build)
     inputs, labels = load_inputs(data, split, limit)
     prediction = predict_inputs(program, inputs)

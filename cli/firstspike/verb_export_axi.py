@@ -24,14 +24,14 @@ from .options import Build
 
 REGISTERS = (
     (Register.CONTROL, "write", "bit 0: restart"),
-    (Register.PACKET, "read, write", "results in a packet of `m_axis`; 1 after reset"),
+    (Register.PACKET, "read, write", "number of results in a packet of `m_axis`; 1 after reset"),
     (Register.PROGRAM_ADDRESS, "read, write", "bits 23:0 address, 31:24 memory, of the next word of the program port"),
-    (Register.PROGRAM_DATA, "write", "that word; the address becomes the next"),
+    (Register.PROGRAM_DATA, "write", "data of that word; the address then advances by one"),
 )
 
 
 def export_axi(
-    build: Build, output: Annotated[Path, typer.Option("-o", "--output", help="Folder.")],
+    build: Build, output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
 ) -> None:
     """Write the accelerator as an AXI peripheral: Verilog, memory images, and a script for Vivado's IP packager."""
     program, _ = read_build(build)
@@ -57,8 +57,8 @@ def _facts(program: Program, memories: list[str]) -> dict:
     spans = [_span(*pair) for pair in pairwise(edges)]
     counters = [(Register.COUNTERS + 4 * place, "read", f"counter `{name}`")
                 for place, name in enumerate((*COUNTERS, *AXI_COUNTERS))]
-    registers = [(f"0x00 … 0x{IDENTITY_BYTES - 4:02X}", "read", "identity, as of the host link"), *(
-        (f"0x{address:02X}", access, what) for address, access, what in (*REGISTERS, *counters))]
+    registers = [(f"0x00 … 0x{IDENTITY_BYTES - 4:02X}", "read", "identity, as on the host link"), *(
+        (f"0x{address:02X}", access, meaning) for address, access, meaning in (*REGISTERS, *counters))]
     return {
         "top": TOP, "network": network.name, "digest": program.digest(), "architecture": program.architecture(),
         "memories": memories, "input_bits": input_beat_bits(wire), "image_words": wire.image_words,
@@ -71,11 +71,11 @@ def _facts(program: Program, memories: list[str]) -> dict:
 
 def _result_fields(layout: ResultLayout) -> list[tuple[str, str]]:
     fields, low = [], 0
-    for bits, what in ((layout.class_bits, "class"), (layout.step_bits, "step of the decision"),
-                       (2, "what decided: 0 plain, 1 tie by membrane, 2 tie by index, 3 silent"),
-                       *((layout.score_bits, f"score of class {place}") for place in range(layout.classes))):
+    for bits, meaning in ((layout.class_bits, "class"), (layout.step_bits, "step of the decision"),
+                          (2, "what decided: 0 plain, 1 tie by membrane, 2 tie by index, 3 silent"),
+                          *((layout.score_bits, f"score of class {place}") for place in range(layout.classes))):
         if bits:
-            fields.append((_span(low, low + bits), what))
+            fields.append((_span(low, low + bits), meaning))
         low += bits
     return fields
 

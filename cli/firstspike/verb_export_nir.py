@@ -19,5 +19,5 @@ def export_nir(
     program, _ = read_build(build)
     options = save_nir(program.network, output)
     console = Console(highlight=False)
-    said = ", ".join(f"{name}={value!r}" for name, value in options.items())
-    console.print(f"written to {output}; what it cannot say: {said}", markup=False, soft_wrap=True)
+    needed = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    console.print(f"written to {output}; NIR cannot hold these: {needed}", markup=False, soft_wrap=True)

@@ -25,10 +25,10 @@ HEAD = ("layer", "type", "shapes", "takes", "neuron", "parameters", "weights", "
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(help="Checkpoint, NIR file or build folder, whole or not.")],
+    file: Annotated[Path, typer.Argument(help="Checkpoint, NIR file or build folder, possibly broken.")],
     dt: StepTime = None,
 ) -> None:
-    """What is in a file, what becomes of it, and what is refused and why; also of files too broken to compile."""
+    """Show the contents of a file, what they compile to, and what is refused and why; broken files are read, too."""
     console = Console(highlight=False, markup=False)  # names come from files
     if file.is_dir():
         _build(console, file)
@@ -44,7 +44,7 @@ def _checkpoint(console: Console, path: Path) -> None:
     except CheckpointError as error:
         table = Table("tensor", "type", "shape", "numbers", title=str(path))
         for one in list_tensors(path):
-            table.add_row(one.name, one.dtype, _shape(one.shape), "all there" if one.whole else "cut off")
+            table.add_row(one.name, one.dtype, _shape(one.shape), "complete" if one.whole else "cut off")
         if table.rows:
             console.print(table)
         console.print(f"refused: {error}", soft_wrap=True)
@@ -60,7 +60,7 @@ def _verdict(console: Console, network: FloatNetwork) -> None:
     except CompileError as error:
         console.print(f"refused: {error}", soft_wrap=True)
     else:
-        console.print("all of it can be compiled")
+        console.print("everything can be compiled")
 
 
 def _nir(console: Console, path: Path, found: NirInspection) -> None:
@@ -79,8 +79,8 @@ def _nir(console: Console, path: Path, found: NirInspection) -> None:
     for error in found.graph.errors:
         console.print(f"refused: {error}", soft_wrap=True)
     if not found.refusals and not found.graph.errors:
-        console.print("all of it can be mapped; steps, reset, comparison and read-out must be given: a NIR file does "
-                      "not say them", soft_wrap=True)
+        console.print("everything can be mapped; steps, reset, comparison and read-out must be given: a NIR file does "
+                      "not define them", soft_wrap=True)
 
 
 def _build(console: Console, folder: Path) -> None:
@@ -95,7 +95,7 @@ def _build(console: Console, folder: Path) -> None:
         try:
             console.print(_integer_layers(Program.load(folder / PROGRAM_FILE)))
         except ProgramError:
-            table = Table("layer", "shapes", "weight bits", "membrane bits", "lanes", title="by the manifest")
+            table = Table("layer", "shapes", "weight bits", "membrane bits", "lanes", title="as in the manifest")
             for one in layers:
                 table.add_row(*(str(one.get(name)) for name in ("name",)), f"{one.get('in_shape')} → "
                               f"{one.get('out_shape')}", *(str(one.get(name)) for name in (
@@ -110,7 +110,7 @@ def _build(console: Console, folder: Path) -> None:
 
 
 def _folded(*names: str) -> list[Column]:
-    """Columns that break a number on a narrow terminal, but never cut it."""
+    """Return columns that wrap numbers on a narrow terminal instead of cutting them."""
     return [Column(name, overflow="fold") for name in names]
 
 
@@ -154,7 +154,7 @@ def _integer_layers(program: Program) -> Table:
 
 
 def _operations(weight: np.ndarray, synapses: Dense | Conv2d) -> int:
-    """Weights that are added if every input spikes once, borders as if they were inside."""
+    """Count the weights that are added if every input spikes once; positions at the border count like inner ones."""
     positions = size_of(synapses.out_shape) // synapses.channels
     return int(np.size(weight)) * positions
 
@@ -186,7 +186,7 @@ def _neuron(neuron: FloatNeuron | Neuron, leak: float) -> str:
 
 
 def _small(value: np.ndarray | str | None, shape: Shape) -> str:
-    """A few numbers themselves; the shape of many."""
+    """Format a few numbers as they are, and many by their shape."""
     if isinstance(value, np.ndarray) and value.size <= 3:
         return "·".join(f"{one:g}" for one in value.ravel())
     return _shape(shape)

@@ -28,18 +28,18 @@ from .build_folder import read_build
 from .options import Baud, Port, Split, Timeout, load_for
 
 RASTER = 60
-"""Decisions that the raster shows."""
+"""Number of decisions in the raster."""
 
 BAR = 40
-"""Columns of the bar of a score."""
+"""Width of a score's bar in columns."""
 
 CLASSES = 16
-"""Of more classes only some have a row: those of the best scores, or of any decision."""
+"""Largest number of classes that all have a row. Of more, only those with the best scores or a decision have one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What one inference came to; ``label`` None: not known."""
+    """The outcome of one inference. ``label`` is None if it is not known."""
 
     index: int
     class_: int
@@ -53,20 +53,20 @@ class Decision:
 def monitor(
     port: Port,
     build: Annotated[Path | None, typer.Argument(
-        help="Build folder: of the simulated board, or of the network that --data is for.")] = None,
+        help="Build folder of the network: for a simulated board, or with --data.")] = None,
     data: Annotated[str | None, typer.Option(
-        help="Show what the device makes of these inputs, one a refresh: digits, mnist, a .npy file, …")] = None,
+        help="Run these inputs on the device, one at each refresh: digits, mnist, a .npy file, …")] = None,
     split: Split = "test",
-    interval: Annotated[float, typer.Option(min=0, help="Seconds from one refresh to the next.")] = 0.5,
-    count: Annotated[int | None, typer.Option(min=1, help="Refreshes; default: until Ctrl-C.")] = None,
+    interval: Annotated[float, typer.Option(min=0, help="Seconds between refreshes.")] = 0.5,
+    count: Annotated[int | None, typer.Option(min=1, help="Number of refreshes; default: until Ctrl-C.")] = None,
     baud: Baud = 1_000_000, timeout: Timeout = 1.0,
 ) -> None:
-    """Watch a board live: who it is, its counters and, if it is given inputs, its decisions."""
+    """Watch a board live: its identity, its counters and, with --data, its decisions."""
     program = None if build is None else read_build(build)[0]
     inputs, labels = None, None
     if data is not None:
         if program is None:
-            raise ValueError("a build must be given with --data: it says what the device takes")
+            raise ValueError("a build must be given with --data: it defines the inputs that the device takes")
         inputs, labels = load_for(program.network, data, split)
     backend = WireBackend(api.open_link(program, port, baud=baud, timeout=timeout))
     decisions: deque[Decision] = deque(maxlen=RASTER)
@@ -90,7 +90,7 @@ def monitor(
                     now = trace.counters
                 live.update(view(backend.link, now, before, decisions), refresh=True)
         if not console.is_terminal:
-            console.line()  # what was last shown has no end of line
+            console.line()  # the last line shown has no newline
     finally:
         backend.link.close()
 
@@ -98,7 +98,7 @@ def monitor(
 def view(
     link: Link, now: Mapping[str, int], before: Mapping[str, int] | None, decisions: Sequence[Decision],
 ) -> RenderableType:
-    """Everything that is shown: the device, its counters now and at the refresh before, its last decisions."""
+    """Render the device's identity, its counters (``now`` and at the refresh ``before``), and its last decisions."""
     parts: list[RenderableType] = [_identity(link.identity), _counters(link, now, before)]
     if decisions:
         parts += [_evidence(decisions[-1]), _raster(decisions, link.identity.classes)]
@@ -120,7 +120,7 @@ def _counters(link: Link, now: Mapping[str, int], before: Mapping[str, int] | No
     for name, value in now.items():
         bits = 16 if name in LINK_COUNTERS else COUNTER_BITS
         more = "" if before is None else f"+{(value - before[name]) % (1 << bits)}"
-        # Whatever counts here has gone wrong.
+        # These counters count errors.
         bad = value and name in ("bad_address", "overrun", "cut", "corrupt", "overflow")
         table.add_row(name, str(value), more, style="red" if bad else "")
     table.add_row("sent again", str(link.resent), style="yellow" if link.resent else "")
@@ -130,8 +130,8 @@ def _counters(link: Link, now: Mapping[str, int], before: Mapping[str, int] | No
 
 def _evidence(last: Decision) -> RenderableType:
     wrong = last.label is not None and last.label != last.class_
-    said = f" (label {last.label})" if last.label is not None else ""
-    title = Text(f"input {last.index}: class {last.class_}{said} at step {last.step}, {last.cycles} cycles, "
+    label = f" (label {last.label})" if last.label is not None else ""
+    title = Text(f"input {last.index}: class {last.class_}{label} at step {last.step}, {last.cycles} cycles, "
                  f"{last.decided_by.name.lower().replace('_', ' ')}", style="bold red" if wrong else "bold green")
     low, high = min(0, *last.scores), max(0, *last.scores)
     table = Table.grid(padding=(0, 2))
@@ -144,7 +144,7 @@ def _evidence(last: Decision) -> RenderableType:
 
 
 def _raster(decisions: Sequence[Decision], classes: int) -> RenderableType:
-    """A row for each class, a column for each decision, the last rightmost."""
+    """Draw a row for each class and a column for each decision, the last one rightmost."""
     lines = Text(f"the last {len(decisions)} decisions\n")
     for class_ in range(classes) if classes <= CLASSES else sorted({one.class_ for one in decisions}):
         lines.append(f"{class_:>4} ")

@@ -29,14 +29,14 @@ from .quantising import BITS, SAMPLES
 
 def quantise(
     network: NetworkFile, data: Data, split: Split = "validation",
-    limit: Annotated[int, typer.Option(min=1, help="Samples, from the first.")] = SAMPLES,
+    limit: Annotated[int, typer.Option(min=1, help="Use only the first so many samples.")] = SAMPLES,
     scales: Scales = "layer", percentile: Percentile = None,
     accuracy_budget: Annotated[float | None, typer.Option(
-        min=0, help="Also choose bits layer by layer, that cost at most so many points.")] = None,
+        min=0, help="Also choose bits layer by layer that cost at most so many percentage points.")] = None,
     steps: Steps = None, reset: Reset = None, strict: Strict = None, readout: Readout = None, dt: StepTime = None,
     in_max: InMax = None,
 ) -> None:
-    """Accuracy of the integer network against bits a weight, on sample data."""
+    """Measure the accuracy of the integer network against bits a weight, on sample data."""
     real = load_file(network, steps=steps, reset=reset, strict=strict, readout=readout, dt=dt)
     inputs, labels = load_inputs(data, split, limit)
     console = Console()

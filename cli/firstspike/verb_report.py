@@ -20,7 +20,7 @@ from .options import Data, Limit, Network, Split, load_inputs
 from .picture import save_picture
 
 ANN_BITS = 8
-"""Of the weights and activities of the network without spikes that is compared with."""
+"""Bits of the weights and activations of the non-spiking network (ANN) that the report compares with."""
 
 
 def report(
@@ -28,7 +28,7 @@ def report(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the JSON file and the picture.")] = Path(
         "build/report"),
 ) -> None:
-    """Accuracy and spikes by step, spike rates, operations, and the papers' energy estimate beside memory traffic."""
+    """Report accuracy and spikes by step, spike rates, operations, the papers' energy estimate and memory traffic."""
     inputs, labels = load_inputs(data, split, limit)
     largest = {"in_max": int(inputs.max())} if inputs.ndim == 3 else {}
     program = api.compile(api.load(network), **largest).program
@@ -45,7 +45,7 @@ def report(
 
 
 def summary(program: Program, activity: Activity, labels: np.ndarray | None) -> dict:
-    """All that the report says, an inference, as plain JSON values."""
+    """Compute all numbers of the report as plain JSON values; operations, energy and memory are those an inference."""
     network, count = program.network, activity.inferences
     traffic = memory_traffic(program, activity.operations)
     dense = sum(one.dense for one in activity.operations)
@@ -73,7 +73,8 @@ def summary(program: Program, activity: Activity, labels: np.ndarray | None) -> 
 
 
 def _show(console: Console, found: dict) -> None:
-    steps = Table("step", "accuracy", "decided by then", *found["spikes_by_step"], title="if it ended behind each step")
+    steps = Table("step", "accuracy", "decided by then", *found["spikes_by_step"],
+                  title="if the inference ended after each step")
     for t in range(found["steps"]):
         accuracy = "-" if found["accuracy_by_step"] is None else f"{found['accuracy_by_step'][t]:.2%}"
         steps.add_row(str(t), accuracy, f"{found['decided_by_step'][t]:.1%}",
@@ -94,7 +95,7 @@ def _show(console: Console, found: dict) -> None:
     bits = found["memory_bits"]
     console.print(f"memory traffic of an inference: {bits['weights'] / 8000:.1f} kB of weights, "
                   f"{bits['membranes'] / 8000:.1f} kB of membranes; the ANN: {bits['ann'] / 8000:.1f} kB of weights "
-                  "and activities, its sums kept in registers")
+                  "and activations, with sums kept in registers")
 
 
 def _drawn(found: dict) -> Figure:

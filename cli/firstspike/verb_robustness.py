@@ -29,11 +29,11 @@ CLEAN = "clean"
 def robustness(
     networks: Annotated[list[Path], typer.Argument(help="Checkpoints of trained networks.")],
     data: Annotated[str, typer.Option(help="A data set of images.")], split: Split = "test", limit: Limit = None,
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the JSON file and the picture.")] = Path(
         "build/robustness"),
 ) -> None:
-    """Accuracy of the integer networks on corrupted images: eight kinds, five severities."""
+    """Measure the accuracy of integer networks on corrupted images: eight kinds, five severities."""
     shape = image_shape(data)
     images, labels = load_inputs(data, split, limit)
     if labels is None:
@@ -41,7 +41,7 @@ def robustness(
     integers = [api.compile(api.load(path)).program.network for path in networks]
     names = [network.name for network in integers]
     if len(set(names)) < len(names):
-        raise ValueError(f"networks must have names of their own, not {', '.join(names)}")
+        raise ValueError(f"networks must have different names, not {', '.join(names)}")
     found: dict[str, dict[str, list[float]]] = {name: {} for name in names}
     total = 1 + len(CORRUPTIONS) * len(SEVERITIES)
     for kind, changed in track(_changed(images, shape, seed), description="corrupting", total=total):
@@ -68,7 +68,7 @@ def _accuracy(network: IntegerNetwork, images: np.ndarray, labels: np.ndarray) -
 
 
 def _table(found: dict[str, dict[str, list[float]]]) -> Table:
-    """Means over the severities."""
+    """Make a table of the means over the severities."""
     table = Table("corruption", *found, title="accuracy of the integers, mean of five severities")
     for kind in (CLEAN, *CORRUPTIONS):
         table.add_row(kind, *(f"{np.mean(one[kind]):.2%}" for one in found.values()))
@@ -87,6 +87,6 @@ def _drawn(found: dict[str, dict[str, list[float]]]) -> Figure:
         axis.set_title(kind.replace("_", " "))
         axis.grid(alpha=0.3)
     axes[0].legend(fontsize=8)
-    figure.supxlabel("severity (0: as it is)")
+    figure.supxlabel("severity (0: uncorrupted)")
     figure.supylabel("accuracy, %")
     return figure

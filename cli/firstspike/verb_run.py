@@ -18,10 +18,11 @@ from .options import Baud, Build, Limit, Port, Split, Timeout, load_for
 def run(
     build: Build, port: Port,
     data: Annotated[str, typer.Option(help="digits, mnist, fashion-mnist, a .npy file, or an image file.")],
-    index: Annotated[int | None, typer.Option(min=0, help="Only this input, in detail.")] = None,
+    index: Annotated[int | None, typer.Option(min=0, help="Run only this input, and show its scores.")] = None,
     split: Split = "test", limit: Limit = None, baud: Baud = 1_000_000, timeout: Timeout = 1.0,
     verify_memories: Annotated[bool, typer.Option(
-        "--verify-memories", help="Read weights and biases back first, of a build with --read-back.")] = False,
+        "--verify-memories", help="Read weights and biases back first and compare them; the build needs "
+        "--read-back.")] = False,
 ) -> None:
     """Run inputs on a board, or a simulated one, and compare with the golden model."""
     program, _ = read_build(build)
@@ -43,7 +44,7 @@ def run(
         finally:
             backend.link.close()
     if verify_memories:
-        console.print(f"{words} words of weights and biases are as in the images")
+        console.print(f"{words} words of weights and biases equal the images")
     if len(inputs) == 1:
         scores = ", ".join(str(score) for score in trace.scores[0])
         console.print(
@@ -54,7 +55,8 @@ def run(
                       f"label {labels[0]}")
     counters = trace.counters
     console.print(f"{len(inputs)} inferences, {backend.link.resent} requests sent again; the device counts "
-                  f"{counters['corrupt']} corrupt frames, {counters['overflow']} without room", soft_wrap=True)
+                  f"{counters['corrupt']} corrupt frames, {counters['overflow']} dropped for want of room",
+                  soft_wrap=True)
     equal = [np.array_equal(getattr(trace, name), getattr(wanted.trace, name))
              for name in ("classes", "steps", "decided_by", "scores")]
     if not all(equal):
@@ -62,10 +64,10 @@ def run(
                                   one.scores.tolist(), strict=True)) for one in (trace, wanted.trace))
         first = next(index for index, pair in enumerate(zip(device, model, strict=True)) if pair[0] != pair[1])
         raise ValueError(f"device and golden model must agree, but at input {first} the device says "
-                         f"{_said(*device[first])}, the model {_said(*model[first])}")
+                         f"{_outcome(*device[first])}, the model {_outcome(*model[first])}")
     console.print("classes, steps and scores equal the golden model's")
 
 
-def _said(decided: int, step: int, decided_by: int, scores: list[int]) -> str:
+def _outcome(decided: int, step: int, decided_by: int, scores: list[int]) -> str:
     return (f"class {decided} at step {step} by {DecidedBy(decided_by).name.lower().replace('_', ' ')} with scores "
             f"{scores}")

@@ -17,7 +17,7 @@ from .options import Backend, Build, Data, Split, load_inputs
 
 
 def simulate(
-    build: Build, data: Data, index: Annotated[int, typer.Option(min=0, help="Which input.")] = 0,
+    build: Build, data: Data, index: Annotated[int, typer.Option(min=0, help="Index of the input.")] = 0,
     split: Split = "test", backend: Backend = "verilator",
     waves: Annotated[Path | None, typer.Option(help="Write an FST waveform (verilator).")] = None,
 ) -> None:
@@ -31,7 +31,7 @@ def simulate(
     network = program.network
     for edge, tokens, cycles in zip(network.edges(), trace.edge_tokens, trace.edge_cycles, strict=True):
         if edge.place and edge.source != edge.target:
-            continue  # a second copy of a stream that is shown already
+            continue  # this edge carries a stream that is already shown for another target
         layout = network.layout_of(edge.source)
         name = "input" if edge.source == INPUT else network.layers[edge.source].name
         step, line = 0, []
@@ -56,7 +56,7 @@ def _short(neurons: list[str]) -> str:
 
 
 def distribution(values: np.ndarray) -> str:
-    """Minimum, mean, 95th percentile and maximum, in words."""
+    """Format minimum, mean, 95th percentile and maximum."""
     if not len(values):
         return "-"
     return (f"min {values.min()}, mean {values.mean():.1f}, 95 % ≤ {np.percentile(values, 95):.0f}, max {values.max()}")

@@ -24,11 +24,13 @@ def study(
     name: Annotated[str, typer.Argument(help=", ".join(STUDIES))],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the JSON file and the picture.")] = Path(
         "build/studies"),
-    seeds: Annotated[int, typer.Option(min=1, help="Each variant is trained from the seeds 1 … this.")] = 2,
-    samples: Annotated[int | None, typer.Option(min=1, help="Training images, in place of the study's own.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="In real numbers, in place of the study's own.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Train each variant with the seeds 1, 2, … up to this.")] = 2,
+    samples: Annotated[int | None, typer.Option(
+        min=1, help="Training images; default: the study's own number.")] = None,
+    epochs: Annotated[int | None, typer.Option(
+        min=1, help="Epochs of training in real numbers; default: the study's own number.")] = None,
 ) -> None:
-    """Compare variants of a method: a table, a JSON file and a picture."""
+    """Train and compare variants of a method: a table, a JSON file and a picture."""
     if name not in STUDIES:
         raise ValueError(f"study must be one of {', '.join(STUDIES)}, not {name!r}")
     chosen = STUDIES[name].resized(samples, epochs)

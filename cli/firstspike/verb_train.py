@@ -13,20 +13,22 @@ from rich.console import Console
 def train(
     recipe: Annotated[Path, typer.Argument(help="TOML recipe.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Checkpoint to write.")],
-    device: Annotated[str, typer.Option(help="cpu, or cuda; several by torchrun.")] = "cpu",
-    curves: Annotated[Path | None, typer.Option(help="Folder for TensorBoard.")] = None,
-    fresh: Annotated[bool, typer.Option(help="Start afresh, even if an interrupted training could go on.")] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda; torchrun runs several.")] = "cpu",
+    curves: Annotated[Path | None, typer.Option(help="Folder for curves that TensorBoard shows.")] = None,
+    fresh: Annotated[bool, typer.Option(help="Start anew instead of resuming an interrupted training.")] = False,
     real: Annotated[Path | None, typer.Option(
-        help="State between real numbers and integers, to keep or to start from: for other bit widths.")] = None,
+        help="File for the state after training in real numbers: written if missing, else the start for other bit "
+        "widths.")] = None,
     compiled: Annotated[bool, typer.Option(
-        "--compile", help="Let torch.compile fuse the training of real numbers: faster with --mixed.")] = False,
+        "--compile", help="Fuse the training in real numbers by torch.compile; faster with --mixed.")] = False,
     mixed: Annotated[bool, typer.Option(
-        "--mixed", help="Multiply real numbers in bfloat16: faster where the processor can. GPUs always do.")] = False,
+        "--mixed", help="Multiply in bfloat16 while training in real numbers; faster on CPUs that support it. GPUs "
+        "always do.")] = False,
 ) -> None:
     """Train a network by a recipe."""
     network = firstspike_train.train(
         recipe, output, resume=not fresh, device=device, curves=curves, real=real, compiled=compiled, mixed=mixed)
-    if os.environ.get("RANK", "0") != "0":  # of several processes of torchrun, the first one speaks
+    if os.environ.get("RANK", "0") != "0":  # of several processes of torchrun, only the first prints
         return
     for split, accuracy in network.accuracy.items():
         Console().print(f"{split}: {accuracy:.2%}")

@@ -19,8 +19,10 @@ from .options import Backend, Build, Data, Limit, Split, load_inputs
 
 def verify(
     build: Build, data: Data, split: Split = "test", limit: Limit = None, backend: Backend = "verilator",
-    waits: Annotated[int | None, typer.Option(help="Seed of random waits on both sides; none: full rate.")] = None,
-    processes: Annotated[int | None, typer.Option(min=1)] = None,
+    waits: Annotated[int | None, typer.Option(
+        help="Seed of random waits at input and output; default: full rate.")] = None,
+    processes: Annotated[int | None, typer.Option(
+        min=1, help="Number of simulator processes; default: one for each processor.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file.")] = None,
     report: Annotated[Path | None, typer.Option("--json", help="Write a JSON file.")] = None,
 ) -> None:
@@ -44,7 +46,7 @@ def verify(
 
 
 def show(console: Console, outcome: api.Verification, labels: np.ndarray | None) -> None:
-    """The outcome as a table."""
+    """Print the outcome as a table."""
     table = Table("compared", "values", "different")
     for check in outcome.checks:
         table.add_row(check.name, str(check.compared), str(check.different), style="red" if check.different else None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From a trained network to a program: the passes in their order, and what each of them did."""
+"""Compilation of a trained network to a program: the passes in their order, and a report of each."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a compilation may be told; see `compile_network`."""
+    """Options of a compilation; see `compile_network`."""
 
     lanes: int | Sequence[int] | None = None
     lane_budget: int | None = None
@@ -56,7 +56,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Draft:
-    """A compilation on its way: what the passes so far have made."""
+    """An unfinished compilation: the results of the passes so far."""
 
     options: Options
     real: Any = None
@@ -72,7 +72,7 @@ class _Draft:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PassResult:
-    """What one pass made (a network, proofs, options or a program), and in words."""
+    """The result of one pass (a network, proofs, options or a program), and a sentence about it."""
 
     name: str
     result: object
@@ -169,29 +169,29 @@ def _assemble(draft: _Draft) -> tuple[_Draft, PassResult]:
 
 
 REAL_PASSES = (_lower, _fold, _scale, _quantise)
-"""What makes integers of a network in real numbers, in order."""
+"""Passes, in order, that turn a network of real numbers into integers."""
 
 PROOF_PASSES = (_prove,)
-"""What is done once for a network in integers, however it is mapped."""
+"""Passes on an integer network that do not depend on its mapping."""
 
 MAPPING_PASSES = (_map, _assemble)
-"""What makes a program of a proved network, in order."""
+"""Passes, in order, that turn a proved network into a program."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Compilation:
-    """A program and how it came about.
+    """A program, and the results of the passes that made it.
 
     Parameters
     ----------
     options : Options
     program : Program
     passes : tuple of PassResult
-        In the order they ran.
+        Results in the order in which the passes ran.
     proofs : tuple of WidthProof
-        One a layer.
+        One proof for each layer.
     roundings : tuple of Rounding
-        One a layer; empty if the network came as integers.
+        Rounding errors of each layer; empty if the network came as integers.
     """
 
     options: Options
@@ -201,7 +201,7 @@ class Compilation:
     roundings: tuple[Rounding, ...]
 
     def report(self) -> str:
-        """What each pass did, and a table of the layers."""
+        """Return a text that describes each pass, and a table of the layers."""
         network, config = self.program.network, self.program.config
         lines = [
             f"{network.name}: {network.input_kind} input, {network.readout}, {network.steps} steps "
@@ -237,50 +237,54 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
     Parameters
     ----------
     network : FloatNetwork or IntegerNetwork
-        An integer network is taken as it is: only proved and mapped.
+        Network to compile. An integer network is only proved and mapped.
     lanes : int or sequence of int, optional
-        Processing elements of every layer, or of each.
+        Lanes (processing elements of a bank) of every layer, or of each.
     lane_budget : int, optional
-        Of all layers together, shared out (default 256); ``events``: expected input events of each layer.
+        Lanes of all layers together, divided among the layers (default 256).
+    events : sequence of float, optional
+        Expected input events of each layer in an inference, by which ``lane_budget`` is divided.
     kernel_parallel : bool or sequence of bool
-        Of every layer that can, or of each: all output positions that an event reaches are updated at once, each in
-        a bank of ``lanes`` of its own.
+        Whether all output positions that an event reaches are updated at once, each in a bank of ``lanes`` of its own:
+        for every layer that can, or for each layer.
     bit_serial : bool
-        Of a direct input without negative numbers: shift and add, once for each bit that is 1, in place of multipliers.
+        For a direct input without negative numbers: shift and add, once for each bit that is 1, instead of multiplying.
     weight_bits : int or sequence of int, optional
-        2 … 8 for every layer, or for each, in place of what it was trained for.
+        Bits a weight, 2 … 8, for every layer or for each, instead of those the network was trained for.
     per_channel, percentile, powers
-        How scales are chosen, see `choose_scales`.
+        Choice of weight scales, see `choose_scales`.
     port : "events" or "image"
+        Input port, see `ArrayConfig`.
     early_exit : bool
+        Decide at the first step that settles the class.
     winner : "tree" or "scan"
-        How the read-out compares output neurons, see `ArrayConfig`.
+        Comparison of output neurons in the read-out, see `ArrayConfig`.
     register_rows : int
-        Most rows of membranes kept in registers, see `LayerPlan`.
+        Largest number of rows whose membranes are kept in registers, see `LayerOptions`.
     single_port : sequence of int
-        Layers, by number, whose weights lie in a memory with one port that a host loads, see `LayerPlan`.
+        Numbers of the layers whose weights lie in a memory with one port, which a host loads; see `LayerOptions`.
     headroom_bits : int
         Membrane bits beyond the proof, so that other weights fit later.
     in_max, steps_max : int
-        Largest count of an input address in a step or largest number of a direct input, and longest inference, in place
-        of a real network's own.
+        Largest count of an input address in a step, or largest number of a direct input; and steps of the longest
+        inference. They replace those of a real network.
     leak_shift_max : int
-        0 … 15; leaks become num / 2^shift.
+        Largest shift of a leak num / 2^shift, 0 … 15.
     timeout : int
-        Cycles, see `ArrayConfig`.
+        Cycles of silence after which an inference is ended, see `ArrayConfig`.
     read_back : bool
-        A host can read weights and biases back.
+        Whether a host can read weights and biases back.
 
     Raises
     ------
     CompileError
-        A network or a request that breaks a rule; the sentence names the layer and the rule.
+        The network or an option breaks a rule; the message names the layer and the rule.
     """
     return _compile(network, Options(**options))
 
 
 def remap(compilation: Compilation, **changes) -> Compilation:
-    """The same integers, mapped otherwise: no pass before the mapping runs again.
+    """Map the same integer network differently. Only the mapping passes run again.
 
     Parameters
     ----------
@@ -290,7 +294,7 @@ def remap(compilation: Compilation, **changes) -> Compilation:
     Raises
     ------
     CompileError
-        A request that breaks a rule.
+        An option breaks a rule.
     """
     draft = _Draft(options=replace(compilation.options, **changes), integer=compilation.program.network,
                    roundings=compilation.roundings, proofs=compilation.proofs)
@@ -300,7 +304,7 @@ def remap(compilation: Compilation, **changes) -> Compilation:
 def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compilation:
     if isinstance(network, IntegerNetwork):
         if options.weight_bits is not None:
-            raise CompileError("weight_bits must not be given for a network that is already in integers")
+            raise CompileError("weight_bits must not be given for an integer network, whose weights are quantised")
         return _run(_Draft(options=options, integer=network), PROOF_PASSES + MAPPING_PASSES)
     if isinstance(network, FloatNetwork):
         return _run(_Draft(options=options, real=network), REAL_PASSES + PROOF_PASSES + MAPPING_PASSES)
@@ -327,7 +331,7 @@ def _check_mapping(options: Options, layers: int) -> None:
 
 
 def _kernel_parallel(network: IntegerNetwork, wanted: bool | Sequence[bool]) -> list[tuple[int, int]]:
-    """Banks of each layer."""
+    """Return the banks (down, across) of each layer."""
     if isinstance(wanted, bool):
         return [kernel_banks(layer) if wanted else (1, 1) for layer in network.layers]
     if len(wanted) != len(network.layers) or not all(isinstance(one, bool) for one in wanted):
@@ -350,13 +354,13 @@ def _shape(shape: Shape) -> str:
 
 
 def reload_weights(program: Program, network: IntegerNetwork) -> Program:
-    """Other weights and biases for the hardware of ``program``: what may be loaded without building it anew.
+    """Return a program with other weights and biases that runs on the same hardware as ``program``.
 
     Raises
     ------
     CompileError
-        Something other than memory contents differs, or the width proof of the new weights asks for more membrane
-        bits than the hardware has.
+        Something other than memory contents differs, or the new weights need more membrane bits, by their width proof,
+        than the hardware has.
     """
     old = program.network
     for name in ("input_kind", "readout", "steps", "steps_max", "cutoff", "in_min", "in_max", "step_weights"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Exact comparison of two traces, and the first place where they part."""
+"""Exact comparison of two traces, and the first place where they differ."""
 
 from dataclasses import asdict, dataclass
 from xml.etree import ElementTree
@@ -12,15 +12,23 @@ from firstspike_arch.network import INPUT, IntegerNetwork
 __all__ = ["ALIVE", "Check", "aliveness", "compare", "first_divergence", "to_json", "to_junit"]
 
 ALIVE = (0.02, 0.70)
-"""Share of neuron-steps that must fire in each layer for a comparison to mean anything."""
+"""Least and largest share of neuron-steps that fire in each layer, for a comparison to be meaningful."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing compared: how many values, how many of them differ, and where first.
+    """The comparison of one kind of value.
 
-    ``cycle``: that of the first difference, expected or actual, whichever is earlier; None: nothing differs, or the
-    numbers of values do.
+    Parameters
+    ----------
+    name : str
+    compared, different : int
+        Number of values compared, and number of those that differ.
+    first : str
+        Description of the first difference; "" if nothing differs.
+    cycle : int or None
+        Cycle of the first difference, expected or actual, whichever is earlier. None: nothing differs, or the two
+        traces have different numbers of values.
     """
 
     name: str
@@ -35,7 +43,7 @@ def compare(
 ) -> list[Check]:
     """Compare every class, evidence, spike and cycle, without tolerance.
 
-    ``stimulus`` says to which inference an input word belongs, ``network`` what the edges are.
+    ``stimulus`` tells to which inference an input word belongs, ``network`` which layers the edges connect.
     """
     checks = []
     for name, what in (
@@ -58,21 +66,21 @@ def compare(
 
 
 def first_divergence(checks: list[Check]) -> Check | None:
-    """The check whose first difference comes first in time: where a fault began, not where it ended up.
+    """Return the check with the earliest difference: the place where a fault began, rather than its consequences.
 
-    In the same cycle, the one that comes first in ``checks``; counts that differ, of which no cycle is known, last.
+    Of several in the same cycle, the first in ``checks`` is taken. Checks without a known cycle come last.
     """
     different = [check for check in checks if check.different]
     return min(different, key=lambda check: (check.cycle is None, check.cycle or 0), default=None)
 
 
 def aliveness(spikes: tuple[np.ndarray, ...]) -> list[float]:
-    """Share of neuron-steps that fire, for the input and each layer, from spikes[B, T, N]."""
+    """Return the share of neuron-steps that fire, for the input and each layer, from spikes[B, T, N]."""
     return [float(np.mean(np.asarray(layer) != 0)) for layer in spikes]
 
 
 def to_junit(checks: list[Check], suite: str) -> str:
-    """JUnit XML, a test case a check."""
+    """Return JUnit XML with one test case for each check."""
     root = ElementTree.Element("testsuite", name=suite, tests=str(len(checks)),
                                failures=str(sum(check.different > 0 for check in checks)))
     for check in checks:
@@ -85,7 +93,7 @@ def to_junit(checks: list[Check], suite: str) -> str:
 
 
 def to_json(checks: list[Check]) -> list[dict]:
-    """The checks as plain data."""
+    """Return the checks as plain JSON values."""
     return [asdict(check) for check in checks]
 
 
@@ -96,7 +104,7 @@ def _first_places(expected: np.ndarray, actual: np.ndarray, owner: np.ndarray) -
 
 
 def _array(
-    name: str, what: str, expected: np.ndarray, actual: np.ndarray, cycles: tuple[np.ndarray, np.ndarray],
+    name: str, quantity: str, expected: np.ndarray, actual: np.ndarray, cycles: tuple[np.ndarray, np.ndarray],
     places: list[str] | None = None,
 ) -> Check:
     if expected.shape != actual.shape:
@@ -111,7 +119,7 @@ def _array(
         values = [array[place] for array in (expected, actual)]
         if name == "decided_by":
             values = [DecidedBy(int(value)).name.lower() for value in values]
-        first = f"{where}: {what} is {values[1]}, expected {values[0]}"
+        first = f"{where}: {quantity} is {values[1]}, expected {values[0]}"
         cycle = min(int(array[inference]) for array in cycles if inference < len(array))
     return Check(name=name, compared=expected.size, different=int(differs.sum()), first=first, cycle=cycle)
 
@@ -143,6 +151,6 @@ def _event(layout: TokenLayout, tokens: np.ndarray, cycles: np.ndarray, at: int)
     if at >= len(tokens):
         return "nothing"
     token = int(tokens[at])
-    what = f"neuron {neuron_name(token, layout)}" if not token & MARKER else (
+    event = f"neuron {neuron_name(token, layout)}" if not token & MARKER else (
         "end of inference" if token == FINAL_MARKER else "end of step")
-    return f"{what} in cycle {int(cycles[at])}"
+    return f"{event} in cycle {int(cycles[at])}"

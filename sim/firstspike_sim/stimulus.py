@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From images or spike counts to what is offered at the input port, and how long a simulator runs it."""
+"""Conversion of images or spike counts to input words, and limits for how long a simulator runs them."""
 
 import numpy as np
 from firstspike_arch.backend import Stimulus
@@ -16,13 +16,13 @@ PIXELS_PER_BEAT = 8
 
 
 def encode_latency(images: np.ndarray, steps: int, cutoff: int) -> np.ndarray:
-    """Images uint8[B, N] as spikes uint8[B, T, N]: one a pixel of at least ``cutoff``."""
+    """Encode images, uint8[B, N], as spikes, uint8[B, T, N]: one spike for each pixel of at least ``cutoff``."""
     at = np.where(images >= cutoff, latency_step(images.astype(np.int32), steps), -1)
     return (at[:, None, :] == np.arange(steps)[None, :, None]).astype(np.uint8)
 
 
 def encode_direct(numbers: np.ndarray, steps: int) -> np.ndarray:
-    """Numbers int[B, N] as int16[B, T, N]: they come in step 0."""
+    """Encode numbers of a direct input, int[B, N], as int16[B, T, N], in which they are in step 0."""
     spikes = np.zeros((len(numbers), steps, numbers.shape[1]), dtype=np.int16)
     spikes[:, 0] = numbers
     return spikes
@@ -32,17 +32,21 @@ def make_stimulus(
     program: Program, inputs: np.ndarray, *, gaps: np.ndarray | None = None, sink_stalls: np.ndarray | None = None,
     spikes: np.ndarray | None = None,
 ) -> Stimulus:
-    """Inferences back to back.
+    """Make a stimulus of inferences back to back.
 
     Parameters
     ----------
-    inputs : uint8[B, N] images (latency), integer[B, N] numbers (direct) or integer[B, T, N] spike counts (events)
+    inputs : uint8[B, N], integer[B, N] or integer[B, T, N]
+        Images (latency input), numbers (direct input) or spike counts (events).
+    gaps, sink_stalls : int64[K], int64[B]
+        Waits, see `Stimulus`.
     spikes : integer or bool[B, T, N]
-        Of the inputs, if they are known already.
+        Spikes of the inputs, if they are already known.
 
     Raises
     ------
     ValueError
+        The inputs have a wrong shape or type.
     """
     network = program.network
     inputs = np.asarray(inputs)
@@ -68,7 +72,7 @@ def make_stimulus(
 def random_waits(
     stimulus: Stimulus, seed: int, *, often: float = 0.3, gap_max: int = 6, stall_max: int = 60,
 ) -> Stimulus:
-    """The same words, with random idle cycles before some of them and results left waiting."""
+    """Return the same words with random idle cycles before some of them, and random waits of the results."""
     random = np.random.default_rng(seed)
     count = len(stimulus.words)
     gaps = np.where(random.random(count) < often, random.integers(1, gap_max + 1, count), 0)
@@ -77,10 +81,10 @@ def random_waits(
 
 
 def quiet_cycles(program: Program) -> int:
-    """Cycles without any transfer after which nothing more can come, once all words and results are taken.
+    """Return after how many cycles without a transfer no more can follow, once all words and results are taken.
 
-    A core is silent while it makes its passes over the rows, and its extractor while it looks for spikes. After an
-    early exit the cores before the read-out may each be in the middle of that.
+    A core is silent during its passes over the rows, and its extractor while it searches for spikes. After an early
+    exit each core before the read-out may still be doing that.
     """
     total = 64
     for core in program.cores:
@@ -90,7 +94,7 @@ def quiet_cycles(program: Program) -> int:
 
 
 def cycle_limit(program: Program, stimulus: Stimulus) -> int:
-    """Cycles after which a run that has not ended is stuck."""
+    """Return an upper bound for the cycles of a run: one that takes longer is stuck."""
     waits = sum(int(np.sum(one)) for one in (stimulus.gaps, stimulus.sink_stalls) if one is not None)
     work = len(stimulus.words) + stimulus.inferences * program.network.inputs
     for core in program.cores:

@@ -63,10 +63,10 @@ def tools(tmp_path, monkeypatch):
     return use
 
 
-WITH_SPI = [board.behind("spi") for name, board in BOARDS.items() if name != "tangnano9k"]
+WITH_SPI = [board.with_transport("spi") for name, board in BOARDS.items() if name != "tangnano9k"]
 
 
-@pytest.mark.parametrize("board", [*BOARDS.values(), *WITH_SPI], ids=lambda board: f"{board.name}-{board.link}")
+@pytest.mark.parametrize("board", [*BOARDS.values(), *WITH_SPI], ids=lambda board: f"{board.name}-{board.transport}")
 def test_the_top_of_a_board(board):
     platform = board.platform()
     platform.add_resources(board.resources)
@@ -76,7 +76,7 @@ def test_the_top_of_a_board(board):
     pins = set(re.findall(r"(\w+_\d+(?:__\w+)?__io)", constraints))
     lights = {"__".join([f"{name}_{number}", *part, "io"]) for name, number, *part in board.leds[:3]}
     wires = {"host_spi_0__cs__io", "host_spi_0__clk__io", "host_spi_0__copi__io", "host_spi_0__cipo__io"}
-    wires = wires if board.link == "spi" else {"uart_0__rx__io", "uart_0__tx__io"}
+    wires = wires if board.transport == "spi" else {"uart_0__rx__io", "uart_0__tx__io"}
     assert pins == lights | wires | {f"{platform.default_clk}_0__io",
                              f"{board.reset[0]}_{board.reset[1]}__io"}
     top = files.get("top.il") or files["top.v"]
@@ -86,7 +86,8 @@ def test_the_top_of_a_board(board):
 
 def test_a_project_holds_placeholders_or_the_images():
     image = program().images()["core0_weights"]
-    for board, exchanged in ((ICEBREAKER, True), (BOARDS["arty-z7-20"], False), (ICEBREAKER.behind("spi"), True)):
+    with_spi = ICEBREAKER.with_transport("spi")
+    for board, exchanged in ((ICEBREAKER, True), (BOARDS["arty-z7-20"], False), (with_spi, True)):
         setting = board.family.pll.fastest(board.input_hz, board.clock_hz)
         files = project_files(board, setting, program(), board.baud)
         assert files["firstspike.v"].count("$readmemh") == 3
@@ -113,17 +114,18 @@ def test_only_other_weights_leave_the_project_as_it_is():
     assert first == second and program(1).images() != program(2).images()
 
 
-def test_a_link_without_pins_is_refused():
-    with pytest.raises(ValueError, match=r"^link must be 'uart' on tangnano9k, not 'spi': it has no pins for that$"):
-        BOARDS["tangnano9k"].behind("spi")
-    with pytest.raises(ValueError, match=r"^link must be 'uart' or 'spi', not 'usb'$"):
-        ICEBREAKER.behind("usb")
+def test_a_transport_without_pins_is_refused():
+    with pytest.raises(ValueError,
+                       match=r"^transport must be 'uart' on tangnano9k, not 'spi': it has no pins for that$"):
+        BOARDS["tangnano9k"].with_transport("spi")
+    with pytest.raises(ValueError, match=r"^transport must be 'uart' or 'spi', not 'usb'$"):
+        ICEBREAKER.with_transport("usb")
 
 
 def test_a_bit_rate_that_the_clock_does_not_divide_to_is_refused():
     setting = ICEBREAKER.family.pll.fastest(12_000_000, 24_000_000)
-    with pytest.raises(ValueError, match=r"^baud must be within 2% of what 24 MHz divide to, not 5000000; the nearest "
-                                         r"is 4800000$"):
+    with pytest.raises(ValueError, match=r"^baud must be within 2% of a whole fraction of 24 MHz, not 5000000; the "
+                                         r"nearest is 4800000$"):
         project_files(ICEBREAKER, setting, program(), 5_000_000)
 
 

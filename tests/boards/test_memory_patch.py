@@ -126,7 +126,7 @@ def test_copies_are_all_written_and_must_agree():
     _, _, block, where = memories.places["identity"][3]
     rams = blocks.read(patched)
     rams[block][blocks.slices[where][0]] ^= True
-    with pytest.raises(ToolError, match=r"^identity: its copies in block RAM must hold the same$"):
+    with pytest.raises(ToolError, match=r"^identity: its copies in block RAM must hold the same words, but differ$"):
         memories.read(blocks.write(patched, rams))
 
 

@@ -64,7 +64,7 @@ def test_every_board_gets_its_clock_exactly(board):
 
 @pytest.mark.parametrize(("limits", "input_hz", "hz", "sentence"), [
     (ICE40.pll, 12 * MHZ, 12 * MHZ,
-     "clock must be ≥ 16.125 MHz, the least that SB_PLL40 makes of 12 MHz, not 12 MHz"),
+     "clock must be ≥ 16.125 MHz, the slowest that SB_PLL40 makes of 12 MHz, not 12 MHz"),
     (ECP5.pll, 500 * MHZ, 100 * MHZ, "input of EHXPLLL must be 8 … 400 MHz, not 500 MHz"),
 ])
 def test_what_cannot_be_made_is_one_sentence(limits, input_hz, hz, sentence):

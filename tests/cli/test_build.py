@@ -107,8 +107,8 @@ def test_weights_beyond_block_ram_are_shown_the_way_to_the_large_ones():
         verb_build.refuse_too_large(ICEBREAKER, program)
     verb_build.refuse_too_large(ICEBREAKER, fs.compile(network, lanes=[8, 10], single_port=[0], **options).program)
     with pytest.raises(ValueError, match=r"^mnist_ettfs must fit the 4 large RAMs of iCEBreaker \(iCE40 UP5K\), but "
-                                         r"takes 5, for core0_weights; fewer bits of weights do, or lanes that fill "
-                                         r"words of 16 bits$"):
+                                         r"takes 5, for core0_weights; it would fit with fewer weight bits, or with "
+                                         r"lanes that fill words of 16 bits$"):
         verb_build.refuse_too_large(
             ICEBREAKER, fs.compile(network, lanes=[16, 10], single_port=[0], **options).program)
 
@@ -119,5 +119,5 @@ def test_lanes_beyond_the_logic_are_refused():
     least = sum(core.plan.elements * core.plan.membrane_bits for core in program.cores)
     small = dataclasses.replace(board, device=dataclasses.replace(board.device, luts=least - 1))
     with pytest.raises(ValueError, match=rf"^mnist_ettfs must fit the {least - 1} LUTs of iCEBreaker \(iCE40 UP5K\), "
-                                         rf"but its lanes alone take {least}; fewer lanes do$"):
+                                         rf"but its processing elements alone take {least}; fewer lanes would fit$"):
         verb_build.refuse_too_large(small, program)

@@ -49,9 +49,9 @@ def path(tmp_path):
 def test_a_nir_file_from_inspection_to_verilog_and_back(firstspike, path, tmp_path):
     out, _ = firstspike("inspect", path, "--dt", "0.001")
     assert "layer 0: synapses" in out and "conv 3×3, padding 1×1" in out and "1×6×6 → 3×6×6" in out
-    assert "leak 0.5, fires at > 2, reset zero" in out and "all of it can be mapped" in out
+    assert "leak 0.5, fires at > 2, reset zero" in out and "everything can be mapped" in out
     _, said = firstspike("compile", path, "-o", tmp_path / "b")
-    assert "--steps, --reset, --strict or --at-least, --readout must be given: a NIR file does not say it" in said
+    assert "--steps, --reset, --strict or --at-least, --readout must be given: a NIR file does not define it" in said
     options = ["--steps", 4, "--reset", "zero", "--at-least", "--readout", "spike_count"]
     _, said = firstspike("compile", path, "-o", tmp_path / "b", *options)
     assert "node 'out': dt must be given for LIF" in said
@@ -63,7 +63,7 @@ def test_a_nir_file_from_inspection_to_verilog_and_back(firstspike, path, tmp_pa
     out, _ = firstspike("export-nir", tmp_path / "b", "-o", tmp_path / "again.nir")
     assert "steps=4, reset='zero'" in out and "dt=1.0" in out
     out, _ = firstspike("inspect", tmp_path / "again.nir", "--dt", 1)
-    assert "all of it can be mapped" in out
+    assert "everything can be mapped" in out
 
 
 def test_what_is_refused_is_named_and_the_rest_goes_on(firstspike, path):
@@ -84,10 +84,10 @@ def test_checkpoints_whole_cut_off_and_foreign(firstspike, tmp_path):
     path = tmp_path / "x.safetensors"
     path.write_bytes(raw)
     out, _ = firstspike("inspect", path)
-    assert "fires once" in out and "64 → 10" in out and "all of it can be compiled" in out
+    assert "fires once" in out and "64 → 10" in out and "everything can be compiled" in out
     path.write_bytes(raw[:-1000])
     out, _ = firstspike("inspect", path)
-    assert "cut off" in out and "all there" in out and "refused: " in out
+    assert "cut off" in out and "complete" in out and "refused: " in out
     from safetensors.numpy import save_file
     save_file({"[/red]": np.zeros((3, 4), dtype=np.float32)}, path)
     assert "[/red]" in firstspike("inspect", path)[0]
@@ -105,7 +105,7 @@ def test_a_build_folder_that_is_broken(firstspike, tmp_path):
     assert "truncated or altered" in out and "missing" in out and "refused: " in out and "64 → 64" in out
     (tmp_path / "b" / "program.fsp").write_bytes(b"")
     out, _ = firstspike("inspect", tmp_path / "b")
-    assert "by the manifest" in out and "dense1" in out
+    assert "as in the manifest" in out and "dense1" in out
     (tmp_path / "b" / "manifest.json").write_text("{")
     out, _ = firstspike("inspect", tmp_path / "b")
     assert "truncated or altered" in out and "refused: " in out

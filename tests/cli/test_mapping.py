@@ -193,7 +193,7 @@ def command(tmp_path, monkeypatch, capsys):
 def test_compile_for_a_device(command, tmp_path):
     status, said, _ = command("--device", "ecp5-25", "--lane-budget", "40")
     assert status == 0
-    facts = re.search(r"ecp5-25: (\d+) lanes, (\d+) block RAMs, an inference every (\d+) cycles; "
+    facts = re.search(r"ecp5-25: (\d+) processing elements, (\d+) block RAMs, an inference every (\d+) cycles; "
                       r"limited by lanes: more than 40 would help", " ".join(said.split()))
     assert facts, said
     program = fs.open_build(tmp_path / "b")

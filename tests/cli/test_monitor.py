@@ -75,9 +75,9 @@ def test_a_broken_link_is_said_in_a_sentence(readable_build, closed, monkeypatch
 
 
 def test_what_needs_a_build_says_so(run):
-    with pytest.raises(ValueError, match=r"^a build must be given with --data: it says what the device takes$"):
+    with pytest.raises(ValueError, match=r"^a build must be given with --data: it defines the inputs that the device "):
         run("monitor", "--port", "loop://", "--data", "digits")
-    with pytest.raises(ValueError, match=r"^a build must be given for a simulated board, which is made of it$"):
+    with pytest.raises(ValueError, match=r"^a build must be given for a simulated board, which is made from it$"):
         run("monitor", "--port", "simulated")
 
 

@@ -56,7 +56,7 @@ def test_robustness_of_two_networks(tmp_path):
         assert set(one) == {"clean", *CORRUPTIONS} and len(one["contrast"]) == 5
         assert one["clean"][0] > 0.8 > one["gaussian_noise"][4]
     assert (tmp_path / "robustness.png").read_bytes().startswith(PNG)
-    with pytest.raises(ValueError, match="networks must have names of their own, not digits_ettfs, digits_ettfs"):
+    with pytest.raises(ValueError, match="networks must have different names, not digits_ettfs, digits_ettfs"):
         run("robustness", DIGITS, DIGITS, "--data", "digits", "-o", tmp_path)
     with pytest.raises(DataError, match="dataset must be one of"):
         run("robustness", DIGITS, "--data", "x.npy", "-o", tmp_path)

@@ -25,7 +25,7 @@ def test_an_image_file_gets_its_class(readable_build, tmp_path, run):
                      said, re.MULTILINE)
     assert "classes, steps and scores equal the golden model's" in said
     several = run("run", readable_build, "--port", "simulated", "--data", "digits", "--limit", 30, "--verify-memories")
-    assert "650 words of weights and biases are as in the images" in several
+    assert "650 words of weights and biases equal the images" in several
     assert "accuracy on the device: " in several and "30 inferences, 0 requests sent again" in several
 
 

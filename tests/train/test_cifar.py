@@ -57,7 +57,7 @@ def test_a_folder_of_batches_that_are_not_official_is_read_with_a_warning(tmp_pa
     for number in range(1, 6):
         (folder / f"data_batch_{number}").write_bytes(packed(4, labels=[number] * 6))
     (folder / "test_batch").write_bytes(packed(4))
-    with pytest.warns(CifarWarning, match="test_batch must be said to be reconstructed"):
+    with pytest.warns(CifarWarning, match="test_batch must be reported as reconstructed"):
         images, labels = load("cifar10", "test")
     assert np.array_equal(images, IMAGES) and labels.tolist() == LABELS
     with pytest.warns(CifarWarning), pytest.raises(DataError, match="more than 5000 training items, not 30"):

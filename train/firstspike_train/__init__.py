@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Training of spiking networks for firstspike accelerators: a recipe in, a network file out."""
+"""Training of spiking networks for firstspike accelerators: from a recipe to a network file."""
 
 from .loop import train
 from .recipe import Recipe

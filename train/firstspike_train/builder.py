@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From a network in words, such as "15C5-P2-40C5-P2-300-10", to the connectivity of its layers."""
+"""Reading of a network's text form, such as "15C5-P2-40C5-P2-300-10", into the connectivity of its layers."""
 
 import re
 from dataclasses import dataclass, replace
@@ -8,8 +8,8 @@ from firstspike_arch.connectivity import Conv2d, Dense, Shape, size_of
 
 __all__ = ["Skip", "Wiring", "build_layers"]
 
-# Ref: the notation of the multi-threshold paper's tables (from memory): nCk a convolution, Pk an average pool, n is a
-# dense layer.
+# Ref: the notation in the tables of the multi-threshold paper (from memory): nCk is a convolution, Pk an average pool,
+# n a dense layer.
 _CONVOLUTION = re.compile(r"(\d+)C(\d+)(?:p(\d+))?(?:s(\d+))?(?:\+(\d+))?")
 _POOL = re.compile(r"P(\d+)")
 _DENSE = re.compile(r"\d+")
@@ -17,7 +17,7 @@ _DENSE = re.compile(r"\d+")
 
 @dataclass(frozen=True, kw_only=True)
 class Skip:
-    """Synapses past other layers: spikes of the layer with the index ``source`` onto the same membranes."""
+    """Synapses that bypass other layers, from the layer with index ``source`` onto the same membranes."""
 
     source: int
     synapses: Conv2d
@@ -25,26 +25,26 @@ class Skip:
 
 @dataclass(frozen=True, kw_only=True)
 class Wiring:
-    """What reaches the membranes of one layer: synapses from the layer before, and maybe a skip."""
+    """Synapses onto the membranes of one layer: those from the layer before, and a skip if there is one."""
 
     synapses: Dense | Conv2d
     skip: Skip | None = None
 
 
 def build_layers(text: str, shape: Shape) -> tuple[Wiring, ...]:
-    """The layers of a network on images of a shape (C, H, W).
+    """Build the layers of a network on images of a shape (C, H, W).
 
     Parameters
     ----------
     text : str
-        Joined by "-": ``nCk`` is a convolution to n channels with a kernel k × k (``p1``: padding, ``s2``: stride,
-        ``+2``: the spikes of the layer 2 back reach its membranes too), ``Pk`` pools the spikes of the layer before in
-        windows of k × k, ``n`` is a dense layer of n neurons. A pool belongs to the synapses behind it.
+        Parts joined by "-". ``nCk`` is a convolution to n channels with a kernel k × k; ``p1`` after it sets the
+        padding, ``s2`` the stride, and ``+2`` adds a skip from the layer 2 back. ``Pk`` pools the spikes of the layer
+        before in windows of k × k, and belongs to the synapses that follow. ``n`` is a dense layer of n neurons.
 
     Raises
     ------
     ValueError
-        A part that is none of these, or does not fit what comes before.
+        A part has another form, or does not fit the parts before.
     """
     if not (_CONVOLUTION.match(text) or text.startswith("P")):
         shape = (size_of(shape),)
@@ -74,7 +74,7 @@ def build_layers(text: str, shape: Shape) -> tuple[Wiring, ...]:
 
 
 def _skip(part: str, before: list[Wiring], synapses: Dense | Conv2d, back: int) -> Skip:
-    """One weight a channel where the shapes are equal, else a convolution 1 × 1 with a stride."""
+    """Return a skip: one weight for each channel if the shapes are equal, else a 1 × 1 convolution with a stride."""
     if not 2 <= back <= len(before):
         raise ValueError(f"{part!r} must go 2…{len(before)} layers back, to one that is there, not {back}")
     if synapses.pool > 1:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""CIFAR-10 and CIFAR-100 in the official python batches: pickles, of which nothing is ever executed."""
+"""Reading of CIFAR-10 and CIFAR-100 from the official python batches, which are pickles, without executing anything."""
 
 import io
 import pickle
@@ -14,7 +14,7 @@ from .official_files import DataError, data_folder, md5_of
 __all__ = ["CIFAR_PIXELS", "CifarWarning", "read_batch", "read_cifar10", "read_cifar100"]
 
 CIFAR_PIXELS = 3072
-"""Red, green, blue, 32 × 32 each."""
+"""Bytes of an image: red, green and blue, 32 × 32 each."""
 
 # Ref: www.cs.toronto.edu/~kriz/cifar.html; sums of the files in the archives, as torchvision checks them.
 _CIFAR10 = {
@@ -26,22 +26,22 @@ _CIFAR100 = {"train": "16019d7e3df5f24257cddd939b257f8d", "test": "f0ef6b0ae6232
 
 
 class CifarWarning(UserWarning):
-    """A batch that is well formed, but not the official one."""
+    """A batch is well formed, but not the official one."""
 
 
 class _Bytes:
-    """Stands for numpy.dtype: unsigned bytes, nothing else."""
+    """Stand-in for numpy.dtype in a pickle: admits unsigned bytes and nothing else."""
 
     def __init__(self, code: Any, *_: Any) -> None:
         if code not in ("u1", b"u1"):
             raise pickle.UnpicklingError(f"arrays must be of unsigned bytes, not {code!r}")
 
     def __setstate__(self, state: Any) -> None:
-        """Byte order and such: bytes have none."""
+        """Ignore byte order and alignment, which do not matter for bytes."""
 
 
 class _Array:
-    """Stands for numpy.ndarray: filled by its state, which is checked, never by NumPy."""
+    """Stand-in for numpy.ndarray in a pickle: its state is checked here, and never reaches NumPy."""
 
     values: np.ndarray
 
@@ -63,7 +63,7 @@ def _from_buffer(raw: Any, kind: Any, shape: Any, order: Any) -> _Array:
 
 
 def _encode(text: str, codec: str) -> bytes:
-    """How a pickle of an old protocol says bytes."""
+    """Stand-in for the function by which pickles of old protocols hold bytes."""
     if codec not in ("latin1", "latin-1"):
         raise pickle.UnpicklingError(f"bytes must be written in latin1, not {codec!r}")
     return text.encode("latin1")
@@ -75,7 +75,7 @@ _ADMITTED = {"numpy.ndarray": _Array, "numpy.dtype": _Bytes, "_codecs.encode": _
     for module, name, stand_in in (("multiarray", "_reconstruct", _reconstruct),
                                    ("numeric", "_frombuffer", _from_buffer))
 }
-"""All that a batch may name, and what it gets instead."""
+"""Names that a batch may use, and the stand-ins that it gets for them."""
 
 
 class _Batches(pickle.Unpickler):
@@ -87,12 +87,12 @@ class _Batches(pickle.Unpickler):
 
 
 def read_batch(path: Path, labels: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8[B, 3072] and labels int64[B] of one batch; ``labels`` names the key that holds them.
+    """Read images, uint8[B, 3072], and labels, int64[B], of one batch; ``labels`` is the key that holds the labels.
 
     Raises
     ------
     DataError
-        The file is missing, is no batch, or names anything but arrays of bytes.
+        The file is missing, is not a batch, or names anything but arrays of bytes.
     """
     try:
         raw = path.read_bytes()
@@ -103,7 +103,7 @@ def read_batch(path: Path, labels: str) -> tuple[np.ndarray, np.ndarray]:
         batch = {str(key, "ascii") if isinstance(key, bytes) else key: value
                  for key, value in _Batches(io.BytesIO(raw), encoding="bytes").load().items()}
         images, numbers = batch["data"].values, np.array(batch[labels], dtype=np.int64)
-    except Exception as error:  # whatever a stranger's pickle can provoke
+    except Exception as error:  # an untrusted pickle can provoke any exception
         raise DataError(f"{path}: must be a python batch of images and {labels}: {error!r}") from None
     if images.ndim != 2 or images.shape[1] != CIFAR_PIXELS or numbers.shape != (len(images),):
         raise DataError(f"{path}: must hold images of {CIFAR_PIXELS} bytes and as many labels, not {images.shape} and "
@@ -129,7 +129,7 @@ def _read(name: str, inner: str, sums: dict[str, str], key: str, classes: int) -
             raise DataError(f"{folder / file}: labels must be 0…{classes - 1}, not {labels.min()}…{labels.max()}")
     strange = [file for file, md5 in sums.items() if md5_of(folder / file) != md5]
     if strange:
-        warnings.warn(f"{folder}: {', '.join(strange)} must be said to be reconstructed in a report: well formed, but "
-                      "not the official file by its MD5", CifarWarning, stacklevel=4)
+        warnings.warn(f"{folder}: {', '.join(strange)} must be reported as reconstructed: well formed, but not the "
+                      "official file by its MD5", CifarWarning, stacklevel=4)
     images, labels = zip(*parts, strict=True)
     return np.concatenate(images), np.concatenate(labels)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Corrupted images: eight kinds in five severities, generated from a seed.
+"""Corruption of images: eight kinds in five severities, generated from a seed.
 
-Kinds and strengths are those of the corruption benchmark, noise, brightness, contrast and pixels as for ImageNet-C, the
-Gaussian blur as for CIFAR-10-C, whose images are small. Our own choices: motion blurs along rows over 2 … 6 pixels, and
-brightness is added to every channel instead of the value of HSV.
+Kinds and strengths are those of the corruption benchmark: noise, brightness, contrast and pixelation as in ImageNet-C,
+Gaussian blur as in CIFAR-10-C, whose images are small. Two choices differ from it: motion blurs along rows over 2 … 6
+pixels, and brightness is added to every channel instead of the value in HSV.
 """
 
 # Ref: D. Hendrycks, T. Dietterich, "Benchmarking neural network robustness to common corruptions and perturbations",
@@ -33,7 +33,7 @@ def _shot_noise(images: torch.Tensor, photons: Strength, generator: torch.Genera
 
 
 def _impulse_noise(images: torch.Tensor, share: Strength, generator: torch.Generator) -> torch.Tensor:
-    """A share of the pixels black or white."""
+    """Make a share of the pixels black or white."""
     drawn = torch.rand(images.shape, generator=generator)
     return torch.where(drawn < share / 2, 0.0, torch.where(drawn < share, 1.0, images))
 
@@ -64,7 +64,7 @@ def _pixelate(images: torch.Tensor, factor: Strength, generator: torch.Generator
 
 
 def _filtered(images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Convolved with weights [h, w] brought to the sum 1; beyond the border the nearest pixel counts."""
+    """Convolve with weights [h, w], normalised to the sum 1; beyond the border, the nearest pixel is used."""
     channels, (height, width) = images.shape[1], weights.shape
     left, top = (width - 1) // 2, (height - 1) // 2
     padded = functional.pad(images, (left, width - 1 - left, top, height - 1 - top), mode="replicate")
@@ -82,16 +82,16 @@ CORRUPTIONS: dict[str, tuple[Corrupt, tuple[Strength, ...]]] = {
     "contrast": (_contrast, (0.4, 0.3, 0.2, 0.1, 0.05)),
     "pixelate": (_pixelate, (0.6, 0.5, 0.4, 0.3, 0.25)),
 }
-"""What is done to images float32[B, C, H, W] of 0 … 1, and how strongly at each severity."""
+"""Function of each corruption, on images float32[B, C, H, W] of 0 … 1, and its strength at each severity."""
 
 
 def corrupted(images: torch.Tensor, shape: Shape, kind: str, severity: int, seed: int = 0) -> torch.Tensor:
-    """Images uint8[B, N] of a shape (C, H, W), corrupted; the same every time.
+    """Corrupt images, uint8[B, N], of a shape (C, H, W). The result is reproducible.
 
     Raises
     ------
     ValueError
-        A kind or severity that is not there.
+        The kind or severity is unknown.
     """
     if kind not in CORRUPTIONS:
         raise ValueError(f"corruption must be one of {', '.join(CORRUPTIONS)}, not {kind!r}")

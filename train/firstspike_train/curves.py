@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Curves of a training run, for TensorBoard."""
+"""Curves of a training run for TensorBoard."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,16 +8,16 @@ from pathlib import Path
 __all__ = ["Write", "tensorboard_curves", "unwritten"]
 
 Write = Callable[[dict], None]
-"""Takes what was measured behind an epoch."""
+"""Function that takes the measurements made after an epoch."""
 
 
 def unwritten(entry: dict) -> None:
-    """Nothing is kept."""
+    """Discard the measurements."""
 
 
 @contextmanager
 def tensorboard_curves(folder: str | Path | None) -> Iterator[Write]:
-    """Write into a folder; None: nowhere.
+    """Write curves into a folder. None: they are discarded.
 
     Raises
     ------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Data sets of images, in fixed splits: scikit-learn's digits (no download) and official files."""
+"""Data sets of images in fixed splits: scikit-learn's digits, which need no download, and official files."""
 
 import gzip
 import zlib
@@ -19,16 +19,16 @@ __all__ = ["DATASETS", "DATA_VARIABLE", "DataError", "ImageSet", "image_shape", 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSet:
-    """A data set.
+    """A data set of images.
 
     Parameters
     ----------
     shape : (C, H, W)
     classes : int
     validation : int
-        Images of the official training set that are kept for validation.
-    read : function
-        The official training set (False) or test set (True): images and labels.
+        Number of images of the official training set that are kept for validation.
+    read : callable
+        ``read(test)`` returns images and labels of the official training set (False) or test set (True).
     """
 
     shape: Shape
@@ -38,25 +38,26 @@ class ImageSet:
 
 
 def load(name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images, uint8[B, C·H·W] (channel by channel, row by row), and labels, int64[B].
+    """Load images, uint8[B, C·H·W] (channel by channel, row by row), and labels, int64[B].
 
     Parameters
     ----------
-    name : one of `DATASETS`
+    name : str
+        One of `DATASETS`.
     split : "train", "validation" or "test"
-        The validation set is a fixed, seeded part of the official training set, and "train" is the rest.
+        Part of the data. "validation" is a fixed, seeded part of the official training set, and "train" is the rest.
 
     Raises
     ------
     DataError
-        An unknown name or split; FIRSTSPIKE_DATA not set; a file that is missing or not the official one.
+        The name or split is unknown, FIRSTSPIKE_DATA is not set, or a file is missing or not the official one.
     """
     images, labels = load_lazily(name, split)
     return images[slice(None)].numpy() if isinstance(images, FolderImages) else images, labels
 
 
 def load_lazily(name: str, split: str) -> tuple[np.ndarray | FolderImages, np.ndarray]:
-    """As `load`, but ImageNet stays on disk until a batch is taken."""
+    """Load data as `load` does, but leave ImageNet on disk until a batch is taken."""
     image_shape(name)
     check_split(split)
     images, labels = DATASETS[name].read(split == "test")
@@ -65,11 +66,12 @@ def load_lazily(name: str, split: str) -> tuple[np.ndarray | FolderImages, np.nd
 
 
 def image_shape(name: str) -> Shape:
-    """(C, H, W) of a data set's images.
+    """Return the shape (C, H, W) of a data set's images.
 
     Raises
     ------
     DataError
+        The name is unknown.
     """
     if name not in DATASETS:
         raise DataError(f"dataset must be one of {', '.join(DATASETS)}, not {name!r}")
@@ -98,7 +100,7 @@ def _idx_files(name: str) -> Callable[[bool], tuple[np.ndarray, np.ndarray]]:
 
 
 def _idx(name: str, file: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Contents of an idx file (big-endian magic number, dimensions, bytes), uint8[shape]."""
+    """Read the contents of an idx file (big-endian magic number, dimensions, bytes), uint8[shape]."""
     path = data_folder(f"{name}/{file}") / name / file
     packed = read_official(path, next(source.md5 for source in SOURCES[name] if source.file == file))
     try:

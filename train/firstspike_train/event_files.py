@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files of event cameras: N-MNIST's, and AEDAT of version 3.1 (DVS-Gesture) and 2.0 (CIFAR10-DVS)."""
+"""Reading of event-camera files: N-MNIST, and AEDAT 3.1 (DVS-Gesture) and 2.0 (CIFAR10-DVS)."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from .official_files import DataError
 __all__ = ["NMNIST_SHAPE", "read_aedat2", "read_aedat3", "read_nmnist"]
 
 NMNIST_SHAPE = (2, 34, 34)
-"""Polarity, y, x."""
+"""Sizes of polarity, y and x."""
 
 POLARITY_EVENT = 1
 _HEADER_BYTES = 28
@@ -20,7 +20,7 @@ _END = b"#!END-HEADER\r\n"
 
 
 def read_nmnist(path: Path) -> np.ndarray:
-    """Events of an N-MNIST file in their order, int64[K, 4]: time in µs, polarity, y, x.
+    """Read the events of an N-MNIST file in their order, int64[K, 4]: time in µs, polarity, y, x.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def read_nmnist(path: Path) -> np.ndarray:
 
 
 def read_aedat3(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    """Valid polarity events of a version 3.1 file in their order, int64[K, 4]: time in µs, polarity, y, x.
+    """Read the valid polarity events of an AEDAT 3.1 file in their order, int64[K, 4]: time in µs, polarity, y, x.
 
     Raises
     ------
@@ -79,10 +79,10 @@ def read_aedat3(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def read_aedat2(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    """Events of a version 2.0 file of a DVS128 in their order, int64[K, 4]: time in µs, polarity, y, x.
+    """Read the events of an AEDAT 2.0 file of a DVS128 in their order, int64[K, 4]: time in µs, polarity, y, x.
 
-    As published for CIFAR10-DVS: bit 0 of an address is the polarity, bits 1 … 7 and 8 … 14 are coordinates, both
-    counted from the far corner and exchanged, so that pictures stand upright.
+    The layout is that of CIFAR10-DVS: bit 0 of an address is the polarity, bits 1 … 7 and 8 … 14 are coordinates. Both
+    are counted from the far corner, and exchanged, so that images are upright.
 
     Raises
     ------
@@ -90,8 +90,8 @@ def read_aedat2(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
         The file cannot be read, has no such header, is truncated, or has events out of range.
     """
     # Ref: inivation's "AEDAT file formats", version 2.0: lines that start with #, then big-endian pairs of an address
-    # and a time of 32 bits each; the layout of the address as other readers of the set have
-    # it (SpikingJelly, datasets/cifar10_dvs.py).
+    # and a time of 32 bits each. The layout of the address follows other readers of the data set (SpikingJelly,
+    # datasets/cifar10_dvs.py).
     raw = _read(path)
     if not raw.startswith(b"#!AER-DAT2.0"):
         raise DataError(f"{path}: must be an AEDAT file of version 2.0")

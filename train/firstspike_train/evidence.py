@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a network says about images, batch by batch."""
+"""Collection of a network's decisions and measures on images, batch by batch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ Decide = Callable[[torch.Tensor], tuple[dict[Readout, torch.Tensor], dict[str, f
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
-    """What a network says about images.
+    """Decisions of a network on images, and measures of how it reaches them.
 
     Parameters
     ----------
     classes : dict of int64[B]
-        By read-out.
+        Decisions by each read-out.
     measures : dict of float
-        Means over the images that a report shows, by name.
+        Means over the images, by name, for reports.
     """
 
     classes: dict[Readout, np.ndarray]
@@ -35,7 +35,7 @@ class Evidence:
 
 @torch.no_grad()
 def collect(decide: Decide, images: Images) -> Evidence:
-    """Evidence on uint8[B, N] images from classes and measures of one batch."""
+    """Collect the evidence on images, uint8[B, N], from ``decide``, which gives classes and measures of a batch."""
     classes: dict[Readout, list[np.ndarray]] = {}
     sums: dict[str, float] = {}
     for batch in images.split(EVALUATION_BATCH):
@@ -51,10 +51,20 @@ def collect(decide: Decide, images: Images) -> Evidence:
 
 
 def first_spike(fired: torch.Tensor, membrane: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The decision at the first output spike, from "fires in step t, or has fired before" and membranes, [T, B, C].
+    """Decide at the first output spike.
 
-    ``step`` int64[B]: the first in which any output fires, T − 1 if none does. ``at`` bool[B, C]: who fires in it.
-    ``classes`` int64[B]: the largest membrane among those, then the lowest index; if silent, of all at T − 1.
+    Parameters
+    ----------
+    fired : [T, B, C]
+        Whether each output fires in step t, or has fired before.
+    membrane : [T, B, C]
+
+    Returns
+    -------
+    dict
+        ``step``, int64[B]: first step in which any output fires; T − 1 if none does. ``at``, bool[B, C]: outputs that
+        fire in that step. ``classes``, int64[B]: of these outputs the one with the largest membrane, then the lowest
+        index; if no output fires, of all outputs at T − 1.
     """
     step = fired.any(2).logical_not().sum(0).clamp(max=len(fired) - 1)
     images = torch.arange(fired.shape[1], device=fired.device)

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Whether training computes integers exactly: in float32 all of them must stay below 2^24."""
+"""Proof that training computes integers exactly: float32 holds them exactly up to 2^24."""
 
 from .layer_stack import LayerStack
 
 __all__ = ["FLOAT32_EXACT", "ExactnessError", "require_exact"]
 
 FLOAT32_EXACT = 1 << 24
-"""Integers of at most this magnitude are exact in float32."""
+"""Largest magnitude up to which every integer is exact in float32."""
 
 
 class ExactnessError(ValueError):
-    """A quantised network whose integers float32 may round; the sentence names the layer and what would work."""
+    """float32 may round integers of a quantised network; the message names the layer and a remedy."""
 
 
 def require_exact(module: LayerStack) -> None:
@@ -19,6 +19,7 @@ def require_exact(module: LayerStack) -> None:
     Raises
     ------
     ExactnessError
+        A membrane can exceed 2^24.
     """
     for index, largest in enumerate(module.largest_membranes()):
         if largest > FLOAT32_EXACT:

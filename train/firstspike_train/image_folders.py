@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Folders of pictures, one a class: Tiny-ImageNet, and ImageNet, which is decoded as it is used."""
+"""Reading of folders of images, one for each class: Tiny-ImageNet, and ImageNet, which is decoded as it is used."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,22 +15,24 @@ __all__ = ["FolderImages", "Images", "read_imagenet", "read_tiny_imagenet"]
 SUFFIXES = (".jpeg", ".jpg", ".png")
 IMAGENET_SIDE, TINY_SIDE = 224, 64
 MARGIN = 8 / 7
-"""Pictures are scaled to this multiple of the wanted side before their centre is cut out: 256 for 224."""
+"""Images are scaled to this multiple of the wanted side before their centre is cut out: 256 for 224."""
 
 
 class FolderImages:
-    """Pictures on disk behind the few operations of a tensor uint8[B, 3·side·side] that training needs.
+    """Images on disk, with those operations of a tensor uint8[B, 3·side·side] that training needs.
 
     Parameters
     ----------
     files : sequence of Path
     side : int
-        The shorter side is scaled to it (``whole`` False: a little more, and the centre is cut out).
+        Side of the square images.
+    whole : bool
+        True: the shorter side is scaled to ``side``; False: to `MARGIN` times that. Then the centre is cut out.
 
     Raises
     ------
     DataError
-        When a picture is taken that cannot be decoded.
+        An image cannot be decoded; raised when it is taken.
     """
 
     def __init__(self, files: Sequence[Path], side: int, whole: bool = False) -> None:
@@ -46,11 +48,11 @@ class FolderImages:
             (0, self.shape[1]), dtype=torch.uint8)
 
     def part(self, chosen: np.ndarray) -> "FolderImages":
-        """Some of the pictures, by their numbers."""
+        """Select images by their numbers."""
         return FolderImages([self.files[index] for index in chosen], self.side, self.whole)
 
     def split(self, size: int) -> Iterator[torch.Tensor]:
-        """Batches in order."""
+        """Yield batches in order."""
         return (self[slice(start, start + size)] for start in range(0, len(self), size))
 
     def _decoded(self, file: Path) -> np.ndarray:
@@ -70,11 +72,11 @@ class FolderImages:
 
 
 Images = torch.Tensor | FolderImages
-"""In memory, uint8[B, N], or on disk."""
+"""Images in memory, uint8[B, N], or on disk."""
 
 
 def read_imagenet(test: bool) -> tuple[FolderImages, np.ndarray]:
-    """Pictures and labels; "test" is the official validation set, because the labels of the test set are not public."""
+    """Read images and labels. The official validation set serves as test set, whose own labels are not public."""
     root = data_folder("imagenet/train and imagenet/val") / "imagenet"
     classes = _folders(root / "train")
     files, labels = _by_class(root / ("val" if test else "train"), classes, "")
@@ -82,7 +84,7 @@ def read_imagenet(test: bool) -> tuple[FolderImages, np.ndarray]:
 
 
 def read_tiny_imagenet(test: bool) -> tuple[np.ndarray, np.ndarray]:
-    """uint8[B, 12288] and labels; "test" is the official validation set."""
+    """Read images, uint8[B, 12288], and labels. The official validation set serves as test set."""
     root = data_folder("tiny-imagenet/tiny-imagenet-200") / "tiny-imagenet" / "tiny-imagenet-200"
     classes = _folders(root / "train")
     files, labels = _annotated(root / "val", classes) if test else _by_class(root / "train", classes, "images")
@@ -109,7 +111,7 @@ def _by_class(folder: Path, classes: Sequence[str], inner: str) -> tuple[list[Pa
 
 
 def _annotated(folder: Path, classes: Sequence[str]) -> tuple[list[Path], np.ndarray]:
-    """Tiny-ImageNet's validation set: a line of a file names the class of each picture."""
+    """List Tiny-ImageNet's validation images and labels, from a file with a line for each image."""
     path, numbers = folder / "val_annotations.txt", {name: label for label, name in enumerate(classes)}
     try:
         rows = [line.split("\t") for line in path.read_text(encoding="ascii").splitlines()]

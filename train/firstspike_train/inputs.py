@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a recipe learns from: images, or recordings binned as it says."""
+"""Inputs that a recipe trains on: images, or recordings binned into steps."""
 
 import numpy as np
 
@@ -12,11 +12,12 @@ __all__ = ["load_inputs"]
 
 
 def load_inputs(recipe: Recipe, split: str) -> tuple[np.ndarray | FolderImages, np.ndarray]:
-    """Images uint8[B, C·H·W] (ImageNet: left on disk) or counts of events uint8[B, T, N]; and labels, int64[B].
+    """Load images, uint8[B, C·H·W] (ImageNet stays on disk), or event counts, uint8[B, T, N]; and labels, int64[B].
 
     Raises
     ------
     DataError
+        The data are missing or altered.
     """
     data = recipe.data
     if data.step_us:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Official files of data sets: where they lie, what they must be, and where they come from."""
+"""Official files of data sets: their location, their checksums and their sources."""
 
 import hashlib
 import os
@@ -18,21 +18,21 @@ CHUNK = 1 << 20
 
 
 class DataError(ValueError):
-    """Data that is missing or altered; the sentence says what to do."""
+    """Data are missing or altered; the message tells what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One official file and where it is to be had.
+    """One official file and its source.
 
     Parameters
     ----------
     url : str
     md5 : str
     file : str
-        Below the data set's folder.
+        Path in the data set's folder.
     unpacks_to : str
-        What is in the archive, below the same folder; "": the file itself is what is wanted.
+        Path of the archive's contents in the same folder. "": the file is not an archive.
     """
 
     url: str
@@ -45,8 +45,8 @@ def _plain(base: str, sums: dict[str, str]) -> tuple[Source, ...]:
     return tuple(Source(url=f"{base}/{file}", md5=md5, file=file) for file, md5 in sums.items())
 
 
-# Ref: MD5 sums as published with the data, or where the publisher gives none as torchvision and others check them
-# (MNIST: mirror of yann.lecun.com/exdb/mnist; Fashion-MNIST: README of github.com/zalandoresearch/fashion-mnist; CIFAR:
+# Ref: MD5 sums as published with the data; without published ones, those that torchvision and others check (MNIST:
+# mirror of yann.lecun.com/exdb/mnist; Fashion-MNIST: README of github.com/zalandoresearch/fashion-mnist; CIFAR:
 # www.cs.toronto.edu/~kriz/cifar.html; Tiny-ImageNet: course CS231n).
 SOURCES: dict[str, tuple[Source, ...]] = {
     "mnist": _plain("https://ossci-datasets.s3.amazonaws.com/mnist", {
@@ -78,16 +78,16 @@ _BY_HAND = {
     "dvs-gesture": "research.ibm.com/interactive/dvsgesture: dvs-gesture/DvsGesture/*.aedat and all that is beside it",
     "cifar10-dvs": "figshare.com/articles/dataset/CIFAR10-DVS_New/4724671: cifar10-dvs/<class>/*.aedat",
 }
-"""Where to get what no program may fetch, and where to put it."""
+"""Sources of data sets that must be fetched by hand, and the folders in which to put them."""
 
 
 def data_folder(wanted: str) -> Path:
-    """The folder with all data sets.
+    """Return the folder of all data sets.
 
     Raises
     ------
     DataError
-        FIRSTSPIKE_DATA is not set; ``wanted`` is what it should hold.
+        FIRSTSPIKE_DATA is not set; the message says that it should hold ``wanted``.
     """
     root = os.environ.get(DATA_VARIABLE)
     if not root:
@@ -96,11 +96,12 @@ def data_folder(wanted: str) -> Path:
 
 
 def read_official(path: Path, md5: str) -> bytes:
-    """Contents of a file that must be the official one.
+    """Read a file that must be the official one.
 
     Raises
     ------
     DataError
+        The file is missing, or its MD5 differs.
     """
     try:
         raw = path.read_bytes()
@@ -119,12 +120,12 @@ def md5_of(path: Path) -> str:
 
 
 def fetch(name: str) -> list[Path]:
-    """Download the official files of a data set that are not there yet, check and unpack them; what is there now.
+    """Download, check and unpack the missing official files of a data set; return the paths of all of them.
 
     Raises
     ------
     DataError
-        No such data set, no network, a file that is not the official one, or a data set to be fetched by hand.
+        The data set is unknown or must be fetched by hand, the network is down, or a file is not the official one.
     """
     if name in _BY_HAND:
         raise DataError(f"{name} must be fetched by hand from {_BY_HAND[name]}")
@@ -165,9 +166,9 @@ def _download(source: Source, path: Path) -> None:
 
 
 def _unpack(archive: Path, source: Source, folder: Path) -> None:
-    """Into a folder of its own, then moved: an interrupted run leaves nothing that looks whole."""
+    """Unpack an archive into a temporary folder and move the result, so that an interruption leaves nothing partial."""
     if md5_of(archive) != source.md5:
         raise DataError(f"{archive}: MD5 must be {source.md5}; the file is truncated or altered, download it again")
     with tempfile.TemporaryDirectory(dir=folder, prefix=".unpacking.") as place:
-        shutil.unpack_archive(archive, place)  # its MD5 says whose it is; early 3.11 knows no filter of members
+        shutil.unpack_archive(archive, place)  # trusted by its MD5; early 3.11 cannot filter members
         (Path(place) / source.unpacks_to).replace(folder / source.unpacks_to)

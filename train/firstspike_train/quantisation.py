@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Straight-through integers: forward exactly what the compiler will compute (`firstspike_arch.fixed`)."""
+"""Straight-through integers: the forward pass equals the compiler's arithmetic (`firstspike_arch.fixed`)."""
 
 import torch
 from firstspike_arch.fixed import largest_weight, nearest_leak, quantise, threshold_at_least, weight_scale
@@ -45,7 +45,7 @@ class _Decay(torch.autograd.Function):
     @staticmethod
     def forward(ctx, membrane, leak):
         ctx.save_for_backward(membrane, leak)
-        # num has up to 9 bits and the membrane 24: their product is whole in float64, not in float32.
+        # num has up to 9 bits and the membrane 24: their product is exact in float64, not in float32.
         return (membrane.double() * leak.double()).floor_().to(membrane.dtype)
 
     @staticmethod
@@ -55,39 +55,39 @@ class _Decay(torch.autograd.Function):
 
 
 def integer_weights(real: torch.Tensor, scale: float, bits: int) -> torch.Tensor:
-    """`fixed.quantise`, with the slope of real / scale wherever nothing is clipped.
+    """Quantise weights by `fixed.quantise`, with the slope of real / scale where nothing is clipped.
 
-    Give float64, as exported: the same division then rounds the same way in the compiler.
+    ``real`` must be float64, as exported, so that the division rounds as in the compiler.
     """
     return _Integers.apply(real, scale, bits)
 
 
 def integer_thresholds(theta: torch.Tensor, scale: float) -> torch.Tensor:
-    """`fixed.threshold_at_least` of each float64 threshold, with the slope of theta / scale."""
+    """Round each float64 threshold by `fixed.threshold_at_least`, with the slope of theta / scale."""
     return _Thresholds.apply(theta, scale)
 
 
 def whole_steps(real: torch.Tensor, unit: float, least: float = 1) -> torch.Tensor:
-    """round(real / unit), at least ``least``, with the slope of real / unit: what a soft reset can subtract exactly."""
+    """Return round(real / unit), at least ``least``, with the slope of real / unit, for steps of a soft reset."""
     steps = real / unit
     return _StraightThrough.apply(steps, steps.detach().round().clamp(min=least))
 
 
 def rounded_leak(leak: torch.Tensor, shift_max: int) -> torch.Tensor:
-    """The nearest num/2^shift to a leak in 0 … 1, with the slope 1; the compiler keeps it, if it may be as fine."""
+    """Round a leak in 0 … 1 to the nearest num/2^shift, with slope 1. A compiler that allows this shift keeps it."""
     num, shift = nearest_leak(leak.item(), shift_max)
     return _StraightThrough.apply(leak, torch.full_like(leak, num / (1 << shift)))
 
 
 def integer_decay(membrane: torch.Tensor, leak: torch.Tensor) -> torch.Tensor:
-    """(v·num) >> shift of integer membranes below 2^24 and a rounded leak, with the slopes of leak·v."""
+    """Return (v·num) >> shift of integer membranes below 2^24 and a rounded leak, with the slopes of leak·v."""
     return _Decay.apply(membrane, leak)
 
 
 def choose_scale(real: torch.Tensor, bits: int) -> float:
-    """Real value of one weight step that leaves the smallest mean squared error.
+    """Choose the real value of one weight step with the smallest mean squared error.
 
-    Candidates let 30 … 100 % of the largest magnitude map to the largest weight.
+    The candidates map 30 … 100 % of the largest magnitude to the largest weight.
     """
     largest = real.abs().max().item()
     if largest == 0:

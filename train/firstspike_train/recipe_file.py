@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Recipes in files: TOML to train by, and the header of the network that was trained."""
+"""Reading of recipes from TOML files, and from the header of a trained network's file."""
 
 import tomllib
 from pathlib import Path
@@ -18,7 +18,7 @@ def load_recipe(path: str | Path) -> Recipe:
     Raises
     ------
     RecipeError
-        Naming the file and the key: an unknown key, a missing one, a wrong type, a value out of range.
+        A key is unknown or missing, or a value has a wrong type or is out of range; the message names file and key.
     """
     path = Path(path)
     try:
@@ -34,12 +34,12 @@ def load_recipe(path: str | Path) -> Recipe:
 
 
 def read_recipe(table: dict) -> Recipe:
-    """A recipe from plain values, as `Recipe.table` gives them or a TOML file; what is left out has its default.
+    """Read a recipe from plain values, as in `Recipe.table` or a TOML file. Missing values have their defaults.
 
     Raises
     ------
     RecipeError
-        Naming the key.
+        A key or value is wrong; the message names the key.
     """
     try:
         return decode(Recipe, table)
@@ -48,11 +48,11 @@ def read_recipe(table: dict) -> Recipe:
 
 
 def recipe_of(network: FloatNetwork) -> Recipe:
-    """The recipe that a network was trained by, as its file keeps it.
+    """Return the recipe that a network was trained by, which its file holds.
 
     Raises
     ------
     RecipeError
-        It was not trained by one.
+        The network was not trained by a recipe.
     """
     return read_recipe({key: value for key, value in network.recipe.items() if key != "history"})

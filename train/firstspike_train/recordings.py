@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Recordings of event cameras: read, checked, and binned into steps."""
+"""Recordings of event cameras: reading, checking, and binning into steps."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,21 +18,21 @@ __all__ = [
 ]
 
 DVS128_SHAPE = (2, 128, 128)
-"""Polarity, y, x."""
+"""Sizes of polarity, y and x."""
 
 CIFAR10_DVS_TEST = 100
-"""The first recordings of each class are for testing: no split is published with the set, this one is used widely."""
+"""Number of recordings of each class, the first, for testing. No split is published; this one is widely used."""
 
 VALIDATION_SHARE = 10
-"""One training recording of so many is for validation; no set says which."""
+"""One training recording in so many is for validation. No data set defines a validation split."""
 
 def bin_events(events: np.ndarray, steps: int, step_us: int, shape: Shape = NMNIST_SHAPE) -> np.ndarray:
-    """Counts of each address in each step, uint8[T, N]; what comes later than ``steps`` steps is left out.
+    """Count the events of each address in each step, uint8[T, N]. Events after ``steps`` steps are left out.
 
     Parameters
     ----------
     events : int64[K, 4]
-        Time in µs, from 0, polarity, y, x; in any order.
+        Events in any order: time in µs from 0, polarity, y, x.
 
     Raises
     ------
@@ -52,7 +52,9 @@ def bin_events(events: np.ndarray, steps: int, step_us: int, shape: Shape = NMNI
 
 
 def load_nmnist(split: str, steps: int, step_us: int = 1000) -> tuple[np.ndarray, np.ndarray]:
-    """All recordings under FIRSTSPIKE_DATA/nmnist, by class and number: uint8[B, T, 2312] counts and int64[B] labels.
+    """Load all recordings under FIRSTSPIKE_DATA/nmnist: counts, uint8[B, T, 2312], and labels, int64[B].
+
+    Recordings are ordered by class and number.
 
     Parameters
     ----------
@@ -61,6 +63,7 @@ def load_nmnist(split: str, steps: int, step_us: int = 1000) -> tuple[np.ndarray
     Raises
     ------
     DataError
+        A file is missing or altered, or an address has too many events in a step.
     """
     _check_split(split)
     folder = data_folder(f"nmnist/{split.capitalize()}") / "nmnist" / split.capitalize()
@@ -70,11 +73,14 @@ def load_nmnist(split: str, steps: int, step_us: int = 1000) -> tuple[np.ndarray
 
 
 def read_trials(path: Path) -> list[tuple[int, int, int]]:
-    """Of a recording of DVS-Gesture, USER_LIGHT_labels.csv: label 0 … 10, first µs, and the first µs behind it.
+    """Read the gestures of a DVS-Gesture recording from its USER_LIGHT_labels.csv.
+
+    Each gesture has a label 0 … 10, its first µs, and the first µs after it.
 
     Raises
     ------
     DataError
+        The file is missing or malformed.
     """
     try:
         lines = path.read_text(encoding="ascii").splitlines()
@@ -93,13 +99,14 @@ def read_trials(path: Path) -> list[tuple[int, int, int]]:
 
 
 def load_dvs_gesture(split: str, steps: int, step_us: int) -> tuple[np.ndarray, np.ndarray]:
-    """All gestures under FIRSTSPIKE_DATA/dvs-gesture/DvsGesture: uint8[B, T, 32768] counts and int64[B] labels.
+    """Load all gestures under FIRSTSPIKE_DATA/dvs-gesture/DvsGesture: counts, uint8[B, T, 32768], and labels, int64[B].
 
-    Each gesture is binned from its own beginning; trials_to_train.txt and trials_to_test.txt say what belongs where.
+    Each gesture is binned from its own beginning. trials_to_train.txt and trials_to_test.txt define the split.
 
     Raises
     ------
     DataError
+        A file is missing or altered, or an address has too many events in a step.
     """
     _check_split(split)
     folder = data_folder("dvs-gesture/DvsGesture") / "dvs-gesture" / "DvsGesture"
@@ -121,13 +128,15 @@ def load_dvs_gesture(split: str, steps: int, step_us: int) -> tuple[np.ndarray, 
 
 
 def load_cifar10_dvs(split: str, steps: int, step_us: int) -> tuple[np.ndarray, np.ndarray]:
-    """All recordings FIRSTSPIKE_DATA/cifar10-dvs/<class>/cifar10_<class>_<number>.aedat: uint8[B, T, 32768], int64[B].
+    """Load the recordings FIRSTSPIKE_DATA/cifar10-dvs/<class>/cifar10_<class>_<number>.aedat.
 
-    Each is binned from its first event. Numbers 0 … 99 are for testing.
+    Returns counts, uint8[B, T, 32768], and labels, int64[B]. Each recording is binned from its first event. Numbers
+    0 … 99 are for testing.
 
     Raises
     ------
     DataError
+        A file is missing or altered, or an address has too many events in a step.
     """
     _check_split(split)
     folder = data_folder("cifar10-dvs/airplane") / "cifar10-dvs"
@@ -176,8 +185,9 @@ class RecordingSet:
     ----------
     shape : (2, H, W)
     classes : int
-    read : function
-        By official split ("train" or "test"), steps and µs of a step: uint8[B, T, N] counts and int64[B] labels.
+    read : callable
+        ``read(split, steps, step_us)`` returns counts, uint8[B, T, N], and labels, int64[B], of an official split,
+        "train" or "test".
     """
 
     shape: Shape
@@ -195,17 +205,23 @@ RECORDINGS = {
 def load_recordings(
     name: str, split: str, steps: int, step_us: int, count_max: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Events of each address in each step, at most ``count_max``: uint8[B, T, 2·H·W], and labels, int64[B].
+    """Load event counts of each address in each step, uint8[B, T, 2·H·W], and labels, int64[B].
 
     Parameters
     ----------
-    name : one of `RECORDINGS`
+    name : str
+        One of `RECORDINGS`.
     split : "train", "validation" or "test"
-        A tenth of the official training set is for validation: fixed, seeded; "train" is the rest.
+        Part of the data. "validation" is a fixed, seeded tenth of the official training set, and "train" is the rest.
+    steps, step_us : int
+        Number of steps, and length of a step in µs.
+    count_max : int
+        Largest count; higher ones are reduced to it.
 
     Raises
     ------
     DataError
+        The name or split is unknown, or a file is missing or altered.
     """
     if name not in RECORDINGS:
         raise DataError(f"dataset must be one of {', '.join(RECORDINGS)}, not {name!r}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Fixed parts of a data set: what is kept of the official training set for validation never changes."""
+"""Fixed splits of a data set: the part of the official training set kept for validation never changes."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ SPLIT_SEED = 20240229
 
 
 def check_split(split: str) -> None:
-    """Refuse what is no split.
+    """Refuse a name that is not a split.
 
     Raises
     ------
@@ -23,12 +23,14 @@ def check_split(split: str) -> None:
 
 
 def part_of(name: str, split: str, count: int, validation: int) -> np.ndarray:
-    """Which of the ``count`` items of an official set ``name`` belong to a split, int64[K]; all of a test set do.
+    """Return the indices, int64[K], of those of the ``count`` items of an official set that belong to a split.
+
+    All items of a test set belong to "test".
 
     Raises
     ------
     DataError
-        Fewer training items than are kept for validation.
+        There are too few training items to keep some for validation.
     """
     if split == "test":
         return np.arange(count)

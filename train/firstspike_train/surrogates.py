@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Spike functions: steps forward, smooth slopes backward."""
+"""Spike functions: steps in the forward pass, smooth slopes in the backward pass."""
 
 import math
 
@@ -9,28 +9,28 @@ __all__ = ["SLOPES", "staircase"]
 
 
 def _triangle(distance: torch.Tensor, width: float) -> torch.Tensor:
-    """max(0, 1 − |distance| / width) / width."""
+    """Return max(0, 1 − |distance| / width) / width."""
     return (1 - distance.abs() / width).clamp_(min=0) / width
 
 
 def _sigmoid(distance: torch.Tensor, width: float) -> torch.Tensor:
-    """A logistic curve's slope, of height 1 / width."""
+    """Return the slope of a logistic curve, of height 1 / width."""
     slope = torch.sigmoid(4 * distance / width)
     return slope * (1 - slope) * 4 / width
 
 
 def _rectangle(distance: torch.Tensor, width: float) -> torch.Tensor:
-    """1 / width within ±width / 2: those of thresholds one apart join to a plateau if width is 1."""
+    """Return 1 / width within ±width / 2. With width 1, slopes of thresholds at a distance of 1 join to a plateau."""
     return (distance.abs() <= width / 2).to(distance.dtype) / width
 
 
 def _gaussian(distance: torch.Tensor, width: float) -> torch.Tensor:
-    """A normal distribution of standard deviation width."""
+    """Return a normal distribution with standard deviation ``width``."""
     return torch.exp(-0.5 * (distance / width).square()) / (width * math.sqrt(2 * math.pi))
 
 
 SLOPES = {"triangle": _triangle, "sigmoid": _sigmoid, "rectangle": _rectangle, "gaussian": _gaussian}
-"""Slope of one step, by the distance from its threshold; each of area 1."""
+"""Slopes of one step as functions of the distance from its threshold; each has area 1."""
 
 
 class _Staircase(torch.autograd.Function):
@@ -54,8 +54,8 @@ class _Staircase(torch.autograd.Function):
 def staircase(
     distance: torch.Tensor, slope: str, width: float, *, height: float = 1.0, levels: int = 1, strict: bool = False,
 ) -> torch.Tensor:
-    """How many of the thresholds 0, 1, … levels − 1 the distance reaches (``strict``: exceeds).
+    """Count how many of the thresholds 0, 1, … levels − 1 the distance reaches (``strict``: exceeds).
 
-    Backward: the sum of a slope of `SLOPES` at each threshold, times ``height``.
+    In the backward pass, the slope is the sum of one of `SLOPES` at each threshold, times ``height``.
     """
     return _Staircase.apply(distance, slope, width, height, levels, strict)

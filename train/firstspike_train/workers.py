@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Several processes that train one network together, as `torchrun` starts them.
+"""Training of one network by several processes, as `torchrun` starts them.
 
-Every process draws the same batches and takes its share of each; gradients are added up. So the network of n processes
-is that of one, but for the order in which floating-point numbers are added, and for what a loss draws itself
-(dropout); two runs of n processes are equal to the bit.
+Every process draws the same batches and takes its share of each, and gradients are added up. Training by n processes
+therefore equals training by one, except for the order in which floating-point numbers are added and for the random
+numbers of a loss itself (dropout). Two runs of n processes are equal to the bit.
 """
 
 import os
@@ -19,7 +19,7 @@ __all__ = ["Workers", "started_workers"]
 
 @dataclass(frozen=True)
 class Workers:
-    """This process among all."""
+    """The rank of this process, and the number of all processes."""
 
     rank: int = 0
     count: int = 1
@@ -30,15 +30,15 @@ class Workers:
         return self.rank == 0
 
     def share(self, values: torch.Tensor) -> torch.Tensor:
-        """This process's part of a batch; it may be empty."""
+        """Return this process's part of a batch, which may be empty."""
         return values[self.rank :: self.count]
 
     def add_up(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Replace each gradient by the sum over all processes; what has none in any of them keeps none."""
+        """Replace each gradient by the sum over all processes; a parameter without any gradient keeps none."""
         if self.count == 1:
             return
         learned = [parameter for parameter in parameters if parameter.requires_grad]
-        # An optimiser leaves alone what has no gradient, but decays what has one of 0.
+        # An optimiser skips parameters without a gradient, but applies weight decay where the gradient is 0.
         reached = torch.tensor([float(one.grad is not None) for one in learned], device=learned[0].device)
         distributed.all_reduce(reached)
         for parameter, processes in zip(learned, reached.tolist(), strict=True):
@@ -48,7 +48,7 @@ class Workers:
                 distributed.all_reduce(parameter.grad)
 
     def total(self, value: torch.Tensor) -> float:
-        """Sum of one number over all processes."""
+        """Return the sum of one number over all processes."""
         value = value.detach().clone()
         if self.count > 1:
             distributed.all_reduce(value)
@@ -57,7 +57,7 @@ class Workers:
 
 @contextmanager
 def started_workers(device: str) -> Iterator[Workers]:
-    """The processes of `torchrun`, connected; without it, this one alone."""
+    """Connect the processes of `torchrun`. Without torchrun, this process is the only one."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Workers()
         return

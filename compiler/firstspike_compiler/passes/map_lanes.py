@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Map neurons to lanes: how many processing elements each core gets."""
+"""Choose the lanes of each core: how many neurons a bank updates in one cycle."""
 
 from collections.abc import Sequence
 
@@ -13,28 +13,29 @@ from ..errors import CompileError
 __all__ = ["LANE_BUDGET", "map_lanes"]
 
 LANE_BUDGET = 256
-"""Lanes of all cores together where nothing is asked for."""
+"""Default for the lanes of all cores together."""
 
 
 def map_lanes(
     network: IntegerNetwork, *, lanes: int | Sequence[int] | None = None, lane_budget: int | None = None,
     events: Sequence[float] | None = None,
 ) -> tuple[int, ...]:
-    """Lanes of each layer.
+    """Choose the lanes of each layer.
 
     Parameters
     ----------
     lanes : int or sequence of int
-        For every layer (a smaller layer gets as many as it has neurons), or for each.
+        Lanes of every layer (a smaller layer gets as many as it has neurons), or of each.
     lane_budget : int
-        Without ``lanes``: of all layers together, shared out so that the busiest core has the least to do.
+        Lanes of all layers together, if ``lanes`` is not given. They are divided so that the busiest core has the least
+        work.
     events : sequence of float
-        Expected input events of each layer in an inference; None: its fan-in.
+        Expected input events of each layer in an inference. None: as many as the layer has inputs.
 
     Raises
     ------
     CompileError
-        Lanes that do not fit, or a budget of less than one lane a layer.
+        The lanes do not fit a layer, or the budget is less than one lane a layer.
     """
     layers = network.layers
     if lanes is not None and lane_budget is not None:
@@ -49,9 +50,9 @@ def map_lanes(
             raise CompileError(f"lanes must be one number, or one for each of the {len(layers)} layers, not {chosen!r}")
         for index, (count, layer) in enumerate(zip(chosen, layers, strict=True)):
             if not isinstance(count, int) or not 1 <= count <= _most(layer):
-                what = "its neurons" if layer.positions == 1 else "its channels in a group"
+                limit = "its neurons" if layer.positions == 1 else "its channels in a group"
                 raise CompileError(
-                    f"layer {index} ({layer.name}): lanes must be 1…{_most(layer)} ({what}), not {count!r}"
+                    f"layer {index} ({layer.name}): lanes must be 1…{_most(layer)} ({limit}), not {count!r}"
                 )
         return chosen
     budget = LANE_BUDGET if lane_budget is None else lane_budget
@@ -70,12 +71,12 @@ def map_lanes(
 
 
 def _most(layer: Layer) -> int:
-    """Lanes that can work side by side: the neurons, or the channels of a group at one position."""
+    """Return the most lanes that a layer can use: its neurons, or the channels of a group at one position."""
     return layer.channels // layer.groups
 
 
 def _positions_reached(layer: Layer) -> float:
-    """Positions that an event reaches, away from the border."""
+    """Return the mean number of positions that an event reaches away from the border."""
     synapses = layer.connectivity
     if not isinstance(synapses, Conv2d):
         return 1.0
@@ -83,8 +84,10 @@ def _positions_reached(layer: Layer) -> float:
 
 
 def _share_out(neurons: list[int], work: tuple[float, ...], budget: int) -> tuple[int, ...]:
-    """Give the busiest core the fewest more lanes that save it a row, while there are any: optimal, as only the
-    busiest core sets the interval and fewer of its rows never cost another core its own."""
+    """Divide lanes among cores: as long as the budget lasts, the busiest core gets just enough more to save one row.
+
+    This is optimal: only the busiest core sets the interval, and lanes given to it cost no other core a row.
+    """
     rows = list(neurons)
     while True:
         busiest = max(range(len(rows)), key=lambda index: work[index] * rows[index])

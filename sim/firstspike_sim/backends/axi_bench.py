@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The accelerator on AXI, as exported Verilog, driven by independent models of its bus in cocotb.
+"""Bench for the accelerator on AXI: its exported Verilog, driven by independent bus models in cocotb.
 
-The bench also watches what the accelerator drives: what is valid stays, unchanged, until it is ready; nothing is valid
-in reset.
+The bench also checks the bus rules on all outputs: a valid payload stays unchanged until it is taken, and nothing is
+valid during reset.
 """
 
 import json
@@ -25,18 +25,20 @@ __all__ = ["AxiScenario", "AxiTrace", "run_axi"]
 
 @dataclass(frozen=True, kw_only=True)
 class AxiScenario:
-    """From a reset on. Memories keep what the scenario before has left in them.
+    """Actions on the bus, which begin with a reset. Memories keep the contents that the previous scenario left.
 
     Parameters
     ----------
     actions : sequence of mappings
-        One after the other: {"packet": words} offers a packet, and goes on at once; {"beats": n} waits until n beats
-        have come since reset; {"write": address, "data": value}, {"read": address}; {"write": address, "octet": value},
-        with one strobe; {"program": (address, value) pairs}; {"idle": cycles}; {"reset": cycles}.
+        Actions, carried out one after the other. {"packet": words} offers a packet, and the next action follows at
+        once; {"beats": n} waits until n beats have been received since reset; {"write": address, "data": value} and
+        {"read": address} access a register; {"write": address, "octet": value} writes with a single strobe;
+        {"program": pairs} writes (address, value) pairs to the program port; {"idle": cycles} waits; {"reset": cycles}
+        resets.
     stalls : "none", "random", "late" or "shut"
-        On all channels; late: ready only where valid is already; shut: no result is ever taken.
+        Waits on all channels. "late": ready rises only after valid. "shut": no result is ever taken.
     seed : int
-        Of random stalls.
+        Seed of random waits.
     limit : int
         Cycles within which an action must end.
     """
@@ -49,18 +51,18 @@ class AxiScenario:
 
 @dataclass(frozen=True, kw_only=True)
 class AxiTrace:
-    """What happened in a scenario; cycle 0 is the first after its last reset.
+    """Results of a scenario. Cycle 0 is the first after its last reset.
 
     Parameters
     ----------
     answers : list
-        The response of each write, (value, response) of each read, the set of responses of each "program".
+        Response of each write, (value, response) of each read, set of responses of each "program".
     beats : list of (cycle, tdata, tlast)
-        Taken from m_axis.
+        Beats taken from m_axis.
     offered, accepted : list of int
-        Cycles in which each beat was first offered on m_axis, and taken on s_axis.
+        Cycle in which each beat was first offered on m_axis; cycle in which each beat was taken on s_axis.
     cycles : int
-        In all.
+        Total number of cycles.
     """
 
     answers: list
@@ -80,9 +82,9 @@ def run_axi(
     ----------
     simulator : "verilator" or "icarus"
     initialised : bool
-        Whether the memories hold the program at first.
+        Whether the memories hold the program from the start.
     optimise : bool
-        Not for runs so short that compiling is what takes the time.
+        Whether the simulator is compiled with optimisation, which does not pay off for short runs.
 
     Raises
     ------

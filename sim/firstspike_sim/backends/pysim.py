@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Amaranth's own simulator: the backend that needs nothing."""
+"""Backend on Amaranth's own simulator, which needs no external tools."""
 
 import numpy as np
 from amaranth.sim import Simulator
@@ -15,7 +15,7 @@ __all__ = ["PysimBackend"]
 
 
 class PysimBackend:
-    """Runs the Amaranth description itself, slowly."""
+    """Backend that simulates the Amaranth description itself, slowly."""
 
     name = "pysim"
 
@@ -27,14 +27,14 @@ class PysimBackend:
         self._program = program
 
     def run(self, stimulus: Stimulus, *, limit: int | None = None) -> Trace:
-        """From reset.
+        """Run from reset.
 
         Raises
         ------
         RuntimeError
-            Nothing is loaded.
+            No program is loaded.
         ToolError
-            No end within ``limit`` cycles (default: `cycle_limit`).
+            The run does not end within ``limit`` cycles (default: `cycle_limit`).
         """
         program = self._program
         if program is None:
@@ -50,7 +50,7 @@ class PysimBackend:
         results: list[tuple] = []
         transfers: list[list[tuple[int, int]]] = [[] for _ in program.network.edges()]
         ended = False
-        # Members of a signature that is put together at run time: no checker sees them.
+        # These members belong to a signature that is made at run time, so the type checker does not know them.
         source, result = accelerator.source, accelerator.result  # pyright: ignore[reportAttributeAccessIssue]
 
         def payload(word: int):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Faults of a wire, for tests of what sits at its ends."""
+"""Faults of a wire, for tests of the host link."""
 
 import numpy as np
 from firstspike_hw.link.frames import Transport
@@ -8,20 +8,20 @@ __all__ = ["FaultyTransport"]
 
 
 class FaultyTransport:
-    """A transport whose octets meet faults on their way, each with a given probability, both ways.
+    """A transport that corrupts octets in both directions, with a given probability for each fault.
 
     Parameters
     ----------
     transport : Transport
     flip, drop, repeat, cut : float
-        Probability for each octet: one of its bits is inverted; it is lost; it comes twice; it is lost with all that
-        was written or read together with it from there on.
+        Probability, for each octet, that one of its bits is inverted; that it is lost; that it arrives twice; that it
+        is lost together with all later octets of the same read or write.
     seed : int
 
     Attributes
     ----------
     faults : int
-        So many so far.
+        Number of faults so far.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A whole board in Verilator behind a UART, for the driver that real boards have."""
+"""A whole board with a UART, simulated in Verilator and driven by the same driver as real boards."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ __all__ = ["SimulatedBoard"]
 
 
 class SimulatedBoard(VerilatedBoard):
-    """A `firstspike_hw.link.frames.Transport` to a Verilated `UartAccelerator`: every bit is on a simulated pin.
+    """A `firstspike_hw.link.frames.Transport` to a Verilated `UartAccelerator`, bit by bit on simulated pins.
 
     Parameters
     ----------
     program : Program
     divisor : int
-        Cycles a bit.
+        Cycles of the board's clock per bit.
     options
-        Of `VerilatedBoard`; a glitch: a bit is wrong on its wire, at rest too, either way.
+        Options of `VerilatedBoard`. A glitch inverts a bit on either wire, also while the wire is idle.
     """
 
     def __init__(self, program: Program, *, divisor: int = 8, **options: Any):
@@ -32,6 +32,6 @@ class SimulatedBoard(VerilatedBoard):
         self._given += data
 
     def read(self, seconds: float) -> bytes:
-        """What comes until the end of a frame; what was written starts on its way now."""
+        """Send all that was written, and return what arrives until the end of a frame."""
         given, self._given = bytes(self._given), bytearray()
         return self.exchange(given, max(1, round(seconds * self.clk_hz)))

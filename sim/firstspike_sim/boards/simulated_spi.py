@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A whole board in Verilator behind an SPI controller, for the driver that real boards have."""
+"""A whole board with SPI, simulated in Verilator and driven by the same driver as real boards."""
 
 from typing import Any
 
@@ -13,18 +13,18 @@ __all__ = ["SimulatedSpi"]
 
 
 class SimulatedSpi(VerilatedBoard):
-    """A `firstspike_hw.link.spi_chunks.SpiBus` to a Verilated `SpiAccelerator`: every bit is on simulated pins.
+    """A `firstspike_hw.link.spi_chunks.SpiBus` to a Verilated `SpiAccelerator`, bit by bit on simulated pins.
 
-    Time goes on in transfers only: these and two periods of sck before and after each.
+    Simulated time passes only during transfers, and for two periods of sck before and after each.
 
     Parameters
     ----------
     program : Program
     sck_cycles : float
-        Cycles of the board's clock in a period of sck, whole or not.
+        Cycles of the board's clock per period of sck; need not be whole.
     options
-        Of `VerilatedBoard`; a glitch, for each bit: it is wrong, on either wire; an edge of sck is lost, or one comes
-        more; the board is deselected meanwhile.
+        Options of `VerilatedBoard`. A glitch spoils a bit in one of four ways: the bit is wrong on either wire; an edge
+        of sck is lost; an edge is added; the board is deselected meanwhile.
     """
 
     def __init__(self, program: Program, *, sck_cycles: float = SCK_CYCLES_MIN, **options: Any):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Activity: what a network has decided by each step, how many spikes that took, and how many operations.
+"""Activity of a network: its decision by each step, its spikes and its operations.
 
-Operations are counted, not estimated: the golden model's spikes, each times the synapses that its address has
-(borders, strides and left-over rows of pools included).
+Operations are counted, not estimated: each spike of the golden model counts with the number of synapses of its address,
+which accounts for borders, strides and rows that pools leave out.
 """
 
 from dataclasses import dataclass
@@ -19,25 +19,25 @@ from .golden import GoldenModel, decide
 __all__ = ["Activity", "Operations", "fan_out", "measure_activity"]
 
 BATCH = 200
-"""Inferences whose membranes are held at a time."""
+"""Number of inferences whose membranes are held in memory at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operations:
-    """Of one layer, summed over inferences.
+    """Operations of one layer, summed over inferences.
 
     Parameters
     ----------
     events : int
-        Synaptic operations: a weight is read, and a membrane read and written.
+        Synaptic operations, each of which reads a weight, and reads and writes a membrane.
     additions : int
-        Accumulations: an event of magnitude m counts as m of them.
+        Accumulations: an event of magnitude m counts as m.
     multiplications : int
-        Multiply-accumulates of a direct input: once an inference, where a number is not 0.
+        Multiply-accumulates of a direct input: once an inference for each number that is not 0.
     dense : int
-        Multiply-accumulates of the same synapses without spikes: one pass of an ANN.
+        Multiply-accumulates of the same synapses without spikes, as in one pass of an ANN.
     updates : int
-        Neurons × steps: leak, bias, threshold and reset.
+        Neuron updates (leak, bias, threshold and reset): neurons × steps.
     """
 
     events: int = 0
@@ -56,22 +56,22 @@ class Operations:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Activity:
-    """What B inferences of T steps took.
+    """Activity of a network of L layers in B inferences of T steps.
 
     Parameters
     ----------
     inferences : int
     classes : int64[T, B]
-        The decision if the inference had ended behind each step; the last row is the network's.
+        Decision if the inference ended after each step; the last row is the network's decision.
     decision_steps : int64[B]
-        In which the class was settled (T − 1 where the read-out waits for the end).
+        Step in which the class was settled; T − 1 if the read-out waits for the end.
     spikes : float64[1 + L, T]
-        Mean magnitudes of the input's and every layer's spikes in each step. Of a direct input: its numbers that are
-        not 0, in step 0.
+        Spikes of the input and of every layer in each step: their magnitudes added up, mean over the inferences. For a
+        direct input, its numbers other than 0 are counted, in step 0.
     neurons : int64[1 + L]
-        Addresses of the input, neurons of every layer.
+        Number of addresses of the input, and of neurons of every layer.
     operations : tuple of Operations
-        Of every layer.
+        Operations of every layer.
     """
 
     inferences: int
@@ -83,17 +83,17 @@ class Activity:
 
     @property
     def rates(self) -> np.ndarray:
-        """Mean magnitudes a neuron and step, float64[1 + L]."""
+        """Mean magnitude of the spikes per neuron and step, float64[1 + L]."""
         return self.spikes.mean(1) / self.neurons
 
 
 def measure_activity(network: IntegerNetwork, inputs: np.ndarray) -> Activity:
-    """Run the golden model on inputs as `GoldenModel.run` takes them, and count.
+    """Run the golden model on inputs, as `GoldenModel.run` takes them, and count spikes and operations.
 
     Raises
     ------
     ValueError
-        Wrong shape, type or range of the inputs, or none of them.
+        The inputs have a wrong shape, type or range, or there are none.
     """
     if not len(inputs):
         raise ValueError("inputs must be at least one, not 0")
@@ -128,7 +128,7 @@ def _count(network: IntegerNetwork, index: int, reach: list[np.ndarray], streams
     layer, (batch, steps, _) = network.layers[index], streams[0].shape
     events = additions = multiplications = 0
     for branch, fans in zip(layer.synapses(index), reach, strict=True):
-        # Recurrent synapses take the spikes of the step before: those of the last one go nowhere.
+        # Recurrent synapses take the spikes of the step before, so those of the last step have no effect.
         stream = streams[branch.source + 1][:, : steps - 1 if branch.source == index else steps]
         count = int((stream != 0).sum((0, 1), dtype=np.int64) @ fans)
         if branch.source == INPUT and network.input_kind == "direct":
@@ -143,8 +143,8 @@ def _count(network: IntegerNetwork, index: int, reach: list[np.ndarray], streams
 
 
 def fan_out(synapses: Dense | Conv2d) -> np.ndarray:
-    """Neurons that each input address reaches, int64[N]."""
-    # The slope of the sum of all outputs, with weights of 1: torch knows the borders.
+    """Count the neurons that each input address reaches, int64[N]."""
+    # The gradient of the sum of all outputs with weights of 1, in which torch takes care of the borders.
     counts = torch.zeros(1, *synapses.in_shape, dtype=torch.float64, requires_grad=True)
     pooled = functional.avg_pool2d(counts, synapses.pool, divisor_override=1) if synapses.pool > 1 else counts
     ones = torch.ones(synapses.weight_shape, dtype=torch.float64)

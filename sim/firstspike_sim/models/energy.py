@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The energy estimate of the papers: operations times a constant each, in 45 nm; and what it leaves out, memory.
+"""Energy estimate of the papers, a constant for each operation in 45 nm, and the memory accesses that it leaves out.
 
-It says nothing about an FPGA. It serves to compare with published figures, which count arithmetic alone.
+The estimate does not apply to an FPGA. It serves to compare with published figures, which count arithmetic alone.
 """
 
 from collections.abc import Sequence
@@ -28,18 +28,21 @@ class Arithmetic:
 FP32 = Arithmetic(name="FP32", multiply_accumulate_pj=4.6, accumulate_pj=0.9)
 INT8 = Arithmetic(name="INT8", multiply_accumulate_pj=0.23, accumulate_pj=0.03)
 MEMORY_PJ_A_BIT = 10 / 64
-"""The same figure: 10 pJ for 64 bits of an 8 KB memory; larger ones take more (100 pJ at 1 MB)."""
+"""Energy of a memory access in pJ a bit: 10 pJ for 64 bits of 8 KB; larger memories take more (1 MB: 100 pJ).
+
+Ref: the same figure.
+"""
 
 
 def compute_energy(operations: Sequence[Operations], kind: Arithmetic) -> float:
-    """Of the synaptic operations of all layers, in pJ."""
+    """Return the energy of the synaptic operations of all layers, in pJ."""
     return sum(kind.multiply_accumulate_pj * one.multiplications + kind.accumulate_pj * one.additions
                for one in operations)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Traffic:
-    """Bits that go to and from memories: weights read, membranes read and written."""
+    """Bits transferred to and from memories: weights read, membranes read and written."""
 
     weight_bits: int
     membrane_bits: int
@@ -50,8 +53,11 @@ class Traffic:
 
 
 def memory_traffic(program: Program, operations: Sequence[Operations]) -> Traffic:
-    """Of all layers, at the program's widths: every synaptic operation reads a weight and reads and writes a membrane,
-    every update of a neuron reads and writes one."""
+    """Count the memory traffic of all layers, at the program's widths.
+
+    Every synaptic operation reads a weight, and reads and writes a membrane; every update of a neuron reads and writes
+    a membrane.
+    """
     weights = membranes = 0
     for layer, plan, one in zip(program.network.layers, program.config.layers, operations, strict=True):
         touched = one.events + one.multiplications

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Studies: what a choice of a method is worth, measured on real data. One file each; how one runs is `study.Study`."""
+"""Studies that measure, on real data, the effect of a method's choices. Each is one file; see `study.Study`."""

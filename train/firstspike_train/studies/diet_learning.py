@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""DIET-SNN with and without learned leaks and thresholds, from the same pre-trained network."""
+"""Study of DIET-SNN with and without learned leaks and thresholds, from the same pre-trained network."""
 
 from dataclasses import replace
 

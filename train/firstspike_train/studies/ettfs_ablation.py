@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""ETTFS without one of its parts at a time: initialisation, normalisation, affine, average pools, decoding."""
+"""Study of ETTFS with one part removed at a time: initialisation, normalisation, affine, average pools, decoding."""
 
 from ..recipe import EttfsRecipe
 from .study import Study, Variant, on_fashion, varied
@@ -7,8 +7,8 @@ from .study import Study, Variant, on_fashion, varied
 __all__ = ["ETTFS_ABLATION"]
 
 FULL = on_fashion(
-    # First gains fitted to a batch are ours; without them average pools let the currents fade, and many networks stay
-    # silent for ever. The losses on membranes, ours too, are a variant.
+    # Fitting the first gains to a batch is an addition to the paper. Without it, average pools weaken the currents, and
+    # many networks stay silent for ever. The losses on membranes, also an addition, are a variant.
     "ettfs_ablation", EttfsRecipe(kind="ettfs", cutoff=25, score_gain=20.0, membrane_loss=0.0, spread=1.0), steps=4,
     learning_rate=4e-3, weight_decay=1e-4,
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""ETTFS: how early the decision falls with the decoding by decaying weights, and with an unweighted one."""
+"""Study of ETTFS: the step of the decision with decaying decoding weights, and with an unweighted decoding."""
 
 from dataclasses import replace
 

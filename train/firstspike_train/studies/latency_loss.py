@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Latency coding: the TAD loss against the plain cross entropy, at every number of steps."""
+"""Study of latency coding: the TAD loss against plain cross entropy, for 1 to 4 steps."""
 
 from dataclasses import replace
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A study: variants of one recipe, trained from several seeds on the same images and measured on the test set."""
+"""Study: variants of one recipe, trained from several seeds on the same images and measured on the test set."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -21,7 +21,8 @@ class Variant:
     Parameters
     ----------
     series, point : str
-        Points of one series are joined in the picture; the same point of several series is compared.
+        Names. Points of one series are joined in the picture, and equal points of several series are compared.
+    recipe : Recipe
     """
 
     series: str
@@ -31,18 +32,18 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """What is compared, and what the paper says about it.
+    """A comparison of variants, and the claim of the paper about it.
 
     Parameters
     ----------
     name : str
     question : str
     claim : str
-        The paper's, with its data set; "" if it is not public.
+        Claim of the paper, with its data set; "" if it is not public.
     variants : tuple of Variant
-        Real numbers only: their recipes round nothing.
+        Variants to train. Their recipes train in real numbers only.
     measures : tuple of str
-        Of `Evidence.measures`, to be reported beside the accuracy.
+        Names in `Evidence.measures` to be reported beside the accuracy.
     """
 
     name: str
@@ -52,11 +53,12 @@ class Study:
     measures: tuple[str, ...] = ()
 
     def resized(self, samples: int | None, epochs: int | None) -> "Study":
-        """The same on other numbers of training images and epochs; None: as they are.
+        """Return the study with other numbers of training images and epochs. None: unchanged.
 
         Raises
         ------
         RecipeError
+            A number is out of range.
         """
         return replace(self, variants=tuple(
             replace(variant, recipe=replace(
@@ -67,11 +69,12 @@ class Study:
             )) for variant in self.variants))
 
     def run(self, seeds: int) -> Iterator["Outcome"]:
-        """Train and measure every variant from the seeds 1 … ``seeds``; one outcome as soon as it is there.
+        """Train every variant from the seeds 1 … ``seeds``, and yield each outcome as soon as it is measured.
 
         Raises
         ------
         DataError
+            The data are missing or altered.
         """
         for variant in self.variants:
             images, labels = load(variant.recipe.data.dataset, "test")
@@ -82,7 +85,7 @@ class Study:
                 accuracy = {name: float(np.mean(classes == labels)) for name, classes in evidence.classes.items()}
                 yield Outcome(
                     series=variant.series, point=variant.point, seed=seed,
-                    # The first of the method's read-outs: nothing is chosen by the test set.
+                    # Always the first of the method's read-outs, so that nothing is chosen by the test set.
                     accuracy=accuracy[variant.recipe.method.READOUTS[0]]
                     if variant.recipe.network.readout == "best" else accuracy[variant.recipe.network.readout],
                     measures={name: evidence.measures[name] for name in self.measures},
@@ -91,7 +94,7 @@ class Study:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One variant from one seed: accuracy on the test set, in real numbers, and the study's measures."""
+    """The result of one variant from one seed: test accuracy in real numbers, and the study's measures."""
 
     series: str
     point: str
@@ -103,7 +106,7 @@ class Outcome:
 def on_fashion(
     name: str, method: MethodRecipe, steps: int, learning_rate: float = 3e-3, weight_decay: float = 0.01,
 ) -> Recipe:
-    """A method on the images and the convolutional network that most studies share: a minute or so on a CPU."""
+    """Make a recipe for a method with the images and network that most studies share: about a minute on a CPU."""
     return Recipe(
         name=name, data=DataRecipe(dataset="fashion-mnist", samples=4000),
         network=NetworkRecipe(layers="P2-12C3-P2-24C3-64-10", steps=steps), method=method,
@@ -113,5 +116,5 @@ def on_fashion(
 
 
 def varied(recipe: Recipe, **changes) -> Recipe:
-    """The recipe with other fields of its method."""
+    """Return the recipe with changed fields of its method."""
     return replace(recipe, method=replace(recipe.method, **changes))

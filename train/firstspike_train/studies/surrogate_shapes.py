@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Multi-threshold LIF: the shape and width of the slope around each threshold."""
+"""Study of multi-threshold LIF: the shape and width of the surrogate slope around each threshold."""
 
 from ..recipe import MultiThresholdRecipe
 from .study import Study, Variant, on_fashion, varied

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What runs inside a simulator, under cocotb."""
+"""Modules that run inside a simulator, under cocotb."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Drives the whole accelerator; runs inside the simulator, see `firstspike_sim.backends.cocotb_bench`."""
+"""Bench that drives the whole accelerator from inside the simulator; see `firstspike_sim.backends.cocotb_bench`."""
 
 import os
 import time
@@ -13,7 +13,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 
 async def reset(dut):
-    """Two cycles of reset; ends in the first cycle after it, before its inputs are set."""
+    """Reset for two cycles; return in the first cycle after that, before its inputs are set."""
     for name in ("source_valid", "result_ready", "program_port_valid", "restart", "status_address", "read_back_asks"):
         if hasattr(dut, name):
             getattr(dut, name).value = 0
@@ -24,7 +24,7 @@ async def reset(dut):
 
 
 class Run:
-    """One pass over a stimulus, cycle 0 being the first after reset."""
+    """One run of a stimulus. Cycle 0 is the first after reset."""
 
     def __init__(self, stimulus, edges: int):
         self.words, self.gaps, self.stalls = (stimulus[name].tolist() for name in ("words", "gaps", "stalls"))
@@ -34,7 +34,7 @@ class Run:
         self.available = self.gaps[0]
 
     def drive(self, dut, cycle: int) -> bool:
-        """Set the inputs of a cycle; whether a word is offered."""
+        """Set the inputs of a cycle; return whether a word is offered."""
         word = len(self.accepted)
         offered = word < len(self.words) and cycle >= self.available
         dut.source_valid.value = int(offered)
@@ -46,7 +46,7 @@ class Run:
         return offered
 
     def sample(self, dut, cycle: int, offered: bool) -> bool:
-        """Note what happens in a cycle; whether anything is still to come."""
+        """Record the transfers of a cycle; return whether there was any, or a word or result still waits."""
         busy = False
         place = len(self.results)
         if place < len(self.stalls) and int(dut.result_valid.value):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Drives an AXI peripheral with the masters and slaves of cocotbext-axi; see `firstspike_sim.backends.axi_bench`."""
+"""Bench that drives an AXI peripheral by the bus models of cocotbext-axi; see `firstspike_sim.backends.axi_bench`."""
 
 import json
 import os
@@ -13,21 +13,21 @@ from cocotb.triggers import FallingEdge, RisingEdge, SimTimeoutError, with_timeo
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamSink, AxiStreamSource
 
 PERIOD = 2
-"""Of the clock, in ns."""
+"""Period of the clock in ns."""
 
 OUTPUTS = {"m_axis_t": ("data", "last"), "s_axi_b": ("resp",), "s_axi_r": ("data", "resp")}
-"""Channels that the peripheral drives, and what must stay while valid waits for ready."""
+"""Channels that the peripheral drives, and their signals that must not change while valid waits for ready."""
 
 
 class Monitor:
-    """Looks at every cycle: transfers, and whether the channels keep their rules. Cycle 0 is the first after reset."""
+    """Records the transfers of every cycle, and checks the rules of the channels. Cycle 0 is the first after reset."""
 
     def __init__(self, dut):
         self._dut, self.broken = dut, []
         self.begin()
 
     def begin(self):
-        """In reset."""
+        """Forget everything recorded; called during reset."""
         self.cycle, self.accepted, self.offered, self.beats = 0, [], [], []
         self._held = {}
 
@@ -67,7 +67,7 @@ class Bench:
         self.dut.aresetn.value = 0
         for _ in range(cycles):
             await RisingEdge(self.dut.aclk)
-        # Between reset's last edge and the first after it no output may be valid.
+        # No output may be valid between the last clock edge in reset and the first one after it.
         await FallingEdge(self.dut.aclk)
         for channel in OUTPUTS:
             if int(getattr(self.dut, f"{channel}valid").value):
@@ -78,7 +78,7 @@ class Bench:
         self.dut.aresetn.value = 1
 
     def stall(self, kind: str, seed: int):
-        """Waits on every channel, as `AxiScenario.stalls` says."""
+        """Set up the waits on every channel, as `AxiScenario.stalls` defines them."""
         write, read = self.registers.write_if, self.registers.read_if
         givers = (self.source, write.aw_channel, write.w_channel, read.ar_channel)
         takers = {"m_axis_t": self.sink, "s_axi_b": write.b_channel, "s_axi_r": read.r_channel}
@@ -103,7 +103,7 @@ class Bench:
             yield not int(getattr(self.dut, f"{channel}valid").value)
 
     async def act(self, action: dict, answers: list):
-        """One action; its answer, if it has one, is appended."""
+        """Carry out one action, and append its answer, if it has one."""
         match action:
             case {"packet": words}:
                 self.source.send_nowait(words)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Drives one unit; runs inside the simulator, see `firstspike_sim.backends.unit_bench`."""
+"""Bench that drives one unit from inside the simulator; see `firstspike_sim.backends.unit_bench`."""
 
 import json
 import os
