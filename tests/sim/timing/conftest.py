@@ -12,6 +12,13 @@ import pytest
 from amaranth.hdl import Value
 from amaranth.lib.wiring import Component
 from amaranth.sim import Simulator
+from firstspike_arch.core_spec import CoreSpec
+from firstspike_arch.events import tokens_from_spikes
+from firstspike_arch.program import Program
+from firstspike_compiler.compile import compile_network
+from firstspike_sim.models.golden import GoldenModel
+from firstspike_sim.testing.random_network import random_inputs, random_network
+from firstspike_sim.timing.spike_lists import codes_of_tokens
 
 
 class Pins:
@@ -95,3 +102,110 @@ def lists_of() -> Callable[[np.ndarray, np.ndarray], Lists]:
                      first_step=np.arange(count + 1) * steps)
 
     return make
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """A core of a random program, with what its streams say: as the hardware's tokens and as the twin's; its spikes."""
+
+    program: Program
+    spec: CoreSpec
+    tokens: list[np.ndarray]
+    codes: list[np.ndarray]
+    spikes: np.ndarray
+
+
+@pytest.fixture(scope="session")
+def random_work() -> Callable[[int], list[Work]]:
+    """``random_work(seed)``: the cores of a random program, and what five inferences mean for each."""
+
+    def draw(seed: int) -> list[Work]:
+        rng = np.random.default_rng(seed)
+        network = random_network(rng, maps=bool(seed % 2))
+        program = compile_network(
+            network, lanes=[int(rng.integers(1, layer.channels // layer.groups + 1)) for layer in network.layers],
+            register_rows=int(rng.choice([2, 8])), kernel_parallel=bool(rng.random() < 0.5),
+            bit_serial=network.input_kind == "direct" and network.in_min == 0 and bool(rng.random() < 0.7),
+        ).program
+        spikes = GoldenModel(network).run(random_inputs(rng, network, 5)).spikes
+        work = []
+        for spec in program.cores:
+            tokens = [tokens_from_spikes(np.asarray(spikes[one.source + 1]), one.layout)[0] for one in spec.inputs]
+            codes = [codes_of_tokens(said, one.layout) for said, one in zip(tokens, spec.inputs, strict=True)]
+            work.append(Work(program=program, spec=spec, tokens=tokens, codes=codes,
+                             spikes=np.asarray(spikes[spec.index + 1])))
+        return work
+
+    return draw
+
+
+class Streams:
+    """Offers of a core's streams, with random waits: ``registers`` for the twin, `CoreInput` by `CoreInput`."""
+
+    def __init__(self, work: Work, random: np.random.Generator, often: float):
+        self.registers = np.zeros(len(work.tokens), [("valid", np.bool_), ("token", np.int64)])
+        self._work, self._random, self._often = work, random, often
+        self._at = [0] * len(work.tokens)
+
+    def offer(self, pins: Pins) -> None:
+        for place, (said, codes) in enumerate(zip(self._work.tokens, self._work.codes, strict=True)):
+            at, register = self._at[place], self.registers[place]
+            register["valid"] = at < len(said) and (register["valid"] or self._random.random() < self._often)
+            register["token"] = codes[at] if register["valid"] else 0
+            pins.set(**{f"events{place}_valid": register["valid"],
+                        f"events{place}_payload": said[at] if register["valid"] else 0})
+
+    def check(self, pins: Pins, ready: np.ndarray) -> None:
+        """The streams that offer something must be as ``ready`` as the twin says."""
+        for place, register in enumerate(self.registers):
+            if register["valid"]:
+                pins.must_be(**{f"events{place}_ready": ready[place]})
+                if ready[place]:
+                    self._at[place], register["valid"] = self._at[place] + 1, False
+
+    @property
+    def taken(self) -> float:
+        """Share of all tokens that were taken."""
+        return sum(self._at) / sum(len(said) for said in self._work.tokens)
+
+
+class Drop:
+    """Names the inference at hand, sometimes: after a marker of it was done, until its final marker is far behind."""
+
+    def __init__(self, random: np.random.Generator, often: float):
+        self.valid, self.inference, self.count = False, 0, 0
+        self._random, self._often, self._behind = random, often, 0
+
+    def decide(self, state) -> None:
+        """With the state of the sequencer's twin, before each cycle."""
+        if self.valid:
+            self._behind += int(state["inference"] > self.inference)
+            self.valid = self._behind < 3
+        elif not state["opening"] and self._random.random() < self._often:
+            self.valid, self.inference, self._behind = True, int(state["inference"]), 0
+            self.count += 1
+
+
+SEEDS = (0, 3, 5, 7, 10, 28, 35, 36, 52, 63, 67, 69, 76, 87, 97, 103, 151)
+"""Of random programs whose cores have every option at least twice."""
+
+
+@pytest.fixture(scope="session")
+def seeds() -> tuple[int, ...]:
+    return SEEDS
+
+
+@pytest.fixture(params=SEEDS)
+def seed(request) -> int:
+    """One of ``seeds`` after the other."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def streams() -> type[Streams]:
+    return Streams
+
+
+@pytest.fixture(scope="session")
+def drops() -> type[Drop]:
+    return Drop
