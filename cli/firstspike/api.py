@@ -25,8 +25,7 @@ from firstspike_sim.boards.simulated_board import SimulatedBoard
 from firstspike_sim.boards.simulated_spi import SimulatedSpi
 from firstspike_sim.compare import ALIVE, Check, aliveness, compare, first_divergence
 from firstspike_sim.models.golden import GoldenModel, GoldenResult
-from firstspike_sim.models.prediction import predict_inputs, predict_stimulus
-from firstspike_sim.stimulus import random_waits
+from firstspike_sim.models.prediction import predict_inputs
 
 from .build_folder import read_build, write_build
 from .mapping import Mapping, map_to_device
@@ -202,10 +201,8 @@ def verify(
         runner.load(program)
     predictions, stimuli = [], []
     for start in range(0, len(inputs), run_size):
-        prediction = predict_inputs(program, inputs[start:start + run_size])
-        if waits is not None:
-            stimulus = random_waits(prediction.stimulus, waits + start)
-            prediction = predict_stimulus(program, inputs[start:start + run_size], stimulus)
+        prediction = predict_inputs(
+            program, inputs[start:start + run_size], waits=None if waits is None else waits + start)
         predictions.append(prediction)
         stimuli.append(prediction.stimulus)
     traces = runner.run_many(stimuli, processes) if isinstance(runner, VerilatorBackend) else [

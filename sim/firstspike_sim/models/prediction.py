@@ -7,7 +7,7 @@ import numpy as np
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.program import Program
 
-from ..stimulus import make_stimulus
+from ..stimulus import make_stimulus, random_waits
 from ..timing.spike_lists import spike_lists
 from ..timing.timing_model import predict_cycles
 from .golden import GoldenModel, GoldenResult
@@ -24,11 +24,19 @@ class Prediction:
     trace: Trace
 
 
-def predict_inputs(program: Program, inputs: np.ndarray, **options) -> Prediction:
-    """Prediction for images or spike counts back to back; ``options`` are those of `make_stimulus`."""
+def predict_inputs(program: Program, inputs: np.ndarray, *, waits: int | None = None, **options) -> Prediction:
+    """Prediction for images or spike counts back to back.
+
+    Parameters
+    ----------
+    waits : int or None
+        Seed of `random_waits` on both sides; None: there are none but those in ``options``.
+    options
+        Those of `make_stimulus`.
+    """
     golden = GoldenModel(program.network).run(inputs)
     stimulus = make_stimulus(program, inputs, spikes=golden.spikes[0], **options)
-    return _predict(program, golden, stimulus)
+    return _predict(program, golden, stimulus if waits is None else random_waits(stimulus, waits))
 
 
 def predict_stimulus(program: Program, inputs: np.ndarray, stimulus: Stimulus) -> Prediction:
