@@ -20,7 +20,7 @@ def lowest_one(bits: Value) -> Value:
 
 
 def at_most_one(bits: Value) -> Value:
-    """Whether at most one bit is 1."""
+    """High if at most one bit is 1."""
     def count(part: Value) -> tuple[Value, Value]:
         """Whether any bit is 1, and whether several are."""
         if len(part) == 1:

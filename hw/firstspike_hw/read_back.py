@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What passes between a host port that reads memories back and the accelerator."""
+"""Reading back: the ports between a host port that reads memories and the accelerator."""
 
 from typing import Protocol
 

@@ -179,7 +179,7 @@ class Readout(wiring.Component):
         return m
 
     def _decided_by(self, best: Contender) -> Value:
-        """What settled the class: from the best of all rows."""
+        """The `DecidedBy` of an inference, by the best of all its rows."""
         silent: Value = best.rank == 0
         if self._network.readout == "potential":
             silent = Const(0)

@@ -86,10 +86,10 @@ class ScoreWindow(wiring.Component):
         self._magnitude_bits = integer_argument("magnitude_bits", magnitude_bits, 0)
         self._steps_max = integer_argument("steps_max", steps_max, 1)
         self._step_weights = tuple(step_weights)
-        sums = not (value_bits or earliest)
-        if len(self._step_weights) != sums * steps_max:
-            raise ValueError(f"step_weights must have one number for each of {sums * steps_max} steps, not "
-                             f"{len(self._step_weights)}")
+        if not (value_bits or earliest) and len(self._step_weights) != steps_max:
+            raise ValueError(f"step_weights must be {steps_max} numbers, one a step, not {len(self._step_weights)}")
+        if (value_bits or earliest) and self._step_weights:
+            raise ValueError(f"step_weights must be empty where no spikes are summed, not {self._step_weights!r}")
         self._earliest, self._turning = earliest, turning
         super().__init__({
             "capture": In(capture_signature(rows, lanes, value_bits, magnitude_bits)), "decided": In(1),
@@ -97,6 +97,51 @@ class ScoreWindow(wiring.Component):
             "scores": Out(data.ArrayLayout(signed(score_bits), rows * lanes)), "fired": Out(lanes),
             "step": Out(range(steps_max)),
         })
+
+    @property
+    def rows(self) -> int:
+        """Rows of the layer."""
+        return self._rows
+
+    @property
+    def lanes(self) -> int:
+        """Neurons in a row."""
+        return self._lanes
+
+    @property
+    def score_bits(self) -> int:
+        """Width of a score."""
+        return self._score_bits
+
+    @property
+    def value_bits(self) -> int:
+        """Width of a captured membrane; 0: none."""
+        return self._value_bits
+
+    @property
+    def magnitude_bits(self) -> int:
+        """Width of a captured magnitude; 0: always 1."""
+        return self._magnitude_bits
+
+    @property
+    def steps_max(self) -> int:
+        """Most steps of an inference."""
+        return self._steps_max
+
+    @property
+    def step_weights(self) -> tuple[int, ...]:
+        """What a spike in each step counts."""
+        return self._step_weights
+
+    @property
+    def earliest(self) -> bool:
+        """Whether the earliest spike decides."""
+        return self._earliest
+
+    @property
+    def turning(self) -> bool:
+        """Whether one lane after another is met at place 0."""
+        return self._turning
 
     def elaborate(self, platform):
         m = Module()
@@ -123,7 +168,7 @@ class ScoreWindow(wiring.Component):
                 ]
                 if remembers:
                     m.d.sync += [one.eq(capture.spikes[lane]) for lane, one in enumerate(fired)]
-        if self._earliest and not remembers:  # a spike is a neuron's whole score: that says whether it fired
+        if self._earliest and not remembers:  # a neuron's spike is its whole score
             m.d.comb += [one.eq(score[0]) for one, score in zip(fired, top, strict=True)]
         m.d.comb += [self.fired[lane].eq(one) for lane, one in enumerate(fired)]
 
@@ -138,7 +183,7 @@ class ScoreWindow(wiring.Component):
         return m
 
     def _enters(self) -> Value:
-        """Whether the row that is being captured can decide anything."""
+        """High if the row that is being captured can decide anything."""
         if not self._earliest:
             return self.capture.final
         if self._rows > 1:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a frame is between units: its octets, and then its end."""
+"""Frames between units: their octets, and behind each frame its end."""
 
 from amaranth.lib import data, stream
 

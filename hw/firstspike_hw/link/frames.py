@@ -43,7 +43,7 @@ RESPONSE = 0x80
 
 
 class Kind(IntEnum):
-    """What a request asks for."""
+    """Kinds of requests, and of the answer to one that is not carried out."""
 
     IDENTIFY = 1
     STATUS = 2
@@ -86,7 +86,7 @@ NAME_BYTES = 23
 
 
 class Capability(IntFlag):
-    """What not every device can do."""
+    """Abilities that not every device has."""
 
     READ_BACK = 1
 
@@ -96,7 +96,7 @@ class FrameError(ValueError):
 
 
 class Transport(Protocol):
-    """What carries the octets: a serial port, a simulated board. Time is in seconds, as the device has it.
+    """A carrier of octets: a serial port, or a simulated board. Time is in seconds, as the device has it.
 
     A connection that is gone raises OSError.
     """
@@ -108,7 +108,7 @@ class Transport(Protocol):
         ...
 
     def read(self, seconds: float) -> bytes:
-        """What has arrived, or arrives within so many seconds; b"" if nothing does."""
+        """Return what has arrived, or arrives within so many seconds; b"" if nothing does."""
         ...
 
     def now(self) -> float:
@@ -192,7 +192,7 @@ def wire_format(program: Program) -> WireFormat:
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What a device is: the payload of an IDENTIFY response.
+    """Description of a device: the payload of an IDENTIFY response.
 
     Parameters
     ----------

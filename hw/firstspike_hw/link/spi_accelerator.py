@@ -26,7 +26,7 @@ class SpiAccelerator(wiring.Component):
     sck, copi : In(1), cs_n : In(1, init=1), cipo : Out(1), selected : Out(1)
         Pins of the `SpiPeripheral`.
     busy, fault : Out(1)
-        Of the `LinkedAccelerator`.
+        The same outputs of the `LinkedAccelerator`.
     """
 
     sck: Signal

@@ -28,7 +28,7 @@ class UartAccelerator(wiring.Component):
     rx : In(1, init=1), tx : Out(1, init=1)
         Pins, as the device sees them.
     busy, fault : Out(1)
-        Of the `LinkedAccelerator`.
+        The same outputs of the `LinkedAccelerator`.
     """
 
     rx: Signal
