@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The accelerator: guard or encoder, one core a layer, read-out, program port and counters."""
+"""Accelerator: guard or encoder, one core for each layer, read-out, program port and counters."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
@@ -30,7 +30,7 @@ __all__ = ["Accelerator", "EdgeWires"]
 
 
 class EdgeWires(NamedTuple):
-    """The wires of a stream between two units."""
+    """The wires of a stream on an edge."""
 
     valid: Signal
     ready: Signal
@@ -38,7 +38,7 @@ class EdgeWires(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """The unit that input words go into: its ports, and pulses for what becomes of an inference."""
+    """Ports of the unit that takes input words, and pulses for the fate of inferences (entered, cut, forgotten, …)."""
 
     source: stream.Interface
     events: stream.Interface
@@ -50,23 +50,23 @@ class _Entry(NamedTuple):
 
 
 class _BuiltCore(NamedTuple):
-    """A core, and the events that its spikes become, if a core takes them."""
+    """A core, and the stream of its spikes; None if no core takes them."""
 
     core: Core
     spikes: stream.Interface | None
 
 
 class Accelerator(wiring.Component):
-    """Input stream → guard or latency encoder → core 0 → core 1 → … → read-out → result stream.
+    """Input stream → guard or encoder → core 0 → core 1 → … → read-out → result stream.
 
-    Cores work on successive steps at the same time, and on successive inferences: the next enters right behind the
-    last. A stream that several cores take (residual synapses), or a core takes itself (recurrent), moves when all of
-    them have room. See the units for latency and throughput; `firstspike_sim.timing` predicts the cycle
-    of everything.
+    Cores work on successive steps, and on successive inferences, at the same time: an inference may enter right after
+    the previous one. A stream that several cores take (residual synapses), or that a core takes from itself
+    (recurrent), moves when all of them have room. The units state latency and throughput; `firstspike_sim.timing`
+    predicts the cycle of every transfer.
 
-    The program port is served while no inference is inside; a word offered keeps new inferences out until it is
-    written. When no more words come, the cores start over with the new images; until they have, no word is taken.
-    With ``config.read_back`` the memories can be read as well, at the same times: they lend their read ports.
+    The program port takes words only while no inference is inside; an offered word keeps new inferences out until it is
+    written. When no more words come, the cores start over with the new images, and no word is taken until they have.
+    With ``config.read_back`` the memories can also be read, under the same conditions.
 
     Parameters
     ----------
@@ -77,13 +77,17 @@ class Accelerator(wiring.Component):
     Members
     -------
     source : In(token_stream(network.input_layout)) or In(stream.Signature(64))
-        By ``config.port``.
+        Input words: tokens or beats of eight pixels, by ``config.port``.
     result : Out(stream.Signature(result_struct(...)))
+        Result of each inference.
     program_port : In(stream.Signature(PROGRAM_WORD))
+        Words for the memories.
     read_back : In(read_back_signature())
-        With ``config.read_back``.
+        Requests to read memories; only with ``config.read_back``.
     restart : In(1)
+        End the open inference.
     status_address : In(5), status_data : Out(32)
+        Address of a counter, and its value after `STATUS_CYCLES`.
     """
 
     source: stream.Interface
@@ -106,11 +110,11 @@ class Accelerator(wiring.Component):
             "restart": In(1), "status_address": In(5), "status_data": Out(COUNTER_BITS),
         })
         self.edges: list[EdgeWires] = []
-        """By edge, once elaborated: the wires of its stream."""
+        """Wires of the stream on each edge, filled by `elaborate`."""
 
     @property
     def program(self) -> Program:
-        """What it runs."""
+        """Program that the accelerator runs."""
         return self._program
 
     def elaborate(self, platform):
@@ -139,7 +143,7 @@ class Accelerator(wiring.Component):
         return readout
 
     def _entry(self, m: Module, readout: Readout) -> _Entry:
-        """The unit that input words go into: a guard, or the encoder of images."""
+        """Build the unit that takes input words: a guard, or the encoder of images."""
         program, network, layout = self._program, self._program.network, self._program.network.input_layout
         if program.config.port == "image" and network.input_kind == "direct":
             m.submodules.encoder = first = PixelEncoder(layout=layout, steps=network.steps)
@@ -149,7 +153,7 @@ class Accelerator(wiring.Component):
             m.submodules.encoder = first = LatencyEncoder(
                 layout=layout, steps=network.steps, cutoff=network.cutoff, tag_bits=program.cores[0].tag_bits)
             m.d.comb += [first.drop.valid.eq(readout.drop.valid), first.drop.tag.eq(readout.drop.tag)]
-            # A part of an image that it forgets never goes inside; what others cut is ended, and comes out.
+            # A partial image that the encoder forgets never leaves; an inference cut by a guard is ended, and leaves.
             entry = _Entry(source=first.beats, events=first.events, opens=first.opens, cut=first.cut,
                            forgets=first.cut)
         else:
@@ -162,7 +166,7 @@ class Accelerator(wiring.Component):
         return entry
 
     def _build_cores(self, m: Module, readout: Readout) -> dict[int, _BuiltCore]:
-        """The cores by layer; behind each whose spikes go to a core, a queue and an extractor."""
+        """Build the cores, by layer, each followed by a queue and an extractor if a core takes its spikes."""
         found = {}
         for spec in self._program.cores:
             m.submodules[f"core{spec.index}"] = core = Core(spec, self._images.get(spec.memory.name, ()))
@@ -189,14 +193,14 @@ class Accelerator(wiring.Component):
     def _build_edges(
         self, m: Module, senders: dict[int, stream.Interface], cores: dict[int, Core],
     ) -> list[EdgeWires]:
-        """A buffer for every edge. A stream moves when all buffers that take it have room."""
+        """Build a buffer for every edge. A stream moves when all buffers that take it have room."""
         network, edges = self._program.network, []
         buffers: dict[int, list[StreamBuffer]] = {source: [] for source in senders}
         for number, edge in enumerate(network.edges()):
             m.submodules[f"edge{number}"] = buffer = StreamBuffer(token_stream(network.layout_of(edge.source)))
             buffers[edge.source].append(buffer)
             events = cores[edge.target].streams[edge.place]
-            # Named wires, kept in the Verilog: benches and waveforms see every stream between units.
+            # Named wires that stay in the Verilog, so that benches and waveforms see the stream on every edge.
             valid = Signal(name=f"edge{number}_valid", attrs={"keep": 1})
             ready = Signal(name=f"edge{number}_ready", attrs={"keep": 1})
             payload = Signal(len(events.payload.as_value()), name=f"edge{number}_payload", attrs={"keep": 1})
@@ -214,7 +218,7 @@ class Accelerator(wiring.Component):
         return edges
 
     def _build_program_port(self, m: Module, entry: _Entry, readout: Readout, cores: Sequence[Core]) -> Value:
-        """Whether input words are kept out."""
+        """Build the program port; return whether input words are kept out."""
         m.submodules.program_port = port = ProgramPort(self._program.cores)
         connect(m, flipped(self.program_port), port.words)
         m.d.comb += [

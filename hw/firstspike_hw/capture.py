@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Capture: the spikes of one row, on their way out of a core."""
+"""Capture: interface by which the spikes of a row leave a core."""
 
 from typing import Protocol
 
@@ -28,12 +28,12 @@ class CaptureInterface(Protocol):
 
 
 def capture_signature(rows: int, lanes: int, value_bits: int, magnitude_bits: int) -> wiring.Signature:
-    """Spikes of one row, as a core captures them when a step marker passes.
+    """Return the signature for the spikes of one row, which a core captures when a step marker passes.
 
-    ``valid`` lasts one cycle and cannot be refused, and ``coming`` says it one cycle before. What can be refused is the
-    promise for a row whose ``request`` is high two cycles before: with ``grant`` it goes on, and becomes valid.
-    ``opening``: the row that asks is the first of its step. ``last``: the valid row is the last of its step; ``final``:
-    of its inference's last step. ``values``: pre-reset membranes. ``magnitudes``: of the spikes.
+    A row raises ``request``, and waits until it gets ``grant``; two cycles later it is ``valid`` for one cycle, and can
+    no longer be refused. ``coming`` announces ``valid`` one cycle before. ``opening``: the requesting row is the first
+    of its step. ``last``: the valid row is the last of its step; ``final``: it is one of its inference's last step.
+    ``values`` are the membranes before reset, ``magnitudes`` those of the spikes.
 
     Parameters
     ----------

@@ -23,37 +23,44 @@ __all__ = ["Core"]
 
 
 class Core(wiring.Component):
-    """u[row] ← u[row] + value · weights[row, address] for the rows of an event; at a marker, the passes of its
-    `Microcode`. Of a direct input, the events add to the current instead.
+    """Synapse engine and membranes of one layer.
 
-    The `Sequencer` says which row comes in which cycle. Four stages: issue (weight address), fetch (weight word →
-    weight register, beside the memory), operand (weight · value, or another operand → operand register, beside the
-    adder), add (u + operand, written at the end of the cycle). The product with a spike's magnitude is a sum of shifted
-    weights; with a number of a direct input it is a multiplication, or ``bit_serial`` a shift. A row issued in cycle c
-    is added in c + 3. The first pass of a marker's step or final program captures the spikes of a row in its add stage,
-    and waits in the operand stage until ``capture.grant`` was high in the cycle before; nothing else ever waits behind
-    the sequencer.
+    An event computes u[row] ← u[row] + value · weights[row, address] for each row that it visits; the events of a
+    direct input add to the current instead of u. A marker runs the passes of the core's `Microcode`.
+
+    The `Sequencer` issues at most one row a cycle, and a row passes four stages: issue (weight address), fetch (weight
+    word → weight register, beside the memory), operand (weight · value, or another operand → operand register, beside
+    the adder), add (u + operand, written at the end of the cycle). A row issued in cycle c is added in c + 3. The
+    product with a spike's magnitude is a sum of shifted weights; with a number of a direct input it is a
+    multiplication, or a shift if ``bit_serial``.
+
+    The first pass of the microcode for a step or for the final step captures the spikes of each row in the add stage. A
+    capturing row waits in the operand stage until ``capture.grant`` was high in the cycle before. Nothing else waits
+    after the sequencer.
 
     Parameters
     ----------
     spec : CoreSpec
-        What to compute, on how many lanes, by which passes, from which weight memory.
+        Description of the core: what it computes, its lanes, its passes and its weight memory.
     image : sequence of int
         Initial weight words, for simulation; empty for Verilog, which loads a file.
 
     Members
     -------
     events0, events1, … : In(token_stream(layout))
+        Input streams.
     capture : Out(capture_signature(...))
+        Spikes of the rows.
     drop : In(drop_signature(tag_bits))
+        Inference whose rest is to be dropped.
     access : In(memory_access_signature(memory))
-        Not while an inference is inside.
+        Access to the weight memory, allowed only while no inference is inside.
     chunk : Out(CHUNK_BITS)
-        Of a ``read``, two cycles after it; 0 if none is chosen. With ``spec.read_back``.
+        Chunk read, two cycles after ``access.read``; 0 if none is chosen. Only with ``spec.read_back``.
     reload : In(1)
-        Only while not ``busy``.
+        Start over with the weights now in the memory; allowed only while not ``busy``.
     busy : Out(1)
-        As of the `Sequencer`.
+        High in the middle of a token, and during the passes that run after reset and ``reload``.
     """
 
     capture: CaptureInterface
@@ -78,7 +85,7 @@ class Core(wiring.Component):
 
     @property
     def spec(self) -> CoreSpec:
-        """What it is made from."""
+        """Description that the core is made from."""
         return self._spec
 
     def elaborate(self, platform):
@@ -87,12 +94,12 @@ class Core(wiring.Component):
         m.submodules.sequencer = sequencer = Sequencer(spec)
         for outside, inside in zip(self.streams, sequencer.streams, strict=True):
             connect(m, flipped(outside), inside)
-        free, moves = Signal(init=1), Signal()  # free: a register; every stage before the last moves by it
+        free, moves = Signal(init=1), Signal()  # all stages before the last move by the register free
         m.d.comb += [
             sequencer.free.eq(free), sequencer.reload.eq(self.reload), sequencer.drop.valid.eq(self.drop.valid),
             sequencer.drop.tag.eq(self.drop.tag), self.busy.eq(sequencer.busy),
         ]
-        # Fetch and operand stage: wait only for the promise that captured spikes will be taken.
+        # Fetch and operand stage wait only for the grant, the promise that captured spikes will be taken.
         fetch, operand, add = (PassRow(spec, stage) for stage in ("fetch", "operand", "add"))
         with m.If(free):
             m.d.sync += [*fetch.follow(sequencer.issue), *operand.follow(fetch)]
@@ -112,7 +119,7 @@ class Core(wiring.Component):
         return m
 
     def _weights(self, m: Module, *, word: Value, free: Value, moves: Value) -> list[Value]:
-        """The weight of each lane, in the operand stage."""
+        """Return the weight of each lane, in the operand stage."""
         spec, access = self._spec, self.access
         m.submodules.weights = memory = WeightMemory(spec, self._image)
         m.d.comb += [
@@ -128,7 +135,7 @@ class Core(wiring.Component):
     def _build_lanes(
         self, m: Module, weights: list[Value], *, fetch: PassRow, operand: PassRow, add: PassRow, free: Value,
     ) -> None:
-        """Membranes, and what else each lane keeps; their adders and their spikes."""
+        """Build membranes and other state of the lanes, their adders and their spikes."""
         spec, code, bits = self._spec, self._spec.microcode, self._spec.plan.membrane_bits
 
         def rows(name: str, width: int, *, bubbles: bool = False, init: Sequence[int] = ()) -> RowBanks:
@@ -165,9 +172,9 @@ class Core(wiring.Component):
                          for lane, value in enumerate(u)]
 
     def _build_spikes(self, m: Module, u: list[Value], add: PassRow, rows) -> Value:
-        """Capture the spikes of the row; which neurons reached which threshold, for the passes that ask, by level.
+        """Capture the spikes of the row; return, level by level, which neurons have reached the threshold.
 
-        The capturing pass of a marker sees u complete; later passes see the remembered spikes.
+        The capturing pass of a marker compares the complete u; later passes use the remembered spikes.
         """
         spec, code, capture, lanes = self._spec, self._spec.microcode, self.capture, self._spec.plan.elements
         levels = max(1, spec.layer.neuron.levels)
@@ -196,7 +203,7 @@ class Core(wiring.Component):
         return spiked
 
     def _present(self, add: PassRow) -> Value:
-        """Which lanes have a neuron in the row."""
+        """Return which lanes have a neuron in the row."""
         plan = self._spec.plan
         channels = LaneConstants(plan, np.arange(self._spec.layer.channels), absent=-1).table
         masks = [sum(1 << lane for lane, channel in enumerate(row) if channel >= 0) for row in channels]
@@ -204,7 +211,7 @@ class Core(wiring.Component):
             Const(mask, plan.elements) for mask in masks)[add.group]
         if plan.bank_count == 1:
             return present
-        inside = []  # whether each bank has a position in the tile of the row
+        inside = []  # for each bank, whether it has a position in the row's tile
         for bank in range(plan.bank_count):
             beyond = [place >= size - (tiles - 1) * banks for place, size, tiles, banks in zip(
                 divmod(bank, plan.banks[1]), plan.size, plan.tiles, plan.banks, strict=True)]
@@ -214,13 +221,13 @@ class Core(wiring.Component):
     def _updated(
         self, u: list[Value], totals: list[Value], spiked: Value, init: LaneConstants, add: PassRow,
     ) -> list[Value]:
-        """u ← act(u, operand) where the pass says so, lane by lane."""
+        """Return the next u of each lane: act(u, operand) in lanes that meet the condition of the pass, else u."""
         passes, lanes = self._spec.microcode.passes, len(u)
         is_init, halves = add.which(lambda op: op.act == "init"), add.which(lambda op: op.halve)
         is_clear = add.which(lambda op: op.act in ("clear", "save"))
         is_current = add.which(lambda op: op.store == "current")
         negative = Cat(value[-1] for value in u)
-        holds = []  # in which passes, and lanes, a condition is not met
+        holds = []  # for each condition, whether the pass has it, and the lanes that meet it; other lanes keep u
         for key in sorted({(op.when, op.level) for op in passes if op.when != "always"}):
             when, level = key
             met = {"spiked": spiked[(level - 1) * lanes:level * lanes], "negative": negative,

@@ -15,14 +15,14 @@ class LaneConstants:
     ----------
     plan : LayerPlan
     values : int64[C]
-        By channel.
+        Constant of each channel.
     absent : int
-        What a lane without a channel gets.
+        Constant of a lane without a channel.
 
-    Members
-    -------
+    Attributes
+    ----------
     table : int64[position_rows, elements]
-        By the row at a position, and lane.
+        Constant for each row at a position, and each lane.
     """
 
     def __init__(self, plan: LayerPlan, values: np.ndarray, absent: int):
@@ -30,7 +30,7 @@ class LaneConstants:
         self.table = np.tile(np.append(values, absent)[plan.channels_of_rows()], plan.bank_count)
 
     def at(self, row: Value, lane: int) -> Value:
-        """The constant of a lane in a row, of the membrane's width; no multiplexer where all rows agree."""
+        """Return the constant of a lane in a row, as wide as a membrane; without a multiplexer if all rows agree."""
         column = [int(value) for value in self.table[:, lane]]
         if len(set(column)) == 1:
             return Const(column[0], signed(self._bits))

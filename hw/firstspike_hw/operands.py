@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Operands: what is added to the membrane of each lane, loaded into a register beside the adder."""
+"""Operands: the values added to the membrane of each lane, loaded into registers beside the adders."""
 
 from functools import reduce
 from operator import add, or_
@@ -16,10 +16,10 @@ __all__ = ["operand_registers", "products"]
 
 
 def products(weights: list[Value], value: Value, *, one_bit: bool) -> list[Value]:
-    """value · weight of each lane, from unsigned slices that hold weights.
+    """Return value · weight of each lane, from unsigned slices that hold signed weights.
 
-    The product with a spike's magnitude is a sum of shifted weights, with a number of a direct input a multiplication;
-    with ``one_bit`` the value is a power of two, and the product a shift.
+    The product with a spike's magnitude is a sum of shifted weights, with a number of a direct input a multiplication.
+    With ``one_bit`` the value is a power of two, and the product a shift.
     """
     return [_product(weight.as_signed(), value, one_bit) for weight in weights]
 
@@ -39,22 +39,24 @@ def _product(weight: Value, value: Value, one_bit: bool) -> Value:
 def operand_registers(
     m: Module, spec: CoreSpec, *, fetch: PassRow, free: Value, products: list[Value], peeks: dict[str, list[Value]],
 ) -> list[Signal]:
-    """The operand register of each lane, loaded at the end of the operand stage; reset to nothing, never read early.
+    """Build the operand register of each lane, loaded at the end of the operand stage.
+
+    The registers have no reset, as they are never read before they are loaded.
 
     Parameters
     ----------
     fetch : PassRow
-        The stage before: selects are decoded there, one stage early.
+        Fetch stage, in which the selects of the operand stage are decoded.
     free : Value
-        The stages move at the end of this cycle.
+        High if the stages move at the end of this cycle.
     products : list of Value
-        The weight times the event's value, by lane.
+        Weight times the event's value, for each lane.
     peeks : dict
-        By name, the lanes of the "membrane" in the operand stage, and of "shadow" and "current" if they are there.
+        State of each lane in the operand stage, by name: "membrane", and "shadow" and "current" if the core has them.
     """
     bits = spec.plan.membrane_bits
     if spec.microcode.pure_weights:
-        # Sign extension costs nothing here: only the product's flip-flops a lane.
+        # Only as many flip-flops a lane as the product has bits: sign extension after the register is free.
         registers = [Signal(signed(min(bits, len(product))), name=f"operand{lane}", reset_less=True)
                      for lane, product in enumerate(products)]
         m.d.sync += [register.eq(product) for register, product in zip(registers, products, strict=True)]
@@ -77,9 +79,9 @@ def operand_registers(
 
 
 class _Selects:
-    """Two select bits for each pattern of constants, decoded one stage early: the multiplexer is one LUT4 a bit.
+    """Two select bits for each pattern of constants, decoded one stage early, so that a multiplexer is one LUT4 a bit.
 
-    00 → 0, 01 → weight, 10 → leak, 11 → 1.
+    The selects mean: 00 → 0, 01 → weight, 10 → leak, 11 → 1.
     """
 
     def __init__(self, m: Module, spec: CoreSpec, fetch: PassRow, free: Value):
@@ -92,7 +94,7 @@ class _Selects:
         self._made: dict[tuple, tuple[Signal, Signal]] = {}
 
     def of(self, lane: int, bit: int) -> tuple[Signal, Signal]:
-        """High and low select of one bit of a lane's operand."""
+        """Return the high and low select for one bit of a lane's operand."""
         pattern = tuple(tuple(int(value) >> bit & 1 for value in table[:, lane]) for _, table in self._constants)
         if pattern not in self._made:
             one: Value = Const(0)
@@ -111,7 +113,7 @@ class _Selects:
 def _extras(
     m: Module, spec: CoreSpec, fetch: PassRow, free: Value, peeks: dict[str, list[Value]],
 ) -> list[list[Value]]:
-    """Operands beside weight, leak and constants, by lane; 0 in passes that have another."""
+    """Return the operands other than weight, leak and constants, by lane; each is 0 in passes that do not use it."""
     bits, extras = spec.plan.membrane_bits, []
     for name in ("shadow", "current"):
         if name in peeks:
@@ -130,7 +132,7 @@ def _extras(
 
 
 def _leaks(spec: CoreSpec, membranes: list[Value]) -> list[Value]:
-    """~(u >> shift) of each lane; 0 if no pass leaks so."""
+    """Return ~(u >> shift) of each lane; 0 if no pass leaks by a shift."""
     shift = next((op.index for op in spec.microcode.passes if op.operand == "leak"), None)
     if shift is None:
         return [Const(0, signed(spec.plan.membrane_bits))] * len(membranes)

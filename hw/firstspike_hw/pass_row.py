@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A pipeline stage of a core: the row that it holds, and for which pass."""
+"""Pipeline stage of a core: the row that it holds, and the row's pass."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,13 +16,13 @@ __all__ = ["PassRow"]
 
 
 class PassRow:
-    """Registers of one stage: what `issue_signature` says of a row, without its word of weights.
+    """Registers of one stage: the members of `issue_signature` without the word of weights.
 
     Parameters
     ----------
     spec : CoreSpec
     stage : str
-        Its name, which the names of the registers begin with.
+        Name of the stage, with which the names of the registers begin.
     """
 
     def __init__(self, spec: CoreSpec, stage: str):
@@ -33,7 +33,7 @@ class PassRow:
         self.masked = Signal(name=f"{stage}_masked")
         self.value = Signal(value_shape(spec.layouts), name=f"{stage}_value")
         self.step = Signal(range(fall_steps(spec) + 1), name=f"{stage}_step")
-        # Without positions a row is its own place at its position.
+        # With a single position, a row's place at its position is the row itself.
         self.group = self.row if plan.positions == 1 else Signal(range(plan.position_rows), name=f"{stage}_group")
         self._fields = ["valid", "number", "row", "captures", "final", "masked", "value", "step",
                         *(["group"] * (self.group is not self.row))]
@@ -45,16 +45,16 @@ class PassRow:
             self._fields += ["bank_rows", "reached", "edges"]
 
     def bank(self, number: int) -> tuple[Value, Value]:
-        """Row of a bank, and whether it is visited."""
+        """Return the row of a bank, and whether it is visited."""
         if self._banks == 1:
             return self.row, self.valid
         return self.bank_rows[number], self.valid & self.reached[number]
 
     def which(self, predicate: Callable[[RowOp], bool]) -> Value:
-        """High where the pass of the row satisfies ``predicate``."""
+        """Return a value that is high if the pass of the row satisfies ``predicate``."""
         hits = [index for index, op in enumerate(self._passes) if predicate(op)]
         return Cat(self.number == index for index in hits).any() if hits else Const(0)
 
     def follow(self, before: "PassRow | IssueInterface") -> list:
-        """Statements that take over what the stage before holds."""
+        """Return statements that take over the registers of the previous stage."""
         return [getattr(self, field).eq(getattr(before, field)) for field in self._fields]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Program port: a host writes the cores' weight memories, and reads them back, while no inference is inside."""
+"""Program port: writing and reading back of the cores' weight memories by a host, while no inference is inside."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,11 +18,11 @@ __all__ = ["ProgramPort"]
 
 
 class ProgramPort(wiring.Component):
-    """Hands words to the memories they name, one a cycle, and lets the cores start over behind the last.
+    """Writes words to the memories they name, one a cycle, and makes the cores start over after the last word.
 
-    It is served while no inference is inside. A word offered keeps new inferences out (``closed``) until it is written,
-    three cycles after it is taken. When no more words come, ``reload`` lasts one cycle; until every core has started
-    over, no word is taken. Memories are read at the same times: they lend their read ports.
+    Words are taken only while no inference is inside. An offered word keeps new inferences out (``closed``) until it is
+    written, three cycles after it is taken. When no more words come, ``reload`` is high for one cycle, and no word is
+    taken until every core has started over. Memories are read back through their read ports under the same conditions.
 
     Parameters
     ----------
@@ -31,18 +31,21 @@ class ProgramPort(wiring.Component):
     Members
     -------
     words : In(stream.Signature(PROGRAM_WORD))
+        Words to write.
     opens, closes : In(1)
-        An inference goes in, or comes out.
+        An inference enters; an inference leaves.
     forgets : In(1)
-        One that went in never comes out.
+        An inference that has entered will never leave.
     busy : In(1)
-        A core starts over, or is in the middle of a token.
+        A core is starting over, or is in the middle of a token.
     closed : Out(1)
-        No inference may go in.
+        No inference may enter.
     reload : Out(1)
+        The cores must start over.
     access0, access1, … : Out(memory_access_signature(core.memory))
+        Accesses to the memory of each core.
     read_back : In(read_back_signature()), chunk0, chunk1, … : In(CHUNK_BITS)
-        With read-back: what each core's memory shows.
+        With read-back: requests of a host, and the chunk that each core's memory returns.
     """
 
     words: stream.Interface
@@ -75,14 +78,14 @@ class ProgramPort(wiring.Component):
         asks: Value = self.read_back.asks if reads_back else Const(0)
         reading: Value = Signal() if reads_back else Const(0)
         done = ~(port.valid | written | writing)
-        # A core that starts over reads its biases, and cannot start over in the middle of that.
+        # A core that is starting over reads its biases, and cannot start over again in the middle of that.
         m.d.comb += [
             empty.eq((inside == 0) & ~self.opens), port.ready.eq(self.closed & ~self.reload & ~self.busy),
         ]
         if reads_back:
             m.d.comb += self.read_back.granted.eq(asks & port.ready & ~changed)
             m.d.sync += reading.eq(self.read_back.granted)
-        # An inference under way is let in to its end; between inferences the program port comes first.
+        # An inference that has begun may enter completely; between inferences the program port has priority.
         m.d.sync += [
             self.closed.eq((port.valid | asks | changed) & empty),
             changed.eq((changed & ~done) | (port.valid & port.ready)), word.eq(port.payload),
@@ -100,7 +103,7 @@ class ProgramPort(wiring.Component):
                     for number in range(shape.chunks))),
             ]
             if reads_back:
-                # From core to core, a register each: a chunk of a far memory need not come all the way in a cycle.
+                # The chunk passes a register at each core, so that it need not cross the whole device in one cycle.
                 through = Signal(CHUNK_BITS, name=f"read{core.index}")
                 m.d.sync += through.eq(shown | getattr(self, f"chunk{core.index}"))
                 shown = through

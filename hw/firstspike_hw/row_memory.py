@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Membrane rows: a ring of registers for few rows, a memory for many."""
+"""Storage of rows, such as membranes: a ring of registers for few rows, a memory for many."""
 
 from collections.abc import Sequence
 
@@ -15,41 +15,45 @@ __all__ = ["RowBanks", "RowMemory", "lanes_of"]
 
 
 class RowMemory(wiring.Component):
-    """Rows that are visited round-robin: row r is read in the cycle in which it is replaced.
+    """Rows that are replaced one after the other: a row's value is read in the cycle in which it is replaced.
 
-    In ``registers`` the rows rotate: no address, no multiplexer. Otherwise they live in a memory with synchronous read
-    (block RAM, or LUT RAM if it is shallow), fetched two cycles before they are replaced: there must be at least three
-    rows.
+    In ``registers`` the rows are visited round-robin and rotate, without address or multiplexer. Otherwise they are in
+    a memory with synchronous read (block RAM, or LUT RAM if it is shallow), and a row is fetched two cycles before it
+    is replaced; there must be at least three rows. The throughput is one row a cycle.
 
     Parameters
     ----------
     rows, width : int
+        Number of rows, and their width in bits.
     registers : bool
+        Whether the rows are registers instead of a memory.
     forwards : bool
-        Of a memory: a row may be replaced again in the next cycles. ``value`` is then what is being written, or was in
-        the cycle before; ``peek`` is not.
+        For a memory: whether a row may be replaced again in one of the next two cycles. ``value`` then includes what is
+        being written, or was written in the cycle before; ``peek`` does not.
     bubbles : bool
-        Whether ``peek`` must be right also in a cycle in which no row is replaced.
+        Whether ``peek`` must also be right in a cycle in which no row is replaced.
     init : sequence of int
-        Power-up value of each register row. Rows that later restart from the same constant cost no multiplexer: a
-        flip-flop's set or reset must go with its power-up value.
+        Power-up value of each register row. Rows that later restart from the same constant need no multiplexer, as the
+        set or reset of a flip-flop must equal its power-up value.
 
     Members
     -------
     fetch_row : In(range(rows))
         Row two stages before the one that is replaced.
     fetch : In(1)
-        That row moves on to the next stage.
+        The row to fetch moves on to the next stage.
     fetch_live : In(1)
-        It is going to be replaced (``forwards``).
+        The row to fetch is going to be replaced (with ``forwards``).
     peek : Out(width)
-        The row one stage before, as the current write leaves it out; with one row: the row itself.
+        Value of the row one stage before, without the current write; with a single row: of that row.
     value : Out(width)
-        The row to be replaced now.
+        Value of the row that is replaced now.
     row : In(range(rows))
+        Row that is replaced now.
     advance : In(1)
         Replace ``value`` by ``next``.
     next : In(width)
+        New value of the row.
     """
 
     fetch_row: Signal
@@ -91,7 +95,8 @@ class RowMemory(wiring.Component):
             value = Signal(self._width, reset_less=True)
             loaded = read.data
             if self._forwards:
-                # Known one cycle ahead: the row one stage before is the one being replaced, or was when it was read.
+                # Whether to forward is known one cycle ahead: the row fetched is the one replaced in the next cycle,
+                # or in this one.
                 ahead, before, last = Signal(), Signal(), Signal(self._width, reset_less=True)
                 operand_row, operand_live = Signal(range(self._rows)), Signal()
                 with m.If(self.fetch):
@@ -103,7 +108,7 @@ class RowMemory(wiring.Component):
                 loaded = Mux(ahead, self.next, Mux(before, last, read.data))
             m.d.sync += value.eq(loaded)
             m.d.comb += [
-                # Never the row that is written: otherwise synthesis spends logic on what a collision would read.
+                # Never read the row being written: otherwise synthesis adds logic for what a collision would read.
                 read.addr.eq(self.fetch_row), read.en.eq(self.fetch & ~(self.advance & (self.row == self.fetch_row))),
                 self.peek.eq(read.data), self.value.eq(value),
                 write.addr.eq(self.row), write.data.eq(self.next), write.en.eq(self.advance),
@@ -112,28 +117,28 @@ class RowMemory(wiring.Component):
 
 
 class RowBanks:
-    """Rows of all banks of a core side by side: a `RowMemory` for each, connected to the core's stages.
+    """Rows of all banks of a core: a `RowMemory` for each bank, connected to the core's stages.
 
     Parameters
     ----------
     m : Module
-        Of the core, which gets the memories as submodules.
+        Module of the core, which gets the memories as submodules.
     plan : LayerPlan
     name : str
-        What they hold.
+        Name of what the rows hold.
     width : int
         Bits of each neuron.
     fetch, add : PassRow
-        The stage in which a row is fetched, and that in which it is replaced.
+        Stage in which a row is fetched, and stage in which it is replaced.
     free : Value
-        The fetch stage moves at the end of this cycle.
+        High if the fetch stage moves at the end of this cycle.
     bubbles, init
-        As of `RowMemory`.
+        Parameters of `RowMemory`.
 
-    Members
-    -------
+    Attributes
+    ----------
     value, peek, next : Value
-        As of `RowMemory`, bank by bank from the lowest bit.
+        Ports of the `RowMemory` of each bank, concatenated from the lowest bit.
     """
 
     def __init__(
@@ -155,5 +160,5 @@ class RowBanks:
 
 
 def lanes_of(word: Value, width: int) -> list[Value]:
-    """Slices of a row word, one a lane."""
+    """Cut a row word into slices, one for each lane."""
     return [word[start:start + width] for start in range(0, len(Cat(word)), width)]

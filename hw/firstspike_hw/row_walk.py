@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Row walks: the rows that a token visits one after the other, and beside which words of weights."""
+"""Row walks: the rows that a token visits one after the other, and the word of weights for each."""
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, wiring
@@ -13,9 +13,9 @@ __all__ = ["MapWalk", "VectorWalk"]
 
 
 class VectorWalk(wiring.Component):
-    """All rows in their order, for events and markers alike: a core that takes one stream, of a vector.
+    """Walk of a core whose only stream is a vector: events and markers visit all rows in their order.
 
-    Outputs are valid in the same cycle. ``step`` goes on to the next row.
+    Outputs are valid in the same cycle, for one row a cycle.
 
     Parameters
     ----------
@@ -24,16 +24,19 @@ class VectorWalk(wiring.Component):
     Members
     -------
     address : In(...)
-        Of the event at hand.
+        Address of the current event.
     marker : In(1)
-        The token at hand is a marker.
+        The current token is a marker.
     number : In(range(passes))
-        The pass at hand.
+        Number of the current pass.
     step : In(1)
+        Go on to the next row at the end of this cycle.
     row : Out(range(rows))
+        Current row.
     word : Out(range(words))
+        Address of its word of weights.
     ends : Out(1)
-        The row is the last of the pass.
+        The current row is the last of the pass.
     """
 
     address: Signal
@@ -57,7 +60,7 @@ class VectorWalk(wiring.Component):
         spec, rows = self._spec, self._spec.plan.rows
         inputs = spec.bias_word // spec.bias_stride
         line = Signal(range(ceil_div(spec.memory.depth, spec.bias_stride)))
-        # Every pass of a marker gets the first bias row: the address depends on the pass only if there are more.
+        # Every pass of a marker gets the first bias row, unless there are more: then the address depends on the pass.
         m.d.comb += line.eq(Mux(self.marker, inputs, self.address))
         for index, op in enumerate(spec.microcode.passes):
             if index and op.operand == "weight" and op.index:
@@ -72,10 +75,10 @@ class VectorWalk(wiring.Component):
 
 
 class MapWalk(wiring.Component):
-    """For an event, positions along y, at each along x, at each the rows of its channels; for a marker all rows.
+    """Walk of any other core: an event visits positions along y, at each along x, at each the rows of its channels.
 
-    With several banks an event visits its neighbours in all of them at once. Outputs are valid in the same cycle;
-    ``step`` goes on to the next row.
+    A marker visits all rows. With several banks, an event visits its neighbours in all of them at once. Outputs are
+    valid in the same cycle, for one row a cycle.
 
     Parameters
     ----------
@@ -84,25 +87,28 @@ class MapWalk(wiring.Component):
     Members
     -------
     head : In(head_struct(spec, spec.walks))
-        The token at hand.
+        Current token, decoded.
     choice : In(range(streams))
-        The stream that it came from.
+        Number of its stream.
     marker : In(1)
-        It is a marker.
+        The current token is a marker.
     number : In(range(passes))
-        The pass at hand.
+        Number of the current pass.
     fresh : In(1)
-        The row at hand is the first of its pass.
+        The current row is the first of its pass.
     step : In(1)
+        Go on to the next row at the end of this cycle.
     row : Out(range(rows))
+        Current row.
     group : Out(range(position_rows))
-        Of a marker's pass: the place of the row among those at its position.
+        Place of the row among those at its position, in a marker's pass.
     word : Out(range(words))
+        Address of its word of weights.
     ends : Out(1)
-        The row is the last of its pass, or of an event's walk.
+        The current row is the last of its pass, or of an event's walk.
     bank_rows : Out(ArrayLayout(range(rows), banks)), reached : Out(banks), edges : Out(2)
-        With several banks: the row of each bank, whether it is visited, and whether the row of a marker's pass is in
-        the last tile down, across.
+        With several banks: the row of each bank, whether the bank is visited, and whether the row of a marker's pass is
+        in the last tile down, across.
     """
 
     head: data.View
@@ -145,13 +151,13 @@ class MapWalk(wiring.Component):
             event_word.eq(Mux(fresh, head.word, word)),
             self.word.eq(Mux(self.marker, self._bias_word(m, group), event_word)),
         ]
-        # Places along the walk: the row among those of a position, then the position along x and along y.
+        # Counters of the walk: the row among those of a position, then the position along x and along y.
         at = Signal(range(max(walk.reach for walk in spec.walks)))
         x, y = Signal.like(head.x_last, name="x"), Signal.like(head.y_last, name="y")
         reach_ends = at == self._by_stream([walk.reach - 1 for walk in spec.walks])
         x_ends, y_ends = x == head.x_last, y == head.y_last
         position_ends = group == plan.position_rows - 1
-        # Where the line of positions at hand began.
+        # Row and word at the beginning of the current line of positions.
         first_row, first_word = Signal.like(row, name="first_row"), Signal.like(word, name="first_word")
         m.d.comb += [
             first_row.eq(Mux(fresh, head.row, line_row)), first_word.eq(Mux(fresh, head.word, line_word)),
@@ -180,7 +186,7 @@ class MapWalk(wiring.Component):
         return m
 
     def _bias_word(self, m: Module, group: Signal) -> Signal:
-        """The word of a marker's pass: in its bias row, the one of the row's channels."""
+        """Return the word for a marker's pass: the word of the row's channels in the bias row of the pass."""
         spec = self._spec
         bias_word = Signal(range(spec.memory.depth))
         m.d.comb += bias_word.eq(spec.bias_word + group)
@@ -191,7 +197,7 @@ class MapWalk(wiring.Component):
         return bias_word
 
     def _reach_banks(self, m: Module, at: Signal, position_ends: Value) -> None:
-        """The row of each bank, and whether it is reached; of a marker, whether its tile is the last down or across."""
+        """Drive the row of each bank, whether it is reached, and whether a marker's tile is the last down or across."""
         plan, head = self._spec.plan, self.head
         down, across = plan.tiles
         tile_y, tile_x = Signal(range(down)), Signal(range(across))
@@ -209,12 +215,12 @@ class MapWalk(wiring.Component):
             ]
 
     def _along(self, axis: str, step: str, *, back: bool = False):
-        """From one position to the next along an axis; ``back``: from its last row to the first of the next."""
+        """Return the distance from a position to the next along an axis; ``back``: from the last row of a position."""
         axes = [(getattr(walk, axis), walk.reach) for walk in self._spec.walks]
         return self._by_stream([(getattr(one, step) if one else 0) - back * (reach - 1) for one, reach in axes])
 
     def _by_stream(self, values: list[int]):
-        """A constant of the stream at hand."""
+        """Return a constant of the current stream, given its value for each stream."""
         if len(set(values)) == 1:
             return values[0]
         bits = 1 + max(bits_for_unsigned(abs(value)) for value in values)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Scoreboard: rows on their way through the stages behind the sequencer, which must not be read yet."""
+"""Scoreboard: tracks the rows in the stages after the sequencer, which must not be read yet."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
@@ -9,30 +9,32 @@ __all__ = ["Scoreboard"]
 
 
 class Scoreboard(wiring.Component):
-    """Says whether the row at hand must wait for rows in the two stages behind, whose sums are not written yet.
+    """Tells whether the current row must wait for rows in the next two stages, whose sums are not written yet.
 
-    A row waits while the same row is in either stage. Where sums are forwarded, only the passes of a marker wait so,
-    and the first row of a marker waits until both stages are empty. ``waits`` is valid in the same cycle.
+    A row waits while the same row is in either stage. If sums are forwarded, only rows of a marker's passes wait for
+    that, and the first row of a marker waits until both stages are empty. ``waits`` is valid in the same cycle.
 
     Parameters
     ----------
     rows : int
+        Number of rows.
     forwards : bool
-        Sums are passed on to a row that comes again before they are written.
+        Whether a sum is forwarded to the same row before it is written.
 
     Members
     -------
     row : In(range(rows))
-        The row at hand.
+        Current row.
     enters : In(1)
-        It goes into the stage behind at the end of this cycle.
+        The current row enters the next stage at the end of this cycle.
     free : In(1)
-        The stages behind move on.
+        The following stages move.
     marker : In(1)
-        The row at hand belongs to a pass of a marker.
+        The current row belongs to a pass of a marker.
     starting : In(1)
-        It is the first of its token.
+        The current row is the first of its token.
     waits : Out(1)
+        The current row must wait.
     """
 
     row: Signal
@@ -53,12 +55,12 @@ class Scoreboard(wiring.Component):
 
     @property
     def rows(self) -> int:
-        """Rows that there are."""
+        """Number of rows."""
         return self._rows
 
     @property
     def forwards(self) -> bool:
-        """Whether sums are passed on before they are written."""
+        """Whether sums are forwarded before they are written."""
         return self._forwards
 
     def elaborate(self, platform):

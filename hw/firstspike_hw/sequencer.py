@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Sequencer: which row a core visits in which cycle, for what, and beside which word of weights."""
+"""Sequencer: decides which row a core visits in each cycle, in which pass, and with which word of weights."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -45,12 +45,12 @@ class IssueInterface(Protocol):
 
 
 def drop_signature(tag_bits: int) -> wiring.Signature:
-    """The inference, by its running number, that is decided and whose rest is to be dropped."""
+    """Return the signature that names, by its running number, the decided inference whose rest is to be dropped."""
     return wiring.Signature({"valid": Out(1), "tag": Out(tag_bits)})
 
 
 def fall_steps(spec: CoreSpec) -> int:
-    """Steps for which a falling threshold is given; 0: thresholds do not fall."""
+    """Return the number of steps for which a falling threshold is given; 0: thresholds do not fall."""
     return max((len(op.values) for op in spec.microcode.passes if op.operand == "fall" and op.values is not None),
                default=0)
 
@@ -58,14 +58,22 @@ def fall_steps(spec: CoreSpec) -> int:
 def issue_signature(
     *, passes: int, plan: LayerPlan, words: int, value: Shape, falls: int,
 ) -> wiring.Signature:
-    """A row that goes into the pipeline in this cycle.
+    """Return the signature of a row that enters the pipeline in this cycle.
 
-    ``number``: its pass. ``group``: its place among the rows at its position, in the passes of a marker. ``word``: of
-    weights; ``value``: what they are multiplied by. ``captures``: its spikes are captured; ``final``: for the last
-    step; ``masked``: as if there were none. ``step``: counted up to ``falls``, of a marker's passes.
-
-    With several banks, each has its row in ``bank_rows``, if it is ``reached``; ``row`` is that of all of them in the
-    passes of a marker. ``edges``: the row is in the last tile down, across: not all banks have a position there.
+    Members
+    -------
+    valid : a row enters
+    number : its pass
+    row : its number; with several banks, the row of all banks in the passes of a marker
+    group : its place among the rows at its position, in the passes of a marker
+    word : address of its word of weights
+    value : factor of the weights
+    captures : its spikes are captured
+    final : they are the spikes of the last step
+    masked : its spikes are suppressed
+    step : number of the step in the passes of a marker, counted up to ``falls``
+    bank_rows, reached : with several banks, the row of each bank, and whether it is visited
+    edges : with several banks, the row is in the last tile down, across, where not every bank has a position
     """
     banks = {} if plan.bank_count == 1 else {
         "bank_rows": Out(data.ArrayLayout(range(plan.rows), plan.bank_count)), "reached": Out(plan.bank_count),
@@ -81,10 +89,10 @@ def issue_signature(
 
 @dataclass(frozen=True, kw_only=True)
 class _Token:
-    """The token at hand, as combinational signals.
+    """The current token, as combinational signals.
 
-    ``idle``: it is an event that visits no row. ``choice``: the stream it came from. ``heads``: by stream, where walks
-    begin; empty: it comes undecoded, from the only stream.
+    ``idle`` is high for an event that visits no row, and ``choice`` is the number of the token's stream. ``heads``
+    holds the decoded token of each stream; it is empty if the only stream needs no decoding.
     """
 
     valid: Value
@@ -97,41 +105,41 @@ class _Token:
 
 
 class Sequencer(wiring.Component):
-    """Turns tokens into rows, one a cycle; no bubbles between tokens.
+    """Turns tokens into rows: one row a cycle, with no idle cycles between tokens.
 
-    An event visits the rows of its `Walk`, a marker all rows in each pass of its microcode; a token is taken with its
-    last row. Events of a map are decoded into a register first (`TokenDecoder`), one cycle earlier; there they are
-    taken. An event that reaches nothing costs one cycle. With one row, a pass whose operand is what the pass before
-    wrote waits one cycle.
+    An event visits the rows of its `Walk`, a marker visits all rows in each pass of its microcode; a token is taken
+    with its last row. An event that reaches nothing costs one cycle. With a single row, a pass whose operand is the
+    result of the previous pass waits one cycle. Events of a map are decoded into a register first (`TokenDecoder`),
+    which takes them one cycle earlier.
 
-    With several streams all are decoded into registers. An event is taken from the first stream that holds one; a
-    marker waits until every stream holds one, and takes them all. The stream of the layer's own spikes is one step
-    late: its first marker is there from the beginning, an inference's final marker waits there for the next one's
-    first, and events that come while the first step is open belong to the inference before: they are taken without
-    effect, in one cycle.
+    With several streams, every stream is decoded into a register. An event is taken from the first stream that holds
+    one; a marker waits until every stream holds one, and then all are taken. The stream of the layer's own spikes is
+    one step late: its first marker is there from the beginning, the final marker of an inference waits for the first
+    marker of the next one, and events that arrive during the first step belong to the previous inference and are taken
+    without effect, one a cycle.
 
-    Rows of a convolution come in no fixed order: one that is still in one of the two stages behind (issued one or two
-    cycles before, while nothing waited) waits until it has left them; see `Scoreboard`.
+    Rows of a convolution come in no fixed order. A row waits while the same row is in one of the two following stages
+    (it was issued one or two cycles before, not counting waits); see `Scoreboard`.
 
-    With several banks an event visits its neighbours in all of them in the same cycle. If the plan is ``bit_serial``,
+    With several banks, an event visits its neighbours in all of them in the same cycle. If the plan is ``bit_serial``,
     an event is walked once for each bit of its value that is 1, lowest first, and a value of 0 costs one cycle.
 
-    The final marker's passes also start the next inference: no sweep between inferences. After reset, and after
-    ``reload``, these passes run once without capturing.
+    The final marker's passes also start the next inference, so that there is no sweep between inferences. After reset,
+    and after ``reload``, these passes run once without capturing.
 
-    From the cycle after ``drop`` names the inference at hand, events and step markers are taken at one a cycle without
-    effect, and the final marker captures no spikes. Markers of the recurrent stream are kept for the final one.
+    From the cycle after ``drop`` names the current inference, events and step markers are taken without effect, one a
+    cycle, and the final marker captures no spikes. Markers of the recurrent stream are kept until the final one.
 
-    What its registers mean while they are set::
+    The registers mean, while they are set::
 
-        boot      the final passes run without a token: after reset and reload
-        opening   no marker of the inference was done: the start passes come before the first one's
-        position  the pass at hand, counted from the first start pass
-        begins    the pass at hand is the first of its token
-        fresh     the row at hand is the first of its pass
-        settled   the pass at hand has waited for its operand
-        dropped   the inference at hand is decided, its rest is to be dropped
-        masked    that was so when the token at hand began
+        boot      the final passes run without a token, after reset or reload
+        opening   no marker of the inference is done; the start passes precede those of the first one
+        position  number of the current pass, counted from the first start pass
+        begins    the current pass is the first of its token
+        fresh     the current row is the first of its pass
+        settled   the current pass has waited for its operand
+        dropped   the current inference is decided, and its rest is to be dropped
+        masked    dropped was set when the current token began
 
     Parameters
     ----------
@@ -140,14 +148,17 @@ class Sequencer(wiring.Component):
     Members
     -------
     events0, events1, … : In(token_stream(layout))
+        Input streams.
     issue : Out(issue_signature(...))
+        Row that enters the pipeline.
     free : In(1)
-        The stages behind move.
+        The following stages move.
     drop : In(drop_signature(tag_bits))
+        Inference whose rest is to be dropped.
     reload : In(1)
-        Only while not ``busy``.
+        Start over with new weights; allowed only while not ``busy``.
     busy : Out(1)
-        In the middle of a token, or of the passes that run after reset and reload.
+        High in the middle of a token, and during the passes that run after reset and ``reload``.
     """
 
     issue: IssueInterface
@@ -224,7 +235,7 @@ class Sequencer(wiring.Component):
         return m
 
     def _token_at_hand(self, m: Module, *, starting: Value, take: Value, dropped: Value, opening: Value) -> _Token:
-        """As it comes, decoded, or chosen among several streams."""
+        """Return the current token: from the only stream, undecoded or decoded, or chosen among several."""
         spec = self._spec
         if len(spec.inputs) == 1 and spec.inputs[0].walk.x is None:
             events, token = self.streams[0], self.streams[0].payload
@@ -237,7 +248,7 @@ class Sequencer(wiring.Component):
             connect(m, flipped(outside), decoder.events)
             decoders.append(decoder)
         heads = [decoder.head for decoder in decoders]
-        # The layer's own events of the step before the first are those of the inference before.
+        # During the first step, the layer's own events still belong to the previous inference.
         idles = [head.misses | opening if one.recurrent else head.misses
                  for head, one in zip(heads, spec.inputs, strict=True)]
         if len(heads) == 1:
@@ -253,9 +264,10 @@ class Sequencer(wiring.Component):
             heads=tuple(heads))
 
     def _choose(self, m: Module, heads: list, *, starting: Value, dropped: Value) -> tuple[Signal, Signal, Signal]:
-        """The stream whose event is taken; whether there is one; whether the markers of all streams are taken instead.
+        """Choose the stream whose event is taken; events come before markers.
 
-        Events come first. Step markers of a dropped inference go alone, but for those of the layer's own stream.
+        Returns the number of the stream, whether there is an event, and whether the markers of all streams are taken
+        instead. Step markers of a dropped inference are taken like events, except those of the layer's own stream.
         """
         picks = [
             head.valid & (~head.marker | (Const(not one.recurrent) & dropped & ~head.final))
@@ -276,7 +288,7 @@ class Sequencer(wiring.Component):
         return choice, found, all_markers
 
     def _number_pass(self, m: Module, position: Signal, *, marker: Value, final: Value) -> Signal:
-        """Number the pass at hand; whether it is the last of its token."""
+        """Drive the number of the current pass; return whether it is the last of its token."""
         code, number, last_pass = self._spec.microcode, self.issue.number, Signal()
         starts, steps, finals = len(code.start), len(code.step), len(code.final)
         with m.If(final):
@@ -291,7 +303,7 @@ class Sequencer(wiring.Component):
         return last_pass
 
     def _next_bit(self, m: Module, value: Value, marker: Value, last_pass: Signal) -> tuple[Value, Signal]:
-        """The lowest bit of an event's value whose walk is not done, and a register of those that are."""
+        """Return the lowest bit of an event's value whose walk is not done, and the register of those that are done."""
         done, rest = Signal.like(value, name="done"), Signal.like(value, name="rest")
         m.d.comb += rest.eq(value & ~done)
         with m.If(~marker):
@@ -299,7 +311,7 @@ class Sequencer(wiring.Component):
         return without_lowest(rest) ^ rest, done
 
     def _walk(self, m: Module, token: _Token, *, marker: Value, fresh: Value) -> Value:
-        """Say row and word; whether the row is the last of its pass."""
+        """Drive row and word; return whether the row is the last of its pass."""
         issue = self.issue
         if not token.heads:
             m.submodules.walk = walk = VectorWalk(self._spec)
@@ -320,7 +332,7 @@ class Sequencer(wiring.Component):
         return walk.ends
 
     def _waits(self, m: Module, *, active: Value, marker: Value, starting: Value) -> Value:
-        """Whether the row at hand waits: for an operand that is being written, or for a row in the stages behind."""
+        """Return whether the current row waits: for an operand being written, or for a row in the following stages."""
         spec, issue, waits = self._spec, self.issue, Const(0)
         settling = [number for number, op in enumerate(spec.microcode.passes) if op.settle]
         if spec.plan.rows == 1 and settling and spec.plan.in_registers:
@@ -336,9 +348,10 @@ class Sequencer(wiring.Component):
         return waits
 
     def _track_drop(self, m: Module, dropped: Signal, *, ends: Value) -> None:
-        """Count inferences, and remember whether the one at hand is to be dropped.
+        """Count inferences, and remember whether the current one is to be dropped.
 
-        Late, so that no path goes through counter and comparison: the next inference cannot be named that soon.
+        The comparison is registered, so that no long path goes through counter and comparator. The cycle of delay is
+        harmless: ``drop`` cannot name the next inference that soon.
         """
         tag, ended = Signal(self._spec.tag_bits), Signal()
         m.d.sync += [

@@ -15,8 +15,11 @@ __all__ = ["SpikeQueue", "word_struct"]
 
 
 def word_struct(layout: TokenLayout, lanes: int) -> data.StructLayout:
-    """Spikes of one row and their magnitudes, which groups have any, the address of its first lane, and whether it ends
-    step and inference."""
+    """Return the layout of a spike word: the spikes of one row and what the extractor needs to know about them.
+
+    That is their magnitudes, which groups have spikes, the address of the first lane, and whether the row ends a step
+    and an inference.
+    """
     return data.StructLayout({
         "final": 1, "last": 1, "base": layout.address_bits, "occupied": ceil_div(lanes, GROUP_BITS),
         "spikes": lanes, "values": data.ArrayLayout(layout.value_bits, lanes),
@@ -24,16 +27,18 @@ def word_struct(layout: TokenLayout, lanes: int) -> data.StructLayout:
 
 
 class SpikeQueue(wiring.Component):
-    """Holds up to `spike_queue_depth` spike words: rows with a spike, and the last row of every step.
+    """Queue of up to `spike_queue_depth` spike words: rows with a spike, and the last row of every step.
 
     A word captured in cycle c is offered from c + 1 on if the queue is one register, from c + 2 on if it is a memory.
-    A row is granted its capture while words held plus the word being captured leave room. A word taken makes room: in a
-    register for a capture in the next cycle, in a memory one cycle later.
+    A row is granted its capture if the words held and the word being captured leave room. A word that is taken makes
+    room for a capture in the next cycle if the queue is a register, one cycle later if it is a memory.
 
     Members
     -------
     capture : In(capture_signature(rows, elements, 0, value_bits))
+        Spikes of the core's rows.
     words : Out(stream.Signature(word_struct(layout, word_lanes)))
+        Spike words, in the order of their capture.
     """
 
     capture: CaptureInterface
@@ -74,7 +79,7 @@ class SpikeQueue(wiring.Component):
                 m.d.sync += held.eq(word)
             m.d.comb += [self.words.valid.eq(count != 0), self.words.payload.eq(held)]
         else:
-            # Every row is written; whether it is kept is known late, and counted one cycle later.
+            # Every row is written. Whether it is kept is known late, so the count follows one cycle later.
             kept, least, most = Signal(), Signal(), Signal()
             m.d.sync += [kept.eq(stored), count.eq(count + kept - taken)]
             room = [count < depth - more for more in range(4)]
@@ -94,21 +99,21 @@ class SpikeQueue(wiring.Component):
             m.d.comb += [
                 write.addr.eq(place + kept),
                 second.eq(head + 1), read.addr.eq(Mux(taken, second, head)),
-                # Never the word that is written: otherwise synthesis spends logic on what a collision would read.
+                # Never read the word being written: otherwise synthesis adds logic for what a collision would read.
                 read.en.eq(~(write.en & Mux(taken, write.addr == second, write.addr == head))),
                 write.en.eq(comes), write.data.eq(word), self.words.payload.eq(read.data),
             ]
         return m
 
     def _filled_up(self, row, bits: int):
-        """Lanes of a row, ``bits`` each, with those of every bank filled up to whole groups."""
+        """Return the lanes of a row, ``bits`` each, with those of every bank filled up to whole groups."""
         plan = self._plan
         each = plan.lanes * bits
         fill = Const(0, (plan.word_lanes // plan.bank_count - plan.lanes) * bits)
         return Cat((row[bank * each:(bank + 1) * each], fill) for bank in range(plan.bank_count))
 
     def _base(self, m: Module):
-        """Address of the first lane (of the first bank) of the row being captured: rows come in order."""
+        """Count the address of the first lane (of the first bank) of the row being captured; rows come in order."""
         layout, plan, capture = self._layout, self._plan, self.capture
         firsts = plan.channels_of_rows()[:, 0].tolist()
         row = Signal(range(plan.position_rows))

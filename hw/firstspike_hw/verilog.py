@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Verilog of an accelerator: readable text whose memories load their contents from hex files."""
+"""Verilog back end: readable text whose memories load their contents from hex files."""
 
 import re
 from collections.abc import Iterable
@@ -21,25 +21,24 @@ TOP = "firstspike"
 
 
 class VerilogError(ToolError):
-    """The Verilog back end did not deliver what was asked of it."""
+    """The Verilog back end failed, or its text or images are not as expected."""
 
 
 def verilog(
     component: Component, memories: Iterable[MemoryShape], *, header: str = "", block_words: int | None = None,
     large: Iterable[MemoryShape] = (),
 ) -> str:
-    """Verilog text of a component, module `TOP`; the text does not depend on any memory's contents.
+    """Convert a component to Verilog text, with the top module `TOP`. The text does not depend on memory contents.
 
-    Every memory named in ``memories`` gets ``initial $readmemh("NAME.hex", NAME)``. Identical input gives identical
-    bytes.
+    Every memory in ``memories`` gets ``initial $readmemh("NAME.hex", NAME)``. Identical input gives identical bytes.
 
     Parameters
     ----------
     block_words : int or None
-        Synthesis must put these memories into block RAM, and their depth is rounded up to a multiple of so many words:
-        contents in a finished design can then be told apart. None: synthesis chooses.
+        If given, synthesis must put ``memories`` into block RAM, and their depth is rounded up to a multiple of so many
+        words, so that their contents can be found in a placed design. None: synthesis chooses.
     large : iterable of MemoryShape
-        Synthesis must put these memories, which have one port and no contents, into the device's large RAMs.
+        Memories with one port and no contents that synthesis must put into the device's large RAMs.
 
     Raises
     ------
@@ -47,11 +46,11 @@ def verilog(
         yosys is missing or failed, or a memory is not in the text exactly once.
     """
     text = rtlil.convert(component, name=TOP, emit_src=False, ports=_ports(component))
-    # Initial values of memories make the conversion slow and the text depend on them; registers keep theirs.
+    # Initial values of memories would slow the conversion down and become part of the text; registers keep theirs.
     text = re.sub(r"^  cell \$meminit_v2 .*?^  end\n", "", text, flags=re.MULTILINE | re.DOTALL)
     script = f"read_rtlil <<rtlil\n{text}\nrtlil\nproc -nomux -norom\nmemory_collect\nwrite_verilog -norename -noattr\n"
     try:
-        # yosys warns that it cannot translate every process; Amaranth emits only those that it can.
+        # yosys warns that it cannot translate every process, but Amaranth emits only processes that it can.
         body = find_yosys(lambda version: version >= (0, 40)).run(["-q", "-"], script, ignore_warnings=True)
     except (YosysError, ToolNotFound) as error:
         last = (str(error).strip().splitlines() or ["no message"])[-1]
@@ -65,7 +64,7 @@ def verilog(
 
 
 def _tidied(body: str) -> str:
-    """Without signals of no bits, which Verilog takes for two; with a default in every case."""
+    """Remove signals of width 0, which Verilog would read as two bits, and add a default to every case."""
     lines, defaults = [], []
     for line in body.splitlines(keepends=True):
         word = line.strip()
@@ -82,7 +81,7 @@ def _tidied(body: str) -> str:
 
 
 def _ports(component: Component) -> dict:
-    """Ports under names that every tool takes as they are: source_valid, not source__valid."""
+    """Return the ports under names that every tool accepts unchanged: source_valid, not source__valid."""
     ports = {}
     for path, member, value in component.signature.flatten(component):
         direction = PortDirection.Input if member.flow == In else PortDirection.Output
@@ -108,13 +107,13 @@ def _load_from_file(body: str, shape: MemoryShape, block_words: int | None) -> s
 
 
 def memories_of(text: str) -> list[MemoryShape]:
-    """Every memory that is declared in Verilog text."""
+    """List every memory that is declared in Verilog text."""
     return [MemoryShape(name=name, depth=int(last) + 1, used_bits=int(high) + 1) for high, name, last in re.findall(
         r"^  reg \[(\d+):0\] (\w+) ?\[(\d+):0\];\n", text, re.MULTILINE)]
 
 
 def hex_image(words: list[int], shape: MemoryShape) -> str:
-    """Contents of a memory for $readmemh: one word a line."""
+    """Format the contents of a memory for $readmemh, one word a line."""
     if len(words) != shape.depth:
         raise VerilogError(f"image of {shape.name} must have {shape.depth} words, not {len(words)}")
     digits = -(-shape.width // 4)

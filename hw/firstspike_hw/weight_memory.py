@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Weight memory of a core: a word for every row of an event, behind two registers."""
+"""Weight memory of a core: a word for every row of an event, followed by two registers."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -29,9 +29,9 @@ class AccessInterface(Protocol):
 
 
 def memory_access_signature(shape: MemoryShape) -> wiring.Signature:
-    """A chunk of a memory word, one bit of ``chunk`` or none, to ``write`` or to ``read``.
+    """Return the signature to ``write`` or ``read`` a chunk of a memory word.
 
-    ``ahead`` is high in the cycle before any ``write``.
+    One bit of ``chunk`` selects the chunk, or none is set. ``ahead`` is high in the cycle before any ``write``.
     """
     return wiring.Signature({
         "word": Out(range(shape.depth)), "chunk": Out(shape.chunks),
@@ -40,10 +40,10 @@ def memory_access_signature(shape: MemoryShape) -> wiring.Signature:
 
 
 class WeightMemory(wiring.Component):
-    """``weights`` are those at ``word``, two cycles later in which the stages moved.
+    """Weight memory with a latency of two cycles in which the stages move, and a throughput of one word a cycle.
 
-    The memory's output goes into a register beside it: block RAM is slow. Weights are written and read back through
-    ``access``, not while an inference is inside.
+    The memory's output goes into a register beside it, as block RAM is slow, and then into a second one. Weights are
+    written and read back through ``access``, only while no inference is inside.
 
     Parameters
     ----------
@@ -54,14 +54,17 @@ class WeightMemory(wiring.Component):
     Members
     -------
     word : In(range(words))
+        Address of the word to fetch.
     free : In(1)
         The stages move at the end of this cycle.
     moves : In(1)
-        They will move at the end of the next.
+        The stages will move at the end of the next cycle.
     weights : Out(used bits of a word)
+        Fetched word.
     access : In(memory_access_signature(spec.memory))
+        Writes and reads of a host.
     chunk : Out(CHUNK_BITS)
-        Of a ``read``, two cycles after it; 0 if none is chosen. With ``spec.read_back``.
+        Chunk read, two cycles after ``access.read``; 0 if none is chosen. Only with ``spec.read_back``.
     """
 
     word: Signal
@@ -94,12 +97,12 @@ class WeightMemory(wiring.Component):
             lends = lends | access.write
         m.d.comb += [
             address.eq(Mux(lends, access.word, self.word)), read.addr.eq(address),
-            # Never both in one cycle: otherwise synthesis spends logic on what a collision would read.
+            # Never read and write in one cycle: otherwise synthesis adds logic for what a collision would read.
             read.en.eq(reads), write.en.eq(Mux(access.write & ~reads, access.chunk, 0)),
             write.addr.eq(address if shape.single_port else access.word),
             write.data.eq(access.data.replicate(shape.chunks)),
         ]
-        # Two flip-flops in a row: the first next to the memory, whose output is slow, the second next to the adder.
+        # Two registers in a row: the first beside the memory, whose output is slow, the second beside the adders.
         weights = Signal(shape.used_bits, reset_less=True)
         m.d.comb += self.weights.eq(weights)
         with m.If(self.free):
