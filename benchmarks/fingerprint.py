@@ -4,7 +4,8 @@
 Of every network of `zoo/`, and of two made by hand that have what no trained one has, on three sets of options each:
 every memory image, the Verilog, the cells of its netlist, and every cycle that the timing model predicts for a hundred
 inputs. `python benchmarks/fingerprint.py` compares with what `--write FILE` has recorded, and fails if an image or a
-cycle differs, or a kind of cell has become more. Other Verilog is only reported.
+cycle differs, or a kind of cell has become more. Other Verilog is only reported. Numba's cache knows a function's own
+file alone: where compiled code has moved, NUMBA_CACHE_DIR must be an empty folder.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import json
 import re
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -68,7 +70,7 @@ STORED = RESULTS / "fingerprint.json"
 INPUTS = 100
 MADE = ("made_residual", "made_recurrent")
 PLACED = ("digits_diet", "digits_ettfs", "digits_latency", "digits_multi_threshold", "mnist_ettfs")
-"""Small enough for synthesis to LUTs."""
+"""Small enough for synthesis to LUTs, unless wide."""
 WIRED = {"digits_ettfs": ("uart", "spi", "axi"), "digits_diet": ("axi",)}
 COARSE = f"hierarchy -top {TOP}; proc; flatten -noscopeinfo; opt; tee -q -o memories.json stat -json; memory -nomap; " \
          "opt_clean; tee -q -o coarse.json stat -width -json"
@@ -85,10 +87,11 @@ def option_sets(name: str) -> dict[str, dict]:
     events = name in ("nmnist_multi_threshold", "made_residual")
     direct = not events and any(part in name for part in ("diet", "latency", "multi_threshold"))
     large = name.endswith("_conv") or name == "nmnist_multi_threshold" or (direct and not name.startswith("digits"))
+    lanes = 32 if not large else 1 if name.startswith("fashion") else 3
     return {
         "plain": {},
-        "wide": {"lanes": 3 if large else 32, "kernel_parallel": True, "winner": "scan", "register_rows": 2,
-                 "read_back": True, **early},
+        "wide": {"lanes": lanes, "kernel_parallel": True, "winner": "scan", "register_rows": 2, "read_back": True,
+                 **early},
         "small": {"lanes": 6, "port": "events" if events else "image", "single_port": [0],
                   "bit_serial": direct, **early},
     }
@@ -174,8 +177,8 @@ def luts_of(text: str, folder: Path) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def take(name: str, options: dict, wired: Iterable[str], folder: Path, *, cells: bool) -> dict:
-    """The fingerprint of a network on one set of options."""
+def take(name: str, title: str, options: dict, wired: Iterable[str], folder: Path, *, cells: bool) -> dict:
+    """The fingerprint of a network on the set of options with this title."""
     network, inputs = made(name) if name in MADE else (fs.load(ZOO / f"{name}.safetensors"), None)
     program = fs.compile(network, **options).program
     text = verilog_of(program, "")
@@ -187,7 +190,7 @@ def take(name: str, options: dict, wired: Iterable[str], folder: Path, *, cells:
     }
     if cells:
         found["cells"] = {"": cells_of(text, folder)}
-        if name in PLACED:
+        if name in PLACED and title != "wide":
             found["luts"] = {"": luts_of(text, folder)}
     for wires in wired:
         text = verilog_of(program, wires)
@@ -210,7 +213,9 @@ def take_all(names: Iterable[str], *, cells: bool) -> dict[str, dict]:
         task = bar.add_task("", total=len(jobs))
         for name, title, options, wired in jobs:
             bar.update(task, description=f"{name}, {title}")
-            taken[f"{name}, {title}"] = take(name, options, wired, Path(folder), cells=cells)
+            begun = time.monotonic()
+            taken[f"{name}, {title}"] = take(name, title, options, wired, Path(folder), cells=cells)
+            bar.console.print(f"{name}, {title}: {time.monotonic() - begun:.0f} s", highlight=False)
             bar.advance(task)
     return taken
 
