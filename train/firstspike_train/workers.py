@@ -47,6 +47,14 @@ class Workers:
                     parameter.grad = torch.zeros_like(parameter)
                 distributed.all_reduce(parameter.grad)
 
+    def level(self, buffers: Iterable[torch.Tensor]) -> None:
+        """Replace what each process found in its share of the images by the mean of all."""
+        if self.count == 1:
+            return
+        for buffer in buffers:
+            distributed.all_reduce(buffer)
+            buffer.div_(self.count)
+
     def total(self, value: torch.Tensor) -> float:
         """Sum of one number over all processes."""
         value = value.detach().clone()

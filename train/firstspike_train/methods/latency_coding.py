@@ -55,6 +55,11 @@ class LatencyEncoder(Synapses):
         self.last = nn.Parameter(torch.tensor(THETA_LAST))
         self.gaps = nn.Parameter(torch.full((steps - 1,), (THETA_FIRST - THETA_LAST) / max(1, steps - 1)))
 
+    def normalise(self) -> None:
+        """The normalisation's shift is bias enough."""
+        super().normalise()
+        self.bias.requires_grad_(False)
+
     def largest_current(self, largest: int) -> int:
         """The bias comes once, and is compared with the highest threshold."""
         bias, last, gaps = (value.detach().abs().max().item() if value.numel() else 0.0 for value in self.operands())
@@ -91,8 +96,11 @@ class LatencyEncoder(Synapses):
         """As exported, in float64."""
         bias, last, gaps = (value.detach().double().numpy() * self.unit for value in self.operands())
         fall = np.concatenate([[0.0], np.cumsum(gaps)])
+        synapses = self.exported()
+        if synapses.bias is not None:
+            bias = bias + synapses.bias
         return replace(
-            self.exported(), bias=bias, bias_once=True, theta=np.full(len(bias), last + fall[-1]), theta_fall=fall,
+            synapses, bias=bias, bias_once=True, theta=np.full(len(bias), last + fall[-1]), theta_fall=fall,
             single_spike=True,
         )
 
@@ -107,7 +115,8 @@ class LatencyCodingNetwork(LifNetwork):
             return LatencyEncoder(wiring.synapses, bits, recipe.network.steps, method.encoder_width, input_scale)
 
         hidden = NeuronKind(
-            leak=method.leak, leak_shift=recipe.quantisation.leak_shift, learns=("leak",), width=method.surrogate_width,
+            leak=method.leak, leak_shift=recipe.quantisation.leak_shift, learns=method.learns,
+            width=method.surrogate_width,
         )
         super().__init__(recipe, shape, generator, hidden, NeuronKind(resets=False), encoder)
 
