@@ -22,10 +22,13 @@ def train(
         "--compile", help="Let torch.compile fuse the training of real numbers: faster with --mixed.")] = False,
     mixed: Annotated[bool, typer.Option(
         "--mixed", help="Multiply real numbers in bfloat16: faster where the processor can. GPUs always do.")] = False,
+    threads: Annotated[int, typer.Option(
+        min=0, help="Of the CPU; 0: one for small networks, all that torch takes for large ones.")] = 0,
 ) -> None:
     """Train a network by a recipe."""
     network = firstspike_train.train(
-        recipe, output, resume=not fresh, device=device, curves=curves, real=real, compiled=compiled, mixed=mixed)
+        recipe, output, resume=not fresh, device=device, curves=curves, real=real, compiled=compiled, mixed=mixed,
+        threads=threads)
     if os.environ.get("RANK", "0") != "0":  # of several processes of torchrun, the first one speaks
         return
     for split, accuracy in network.accuracy.items():

@@ -113,7 +113,7 @@ class LifLayer(Synapses):
         decays = "leak" in kind.learns or kind.leak != 1
         spikes, membranes = integrate(currents, fire=fire, decay=decay if decays else None,
                                       reset=reset if kind.resets else None)
-        return torch.stack(spikes), membranes
+        return torch.stack(spikes) if len(spikes) > 1 else spikes[0][None], membranes  # one step: no copy
 
     def layer(self) -> FloatLayer:
         """As exported, in float64; quantised, the compiler rounds it to the integers computed here."""

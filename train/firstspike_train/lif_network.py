@@ -100,9 +100,8 @@ class LifNetwork(LayerStack):
 
     def currents(self, layer: LifLayer, found: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         """Of each step, from spikes [T, B, …] of all layers before: all steps at once."""
-        times = found[-1].shape[:2]
-        return layer.current(*(spikes.flatten(0, 1) for spikes in self.sources(layer, found))).unflatten(
-            0, times).unbind(0)
+        current = layer.current(*(spikes.flatten(0, 1) for spikes in self.sources(layer, found)))
+        return current.unflatten(0, found[-1].shape[:2]).unbind(0) if self.steps > 1 else [current]
 
     def potential(self, spikes: torch.Tensor) -> torch.Tensor:
         """Membranes of an output layer that only integrates, after T steps, in units, [B, C]."""

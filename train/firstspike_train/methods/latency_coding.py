@@ -90,7 +90,7 @@ class LatencyEncoder(Synapses):
             fired = staircase(distance, "rectangle", self.width)
             spikes.append(fired - before)
             before = fired
-        return torch.stack(spikes)
+        return torch.stack(spikes) if len(spikes) > 1 else spikes[0][None]  # one step: no copy
 
     def layer(self) -> FloatLayer:
         """As exported, in float64."""
