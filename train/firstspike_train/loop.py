@@ -23,7 +23,7 @@ from safetensors.torch import save
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from .batches import batches
+from .batches import ahead, batches
 from .builder import build_layers
 from .curves import Write, tensorboard_curves, unwritten
 from .exactness import ExactnessError, require_exact
@@ -243,12 +243,15 @@ class _Run:
         # Everything random in an epoch comes from its own seed, so that a resumed run draws the same numbers.
         seed = self.recipe.seed * 100_003 + self.epoch + 1
         generator = torch.Generator().manual_seed(seed)
-        # Processes must go on drawing the same batches, whatever each draws for its share of one.
-        own = generator if self.workers.count == 1 else torch.Generator().manual_seed(seed + 7919 * self.workers.rank)
+        made = batches(self.recipe, self.images, self.labels, generator)
+        waits = isinstance(self.images, FolderImages) or self.recipe.data.alterations > 0
+        # Batches must be drawn alike whenever they are made, and in all processes, whatever a loss draws.
+        own = generator if self.workers.count == 1 and not waits else (
+            torch.Generator().manual_seed(seed + 7919 * self.workers.rank))
         count = math.ceil(len(self.images) / self.recipe.training.batch_size)
         self.learner.train()
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for index, (images, targets) in enumerate(batches(self.recipe, self.images, self.labels, generator)):
+        for index, (images, targets) in enumerate(ahead(made) if waits else made):
             part = (done * count + index) / (phase.epochs * count)
             for group in self.optimizer.param_groups:
                 group["lr"] = phase.learning_rate * one_cycle(part)
@@ -267,7 +270,8 @@ class _Run:
             self.learner.constrain()
             if self.averaged is not None:
                 self.averaged.update_parameters(self.learner)
-        self.workers.level(self.learner.buffers())
+        for module in filter(None, (self.learner, self.averaged)):
+            self.workers.level(module.buffers())
         self.epoch += 1
         loss = self.workers.total(total) / len(self.images)
         # A comparison hides what is no number: the loss alone does not say it.

@@ -40,8 +40,9 @@ class BatchNormalisation(nn.Module):
 
     def forward(self, current: torch.Tensor) -> torch.Tensor:
         """Currents [K, C, …] of real numbers, normalised."""
+        spreads = current.numel() > current.shape[1]  # one number a channel has no deviation
         return functional.batch_norm(
-            current, self.mean, self.variance, self.gain, self.shift, self.training, MOMENTUM, EPSILON)
+            current, self.mean, self.variance, self.gain, self.shift, self.training and spreads, MOMENTUM, EPSILON)
 
     def bias(self, unit: float) -> torch.Tensor:
         """What is left when folded, float64[C]: whole numbers of units."""

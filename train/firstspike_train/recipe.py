@@ -11,6 +11,7 @@ from firstspike_arch.network import NAME_RULE, is_name
 from pydantic import Discriminator
 from pydantic_core import to_jsonable_python
 
+from .alterations import STRENGTH_MAX
 from .builder import Wiring, build_layers
 from .data import DATASETS, ImageSet
 from .recordings import RECORDINGS, RecordingSet
@@ -83,7 +84,7 @@ class DataRecipe:
         _require(0 <= self.shifts <= 4, "data.shifts", "0…4 pixels", self.shifts)
         _require(self.cutout >= 0, "data.cutout", "at least 0 pixels", self.cutout)
         _require(0 <= self.alterations <= 8, "data.alterations", "0…8", self.alterations)
-        _require(0 <= self.strength <= 30, "data.strength", "0…30", self.strength)
+        _require(0 <= self.strength <= STRENGTH_MAX, "data.strength", f"0…{STRENGTH_MAX}", self.strength)
         _require(self.mixup >= 0, "data.mixup", "at least 0", self.mixup)
         for key in ("alterations", "mixup"):
             _require(not (recorded and getattr(self, key)), f"data.{key}", f"0 with {self.dataset}",

@@ -12,6 +12,7 @@ from torch.nn import functional
 from .builder import build_layers
 from .evidence import EVALUATION_BATCH
 from .image_folders import Images
+from .normalisation import BatchNormalisation
 from .recipe import Recipe, TeacherRecipe
 
 __all__ = ["Teacher"]
@@ -51,8 +52,7 @@ class Teacher(nn.Module):
                     layer.bias.zero_()
             parts.append(layer)
             if not last:
-                normalisation = nn.BatchNorm2d if isinstance(layer, nn.Conv2d) else nn.BatchNorm1d
-                parts += [normalisation(synapses.channels), nn.ReLU()]
+                parts += [BatchNormalisation(synapses.channels), nn.ReLU()]
         self.layers = nn.Sequential(*parts)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

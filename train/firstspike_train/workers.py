@@ -2,8 +2,8 @@
 """Several processes that train one network together, as `torchrun` starts them.
 
 Every process draws the same batches and takes its share of each; gradients are added up. So the network of n processes
-is that of one, but for the order in which floating-point numbers are added, and for what a loss draws itself
-(dropout); two runs of n processes are equal to the bit.
+is that of one, but for the order in which floating-point numbers are added, for what a loss draws itself (dropout),
+and for batch normalisation, which each process does over its share; two runs of n processes are equal to the bit.
 """
 
 import os
@@ -48,12 +48,13 @@ class Workers:
                 distributed.all_reduce(parameter.grad)
 
     def level(self, buffers: Iterable[torch.Tensor]) -> None:
-        """Replace what each process found in its share of the images by the mean of all."""
+        """Replace the statistics that each process found in its share of the images by the mean of all."""
         if self.count == 1:
             return
         for buffer in buffers:
-            distributed.all_reduce(buffer)
-            buffer.div_(self.count)
+            if buffer.is_floating_point():
+                distributed.all_reduce(buffer)
+                buffer.div_(self.count)
 
     def total(self, value: torch.Tensor) -> float:
         """Sum of one number over all processes."""
