@@ -61,7 +61,7 @@ def trained_a_little(recipe):
 def test_it_normalises_by_the_batch_and_then_by_what_it_has_seen(synapses):
     generator = torch.Generator().manual_seed(0)
     layer = Synapses(synapses, 8)
-    layer.normalise()
+    layer.normalise_currents()
     with torch.no_grad():
         layer.weight.normal_(generator=generator)
     inputs = torch.rand(50, *synapses.in_shape, generator=generator) * 5
@@ -77,7 +77,7 @@ def test_it_normalises_by_the_batch_and_then_by_what_it_has_seen(synapses):
 def test_what_is_folded_computes_the_same():
     generator = torch.Generator().manual_seed(0)
     layer = Synapses(Dense(in_shape=(20,), neurons=7), 8)
-    layer.normalise()
+    layer.normalise_currents()
     normalisation = layer.normalisation
     with torch.no_grad():
         layer.weight.normal_(generator=generator)

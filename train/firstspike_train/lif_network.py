@@ -60,7 +60,7 @@ class LifNetwork(LayerStack):
             self.initialise(cast(LifLayer, layers[-1]), generator)
             # Not the output: its potential is added up without a bias.
             if recipe.network.normalisation == "batch" and index < len(wirings) - 1:
-                cast(LifLayer, layers[-1]).normalise()
+                cast(LifLayer, layers[-1]).normalise_currents()
         self.stack = cast(list[LifLayer], layers)
 
     def initialise(self, layer: LifLayer, generator: torch.Generator) -> None:

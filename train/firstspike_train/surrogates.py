@@ -10,7 +10,7 @@ __all__ = ["SLOPES", "staircase"]
 
 def _triangle(distance: torch.Tensor, width: float) -> torch.Tensor:
     """max(0, 1 − |distance| / width) / width."""
-    return (1 - distance.abs() / width).clamp_(min=0) / width
+    return distance.abs().div_(-width).add_(1).clamp_(min=0).div_(width)
 
 
 def _sigmoid(distance: torch.Tensor, width: float) -> torch.Tensor:
@@ -52,7 +52,7 @@ class _Staircase(torch.autograd.Function):
         slope = ctx.slope(distance, ctx.width)
         for level in range(1, ctx.levels):
             slope += ctx.slope(distance - level, ctx.width)
-        return gradient * slope.mul_(ctx.height), *[None] * 5
+        return slope.mul_(ctx.height).mul_(gradient), *[None] * 5
 
 
 def staircase(

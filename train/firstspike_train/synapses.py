@@ -53,7 +53,7 @@ class Synapses(nn.Module):
         self.register_buffer("scale", torch.zeros((), dtype=torch.float64))  # 0: not fixed yet
         self.rounds = False
 
-    def normalise(self) -> None:
+    def normalise_currents(self) -> None:
         """From now on normalise the currents by batches; quantised, this is folded, and a bias is left."""
         self.normalisation = BatchNormalisation(self.connectivity.channels)
 

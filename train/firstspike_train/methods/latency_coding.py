@@ -55,9 +55,9 @@ class LatencyEncoder(Synapses):
         self.last = nn.Parameter(torch.tensor(THETA_LAST))
         self.gaps = nn.Parameter(torch.full((steps - 1,), (THETA_FIRST - THETA_LAST) / max(1, steps - 1)))
 
-    def normalise(self) -> None:
+    def normalise_currents(self) -> None:
         """The normalisation's shift is bias enough."""
-        super().normalise()
+        super().normalise_currents()
         self.bias.requires_grad_(False)
 
     def largest_current(self, largest: int) -> int:
