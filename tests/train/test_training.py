@@ -262,6 +262,12 @@ def test_a_network_of_many_weights_takes_the_threads_that_are_there_and_goes_on_
     assert (again.threads, other.threads) == (2, 1)
 
 
+def test_as_many_threads_give_the_same_result(tmp_path):
+    recipe = replace(ALL, teacher=None, network=replace(ALL.network, layers="32C3p1-P2-64-10"))
+    one, two = (train(recipe, tmp_path / f"{name}.safetensors", progress=False, threads=2) for name in ("one", "two"))
+    assert same(one, two) and one.recipe == two.recipe
+
+
 def test_threads_are_as_they_were_behind_a_training(tmp_path):
     before = torch.get_num_threads()
     train(replace(SMALL, training=replace(SMALL.training, epochs=1)), tmp_path / "x.safetensors", progress=False,

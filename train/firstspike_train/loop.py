@@ -51,7 +51,7 @@ STATE = "firstspike_training"
 ALONE = Workers()
 WARM_UP = 0.3
 """Part of the steps in which the learning rate rises."""
-MANY_WEIGHTS = 1 << 24
+MUCH_WORK = 1 << 24
 """Multiplications of a step of one image from which on several threads are worth their while."""
 
 
@@ -445,7 +445,7 @@ def _threads_for(recipe: Recipe) -> int:
     """One, but for networks that are large enough to keep several busy."""
     wirings = build_layers(recipe.network.layers, recipe.shape)
     work = sum(size_of(one.synapses.weight_shape) * size_of(one.synapses.out_shape[1:]) for one in wirings)
-    return torch.get_num_threads() if work >= MANY_WEIGHTS else 1
+    return torch.get_num_threads() if work >= MUCH_WORK else 1
 
 
 def one_cycle(part: float) -> float:
