@@ -24,10 +24,13 @@ def train(
     mixed: Annotated[bool, typer.Option(
         "--mixed", help="Multiply in bfloat16 while training in real numbers; faster on CPUs that support it. GPUs "
         "always do.")] = False,
+    threads: Annotated[int, typer.Option(
+        min=0, help="CPU threads; 0: one for small networks, as many as torch takes for large ones.")] = 0,
 ) -> None:
     """Train a network by a recipe."""
     network = firstspike_train.train(
-        recipe, output, resume=not fresh, device=device, curves=curves, real=real, compiled=compiled, mixed=mixed)
+        recipe, output, resume=not fresh, device=device, curves=curves, real=real, compiled=compiled, mixed=mixed,
+        threads=threads)
     if os.environ.get("RANK", "0") != "0":  # of several processes of torchrun, only the first prints
         return
     for split, accuracy in network.accuracy.items():

@@ -209,6 +209,16 @@ def test_spikes_can_be_made_dear(name):
     assert losses[1] > losses[0]
 
 
+@pytest.mark.parametrize("name", METHOD_RECIPES)
+def test_labels_may_be_shares_of_the_classes(name):
+    module = module_of(recipe_of(name), 0)
+    shares = torch.nn.functional.one_hot(LABELS[:50], 10).float()
+    hard, soft, mixed = (module.loss(IMAGES[:50], truth, torch.Generator().manual_seed(2))
+                         for truth in (LABELS[:50], shares, 0.5 * shares + 0.05))
+    assert soft.item() == pytest.approx(hard.item(), rel=1e-5)
+    assert mixed.item() != pytest.approx(hard.item(), rel=1e-4) and torch.isfinite(mixed)
+
+
 def test_one_step_leaves_dark_features_silent():
     module = module_of(recipe_of("latency", steps=1), 0)
     with torch.no_grad():

@@ -16,9 +16,11 @@ from firstspike_train.methods.ettfs import EttfsNetwork
 from firstspike_train.recipe import (
     DataRecipe,
     EttfsRecipe,
+    MultiThresholdRecipe,
     NetworkRecipe,
     QuantisationRecipe,
     Recipe,
+    TeacherRecipe,
     TrainingRecipe,
 )
 
@@ -28,6 +30,17 @@ SMALL = Recipe(
     training=TrainingRecipe(epochs=3, batch_size=128, learning_rate=0.02),
     quantisation=QuantisationRecipe(weight_bits=(5, 5), epochs=3),
 )
+
+ALL = Recipe(
+    name="all", seed=3, data=DataRecipe(dataset="digits", shifts=1, cutout=2, alterations=1, mixup=0.2),
+    network=NetworkRecipe(layers="4C3p1-P2-16-10", steps=2, normalisation="batch"),
+    method=MultiThresholdRecipe(kind="multi_threshold", learns=("theta", "leak")),
+    training=TrainingRecipe(epochs=3, batch_size=128, learning_rate=0.02, label_smoothing=0.1, average=0.9,
+                            precision="mixed"),
+    quantisation=QuantisationRecipe(weight_bits=(5, 5, 5), epochs=2),
+    teacher=TeacherRecipe(layers="8C3p1-P2-32-10", epochs=2, learning_rate=0.02, share=0.6, temperature=2.0),
+)
+"""Every option at once."""
 
 
 def same(a, b):
@@ -39,9 +52,10 @@ def same(a, b):
     )
 
 
-@pytest.mark.parametrize("cut", [2, 3, 5])
-def test_a_run_cut_anywhere_gives_the_result_of_an_uninterrupted_one(tmp_path, monkeypatch, cut):
-    whole = train(SMALL, tmp_path / "whole.safetensors", progress=False)
+@pytest.mark.parametrize(("recipe", "cut"), [
+    *((SMALL, cut) for cut in (2, 3, 5)), *((ALL, cut) for cut in (1, 2, 3, 5, 6))])
+def test_a_run_cut_anywhere_gives_the_result_of_an_uninterrupted_one(tmp_path, monkeypatch, recipe, cut):
+    whole = train(recipe, tmp_path / "whole.safetensors", progress=False)
     advance = _Run.advance
 
     def advance_until_killed(run):
@@ -52,9 +66,9 @@ def test_a_run_cut_anywhere_gives_the_result_of_an_uninterrupted_one(tmp_path, m
     output = tmp_path / "cut.safetensors"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(_Run, "advance", advance_until_killed)
-        train(SMALL, output, progress=False)
+        train(recipe, output, progress=False)
     assert not output.exists() and (tmp_path / "cut.safetensors.resume.safetensors").exists()
-    resumed = train(SMALL, output, progress=False)
+    resumed = train(recipe, output, progress=False)
     assert same(whole, resumed) and whole.accuracy == resumed.accuracy and whole.recipe == resumed.recipe
     assert same(load_network(output), whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.safetensors", "whole.safetensors"]
@@ -198,3 +212,80 @@ def test_mirrors_turn_rows_around():
 def test_one_cycle_rises_to_one_and_ends_at_zero():
     values = [one_cycle(part) for part in np.linspace(0, 1, 101)]
     assert values[0] == pytest.approx(1 / 25) and max(values) == 1 and values[-1] == pytest.approx(0)
+
+
+def test_what_is_averaged_is_validated_and_goes_on(monkeypatch):
+    recipe = replace(ALL, teacher=None, training=replace(ALL.training, average=0.5, epochs=2))
+    run, average = _Run(recipe), None
+    weight, constrain = run.module.stack[1].weight, run.module.constrain
+
+    def watched():  # behind every step
+        nonlocal average
+        constrain()
+        now = weight.detach().clone()
+        average = now if average is None else average.lerp(now, 0.5)
+
+    monkeypatch.setattr(run.module, "constrain", watched)
+    run.advance()
+    assert torch.allclose(run.judged.stack[1].weight, average, atol=1e-6) and run.judged is not run.module
+    assert not torch.equal(average, weight)
+    run.advance()
+    assert run.judged is run.module and torch.allclose(weight, average, atol=1e-6)
+
+
+def test_a_teacher_learns_first_and_is_then_learned_from(tmp_path):
+    teacher = TeacherRecipe(layers="16C3p1-P2-64-10", epochs=6, learning_rate=0.01, share=1.0)
+    recipe = replace(ALL, data=DataRecipe(dataset="digits"), teacher=teacher,
+                     training=replace(ALL.training, epochs=5, label_smoothing=0.0))
+    run = _Run(recipe, tmp_path / "state")
+    torch.manual_seed(0)
+    run.labels = run.labels.clone()
+    while run.epoch < 6:
+        run.advance()
+    assert [entry["phase"] for entry in run.history] == ["teacher"] * 6 and run.history[-1]["potential"] > 0.9
+    taught = {name: value.clone() for name, value in run.teacher.state_dict().items()}
+    run.labels = torch.zeros_like(run.labels)  # with a share of 1, labels do not count
+    while run.epoch < 11:
+        run.advance()
+    assert run.history[-1]["potential"] > 0.75
+    assert all(torch.equal(value, taught[name]) for name, value in run.teacher.state_dict().items())
+
+
+def test_a_network_of_many_weights_takes_the_threads_that_are_there_and_goes_on_with_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    wide = replace(ALL, teacher=None, network=replace(ALL.network, layers="256C3p1-512C3p1-10"))
+    assert [_Run(recipe).threads for recipe in (SMALL, wide)] == [1, 3] and _Run(SMALL, threads=2).threads == 2
+    run = _Run(SMALL, tmp_path / "state", threads=2)
+    run.advance()
+    again, other = _Run(SMALL, tmp_path / "state"), _Run(SMALL, tmp_path / "state", threads=1)
+    for one in (again, other):
+        one.restore(resume=True)
+    assert (again.threads, other.threads) == (2, 1)
+
+
+def test_as_many_threads_give_the_same_result(tmp_path):
+    recipe = replace(ALL, teacher=None, network=replace(ALL.network, layers="32C3p1-P2-64-10"))
+    one, two = (train(recipe, tmp_path / f"{name}.safetensors", progress=False, threads=2) for name in ("one", "two"))
+    assert same(one, two) and one.recipe == two.recipe
+
+
+def test_threads_are_as_they_were_behind_a_training(tmp_path):
+    before = torch.get_num_threads()
+    train(replace(SMALL, training=replace(SMALL.training, epochs=1)), tmp_path / "x.safetensors", progress=False,
+          threads=before + 1)
+    assert torch.get_num_threads() == before
+    with pytest.raises(ValueError, match="threads must be at least 0, not -1"):
+        train(SMALL, tmp_path / "x.safetensors", progress=False, threads=-1)
+
+
+def test_mixed_precision_of_a_recipe_orders_channels_last():
+    run = _Run(ALL)
+    assert run.mixed and run.module.stack[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert not _Run(replace(ALL, training=replace(ALL.training, precision="full"))).mixed
+
+
+def test_in_a_file_every_epoch_is_a_line(tmp_path, capsys):
+    train(replace(SMALL, training=replace(SMALL.training, epochs=1)), tmp_path / "x.safetensors")
+    lines = [line for line in capsys.readouterr().out.splitlines() if ": epoch " in line]
+    assert re.fullmatch(r"small: epoch 1 of 4, real: loss \d\.\d{3}, validation \d+\.\d\d%, \d+ s", lines[0])
+    assert len(lines) == 4

@@ -68,6 +68,18 @@ def test_what_no_gradient_reaches_stays_in_two_processes_too(tmp_path):
     assert two.layers[0].neuron.leak == pytest.approx(one.layers[0].neuron.leak, abs=1e-3)
 
 
+def test_statistics_of_batches_are_those_of_all_processes(tmp_path):
+    recipe = replace(RECIPE, network=replace(RECIPE.network, normalisation="batch"),
+                     training=replace(RECIPE.training, average=0.5))
+    one = train(recipe, tmp_path / "one.safetensors", progress=False)
+    two, again = (trained_by_two(tmp_path / f"{name}.safetensors", recipe) for name in ("two", "again"))
+    for single, pair, repeated in zip(one.layers, two.layers, again.layers, strict=True):
+        assert np.array_equal(pair.weight, repeated.weight) and pair.weight_scale == repeated.weight_scale
+        # Each normalises its share: close, not equal.
+        assert np.corrcoef(single.weight.ravel(), pair.weight.ravel())[0, 1] > 0.9
+    assert np.array_equal(two.layers[0].bias, again.layers[0].bias) and two.layers[0].bias.any()
+
+
 def test_curves_are_written_for_tensorboard(tmp_path):
     train(replace(RECIPE, training=replace(RECIPE.training, epochs=1)), tmp_path / "x.safetensors", progress=False,
           curves=tmp_path / "log")

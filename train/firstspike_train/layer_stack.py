@@ -48,6 +48,7 @@ class LayerStack(nn.Module, ABC):
 
     def evidence(self, images: Images) -> Evidence:
         """Decisions on all images, and the means of the measures."""
+        self.eval()
         return collect(self.decide, images)
 
     def layers(self) -> tuple[FloatLayer, ...]:

@@ -116,7 +116,7 @@ class LifLayer(Synapses):
         decays = "leak" in kind.learns or kind.neuron.leak != 1
         spikes, membranes = integrate(currents, fire=fire, decay=decay if decays else None,
                                       reset=reset if kind.neuron.reset == "subtract" else None)
-        return torch.stack(spikes), membranes
+        return torch.stack(spikes) if len(spikes) > 1 else spikes[0][None], membranes  # one step: no copy
 
     def layer(self) -> FloatLayer:
         """As exported, in float64; quantised, the compiler rounds it to the integers computed here."""
@@ -126,8 +126,9 @@ class LifLayer(Synapses):
         theta, leak = (value.detach().double().item() for value in self.operands())
         theta *= self.unit
         levels = theta * (np.arange(1, kind.levels + 1) - (0.5 if kind.spacing == "round" else 0.0))
+        synapses = self.exported()
         neuron = replace(
-            kind.neuron, leak=leak,
+            kind.neuron, leak=leak, bias=synapses.neuron.bias,
             theta=np.tile(levels, (channels, 1)) if kind.levels > 1 else np.full(channels, levels[0]),
             reset_step=np.full(channels, theta) if kind.neuron.reset == "subtract" else None)
-        return replace(self.exported(), neuron=neuron)
+        return replace(synapses, neuron=neuron)

@@ -58,6 +58,9 @@ class LifNetwork(LayerStack):
             kind = output if index == len(wirings) - 1 else hidden
             layers.append(LifLayer(wiring, bits, kind) if index else first(wiring, bits, kind, input_scale))
             self.initialise(cast(LifLayer, layers[-1]), generator)
+            # Not the output: its potential is added up without a bias.
+            if recipe.network.normalisation == "batch" and index < len(wirings) - 1:
+                cast(LifLayer, layers[-1]).normalise_currents()
         self.stack = cast(list[LifLayer], layers)
 
     def initialise(self, layer: LifLayer, generator: torch.Generator) -> None:
@@ -97,9 +100,8 @@ class LifNetwork(LayerStack):
 
     def currents(self, layer: LifLayer, found: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         """Of each step, from spikes [T, B, …] of all layers before: all steps at once."""
-        times = found[-1].shape[:2]
-        return layer.current(*(spikes.flatten(0, 1) for spikes in self.sources(layer, found))).unflatten(
-            0, times).unbind(0)
+        current = layer.current(*(spikes.flatten(0, 1) for spikes in self.sources(layer, found)))
+        return current.unflatten(0, found[-1].shape[:2]).unbind(0) if self.steps > 1 else [current]
 
     def potential(self, spikes: torch.Tensor) -> torch.Tensor:
         """Membranes of an output layer that only integrates, after T steps, in units, [B, C]."""
@@ -140,14 +142,12 @@ class LifNetwork(LayerStack):
         """
         found: list[torch.Tensor] = []
         for layer, total in zip(self.stack, totals, strict=True):
-            if found:
+            if found and layer.normalisation is None:  # linear: one product for all steps
                 current = layer.current(*(spikes.sum(0) for spikes in self.sources(layer, found)))
             else:
-                current = sum(self.input_currents(images), torch.zeros(()))
-            factor = total / current.std()
-            layer.weight.mul_(factor)
-            if layer.skip_weight is not None:
-                layer.skip_weight.mul_(factor)
+                currents = self.currents(layer, found) if found else self.input_currents(images)
+                current = sum(currents, torch.zeros(()))
+            layer.stretch(total / current.std())
             if layer is not self.stack[-1]:
                 found.append(layer(self.currents(layer, found))[0] if found else self.encode(images))
 

@@ -5,21 +5,26 @@ import errno
 import json
 import math
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 import torch
 from firstspike_arch.checkpoint import save_network
+from firstspike_arch.connectivity import size_of
 from firstspike_arch.float_network import FloatNetwork, Readout
 from firstspike_arch.program import write_atomically
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from .augmentation import mirrored, shifted
+from .batches import ahead, batches
+from .builder import build_layers
 from .curves import Write, tensorboard_curves, unwritten
 from .exactness import ExactnessError, require_exact
 from .export import export_network
@@ -32,6 +37,7 @@ from .methods.latency_coding import LatencyCodingNetwork
 from .methods.multi_threshold import MultiThresholdNetwork
 from .recipe import Phase, Recipe
 from .recipe_file import load_recipe
+from .teacher import Teacher
 from .workers import Workers, started_workers
 
 __all__ = ["ResumeError", "fit", "one_thread", "train"]
@@ -45,6 +51,8 @@ STATE = "firstspike_training"
 ALONE = Workers()
 WARM_UP = 0.3
 """Part of the steps in which the learning rate rises."""
+MUCH_WORK = 1 << 24
+"""Multiplications of a step of one image from which on several threads are worth their while."""
 
 
 class DivergenceError(ValueError):
@@ -58,7 +66,7 @@ class ResumeError(ValueError):
 def train(
     recipe: str | Path | Recipe, output: str | Path, resume: bool = True, progress: bool = True,
     device: str = "cpu", curves: str | Path | None = None, real: str | Path | None = None, compiled: bool = False,
-    mixed: bool = False,
+    mixed: bool = False, threads: int = 0,
 ) -> FloatNetwork:
     """Train a recipe, write the network to `output` (safetensors), and return it.
 
@@ -85,8 +93,11 @@ def train(
         Let `torch.compile` fuse the loss of real numbers and its gradient: faster with ``mixed``; other roundings, so
         another network than without. Not for integers, whose rounding is the compiler's own code.
     mixed : bool
-        Multiply real numbers in bfloat16, add them and keep membranes in float32: pays on processors that have such
-        instructions (AVX512-BF16, AMX). Validation and integers are in float32.
+        Multiply real numbers in bfloat16, add them and keep membranes in float32, even if the recipe does not say so:
+        pays on processors that have such instructions (AVX512-BF16, AMX). Validation and integers are in float32.
+    threads : int
+        Of the CPU; the result is the same for the same number. 0: one for small networks, whose matrices are small,
+        and as many as torch takes for large ones; a run that goes on keeps its number.
 
     Raises
     ------
@@ -97,8 +108,7 @@ def train(
 
     Notes
     -----
-    On a CPU it runs on one thread and leaves torch's setting as it was: the matrices are small, and the result then
-    does not depend on the number of cores.
+    Torch's own number of threads is left as it was.
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe)
@@ -108,9 +118,11 @@ def train(
             raise IsADirectoryError(errno.EISDIR, "must be a file to write, not a folder", str(path))
         path.parent.mkdir(parents=True, exist_ok=True)
     state = output.with_name(f"{output.name}.resume.safetensors")
-    with (one_thread(), started_workers(device) as workers,
+    if threads < 0:
+        raise ValueError(f"threads must be at least 0, not {threads}")
+    with (_kept_threads(), started_workers(device) as workers,
           tensorboard_curves(curves if workers.first else None) as write):
-        run = _Run(recipe, state, real, device, workers, compiled, mixed)
+        run = _Run(recipe, state, real, device, workers, compiled, mixed, threads)
         run.restore(resume)
         run.finish(progress and workers.first, write)
         network = run.network()
@@ -121,13 +133,14 @@ def train(
 
 
 def fit(
-    recipe: Recipe, progress: bool = True, *, compiled: bool = False, mixed: bool = False, write: Write = unwritten,
+    recipe: Recipe, progress: bool = True, *, compiled: bool = False, mixed: bool = False, threads: int = 0,
+    write: Write = unwritten,
 ) -> LayerStack:
     """Train a recipe's phases and return the module, as the last of them left it; nothing is validated or written.
 
     Parameters
     ----------
-    progress, compiled, mixed
+    progress, compiled, mixed, threads
         As of `train`.
     write : function
         Called behind every epoch, with what was measured in it.
@@ -136,21 +149,28 @@ def fit(
     ------
     DataError
     """
-    with one_thread():
-        run = _Run(recipe, compiled=compiled, mixed=mixed)
+    with _kept_threads():
+        run = _Run(recipe, compiled=compiled, mixed=mixed, threads=threads)
         run.finish(progress, write)
     return run.module
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread: what small matrices need, and other processes leave."""
+def _kept_threads() -> Iterator[None]:
+    """Leave torch's number of threads as it was."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     try:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: what small matrices need, and other processes leave."""
+    with _kept_threads():
+        torch.set_num_threads(1)
+        yield
 
 
 class _Run:
@@ -158,30 +178,38 @@ class _Run:
 
     def __init__(
         self, recipe: Recipe, state_path: Path | None = None, real_path: Path | None = None, device: str = "cpu",
-        workers: Workers = ALONE, compiled: bool = False, mixed: bool = False,
+        workers: Workers = ALONE, compiled: bool = False, mixed: bool = False, threads: int = 0,
     ) -> None:
         self.recipe, self.state_path, self.real_path, self.workers = recipe, state_path, real_path, workers
         self.device = _device(device, workers)
-        self.compiled, self.mixed = compiled, mixed or self.device.type == "cuda"
-        self.images, self.labels = _tensors(recipe, "train")
+        self.compiled = compiled
+        self.mixed = mixed or recipe.training.precision == "mixed" or self.device.type == "cuda"
+        self.given_threads, self.threads = threads, threads or _threads_for(recipe)
+        images, self.labels = _tensors(recipe, "train")
         if recipe.data.samples:
-            self.images, self.labels = self.images[: recipe.data.samples], self.labels[: recipe.data.samples]
+            images, self.labels = images[: recipe.data.samples], self.labels[: recipe.data.samples]
+        # Augmented where it is learned from.
+        self.images = images if isinstance(images, FolderImages) else images.to(self.device)
         self.validation = _tensors(recipe, "validation")
         generator = torch.Generator().manual_seed(recipe.seed)
         self.module = METHODS[recipe.method.kind](recipe, recipe.shape, generator).to(self.device)
-        channels, *size = recipe.shape
-        # Of a recording, the maps of all steps are moved and mirrored together.
-        self.planes = (channels * (recipe.network.steps if recipe.data.step_us else 1), *size)
+        self.teacher = None if recipe.teacher is None else Teacher(recipe, recipe.teacher, generator).to(self.device)
+        if self.mixed:  # the order in which products of bfloat16 are fastest
+            for module in filter(None, (self.module, self.teacher)):
+                module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.averaged: AveragedModel | None = None
         self.phases = recipe.phases
         self.epochs = sum(phase.epochs for phase in self.phases)
         self.epoch = 0
         self.history: list[dict] = []
         self.real_accuracy: dict[str, dict[str, float]] = {}
+        self.learner: LayerStack | Teacher = self.module
         self.optimizer = self._optimizer()
         self.loss: Loss = self.module.loss
 
     def _optimizer(self) -> torch.optim.AdamW:
-        return torch.optim.AdamW(self.module.parameters())
+        # One pass over the parameters instead of a dozen; other roundings, as all that is mixed.
+        return torch.optim.AdamW(self.learner.parameters(), fused=True if self.mixed else None)
 
     def _position(self) -> tuple[Phase, int]:
         """The phase of the next epoch, and how many epochs of it are done."""
@@ -194,11 +222,17 @@ class _Run:
 
     def finish(self, progress: bool, write: Write = unwritten) -> None:
         """Train all epochs that are left; ``write`` gets what was measured behind each."""
+        torch.set_num_threads(self.threads)
         with _bar(progress) as bar:
             task = bar.add_task(self.recipe.name, total=self.epochs - self.epoch, news="")
             while self.epoch < self.epochs:
+                begin = time.monotonic()
                 self.advance()
-                bar.update(task, advance=1, news=_news(self.history[-1]))
+                news = _news(self.history[-1])
+                bar.update(task, advance=1, news=news)
+                if progress and not bar.console.is_terminal:  # a bar is not drawn in a file
+                    bar.console.print(f"{self.recipe.name}: epoch {self.epoch} of {self.epochs}, {news}, "
+                                      f"{time.monotonic() - begin:.0f} s", soft_wrap=True, highlight=False)
                 write(self.history[-1])
 
     def advance(self) -> None:
@@ -209,32 +243,44 @@ class _Run:
         # Everything random in an epoch comes from its own seed, so that a resumed run draws the same numbers.
         seed = self.recipe.seed * 100_003 + self.epoch + 1
         generator = torch.Generator().manual_seed(seed)
-        # Processes must go on drawing the same batches, whatever each draws for its share of one.
-        own = generator if self.workers.count == 1 else torch.Generator().manual_seed(seed + 7919 * self.workers.rank)
-        batches = math.ceil(len(self.images) / self.recipe.training.batch_size)
+        made = batches(self.recipe, self.images, self.labels, generator)
+        waits = isinstance(self.images, FolderImages) or self.recipe.data.alterations > 0
+        # Batches must be drawn alike whenever they are made, and in all processes, whatever a loss draws.
+        own = generator if self.workers.count == 1 and not waits else (
+            torch.Generator().manual_seed(seed + 7919 * self.workers.rank))
+        count = math.ceil(len(self.images) / self.recipe.training.batch_size)
+        self.learner.train()
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for index, (images, labels) in enumerate(self._batches(generator)):
-            part = (done * batches + index) / (phase.epochs * batches)
+        for index, (images, targets) in enumerate(ahead(made) if waits else made):
+            part = (done * count + index) / (phase.epochs * count)
             for group in self.optimizer.param_groups:
                 group["lr"] = phase.learning_rate * one_cycle(part)
                 group["weight_decay"] = phase.weight_decay
             self.optimizer.zero_grad()
-            mine, truth = self.workers.share(images), self.workers.share(labels).to(self.device)
+            mine, truth = self.workers.share(images), self.workers.share(targets).to(self.device)
             if len(mine):
                 with self._precision(phase):
+                    if self.teacher is not None and self.learner is not self.teacher:
+                        truth = self.teacher.taught(mine, truth)
                     loss = self.loss(mine, truth, own)
                 (loss * (len(mine) / len(images))).backward()
                 total += loss.detach() * len(mine)
-            self.workers.add_up(self.module.parameters())
+            self.workers.add_up(self.learner.parameters())
             self.optimizer.step()
-            self.module.constrain()
+            self.learner.constrain()
+            if self.averaged is not None:
+                self.averaged.update_parameters(self.learner)
+        for module in filter(None, (self.learner, self.averaged)):
+            self.workers.level(module.buffers())
         self.epoch += 1
         loss = self.workers.total(total) / len(self.images)
         # A comparison hides what is no number: the loss alone does not say it.
-        if not math.isfinite(loss) or not all(one.isfinite().all() for one in self.module.parameters()):
+        if not math.isfinite(loss) or not all(one.isfinite().all() for one in self.learner.parameters()):
             raise DivergenceError(f"{self.recipe.name}: loss and parameters must stay finite, but do not in epoch "
                                   f"{self.epoch} ({phase.name}): lower its learning_rate")
         self.history.append({"epoch": self.epoch, "phase": phase.name, "loss": loss})
+        if done + 1 == phase.epochs:
+            self._settle()
         if self.state_path is not None:
             self.history[-1].update(self._validate())
             ends = self.epoch == sum(phase.epochs for phase in self.phases if phase.name != "quantised")
@@ -251,23 +297,42 @@ class _Run:
         return torch.autocast(self.device.type, torch.bfloat16) if mixed else nullcontext()
 
     def _start(self, phase: Phase) -> None:
-        self.module.start(phase.name, self.images)
+        if phase.name == "teacher" and self.teacher is not None:
+            self.learner = self.teacher
+        else:
+            self.learner = self.module
+            self.module.start(phase.name, self.images)
         if phase.name == "quantised":
             require_exact(self.module)
         compiles = self.compiled and phase.name != "quantised"
         if compiles:
             torch.compiler.reset()  # what it keeps of other networks would count against this one's compilations
-        self.loss = torch.compile(self.module.loss, dynamic=False) if compiles else self.module.loss
+        self.loss = torch.compile(self.learner.loss, dynamic=False) if compiles else self.learner.loss
         self.optimizer = self._optimizer()
+        average = self.recipe.training.average
+        self.averaged = None if not average else AveragedModel(
+            self.learner, multi_avg_fn=get_ema_multi_avg_fn(average), use_buffers=True)
 
-    def _batches(self, generator: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for chosen in torch.randperm(len(self.images), generator=generator).split(self.recipe.training.batch_size):
-            images = shifted(self.images[chosen], self.planes, self.recipe.data.shifts, generator)
-            yield mirrored(images, self.planes, generator) if self.recipe.data.mirrors else images, self.labels[chosen]
+    def _settle(self) -> None:
+        """End a phase: what was averaged is what goes on."""
+        if self.averaged is not None:
+            self.learner.load_state_dict(self.averaged.module.state_dict())
+            self.averaged = None
+        if self.teacher is not None:
+            self.teacher.eval()
+
+    @property
+    def judged(self) -> LayerStack:
+        """What is validated."""
+        return self.module if self.averaged is None else cast(LayerStack, self.averaged.module)
 
     def _validate(self) -> dict[str, float]:
-        evidence = self.module.evidence(self.validation[0])
-        return {**_accuracies(evidence.classes, self.validation[1]), **evidence.measures}
+        images, labels = self.validation
+        if self.learner is self.teacher:
+            taught = cast(Teacher, self.teacher if self.averaged is None else self.averaged.module).eval()
+            return {"potential": taught.accuracy(images, labels)}
+        evidence = self.judged.evidence(images)
+        return {**_accuracies(evidence.classes, labels), **evidence.measures}
 
     def _measure(self, module: LayerStack) -> dict[str, dict[str, float]]:
         """Accuracy by split and read-out."""
@@ -297,12 +362,19 @@ class _Run:
         return export_network(self.module.to("cpu"), self.recipe, readout, accuracy, history)
 
     def _keep(self, path: Path, table: dict) -> None:
-        tensors = {f"module.{name}": value for name, value in self.module.state_dict().items()}
+        tensors = {f"{part}.{name}": value for part, module in self._parts() for name, value in
+                   module.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
-        head = {"recipe": table, "epoch": self.epoch, "history": self.history, "real_accuracy": self.real_accuracy}
+        head = {"recipe": table, "epoch": self.epoch, "history": self.history, "real_accuracy": self.real_accuracy,
+                "threads": self.threads}
         contiguous = {name: value.cpu().contiguous() for name, value in tensors.items()}
         write_atomically(path, save(contiguous, {STATE: json.dumps(head)}))
+
+    def _parts(self) -> list[tuple[str, nn.Module]]:
+        """What has a state of its own, by the name it has in a file."""
+        parts = (("module", self.module), ("teacher", self.teacher), ("averaged", self.averaged))
+        return [(name, part) for name, part in parts if part is not None]
 
     def restore(self, resume: bool) -> None:
         """Continue from what there is: the state of an interrupted run (if asked to), or that of the real numbers."""
@@ -319,13 +391,17 @@ class _Run:
             if head["recipe"] != table:
                 raise ResumeError(f"{path}: is the state of another recipe; {advice}")
             self.epoch, self.history, self.real_accuracy = head["epoch"], head["history"], head["real_accuracy"]
-            begun = 0
+            self.threads = self.given_threads or head.get("threads", self.threads)
+            done = self.epoch
             for phase in self.phases:
-                if begun < self.epoch:
+                if done > 0:
                     self._start(phase)
-                begun += phase.epochs
-            prefix = "module."
-            self.module.load_state_dict({k[len(prefix):]: v for k, v in tensors.items() if k.startswith(prefix)})
+                if done >= phase.epochs:
+                    self._settle()
+                done -= phase.epochs
+            for part, module in self._parts():
+                prefix = f"{part}."
+                module.load_state_dict({k[len(prefix):]: v for k, v in tensors.items() if k.startswith(prefix)})
             states: dict[int, dict[str, torch.Tensor]] = {}
             for key, value in tensors.items():
                 kind, _, rest = key.partition(".")
@@ -333,6 +409,10 @@ class _Run:
                     index, _, name = rest.partition(".")
                     states.setdefault(int(index), {})[name] = value
             groups = self.optimizer.state_dict()["param_groups"]
+            for index, parameter in enumerate(self.learner.parameters()):  # in the parameter's order of memory
+                for name, value in states.get(index, {}).items():
+                    if value.shape == parameter.shape:
+                        states[index][name] = torch.empty_like(parameter, requires_grad=False).copy_(value)
             self.optimizer.load_state_dict({"state": states, "param_groups": groups})
         except ResumeError:
             raise
@@ -359,6 +439,13 @@ def _device(name: str, workers: Workers) -> torch.device:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.deterministic = True
     return device
+
+
+def _threads_for(recipe: Recipe) -> int:
+    """One, but for networks that are large enough to keep several busy."""
+    wirings = build_layers(recipe.network.layers, recipe.shape)
+    work = sum(size_of(one.synapses.weight_shape) * size_of(one.synapses.out_shape[1:]) for one in wirings)
+    return torch.get_num_threads() if work >= MUCH_WORK else 1
 
 
 def one_cycle(part: float) -> float:

@@ -11,13 +11,14 @@ from firstspike_arch.network import NAME_RULE, is_name
 from pydantic import Discriminator
 from pydantic_core import to_jsonable_python
 
-from .builder import build_layers
+from .alterations import STRENGTH_MAX
+from .builder import Wiring, build_layers
 from .data import DATASETS, ImageSet
 from .recordings import RECORDINGS, RecordingSet
 
 __all__ = [
     "DataRecipe", "DietRecipe", "EttfsRecipe", "LatencyCodingRecipe", "MethodRecipe", "MultiThresholdRecipe",
-    "NetworkRecipe", "Phase", "QuantisationRecipe", "Recipe", "RecipeError", "TrainingRecipe",
+    "NetworkRecipe", "Phase", "QuantisationRecipe", "Recipe", "RecipeError", "TeacherRecipe", "TrainingRecipe",
 ]
 
 
@@ -45,6 +46,12 @@ class DataRecipe:
         Training images are moved by up to so many pixels each way.
     mirrors : bool
         Every other training image, at random, is mirrored left to right.
+    cutout : int
+        Side of a square that is blackened in each training image, at a random place; pixels.
+    alterations, strength : int
+        RandAugment: so many random alterations of each training image, of a strength 0…30.
+    mixup : float
+        Each training image is mixed with another, and their labels alike, by a share from Beta(mixup, mixup); 0: none.
     samples : int
         Only so many training images, from the first; 0: all.
     step_us : int
@@ -59,6 +66,10 @@ class DataRecipe:
     ]
     shifts: int = 0
     mirrors: bool = False
+    cutout: int = 0
+    alterations: int = 0
+    strength: int = 9
+    mixup: float = 0.0
     samples: int = 0
     step_us: int = 0
     count_max: int = 1
@@ -71,6 +82,13 @@ class DataRecipe:
                  f"{f'1…{MAGNITUDE_MAX}' if recorded else '1'} with {self.dataset}", self.count_max)
         _require(self.samples >= 0, "data.samples", "at least 0", self.samples)
         _require(0 <= self.shifts <= 4, "data.shifts", "0…4 pixels", self.shifts)
+        _require(self.cutout >= 0, "data.cutout", "at least 0 pixels", self.cutout)
+        _require(0 <= self.alterations <= 8, "data.alterations", "0…8", self.alterations)
+        _require(0 <= self.strength <= STRENGTH_MAX, "data.strength", f"0…{STRENGTH_MAX}", self.strength)
+        _require(self.mixup >= 0, "data.mixup", "at least 0", self.mixup)
+        for key in ("alterations", "mixup"):
+            _require(not (recorded and getattr(self, key)), f"data.{key}", f"0 with {self.dataset}",
+                     getattr(self, key))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +103,15 @@ class NetworkRecipe:
         T.
     readout : str
         "best" takes the one of the method's read-outs that it is trained for with the highest validation accuracy.
+    normalisation : str
+        "batch": currents of hidden layers are trained normalised by batches, which quantisation folds into weights and
+        a bias; with methods that leave it open, latency_coding and multi_threshold.
     """
 
     layers: str
     steps: int
     readout: Literal["best", "first_spike", "weighted_spikes", "potential", "spike_count"] = "best"
+    normalisation: Literal["none", "batch"] = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +218,9 @@ class LatencyCodingRecipe:
         Cross entropies of the steps weighted by confidence ("tad"), or the one of the output averaged over the steps
         ("cross_entropy").
     leak : float
-        At the start, of the hidden layers; it is learned.
+        At the start, of the hidden layers.
+    learns : tuple of str
+        Which of "theta" and "leak" of the hidden layers are learned.
     encoder_width : float
         Width of the slope around each threshold of the encoder, in standard deviations of its current.
     surrogate_width : float
@@ -208,6 +232,7 @@ class LatencyCodingRecipe:
     kind: Literal["latency_coding"]
     loss: Literal["tad", "cross_entropy"] = "tad"
     leak: float = 1.0
+    learns: tuple[Literal["theta", "leak"], ...] = ("leak",)
     encoder_width: float = 1.0
     surrogate_width: float = 1.0
     score_gain: float = 8.0
@@ -232,6 +257,8 @@ class MultiThresholdRecipe:
     spacing : str
         Thresholds k·theta ("floor") or (k − ½)·theta ("round").
     leak : float
+    learns : tuple of str
+        Which of "theta" and "leak" are learned; leak and a theta of 1 are where it starts.
     surrogate : str
         Shape of the slope around each threshold.
     surrogate_width : float
@@ -244,6 +271,7 @@ class MultiThresholdRecipe:
     levels: int = 4
     spacing: Literal["floor", "round"] = "floor"
     leak: float = 0.5
+    learns: tuple[Literal["theta", "leak"], ...] = ()
     surrogate: Literal["rectangle", "triangle", "gaussian"] = "rectangle"
     surrogate_width: float = 1.0
     score_gain: float = 1.0
@@ -271,6 +299,12 @@ class TrainingRecipe:
         Peak of the one-cycle schedule.
     spike_loss : float
         Loss of one spike of every hidden neuron in an inference: fewer spikes, less work for the hardware.
+    label_smoothing : float
+        Share of a label that is spread over all classes.
+    average : float
+        What a batch leaves of the moving average of the weights, which is what is validated and kept; 0: no average.
+    precision : str
+        "mixed": real numbers are multiplied in bfloat16 and added in float32.
     """
 
     epochs: int
@@ -278,6 +312,9 @@ class TrainingRecipe:
     learning_rate: float = 4e-3
     weight_decay: float = 1e-4
     spike_loss: float = 0.0
+    label_smoothing: float = 0.0
+    average: float = 0.0
+    precision: Literal["full", "mixed"] = "full"
 
     def __post_init__(self) -> None:
         _require(self.epochs >= 1, "training.epochs", "at least 1", self.epochs)
@@ -285,6 +322,37 @@ class TrainingRecipe:
         _positive("training", self, "learning_rate")
         for key in ("weight_decay", "spike_loss"):
             _require(getattr(self, key) >= 0, f"training.{key}", "at least 0", getattr(self, key))
+        for key in ("label_smoothing", "average"):
+            _require(0 <= getattr(self, key) < 1, f"training.{key}", "at least 0 and below 1", getattr(self, key))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherRecipe:
+    """A network without spikes (rectified, normalised by batches) that is trained first, and then taught by.
+
+    Parameters
+    ----------
+    layers : str
+        As of the network; a chain without skips.
+    epochs : int
+    learning_rate : float
+        Peak of its own one-cycle schedule.
+    share : float
+        Of the teacher's answer in what is to be learned; the label has the rest.
+    temperature : float
+        The teacher's logits are divided by it.
+    """
+
+    layers: str
+    epochs: int
+    learning_rate: float = 2e-3
+    share: float = 0.5
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require(self.epochs >= 1, "teacher.epochs", "at least 1", self.epochs)
+        _require(0 < self.share <= 1, "teacher.share", "above 0 and at most 1", self.share)
+        _positive("teacher", self, "learning_rate", "temperature")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -314,7 +382,7 @@ class QuantisationRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """A stretch of training with its own schedule: "pretraining", "real" or "quantised"."""
+    """A stretch of training with its own schedule: "teacher", "pretraining", "real" or "quantised"."""
 
     name: str
     epochs: int
@@ -324,7 +392,7 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One training run."""
+    """One training run; ``teacher`` None: labels alone are learned."""
 
     name: str
     seed: int = 0
@@ -333,19 +401,22 @@ class Recipe:
     method: Annotated[MethodRecipe, Discriminator("kind")]
     training: TrainingRecipe
     quantisation: QuantisationRecipe
+    teacher: TeacherRecipe | None = None
 
     def __post_init__(self) -> None:
         network, method = self.network, self.method
         _require(is_name(self.name), "name", NAME_RULE, self.name)
-        classes = self._data_set.classes
         _require(not self.data.step_us or isinstance(method, MultiThresholdRecipe), "method.kind",
                  "'multi_threshold' with recordings of event cameras", method.kind)
-        try:
-            layers = build_layers(network.layers, self.shape)
-        except ValueError as error:
-            raise RecipeError(f"network.layers {network.layers!r}: {error}") from None
-        _require(layers[-1].synapses.out_shape == (classes,), "network.layers",
-                 f"closed by {classes} outputs", network.layers)
+        layers = self._layers("network", network.layers)
+        if self.teacher is not None:
+            _require(all(layer.skip is None for layer in self._layers("teacher", self.teacher.layers)),
+                     "teacher.layers", "a chain without skips", self.teacher.layers)
+            _require(not self.data.step_us, "teacher", "left out with recordings of event cameras", self.teacher.layers)
+        _require(self.data.cutout <= min(self.shape[1:]), "data.cutout",
+                 f"at most the {min(self.shape[1:])} pixels of an image", self.data.cutout)
+        _require(network.normalisation == "none" or isinstance(method, LatencyCodingRecipe | MultiThresholdRecipe),
+                 "network.normalisation", f"'none' with {method.kind}, which has none", network.normalisation)
         _require(not isinstance(method, EttfsRecipe) or all(layer.skip is None for layer in layers), "network.layers",
                  "a chain without skips with ettfs", network.layers)
         _require(len(layers) >= method.LAYERS_MIN, "network.layers",
@@ -358,6 +429,19 @@ class Recipe:
                  f"{' or '.join(('best', *method.READOUTS))} with {method.kind}", network.readout)
         _require(network.readout != "weighted_spikes" or not isinstance(method, EttfsRecipe) or method.decay != "none",
                  "network.readout", "first_spike where method.decay is 'none'", network.readout)
+
+    def _layers(self, table: str, text: str) -> tuple[Wiring, ...]:
+        try:
+            layers = build_layers(text, self.shape)
+        except ValueError as error:
+            raise RecipeError(f"{table}.layers {text!r}: {error}") from None
+        _require(layers[-1].synapses.out_shape == (self.classes,), f"{table}.layers",
+                 f"closed by {self.classes} outputs", text)
+        return layers
+
+    @property
+    def classes(self) -> int:
+        return self._data_set.classes
 
     @property
     def _data_set(self) -> ImageSet | RecordingSet:
@@ -372,6 +456,9 @@ class Recipe:
     def phases(self) -> tuple[Phase, ...]:
         """In order; each at least one epoch long."""
         training, quantisation, found = self.training, self.quantisation, []
+        if self.teacher is not None:
+            found.append(Phase(name="teacher", epochs=self.teacher.epochs, learning_rate=self.teacher.learning_rate,
+                               weight_decay=training.weight_decay))
         if isinstance(self.method, DietRecipe):
             found.append(Phase(name="pretraining", epochs=self.method.pretraining_epochs,
                                learning_rate=self.method.pretraining_learning_rate,

@@ -10,7 +10,7 @@ __all__ = ["SLOPES", "staircase"]
 
 def _triangle(distance: torch.Tensor, width: float) -> torch.Tensor:
     """Return max(0, 1 − |distance| / width) / width."""
-    return (1 - distance.abs() / width).clamp_(min=0) / width
+    return distance.abs().div_(-width).add_(1).clamp_(min=0).div_(width)
 
 
 def _sigmoid(distance: torch.Tensor, width: float) -> torch.Tensor:
@@ -20,8 +20,8 @@ def _sigmoid(distance: torch.Tensor, width: float) -> torch.Tensor:
 
 
 def _rectangle(distance: torch.Tensor, width: float) -> torch.Tensor:
-    """Return 1 / width within ±width / 2. With width 1, slopes of thresholds at a distance of 1 join to a plateau."""
-    return (distance.abs() <= width / 2).to(distance.dtype) / width
+    """Return 1 / width from −width / 2 to below width / 2; with width 1, neighbouring thresholds join to a plateau."""
+    return ((distance >= -width / 2) & (distance < width / 2)).to(distance.dtype) / width
 
 
 def _gaussian(distance: torch.Tensor, width: float) -> torch.Tensor:
@@ -38,6 +38,7 @@ class _Staircase(torch.autograd.Function):
     def forward(ctx, distance, slope, width, height, levels, strict):
         ctx.save_for_backward(distance)
         ctx.slope, ctx.width, ctx.height, ctx.levels = SLOPES[slope], width, height, levels
+        ctx.joined = slope == "rectangle" and width == 1
         if levels == 1:
             return (distance > 0 if strict else distance >= 0).to(distance.dtype)
         return (distance.ceil() if strict else distance.floor().add_(1)).clamp_(0, levels)
@@ -45,10 +46,13 @@ class _Staircase(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         (distance,) = ctx.saved_tensors
+        if ctx.joined:  # rectangles without a gap: one comparison with both ends
+            inside = (distance >= -0.5) & (distance < ctx.levels - 0.5)
+            return gradient * inside if ctx.height == 1 else gradient * inside * ctx.height, *[None] * 5
         slope = ctx.slope(distance, ctx.width)
         for level in range(1, ctx.levels):
             slope += ctx.slope(distance - level, ctx.width)
-        return gradient * slope.mul_(ctx.height), None, None, None, None, None
+        return slope.mul_(ctx.height).mul_(gradient), *[None] * 5
 
 
 def staircase(

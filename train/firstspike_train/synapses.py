@@ -4,10 +4,12 @@
 import torch
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.float_network import FloatBranch, FloatLayer
+from firstspike_arch.neuron import FloatNeuron
 from torch import nn
 from torch.nn import functional
 
 from .builder import Skip
+from .normalisation import BatchNormalisation
 from .quantisation import choose_scale, integer_weights
 
 __all__ = ["Synapses"]
@@ -48,8 +50,13 @@ class Synapses(nn.Module):
         # At first what comes past the other layers counts like one spike: the identity, where the shapes are equal.
         self.skip_weight = None if skip is None else nn.Parameter(
             torch.full(skip.synapses.weight_shape, skip.synapses.groups / skip.synapses.in_shape[0]))
+        self.normalisation: BatchNormalisation | None = None
         self.register_buffer("scale", torch.zeros((), dtype=torch.float64))  # 0: not fixed yet
         self.rounds = False
+
+    def normalise_currents(self) -> None:
+        """From now on normalise the currents by batches; quantised, this is folded, and a bias is left."""
+        self.normalisation = BatchNormalisation(self.connectivity.channels)
 
     @property
     def fan_in(self) -> int:
@@ -78,21 +85,49 @@ class Synapses(nn.Module):
             weight = weight * self.input_scale
         return weight.to(self.weight.dtype)
 
+    def multiplier(self) -> torch.Tensor:
+        """The weights as computed with."""
+        if self.rounds or self.input_scale != 1:
+            return self.computed(self.real_weight())
+        return self.weight  # float64 and back would change nothing
+
     def current(self, inputs: torch.Tensor, skipping: torch.Tensor | None = None) -> torch.Tensor:
-        """W·s in units, [K, *connectivity.out_shape], of [K, *connectivity.in_shape], and of the skip's inputs."""
-        synapses, weight = self.connectivity, self.computed(self.real_weight())
+        """W·s in units, [K, *connectivity.out_shape], of [K, *connectivity.in_shape], and of the skip's inputs.
+
+        Normalised, or with its bias.
+        """
+        synapses, weight, device = self.connectivity, self.multiplier(), self.weight.device.type
+        if torch.is_autocast_enabled(device):  # spikes, counts and their means are exact in bfloat16: less to move
+            inputs = inputs.to(torch.get_autocast_dtype(device))
         if self.averages:
             inputs = functional.avg_pool2d(inputs, synapses.pool, divisor_override=1 if self.rounds else None)
         elif synapses.pool > 1:
             inputs = functional.max_pool2d(inputs, synapses.pool)
         if isinstance(synapses, Dense):
-            return functional.linear(inputs.flatten(1), weight).to(self.weight.dtype)
-        current = functional.conv2d(inputs, weight, None, synapses.stride, synapses.padding, 1, synapses.groups)
-        current = current.to(self.weight.dtype)  # membranes stay in full precision where products are mixed
-        if self.skip is None or self.skip_weight is None or skipping is None:
-            return current
-        past, weight = self.skip.synapses, self.computed(self.skip_weight.double())
-        return current + functional.conv2d(skipping, weight, None, past.stride, past.padding, 1, past.groups)
+            current = functional.linear(inputs.flatten(1), weight)
+        else:
+            current = functional.conv2d(inputs, weight, None, synapses.stride, synapses.padding, 1, synapses.groups)
+        if self.skip is not None and self.skip_weight is not None and skipping is not None:
+            past, weight = self.skip.synapses, self.computed(self.skip_weight.double())
+            # Membranes stay in full precision where products are mixed.
+            current = current.to(self.weight.dtype) + functional.conv2d(
+                skipping, weight, None, past.stride, past.padding, 1, past.groups)
+        if self.normalisation is not None:
+            if self.normalisation.folded:
+                bias = self.normalisation.bias(self.unit).to(self.weight.dtype)
+                return current.to(self.weight.dtype) + bias.view(-1, *[1] * (current.dim() - 2))
+            current = self.normalisation(current)
+        return current.to(self.weight.dtype)
+
+    @torch.no_grad()
+    def stretch(self, factor: torch.Tensor | float) -> None:
+        """Multiply the currents by a number."""
+        if self.normalisation is not None:
+            self.normalisation.gain.mul_(factor)
+            return
+        self.weight.mul_(factor)
+        if self.skip_weight is not None:
+            self.skip_weight.mul_(factor)
 
     def largest_current(self, largest: int) -> int:
         """Of quantised synapses, in units, for inputs of at most this magnitude: Σ |W| · largest."""
@@ -100,21 +135,31 @@ class Synapses(nn.Module):
         total = self.computed(self.real_weight()).double().abs().flatten(1).sum(1) * reach
         if self.skip_weight is not None:
             total = total + self.computed(self.skip_weight.double()).double().abs().flatten(1).sum(1) * largest
+        if self.normalisation is not None:
+            total = total + self.normalisation.bias(self.unit).detach().abs()
         return int(total.max().item())
 
     def exported(self) -> FloatLayer:
-        """The synapses as exported, in float64, without neurons."""
+        """The synapses as exported, in float64; of the neurons only the bias that normalisation leaves."""
         branches = () if self.skip is None or self.skip_weight is None else (FloatBranch(
             source=self.skip.source, weight=self.skip_weight.detach().double().numpy(),
             connectivity=self.skip.synapses),)
+        bias = None if self.normalisation is None else self.normalisation.bias(self.unit).detach().numpy() * self.unit
         return FloatLayer(
             weight=self.real_weight().detach().numpy(), connectivity=self.connectivity,
             average_pool=self.averages, max_pool=self.connectivity.pool > 1 and not self.averages,
             weight_bits=self.bits, weight_scale=self.scale.item() or None, branches=branches,
+            neuron=FloatNeuron(bias=bias),
         )
 
     def fix_scale(self) -> None:
-        """Choose the real value of one integer step; from now on compute in integers."""
+        """Fold what normalises and choose the real value of one integer step; from now on compute in integers."""
+        if self.normalisation is not None and not self.normalisation.folded:
+            factor = self.normalisation.fold()
+            with torch.no_grad():
+                for weight in (self.weight, self.skip_weight):
+                    if weight is not None:
+                        weight.mul_(factor.view(-1, *[1] * (weight.dim() - 1)))
         real = self.real_weight().detach()
         if self.skip_weight is not None:
             real = torch.cat([real.flatten(), self.skip_weight.detach().double().flatten()])

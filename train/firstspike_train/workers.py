@@ -2,8 +2,9 @@
 """Training of one network by several processes, as `torchrun` starts them.
 
 Every process draws the same batches and takes its share of each, and gradients are added up. Training by n processes
-therefore equals training by one, except for the order in which floating-point numbers are added and for the random
-numbers of a loss itself (dropout). Two runs of n processes are equal to the bit.
+therefore equals training by one, except for the order in which floating-point numbers are added, for the random numbers
+of a loss itself (dropout), and for batch normalisation, which each process does over its share. Two runs of n processes
+are equal to the bit.
 """
 
 import os
@@ -46,6 +47,15 @@ class Workers:
                 if parameter.grad is None:
                     parameter.grad = torch.zeros_like(parameter)
                 distributed.all_reduce(parameter.grad)
+
+    def level(self, buffers: Iterable[torch.Tensor]) -> None:
+        """Replace the statistics that each process found in its share of the images by the mean of all."""
+        if self.count == 1:
+            return
+        for buffer in buffers:
+            if buffer.is_floating_point():
+                distributed.all_reduce(buffer)
+                buffer.div_(self.count)
 
     def total(self, value: torch.Tensor) -> float:
         """Return the sum of one number over all processes."""

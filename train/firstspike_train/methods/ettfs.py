@@ -73,6 +73,10 @@ class EttfsLayer(Synapses):
         flat = flat * gain[:, None]
         return flat.view(self.weight.shape).float().double()
 
+    def multiplier(self) -> torch.Tensor:
+        """The weights as computed with, normalised."""
+        return self.computed(self.real_weight())
+
     def vectors(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Shift and theta of each channel as exported, in float64.
 

@@ -56,6 +56,11 @@ class LatencyEncoder(Synapses):
         self.last = nn.Parameter(torch.tensor(THETA_LAST))
         self.gaps = nn.Parameter(torch.full((steps - 1,), (THETA_FIRST - THETA_LAST) / max(1, steps - 1)))
 
+    def normalise_currents(self) -> None:
+        """The normalisation's shift is bias enough."""
+        super().normalise_currents()
+        self.bias.requires_grad_(False)
+
     def largest_current(self, largest: int) -> int:
         """The bias comes once, and is compared with the highest threshold."""
         bias, last, gaps = (value.detach().abs().max().item() if value.numel() else 0.0 for value in self.operands())
@@ -86,13 +91,16 @@ class LatencyEncoder(Synapses):
             fired = staircase(distance, "rectangle", self.width)
             spikes.append(fired - before)
             before = fired
-        return torch.stack(spikes)
+        return torch.stack(spikes) if len(spikes) > 1 else spikes[0][None]  # one step: no copy
 
     def layer(self) -> FloatLayer:
         """As exported, in float64."""
         bias, last, gaps = (value.detach().double().numpy() * self.unit for value in self.operands())
         fall = np.concatenate([[0.0], np.cumsum(gaps)])
-        return replace(self.exported(), neuron=FloatNeuron(
+        synapses = self.exported()
+        if synapses.neuron.bias is not None:
+            bias = bias + synapses.neuron.bias
+        return replace(synapses, neuron=FloatNeuron(
             bias=bias, bias_once=True, theta=np.full(len(bias), last + fall[-1]), theta_fall=fall, single_spike=True))
 
 
@@ -106,7 +114,7 @@ class LatencyCodingNetwork(LifNetwork):
             return LatencyEncoder(wiring.synapses, bits, recipe.network.steps, method.encoder_width, input_scale)
 
         hidden = NeuronKind(
-            neuron=FloatNeuron(leak=method.leak), leak_shift=recipe.quantisation.leak_shift, learns=("leak",),
+            neuron=FloatNeuron(leak=method.leak), leak_shift=recipe.quantisation.leak_shift, learns=method.learns,
             width=method.surrogate_width,
         )
         super().__init__(recipe, shape, generator, hidden, NeuronKind(neuron=FloatNeuron(reset="none")), encoder)

@@ -37,7 +37,7 @@ class MultiThresholdNetwork(LifNetwork):
         method = self.method = cast(MultiThresholdRecipe, recipe.method)
         hidden = NeuronKind(
             neuron=FloatNeuron(leak=method.leak), leak_shift=recipe.quantisation.leak_shift, levels=method.levels,
-            spacing=method.spacing, slope=method.surrogate, width=method.surrogate_width,
+            spacing=method.spacing, slope=method.surrogate, width=method.surrogate_width, learns=method.learns,
         )
         self.counts = recipe.network.readout == "spike_count"
         super().__init__(recipe, shape, generator, hidden, hidden if self.counts else NeuronKind(fires=False))
