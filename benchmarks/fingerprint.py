@@ -23,12 +23,12 @@ from pathlib import Path
 import firstspike as fs
 import numpy as np
 from firstspike_arch.program import write_atomically
-from firstspike_arch.toolchain import find_tool
 from firstspike_hw.accelerator import Accelerator
-from firstspike_hw.axi_accelerator import AxiAccelerator
-from firstspike_hw.linked_accelerator import LinkedAccelerator
-from firstspike_hw.spi_accelerator import SpiAccelerator
-from firstspike_hw.uart_accelerator import UartAccelerator
+from firstspike_hw.axi.axi_accelerator import AxiAccelerator
+from firstspike_hw.link.linked_accelerator import LinkedAccelerator
+from firstspike_hw.link.spi_accelerator import SpiAccelerator
+from firstspike_hw.link.uart_accelerator import UartAccelerator
+from firstspike_hw.toolchain import find_tool
 from firstspike_hw.verilog import TOP, verilog
 from firstspike_train.inputs import load_inputs
 from firstspike_train.recipe_file import recipe_of

@@ -9,7 +9,7 @@ import torch
 from firstspike_arch.checkpoint import load_network, save_network
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_compiler.compile import compile_network
-from firstspike_sim.golden import GoldenModel
+from firstspike_sim.models.golden import GoldenModel
 from firstspike_train import train
 from firstspike_train.data import load
 from firstspike_train.export import export_network
