@@ -91,7 +91,7 @@ def test_what_is_folded_computes_the_same():
     assert torch.allclose(layer.current(inputs) * layer.unit, wanted, atol=0.1)
     exact = inputs @ layer.weight.T + normalisation.shift
     assert torch.allclose(exact, wanted, atol=1e-5)
-    assert layer.exported().bias == pytest.approx(normalisation.shift.detach().numpy(), abs=layer.unit)
+    assert layer.exported().neuron.bias == pytest.approx(normalisation.shift.detach().numpy(), abs=layer.unit)
 
 
 @pytest.mark.parametrize("layers", ["5C3p1-P2-6C3-12-10", "4C3p1-4C3p1-4C3p1+2-6C3p1s2-10"])
