@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From a program to a bitstream: project, place and route at the best clock, weights patched in and proved."""
+"""Building of a bitstream from a program: project, place and route at the best clock, weights patched and checked."""
 
 import hashlib
 import json

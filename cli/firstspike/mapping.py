@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Mapping: lanes and banks of every layer, so that inferences follow each other as soon as possible on a device."""
+"""Mapping to a device: the lanes and banks of every layer that give the shortest interval between inferences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,10 +22,10 @@ from firstspike_sim.models.prediction import predict_inputs
 __all__ = ["Mapping", "map_to_device", "nearest_lanes"]
 
 SAMPLES = 32
-"""Inferences on which the timing model measures an interval."""
+"""Number of inferences on which the timing model measures the interval."""
 
 PRICES = (0.0, 0.25, 1.0, 4.0, 1e9)
-"""Of a block RAM in processing elements, that are tried to keep both budgets."""
+"""Prices of a block RAM, in processing elements, that are tried to keep within both budgets."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,11 +36,11 @@ class Mapping:
     ----------
     compilation : Compilation
     interval : float
-        Mean cycles between inferences on the samples, by the timing model.
+        Mean interval between inferences on the samples in cycles, by the timing model.
     elements, blocks : int
-        Processing elements and block RAMs it takes.
+        Number of processing elements and of block RAMs that the mapping takes.
     limit : str
-        What would have to grow for a shorter interval.
+        What limits the interval: processing elements, block RAM, both or the network.
     """
 
     compilation: Compilation
@@ -66,25 +66,26 @@ def map_to_device(
 ) -> Mapping:
     """Choose lanes and kernel-parallel banks of every layer.
 
-    A layer's cycles for each choice come from the spikes of the samples and the walks of their events; the choices that
-    fit the budgets with the least cycles in the busiest layer, and what `map_lanes` makes of the lanes, are run through
-    the timing model, and the one with the shortest interval is taken.
+    The cycles of a layer for each choice follow from the spikes of the samples and the walks of their events. Up to
+    three mappings are run through the timing model: the choices within the budgets with the fewest cycles in the
+    busiest layer, the same with the rest of the budgets spent, and the lanes that `map_lanes` chooses. The one with the
+    shortest interval is taken.
 
     Parameters
     ----------
     inputs
-        Samples, as `GoldenModel.run` takes them; the first ones are used.
+        Samples, as `GoldenModel.run` takes them. The first `SAMPLES` are used.
     device : str
         One of `firstspike_boards.devices.DEVICES`.
     lane_budget : int
         Processing elements of all layers together.
     options
-        Others of `compile_network`.
+        Further options of `compile_network`.
 
     Raises
     ------
     CompileError
-        It does not fit, with the nearest that does.
+        The network does not fit; the message names the nearest choice that does.
     """
     if device not in DEVICES:
         raise CompileError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
@@ -120,8 +121,11 @@ def map_to_device(
 
 
 def nearest_lanes(program: Program, device: Device, blocks: int) -> list[int] | None:
-    """Lanes of every layer with which the cores' memories take at most so many blocks, with no more elements in all
-    than now, and as few cycles in the busiest layer as that allows if every neuron fires; None: there are none."""
+    """Return lanes of every layer with which the memories of the cores take at most ``blocks`` block RAMs.
+
+    They take no more elements in all than the program does now, and the fewest cycles in the busiest layer that this
+    allows if every neuron fires. None: there are no such lanes.
+    """
     network = program.network
     everyone = [np.ones((1, 1, size), dtype=bool)
                 for size in (network.inputs, *(layer.neurons for layer in network.layers))]
@@ -130,7 +134,7 @@ def nearest_lanes(program: Program, device: Device, blocks: int) -> list[int] | 
 
 
 def _choices(program: Program, spikes: Sequence[np.ndarray], device: Device) -> list[list[_Choice]]:
-    """Every sensible way to map each layer, fewest elements first."""
+    """List every sensible way to map each layer, fewest elements first."""
     found = []
     for core in program.cores:
         load, options = workload(core, spikes), []
@@ -146,13 +150,13 @@ def _choices(program: Program, spikes: Sequence[np.ndarray], device: Device) -> 
 
 
 def _sensible_lanes(core: CoreSpec) -> list[int]:
-    """Lanes of which fewer would take more rows, fewest first."""
+    """List the numbers of lanes, fewest first, for which one lane fewer would need more rows."""
     channels = core.plan.group_channels
     return sorted({ceil_div(channels, rows) for rows in range(1, channels + 1)})
 
 
 def _fastest(choices: list[list[_Choice]], elements: int, blocks: int) -> list[_Choice] | None:
-    """A choice for each layer within the budgets, with the least cycles in the busiest layer; None: there is none."""
+    """Return the choices within the budgets with the fewest cycles in the busiest layer; None: there are none."""
     limits = sorted({one.cycles for options in choices for one in options})
     low, high, best = 0, len(limits), None
     while low < high:
@@ -166,7 +170,7 @@ def _fastest(choices: list[list[_Choice]], elements: int, blocks: int) -> list[_
 
 
 def _within(choices: list[list[_Choice]], cycles: float, elements: int, blocks: int) -> list[_Choice] | None:
-    """A choice of at most so many cycles for each layer, within the budgets: by the price of a block in elements."""
+    """Return choices of at most ``cycles`` for each layer, within the budgets, by trying `PRICES`; None: none found."""
     for price in PRICES:
         picked = []
         for options in choices:
@@ -180,7 +184,7 @@ def _within(choices: list[list[_Choice]], cycles: float, elements: int, blocks: 
 
 
 def _filled(choices: list[list[_Choice]], picked: list[_Choice], elements: int, blocks: int) -> list[_Choice]:
-    """What is left of the budgets goes to the busiest layers that can use it: they overlap less than fully."""
+    """Spend the rest of the budgets on the busiest layers that can use it, as layers do not overlap completely."""
     picked = list(picked)
     while True:
         for index in sorted(range(len(picked)), key=lambda index: -picked[index].cycles):
@@ -196,7 +200,7 @@ def _filled(choices: list[list[_Choice]], picked: list[_Choice], elements: int, 
 
 
 def _limit(choices: list[list[_Choice]], found: list[_Choice], elements: int, device: Device) -> str:
-    """What keeps the busiest layer from fewer cycles."""
+    """Name what keeps the busiest layer from taking fewer cycles."""
     now = max(one.cycles for one in found)
     unbounded = 1 << 60
 
@@ -205,11 +209,11 @@ def _limit(choices: list[list[_Choice]], found: list[_Choice], elements: int, de
         return other is not None and max(one.cycles for one in other) < now
 
     if gains(unbounded, device.blocks):
-        return f"lanes: more than {elements} would help"
+        return f"processing elements: more than {elements} would help"
     if gains(elements, unbounded):
         return f"block RAM: {device.name} has {device.blocks}"
     if gains(unbounded, unbounded):
-        return f"lanes and block RAM together: {elements}, and the {device.blocks} of {device.name}"
+        return f"processing elements and block RAM together: {elements}, and the {device.blocks} of {device.name}"
     busiest = max(range(len(found)), key=lambda index: found[index].cycles)
     return f"the network: layer {busiest} has every lane that it can use"
 
@@ -217,7 +221,7 @@ def _limit(choices: list[list[_Choice]], found: list[_Choice], elements: int, de
 def _too_few_lanes(
     network: FloatNetwork | IntegerNetwork, choices: list[list[_Choice]], elements: int, device: Device,
 ) -> str | None:
-    """How many lanes it takes, if with more of them the blocks are enough: narrow memories can take more blocks."""
+    """Return a message if a larger lane budget would make the block RAMs suffice: narrow memories can take more."""
     picks = [[min(options, key=lambda one, price=price: (one.elements + price * one.blocks, one.elements))
               for options in choices] for price in PRICES]
     enough = [sum(one.elements for one in picked) for picked in picks
@@ -231,7 +235,7 @@ def _too_few_lanes(
 def _refusal(
     network: FloatNetwork | IntegerNetwork, plain: Compilation, choices: list[list[_Choice]], device: Device, options,
 ) -> str:
-    """Why it does not fit, and the nearest that does."""
+    """Return a message that tells why the network does not fit, and the nearest choice that does."""
     layers = plain.program.network.layers
     least = [min(one.blocks for one in layer) for layer in choices]
     largest = int(np.argmax(least))
@@ -249,7 +253,7 @@ def _refusal(
 
 
 def _least_blocks(compilation: Compilation, device: Device) -> int:
-    """Fewest block RAMs of any mapping."""
+    """Return the fewest block RAMs that any mapping takes."""
     network = compilation.program.network
     return sum(
         min(device.blocks_of_all(core_spec(network, core.index, replace(core.plan.options, lanes=lanes)).memories)

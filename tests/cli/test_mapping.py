@@ -81,7 +81,7 @@ def test_banks_are_chosen_where_they_help():
     assert [core.plan.elements for core in few.compilation.program.cores] == [1, 1, 1]
     assert many.compilation.program.cores[0].plan.bank_count == 9
     assert many.interval < few.interval / 4
-    assert few.limit == "lanes: more than 3 would help"
+    assert few.limit == "processing elements: more than 3 would help"
 
 
 def test_a_network_at_its_limit_says_so():
@@ -194,7 +194,7 @@ def test_compile_for_a_device(command, tmp_path):
     status, said, _ = command("--device", "ecp5-25", "--lane-budget", "40")
     assert status == 0
     facts = re.search(r"ecp5-25: (\d+) processing elements, (\d+) block RAMs, an inference every (\d+) cycles; "
-                      r"limited by lanes: more than 40 would help", " ".join(said.split()))
+                      r"limited by processing elements: more than 40 would help", " ".join(said.split()))
     assert facts, said
     program = fs.open_build(tmp_path / "b")
     assert sum(core.plan.elements for core in program.cores) == int(facts[1]) <= 40
