@@ -66,6 +66,9 @@ class Trace:
         Cycle at which each result was taken.
     edge_tokens, edge_cycles : tuple of int64[*]
         Tokens on each edge (input → core 0, core 0 → core 1, …), and the cycles of their transfers.
+    busy : int64[cores] or None
+        Cycles in which each core's sequencer worked on a token, as `firstspike_arch.work` counts them; None: the
+        backend does not say.
     counters : dict
         Values of the host-readable counters at the end, by name.
     """
@@ -79,6 +82,7 @@ class Trace:
     taken: np.ndarray
     edge_tokens: tuple[np.ndarray, ...]
     edge_cycles: tuple[np.ndarray, ...]
+    busy: np.ndarray | None = None
     counters: dict[str, int] = field(default_factory=dict)
 
 

@@ -51,13 +51,14 @@ class SequencerSettings(NamedTuple):
 SEQUENCER = np.dtype([
     ("boot", np.bool_), ("opening", np.bool_), ("starting", np.bool_), ("masked", np.bool_), ("dropped", np.bool_),
     ("settled", np.bool_), ("position", np.int64), ("row", np.int64), ("chosen", np.int64), ("bits", np.int64),
-    ("inference", np.int64), ("step", np.int64),
+    ("inference", np.int64), ("step", np.int64), ("busy", np.int64),
 ], align=True)
 """Its state.
 
 ``boot``, ``opening``, ``position``, ``settled``, ``dropped`` and ``masked``: as in the hardware unit. ``starting``: a
 token begins. ``row``: of a marker's passes. ``chosen``: the edge that the token at hand is from; −1: all. ``bits``: of
-a bit-serial event's value, those that are left. ``inference``, ``step``: their numbers.
+a bit-serial event's value, those that are left. ``inference``, ``step``: their numbers. ``busy``: cycles in which it
+worked on a token, as `firstspike_arch.work` counts them.
 """
 
 TOKEN = np.dtype([("valid", np.bool_), ("kind", np.int64), ("edge", np.int64), ("token", np.int64)], align=True)
@@ -258,7 +259,10 @@ def step(settings, units, core, streams, free, drop_valid, drop_inference, issue
         if state.starting:
             state.masked = state.dropped
         if hand.valid:
+            boot = state.boot
             row = _work(hand, settings, units, core, issue)
+            # A row, a token taken without any, or the wait for an operand that is being written.
+            state.busy += int(not boot and (row >= 0 or hand.valid or state.settled))
     scoreboard.step(units.scoreboards[core], free, row)
     _take(hand, settings.cores[core], settings.edges, streams, units.heads, units.ready)
     state.dropped = drop_valid and drop_inference == state.inference

@@ -58,12 +58,14 @@ def predict_cycles(
     tokens = sent + len(lists.first_step)
     work = int((tokens * configuration.longest_tokens(program)).sum())
     limit = 10_000 + 4 * (len(words) + int(source.gaps.sum() + sink.stalls.sum()) + work)
-    if not run(wiring, _units(program, source), source, sink, lists, np.asarray(steps, dtype=np.int64), log, limit):
+    units = _units(program, source)
+    if not run(wiring, units, source, sink, lists, np.asarray(steps, dtype=np.int64), log, limit):
         raise RuntimeError(f"the timing model found no end within {limit} cycles")
     edge_tokens, edge_cycles = _transfers(program, log)
     return Trace(
         accepted=source.accepted, classes=classes, steps=steps, decided_by=decided_by, scores=scores,
         decided=sink.decided, taken=sink.taken, edge_tokens=edge_tokens, edge_cycles=edge_cycles,
+        busy=units.sequencers.state["busy"].copy(),
     )
 
 
