@@ -41,7 +41,7 @@ def kinds(program, core) -> set[str]:
         "bit-serial": plan.bit_serial, "banks": plan.bank_count > 1, "scattered": plan.scattered,
         "recurrent": core.recurrent is not None, "residual": len(core.inputs) - (core.recurrent is not None) > 1,
         "graded": any(one.layout.high > 1 for one in core.inputs), "static": code.static,
-        "several events": program.network.input_kind == "events" and program.network.in_max > core.inputs[0].layout.high,
+        "several events": program.network.input_kind == "events" and core.inputs[0].layout.high < program.network.in_max,
         "one step": not code.step, "waits for its operand": plan.rows == 1 and plan.in_registers and any(
             op.settle for op in code.passes),
         "nothing reached": any((event_rows(core, place) == 0).any() for place in range(len(core.inputs))),

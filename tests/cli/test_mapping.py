@@ -2,6 +2,7 @@
 """Mapping to a device: within its budgets, not slower than the default mapping, and sentences that say what limits."""
 
 import dataclasses
+import itertools
 import re
 import sys
 
@@ -14,7 +15,9 @@ from firstspike.verb_demo import shipped
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.memory import MemoryShape
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
+from firstspike_arch.work import work_cycles, workload
 from firstspike_boards.devices import DEVICES, Device
+from firstspike_compiler.compile import remap
 from firstspike_compiler.errors import CompileError
 from firstspike_train.data import load
 
@@ -92,6 +95,25 @@ def test_a_network_at_its_limit_says_so():
     plan = found.compilation.program.cores[int(busiest[1])].plan
     assert plan.lanes == plan.neurons
     assert found.elements < 10_000
+
+
+def test_bits_that_are_walked_one_after_another_are_counted():
+    """No lanes that the budget allows are faster, though a bit-serial first layer takes several times as long."""
+    network, inputs = network_and_inputs("digits_diet")
+    found = fs.map_to_device(network, inputs, device="artix-100t", lane_budget=24, bit_serial=True)
+    plain = fs.compile(network, lanes=1, bit_serial=True)
+    choices = [sorted({-(-core.plan.group_channels // rows) for rows in range(1, core.plan.group_channels + 1)})
+               for core in plain.program.cores]
+    fits = [lanes for lanes in itertools.product(*choices) if sum(lanes) <= 24]
+    loads = [workload(core, fs.predict(plain.program, inputs).spikes) for core in plain.program.cores]
+
+    def busiest(lanes) -> float:
+        cores = remap(plain, lanes=list(lanes)).program.cores
+        return max(float(work_cycles(core, load).mean()) for core, load in zip(cores, loads, strict=True))
+
+    best = sorted(fits, key=busiest)[:3]
+    assert len(fits) > 20 and busiest(best[0]) < busiest(max(fits, key=busiest)) / 4
+    assert all(found.interval <= measured(remap(plain, lanes=list(lanes)).program, inputs) for lanes in best)
 
 
 def small(monkeypatch, **changes) -> None:
