@@ -36,12 +36,12 @@ def test_random_networks_with_every_option_take_the_work_that_is_estimated():
 
 def kinds(program, core) -> set[str]:
     """What is special about a core."""
-    plan, code = core.plan, core.microcode
+    plan, code, network = core.plan, core.microcode, program.network
     facts = {
         "bit-serial": plan.bit_serial, "banks": plan.bank_count > 1, "scattered": plan.scattered,
         "recurrent": core.recurrent is not None, "residual": len(core.inputs) - (core.recurrent is not None) > 1,
         "graded": any(one.layout.high > 1 for one in core.inputs), "static": code.static,
-        "several events": program.network.input_kind == "events" and core.inputs[0].layout.high < program.network.in_max,
+        "several events": network.input_kind == "events" and core.inputs[0].layout.high < network.in_max,
         "one step": not code.step, "waits for its operand": plan.rows == 1 and plan.in_registers and any(
             op.settle for op in code.passes),
         "nothing reached": any((event_rows(core, place) == 0).any() for place in range(len(core.inputs))),

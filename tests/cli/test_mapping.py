@@ -100,8 +100,9 @@ def test_a_network_at_its_limit_says_so():
 def test_bits_that_are_walked_one_after_another_are_counted():
     """No lanes that the budget allows are faster, though a bit-serial first layer takes several times as long."""
     network, inputs = network_and_inputs("digits_diet")
-    found = fs.map_to_device(network, inputs, device="artix-100t", lane_budget=24, bit_serial=True)
-    plain = fs.compile(network, lanes=1, bit_serial=True)
+    found = fs.map_to_device(network, inputs, device="artix-100t", lane_budget=24, bit_serial=True,
+                             port="image")
+    plain = fs.compile(network, lanes=1, bit_serial=True, port="image")
     choices = [sorted({-(-core.plan.group_channels // rows) for rows in range(1, core.plan.group_channels + 1)})
                for core in plain.program.cores]
     fits = [lanes for lanes in itertools.product(*choices) if sum(lanes) <= 24]
