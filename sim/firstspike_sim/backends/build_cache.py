@@ -33,8 +33,8 @@ def tool_identity(tool: Tool) -> tuple[str, ...]:
     for name in (tool.command[0], *_COMPILERS):
         found = shutil.which(name, path=path)
         if found:
-            status = os.stat(found)
-            stamps.append(f"{os.path.realpath(found)} {status.st_size} {status.st_mtime_ns}")
+            program = Path(found).resolve()
+            stamps.append(f"{program} {program.stat().st_size} {program.stat().st_mtime_ns}")
     return tuple(stamps)
 
 

@@ -22,13 +22,15 @@ WARNINGS_OFF = ["-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT"]
 
 
 def run_bench(folder: Path, simulator: str, bench: str, outcome: str, *, optimise: bool) -> Path:
-    """Build ``folder``/TOP.v, if `build_cache` has no build of it, run bench module ``bench``, and return what it leaves.
+    """Run bench module ``bench`` on ``folder``/TOP.v, and return the file that it must leave.
+
+    The design is built unless the `build_cache` has it: benches of the same Verilog share a build.
 
     Parameters
     ----------
     simulator : "verilator" or "icarus"
     outcome : str
-        Name of a file in ``folder``; the bench finds the folder as FIRSTSPIKE_FOLDER.
+        Name of that file, in ``folder``; the bench finds the folder as FIRSTSPIKE_FOLDER.
     optimise : bool
         Not for runs so short that compiling is what takes the time.
 
