@@ -52,6 +52,8 @@ def test_the_hardware_is_the_same(kind, one_thread):
         inputs = rng.integers(0, 3, (2, 6, size))
         if size < 50 and alive(run(torch.tensor(inputs, dtype=torch.float32))):
             break
+    else:
+        pytest.fail("no network is alive")
     outcome = fs.verify(fs.compile(network, lanes=2).program, inputs, backend="pysim")
     assert outcome.equal, outcome.first
 
@@ -135,6 +137,8 @@ def test_a_residual_network_in_hardware(one_thread):
         inputs = rng.integers(0, 3, (2, 4, 16))
         if alive(recorded(model, shape, torch.tensor(inputs, dtype=torch.float32))):
             break
+    else:
+        pytest.fail("no network is alive")
     network = fs.from_torch(model, in_shape=shape, steps=4, readout="spike_count", in_max=2)
     outcome = fs.verify(fs.compile(network, lanes=2).program, inputs, backend="pysim")
     assert outcome.equal, outcome.first

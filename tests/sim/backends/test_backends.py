@@ -8,23 +8,11 @@ import pytest
 from firstspike_sim.backends.pysim import PysimBackend
 from firstspike_sim.backends.verilator import VerilatorBackend
 from firstspike_sim.compare import compare
-from firstspike_sim.models.prediction import predict_inputs, predict_stimulus
-from firstspike_sim.stimulus import random_waits
-
-
-def agree(backend, program, inputs, seed=None):
-    """Run and compare; with a seed, both sides wait at random."""
-    prediction = predict_inputs(program, inputs)
-    if seed is not None:
-        prediction = predict_stimulus(program, inputs, random_waits(prediction.stimulus, seed))
-    backend.load(program)
-    checks = compare(program.network, prediction.stimulus, prediction.trace, backend.run(prediction.stimulus))
-    assert all(check.compared for check in checks)
-    assert [check.first for check in checks if check.different] == [], program.network.name
+from firstspike_sim.models.prediction import predict_inputs
 
 
 @pytest.mark.parametrize("part", range(6))
-def test_random_networks(alive_programs, part):
+def test_random_networks(alive_programs, part, agree):
     """All in Amaranth's simulator; of each part one as Verilog, too, which only the way out of Amaranth can change."""
     for number, (program, inputs) in enumerate(alive_programs(1000 * part, 6)):
         for backend in (PysimBackend(), VerilatorBackend(optimise=False))[: 1 + (number == part)]:
@@ -33,7 +21,7 @@ def test_random_networks(alive_programs, part):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(60))
-def test_many_random_networks_in_both_simulators(alive_programs, part):
+def test_many_random_networks_in_both_simulators(alive_programs, part, agree):
     for number, (program, inputs) in enumerate(alive_programs(100_000 + 1000 * part, 5, neurons_max=8)):
         for backend in (PysimBackend(), VerilatorBackend(optimise=False)):
             agree(backend, program, inputs, seed=number if number % 2 else None)

@@ -10,20 +10,7 @@ from firstspike_hw.toolchain import ToolError
 from firstspike_hw.verilog import TOP
 from firstspike_sim.backends.cocotb_bench import CocotbBackend
 from firstspike_sim.backends.cocotb_run import run_bench
-from firstspike_sim.compare import compare
-from firstspike_sim.models.prediction import predict_inputs, predict_stimulus
-from firstspike_sim.stimulus import random_waits
 from firstspike_train.data import load
-
-
-def agree(backend, program, inputs, seed=None):
-    prediction = predict_inputs(program, inputs)
-    if seed is not None:
-        prediction = predict_stimulus(program, inputs, random_waits(prediction.stimulus, seed))
-    backend.load(program)
-    checks = compare(program.network, prediction.stimulus, prediction.trace, backend.run(prediction.stimulus))
-    assert all(check.compared for check in checks)
-    assert [check.first for check in checks if check.different] == []
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +19,7 @@ def digits():
     return network, load("digits", "test")[0]
 
 
-def test_random_waits_and_reset_in_the_middle(digits):
+def test_random_waits_and_reset_in_the_middle(digits, agree):
     network, images = digits
     program = fs.compile(network, lanes=16, early_exit=True).program
     agree(CocotbBackend(reset_at=137, optimise=False), program, images[:12], seed=5)
@@ -45,20 +32,20 @@ def test_a_simulator_that_fails_is_said_in_its_words(tmp_path):
         run_bench(tmp_path, "verilator", bench, "seen.json", optimise=False)
 
 
-def test_image_port(digits):
+def test_image_port(digits, agree):
     network, images = digits
     program = fs.compile(network, port="image", early_exit=True).program
     agree(CocotbBackend(reset_at=61, optimise=False), program, images[:20])
 
 
 @pytest.mark.icarus
-def test_icarus(digits):
+def test_icarus(digits, agree):
     network, images = digits
     agree(CocotbBackend(simulator="icarus"), fs.compile(network).program, images[:4], seed=1)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif("FIRSTSPIKE_DATA" not in os.environ, reason="FIRSTSPIKE_DATA is not set: no MNIST")
-def test_two_hundred_mnist_images():
+def test_two_hundred_mnist_images(agree):
     program = fs.compile(fs.load(shipped("zoo", "mnist_ettfs.safetensors")), lanes=128).program
     agree(CocotbBackend(), program, load("mnist", "test")[0][:200])
