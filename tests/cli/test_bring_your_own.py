@@ -26,7 +26,7 @@ def blocks(heading: str) -> str:
 
 @pytest.mark.parametrize(("heading", "folder"), [
     ("From snnTorch", "build_snntorch"), ("From SpikingJelly", "build_spikingjelly")])
-def test_the_page_runs(heading, folder, tmp_path, monkeypatch, one_thread):
+def test_the_page_runs(heading, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = ran(heading)
     real, integer = float(names["right"]), (names["golden"].classes == names["labels"][1500:]).mean()
@@ -34,7 +34,7 @@ def test_the_page_runs(heading, folder, tmp_path, monkeypatch, one_thread):
     assert (tmp_path / folder / "manifest.json").is_file() and list((tmp_path / folder).glob("*.v"))
 
 
-def test_the_page_runs_in_plain_torch(tmp_path, monkeypatch, one_thread):
+def test_the_page_runs_in_plain_torch(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = ran("From plain torch")
     assert names["right"] > 0.87 and names["integer"] > names["right"] - 0.03

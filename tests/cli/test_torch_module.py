@@ -44,7 +44,7 @@ def test_spikes_are_those_of_torch(exactly, kind):
 
 
 @pytest.mark.parametrize("kind", ["fire once", "subtract"])
-def test_the_hardware_is_the_same(kind, one_thread):
+def test_the_hardware_is_the_same(kind):
     for seed in range(100):
         rng = np.random.default_rng(seed)
         network, run = draw(rng, **KINDS[kind])
@@ -129,7 +129,7 @@ def test_paths_past_layers_are_branches(exactly, stride):
     assert exactly(draw).networks == 20
 
 
-def test_a_residual_network_in_hardware(one_thread):
+def test_a_residual_network_in_hardware():
     shape = (1, 4, 4)
     for seed in range(100):
         rng = np.random.default_rng(seed)
