@@ -4,10 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test test-all coverage lint bench clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
 
 setup: $(READY)  ## .venv with everything in it
 
@@ -21,8 +21,18 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## train, compile, simulate and verify a digits network
 	$(BIN)/firstspike demo
 
-test: $(READY)  ## the test suite
-	$(BIN)/python -m pytest -n 2
+# Tests of a file stay in one process, so that what they share is built once.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+
+test: $(READY)  ## the test suite: what takes seconds
+	$(PYTEST)
+
+test-all: $(READY)  ## hundreds of random networks and the real synthesis tools, too
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,synthesis]'
+	$(PYTEST) -m 'not icarus'
+
+coverage: $(READY)  ## the test suite, and which branches of the seven packages it takes
+	$(PYTEST) --cov --cov-report=term-missing
 
 lint: $(READY)  ## style, types, imports between rooms
 	$(BIN)/ruff check .

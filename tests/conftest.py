@@ -62,13 +62,13 @@ def alive_programs() -> Callable[..., list[tuple[Program, np.ndarray]]]:
     return collect
 
 
-@pytest.fixture
+@pytest.fixture(scope="session", autouse=True)
 def one_thread():
-    """Where tensors are tiny, threads of torch would only wait for each other."""
-    before = torch.get_num_threads()
+    """Where tensors are tiny, threads of torch would only wait for each other; in processes that tests start, too."""
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class Exactness:
 
 
 @pytest.fixture
-def exactly(one_thread):
+def exactly():
     """``exactly(draw)``: `NETWORKS` living networks, `INPUTS` inputs each, float and integer.
 
     ``draw(rng)`` gives the imported network and ``run(inputs[B, T, N]) -> [spikes[B, T, M], …]``, the framework's own.

@@ -2,7 +2,6 @@
 """Tables of plain values become dataclasses, or a sentence that names the field."""
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -100,12 +99,36 @@ def test_an_array_comes_from_elsewhere():
         read_fields(Layer, {"bits": 3, "scale": [1]}, ["bits", "scale"])
 
 
-def test_every_value_of_json_is_taken_or_refused():
-    deep: list = []
-    for _ in range(2000):
-        deep = [deep]
-    values = [None, True, 0, -1.5, 1 << 80, float("inf"), "", "one", "\ud800", [], [1, 2], [[]], {}, {"a": 1}, deep]
-    for name in ("count", "name", "scale", "size", "weights", "limit", "shares", "on", "shape"):
-        for value in values:
-            with suppress(ValueError):
-                assert isinstance(decode(Kind, {"count": 1, name: value}), Kind)
+def nested(depth: int) -> list:
+    """A list in a list in a list, …"""
+    found: list = []
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
+VALUES = [None, True, 0, -1.5, 1 << 80, float("inf"), "", "one", [], [1, 2], [[]], {}, {"a": 1}, {"kind": "square"},
+          nested(20)]
+
+
+@pytest.mark.parametrize(("name", "taken"), [
+    ("count", [0, 1 << 80]), ("name", ["one"]), ("scale", [0, -1.5, 1 << 80]), ("size", [[1, 2]]),
+    ("weights", [[], [1, 2]]), ("limit", [None, 0, -1.5, 1 << 80]), ("shares", [None, {}, {"a": 1}]), ("on", [True]),
+    ("shape", [{"kind": "square"}]),
+])
+def test_of_all_values_of_json_a_field_takes_its_own_and_names_itself_otherwise(name, taken):
+    found = []
+    for value in VALUES:
+        try:
+            decode(Kind, {"count": 1, name: value})
+        except ValueError as error:
+            assert re.match(rf"{name}(\.\w+|\[\d+\])? (must|is not) [^\n]+$", str(error)), str(error)[:200]
+        else:
+            found.append(value)
+    assert found == taken
+
+
+@pytest.mark.parametrize(("value", "reason"), [("\ud800", "surrogates not allowed"), (nested(2000), "depth exceeded")])
+def test_what_no_reader_of_json_takes_is_refused(value, reason):
+    with pytest.raises(ValueError, match=reason):
+        decode(Kind, {"count": 1, "name": value})

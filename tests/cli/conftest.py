@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """A build for boards, and commands as a user gives them."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import firstspike as fs
 import pytest
 from firstspike.main import app
+from firstspike.main import run as main
 from firstspike.verb_demo import shipped
 from typer.testing import CliRunner
 
@@ -34,3 +37,27 @@ def run() -> Callable[..., str]:
         return done.output
 
     return invoke
+
+
+class Ended(NamedTuple):
+    """A command that has ended: its status, and what it wrote to standard output and standard error."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(monkeypatch, capsys) -> Callable[..., Ended]:
+    """``command(verb, *arguments)``: the command line in this process, with its sentences instead of exceptions."""
+
+    def call(*arguments) -> Ended:
+        monkeypatch.setenv("COLUMNS", "240")
+        monkeypatch.setattr(sys, "argv", ["firstspike", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        printed = capsys.readouterr()
+        assert end.value.code in (0, 1, 2, None)
+        return Ended(end.value.code or 0, printed.out, printed.err)
+
+    return call

@@ -3,12 +3,11 @@
 
 import dataclasses
 import re
-import sys
+from unittest.mock import create_autospec
 
 import firstspike as fs
 import pytest
 from firstspike import verb_build
-from firstspike.main import run
 from firstspike.verb_demo import shipped
 from firstspike_boards.bitstream import block_rams
 from firstspike_boards.boards import BOARDS
@@ -33,51 +32,31 @@ def folder(tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """``firstspike build …``: status, standard output and standard error."""
-    def build_with(*options):
-        monkeypatch.setattr(sys, "argv", ["firstspike", "build", *map(str, options)])
-        with pytest.raises(SystemExit) as end:
-            run()
-        printed = capsys.readouterr()
-        return end.value.code, printed.out, printed.err
-
-    return build_with
-
-
 def test_a_bitstream_is_asked_for_and_its_report_shown(folder, command, monkeypatch):
-    asked = []
-
-    def build(board, program, output, **options):
-        asked.append((board, program.network.name, output, {**options, "progress": None}))
-        return REPORT
-
+    build = create_autospec(verb_build.build_bitstream, return_value=REPORT)
     monkeypatch.setattr(verb_build, "build_bitstream", build)
-    status, said, _ = command(folder, "--board", "icebreaker", "--seeds", "2", "--clock-mhz", "26.25")
+    status, said, _ = command("build", folder, "--board", "icebreaker", "--seeds", "2", "--clock-mhz", "26.25")
     assert status == 0
-    assert asked == [(ICEBREAKER, "digits_ettfs", folder.with_name("b-icebreaker"), {
-        "clock_hz": 26.25e6, "baud": None, "seeds": range(1, 3), "progress": None})]
+    (board, program, output), options = build.call_args
+    assert (board, program.network.name, output) == (ICEBREAKER, "digits_ettfs", folder.with_name("b-icebreaker"))
+    assert {**options, "progress": None} == {"clock_hz": 26.25e6, "baud": None, "seeds": range(1, 3), "progress": None}
     for part in ("26.25 MHz, 27.38 MHz reached by seed 1", "ICESTORM_RAM", "linked.decoder",
                  "place and route 14 s; weights patched and packed in 0.5 s"):
         assert part in " ".join(said.split())
 
 
 def test_a_project_is_written_where_there_are_only_the_vendors_tools(folder, command, monkeypatch, tmp_path):
-    asked = []
-
-    def write(board, program, output, **options):
-        asked.append((board.name, output, options))
-        return {"clock": REPORT["clock"], "cells": {"LUT6": 17}}
-
+    write = create_autospec(
+        verb_build.write_project, return_value={"clock": REPORT["clock"], "cells": {"LUT6": 17}})
     monkeypatch.setattr(verb_build, "write_project", write)
-    status, said, _ = command(folder, "--board", "arty-a7-35t", "-o", tmp_path / "p", "--baud", "115200")
+    status, said, _ = command("build", folder, "--board", "arty-a7-35t", "-o", tmp_path / "p", "--baud", "115200")
     assert status == 0 and "LUT6" in said
-    assert asked == [("arty-a7-35t", tmp_path / "p", {"clock_hz": None, "baud": 115200})]
+    (board, _, output), options = write.call_args
+    assert (board.name, output, options) == ("arty-a7-35t", tmp_path / "p", {"clock_hz": None, "baud": 115200})
 
 
 def test_an_unknown_board_is_told_the_known_ones(folder, command):
-    status, _, said = command(folder, "--board", "ice")
+    status, _, said = command("build", folder, "--board", "ice")
     assert status == 1 and said == f"firstspike: --board must be one of {', '.join(BOARDS)}, not 'ice'\n"
 
 

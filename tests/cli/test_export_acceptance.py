@@ -4,7 +4,6 @@
 import json
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +11,6 @@ from pathlib import Path
 import firstspike as fs
 import numpy as np
 import pytest
-from firstspike.main import run
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_hw.toolchain import ToolError, find_tool
 
@@ -102,10 +100,7 @@ def lint(folder: Path, scratch: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def yosys() -> Callable[[Path], str]:
     """``yosys(folder)``: its warnings; ToolError where it finds a problem, a latch, or a memory without contents."""
-    try:
-        tool = find_tool("yosys")
-    except ToolError as error:
-        pytest.skip(str(error))
+    tool = find_tool("yosys")
     script = ("read_verilog firstspike.v; hierarchy -check -top firstspike; proc; check -assert; "
               "select -assert-none t:$dlatch; select -assert-count {} t:$meminit_v2")
     return lambda folder, memories=2: tool.run(["-q", "-p", script.format(memories)], folder=folder)
@@ -116,6 +111,7 @@ def test_verilator_lint_accepts_export_and_template(name, exports, tmp_path):
     assert lint(exports[name], tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPORTS)
 def test_yosys_accepts_export_without_a_warning(name, exports, yosys):
     assert yosys(exports[name]) == ""
@@ -129,13 +125,24 @@ LITE = {
 """Names by which Vivado infers the interface, and widths."""
 
 
+@pytest.fixture
+def axi_exports(exports, tmp_path, command) -> dict[str, Path]:
+    folders = {name: tmp_path / name for name in ("ttfs", "lif")}
+    for name, folder in folders.items():
+        assert command("export-axi", exports[name], "-o", folder).status == 0
+    return folders
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ttfs", "lif"])
+def test_yosys_accepts_an_axi_export_without_a_warning(name, axi_exports, yosys):
+    assert yosys(axi_exports[name], 3) == ""
+
+
 @pytest.mark.parametrize(("name", "beat"), [("ttfs", 8), ("lif", 64)])
-def test_axi_export_is_accepted_and_has_the_names_that_vivado_infers(name, beat, exports, tmp_path, monkeypatch, yosys):
-    monkeypatch.setattr(sys, "argv", ["firstspike", "export-axi", str(exports[name]), "-o", str(tmp_path / "axi")])
-    with pytest.raises(SystemExit) as end:
-        run()
-    folder = tmp_path / "axi"
-    assert end.value.code == 0 and complaints(folder, "firstspike") == [] and yosys(folder, 3) == ""
+def test_axi_export_is_accepted_and_has_the_names_that_vivado_infers(name, beat, axi_exports):
+    folder = axi_exports[name]
+    assert complaints(folder, "firstspike") == []
     text = (folder / "firstspike.v").read_text()
     top = text[text.index("module firstspike(") :].partition("endmodule")[0]
     ports = {port: int(high or 0) + 1 for high, port in re.findall(r"^  (?:in|out)put (?:\[(\d+):0\] )?(\w+);", top,
@@ -177,6 +184,7 @@ def test_verilator_lint_would_notice_a_template_that_does_not_fit(old, new, code
     assert any(code in line for line in lint(altered, tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lines", "message"), [
     ("reg held; always @* if (rst) held = restart;", "selection is not empty: t:$dlatch"),
     ("wire loop; assign loop = loop & restart;", "found logic loop"),
@@ -189,6 +197,7 @@ def test_yosys_would_notice(lines, message, altered, yosys):
         yosys(altered)
 
 
+@pytest.mark.slow
 def test_yosys_would_warn(altered, yosys):
     add(altered / "firstspike.v", "assign undeclared = restart;")
     assert "Warning: Identifier `\\undeclared' is implicitly declared" in yosys(altered)

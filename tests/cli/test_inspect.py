@@ -1,28 +1,22 @@
 # SPDX-License-Identifier: MIT
 """`firstspike inspect`, `compile` and `export-nir` of foreign and of broken files, as a user types them."""
 
-import sys
 from itertools import pairwise
 
 import firstspike as fs
 import nir
 import numpy as np
 import pytest
-from firstspike.main import run
 from firstspike.verb_demo import shipped
 
 
 @pytest.fixture
-def firstspike(monkeypatch, capsys):
+def firstspike(command):
     """``firstspike(*arguments)``: what it says on stdout, and on stderr."""
     def call(*arguments) -> tuple[str, str]:
-        monkeypatch.setenv("COLUMNS", "240")
-        monkeypatch.setattr(sys, "argv", ["firstspike", *map(str, arguments)])
-        try:
-            run()
-        except SystemExit as stop:
-            assert stop.code in (0, 1, None)
-        return capsys.readouterr()
+        status, out, err = command(*arguments)
+        assert status == (1 if err else 0)
+        return out, err
 
     return call
 

@@ -4,13 +4,11 @@
 import dataclasses
 import itertools
 import re
-import sys
 
 import firstspike as fs
 import numpy as np
 import pytest
 from firstspike import mapping
-from firstspike.main import run
 from firstspike.verb_demo import shipped
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.memory import MemoryShape
@@ -199,22 +197,14 @@ def test_blocks_are_counted_in_their_best_shape():
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch, capsys):
-    """``firstspike compile digits … -o b`` in an empty folder: status, standard output and standard error."""
-    def compile_with(*options):
-        checkpoint = shipped("zoo", "digits_ettfs.safetensors")
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["firstspike", "compile", str(checkpoint), *options, "-o", "b"])
-        with pytest.raises(SystemExit) as end:
-            run()
-        printed = capsys.readouterr()
-        return end.value.code, printed.out, printed.err
-
-    return compile_with
+def compile_digits(command, tmp_path, monkeypatch):
+    """``firstspike compile digits … -o b`` in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *options: command("compile", shipped("zoo", "digits_ettfs.safetensors"), *options, "-o", "b")
 
 
-def test_compile_for_a_device(command, tmp_path):
-    status, said, _ = command("--device", "ecp5-25", "--lane-budget", "40")
+def test_compile_for_a_device(compile_digits, tmp_path):
+    status, said, _ = compile_digits("--device", "ecp5-25", "--lane-budget", "40")
     assert status == 0
     facts = re.search(r"ecp5-25: (\d+) processing elements, (\d+) block RAMs, an inference every (\d+) cycles; "
                       r"limited by processing elements: more than 40 would help", " ".join(said.split()))
@@ -232,7 +222,7 @@ def test_compile_for_a_device(command, tmp_path):
     (["--device", "ecp5-25", "--lane-budget", "1"], "lane_budget must be ≥ 2 (one a layer), not 1"),
     (["--device", "ecp5-25", "--data", "x.npy"], "x.npy: No such file or directory"),
 ])
-def test_a_wrong_option_gets_one_sentence(options, sentence, command, tmp_path):
-    status, _, said = command(*options)
+def test_a_wrong_option_gets_one_sentence(options, sentence, compile_digits, tmp_path):
+    status, _, said = compile_digits(*options)
     assert status == 1 and said == f"firstspike: {sentence}\n"
     assert list(tmp_path.iterdir()) == []

@@ -2,14 +2,14 @@
 """firstspike monitor: what a board is, counts and decides, until somebody has seen enough."""
 
 import re
-from types import SimpleNamespace
-from typing import Any
+from unittest.mock import create_autospec, patch
 
 import firstspike as fs
 import pytest
 from firstspike import verb_monitor
 from firstspike.verb_monitor import CLASSES, Decision, view
 from firstspike_arch.backend import DecidedBy
+from firstspike_boards.link import Link
 from firstspike_hw.link.frames import Identity
 from firstspike_hw.toolchain import ToolError
 from firstspike_sim.boards.simulated_board import SimulatedBoard
@@ -18,11 +18,11 @@ from rich.console import Console
 
 
 @pytest.fixture
-def closed(monkeypatch):
-    """The simulated boards that were closed."""
-    boards, close = [], SimulatedBoard.close
-    monkeypatch.setattr(SimulatedBoard, "close", lambda board: (boards.append(board), close(board))[1])
-    return boards
+def closed():
+    """Calls that close a simulated board."""
+    close = SimulatedBoard.close
+    with patch.object(SimulatedBoard, "close", autospec=True, side_effect=close) as called:
+        yield called
 
 
 def test_counters_and_decisions_are_shown(readable_build, closed, run):
@@ -40,7 +40,7 @@ def test_counters_and_decisions_are_shown(readable_build, closed, run):
     raster = re.findall(r"^ +(\d) ([█·]{3})$", said, re.MULTILINE)
     assert [int(class_) for turn in range(3) for class_, row in raster if row[turn] == "█"] == list(wanted.classes)
     assert f"{(wanted.classes == labels[:3]).sum()} of 3 right" in said
-    assert len(closed) == 1
+    assert closed.call_count == 1
 
 
 def test_without_inputs_only_counters_move(readable_build, run):
@@ -48,16 +48,13 @@ def test_without_inputs_only_counters_move(readable_build, run):
     assert re.search(r"^frames +3 +\+1 *$", said, re.MULTILINE) and "decisions" not in said
 
 
-def test_ctrl_c_ends_it_well(readable_build, closed, monkeypatch, run):
-    def interrupt(seconds: float) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(verb_monitor, "sleep", interrupt)
-    assert "digits_ettfs: program " in run("monitor", "--port", "simulated", readable_build)
-    assert len(closed) == 1
+def test_ctrl_c_ends_it_well(readable_build, closed, run):
+    with patch.object(verb_monitor, "sleep", autospec=True, side_effect=KeyboardInterrupt):
+        assert "digits_ettfs: program " in run("monitor", "--port", "simulated", readable_build)
+    assert closed.call_count == 1
 
 
-def test_a_broken_link_is_said_in_a_sentence(readable_build, closed, monkeypatch, run):
+def test_a_broken_link_is_said_in_a_sentence(readable_build, closed, run):
     reads, read = [], SimulatedBoard.read
 
     def broken(board: SimulatedBoard, seconds: float) -> bytes:
@@ -66,10 +63,10 @@ def test_a_broken_link_is_said_in_a_sentence(readable_build, closed, monkeypatch
             board._process.kill()
         return read(board, seconds)
 
-    monkeypatch.setattr(SimulatedBoard, "read", broken)
-    with pytest.raises(ToolError, match=r"^the simulated board ended$"):
+    with (patch.object(SimulatedBoard, "read", autospec=True, side_effect=broken),
+          pytest.raises(ToolError, match=r"^the simulated board ended$")):
         run("monitor", "--port", "simulated", readable_build, "--interval", 0)
-    assert closed
+    assert closed.called
     with pytest.raises(ConnectionError, match=r"^request 0 \(IDENTIFY\) must be answered, but none of 16 attempts"):
         run("monitor", "--port", "loop://", "--timeout", 0.001)
 
@@ -84,7 +81,7 @@ def test_what_needs_a_build_says_so(run):
 def test_many_classes_are_cut_to_the_best():
     identity = Identity(port=0, word_bytes=8, buffer_bytes=1024, clk_hz=0, inputs=64, steps_max=8, classes=100,
                         result_bits=800, architecture="01" * 8, program="0" * 16, name="many")
-    quiet: Any = SimpleNamespace(identity=identity, resent=3, unreadable=0)
+    quiet = create_autospec(Link, instance=True, identity=identity, resent=3, unreadable=0)
     scores = [*range(99), -5]
     last = Decision(index=7, class_=99, step=1, decided_by=DecidedBy.TIE_BY_INDEX, cycles=50, scores=scores, label=None)
     console = Console(width=100)

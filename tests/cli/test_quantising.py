@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Bits and scales on sample data: what they cost, which are chosen, and what the command says."""
 
-import sys
 from dataclasses import replace
 
 import firstspike as fs
 import numpy as np
 import pytest
-from firstspike.main import run
 from firstspike.quantising import BITS
 from firstspike.verb_demo import shipped
 from firstspike_arch.connectivity import Conv2d, Dense
@@ -118,32 +116,22 @@ def test_a_percentile_of_what_weights_receive():
         choose_scales(network, [8, 8])
 
 
-def firstspike(monkeypatch, capsys, *arguments) -> tuple[str, str]:
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(sys, "argv", ["firstspike", *map(str, arguments)])
-    try:
-        run()
-    except SystemExit as stop:
-        assert stop.code in (0, 1, None)
-    return capsys.readouterr()
-
-
-def test_the_commands(monkeypatch, capsys, tmp_path):
+def test_the_commands(command, tmp_path):
     network = shipped("zoo", "digits_ettfs.safetensors")
     images, labels = load("digits", "validation")
     np.savez(tmp_path / "x.npz", inputs=images[:60], labels=labels[:60])
-    out, _ = firstspike(monkeypatch, capsys, "quantise", network, "--data", tmp_path / "x.npz", "--accuracy-budget", 5)
+    out = command("quantise", network, "--data", tmp_path / "x.npz", "--accuracy-budget", 5).out
     assert "60 samples" in out and "within 5.0 points: --weight-bits " in out
-    out, _ = firstspike(monkeypatch, capsys, "compile", network, "--data", tmp_path / "x.npz", "--weight-bits", "auto",
-                        "--accuracy-budget", 5, "--lanes", 8, "--scales", "channel", "-o", tmp_path / "b")
+    out = command("compile", network, "--data", tmp_path / "x.npz", "--weight-bits", "auto", "--accuracy-budget", 5,
+                  "--lanes", 8, "--scales", "channel", "-o", tmp_path / "b").out
     assert "bits: " in out and "by channel at" in out and (tmp_path / "b" / "firstspike.v").is_file()
     for arguments, sentence in (
         (("--weight-bits", "some"), "--weight-bits must be a number or a list of numbers"),
         (("--weight-bits", "4,4,4"), "weight_bits must be one number or one for each of the 2 layers"),
         (("--scales", "some"), "--scales must be layer or channel"), (("--steps", "3"), "steps must be given only for"),
     ):
-        _, said = firstspike(monkeypatch, capsys, "compile", network, "-o", tmp_path / "c", *arguments)
+        said = command("compile", network, "-o", tmp_path / "c", *arguments).err
         assert sentence in said and not (tmp_path / "c").exists()
     np.savez(tmp_path / "y.npz", inputs=images[:6], labels=labels[:5])
-    _, said = firstspike(monkeypatch, capsys, "quantise", network, "--data", tmp_path / "y.npz")
+    said = command("quantise", network, "--data", tmp_path / "y.npz").err
     assert "y.npz: labels must be one for each of the 6 inputs, not (5,)" in said

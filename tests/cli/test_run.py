@@ -3,6 +3,7 @@
 
 import re
 from dataclasses import replace
+from unittest.mock import patch
 
 import firstspike as fs
 import numpy as np
@@ -69,14 +70,14 @@ def test_labels_must_be_integers(tmp_path):
         load_inputs(str(tmp_path / "x.npz"), "test")
 
 
-def test_a_board_that_decides_otherwise_is_named(readable_build, run, monkeypatch):
+def test_a_board_that_decides_otherwise_is_named(readable_build, run):
     answer = WireBackend.run
 
     def tied(backend, stimulus):
         trace = answer(backend, stimulus)
         return replace(trace, decided_by=np.where(np.arange(4) == 2, DecidedBy.SILENT, trace.decided_by))
 
-    monkeypatch.setattr(WireBackend, "run", tied)
-    with pytest.raises(ValueError, match=r"^device and golden model must agree, but at input 2 the device says "
-                                         r"class \d at step \d by silent with scores \[.*, the model class "):
+    with (patch.object(WireBackend, "run", autospec=True, side_effect=tied),
+          pytest.raises(ValueError, match=r"^device and golden model must agree, but at input 2 the device says "
+                                          r"class \d at step \d by silent with scores \[.*, the model class ")):
         run("run", readable_build, "--port", "simulated", "--data", "digits", "--limit", 4)

@@ -44,7 +44,7 @@ def test_spikes_are_those_of_torch(exactly, kind):
 
 
 @pytest.mark.parametrize("kind", ["fire once", "subtract"])
-def test_the_hardware_is_the_same(kind, one_thread):
+def test_the_hardware_is_the_same(kind):
     for seed in range(100):
         rng = np.random.default_rng(seed)
         network, run = draw(rng, **KINDS[kind])
@@ -52,6 +52,8 @@ def test_the_hardware_is_the_same(kind, one_thread):
         inputs = rng.integers(0, 3, (2, 6, size))
         if size < 50 and alive(run(torch.tensor(inputs, dtype=torch.float32))):
             break
+    else:
+        pytest.fail("no network is alive")
     outcome = fs.verify(fs.compile(network, lanes=2).program, inputs, backend="pysim")
     assert outcome.equal, outcome.first
 
@@ -127,7 +129,7 @@ def test_paths_past_layers_are_branches(exactly, stride):
     assert exactly(draw).networks == 20
 
 
-def test_a_residual_network_in_hardware(one_thread):
+def test_a_residual_network_in_hardware():
     shape = (1, 4, 4)
     for seed in range(100):
         rng = np.random.default_rng(seed)
@@ -135,6 +137,8 @@ def test_a_residual_network_in_hardware(one_thread):
         inputs = rng.integers(0, 3, (2, 4, 16))
         if alive(recorded(model, shape, torch.tensor(inputs, dtype=torch.float32))):
             break
+    else:
+        pytest.fail("no network is alive")
     network = fs.from_torch(model, in_shape=shape, steps=4, readout="spike_count", in_max=2)
     outcome = fs.verify(fs.compile(network, lanes=2).program, inputs, backend="pysim")
     assert outcome.equal, outcome.first

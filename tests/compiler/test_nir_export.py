@@ -16,6 +16,7 @@ from firstspike_compiler.nir_export import save_nir
 from firstspike_sim.compare import ALIVE, aliveness
 from firstspike_sim.models.golden import GoldenModel
 from firstspike_sim.testing.random_network import random_inputs, random_network
+from norse import torch as norse
 
 
 def sayable(network: IntegerNetwork, reset: str, strict: bool) -> IntegerNetwork:
@@ -97,7 +98,6 @@ def test_what_nir_cannot_say_is_refused(tmp_path, layers, sentence):
 
 
 def test_norse_runs_what_is_written(tmp_path):
-    norse = pytest.importorskip("norse.torch", reason="needs pip install 'firstspike[norse]'")
     alive = 0
     for seed in range(100):
         rng = np.random.default_rng(seed)

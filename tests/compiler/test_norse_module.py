@@ -11,10 +11,9 @@ from firstspike_compiler.frontends.norse_module import from_norse
 from firstspike_sim.models.float_reference import run_float
 from firstspike_sim.testing.framework_runs import run_norse
 from firstspike_sim.testing.random_chain import random_chain
+from norse import torch as norse
+from norse.torch.functional.reset import reset_subtract, reset_value
 from torch import nn
-
-norse = pytest.importorskip("norse.torch", reason="needs pip install 'firstspike[norse]'")
-from norse.torch.functional.reset import reset_subtract, reset_value  # noqa: E402
 
 CELLS = (norse.LIFBoxCell, norse.LIFCell, norse.IAFCell)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import snntorch as snn
 import torch
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_compiler.compile import compile_network
@@ -14,8 +15,6 @@ from firstspike_compiler.frontends.snntorch_module import from_snntorch
 from firstspike_sim.testing.framework_runs import run_snntorch
 from firstspike_sim.testing.random_chain import random_chain
 from torch import nn
-
-snn = pytest.importorskip("snntorch", reason="needs pip install 'firstspike[snntorch]'")
 
 
 @pytest.mark.parametrize(("reset", "delay"), [

@@ -10,10 +10,8 @@ from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.spikingjelly_module import from_spikingjelly
 from firstspike_sim.testing.framework_runs import run_spikingjelly
 from firstspike_sim.testing.random_chain import random_chain
-from torch import nn
-
-pytest.importorskip("spikingjelly", reason="needs pip install 'firstspike[spikingjelly]'")
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
+from torch import nn
 
 
 def node(rng, decay_input: bool | None, v_reset: float | None) -> nn.Module:

@@ -4,7 +4,6 @@
 What that must be, each unit's own tests say.
 """
 
-import shutil
 from collections.abc import Mapping
 
 import numpy as np
@@ -76,8 +75,7 @@ def row_words(layout, plan: LayerPlan) -> list[int]:
                         magnitudes=random.integers(1, 4, plan.elements).tolist()) for number in range(120)]
 
 
-@pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=pytest.mark.skipif(
-    shutil.which("iverilog") is None, reason="Icarus Verilog is not installed"))])
+@pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=pytest.mark.icarus)])
 def test_units_in_verilog_do_what_they_do_in_amaranth(simulator):
     random = np.random.default_rng(1)
     # Residual and recurrent synapses with magnitudes; everything between the guard and the read-out is in it.

@@ -87,7 +87,7 @@ def test_a_sequence_over_time_is_each_step_on_its_own_but_for_neurons():
 
 
 @pytest.mark.parametrize("neurons", [IF(single_spike=True), LIF(0.75, learns=("theta", "leak")), IF(levels=3)])
-def test_a_loop_of_ones_own_trains(neurons, one_thread):
+def test_a_loop_of_ones_own_trains(neurons):
     torch.manual_seed(0)
     x = torch.rand(64, 8)
     y = (x[:, 0] > x[:, 1]).long()

@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def made_up(name, split):
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("cifar10_*.toml")))
 def test_every_phase_takes_a_few_steps(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(inputs, "load_lazily", made_up)
+    monkeypatch.setattr(inputs, "load_lazily", create_autospec(inputs.load_lazily, side_effect=made_up))
     recipe = narrow(load_recipe(RECIPES / f"{name}.toml"))
     network = training.train(recipe, tmp_path / "x.safetensors", progress=False)
     losses = [entry["loss"] for entry in network.recipe["history"] if "loss" in entry]

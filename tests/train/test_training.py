@@ -3,6 +3,7 @@
 
 import re
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def same(a, b):
 
 @pytest.mark.parametrize(("recipe", "cut"), [
     *((SMALL, cut) for cut in (2, 3, 5)), *((ALL, cut) for cut in (1, 2, 3, 5, 6))])
-def test_a_run_cut_anywhere_gives_the_result_of_an_uninterrupted_one(tmp_path, monkeypatch, recipe, cut):
+def test_a_run_cut_anywhere_gives_the_result_of_an_uninterrupted_one(tmp_path, recipe, cut):
     whole = train(recipe, tmp_path / "whole.safetensors", progress=False)
     advance = _Run.advance
 
@@ -64,8 +65,8 @@ def test_a_run_cut_anywhere_gives_the_result_of_an_uninterrupted_one(tmp_path, m
         advance(run)
 
     output = tmp_path / "cut.safetensors"
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(_Run, "advance", advance_until_killed)
+    with (patch.object(_Run, "advance", autospec=True, side_effect=advance_until_killed),
+          pytest.raises(KeyboardInterrupt)):
         train(recipe, output, progress=False)
     assert not output.exists() and (tmp_path / "cut.safetensors.resume.safetensors").exists()
     resumed = train(recipe, output, progress=False)
@@ -97,12 +98,12 @@ def test_a_diverged_training_ends_and_keeps_the_state_before(tmp_path):
     assert state.read_bytes() == kept
 
 
-def test_where_nothing_can_be_written_is_said_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(_Run, "advance", None)
+def test_where_nothing_can_be_written_is_said_before_training(tmp_path):
     (tmp_path / "file").touch()
     for options in ({"output": tmp_path}, {"output": tmp_path / "x", "real": tmp_path},
                     {"output": tmp_path / "file" / "x"}, {"output": tmp_path / "x", "real": tmp_path / "file" / "x"}):
-        with pytest.raises(OSError, match=re.escape(str(tmp_path))):
+        with (patch.object(_Run, "advance", autospec=True, side_effect=AssertionError("it trains")),
+              pytest.raises(OSError, match=re.escape(str(tmp_path)))):
             train(SMALL, **options, progress=False)
 
 
@@ -125,8 +126,13 @@ def test_recipes_that_differ_in_quantisation_alone_share_the_training_in_real_nu
     real = tmp_path / "real.safetensors"
     train(SMALL, tmp_path / "small.safetensors", progress=False, real=real)
     epochs, advance = [], _Run.advance
-    monkeypatch.setattr(_Run, "advance", lambda run: (epochs.append(run.epoch), advance(run)))
-    shared = train(coarse, tmp_path / "coarse.safetensors", progress=False, real=real)
+
+    def noted(run):
+        epochs.append(run.epoch)
+        advance(run)
+
+    with patch.object(_Run, "advance", autospec=True, side_effect=noted):
+        shared = train(coarse, tmp_path / "coarse.safetensors", progress=False, real=real)
     assert epochs == [3] and same(shared, whole) and shared.recipe == whole.recipe
     assert shared.accuracy == whole.accuracy
     with pytest.raises(ResumeError, match="another recipe; delete it or name another"):

@@ -3,7 +3,9 @@
 
 import os
 import socket
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,34 +39,44 @@ DIET = replace(RECIPE, method=DietRecipe(kind="diet_snn", pretraining_epochs=2),
     RECIPE.training, epochs=1, weight_decay=3.0))
 
 
-def work(rank, port, output, recipe):
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    train(recipe, output, progress=False)
+TRAININGS = {"two": RECIPE, "again": RECIPE, "diet": DIET}
 
 
-def trained_by_two(output, recipe=RECIPE):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(work, (port, output, recipe), nprocs=2)
-    return load_network(output)
+def work(rank: int, ports: dict[str, int], folder: Path) -> None:
+    """What each of the two processes does: one training after the other."""
+    for name, recipe in TRAININGS.items():
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(ports[name])}
+        os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", **place}
+        train(recipe, folder / f"{name}.safetensors", progress=False)
 
 
-def test_two_processes_give_the_network_of_one(tmp_path):
+@pytest.fixture(scope="module")
+def trained_by_two(tmp_path_factory) -> Path:
+    """The folder of what two processes have trained, which start once for all."""
+    folder = tmp_path_factory.mktemp("two")
+    with ExitStack() as free:
+        sockets = {name: free.enter_context(socket.socket()) for name in TRAININGS}
+        for one in sockets.values():
+            one.bind(("127.0.0.1", 0))
+        ports = {name: one.getsockname()[1] for name, one in sockets.items()}
+    multiprocessing.spawn(work, (ports, folder), nprocs=2)
+    return folder
+
+
+def test_two_processes_give_the_network_of_one(trained_by_two, tmp_path):
     one = train(RECIPE, tmp_path / "one.safetensors", progress=False)
-    two, again = trained_by_two(tmp_path / "two.safetensors"), trained_by_two(tmp_path / "again.safetensors")
+    two, again = (load_network(trained_by_two / f"{name}.safetensors") for name in ("two", "again"))
     for single, pair, repeated in zip(one.layers, two.layers, again.layers, strict=True):
         assert np.array_equal(pair.weight, repeated.weight) and pair.weight_scale == repeated.weight_scale
         assert np.allclose(single.weight, pair.weight, atol=2e-3)
     losses = [[entry["loss"] for entry in network.recipe["history"] if "loss" in entry] for network in (one, two)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "again.safetensors", "one.safetensors", "two.safetensors"]
+    assert sorted(path.stem for path in trained_by_two.iterdir()) == sorted(TRAININGS)
 
 
-def test_what_no_gradient_reaches_stays_in_two_processes_too(tmp_path):
-    one = train(DIET, tmp_path / "one.safetensors", progress=False)
-    two = trained_by_two(tmp_path / "two.safetensors", DIET)
+def test_what_no_gradient_reaches_stays_in_two_processes_too(trained_by_two, tmp_path):
+    one, two = train(DIET, tmp_path / "one.safetensors", progress=False), load_network(
+        trained_by_two / "diet.safetensors")
     assert two.layers[0].neuron.leak == pytest.approx(one.layers[0].neuron.leak, abs=1e-3)
 
 

@@ -25,14 +25,16 @@ class CocotbBackend:
     simulator : "verilator" or "icarus"
     reset_at : int
         Reset the accelerator once after so many cycles and start over; 0: no.
+    optimise : bool
+        Not for runs so short that compiling is what takes the time.
     """
 
     name = "cocotb"
     cycles_per_second: float
     """Of the last run, building not counted."""
 
-    def __init__(self, *, simulator: str = "verilator", reset_at: int = 0):
-        self._simulator, self._reset_at = simulator, reset_at
+    def __init__(self, *, simulator: str = "verilator", reset_at: int = 0, optimise: bool = True):
+        self._simulator, self._reset_at, self._optimise = simulator, reset_at, optimise
         self._program: Program | None = None
 
     def load(self, program: Program) -> None:
@@ -69,7 +71,7 @@ class CocotbBackend:
             )
             trace = run_bench(
                 folder, self._simulator, "firstspike_sim.backends.benches.bench_accelerator", "trace.npz",
-                optimise=True,
+                optimise=self._optimise,
             )
             seen = np.load(trace, allow_pickle=False)
             self.cycles_per_second = float(seen["cycles_per_second"])

@@ -3,13 +3,18 @@
 
 import os
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from unittest.mock import patch
 
+import cocotb_tools
 from cocotb_tools.runner import get_runner
 from firstspike_hw.toolchain import ToolError, find_tool
 from firstspike_hw.verilog import TOP
+
+from .build_cache import build_once, shared_runtime, tool_identity
 
 __all__ = ["run_bench"]
 
@@ -17,13 +22,15 @@ WARNINGS_OFF = ["-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT"]
 
 
 def run_bench(folder: Path, simulator: str, bench: str, outcome: str, *, optimise: bool) -> Path:
-    """Build ``folder``/TOP.v there, run bench module ``bench`` on it, and return the file that it must leave.
+    """Run bench module ``bench`` on ``folder``/TOP.v, and return the file that it must leave.
+
+    The design is built unless the `build_cache` has it: benches of the same Verilog share a build.
 
     Parameters
     ----------
     simulator : "verilator" or "icarus"
     outcome : str
-        Name of a file in ``folder``; the bench finds the folder as FIRSTSPIKE_FOLDER.
+        Name of that file, in ``folder``; the bench finds the folder as FIRSTSPIKE_FOLDER.
     optimise : bool
         Not for runs so short that compiling is what takes the time.
 
@@ -39,18 +46,24 @@ def run_bench(folder: Path, simulator: str, bench: str, outcome: str, *, optimis
     environment = {**tool.environment, "PATH": f"{place}{os.pathsep}{path}"}
     if not optimise:
         environment["MAKEFLAGS"] = f"{environment.get('MAKEFLAGS', '')} OPT_FAST=-O0 OPT_GLOBAL=-O0".lstrip()
-    build_log, test_log = folder / "build.log", folder / "test.log"
+    source, build_log, test_log = folder / f"{TOP}.v", folder / "build.log", folder / "test.log"
+    tools = (simulator, *tool_identity(tool), *WARNINGS_OFF, str(optimise), cocotb_tools.__file__, version("cocotb"))
+    runner = get_runner(simulator)
+
+    def build(work: Path) -> Iterable[Path]:
+        with shared_runtime(work, ["cocotb", *tools]):
+            runner.build(
+                sources=[source], hdl_toplevel=TOP, build_dir=work, always=True,
+                build_args=WARNINGS_OFF if simulator == "verilator" else [], log_file=build_log,
+                timescale=("1ns", "1ps"),
+            )
+        return [work / (TOP if simulator == "verilator" else "sim.vvp")]
+
     # cocotb's runner ends the process, or raises a RuntimeError, where a tool or a bench fails.
     with patch.dict(os.environ, environment), suppress(RuntimeError, SystemExit):
-        runner = get_runner(simulator)
-        runner.build(
-            sources=[folder / f"{TOP}.v"], hdl_toplevel=TOP, build_dir=folder / "build", always=True,
-            build_args=WARNINGS_OFF if simulator == "verilator" else [], log_file=build_log,
-            timescale=("1ns", "1ps"),
-        )
         runner.test(
-            hdl_toplevel=TOP, test_module=bench, build_dir=folder / "build", test_dir=folder,
-            log_file=test_log, extra_env={"FIRSTSPIKE_FOLDER": str(folder)},
+            hdl_toplevel=TOP, hdl_toplevel_lang="verilog", test_module=bench, test_dir=folder, log_file=test_log,
+            build_dir=build_once([*tools, source.read_text()], build), extra_env={"FIRSTSPIKE_FOLDER": str(folder)},
         )
         if (folder / outcome).exists():
             return folder / outcome

@@ -25,18 +25,20 @@ _INTEGERS = np.dtype("<i8")
 
 
 class VerilatorBackend:
-    """Runs a program's Verilog; builds are kept under ``$FIRSTSPIKE_CACHE`` (default ``~/.cache/firstspike``).
+    """Runs a program's Verilog; builds are kept, see `build_cache`.
 
     Parameters
     ----------
     waves : Path or None
         Write an FST waveform of each run there.
+    optimise : bool
+        Not for runs so short that compiling is what takes the time.
     """
 
     name = "verilator"
 
-    def __init__(self, *, waves: Path | None = None):
-        self._waves = waves
+    def __init__(self, *, waves: Path | None = None, optimise: bool = True):
+        self._waves, self._optimise = waves, optimise
         self._program: Program | None = None
         self.cycles_per_second = 0.0
 
@@ -49,7 +51,7 @@ class VerilatorBackend:
             Verilator or the C++ compiler is missing or failed.
         """
         text = text or verilog(Accelerator(program), program.memories())
-        self._binary = _build(program, text, waves=self._waves is not None)
+        self._binary = _build(program, text, waves=self._waves is not None, optimise=self._optimise)
         self._program = program
 
     def run(self, stimulus: Stimulus, *, images: np.ndarray | None = None, limit: int | None = None) -> Trace:
@@ -114,7 +116,7 @@ class VerilatorBackend:
         )
 
 
-def _build(program: Program, text: str, *, waves: bool) -> Tool:
+def _build(program: Program, text: str, **options: bool) -> Tool:
     """The simulator of an accelerator's Verilog, with its edges to be seen."""
     edges = range(len(program.network.edges()))
     root = f"top.rootp->{TOP}__DOT__"
@@ -129,4 +131,4 @@ def _build(program: Program, text: str, *, waves: bool) -> Tool:
         for index in edges for part in ("valid", "ready", "payload")
     )
     driver = (NATIVE / "driver.cpp").read_text()
-    return build_simulator(text, {"edges.vlt": visible, "edges.h": header, "driver.cpp": driver}, waves=waves)
+    return build_simulator(text, {"edges.vlt": visible, "edges.h": header, "driver.cpp": driver}, **options)

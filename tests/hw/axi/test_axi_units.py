@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Units of the AXI accelerator: their arguments. tests/sim/test_axi.py runs them, against models that are not ours."""
+"""Units of the AXI accelerator: their arguments. tests/sim/backends/test_axi.py runs them, against models of others."""
 
 import pytest
 from firstspike_hw.axi.axi_lite import AxiLiteSubordinate

@@ -5,43 +5,25 @@ import dataclasses
 
 import numpy as np
 import pytest
-from firstspike_hw.toolchain import ToolError, find_tool
 from firstspike_sim.backends.pysim import PysimBackend
 from firstspike_sim.backends.verilator import VerilatorBackend
 from firstspike_sim.compare import compare
-from firstspike_sim.models.prediction import predict_inputs, predict_stimulus
-from firstspike_sim.stimulus import random_waits
-
-
-def agree(backend, program, inputs, seed=None):
-    """Run and compare; with a seed, both sides wait at random."""
-    prediction = predict_inputs(program, inputs)
-    if seed is not None:
-        prediction = predict_stimulus(program, inputs, random_waits(prediction.stimulus, seed))
-    backend.load(program)
-    checks = compare(program.network, prediction.stimulus, prediction.trace, backend.run(prediction.stimulus))
-    assert all(check.compared for check in checks)
-    assert [check.first for check in checks if check.different] == [], program.network.name
-
-
-@pytest.mark.parametrize("part", range(6))
-def test_random_networks_in_pysim(alive_programs, part):
-    for number, (program, inputs) in enumerate(alive_programs(1000 * part, 5)):
-        agree(PysimBackend(), program, inputs, seed=number if number % 2 else None)
+from firstspike_sim.models.prediction import predict_inputs
 
 
 @pytest.mark.parametrize("part", range(5))
-def test_random_networks_in_both_simulators(alive_programs, part):
-    for number, (program, inputs) in enumerate(alive_programs(50_000 + 1000 * part, 5, neurons_max=6)):
-        for backend in (PysimBackend(), VerilatorBackend()):
+def test_random_networks(alive_programs, part, agree):
+    """All in Amaranth's simulator; of each part one as Verilog, too, which only the way out of Amaranth can change."""
+    for number, (program, inputs) in enumerate(alive_programs(1000 * part, 6)):
+        for backend in (PysimBackend(), VerilatorBackend(optimise=False))[: 1 + (number == part)]:
             agree(backend, program, inputs, seed=number if number % 2 else None)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(60))
-def test_many_random_networks_in_both_simulators(alive_programs, part):
+def test_many_random_networks_in_both_simulators(alive_programs, part, agree):
     for number, (program, inputs) in enumerate(alive_programs(100_000 + 1000 * part, 5, neurons_max=8)):
-        for backend in (PysimBackend(), VerilatorBackend()):
+        for backend in (PysimBackend(), VerilatorBackend(optimise=False)):
             agree(backend, program, inputs, seed=number if number % 2 else None)
 
 
@@ -69,7 +51,7 @@ def test_a_difference_is_found_and_named(one_program):
 def test_images_through_the_program_port(one_program):
     program, inputs = one_program
     prediction = predict_inputs(program, inputs)
-    backend = VerilatorBackend()
+    backend = VerilatorBackend(optimise=False)
     backend.load(program)
     trace = backend.run(prediction.stimulus, images=program.port_words())
     wanted, got = prediction.trace, trace
@@ -97,10 +79,3 @@ def test_the_model_is_not_the_hardware(one_program):
 def test_nothing_runs_before_a_program_is_loaded(one_program, backend):
     with pytest.raises(RuntimeError, match=r"^load a program first$"):
         backend.run(predict_inputs(*one_program).stimulus)
-
-
-def test_native_verilator_is_there():
-    try:
-        assert find_tool("verilator").version >= (5, 36)
-    except ToolError as error:
-        pytest.fail(str(error))

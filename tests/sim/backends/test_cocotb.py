@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The reference bench: real MNIST where it is at hand, digits otherwise; waits, and reset in the middle."""
+"""The reference bench: waits, reset in the middle, what a simulator that fails says; slow: real MNIST."""
 
 import os
-import shutil
 
 import firstspike as fs
 import pytest
@@ -11,20 +10,7 @@ from firstspike_hw.toolchain import ToolError
 from firstspike_hw.verilog import TOP
 from firstspike_sim.backends.cocotb_bench import CocotbBackend
 from firstspike_sim.backends.cocotb_run import run_bench
-from firstspike_sim.compare import compare
-from firstspike_sim.models.prediction import predict_inputs, predict_stimulus
-from firstspike_sim.stimulus import random_waits
 from firstspike_train.data import load
-
-
-def agree(backend, program, inputs, seed=None):
-    prediction = predict_inputs(program, inputs)
-    if seed is not None:
-        prediction = predict_stimulus(program, inputs, random_waits(prediction.stimulus, seed))
-    backend.load(program)
-    checks = compare(program.network, prediction.stimulus, prediction.trace, backend.run(prediction.stimulus))
-    assert all(check.compared for check in checks)
-    assert [check.first for check in checks if check.different] == []
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +19,10 @@ def digits():
     return network, load("digits", "test")[0]
 
 
-def test_random_waits_and_reset_in_the_middle(digits):
+def test_random_waits_and_reset_in_the_middle(digits, agree):
     network, images = digits
     program = fs.compile(network, lanes=16, early_exit=True).program
-    agree(CocotbBackend(reset_at=137), program, images[:12], seed=5)
+    agree(CocotbBackend(reset_at=137, optimise=False), program, images[:12], seed=5)
 
 
 def test_a_simulator_that_fails_is_said_in_its_words(tmp_path):
@@ -46,19 +32,20 @@ def test_a_simulator_that_fails_is_said_in_its_words(tmp_path):
         run_bench(tmp_path, "verilator", bench, "seen.json", optimise=False)
 
 
-def test_image_port(digits):
+def test_image_port(digits, agree):
     network, images = digits
     program = fs.compile(network, port="image", early_exit=True).program
-    agree(CocotbBackend(reset_at=61), program, images[:20])
+    agree(CocotbBackend(reset_at=61, optimise=False), program, images[:20])
 
 
-@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
-def test_icarus(digits):
+@pytest.mark.icarus
+def test_icarus(digits, agree):
     network, images = digits
     agree(CocotbBackend(simulator="icarus"), fs.compile(network).program, images[:4], seed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("FIRSTSPIKE_DATA" not in os.environ, reason="FIRSTSPIKE_DATA is not set: no MNIST")
-def test_two_hundred_mnist_images():
+def test_two_hundred_mnist_images(agree):
     program = fs.compile(fs.load(shipped("zoo", "mnist_ettfs.safetensors")), lanes=128).program
     agree(CocotbBackend(), program, load("mnist", "test")[0][:200])
