@@ -69,6 +69,11 @@ class ProgramPort(wiring.Component):
             **({"read_back": In(read_back_signature()), **chunks} if self._reads_back else {}),
         })
 
+    @property
+    def cores(self) -> Sequence[CoreSpec]:
+        """The cores whose memories it reaches."""
+        return self._cores
+
     def elaborate(self, platform):
         m = Module()
         port, reads_back = self.words, self._reads_back

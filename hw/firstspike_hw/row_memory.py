@@ -69,6 +69,10 @@ class RowMemory(wiring.Component):
         self, *, rows: int, width: int, registers: bool, forwards: bool = False, bubbles: bool = False,
         init: Sequence[int] = (),
     ):
+        if rows < 1 or width < 1:
+            raise ValueError(f"rows and width must be at least 1, not {rows!r} and {width!r}")
+        if init and (not registers or len(init) != rows):
+            raise ValueError(f"init must be a value for each of {rows} rows in registers, or none, not {len(init)}")
         self._rows, self._width, self._registers = rows, width, registers
         self._forwards, self._bubbles = forwards, bubbles
         self._init = init or [0] * rows
@@ -76,6 +80,21 @@ class RowMemory(wiring.Component):
             "fetch_row": In(range(rows)), "fetch": In(1), "fetch_live": In(1), "peek": Out(width), "value": Out(width),
             "row": In(range(rows)), "advance": In(1), "next": In(width),
         })
+
+    @property
+    def rows(self) -> int:
+        """Rows that it holds."""
+        return self._rows
+
+    @property
+    def width(self) -> int:
+        """Bits of a row."""
+        return self._width
+
+    @property
+    def registers(self) -> bool:
+        """Whether the rows are a ring of registers."""
+        return self._registers
 
     def elaborate(self, platform):
         m = Module()

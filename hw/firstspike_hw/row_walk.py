@@ -48,12 +48,20 @@ class VectorWalk(wiring.Component):
     ends: Signal
 
     def __init__(self, spec: CoreSpec):
+        if len(spec.inputs) != 1 or spec.inputs[0].walk.x is not None:
+            raise ValueError(f"spec must be a core with one stream, of a vector, not core {spec.index} with "
+                             f"{len(spec.inputs)} of shape {spec.inputs[0].layout.shape}")
         self._spec = spec
         super().__init__({
             "address": In(spec.inputs[0].layout.address_bits), "marker": In(1),
             "number": In(range(len(spec.microcode.passes))), "step": In(1),
             "row": Out(range(spec.plan.rows)), "word": Out(range(spec.memory.depth)), "ends": Out(1),
         })
+
+    @property
+    def spec(self) -> CoreSpec:
+        """The core that it belongs to."""
+        return self._spec
 
     def elaborate(self, platform):
         m = Module()
@@ -138,6 +146,11 @@ class MapWalk(wiring.Component):
             "row": Out(range(plan.rows)), "group": Out(range(plan.position_rows)),
             "word": Out(range(spec.memory.depth)), "ends": Out(1), **banks,
         })
+
+    @property
+    def spec(self) -> CoreSpec:
+        """The core that it belongs to."""
+        return self._spec
 
     def elaborate(self, platform):
         m = Module()

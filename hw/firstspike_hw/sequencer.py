@@ -179,6 +179,11 @@ class Sequencer(wiring.Component):
         })
         self.streams: list[stream.Interface] = [getattr(self, name) for name in names]
 
+    @property
+    def spec(self) -> CoreSpec:
+        """The core that it belongs to."""
+        return self._spec
+
     def elaborate(self, platform):
         m = Module()
         spec, issue, free, code = self._spec, self.issue, self.free, self._spec.microcode

@@ -6,6 +6,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from firstspike_arch.array import GROUP_BITS, LayerPlan, spike_queue_depth
+from firstspike_arch.connectivity import size_of
 from firstspike_arch.events import TokenLayout
 from firstspike_arch.fixed import ceil_div
 
@@ -45,11 +46,23 @@ class SpikeQueue(wiring.Component):
     words: stream.Interface
 
     def __init__(self, *, layout: TokenLayout, plan: LayerPlan):
+        if size_of(layout.shape) != plan.neurons:
+            raise ValueError(f"layout must be that of the plan's {plan.neurons} neurons, not of shape {layout.shape}")
         self._layout, self._plan = layout, plan
         super().__init__({
             "capture": In(capture_signature(plan.rows, plan.elements, 0, layout.value_bits)),
             "words": Out(stream.Signature(word_struct(layout, plan.word_lanes))),
         })
+
+    @property
+    def layout(self) -> TokenLayout:
+        """Bits of the events that the spikes become."""
+        return self._layout
+
+    @property
+    def plan(self) -> LayerPlan:
+        """Rows, lanes and banks of the layer."""
+        return self._plan
 
     def elaborate(self, platform):
         m = Module()

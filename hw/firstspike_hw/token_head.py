@@ -88,6 +88,11 @@ class TokenDecoder(wiring.Component):
         """Number of the stream."""
         return self._place
 
+    @property
+    def spec(self) -> CoreSpec:
+        """The core that it belongs to."""
+        return self._spec
+
     def elaborate(self, platform):
         m = Module()
         one, token = self._spec.inputs[self._place], self.events.payload

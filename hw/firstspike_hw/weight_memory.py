@@ -82,6 +82,11 @@ class WeightMemory(wiring.Component):
             **({"chunk": Out(CHUNK_BITS)} if spec.read_back else {}),
         })
 
+    @property
+    def spec(self) -> CoreSpec:
+        """The core that it belongs to."""
+        return self._spec
+
     def elaborate(self, platform):
         m = Module()
         shape, access = self._spec.memory, self.access

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""The scoreboard alone: which rows wait for those on their way."""
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+from firstspike_hw.scoreboard import Scoreboard
+
+ROWS, CYCLES = 5, 400
+
+
+@pytest.mark.parametrize("forwards", [False, True])
+def test_a_row_waits_for_itself_in_the_stages_behind(forwards):
+    random = np.random.default_rng(3)
+    unit = Scoreboard(rows=ROWS, forwards=forwards)
+    assert (unit.rows, unit.forwards) == (ROWS, forwards)
+    behind: list[int | None] = [None, None]  # rows in the two stages
+    seen = {False: 0, True: 0}
+
+    async def drive(ctx):
+        for _ in range(CYCLES):
+            row = int(random.integers(ROWS))
+            free, marker, starting, enters = (bool(bit) for bit in random.random(4) < (0.7, 0.5, 0.4, 0.6))
+            for port, value in ((unit.row, row), (unit.enters, enters), (unit.free, free), (unit.marker, marker),
+                                (unit.starting, starting)):
+                ctx.set(port, value)
+            wanted = row in behind
+            if forwards:
+                wanted = marker and (wanted or (starting and behind != [None, None]))
+            assert bool(ctx.get(unit.waits)) == wanted
+            seen[wanted] += 1
+            await ctx.tick()
+            if free:
+                behind[:] = [row if enters else None, behind[0]]
+
+    simulator = Simulator(unit)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(drive)
+    simulator.run_until(CYCLES * 2e-6)
+    assert min(seen.values()) > CYCLES // 20 and sum(seen.values()) == CYCLES
+
+
+def test_there_must_be_a_row():
+    with pytest.raises(ValueError, match=r"^rows must be at least 1, not 0$"):
+        Scoreboard(rows=0, forwards=False)
