@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The Python API: load → compile → predict → simulate → verify → export. Inputs and results are arrays."""
+"""The Python API: load → compile → infer → simulate → verify → export. Inputs and results are arrays."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ from .quantising import Calibration, Quantised, calibrate, choose_bits, quantise
 
 __all__ = [
     "Calibration", "Mapping", "Quantised", "Verification", "calibrate", "choose_bits", "compile", "connect",
-    "estimate", "export", "load", "map_to_device", "open_build", "open_link", "predict", "quantise_at", "save",
+    "estimate", "export", "infer", "load", "map_to_device", "open_build", "open_link", "quantise_at", "save",
     "simulate", "verify",
 ]
 
@@ -74,8 +74,11 @@ def open_build(folder: str | Path) -> Program:
     return read_build(folder)[0]
 
 
-def predict(program: Program, inputs) -> GoldenResult:
-    """Predict classes, evidence and spikes by the golden model; inputs as for `GoldenModel.run`, NumPy or torch."""
+def infer(program: Program, inputs) -> GoldenResult:
+    """Compute classes, evidence and spikes by the golden model, without cycles (`estimate` has both).
+
+    Inputs are as in `GoldenModel.run`, NumPy arrays or torch tensors.
+    """
     return GoldenModel(program.network).run(inputs)
 
 
