@@ -33,7 +33,7 @@ def main() -> None:
     for lanes in (128, 16):
         program = fs.compile(network, lanes=lanes).program
         outcome = fs.verify(program, images, run_size=5000, processes=2)
-        golden = fs.predict(program, images)
+        golden = fs.infer(program, images)
         inputs = golden.spikes[0].sum((1, 2))
         different = sum(check.different for check in outcome.checks)
         compared = sum(check.compared for check in outcome.checks)

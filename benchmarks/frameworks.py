@@ -139,7 +139,7 @@ def rows(name: str, draw: Draw) -> Iterator[Row]:
         compared, ties, unexplained = (one + other for one, other in zip(
             (compared, ties, unexplained), astuple(parting), strict=True))
         try:
-            golden = fs.predict(fs.compile(network, lanes=1).program, inputs)
+            golden = fs.infer(fs.compile(network, lanes=1).program, inputs)
         except CompileError:  # a bias far beyond the weights: refused by name
             continue
         classes, agree = classes + INPUTS, agree + int((golden.classes == expected[-1].sum(1).argmax(1)).sum())
@@ -175,7 +175,7 @@ def norse_file() -> Iterator[Row]:
             spikes.append(out)
     expected = torch.stack(spikes, 1).numpy()
     parting = part(network, inputs, [expected])
-    golden = fs.predict(fs.compile(network, lanes=1, leak_shift_max=15).program, inputs)
+    golden = fs.infer(fs.compile(network, lanes=1, leak_shift_max=15).program, inputs)
     yield Row(
         what=f"lif_norse.nir, {INPUTS} inputs × {steps} steps: Norse against the import",
         floor="0 unexplained differences",

@@ -22,7 +22,7 @@ def main() -> None:
     network = fs.load_nir(path, steps=STEPS, reset="zero", strict=True, readout="spike_count")
     in_float = run_float(network, counts).classes
     program = fs.compile(network, lanes=[16, 16, 8, 64, 10], in_max=int(counts.max())).program
-    classes = fs.predict(program, counts).classes
+    classes = fs.infer(program, counts).classes
     right, same = int((classes == labels).sum()), int((classes == in_float).sum())
     rows = [Row(
         what=f"nmnist_cnn.nir, 8-bit integers, on {len(labels)} N-MNIST recordings",

@@ -33,7 +33,7 @@ def alone(program: Program, images: np.ndarray) -> float:
 
 def layer_by_layer(program: Program, images: np.ndarray) -> float:
     """Mean cycles of all cores, one after another."""
-    spikes = fs.predict(program, images).spikes
+    spikes = fs.infer(program, images).spikes
     return sum(float(work_cycles(core, workload(core, spikes)).mean()) for core in program.cores)
 
 

@@ -34,7 +34,7 @@ def measure(path: Path) -> Row:
     inputs, labels = load_inputs(recipe, "test")
     mapping = fs.map_to_device(network, samples, device=DEVICE, lane_budget=LANES)
     program = mapping.compilation.program
-    right = float((fs.predict(program, inputs).classes == labels).mean())
+    right = float((fs.infer(program, inputs).classes == labels).mean())
     outcome = fs.verify(program, inputs[:INFERENCES])
     count = len(outcome.classes)
     hardware = float((outcome.classes == labels[:count]).mean())

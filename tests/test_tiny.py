@@ -58,7 +58,7 @@ def program(model) -> Program:
 
 def test_the_integers_have_learnt_what_the_real_numbers_have(program, data):
     images, labels = data
-    assert (fs.predict(program, images).classes == labels).mean() > 0.9
+    assert (fs.infer(program, images).classes == labels).mean() > 0.9
 
 
 def test_the_hardware_does_what_was_predicted_in_the_cycle_that_was_predicted(program, data):
@@ -85,4 +85,4 @@ def test_verilog_and_memory_images_are_written(program, tmp_path):
 def test_an_image_of_another_size_is_refused(program):
     with pytest.raises(ValueError, match=r"^inputs must be uint8 images of shape \(batch, 9\), not uint8 of shape "
                                          r"\(1, 8\)$"):
-        fs.predict(program, np.zeros((1, 8), np.uint8))
+        fs.infer(program, np.zeros((1, 8), np.uint8))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A `FloatNetwork` on disk: one safetensors file, the scalars as one JSON string in its header. Never pickle."""
+"""A `FloatNetwork` on disk: one safetensors file, with the scalars as one JSON string in its header; no pickle."""
 
 import json
 import re
@@ -27,17 +27,18 @@ _DTYPES = {"F64": np.float64, "F32": np.float32}
 _LAYER_SCALARS = tuple(item.name for item in fields(FloatLayer)
                        if item.name not in ("connectivity", "branches", "neuron", *_LAYER_ARRAYS))
 _NEURON_SCALARS = tuple(item.name for item in fields(FloatNeuron) if item.name not in FloatNeuron.arrays())
-"""The options of neurons stand beside those of their layer; so do their arrays."""
+"""Fields of the neurons that are stored in the header, beside those of their layer; neuron arrays are tensors of the
+layer."""
 _NETWORK_SCALARS = tuple(item.name for item in fields(FloatNetwork) if item.name != "layers")
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is missing, truncated or malformed; the sentence names the file and the tensor or field."""
+    """A checkpoint is missing, truncated or malformed; the message names the file and the tensor or field."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tensor:
-    """An entry of a safetensors header; ``whole``: its numbers are in the file to the last."""
+    """A tensor as a safetensors header describes it; ``whole`` says whether the file holds all of its numbers."""
 
     name: str
     dtype: str
@@ -51,12 +52,12 @@ _ENTRY = re.compile(r'"([^"\\]{1,200})": *{"dtype": *"(\w+)", *"shape": *\[([\d,
 
 
 def list_tensors(path: str | Path) -> list[Tensor]:
-    """What a safetensors file says it holds, whether it is ours or not, as far as its header is there.
+    """List the tensors in the header of any safetensors file, as far as the header is readable.
 
     Raises
     ------
     CheckpointError
-        The file cannot be read, or does not even start as one.
+        The file cannot be read, or does not start like a safetensors file.
     """
     path = Path(path)
     try:
@@ -72,12 +73,12 @@ def list_tensors(path: str | Path) -> list[Tensor]:
 
 
 def save_network(path: str | Path, network: FloatNetwork) -> None:
-    """Write a network, whole or not at all.
+    """Write a network; the file is replaced as a whole or not at all.
 
     Raises
     ------
     CheckpointError
-        The network could not be read back: a shape, a type or a value that is not finite. Nothing is written.
+        A shape or type is wrong, or a value is not finite, so that the file could not be read back. Nothing is written.
     """
     path = Path(path)
     tensors = {}
@@ -100,7 +101,7 @@ def save_network(path: str | Path, network: FloatNetwork) -> None:
 
 
 def _stored(values: np.ndarray) -> np.ndarray:
-    """float32 where that loses nothing, else float64."""
+    """The values as float32 if that loses nothing, else as float64."""
     wide = np.ascontiguousarray(values, dtype=np.float64)
     with np.errstate(over="ignore"):
         narrow = wide.astype(np.float32)
@@ -119,12 +120,12 @@ def _layer_head(layer: FloatLayer) -> dict:
 
 
 def load_network(path: str | Path) -> FloatNetwork:
-    """Read what `save_network` wrote; arrays are float64.
+    """Read a file that `save_network` wrote; arrays become float64.
 
     Raises
     ------
     CheckpointError
-        The file is missing, truncated or malformed, or a tensor has a wrong shape or a value that is not finite.
+        The file is missing, truncated or malformed, or a tensor has a wrong shape or holds NaN or infinity.
     """
     path = Path(path)
     try:
@@ -148,7 +149,7 @@ def load_network(path: str | Path) -> FloatNetwork:
 
 
 def _network_from_parts(path: Path, head: Any, tensors: dict[str, np.ndarray]) -> FloatNetwork:
-    """The network of a parsed header and its tensors; every rule of the format is checked here."""
+    """Make the network from a parsed header and its tensors; all rules of the format are checked here."""
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         raise CheckpointError(f"{path}: must be a firstspike network of format {FORMAT}")
     if not isinstance(head.get("layers"), list) or not head["layers"]:
@@ -198,7 +199,7 @@ def _network_from_parts(path: Path, head: Any, tensors: dict[str, np.ndarray]) -
 
 
 def _branches(plain: Any) -> list[dict[str, Any]]:
-    """Arguments of each branch but its weight."""
+    """Arguments of `FloatBranch` for each branch, without the weight."""
     if not isinstance(plain, list):
         raise ValueError(f"branches must be a list, not {plain!r}")
     return [{**read_fields(FloatBranch, one, ("source", "average_pool")),
@@ -206,7 +207,8 @@ def _branches(plain: Any) -> list[dict[str, Any]]:
 
 
 def _array_shape(name: str, synapses: Dense | Conv2d, tensors: dict[str, np.ndarray], index: int) -> tuple[int, ...]:
-    """The shape that an array of a layer must have; how many thresholds and steps there are it says itself."""
+    """The shape that an array of a layer must have; the numbers of thresholds and steps are taken from the array
+    itself."""
     given = tensors[f"{index}.{name}"].shape
     if name in FloatNeuron.numbers("steps"):
         return given[:1] or (0,)
@@ -215,7 +217,7 @@ def _array_shape(name: str, synapses: Dense | Conv2d, tensors: dict[str, np.ndar
 
 
 def _tensor(path: Path, tensors: dict[str, np.ndarray], name: str, shape: tuple[int, ...] | None) -> np.ndarray:
-    """Take a tensor out of `tensors`; `shape` None asks for a matrix that is not empty."""
+    """Take a tensor out of ``tensors``, checked; if ``shape`` is None, it must be a matrix that is not empty."""
     if name not in tensors:
         raise CheckpointError(f"{path}: tensor {name} must be there, but is missing")
     value = tensors.pop(name)

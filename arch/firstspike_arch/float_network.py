@@ -22,7 +22,7 @@ class FloatBranch:
     Parameters
     ----------
     source : int
-        Index of the layer whose spikes it takes: an earlier one, or the layer itself (recurrent).
+        Index of the layer whose spikes the synapses take: an earlier layer, or the layer itself (recurrent).
     weight : float64[connectivity.weight_shape]
     connectivity : Dense or Conv2d
     average_pool : bool
@@ -37,27 +37,28 @@ class FloatBranch:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FloatLayer:
-    """Synapses onto one set of neurons, in real numbers; vectors are over its channels (the neurons of a dense layer).
+    """Synapses onto one set of neurons, in real numbers; vectors have one value for each channel (neuron of a dense
+    layer).
 
     Parameters
     ----------
     weight : float64[connectivity.weight_shape]
-        Synapses, normalisation not yet folded.
+        Weights of the synapses, before normalisation is folded in.
     neuron : FloatNeuron
     connectivity : Dense or Conv2d
-        None: dense, from a vector, by the shape of the weight.
+        None: dense, from a vector; the sizes are those of the weight.
     average_pool : bool
         ``connectivity.pool`` averages instead of adding up.
     max_pool : bool
-        ``connectivity.pool`` takes the maximum: the first spike of a window, from neurons that fire once.
+        ``connectivity.pool`` takes the maximum, which is the first spike of a window: its neurons must fire once.
     gain, shift : float64[C]
         Affine of the weight normalisation: the synapse is ``gain·standardise(weight)``, and ``shift`` is added to the
         neurons' bias. None: the weight is used as it is.
     weight_bits : int
-        2 … 8. What the network was trained for; the compiler may be told otherwise.
+        Bits that the network was trained for, 2 … 8; the compiler may be told others.
     weight_scale : float or float64[C]
-        Real value of one integer step, if training fixed it; None lets the compiler choose. One a channel: from the
-        compiler only, no checkpoint holds it.
+        Real value of one integer step, if training fixed it; None: the compiler chooses. Only the compiler makes a
+        scale for each channel; no checkpoint holds one.
     """
 
     weight: np.ndarray
@@ -76,12 +77,24 @@ class FloatLayer:
 class FloatNetwork:
     """Layers in order, their input and their read-out.
 
-    ``input_kind`` "latency": uint8 images, one spike a pixel of at least ``cutoff``; "events": spikes per step;
-    "direct": integers x in ``in_min`` … ``in_max``, of which the first layer gets the current W·(x·``input_scale``),
-    the same in every step (into neurons with ``theta_fall``: once).
-    ``step_weights`` are the integer w[t] of a `weighted_spikes` read-out, strictly decreasing.
-    ``in_limit``: what was imported means the same as its model only for an ``in_max`` up to this; None: for any.
-    ``accuracy`` is the measured float accuracy by data split, e.g. ``{"test": 0.98}``; empty if unknown.
+    Parameters
+    ----------
+    steps : int
+        Number of steps of an inference.
+    readout, cutoff, in_min, in_max
+        As in `firstspike_arch.network.IntegerNetwork`.
+    input_kind : "latency", "events" or "direct"
+        "latency": uint8 images; each pixel of at least ``cutoff`` spikes once. "events": spike counts per step.
+        "direct": integers x in ``in_min`` … ``in_max``; the first layer gets their current W·(x·``input_scale``) in
+        every step (only at t = 0 if its neurons have ``theta_fall``).
+    step_weights : tuple of int
+        Weight w[t] of a spike in step t for the "weighted_spikes" read-out, strictly decreasing.
+    in_limit : int
+        Largest ``in_max`` for which an imported network does the same as its model; None: any.
+    accuracy : dict
+        Measured float accuracy by data split, such as ``{"test": 0.98}``; empty if unknown.
+    recipe : dict
+        Recipe with which the network was trained; empty if there was none.
     """
 
     name: str

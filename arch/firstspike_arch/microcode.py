@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Row operations: a neuron's end-of-step update as a short program for the adder that integrates.
+"""Microcode: the end-of-step update of neurons as passes of the adder that also integrates.
 
-A core keeps u = v − theta, so the sign bit is the comparison: a neuron fires where u ≥ 0. An event is one pass over
-all rows that adds a row of weights; a step marker is a list of passes, and each pass is one `RowOp`. Hardware executes
-the list, the timing model counts it, and the width proof runs it on intervals: one description of the update, read
-three times.
+A core stores u = v − theta, so that the sign bit is the comparison: a neuron fires where u ≥ 0. An event takes one pass
+over all rows that adds a row of weights; a step marker takes a list of passes. Each pass is one `RowOp`. Hardware
+executes the list, the timing model counts it, and the width proof runs it on intervals.
 
-A layer of a direct input has a second number in each lane: its current, to which the events add, and which every step
-adds to u.
+A layer with a direct input has a second number for each neuron, its current. Events add to the current, and every step
+adds the current to u.
 """
 
 from dataclasses import dataclass
@@ -29,14 +28,14 @@ When = Literal["always", "spiked", "negative", "nonnegative"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RowOp:
-    """One pass over all rows: u ← act(u, operand) in the lanes where ``when`` holds; elsewhere u is kept.
+    """One pass over all rows: u ← act(u, operand) for the neurons where ``when`` holds; all others keep u.
 
     ``act``: "add" (u + operand, then an arithmetic shift right by one if ``halve``), "clear" (0),
     "init" (the first value of an inference; the current becomes 0), "save" (shadow ← u, u ← 0).
-    ``store``: whose passes add to, the "membrane" u or the "current".
+    ``store``: the number that the pass changes, the "membrane" u or the "current".
     ``operand``: "weight" (row ``index`` of the bias rows), "constant" (int64[C], ``values``), "current",
     "fall" (``values``[t] at the end of step t), "leak" (~(u >> ``index``)), "shadow" or "zero".
-    ``when``: "spiked" is that this step's spike has at least magnitude ``level``; "negative" and "nonnegative" look at
+    ``when``: "spiked" holds where this step's spike has at least magnitude ``level``; "negative" and "nonnegative" test
     u itself.
     """
 
@@ -49,7 +48,8 @@ class RowOp:
     store: Literal["membrane", "current"] = "membrane"
     halve: bool = False
     settle: bool = False
-    """The operand is a number that the pass before wrote: with a single row, one cycle must pass between."""
+    """The operand is a number that the previous pass wrote; if there is only one row, the core waits a cycle between
+    them."""
 
     def __post_init__(self) -> None:
         if (self.values is not None) != (self.operand in ("constant", "fall")):
@@ -58,13 +58,14 @@ class RowOp:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Microcode:
-    """What the tokens do: an event (``event``), a step marker (``step``) and an end-of-inference marker (``final``).
+    """The passes that a core runs for each token: event (``event``), step marker (``step``), end of inference
+    (``final``).
 
-    ``start`` comes before ``step`` or ``final`` at the first marker of an inference. The first pass of ``step`` and
-    ``final`` captures the spikes. Without a second step ``step`` is empty.
+    ``start`` runs before ``step`` or ``final`` at the first marker of an inference. The first pass of ``step`` and of
+    ``final`` captures the spikes. ``step`` is empty if no inference has a second step.
 
-    ``offset`` int64[C]: u = v − offset. ``init`` int64[C]: u before the bias of step 0. ``levels`` int64[C, n]: a
-    spike's magnitude is the number of them that u reaches; None: the layer never fires.
+    ``offset`` int64[C]: u = v − offset. ``init`` int64[C]: u before the bias of step 0. ``levels`` int64[C, n]: the
+    magnitude of a spike is the number of levels that u reaches; None: the layer never fires.
     """
 
     offset: np.ndarray
@@ -77,25 +78,27 @@ class Microcode:
 
     @property
     def passes(self) -> tuple[RowOp, ...]:
-        """All passes, by number: the event's, then those of start, step and final."""
+        """All passes in the order of their numbers: that of ``event``, then those of ``start``, ``step`` and
+        ``final``."""
         return (self.event, *self.start, *self.step, *self.final)
 
     @property
     def static(self) -> bool:
-        """Whether there is a current."""
+        """Whether events add to a current, which is the same in every step."""
         return self.event.store == "current"
 
     @property
     def pure_weights(self) -> bool:
-        """Every operand comes from the weight memory: the operand register needs no multiplexer."""
+        """Whether every operand comes from the weight memory, so that the operand register needs no multiplexer."""
         return all(op.operand in ("weight", "zero") for op in self.passes)
 
 
 def bias_rows(layer: Layer) -> np.ndarray:
     """Rows of weights that add up to the bias, int64[B, C], B ≥ 1; each fits the layer's weight bits.
 
-    A bias is the weight of an input that spikes at every step; one that does not fit is spread over several rows. One
-    row of zeros if the bias is a constant: `has_constant_bias`, or it counts once.
+    A bias is stored as the weight of an input that spikes in every step; a bias that does not fit is spread over
+    several rows. The result is one row of zeros if the bias is not in the rows: it is a constant (`has_constant_bias`),
+    or it is added once.
     """
     limit = _largest_weight(layer)
     left = np.asarray(layer.neuron.bias)
@@ -110,9 +113,10 @@ def bias_rows(layer: Layer) -> np.ndarray:
 
 
 def has_constant_bias(layer: Layer) -> bool:
-    """Whether a bias of every step would need too many rows of weights: it is then a constant of the RTL.
+    """Whether a bias of every step would need more than `BIAS_ROWS_MAX` rows of weights; it is then a constant of the
+    RTL.
 
-    Such as that of a first layer with a direct input, whose units are those of a grey level.
+    The bias of a first layer with a direct input is often that large, because its unit is that of a grey level.
     """
     largest = BIAS_ROWS_MAX * _largest_weight(layer)
     return not layer.neuron.bias_once and bool((np.abs(layer.neuron.bias) > largest).any())
@@ -123,7 +127,7 @@ def _largest_weight(layer: Layer) -> int:
 
 
 def microcodes_of(network: IntegerNetwork) -> tuple[Microcode, ...]:
-    """The marker program of every layer."""
+    """The microcode of every layer, in order."""
     return tuple(
         microcode_of(layer, static=network.is_static(index), steps_max=network.steps_max)
         for index, layer in enumerate(network.layers)
@@ -131,10 +135,10 @@ def microcodes_of(network: IntegerNetwork) -> tuple[Microcode, ...]:
 
 
 def microcode_of(layer: Layer, *, static: bool = False, steps_max: int | None = None) -> Microcode:
-    """The passes that do, on u = v − theta, exactly what `Neuron` says about v.
+    """The microcode of a layer: passes on u = v − theta that do exactly what `Neuron` defines for v.
 
-    ``static``: the synapses give a current that is the same in every step. ``steps_max``: longest inference, if known;
-    of a single step no state is carried on, so there is no leak, reset or clamp.
+    ``static``: the synapses give the same current in every step. ``steps_max``: longest inference, if known. If it is
+    1, no state is carried over, so there is no leak, reset or clamp.
     """
     neuron = layer.neuron
     theta = neuron.first_theta
@@ -164,7 +168,8 @@ def microcode_of(layer: Layer, *, static: bool = False, steps_max: int | None = 
 
 
 def _update(neuron: Neuron, theta: np.ndarray, count: int):
-    """Reset, clamp and leak as passes that start and end with u = v − theta; none where nothing is to do."""
+    """Yield the passes of reset, clamp and leak, which start and end with u = v − theta; none if there is nothing to
+    do."""
     # A neuron that fires once is silent afterwards: its reset changes nothing that can be seen.
     fires_again = neuron.theta is not None and not neuron.single_spike
     reset = neuron.reset if fires_again else "none"
@@ -192,7 +197,7 @@ def _update(neuron: Neuron, theta: np.ndarray, count: int):
         if reset == "subtract":
             ops.extend(subtract)
         elif reset == "zero":
-            # In v − v_reset, where 0 is what the reset leaves; as of clamps, that costs no pass.
+            # Shift to v − v_reset, which the reset sets to 0; as with clamps, the shift needs no pass of its own.
             value = np.zeros(count, dtype=np.int64) if neuron.v_reset is None else neuron.v_reset
             pending -= value
             flush()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The integer network: what hardware, golden model and timing model mean by the same word."""
+"""The integer network: the one description that compiler, hardware, golden model and timing model read."""
 
 import re
 from dataclasses import dataclass
@@ -18,21 +18,22 @@ __all__ = [
 ]
 
 INPUT = -1
-"""As the source of synapses: the network's input."""
+"""Index of the network's input, where the source of synapses is given."""
 
 _LIMIT = 1 << 47
-"""Magnitudes of what is added to a membrane: one has at most 48 bits, and times a leak it fits int64."""
+"""Numbers on a membrane must be smaller in magnitude: a membrane has at most 48 bits, and fits int64 after the
+multiplication by ``leak_num``."""
 
 NAME_RULE = "1…80 letters, digits or _ . + -"
-"""Of names of networks and layers, which go into Verilog, Tcl and YAML."""
+"""The rule for names of networks and layers, in words; names go into Verilog, Tcl and YAML files."""
 
 
 class NetworkError(ValueError):
-    """A network that breaks a rule; the sentence names the layer and the rule."""
+    """A network breaks a rule; the message names the layer and the rule."""
 
 
 def is_name(text: str) -> bool:
-    """Whether a text keeps `NAME_RULE`."""
+    """Whether a text follows `NAME_RULE`."""
     return re.fullmatch(r"[A-Za-z0-9_.+-]{1,80}", text) is not None
 
 
@@ -59,8 +60,8 @@ class Branch:
     Parameters
     ----------
     source : int
-        Index of the layer whose spikes it takes; −1: the network's input. The layer itself: recurrent synapses, which
-        take the spikes of the step before (none at t = 0).
+        Index of the layer whose spikes the synapses take, or −1 for the network's input. If it is the layer's own
+        index, the synapses are recurrent: they take the spikes of the previous step (none at t = 0).
     weights : int64[connectivity.weight_shape]
     connectivity : Dense or Conv2d
     """
@@ -72,8 +73,8 @@ class Branch:
 
 @dataclass(frozen=True, kw_only=True)
 class Edge:
-    """A stream between units: from layer ``source`` (−1: the input) to layer ``target``, for its set of synapses number
-    ``place``."""
+    """A stream of events between cores, from layer ``source`` (−1: the input) to layer ``target``, which takes it with
+    its set of synapses number ``place`` (0: the set from the layer before)."""
 
     source: int
     target: int
@@ -87,16 +88,17 @@ class Layer:
     Parameters
     ----------
     weights : int64[connectivity.weight_shape]
-        −2^(weight_bits − 1) … 2^(weight_bits − 1) − 1: from the layer before, or the network's input.
+        Weights of the synapses from the layer before, or from the network's input for the first layer, each
+        −2^(weight_bits − 1) … 2^(weight_bits − 1) − 1.
     connectivity : Dense or Conv2d
-        None: dense, from a vector, by the shape of the weights.
+        None: dense, from a vector; the sizes are those of the weights.
     branches : tuple of Branch
-        Further synapses onto the same membranes: from earlier layers (residual), or from the layer itself.
+        Further synapses onto the same membranes, from earlier layers (residual) or from the layer itself (recurrent).
     weight_bits : int
         2 … 8.
     scale : float
-        Real value of one integer step of this layer's membranes (the mean, where channels differ); for reports, never
-        for computing.
+        Real value of one integer step of this layer's membranes (the mean, where channels differ). Only reports use
+        it.
     """
 
     name: str
@@ -115,7 +117,8 @@ class Layer:
             object.__setattr__(self, "connectivity", Dense(in_shape=(shape[1],), neurons=shape[0]))
 
     def synapses(self, index: int) -> tuple[Branch, ...]:
-        """All sets of synapses of the layer with this index, those from the layer before first."""
+        """All sets of synapses of the layer, which has this index in its network; the set from the layer before comes
+        first."""
         return (Branch(source=index - 1, weights=self.weights, connectivity=self.connectivity), *self.branches)
 
     @property
@@ -128,12 +131,12 @@ class Layer:
 
     @property
     def out_layout(self) -> TokenLayout:
-        """Of the stream that goes out."""
+        """Token layout of the stream that the layer sends."""
         return TokenLayout(shape=self.out_shape, high=max(1, self.neuron.levels))
 
     @property
     def inputs(self) -> int:
-        """Addresses of the stream that comes in."""
+        """Number of addresses of the stream that the layer takes."""
         return size_of(self.in_shape)
 
     @property
@@ -147,37 +150,37 @@ class Layer:
 
     @property
     def positions(self) -> int:
-        """Pixels of the output; 1 of a dense layer."""
+        """Number of pixels of an output map; 1 for a dense layer."""
         return self.neurons // self.channels
 
     @property
     def groups(self) -> int:
-        """Of channels, of a convolution; 1 of a dense layer."""
+        """Number of groups into which a convolution divides its channels; 1 for a dense layer."""
         return getattr(self.connectivity, "groups", 1)
 
     def spread(self, values: np.ndarray) -> np.ndarray:
-        """Vectors over the channels as ones over the neurons, […, C] → […, M]."""
+        """Repeat a value of each channel for all its neurons, […, C] → […, M]."""
         return np.repeat(values, self.positions, axis=-1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerNetwork:
-    """A feed-forward graph of layers in order, with its input and read-out. Verified when made.
+    """A feed-forward graph of layers in order, with its input and read-out; verified on construction.
 
     Parameters
     ----------
     steps_max : int
         Longest inference, in steps.
     steps : int
-        Steps of an inference whose length the input does not say (latency input).
+        Number of steps of an inference whose length does not follow from the input (latency and direct input).
     input_kind : "latency", "events" or "direct"
-        uint8 images, one spike a pixel of at least ``cutoff``; spike counts per step, each at most ``in_max``; or
-        integers ``in_min`` … ``in_max``, of which the first layer gets the current Σ W·x, the same in every step
-        (a learned latency encoder: once, at t = 0).
-    readout : str
-        first_spike | weighted_spikes | potential | spike_count.
+        "latency": uint8 images; each pixel of at least ``cutoff`` spikes once. "events": spike counts per step, each at
+        most ``in_max``. "direct": integers ``in_min`` … ``in_max``; the first layer gets their current Σ W·x in every
+        step (only at t = 0 if it is a learned latency encoder).
+    readout : "first_spike", "weighted_spikes", "potential" or "spike_count"
     step_weights : tuple of int
-        w[t] of weighted_spikes: positive, strictly decreasing, at least ``steps_max`` of them.
+        Weight w[t] of a spike in step t for the "weighted_spikes" read-out: positive, strictly decreasing, at least
+        ``steps_max`` of them.
     """
 
     name: str
@@ -204,31 +207,31 @@ class IntegerNetwork:
 
     @property
     def input_layout(self) -> TokenLayout:
-        """Of the stream that comes in."""
+        """Token layout of the stream that the network takes."""
         if self.input_kind == "direct":
             return TokenLayout(shape=self.input_shape, low=self.in_min, high=self.in_max)
         high = min(self.in_max, MAGNITUDE_MAX) if self.input_kind == "events" else 1
         return TokenLayout(shape=self.input_shape, high=high)
 
     def edges(self) -> tuple[Edge, ...]:
-        """All streams, layer by layer, as benches and traces number them."""
+        """All edges, layer by layer, in the order in which benches and traces number them."""
         return tuple(
             Edge(source=branch.source, target=index, place=place)
             for index, layer in enumerate(self.layers) for place, branch in enumerate(layer.synapses(index))
         )
 
     def layout_of(self, source: int) -> TokenLayout:
-        """Of the stream that a layer, or the input (−1), sends."""
+        """Token layout of the stream that layer ``source``, or the input (−1), sends."""
         return self.input_layout if source == INPUT else self.layers[source].out_layout
 
     def largest(self, source: int) -> int:
-        """Largest magnitude of one address in one step of what a layer, or the input (−1), sends."""
+        """Largest magnitude that layer ``source``, or the input (−1), sends from one address in one step."""
         if source != INPUT:
             return max(1, self.layers[source].neuron.levels)
         return 1 if self.input_kind == "latency" else max(-self.in_min, self.in_max)
 
     def is_static(self, index: int) -> bool:
-        """Whether a layer's synapses give a current that is the same in every step."""
+        """Whether the synapses of a layer give the same current in every step."""
         return index == 0 and self.input_kind == "direct" and self.layers[0].neuron.theta_fall is None
 
     @property
@@ -237,7 +240,7 @@ class IntegerNetwork:
 
     @property
     def earliest_decides(self) -> bool:
-        """Whether the class is settled in the first step in which an output neuron fires."""
+        """Whether the first step in which an output neuron fires decides the class."""
         output = self.layers[-1].neuron
         return self.readout == "first_spike" or (
             self.readout == "weighted_spikes" and output.single_spike and output.levels == 1
@@ -318,7 +321,7 @@ def _verify_branch(network: IntegerNetwork, where: str, index: int, branch: Bran
 
 
 def _verify_encoder(network: IntegerNetwork, where: str, index: int) -> None:
-    """The rules of a learned latency encoder."""
+    """Raise NetworkError unless a layer with ``theta_fall`` is a valid learned latency encoder."""
     neuron = network.layers[index].neuron
     fall = np.asarray(neuron.theta_fall)
     if index or network.input_kind != "direct" or len(network.layers) == 1:
@@ -384,7 +387,7 @@ def _verify_layer(where: str, layer: Layer) -> None:
 
 
 def _verify_numbers(where: str, name: str, neuron: Neuron, count: int) -> None:
-    """Those over the channels, or one number; thresholds and steps have rules of their own."""
+    """Check a number of the whole layer, or a vector over the channels; thresholds and steps are checked elsewhere."""
     value = getattr(neuron, name)
     if name in Neuron.numbers("layer"):
         if value is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Integer networks stated by hand, layer by layer: nothing is scaled, rounded or clipped."""
+"""Integer networks built by hand, layer by layer; nothing is scaled, rounded or clipped."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,29 +18,30 @@ __all__ = ["NetworkBuilder"]
 
 WEIGHT_BITS = (2, 8)
 LEAK_SHIFT_MAX = 15
-"""docs/semantics.md, section 1; the compiler's own choice for real leaks is `fixed.LEAK_SHIFT_MAX`."""
+"""Largest shift that hardware does (docs/semantics.md, section 1); the compiler rounds real leaks to
+`fixed.LEAK_SHIFT_MAX` by default."""
 
 
 class NetworkBuilder:
-    """An integer network in the making: `layer` by `layer`, each with its `branch`es, then `build`.
+    """Builds an integer network: call `layer` for each layer, `branch` for its further synapses, then `build`.
 
-    Numbers may be lists, NumPy arrays or torch tensors; they must be whole. Vectors are over the channels (the neurons
-    of a dense layer), and one number stands for all of them.
+    Numbers may be lists, NumPy arrays or torch tensors, and must be whole. A vector has one value for each channel (for
+    each neuron of a dense layer); a single number stands for all channels.
 
     Parameters
     ----------
     in_shape : int, (N,) or (C, H, W)
-        Of the input.
+        Shape of the input.
     steps : int
     readout, input_kind, cutoff, in_min, in_max, step_weights
-        As in `IntegerNetwork`; by default the input is "events", one of an address in a step at most.
+        As in `IntegerNetwork`. By default the input is "events", at most one of each address in a step.
     steps_max : int
-        Longest inference; None: ``steps``.
+        Longest inference, in steps; None: ``steps``.
 
     Raises
     ------
     NetworkError
-        From every method; the sentence names the layer and the rule.
+        A rule is broken. Every method raises it; the message names the layer and the rule.
     """
 
     def __init__(
@@ -64,29 +65,31 @@ class NetworkBuilder:
         weight_bits: int | None = None, name: str | None = None, stride: int | tuple[int, int] = 1,
         padding: int | tuple[int, int] = 0, groups: int = 1, pool: int = 1, **neuron: Any,
     ) -> int:
-        """Add a layer that takes the spikes of the one before.
+        """Add a layer that takes the spikes of the layer before, or the input if it is the first.
 
         Parameters
         ----------
         weights : int[M, N] or int[Co, Ci / groups, Kh, Kw]
-            Dense, or a convolution as torch's, with ``stride``, ``padding`` and ``groups``. A dense layer takes a map
-            flattened.
+            A matrix makes a dense layer, which takes a map flattened. Four dimensions make a convolution as in torch,
+            with ``stride``, ``padding`` and ``groups``.
         theta : int, int[C] or int[C, n]
-            Thresholds, n ascending ones of a channel; None: it never fires (the output of a potential read-out).
+            Thresholds, n ascending ones for each channel. None: the layer never fires (the output layer of a potential
+            read-out).
         leak : float
-            num / 2^shift exactly, shift ≤ 15, such as 0.875.
+            Factor of the membrane in each step; must be num / 2^shift exactly with shift ≤ 15, such as 0.875.
         weight_bits : int
-            2 … 8; None: as few as hold the weights of the layer and its branches.
+            2 … 8; None: the fewest that hold the weights of the layer and its branches.
         pool : int
-            Side of the windows in which a map is sum-pooled on its way in.
+            Side of the square windows in which the map that comes in is sum-pooled.
         neuron
             All further fields of `Neuron`: bias, reset, v_reset, reset_delay, single_spike, v_init, v_min, …; numbers
-            over the channels are int or int[C]. What is not given is as there, and bias and v_init are 0.
+            over the channels are int or int[C]. Fields that are not given have the defaults of `Neuron`; bias and
+            v_init are then 0.
 
         Returns
         -------
         int
-            Number of the layer: the source of later branches.
+            Index of the layer, to be given as the source of later branches.
         """
         index = len(self._layers)
         weights = _whole(f"layer {index}" if name is None else f"layer {index} ({name})", "weights", weights)
@@ -107,13 +110,13 @@ class NetworkBuilder:
         self, weights: ArrayLike, *, source: int, stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0,
         groups: int = 1, pool: int = 1,
     ) -> None:
-        """Add synapses onto the membranes of the last layer; parameters as in `layer`.
+        """Add synapses onto the membranes of the last layer; the other parameters are those of `layer`.
 
         Parameters
         ----------
         source : int
-            Number of an earlier layer, −1 for the input, or of the last layer itself: recurrent, which takes the spikes
-            of the step before.
+            Index of an earlier layer, −1 for the input, or the index of the last layer itself: the synapses are then
+            recurrent and take the spikes of the previous step.
         """
         if not self._layers:
             raise NetworkError("a branch must come after its layer, but there is none yet")
@@ -125,7 +128,7 @@ class NetworkBuilder:
         last["synapses"].append(self._synapses(where, source, weights, stride, padding, groups, pool))
 
     def build(self) -> IntegerNetwork:
-        """The network, verified."""
+        """Return the network, verified."""
         layers = []
         for index, one in enumerate(self._layers):
             first, *branches = one["synapses"]
@@ -163,7 +166,7 @@ class NetworkBuilder:
 
 
 def _whole(where: str, name: str, value: Any) -> np.ndarray:
-    """int64 of whatever is an array of whole numbers."""
+    """Convert whole numbers of any type to int64, or raise NetworkError."""
     try:
         array = np.asarray(value)
     except (RuntimeError, TypeError, ValueError) as error:
@@ -186,7 +189,7 @@ def _vector(where: str, name: str, value: Any, size: int) -> np.ndarray:
 
 
 def _numbers(where: str, neuron: dict[str, Any], channels: int) -> dict[str, Any]:
-    """Fields of `Neuron`, those that are arrays in their shapes."""
+    """Fields of `Neuron`, with each array field as int64 in its full shape."""
     made = dict(neuron)
     for name in neuron.keys() & Neuron.arrays():
         if neuron[name] is None:
@@ -211,7 +214,7 @@ def _thresholds(where: str, value: Any, size: int) -> np.ndarray:
 
 
 def _leak(where: str, leak: Any) -> tuple[int, int]:
-    """Numerator and shift."""
+    """Numerator and shift of a leak, which must be num / 2^shift exactly."""
     if not isinstance(leak, int | float) or not 0 <= leak <= 1:
         raise NetworkError(f"{where}: leak must be 0…1, not {leak!r}")
     num, power = float(leak).as_integer_ratio()

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Neurons: one description of what they do, for networks of real numbers and of integers.
+"""Neurons: one description of their behaviour, for networks in real numbers and in integers.
 
-Everything that copies, rounds, stores, checks or draws neurons goes over the fields of `NeuronDescription`, and asks
-each what it holds (`NeuronDescription.numbers`). A new option is a field here, and what it does in `microcode`.
+All code that copies, rounds, stores, checks or draws neurons iterates over the fields of `NeuronDescription`; the
+metadata of a field say what its values are for (`NeuronDescription.numbers`). A new option needs a field here, and its
+passes in `microcode`.
 """
 
 from dataclasses import dataclass, field, fields
@@ -15,7 +16,8 @@ __all__ = ["FloatNeuron", "Neuron", "NeuronDescription", "Over", "Reset"]
 Reset = Literal["subtract", "zero", "none"]
 
 Over = Literal["channels", "thresholds", "steps", "layer"]
-"""What a number on the membrane has a value for: each channel, each threshold of each channel, each step, or all."""
+"""What a field in units of the membrane has one value for: each channel, each threshold of each channel, each step, or
+the whole layer."""
 
 
 _CHANNELS, _THRESHOLDS, _STEPS, _LAYER = ({"over": over} for over in get_args(Over))
@@ -24,7 +26,7 @@ _CHANNELS, _THRESHOLDS, _STEPS, _LAYER = ({"over": over} for over in get_args(Ov
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NeuronDescription:
-    """What the neurons of one layer do in every step, in this order::
+    """The neurons of one layer, which do the following in every step, in this order::
 
         v = leak(v)
         v = v + Σ W·s + bias                    (− s[t−1]·reset_step, or v_reset beforehand, if reset_delay)
@@ -32,32 +34,33 @@ class NeuronDescription:
         reset unless reset_delay: v −= s·reset_step | v = v_reset where s > 0 | nothing
         v = clip(v, v_min, v_max)
 
-    Vectors are over the layer's C channels; a dense layer's neurons are its channels.
+    Vectors have one value for each of the layer's C channels; the channels of a dense layer are its neurons.
 
     Parameters
     ----------
     bias : [C]
         Added at every step, or at t = 0 only (``bias_once``).
     theta : [C, n], or [C] for n = 1
-        n ≤ 15 ascending thresholds > 0; the magnitude of a spike is the number of them that v reaches. None: the
-        neurons never fire; they are read by their potential.
+        n ≤ 15 ascending thresholds > 0; the magnitude of a spike is the number of thresholds that v reaches. None: the
+        neurons never fire, and the read-out takes their potential.
     reset : "subtract", "zero" or "none"
     reset_step : [C]
-        What "subtract" takes away for each threshold reached; None: the first threshold.
+        Amount that the reset "subtract" takes from v for each threshold reached; None: the first threshold.
     v_reset : [C]
-        What "zero" sets the membrane to, where it is not 0.
+        Value to which the reset "zero" sets the membrane; None: 0.
     v_init : [C]
         Membrane before the first step.
     v_min, v_max : one number
-        Clamp at the end of every step; None: there is none.
+        Clamp at the end of every step; None: no clamp on that side.
     theta_fall : [T]
-        A learned latency encoder: in step t all thresholds are lower by theta_fall[t], ascending from 0. Its neurons
-        fire once, and their current comes once, from a direct input.
+        Fall of all thresholds in step t, ascending from 0, which makes the layer a learned latency encoder: its neurons
+        fire once, and get their current once, from a direct input. None: the thresholds are constant.
     reset_delay : bool
-        The reset comes in the next step, after its leak.
+        The reset takes place in the next step, after the leak.
     single_spike : bool
-        A neuron that has fired is silent, and its membrane stays as it was before the reset.
+        A neuron fires at most once in an inference; it is then silent, and its membrane is not reset.
     bias_once : bool
+        The bias is added at t = 0 only.
     """
 
     # Ref: docs/semantics.md, section 1
@@ -76,21 +79,21 @@ class NeuronDescription:
 
     @classmethod
     def numbers(cls, *over: Over) -> tuple[str, ...]:
-        """Names of the fields in units of the membrane, all of them or those over any of ``over``."""
+        """Names of the fields in units of the membrane: all, or those that have values for one of ``over``."""
         return tuple(item.name for item in fields(cls)
                      if "over" in item.metadata and (not over or item.metadata["over"] in over))
 
     @classmethod
     def arrays(cls) -> tuple[str, ...]:
-        """Names of the fields that are arrays, None where not given."""
+        """Names of the fields that hold arrays, or None where not given."""
         return cls.numbers("channels", "thresholds", "steps")
 
     def given(self) -> dict[str, Any]:
-        """The numbers on the membrane that are given, by name."""
+        """The fields in units of the membrane that are not None, by name."""
         return {name: getattr(self, name) for name in self.numbers() if getattr(self, name) is not None}
 
     def options(self) -> dict[str, Any]:
-        """The other fields that neurons of real numbers and of integers have in common, by name."""
+        """The other fields that `FloatNeuron` and `Neuron` have in common, by name."""
         return {item.name: getattr(self, item.name) for item in fields(NeuronDescription)
                 if item.name not in self.numbers()}
 
@@ -105,20 +108,21 @@ class NeuronDescription:
 
     @property
     def shares_numbers(self) -> bool:
-        """Whether all channels share a number, so that they must count in one unit."""
+        """Whether some number is the same for all channels, so that the channels must share one scale."""
         return any(getattr(self, name) is not None for name in self.numbers("steps", "layer"))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FloatNeuron(NeuronDescription):
-    """Neurons in real numbers, arrays of float64; what is None is 0, or as `NeuronDescription` says.
+    """Neurons in real numbers; arrays are float64. A field that is None counts as 0 unless `NeuronDescription` says
+    otherwise.
 
     Parameters
     ----------
     leak : float
-        leak(v) = leak·v, in 0 … 1; 1 is an integrate-and-fire neuron.
+        leak(v) = leak·v with leak in 0 … 1; 1 makes an integrate-and-fire neuron.
     strict : bool
-        Thresholds must be exceeded: v > theta in place of v ≥ theta.
+        A neuron fires where v > theta instead of v ≥ theta.
     """
 
     leak: float = 1.0
@@ -127,13 +131,13 @@ class FloatNeuron(NeuronDescription):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Neuron(NeuronDescription):
-    """Neurons in integers, arrays of int64, thresholds ≥ 1.
+    """Neurons in integers; arrays are int64, thresholds ≥ 1.
 
     Parameters
     ----------
     leak_num, leak_shift : int
         leak(v) = (v·leak_num) >> leak_shift, toward −∞, with 0 ≤ leak_num ≤ 2^leak_shift and leak_shift ≤ 15;
-        leak_num = 2^leak_shift is an integrate-and-fire neuron.
+        leak_num = 2^leak_shift makes an integrate-and-fire neuron.
     """
 
     bias: np.ndarray = field(metadata=_CHANNELS)
@@ -149,7 +153,7 @@ class Neuron(NeuronDescription):
 
     @property
     def first_theta(self) -> np.ndarray:
-        """The lowest threshold of each channel, int64[C]; 0 without any."""
+        """The lowest threshold of each channel, int64[C]; 0 if the neurons never fire."""
         return np.zeros(len(self.bias), dtype=np.int64) if self.theta is None else self.theta[:, 0].astype(np.int64)
 
     @property
@@ -158,7 +162,8 @@ class Neuron(NeuronDescription):
 
     @property
     def after_reset(self) -> np.ndarray | None:
-        """v right after a reset by a spike of each magnitude from its threshold, int64[C, n]; None: nothing resets."""
+        """v right after the reset, int64[C, n], if a spike of magnitude k + 1 left from v = theta[k]; None: no
+        reset."""
         if self.theta is None or self.single_spike or self.reset == "none":
             return None
         theta = np.asarray(self.theta, dtype=np.int64)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Integer networks in the notation of real ones, so that they go into the same files and commands."""
+"""Integer networks written as `FloatNetwork`, so that the same files and commands take them."""
 
 from typing import Any
 
@@ -14,15 +14,15 @@ __all__ = ["real_network"]
 
 
 def real_network(network: IntegerNetwork) -> FloatNetwork:
-    """The network in steps of 1, which the compiler turns into the same integers.
+    """The network as a `FloatNetwork` with a scale of 1, which the compiler turns back into the same integers.
 
-    Names of layers and the longest inference (the compiler's ``steps_max``) are not in it. A weight of −2^(bits − 1),
-    which the compiler would clip, takes a bit more.
+    The names of layers and the longest inference (the compiler's ``steps_max``) are lost. A layer with a weight of
+    −2^(bits − 1), which the compiler would clip, gets one bit more.
 
     Raises
     ------
     NetworkError
-        A leak is finer, or a weight larger, than the compiler makes them on its own; or thresholds of a learned latency
+        A leak is finer or a weight larger than the compiler would make it, or the thresholds of a learned latency
         encoder differ.
     """
     return FloatNetwork(

@@ -21,10 +21,10 @@ from .api import (
     connect,
     estimate,
     export,
+    infer,
     load,
     map_to_device,
     open_build,
-    predict,
     quantise_at,
     save,
     simulate,
@@ -37,6 +37,6 @@ __version__ = "0.1.0"
 __all__ = [
     "IF", "LIF", "Calibration", "LeakyIntegrator", "Mapping", "NetworkBuilder", "Quantised", "SpikingSequential",
     "Verification", "calibrate", "choose_bits", "compile", "connect", "encode_latency", "estimate", "export",
-    "from_norse", "from_snntorch", "from_spikingjelly", "from_torch", "load", "load_nir", "map_to_device", "open_build",
-    "predict", "quantise_at", "save", "save_nir", "simulate", "verify",
+    "from_norse", "from_snntorch", "from_spikingjelly", "from_torch", "infer", "load", "load_nir", "map_to_device",
+    "open_build", "quantise_at", "save", "save_nir", "simulate", "verify",
 ]

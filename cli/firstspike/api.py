@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The Python API: load → compile → predict → simulate → verify → export. Inputs and results are arrays."""
+"""The Python API: load → compile → infer → simulate → verify → export. Inputs and results are arrays."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,13 +33,19 @@ from .quantising import Calibration, Quantised, calibrate, choose_bits, quantise
 
 __all__ = [
     "Calibration", "Mapping", "Quantised", "Verification", "calibrate", "choose_bits", "compile", "connect",
-    "estimate", "export", "load", "map_to_device", "open_build", "open_link", "predict", "quantise_at", "save",
+    "estimate", "export", "infer", "load", "map_to_device", "open_build", "open_link", "quantise_at", "save",
     "simulate", "verify",
 ]
 
 
 def load(path: str | Path, **options) -> FloatNetwork:
-    """Load a trained network from a checkpoint, or from a NIR file (.nir) with the options of `load_nir`."""
+    """Load a trained network from a checkpoint, or from a NIR file (.nir) with the options of `load_nir`.
+
+    Raises
+    ------
+    CheckpointError, CompileError, ValueError
+        The file cannot be read or mapped, or options are given for a checkpoint.
+    """
     if Path(path).suffix == ".nir":
         return load_nir(path, **options)
     if options:
@@ -48,7 +54,8 @@ def load(path: str | Path, **options) -> FloatNetwork:
 
 
 def save(network: FloatNetwork | IntegerNetwork, path: str | Path) -> None:
-    """Write a checkpoint, which `load` and the commands read. `real_network` converts an integer network first."""
+    """Write a checkpoint, which `load` and the commands read; an integer network is converted by `real_network`
+    first."""
     save_network(path, real_network(network) if isinstance(network, IntegerNetwork) else network)
 
 
@@ -67,8 +74,11 @@ def open_build(folder: str | Path) -> Program:
     return read_build(folder)[0]
 
 
-def predict(program: Program, inputs) -> GoldenResult:
-    """Predict classes, evidence and spikes by the golden model; inputs as for `GoldenModel.run`, NumPy or torch."""
+def infer(program: Program, inputs) -> GoldenResult:
+    """Compute classes, evidence and spikes by the golden model, without cycles (`estimate` has both).
+
+    Inputs are as in `GoldenModel.run`, NumPy arrays or torch tensors.
+    """
     return GoldenModel(program.network).run(inputs)
 
 
@@ -93,9 +103,9 @@ def connect(
     Parameters
     ----------
     port : str
-        A serial port, or spidev:BUS.DEVICE. "simulated" and "simulated-spi": a board in Verilator, over UART or SPI.
+        A serial port, spidev:BUS.DEVICE, or "simulated" or "simulated-spi" for a board in Verilator over UART or SPI.
     baud : int
-        Bits a second on the wire; for SPI, the frequency of sck.
+        Bits per second on the wire; for SPI, the frequency of sck in Hz.
     timeout : float
         Seconds to wait for an answer before a request is sent again.
     progress : callable
@@ -148,11 +158,12 @@ class Verification:
     Parameters
     ----------
     checks : list of Check
-        Counts summed over all runs; ``first`` and ``cycle`` are those of the first run that differs.
+        Checks with their counts summed over all runs; ``first`` and ``cycle`` are those of the first run that differs.
     first : str
-        Earliest difference in the first run that differs: stream or value, inference, step, cycle. "": none.
+        Earliest difference in the first run that differs (stream or value, inference, step, cycle); "" if there is
+        none.
     alive : list of float
-        Share of neuron-steps that fire: of the input, then of each layer.
+        Share of neuron-steps that fire, for the input and then for each layer.
     dead : list of int
         Layers with thresholds that fire too rarely or too often for the comparison to mean much.
     classes : int64[B]
@@ -187,11 +198,11 @@ def verify(
     Parameters
     ----------
     run_size : int
-        Inferences back to back from one reset.
+        Number of inferences that are run back to back after one reset.
     waits : int or None
-        Seed of random waits on both sides; None: full rate.
+        Seed of random waits at both ports; None: no waits.
     verilog : str or None
-        Text to simulate in place of a fresh export (that of a build folder).
+        Verilog to simulate, such as that of a build folder; None: the program is exported again.
     """
     inputs = np.asarray(inputs)
     runner = _backend(backend, None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Integer networks as NIR files, so that other tools can run them."""
+"""Writes integer networks as NIR files, which other tools can run."""
 
 import io
 from dataclasses import fields
@@ -17,7 +17,7 @@ from .errors import CompileError
 __all__ = ["save_nir"]
 
 _SAID = ("bias", "theta", "reset", "reset_step", "v_reset", "leak_num", "leak_shift")
-"""Fields of neurons that NIR has words for; any other must not matter."""
+"""Fields of neurons that NIR can express; any other must be without effect."""
 _UNSAID = {
     "single_spike": "fire once", "theta_fall": "have a falling threshold", "reset_delay": "reset a step late",
     "v_min": "clamp", "v_max": "clamp", "v_init": "start from a membrane other than 0",
@@ -28,22 +28,23 @@ _UNSAID = {
 def save_nir(network: IntegerNetwork, path: str | Path) -> dict[str, Any]:
     """Write a network in its integer steps: weights, biases and thresholds are whole numbers.
 
-    One step takes dt = 1. A neuron that resets to zero gets a threshold of a half below its integer one, so that tools
-    that fire above it and tools that fire at it agree; one that subtracts gets what it subtracts, and then the
-    comparison matters. A leak is v += (x − v)/tau in real numbers, whose tools do not round down in every step as the
-    integer network does; `load_nir` and a compilation do. The metadata of synapses hold ``scale``, the real value of a
-    step, and ``weight_bits``.
+    One step takes dt = 1. The threshold of neurons that reset to zero is written as a half below the integer, so that
+    tools with v > theta and tools with v ≥ theta agree. The threshold of neurons that subtract is written as what they
+    subtract, so that the comparison (``strict``) matters. A leak becomes v += (x − v)/tau; other tools do not round it
+    down in every step as the integer network does, but `load_nir` and a compilation give the integers back. The
+    metadata of synapses hold ``scale``, the real value of one integer step, and ``weight_bits``.
 
     Returns
     -------
     dict
-        What the file cannot say, as arguments of `load_nir`: with these and the same ``leak_shift_max``, the file
+        Arguments of `load_nir` for what the file does not contain: with these and the same ``leak_shift_max``, the file
         compiles into the same neurons with the same weights.
 
     Raises
     ------
     CompileError
-        A layer does something that NIR has no words for, or two nodes would have one name; the sentence names it.
+        A layer has an option that NIR cannot express, or two nodes would have the same name; the message names it. Or
+        the nir package is not installed.
     """
     try:
         import nir
@@ -83,7 +84,7 @@ def save_nir(network: IntegerNetwork, path: str | Path) -> dict[str, Any]:
 
 
 def _agreed(network: IntegerNetwork) -> tuple[str, bool]:
-    """Reset and comparison of all layers."""
+    """Reset and ``strict``, which all layers must share; raise CompileError for a layer that NIR cannot express."""
     found: dict[tuple[str, bool | None], str] = {}
     for index, layer in enumerate(network.layers):
         where, neuron = f"layer {index} ({layer.name})", layer.neuron
@@ -116,7 +117,7 @@ def _agreed(network: IntegerNetwork) -> tuple[str, bool]:
 
 
 def _matters(neuron: Neuron, name: str) -> bool:
-    """Whether a field is not as if it were not given."""
+    """Whether a field has an effect."""
     value = getattr(neuron, name)
     if isinstance(value, np.ndarray):
         return bool(value.any())
@@ -128,7 +129,7 @@ def _named(reset: str, strict: bool | None) -> str:
 
 
 def _synapses(nir: Any, layer: Layer, branch: Branch, name: str, *, bias: bool) -> list[tuple[str, Any]]:
-    """Nodes from the source of spikes to the neurons."""
+    """Names and nodes between the source of spikes and the neurons, in order."""
     synapses = branch.connectivity
     metadata = {"scale": float(layer.scale), "weight_bits": int(layer.weight_bits)}
     found: list[tuple[str, Any]] = []
@@ -171,12 +172,12 @@ def _neurons(nir: Any, where: str, layer: Layer) -> Any:
     after = zeros if neuron.v_reset is None or neuron.reset != "zero" else spread(neuron.v_reset * (rate or 1))
     if rate == 0:
         return nir.IF(r=ones, v_threshold=spread(theta), v_reset=after)
-    # With r = 1 a step adds rate·x: many tools know no other r.
+    # Many tools support only r = 1, with which a step adds rate·x.
     return nir.LIF(tau=spread(1 / rate), r=ones, v_leak=zeros, v_reset=after, v_threshold=spread(theta * rate))
 
 
 def _numbers(values: Any) -> np.ndarray:
-    """float32 where that loses nothing: it is what other tools compute in."""
+    """The values as float32, which other tools compute in, if that loses nothing; else as float64."""
     wide = np.asarray(values, dtype=np.float64)
     narrow = wide.astype(np.float32)
     return np.ascontiguousarray(narrow if np.array_equal(narrow, wide) else wide)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From the number of a pixel in torch's order to the address that a stream uses."""
+"""Combinational conversion of a pixel's number to its address in a stream."""
 
 from amaranth.hdl import Cat, Module, Signal, Value
 from firstspike_arch.connectivity import size_of
@@ -9,7 +9,8 @@ __all__ = ["pixel_address"]
 
 
 def pixel_address(m: Module, layout: TokenLayout, pixel: Value) -> Value:
-    """The address of a pixel by its number: the number itself, or in a map its channel, x and y; in the same cycle."""
+    """Address of a pixel whose number counts in torch's order (C, H, W): the number itself for a vector, or channel, x
+    and y for a map. Combinational; the logic is added to ``m``."""
     shape = layout.shape
     if len(shape) == 1:
         return pixel

@@ -68,7 +68,7 @@ def compare(
 def first_divergence(checks: list[Check]) -> Check | None:
     """Return the check with the earliest difference: the place where a fault began, rather than its consequences.
 
-    Of several in the same cycle, the first in ``checks`` is taken. Checks without a known cycle come last.
+    If several differ in the same cycle, the first in ``checks`` is taken. Checks without a known cycle come last.
     """
     different = [check for check in checks if check.different]
     return min(different, key=lambda check: (check.cycle is None, check.cycle or 0), default=None)

@@ -47,7 +47,7 @@ def test_what_the_page_writes_as_nir_is_the_same_network(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = ran("From a NIR file")
     inputs = np.random.default_rng(1).integers(0, 2, (20, 6, 64))
-    expected, actual = (fs.predict(names[name], inputs).spikes for name in ("program", "again"))
+    expected, actual = (fs.infer(names[name], inputs).spikes for name in ("program", "again"))
     assert all(np.array_equal(*pair) for pair in zip(expected, actual, strict=True))
     assert 0.02 < expected[-1].mean() < 0.7
 
@@ -61,7 +61,7 @@ def test_what_the_page_writes_by_hand_is_the_same_in_the_commands(tmp_path, monk
     for verb in (["inspect", "by_hand.safetensors"], ["compile", "by_hand.safetensors", "-o", "b", "--early-exit"]):
         done = command(*verb)
         assert done.status == 0, done.err
-    again = fs.predict(fs.open_build("b"), images)
+    again = fs.infer(fs.open_build("b"), images)
     assert all(np.array_equal(*pair) for pair in zip(golden.spikes, again.spikes, strict=True))
 
 
@@ -69,5 +69,5 @@ def test_the_bits_that_the_page_chooses_keep_its_budget():
     names = ran("Fewer bits")
     calibration, program = names["calibration"], names["compilation"].program
     assert max(names["chosen"].bits) < 8
-    score = calibration.score(fs.predict(program, names["samples"]).classes)
+    score = calibration.score(fs.infer(program, names["samples"]).classes)
     assert score == names["chosen"].score >= calibration.score(calibration.classes) - 0.5

@@ -77,7 +77,7 @@ def test_estimate_and_simulate(build, firstspike):
 
 def test_accuracy_of_the_shipped_digits_network(build):
     images, labels = load("digits", "test")
-    assert np.mean(fs.predict(fs.open_build(build), images).classes == labels) > 0.9
+    assert np.mean(fs.infer(fs.open_build(build), images).classes == labels) > 0.9
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

@@ -50,7 +50,7 @@ def images() -> np.ndarray:
 
 def test_golden_model_and_hardware_do_what_torch_does(network, images):
     program = fs.compile(network, lanes=[3, 2, 4]).program
-    golden = fs.predict(program, images)
+    golden = fs.infer(program, images)
     wanted = run_float(network, images).spikes  # exact: everything here is a multiple of 1/64
     assert [0.02 <= edge.mean() <= 0.7 for edge in wanted[1:]] == [True] * 3
     for mine, other in zip(golden.spikes, wanted, strict=True):
@@ -104,7 +104,7 @@ def test_a_max_pool_passes_the_first_spike_of_a_window(network, images):
     program = fs.compile(pooled).program
     assert len(program.network.layers) == 4
     wanted = run_float(pooled, images)
-    golden = fs.predict(program, images)
+    golden = fs.infer(program, images)
     for mine, other in zip((*golden.spikes[:2], *golden.spikes[3:]), wanted.spikes, strict=True):
         assert np.array_equal(mine, other)
     windows = golden.spikes[2].sum(1)

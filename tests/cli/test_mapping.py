@@ -104,7 +104,7 @@ def test_bits_that_are_walked_one_after_another_are_counted():
     choices = [sorted({-(-core.plan.group_channels // rows) for rows in range(1, core.plan.group_channels + 1)})
                for core in plain.program.cores]
     fits = [lanes for lanes in itertools.product(*choices) if sum(lanes) <= 24]
-    loads = [workload(core, fs.predict(plain.program, inputs).spikes) for core in plain.program.cores]
+    loads = [workload(core, fs.infer(plain.program, inputs).spikes) for core in plain.program.cores]
 
     def busiest(lanes) -> float:
         cores = remap(plain, lanes=list(lanes)).program.cores

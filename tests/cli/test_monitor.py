@@ -27,7 +27,7 @@ def closed():
 
 def test_counters_and_decisions_are_shown(readable_build, closed, run):
     images, labels = load("digits", "test")
-    wanted = fs.predict(fs.open_build(readable_build), images[:3])
+    wanted = fs.infer(fs.open_build(readable_build), images[:3])
     said = run("monitor", "--port", "simulated", readable_build, "--data", "digits", "--count", 3, "--interval", 0)
     assert re.match(r"digits_ettfs: program [0-9a-f]{16}, architecture [0-9a-f]{16}\n64 inputs, 10 classes, 12 MHz, "
                     r"buffer of 1024 bytes, read-back\n", said)

@@ -90,7 +90,7 @@ def test_a_scale_for_each_channel_but_not_at_the_output():
     assert np.allclose(steps, np.rint(steps))  # a soft reset takes whole steps off
 
     def same(**options) -> float:
-        golden = fs.predict(fs.compile(network, lanes=1, weight_bits=4, **options).program, inputs)
+        golden = fs.infer(fs.compile(network, lanes=1, weight_bits=4, **options).program, inputs)
         return float(np.mean([np.mean(one == other) for one, other in zip(
             golden.spikes[1:], run_float(network, inputs).spikes[1:], strict=True)]))
 

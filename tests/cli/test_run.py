@@ -18,7 +18,7 @@ from PIL import Image
 
 def test_an_image_file_gets_its_class(readable_build, tmp_path, run):
     images, _ = load("digits", "test")
-    wanted = fs.predict(fs.open_build(readable_build), images[3:4])
+    wanted = fs.infer(fs.open_build(readable_build), images[3:4])
     Image.fromarray(images[3].reshape(8, 8)).save(tmp_path / "digit.png")
     said = run("run", readable_build, "--port", "simulated", "--data", tmp_path / "digit.png")
     scores = ", ".join(map(str, wanted.scores[0]))

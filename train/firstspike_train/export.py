@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From a trained module to the `FloatNetwork` that the compiler takes."""
+"""Exports a trained module as the `FloatNetwork` that the compiler takes."""
 
 from firstspike_arch.float_network import FloatNetwork, Readout
 
@@ -12,9 +12,9 @@ __all__ = ["export_network"]
 def export_network(
     module: LayerStack, recipe: Recipe, readout: Readout, accuracy: dict[str, float], history: list[dict]
 ) -> FloatNetwork:
-    """The network, such that the compiler rounds it to the trained integers.
+    """Return the network of a quantised module; the compiler rounds it to exactly the trained integers.
 
-    ``recipe`` of the result is the recipe's table with ``history``, one entry an epoch.
+    Its ``recipe`` is the recipe's table with ``history``, which has one entry per epoch.
     """
     return FloatNetwork(
         name=recipe.name,

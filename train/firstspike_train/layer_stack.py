@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the loop and the export need of a method, and what all of them have in common: layers in order."""
+"""Base class of all training methods: the interface for the training loop and the export."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -15,42 +15,43 @@ __all__ = ["LayerStack"]
 
 
 class LayerStack(nn.Module, ABC):
-    """Layers on inputs of the data set, uint8[B, N]; the last one is the output."""
+    """A stack of layers that takes inputs of the data set, uint8[B, N]; the last layer is the output."""
 
     stack: list[Any]
-    """`Synapses` with a ``layer()`` to export; a registered ModuleList, whose stubs forget the element type."""
+    """The layers: `Synapses` with a method ``layer()`` for export, in a registered ModuleList (whose stubs lose the
+    element type)."""
     input_fields: dict[str, Any]
-    """Of the exported `FloatNetwork`: its input."""
+    """Fields of the exported `FloatNetwork` that describe its input."""
     step_weights: tuple[int, ...]
 
     @abstractmethod
     def start(self, phase: str, images: Images) -> None:
         """Begin a phase of the recipe; ``images`` uint8[N, pixels] is the training set.
 
-        In "quantised" the scales are fixed, and every forward pass is the integer network.
+        "quantised" fixes the scales; from then on every forward pass computes in integers.
         """
 
     @abstractmethod
     def loss(self, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Mean loss of uint8[B, N] images with int64[B] labels; what is random comes from the generator."""
+        """Return the mean loss on images uint8[B, N] with labels int64[B]; random numbers come from the generator."""
 
     @abstractmethod
     def constrain(self) -> None:
-        """Put the parameters back into their ranges, after a step of the optimiser."""
+        """Clamp the parameters to their ranges, after a step of the optimiser."""
 
     @abstractmethod
     def largest_membranes(self) -> list[int]:
-        """What no membrane of each layer exceeds in magnitude, in units, whatever the input; quantised."""
+        """Return a bound on the magnitude of each layer's membranes, in units, for any input; only when quantised."""
 
     @abstractmethod
     def decide(self, images: torch.Tensor) -> tuple[dict[Readout, torch.Tensor], dict[str, float]]:
-        """Classes int64[B] by read-out, and measures: of one batch."""
+        """Return the classes int64[B] of a batch by read-out, and measures such as spikes per image by name."""
 
     def evidence(self, images: Images) -> Evidence:
-        """Decisions on all images, and the means of the measures."""
+        """Return the decisions on all images, and the means of the measures, in evaluation mode."""
         self.eval()
         return collect(self.decide, images)
 
     def layers(self) -> tuple[FloatLayer, ...]:
-        """As exported, normalisation folded, in float64."""
+        """The layers to be exported, with normalisation folded, in float64."""
         return tuple(layer.layer() for layer in self.stack)

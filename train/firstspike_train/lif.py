@@ -25,26 +25,26 @@ THETA_MIN = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class NeuronKind:
-    """What the neurons of a layer are.
+    """Options of the neurons of a layer.
 
     Parameters
     ----------
     neuron : FloatNeuron
-        What training does not learn, and the leak at its start.
+        Options that training does not change (strict, reset), and the leak at the start of training.
     theta : float
-        At the start of training; one a layer.
+        Threshold of the layer at the start of training.
     learns : tuple of str
-        Which of "theta" and "leak" training moves.
+        Which of "theta" and "leak" are learned.
     levels : int
-        Thresholds, and the largest magnitude of a spike.
+        Number of thresholds, and the largest magnitude of a spike.
     spacing : str
         Threshold k is k·theta ("floor"), or (k − ½)·theta ("round").
     fires : bool
-        False: only integrates, without leak.
+        False: the neurons only integrate, without leak.
     leak_shift : int
-        Quantised, the leak is num/2^leak_shift.
+        The quantised leak is num/2^leak_shift.
     slope, width, height :
-        Of the surrogate, by the membrane in thetas; see `surrogates.staircase`.
+        Shape of the surrogate gradient, as a function of the membrane in thetas; see `surrogates.staircase`.
     """
 
     neuron: FloatNeuron = field(default_factory=FloatNeuron)
@@ -66,9 +66,9 @@ class NeuronKind:
 
 
 class LifLayer(Synapses):
-    """v ← leak·v + W·s; s = thresholds reached; v ← v − s·theta, in the same step.
+    """A layer of LIF neurons: v ← leak·v + W·s; s = thresholds reached; v ← v − s·theta, in the same step.
 
-    Quantised, theta is a whole number of units, so that the reset is exact, and the leak is num/2^shift.
+    When quantised, theta is a whole number of units, so that the reset is exact, and the leak is num/2^shift.
     """
 
     def __init__(
@@ -86,11 +86,11 @@ class LifLayer(Synapses):
             self.leak.clamp_(0, 1)
 
     def distance(self, membrane: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
-        """From the first threshold, in thetas."""
+        """Distance of a membrane from the first threshold, in thetas."""
         return membrane / theta - (0.5 if self.kind.spacing == "round" else 1.0)
 
     def operands(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Theta in units, and the leak, as computed with."""
+        """Theta in units, and the leak, as the forward pass uses them."""
         if not self.rounds:
             return self.theta, self.leak
         theta = whole_steps(self.theta.double(), self.unit).to(self.theta.dtype)
@@ -110,7 +110,7 @@ class LifLayer(Synapses):
             return integer_decay(membrane, leak) if self.rounds else leak * membrane
 
         def reset(membrane: torch.Tensor, spikes: torch.Tensor) -> torch.Tensor:
-            # No slope through the spike of a reset, only through theta: as DIET-SNN's code has it.
+            # As in DIET-SNN's code, the reset has a gradient through theta, but not through the spike.
             return membrane - spikes.detach() * theta
 
         decays = "leak" in kind.learns or kind.neuron.leak != 1
@@ -119,7 +119,7 @@ class LifLayer(Synapses):
         return torch.stack(spikes) if len(spikes) > 1 else spikes[0][None], membranes  # one step: no copy
 
     def layer(self) -> FloatLayer:
-        """As exported, in float64; quantised, the compiler rounds it to the integers computed here."""
+        """The layer to be exported, in float64; if quantised, the compiler rounds it to the integers computed here."""
         kind, channels = self.kind, self.connectivity.channels
         if not kind.fires:
             return self.exported()

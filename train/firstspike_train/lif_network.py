@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the methods on `LifLayer`s have in common: direct input, a stack of layers, read-outs, quantisation, export."""
+"""Base of the methods that train `LifLayer`s: direct input, a stack of layers, read-outs, quantisation, export."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -22,20 +22,21 @@ Make = Callable[..., Any]
 
 
 class LifNetwork(LayerStack):
-    """Layers in order; the last one is the output.
+    """A stack of `LifLayer`s, of which the last is the output.
 
-    Pixels p of images are a direct input of the value p/255; of recordings, events are spikes.
+    A pixel p of an image is a direct input of value p/255; events of recordings are spikes.
 
     Parameters
     ----------
     recipe : Recipe
     shape : (C, H, W)
-        Of an image, or of the events of a step.
+        Shape of an image, or of the events of a step.
     generator : torch.Generator
-        Of the first weights.
+        Source of the first weights.
     hidden, output : NeuronKind
-    first : type
-        Of the first layer.
+        Neurons of the hidden layers and of the output layer.
+    first : callable
+        Makes the first layer, from the arguments of `LifLayer`.
     """
 
     step_weights: tuple[int, ...] = ()
@@ -58,18 +59,18 @@ class LifNetwork(LayerStack):
             kind = output if index == len(wirings) - 1 else hidden
             layers.append(LifLayer(wiring, bits, kind) if index else first(wiring, bits, kind, input_scale))
             self.initialise(cast(LifLayer, layers[-1]), generator)
-            # Not the output: its potential is added up without a bias.
+            # The output layer is not normalised, because its potential has no bias.
             if recipe.network.normalisation == "batch" and index < len(wirings) - 1:
                 cast(LifLayer, layers[-1]).normalise_currents()
         self.stack = cast(list[LifLayer], layers)
 
     def initialise(self, layer: LifLayer, generator: torch.Generator) -> None:
-        """First weights: Kaiming's."""
+        """Draw the first weights of a layer, as Kaiming does."""
         with torch.no_grad():
             layer.weight.normal_(0, (2 / layer.fan_in) ** 0.5, generator=generator)
 
     def pixels(self, images: torch.Tensor) -> torch.Tensor:
-        """uint8[B, N] as the first layer takes it."""
+        """Images uint8[B, N] in the shape and type that the first layer takes."""
         return images.to(self.stack[0].weight).view(len(images), *self.stack[0].connectivity.in_shape)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
@@ -77,7 +78,7 @@ class LifNetwork(LayerStack):
         return self.stack[0](self.input_currents(images))[0]
 
     def input_currents(self, images: torch.Tensor) -> Sequence[torch.Tensor]:
-        """Of the first layer in each step: of an image, the same in all."""
+        """Currents [B, …] of the first layer in each step; for images they are the same in all steps."""
         first = self.stack[0]
         if not self.recorded:
             return [first.current(self.pixels(images))] * self.steps
@@ -87,7 +88,8 @@ class LifNetwork(LayerStack):
     def hidden(
         self, images: torch.Tensor, visit: Callable[[torch.Tensor], torch.Tensor] = lambda spikes: spikes,
     ) -> list[torch.Tensor]:
-        """Spikes of every layer but the last, [T, B, …]; ``visit`` may change those of a layer before they go on."""
+        """Spikes [T, B, …] of every layer but the last; ``visit`` may change those of a layer before the next one takes
+        them."""
         found = [visit(self.encode(images))]
         for layer in self.stack[1:-1]:
             found.append(visit(layer(self.currents(layer, found))[0]))
@@ -95,21 +97,24 @@ class LifNetwork(LayerStack):
 
     @staticmethod
     def sources(layer: LifLayer, found: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """What a layer takes of the spikes of all layers before it: the last ones, and those of its skip."""
+        """The spikes that a layer takes, out of those of all layers before it: the last ones, and those for its
+        skip."""
         return [found[-1]] if layer.skip is None else [found[-1], found[layer.skip.source]]
 
     def currents(self, layer: LifLayer, found: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
-        """Of each step, from spikes [T, B, …] of all layers before: all steps at once."""
+        """Currents [B, …] of a layer in each step, computed at once from the spikes [T, B, …] of all layers before
+        it."""
         current = layer.current(*(spikes.flatten(0, 1) for spikes in self.sources(layer, found)))
         return current.unflatten(0, found[-1].shape[:2]).unbind(0) if self.steps > 1 else [current]
 
     def potential(self, spikes: torch.Tensor) -> torch.Tensor:
-        """Membranes of an output layer that only integrates, after T steps, in units, [B, C]."""
+        """Membranes [B, C], in units, after T steps of an output layer that only integrates."""
         return self.stack[-1].current(spikes.sum(0))
 
     @staticmethod
     def measures(hidden: list[torch.Tensor]) -> dict[str, float]:
-        """Spikes an image (a magnitude of s counts as s), and the share of neuron-steps that fire."""
+        """For each hidden layer, spikes per image (a magnitude of s counts as s) and the share of neuron-steps that
+        fire."""
         found = {}
         for index, spikes in enumerate(hidden):
             found[f"layer{index}_spikes"] = spikes.sum().item() / spikes.shape[1]
@@ -117,7 +122,7 @@ class LifNetwork(LayerStack):
         return found
 
     def effort(self, hidden: list[torch.Tensor]) -> torch.Tensor | float:
-        """Loss of the spikes: their mean number a neuron, over all hidden layers, weighted as the recipe says."""
+        """Loss on the spikes of all hidden layers: their mean number per neuron, times the recipe's ``spike_loss``."""
         weight = self.recipe.training.spike_loss
         if not weight:
             return 0.0
@@ -136,9 +141,10 @@ class LifNetwork(LayerStack):
 
     @torch.no_grad()
     def spread(self, images: torch.Tensor, totals: Sequence[float]) -> None:
-        """Scale each layer's weights such that its currents, added up over the steps, spread by so many thetas.
+        """Scale the weights of each layer so that it starts neither silent nor saturated.
 
-        Standard deviation over all neurons of a batch: no layer starts silent or saturated.
+        The currents of a layer, added up over the steps, then have the standard deviation in ``totals``, in thetas,
+        over all neurons and images of the batch.
         """
         found: list[torch.Tensor] = []
         for layer, total in zip(self.stack, totals, strict=True):
@@ -153,7 +159,7 @@ class LifNetwork(LayerStack):
 
     @torch.no_grad()
     def largest_membranes(self) -> list[int]:
-        """A leak only shrinks a membrane, and a reset takes away what is there: T times the largest current."""
+        """T times the largest current of each layer: leaks only shrink a membrane, and resets only take from it."""
         levels = [getattr(layer, "levels", 1) for layer in self.stack]
         return [self.steps * layer.largest_current(self.input_max if index == 0 else max(levels[:index]))
                 for index, layer in enumerate(self.stack)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The training loop: the recipe's phases, real numbers before integers; resumes where it was cut."""
+"""The training loop: runs the phases of a recipe, real numbers before integers, and resumes an interrupted run."""
 
 import errno
 import json
@@ -50,17 +50,18 @@ Loss = Callable[[torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]
 STATE = "firstspike_training"
 ALONE = Workers()
 WARM_UP = 0.3
-"""Part of the steps in which the learning rate rises."""
+"""Share of a phase in which the learning rate rises."""
 MUCH_WORK = 1 << 24
-"""Multiplications of a step of one image from which on several threads are worth their while."""
+"""Multiplications per image and step from which on training uses several threads."""
 
 
 class DivergenceError(ValueError):
-    """A training in numbers that are none any more; what was kept is from before."""
+    """The loss or a parameter has become NaN or infinite. The state file still holds the epoch before, if there is
+    one."""
 
 
 class ResumeError(ValueError):
-    """A state file that does not belong to this run or is damaged; the sentence says what to do."""
+    """A state file belongs to another run or is damaged; the message says what to do."""
 
 
 def train(
@@ -68,47 +69,49 @@ def train(
     device: str = "cpu", curves: str | Path | None = None, real: str | Path | None = None, compiled: bool = False,
     mixed: bool = False, threads: int = 0,
 ) -> FloatNetwork:
-    """Train a recipe, write the network to `output` (safetensors), and return it.
+    """Train a recipe, write the network to ``output`` (safetensors), and return it.
 
-    After every epoch the state is kept beside the output (``.resume.safetensors``) and deleted at the end. A run that
-    is cut and started again gives the result of an uninterrupted one. Nothing is chosen by test accuracy; the test
-    set is looked at where the real numbers end and where the integers do.
+    After every epoch the state is written beside the output (``.resume.safetensors``); it is deleted at the end. A run
+    that is interrupted and started again gives the same result as an uninterrupted one. The test set is evaluated at
+    the end of training in real numbers and at the end of training in integers, and nothing is chosen by it.
 
     Parameters
     ----------
     recipe : path of a TOML recipe, or Recipe
     resume : bool
-        Continue from a state that is there; False starts anew.
+        Continue from the state file, if there is one; False starts again from the beginning.
     progress : bool
-        Show a progress bar with the time that is left, on the terminal.
+        Show a progress bar on the terminal, with the remaining time.
     device : str
-        "cpu", or a GPU as torch names it: there real numbers are always trained in mixed precision.
-        Started by `torchrun`, each process takes the GPU of its own number; see `workers`.
+        "cpu", or a GPU as torch names it; on a GPU, training in real numbers always uses mixed precision. Under
+        `torchrun`, each process takes the GPU of its local rank; see `workers`.
     curves : path
-        Folder for TensorBoard: loss, validation and spikes of every epoch.
+        Folder for TensorBoard files with loss, validation accuracy and spikes of every epoch; None: none.
     real : path or None
-        Where the state between the real numbers and the integers is kept: written when training gets there, or read if
-        the file is there. Recipes that differ in nothing but their quantisation share it.
+        File for the state between real numbers and integers: training starts from it if it exists, and writes it
+        otherwise. Recipes that differ only in name and quantisation can share it.
     compiled : bool
-        Let `torch.compile` fuse the loss of real numbers and its gradient: faster with ``mixed``; other roundings, so
-        another network than without. Not for integers, whose rounding is the compiler's own code.
+        Fuse the loss in real numbers and its gradient with `torch.compile`: faster with ``mixed``, but rounded
+        differently, so that another network results. Training in integers is never compiled, because its rounding is
+        code shared with the hardware compiler.
     mixed : bool
-        Multiply real numbers in bfloat16, add them and keep membranes in float32, even if the recipe does not say so:
-        pays on processors that have such instructions (AVX512-BF16, AMX). Validation and integers are in float32.
+        Multiply real numbers in bfloat16, and add them and keep membranes in float32, even if the recipe does not ask
+        for it. It is faster on processors with instructions for bfloat16 (AVX512-BF16, AMX). Validation and integers
+        always use float32.
     threads : int
-        Of the CPU; the result is the same for the same number. 0: one for small networks, whose matrices are small,
-        and as many as torch takes for large ones; a run that goes on keeps its number.
+        Number of CPU threads; the result is reproducible for the same number. 0: one for small networks and torch's
+        default for large ones; a resumed run keeps the number it was started with.
 
     Raises
     ------
     RecipeError, DataError, ResumeError, ExactnessError, DivergenceError
-        Subclasses of ValueError, each with one sentence.
+        Subclasses of ValueError, each with a message of one sentence.
     OSError
         ``output`` or ``real`` cannot be written.
 
     Notes
     -----
-    Torch's own number of threads is left as it was.
+    Torch's number of threads is restored at the end.
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe)
@@ -136,18 +139,19 @@ def fit(
     recipe: Recipe, progress: bool = True, *, compiled: bool = False, mixed: bool = False, threads: int = 0,
     write: Write = unwritten,
 ) -> LayerStack:
-    """Train a recipe's phases and return the module, as the last of them left it; nothing is validated or written.
+    """Train all phases of a recipe and return the trained module; nothing is validated or written.
 
     Parameters
     ----------
     progress, compiled, mixed, threads
-        As of `train`.
+        As in `train`.
     write : function
-        Called behind every epoch, with what was measured in it.
+        Called after every epoch with a dict of what was measured in it.
 
     Raises
     ------
-    DataError
+    DataError, ExactnessError, DivergenceError
+        Subclasses of ValueError, as in `train`.
     """
     with _kept_threads():
         run = _Run(recipe, compiled=compiled, mixed=mixed, threads=threads)
@@ -157,7 +161,7 @@ def fit(
 
 @contextmanager
 def _kept_threads() -> Iterator[None]:
-    """Leave torch's number of threads as it was."""
+    """Restore torch's number of threads on exit."""
     threads = torch.get_num_threads()
     try:
         yield
@@ -167,14 +171,14 @@ def _kept_threads() -> Iterator[None]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread: what small matrices need, and other processes leave."""
+    """Let torch compute on one thread, which is fastest for small matrices and beside other processes."""
     with _kept_threads():
         torch.set_num_threads(1)
         yield
 
 
 class _Run:
-    """State of one training run between two epochs; kept in a file, if there is a path for it."""
+    """A training run. Its state between two epochs is written to ``state_path``, if that is given."""
 
     def __init__(
         self, recipe: Recipe, state_path: Path | None = None, real_path: Path | None = None, device: str = "cpu",
@@ -188,13 +192,13 @@ class _Run:
         images, self.labels = _tensors(recipe, "train")
         if recipe.data.samples:
             images, self.labels = images[: recipe.data.samples], self.labels[: recipe.data.samples]
-        # Augmented where it is learned from.
+        # Images are augmented on the device on which the network learns.
         self.images = images if isinstance(images, FolderImages) else images.to(self.device)
         self.validation = _tensors(recipe, "validation")
         generator = torch.Generator().manual_seed(recipe.seed)
         self.module = METHODS[recipe.method.kind](recipe, recipe.shape, generator).to(self.device)
         self.teacher = None if recipe.teacher is None else Teacher(recipe, recipe.teacher, generator).to(self.device)
-        if self.mixed:  # the order in which products of bfloat16 are fastest
+        if self.mixed:  # the memory format in which products in bfloat16 are fastest
             for module in filter(None, (self.module, self.teacher)):
                 module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.averaged: AveragedModel | None = None
@@ -208,11 +212,12 @@ class _Run:
         self.loss: Loss = self.module.loss
 
     def _optimizer(self) -> torch.optim.AdamW:
-        # One pass over the parameters instead of a dozen; other roundings, as all that is mixed.
+        # One pass over the parameters instead of a dozen; it rounds differently, so it is used only with mixed
+        # precision.
         return torch.optim.AdamW(self.learner.parameters(), fused=True if self.mixed else None)
 
     def _position(self) -> tuple[Phase, int]:
-        """The phase of the next epoch, and how many epochs of it are done."""
+        """The phase of the next epoch, and the number of its epochs that are done."""
         done = self.epoch
         for phase in self.phases:
             if done < phase.epochs:
@@ -221,7 +226,7 @@ class _Run:
         raise ValueError("no epoch is left")
 
     def finish(self, progress: bool, write: Write = unwritten) -> None:
-        """Train all epochs that are left; ``write`` gets what was measured behind each."""
+        """Train all remaining epochs; ``write`` is called after each with what was measured."""
         torch.set_num_threads(self.threads)
         with _bar(progress) as bar:
             task = bar.add_task(self.recipe.name, total=self.epochs - self.epoch, news="")
@@ -236,7 +241,7 @@ class _Run:
                 write(self.history[-1])
 
     def advance(self) -> None:
-        """Train one epoch; if there is a file for the state, measure it on the validation set and keep it."""
+        """Train one epoch; if there is a state file, also evaluate the validation set and write the state."""
         phase, done = self._position()
         if done == 0:
             self._start(phase)
@@ -245,7 +250,7 @@ class _Run:
         generator = torch.Generator().manual_seed(seed)
         made = batches(self.recipe, self.images, self.labels, generator)
         waits = isinstance(self.images, FolderImages) or self.recipe.data.alterations > 0
-        # Batches must be drawn alike whenever they are made, and in all processes, whatever a loss draws.
+        # Random numbers of a loss must not change the batches, which all processes draw alike and may draw ahead.
         own = generator if self.workers.count == 1 and not waits else (
             torch.Generator().manual_seed(seed + 7919 * self.workers.rank))
         count = math.ceil(len(self.images) / self.recipe.training.batch_size)
@@ -274,7 +279,7 @@ class _Run:
             self.workers.level(module.buffers())
         self.epoch += 1
         loss = self.workers.total(total) / len(self.images)
-        # A comparison hides what is no number: the loss alone does not say it.
+        # Neurons compare with thresholds, which hides NaN: a finite loss is not enough.
         if not math.isfinite(loss) or not all(one.isfinite().all() for one in self.learner.parameters()):
             raise DivergenceError(f"{self.recipe.name}: loss and parameters must stay finite, but do not in epoch "
                                   f"{self.epoch} ({phase.name}): lower its learning_rate")
@@ -284,7 +289,7 @@ class _Run:
         if self.state_path is not None:
             self.history[-1].update(self._validate())
             ends = self.epoch == sum(phase.epochs for phase in self.phases if phase.name != "quantised")
-            if ends:  # the real numbers
+            if ends:  # of training in real numbers
                 self.real_accuracy = self._measure(self.module)
             if self.workers.first:
                 self._keep(self.state_path, self.recipe.table)
@@ -292,7 +297,7 @@ class _Run:
                     self._keep(self.real_path, self.recipe.real_table)
 
     def _precision(self, phase: Phase) -> AbstractContextManager:
-        """Of the products; integers are exact in float32 only."""
+        """Context for the precision of products in a phase; integers need float32 to be exact."""
         mixed = self.mixed and phase.name != "quantised"
         return torch.autocast(self.device.type, torch.bfloat16) if mixed else nullcontext()
 
@@ -306,7 +311,7 @@ class _Run:
             require_exact(self.module)
         compiles = self.compiled and phase.name != "quantised"
         if compiles:
-            torch.compiler.reset()  # what it keeps of other networks would count against this one's compilations
+            torch.compiler.reset()  # cached code of other networks would count against the limit on recompilations
         self.loss = torch.compile(self.learner.loss, dynamic=False) if compiles else self.learner.loss
         self.optimizer = self._optimizer()
         average = self.recipe.training.average
@@ -314,7 +319,7 @@ class _Run:
             self.learner, multi_avg_fn=get_ema_multi_avg_fn(average), use_buffers=True)
 
     def _settle(self) -> None:
-        """End a phase: what was averaged is what goes on."""
+        """End a phase: the averaged weights, if any, become the weights."""
         if self.averaged is not None:
             self.learner.load_state_dict(self.averaged.module.state_dict())
             self.averaged = None
@@ -323,7 +328,7 @@ class _Run:
 
     @property
     def judged(self) -> LayerStack:
-        """What is validated."""
+        """The module that is validated: the averaged one, if there is one."""
         return self.module if self.averaged is None else cast(LayerStack, self.averaged.module)
 
     def _validate(self) -> dict[str, float]:
@@ -335,18 +340,18 @@ class _Run:
         return {**_accuracies(evidence.classes, labels), **evidence.measures}
 
     def _measure(self, module: LayerStack) -> dict[str, dict[str, float]]:
-        """Accuracy by split and read-out."""
+        """Accuracies on the validation and the test set, by split and read-out."""
         splits = {"validation": self.validation, "test": _tensors(self.recipe, "test")}
         return {split: _accuracies(module.evidence(images).classes, labels)
                 for split, (images, labels) in splits.items()}
 
     def network(self) -> FloatNetwork:
-        """The result, with the read-out that is better in validation, and its accuracies."""
+        """Return the trained network with its accuracies; a "best" read-out is chosen by validation accuracy."""
         if self.phases[-1].name != "quantised":
             self.module.start("quantised", self.images)
         try:
             require_exact(self.module)
-        except ExactnessError as error:  # the weights have grown: the network is good, its figures may be off
+        except ExactnessError as error:  # weights have grown: the measured accuracy may be inexact
             warnings.warn(str(error), stacklevel=2)
         accuracy, readout = {}, self.recipe.network.readout
         if readout == "best":
@@ -372,12 +377,13 @@ class _Run:
         write_atomically(path, save(contiguous, {STATE: json.dumps(head)}))
 
     def _parts(self) -> list[tuple[str, nn.Module]]:
-        """What has a state of its own, by the name it has in a file."""
+        """Modules whose state is stored, with their names in the state file."""
         parts = (("module", self.module), ("teacher", self.teacher), ("averaged", self.averaged))
         return [(name, part) for name, part in parts if part is not None]
 
     def restore(self, resume: bool) -> None:
-        """Continue from what there is: the state of an interrupted run (if asked to), or that of the real numbers."""
+        """Load the state of an interrupted run (with ``resume``), or else the state after training in real numbers, if
+        there is one."""
         if resume and self.state_path and self.state_path.exists():
             self._restore(self.state_path, self.recipe.table, "delete it or train with resume=False")
         elif self.real_path and self.real_path.exists():
@@ -409,7 +415,7 @@ class _Run:
                     index, _, name = rest.partition(".")
                     states.setdefault(int(index), {})[name] = value
             groups = self.optimizer.state_dict()["param_groups"]
-            for index, parameter in enumerate(self.learner.parameters()):  # in the parameter's order of memory
+            for index, parameter in enumerate(self.learner.parameters()):  # in the memory format of the parameter
                 for name, value in states.get(index, {}).items():
                     if value.shape == parameter.shape:
                         states[index][name] = torch.empty_like(parameter, requires_grad=False).copy_(value)
@@ -421,7 +427,7 @@ class _Run:
 
 
 def _device(name: str, workers: Workers) -> torch.device:
-    """The device of this process, with products as exact as float32 is."""
+    """The device of this process, with products in full float32 and deterministic."""
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -442,21 +448,21 @@ def _device(name: str, workers: Workers) -> torch.device:
 
 
 def _threads_for(recipe: Recipe) -> int:
-    """One, but for networks that are large enough to keep several busy."""
+    """One thread, or torch's default number for networks with at least `MUCH_WORK` multiplications."""
     wirings = build_layers(recipe.network.layers, recipe.shape)
     work = sum(size_of(one.synapses.weight_shape) * size_of(one.synapses.out_shape[1:]) for one in wirings)
     return torch.get_num_threads() if work >= MUCH_WORK else 1
 
 
 def one_cycle(part: float) -> float:
-    """Factor on the peak learning rate at `part` (0 … 1) of a phase: a cosine from 1/25 to 1, then down to 0."""
+    """Factor on the peak learning rate at ``part`` (0 … 1) of a phase: a cosine from 1/25 to 1, then down to 0."""
     if part < WARM_UP:
         return 1 / 25 + (1 - 1 / 25) * (1 - math.cos(math.pi * part / WARM_UP)) / 2
     return (1 + math.cos(math.pi * (part - WARM_UP) / (1 - WARM_UP))) / 2
 
 
 def _tensors(recipe: Recipe, split: str) -> tuple[Images, torch.Tensor]:
-    """Images, or recordings as uint8[B, T·N]; and labels."""
+    """Images uint8[B, N], a folder of images, or recordings uint8[B, T·N]; and labels."""
     inputs, labels = load_inputs(recipe, split)
     if not isinstance(inputs, FolderImages):
         inputs = torch.from_numpy(inputs).flatten(1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Neurons as plain torch modules, for networks and training loops of one's own.
+"""Neurons as plain torch modules, for the user's own networks and training loops.
 
 A module takes the currents of all steps at once, [T, B, …], starts from a membrane of 0 and keeps no state.
 """
@@ -25,7 +25,8 @@ def integrate(
     currents: Iterable[torch.Tensor], *, fire: Step = lambda membrane: membrane, decay: Step | None = None,
     reset: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
 ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """v ← decay(v) + current; s = fire(v); v ← reset(v, s), from v = 0: what fired, and pre-reset v, of each step."""
+    """Run v ← decay(v) + current; s = fire(v); v ← reset(v, s) from v = 0; return s and v before the reset, step by
+    step."""
     fired: list[torch.Tensor] = []
     membranes: list[torch.Tensor] = []
     for current in currents:
@@ -41,31 +42,33 @@ class LIF(nn.Module):
     """Leaky integrate-and-fire neurons, with one or several thresholds.
 
     In every step v ← leak·v + current; the spike's magnitude s is the number of thresholds that v reaches; then v
-    resets. Backward, a spike has the slope of a surrogate and a reset has none through its spike.
+    resets. The gradient of a spike is that of a surrogate; no gradient passes through the spike of a reset.
 
     Parameters
     ----------
     leak : float
-        0 … 1, what a step leaves of a membrane. Hardware has num/2^8 or coarser: 0.875 costs nothing in rounding.
+        Factor of the membrane in each step, 0 … 1. Compiled leaks are num/2^8 or coarser; 0.875 needs no rounding.
     theta : float or Tensor
-        Threshold, at least 0.001; a tensor broadcasts to the neurons, (N,) or (C, 1, 1): one a channel.
+        Threshold, at least 0.001; a tensor broadcasts to the neurons and must be one number a channel, (N,) or (C, 1,
+        1).
     reset : "subtract", "zero" or "none"
-        v − s·theta, 0 where it fired, or nothing.
+        After a spike, v becomes v − s·theta, or 0, or stays.
     single_spike : bool
-        Neurons fire once an inference and are silent from then on; there is no reset.
+        Neurons fire at most once in an inference; there is no reset.
     strict : bool
-        Fires above a threshold, not on it.
+        Neurons fire where v > theta instead of v ≥ theta.
     levels : int
-        1 … 15 thresholds: theta, 2·theta, …
+        Number of thresholds theta, 2·theta, …: 1 … 15.
     learns : tuple of str
-        Which of "theta" and "leak" are parameters; both are kept in their ranges.
+        Which of "theta" and "leak" are trained parameters; the forward pass clamps them to their ranges.
     slope, width :
-        Of the surrogate, a name of `surrogates.SLOPES`, by the membrane in thetas; see `surrogates.staircase`.
+        Shape of the surrogate gradient (a name in `surrogates.SLOPES`) and its width, as a function of the membrane in
+        thetas; see `surrogates.staircase`.
 
     Raises
     ------
     ValueError
-        The sentence names the argument.
+        An argument is out of range; the message names it.
     """
 
     # Ref: E. O. Neftci, H. Mostafa, F. Zenke, "Surrogate gradient learning in spiking neural networks", 2019.
@@ -99,15 +102,16 @@ class LIF(nn.Module):
         return (f"reset={self.reset!r}, single_spike={self.single_spike}, strict={self.strict}, levels={self.levels}")
 
     def operands(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Leak and theta as computed with: training may have moved them out of their ranges."""
+        """Leak and theta, clamped to their ranges, which training may have left."""
         return self.leak.clamp(0, 1), self.theta.clamp(min=THETA_MIN)
 
     def forward(self, currents: torch.Tensor) -> torch.Tensor:
-        """Spikes [T, B, …] from currents [T, B, …]."""
+        """Return spikes [T, B, …] for currents [T, B, …]."""
         return self.run(currents)[0]
 
     def run(self, currents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Spikes, and pre-reset membranes (with ``single_spike``: as if nothing froze them), [T, B, …] each."""
+        """Return spikes and membranes before the reset, [T, B, …] each; with ``single_spike``, membranes integrate on
+        after a spike."""
         leak, theta = self.operands()
         decay = _decay(leak)
 
@@ -116,7 +120,7 @@ class LIF(nn.Module):
 
         if self.single_spike:
             membranes = torch.stack(integrate(currents, decay=decay)[1])
-            # By step t it has fired where max(v[0] … v[t]) reaches theta.
+            # A neuron has fired by step t if max(v[0] … v[t]) reaches theta.
             fired = fire(membranes.cummax(0).values)
             return torch.diff(fired, dim=0, prepend=torch.zeros_like(fired[:1])), membranes
         resets = {
@@ -144,9 +148,9 @@ class LeakyIntegrator(nn.Module):
     Parameters
     ----------
     leak : float
-        0 … 1.
+        Factor of the membrane in each step, 0 … 1.
     learns : bool
-        The leak is a parameter.
+        The leak is a trained parameter.
     """
 
     leak: torch.Tensor
@@ -156,23 +160,23 @@ class LeakyIntegrator(nn.Module):
         _number(self, "leak", _leak(leak), learns=learns)
 
     def operand(self) -> torch.Tensor:
-        """The leak as computed with: training may have moved it out of its range."""
+        """The leak, clamped to its range, which training may have left."""
         return self.leak.clamp(0, 1)
 
     def forward(self, currents: torch.Tensor) -> torch.Tensor:
-        """Membranes [T, B, …] from currents [T, B, …]."""
+        """Return membranes [T, B, …] for currents [T, B, …]."""
         return torch.stack(integrate(currents, decay=_decay(self.operand()))[1])
 
 
 class SpikingSequential(nn.Sequential):
-    """A `torch.nn.Sequential` over [T, B, …]: neurons see all steps at once, other modules each step on its own.
+    """A `torch.nn.Sequential` for inputs [T, B, …].
 
-    A module that contains neurons, or another SpikingSequential, also gets [T, B, …]; any other gets [T·B, …], as it
-    would get a batch of images.
+    Neurons, and modules that contain neurons, get all steps at once, [T, B, …]. Any other module gets [T·B, …], like a
+    batch of images.
     """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """[T, B, …] from [T, B, …]."""
+        """Return outputs [T, B, …] for inputs [T, B, …]."""
         x = input
         for module in self:
             if any(isinstance(part, LIF | LeakyIntegrator | SpikingSequential) for part in module.modules()):
@@ -189,7 +193,7 @@ def _leak(value: float) -> torch.Tensor:
 
 
 def _number(module: nn.Module, name: str, value: torch.Tensor, *, learns: bool) -> None:
-    """A parameter, or a buffer: either goes into the state_dict and follows the module to its device."""
+    """Register a parameter (``learns``) or a buffer; both are in the state_dict and follow the module to its device."""
     if learns:
         module.register_parameter(name, nn.Parameter(value.clone()))
     else:
@@ -197,5 +201,5 @@ def _number(module: nn.Module, name: str, value: torch.Tensor, *, learns: bool) 
 
 
 def _decay(leak: torch.Tensor) -> Step | None:
-    """A leak of 1 that does not learn is no operation."""
+    """The leak as a function of the membrane; None for a leak of 1 that is not learned."""
     return (lambda membrane: leak * membrane) if leak.requires_grad or leak.item() != 1 else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Batch normalisation of currents: trained by the statistics of batches, then folded into weights and a bias."""
+"""Batch normalisation of currents, which is folded into weights and a bias after training."""
 
 import torch
 from torch import nn
@@ -11,18 +11,19 @@ __all__ = ["BatchNormalisation"]
 
 EPSILON = 1e-5
 MOMENTUM = 0.1
-"""Share of a batch in the running statistics."""
+"""Weight of a batch in the running statistics."""
 
 
 class BatchNormalisation(nn.Module):
-    """gain·(current − mean)/deviation + shift, one of each a channel.
+    """Computes gain·(current − mean)/deviation + shift, each of them one number a channel.
 
-    In training, mean and deviation are those of the batch and of all steps; otherwise running ones. Folded, the shift
-    alone is left: a bias of every step.
+    In training, mean and deviation are those of the batch over all steps; otherwise the running ones. After folding,
+    only the shift is left, as a bias of every step.
 
     Parameters
     ----------
     channels : int
+        Number C of channels.
     """
 
     # Ref: S. Ioffe, C. Szegedy, "Batch normalization", 2015.
@@ -39,18 +40,18 @@ class BatchNormalisation(nn.Module):
         self.folded = False
 
     def forward(self, current: torch.Tensor) -> torch.Tensor:
-        """Currents [K, C, …] of real numbers, normalised."""
-        spreads = current.numel() > current.shape[1]  # one number a channel has no deviation
+        """Normalise currents [K, C, …] in real numbers."""
+        spreads = current.numel() > current.shape[1]  # a single number per channel has no deviation
         return functional.batch_norm(
             current, self.mean, self.variance, self.gain, self.shift, self.training and spreads, MOMENTUM, EPSILON)
 
     def bias(self, unit: float) -> torch.Tensor:
-        """What is left when folded, float64[C]: whole numbers of units."""
+        """The bias after folding, in whole numbers of ``unit``, float64[C]."""
         return whole_steps(self.shift.double(), unit, -torch.inf)
 
     @torch.no_grad()
     def fold(self) -> torch.Tensor:
-        """Leave a bias; the factor on the weights of each channel, [C], takes the rest."""
+        """Fold into a bias, and return the factor [C] by which the weights of each channel must be multiplied."""
         factor = self.gain * torch.rsqrt(self.variance + EPSILON)
         self.shift.sub_(self.mean * factor)
         self.gain.requires_grad_(False)

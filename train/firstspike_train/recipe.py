@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Recipes: everything a training run depends on, and what must hold of it."""
+"""Recipes: all parameters of a training run, with the rules that they must follow."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -23,7 +23,7 @@ __all__ = [
 
 
 class RecipeError(ValueError):
-    """A recipe that breaks a rule; the sentence names the key."""
+    """A recipe breaks a rule; the message names the key."""
 
 
 def _require(condition: bool, key: str, rule: str, value: object) -> None:
@@ -38,26 +38,28 @@ def _positive(table: str, recipe: object, *keys: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class DataRecipe:
-    """What to learn from.
+    """Training data and how it is augmented.
 
     Parameters
     ----------
     shifts : int
-        Training images are moved by up to so many pixels each way.
+        Largest random shift of a training image in each direction, 0 … 4 pixels.
     mirrors : bool
-        Every other training image, at random, is mirrored left to right.
+        Training images are mirrored left to right at random, with probability 1/2.
     cutout : int
-        Side of a square that is blackened in each training image, at a random place; pixels.
+        Side, in pixels, of a square that is blackened at a random place of each training image.
     alterations, strength : int
-        RandAugment: so many random alterations of each training image, of a strength 0…30.
+        RandAugment: number of random alterations of each training image, 0 … 8, and their strength, 0 … 30.
     mixup : float
-        Each training image is mixed with another, and their labels alike, by a share from Beta(mixup, mixup); 0: none.
+        Each training image, with its label, is mixed with another by a share drawn from Beta(mixup, mixup); 0: no
+        mixing.
     samples : int
-        Only so many training images, from the first; 0: all.
+        Number of training images that are used, from the first; 0: all.
     step_us : int
-        Recordings of event cameras: µs of a step. What comes later than the network's steps is left out. 0: images.
+        Length of a step in µs, for recordings of event cameras; events after the network's last step are left out. 0
+        for data sets of images.
     count_max : int
-        Recordings: an address counts at most so many events in a step.
+        Most events that an address of a recording counts in a step; 1 for images.
     """
 
     dataset: Literal[
@@ -93,19 +95,19 @@ class DataRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkRecipe:
-    """Shape of the network.
+    """Layers and read-out of the network.
 
     Parameters
     ----------
     layers : str
-        Such as "15C5-P2-40C5-P2-300-10" or "16C3p1-16C3p1-16C3p1+2-P8-10"; see `builder.build_layers`.
+        Layers in words, such as "15C5-P2-40C5-P2-300-10" or "16C3p1-16C3p1-16C3p1+2-P8-10"; see `builder.build_layers`.
     steps : int
-        T.
+        Number T of steps of an inference.
     readout : str
-        "best" takes the one of the method's read-outs that it is trained for with the highest validation accuracy.
+        "best": of the read-outs that the method trains for, the one with the highest validation accuracy.
     normalisation : str
-        "batch": currents of hidden layers are trained normalised by batches, which quantisation folds into weights and
-        a bias; with methods that leave it open, latency_coding and multi_threshold.
+        "batch": batch normalisation of the currents of hidden layers, which quantisation folds into weights and a bias;
+        only for the methods latency_coding and multi_threshold.
     """
 
     layers: str
@@ -116,29 +118,30 @@ class NetworkRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class EttfsRecipe:
-    """See `methods.ettfs`.
+    """Parameters of `methods.ettfs`.
 
     Parameters
     ----------
     cutoff : int
-        The darkest pixel that spikes.
+        Darkest grey level that spikes, 0 … 255.
     initialisation : str
-        Of the weights: U(±√(3T/N)) ("uniform"), or Kaiming's, U(±√(6/N)).
+        Distribution of the first weights for N inputs: U(±√(3T/N)) ("uniform"), or Kaiming's U(±√(6/N)).
     normalise, affine : bool
-        Standardise the weights of each channel; learn a gain and a shift of each.
+        Whether the weights of each channel are standardised, and whether each channel learns a gain and a shift.
     pool : str
-        A pool passes the mean of its window, or the first spike of it ("max"; two of the same step are one).
+        A pool passes the mean of its window ("average"), or only its first spike ("max"; several in that step are one).
     decay : str
-        w[t] = T − t ("linear"), 2^(T−1−t) ("exponential"), or 1 ("none": then a late spike counts as much as an early
-        one in the loss).
+        Weight w[t] of a spike in step t: T − t ("linear"), 2^(T−1−t) ("exponential"), or 1 ("none": a late spike then
+        counts as much in the loss as an early one).
     surrogate_width : float
         Distance from the threshold, in thresholds, at which the slope ends.
     score_gain : float
         Factor on Σ w[t]·s[t] / w[0] before the softmax.
     membrane_loss, decision_loss : float
-        Weights of the losses on the output membranes: after the last step, and at the decision step.
+        Weights of the losses on the output membranes after the last step and at the step that decides.
     spread : float
-        Standard deviation of the membranes at the start, in thresholds, to which the gains are fitted; 0: gains of 1.
+        Standard deviation of the membranes, in thresholds, to which the first gains are fitted; 0: the first gains are
+        1.
     """
 
     kind: Literal["ettfs"]
@@ -168,22 +171,22 @@ class EttfsRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class DietRecipe:
-    """See `methods.diet_snn`.
+    """Parameters of `methods.diet_snn`.
 
     Parameters
     ----------
     pretraining_epochs, pretraining_learning_rate :
-        Of the ANN; the rate is the peak of its own one-cycle schedule.
+        Epochs and learning rate for the training of the ANN; the rate is the peak of a one-cycle schedule of its own.
     percentile, scaling : float
-        First thresholds: this percentile of the currents, times this factor.
+        The first thresholds are this percentile of the currents, 50 … 100, times this factor.
     leak : float
-        At the start.
+        Leak at the start of training, 0 … 1.
     learns : tuple of str
         Which of "theta" and "leak" are learned.
     surrogate_height : float
         γ of the slope γ·max(0, 1 − |v/theta − 1|).
     dropout : float
-        Share of the neurons of each hidden layer that an image does without.
+        Share of the neurons of each hidden layer that are left out, at random, for each training image.
     """
 
     kind: Literal["diet_snn"]
@@ -210,15 +213,15 @@ class DietRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyCodingRecipe:
-    """See `methods.latency_coding`.
+    """Parameters of `methods.latency_coding`.
 
     Parameters
     ----------
     loss : str
-        Cross entropies of the steps weighted by confidence ("tad"), or the one of the output averaged over the steps
-        ("cross_entropy").
+        "tad": cross entropies of all steps, weighted by confidence. "cross_entropy": cross entropy of the output
+        averaged over the steps.
     leak : float
-        At the start, of the hidden layers.
+        Leak of the hidden layers at the start of training, 0 … 1.
     learns : tuple of str
         Which of "theta" and "leak" of the hidden layers are learned.
     encoder_width : float
@@ -248,23 +251,24 @@ class LatencyCodingRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class MultiThresholdRecipe:
-    """See `methods.multi_threshold`.
+    """Parameters of `methods.multi_threshold`.
 
     Parameters
     ----------
     levels : int
-        Thresholds of a neuron, and its largest magnitude.
+        Number of thresholds of a neuron, and the largest magnitude of its spikes, 1 … 15.
     spacing : str
         Thresholds k·theta ("floor") or (k − ½)·theta ("round").
     leak : float
+        Leak at the start of training, 0 … 1; theta starts at 1.
     learns : tuple of str
-        Which of "theta" and "leak" are learned; leak and a theta of 1 are where it starts.
+        Which of "theta" and "leak" are learned.
     surrogate : str
         Shape of the slope around each threshold.
     surrogate_width : float
-        Of the rectangle, half of the triangle, or standard deviation of the Gaussian, in thetas.
+        Width of the rectangle, half the width of the triangle, or standard deviation of the Gaussian, in thetas.
     score_gain : float
-        Factor on the output's potential or spikes before the softmax.
+        Factor on the potential or the spike counts of the output before the softmax.
     """
 
     kind: Literal["multi_threshold"]
@@ -298,13 +302,15 @@ class TrainingRecipe:
     learning_rate : float
         Peak of the one-cycle schedule.
     spike_loss : float
-        Loss of one spike of every hidden neuron in an inference: fewer spikes, less work for the hardware.
+        Weight of the loss on the mean number of spikes of a hidden neuron in an inference; fewer spikes are less work
+        for the hardware.
     label_smoothing : float
         Share of a label that is spread over all classes.
     average : float
-        What a batch leaves of the moving average of the weights, which is what is validated and kept; 0: no average.
+        Factor by which each batch decays the moving average of the weights; the average is validated and kept. 0: no
+        average.
     precision : str
-        "mixed": real numbers are multiplied in bfloat16 and added in float32.
+        "mixed": training in real numbers multiplies in bfloat16 and adds in float32.
     """
 
     epochs: int
@@ -328,19 +334,19 @@ class TrainingRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherRecipe:
-    """A network without spikes (rectified, normalised by batches) that is trained first, and then taught by.
+    """A network without spikes (ReLU, batch normalisation) that is trained first and then teaches the spiking one.
 
     Parameters
     ----------
     layers : str
-        As of the network; a chain without skips.
+        Layers in words, as in `NetworkRecipe`, without skips.
     epochs : int
     learning_rate : float
-        Peak of its own one-cycle schedule.
+        Peak of the teacher's own one-cycle schedule.
     share : float
-        Of the teacher's answer in what is to be learned; the label has the rest.
+        Weight of the teacher's answer in the training target, above 0 and at most 1; the label has the rest.
     temperature : float
-        The teacher's logits are divided by it.
+        Divisor of the teacher's logits.
     """
 
     layers: str
@@ -357,14 +363,14 @@ class TeacherRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class QuantisationRecipe:
-    """Fine-tuning with integer weights; ``epochs`` 0 only rounds.
+    """Fine-tuning with integer weights; with ``epochs`` 0, the network is only rounded.
 
     Parameters
     ----------
     weight_bits : tuple of int
-        One number a layer.
+        Bits of the weights of each layer, 2 … 8.
     leak_shift : int
-        Leaks become num/2^leak_shift; each bit may cost the hardware a pass over the neurons at every step.
+        Leaks become num/2^leak_shift; each bit may cost the hardware a pass over all rows in every step.
     """
 
     weight_bits: tuple[int, ...]
@@ -382,7 +388,7 @@ class QuantisationRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """A stretch of training with its own schedule: "teacher", "pretraining", "real" or "quantised"."""
+    """A part of training with its own learning-rate schedule, named "teacher", "pretraining", "real" or "quantised"."""
 
     name: str
     epochs: int
@@ -392,7 +398,7 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One training run; ``teacher`` None: labels alone are learned."""
+    """All parameters of a training run; if ``teacher`` is None, the labels are the only target."""
 
     name: str
     seed: int = 0
@@ -449,12 +455,12 @@ class Recipe:
 
     @property
     def shape(self) -> Shape:
-        """(C, H, W) of an image, or of the events of a step."""
+        """Shape (C, H, W) of an image, or of the events of a step."""
         return self._data_set.shape
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """In order; each at least one epoch long."""
+        """Phases of training in order, each at least one epoch long."""
         training, quantisation, found = self.training, self.quantisation, []
         if self.teacher is not None:
             found.append(Phase(name="teacher", epochs=self.teacher.epochs, learning_rate=self.teacher.learning_rate,
@@ -476,5 +482,5 @@ class Recipe:
 
     @property
     def real_table(self) -> dict:
-        """`table` without name and quantisation: all that a training in real numbers depends on."""
+        """`table` without name and quantisation: all parameters of the training in real numbers."""
         return {key: value for key, value in self.table.items() if key not in ("name", "quantisation")}

@@ -16,24 +16,24 @@ __all__ = ["Synapses"]
 
 
 class Synapses(nn.Module):
-    """Weights of a connectivity; quantised, the same sums in whole units of `unit`.
+    """Weights of a connectivity. When quantised, they compute in integers, multiples of `unit`.
 
     Parameters
     ----------
     connectivity : Dense or Conv2d
     bits : int
-        Of a quantised weight.
+        Bits of a quantised weight.
     input_scale : float
         Real value of an input of 1.
     average_pool : bool
-        The connectivity's pool averages, or passes the maximum.
+        The connectivity's pool averages; False: it passes the maximum.
     skip : Skip or None
-        Further synapses onto the same membranes; they share the scale.
+        Further synapses onto the same membranes, with the same scale.
 
     Notes
     -----
-    Integers are computed in float32, which is exact below 2^24: enough for every layer whose sum of absolute weights
-    times its largest input stays below that, such as 500 inputs of 8 bits at 8-bit weights.
+    Integers are computed in float32, which is exact below 2^24. That is enough for every layer whose largest input
+    times the sum of absolute weights is below 2^24, such as 500 inputs of 8 bits with 8-bit weights.
     """
 
     scale: torch.Tensor
@@ -47,7 +47,7 @@ class Synapses(nn.Module):
         self.averages = average_pool and connectivity.pool > 1
         self.weight = nn.Parameter(torch.zeros(connectivity.weight_shape))
         self.skip = skip
-        # At first what comes past the other layers counts like one spike: the identity, where the shapes are equal.
+        # The first skip weights pass spikes on with weight 1 (the identity, if the shapes are equal).
         self.skip_weight = None if skip is None else nn.Parameter(
             torch.full(skip.synapses.weight_shape, skip.synapses.groups / skip.synapses.in_shape[0]))
         self.normalisation: BatchNormalisation | None = None
@@ -55,12 +55,12 @@ class Synapses(nn.Module):
         self.rounds = False
 
     def normalise_currents(self) -> None:
-        """From now on normalise the currents by batches; quantised, this is folded, and a bias is left."""
+        """Add batch normalisation of the currents; `fix_scale` folds it into the weights and a bias."""
         self.normalisation = BatchNormalisation(self.connectivity.channels)
 
     @property
     def fan_in(self) -> int:
-        """Inputs of a neuron, pooled ones."""
+        """Number of inputs of a neuron, after pooling."""
         return self.weight[0].numel()
 
     @property
@@ -70,15 +70,15 @@ class Synapses(nn.Module):
 
     @property
     def step(self) -> float:
-        """Real value of one integer step of the membrane, once the scale is fixed: averages are sums there."""
+        """Real value of one integer step of the membrane, once the scale is fixed; average pools are then sums."""
         return self.scale.item() * self.input_scale / (self.connectivity.pool**2 if self.averages else 1)
 
     def real_weight(self) -> torch.Tensor:
-        """Weights as exported: float64, each of them a float32 number."""
+        """The weights to be exported, in float64; each is a float32 number."""
         return self.weight.double()
 
     def computed(self, weight: torch.Tensor) -> torch.Tensor:
-        """Float64 weights as computed with: integers, once the scale is fixed."""
+        """Convert float64 weights to what the forward pass multiplies with: integers, once the scale is fixed."""
         if self.rounds:
             weight = integer_weights(weight, self.scale.item(), self.bits)
         elif self.input_scale != 1:
@@ -86,15 +86,16 @@ class Synapses(nn.Module):
         return weight.to(self.weight.dtype)
 
     def multiplier(self) -> torch.Tensor:
-        """The weights as computed with."""
+        """The weights that the forward pass multiplies with."""
         if self.rounds or self.input_scale != 1:
             return self.computed(self.real_weight())
         return self.weight  # float64 and back would change nothing
 
     def current(self, inputs: torch.Tensor, skipping: torch.Tensor | None = None) -> torch.Tensor:
-        """W·s in units, [K, *connectivity.out_shape], of [K, *connectivity.in_shape], and of the skip's inputs.
+        """Compute the currents W·s, in units, [K, *connectivity.out_shape].
 
-        Normalised, or with its bias.
+        ``inputs`` are [K, *connectivity.in_shape], ``skipping`` the inputs of the skip. With batch normalisation, the
+        currents are normalised, or have the folded bias.
         """
         synapses, weight, device = self.connectivity, self.multiplier(), self.weight.device.type
         if torch.is_autocast_enabled(device):  # spikes, counts and their means are exact in bfloat16: less to move
@@ -121,7 +122,7 @@ class Synapses(nn.Module):
 
     @torch.no_grad()
     def stretch(self, factor: torch.Tensor | float) -> None:
-        """Multiply the currents by a number."""
+        """Multiply the currents by a factor."""
         if self.normalisation is not None:
             self.normalisation.gain.mul_(factor)
             return
@@ -130,7 +131,8 @@ class Synapses(nn.Module):
             self.skip_weight.mul_(factor)
 
     def largest_current(self, largest: int) -> int:
-        """Of quantised synapses, in units, for inputs of at most this magnitude: Σ |W| · largest."""
+        """Bound Σ |W|·largest (+ bias) on the currents of quantised synapses, in units, for inputs of magnitude ≤
+        ``largest``."""
         reach = largest * (self.connectivity.pool**2 if self.averages else 1)
         total = self.computed(self.real_weight()).double().abs().flatten(1).sum(1) * reach
         if self.skip_weight is not None:
@@ -140,7 +142,7 @@ class Synapses(nn.Module):
         return int(total.max().item())
 
     def exported(self) -> FloatLayer:
-        """The synapses as exported, in float64; of the neurons only the bias that normalisation leaves."""
+        """The synapses to be exported, in float64; its neurons have only the bias of folded normalisation."""
         branches = () if self.skip is None or self.skip_weight is None else (FloatBranch(
             source=self.skip.source, weight=self.skip_weight.detach().double().numpy(),
             connectivity=self.skip.synapses),)
@@ -153,7 +155,7 @@ class Synapses(nn.Module):
         )
 
     def fix_scale(self) -> None:
-        """Fold what normalises and choose the real value of one integer step; from now on compute in integers."""
+        """Fold batch normalisation, choose the scale, and compute in integers from now on."""
         if self.normalisation is not None and not self.normalisation.folded:
             factor = self.normalisation.fold()
             with torch.no_grad():

@@ -21,14 +21,14 @@ PIXEL_MAX = 255
 
 
 class Teacher(nn.Module):
-    """Layers in words, as of a `Recipe`, without spikes.
+    """Network without spikes, with the layers of a recipe's ``teacher``.
 
     Parameters
     ----------
     recipe : Recipe
-        With a teacher.
+        Recipe of the whole training; it must have a teacher.
     generator : torch.Generator
-        Of the first weights.
+        Source of the first weights.
     """
 
     def __init__(self, recipe: Recipe, teacher: TeacherRecipe, generator: torch.Generator) -> None:

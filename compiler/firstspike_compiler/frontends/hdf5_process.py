@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The child process that reads HDF5: run as a script by `hdf5_tree`, never imported.
+"""The child process that reads HDF5 files. `hdf5_tree` runs it as a script; it is never imported.
 
-The HDF5 library loops for ever, or dies, on some damaged files. Here it may: this process has a limit on its processor
-time and memory for each file, and its parent says in one sentence that it is gone. It takes one path a line and answers
-each with a length (8 bytes, little endian) and as many bytes of safetensors: the numbers by their path, and all else as
-JSON in the header.
+The HDF5 library loops for ever or crashes on some damaged files. This process therefore limits its processor time and
+memory for each file, and its parent reports in one sentence if it has ended. It reads one path a line from standard
+input and answers each with a length (8 bytes, little endian) and that many bytes of safetensors: arrays by their path,
+and all else as JSON in the header.
 """
 
 import contextlib
@@ -21,20 +21,21 @@ import numpy as np
 from safetensors.numpy import save
 
 DEPTH, ENTRIES = 16, 100_000
-"""Of nested groups; of everything in a file."""
+"""Limits on a file: depth of nested groups, number of entries."""
 
 SHRINKS = 1100
-"""No filter of HDF5 makes data smaller than by deflate's 1 : 1032: a file that claims more is damaged or hostile."""
+"""Largest ratio of data to file size. No filter of HDF5 compresses more than deflate, 1 : 1032, so a file that claims
+more is damaged or hostile."""
 
 LARGEST = 4 << 30
-"""Bytes of all numbers together."""
+"""Limit on the bytes of all numbers together."""
 
 FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_SZIP, 32000}
-"""Those that come with the library (32000 is LZF): any other would be loaded as a plug-in."""
+"""Filters that are part of the library (32000 is LZF); any other would be loaded as a plug-in."""
 
 
 class Reader:
-    """Everything in one file: ``entries`` by path, and the numbers among them in ``tensors``."""
+    """Collects the contents of one file: ``entries`` by path, and their numbers in ``tensors`` by path."""
 
     def __init__(self, size: int, values: bool):
         self.entries: dict[str, dict] = {}
@@ -111,7 +112,8 @@ def read(path: str) -> bytes:
 
 @contextlib.contextmanager
 def lengthened(path: str, size: int):
-    """A copy of a truncated file with zeros to its end: what stands before the cut can be listed."""
+    """Yield the path of a copy of a truncated file, filled up with zeros, so that what stands before the cut can be
+    listed."""
     raw = Path(path).read_bytes()
     # Ref: HDF5 file format 3.0, superblock version 0: "end of file address" of 8 bytes at 40
     wanted = int.from_bytes(raw[40:48], "little") if raw[:9] == b"\x89HDF\r\n\x1a\n\0" else 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""HDF5 files of strangers, read in a process of their own: what is in them, and what of it cannot be read."""
+"""Reads HDF5 files from unknown sources in a separate process: their contents, and what cannot be read."""
 
 import json
 import os
@@ -22,7 +22,7 @@ _DTYPES = {"I64": np.int64, "F64": np.float64}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tree:
-    """A file.
+    """Contents of an HDF5 file.
 
     Parameters
     ----------
@@ -31,11 +31,11 @@ class Tree:
     groups : set of str
         Paths of the groups.
     shapes : dict
-        Path of a dataset → its shape, also where its numbers are lost.
+        Path of each numeric dataset → its shape, also if its numbers are lost.
     errors : dict
-        Path → why it cannot be read.
+        Path → reason why it cannot be read.
     error : str
-        Why the file is not whole; then it has shapes, but no values. "" otherwise.
+        Reason why the file is not whole: there are then shapes, but no numbers. "" if it is whole.
     """
 
     values: dict[str, np.ndarray | str | list]
@@ -46,9 +46,9 @@ class Tree:
 
 
 class TreeReader:
-    """Reads files one after the other, in a process of its own that is started again where a file was its end.
+    """Reads files one after the other in a child process, which is started again after a file that ended it.
 
-    A context manager; `read` may be called any number of times inside.
+    It is a context manager; `read` may be called any number of times inside.
     """
 
     def __init__(self) -> None:
@@ -63,12 +63,12 @@ class TreeReader:
         self._stop()
 
     def read(self, path: str | Path) -> Tree:
-        """The contents of one file.
+        """Read the contents of one file.
 
         Raises
         ------
         CompileError
-            The file is missing, no HDF5, or does something to the HDF5 library that ends its process.
+            The file is missing or is not HDF5, h5py is not installed, or the HDF5 library crashes or hangs on the file.
         """
         path = Path(path)
         if not path.is_file():
@@ -93,7 +93,7 @@ class TreeReader:
         return tree
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # The script stands alone: -P keeps its folder off the import path. One thread: less memory.
+        # -P keeps the script's folder off the import path. One thread needs less memory.
         script = Path(__file__).with_name("hdf5_process.py")
         self._process = subprocess.Popen(
             [sys.executable, "-P", str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""NIR graphs: synapses, pools and (leaky) integrate-and-fire neurons become a `FloatNetwork`, or a list of reasons."""
+"""Reads NIR graphs of synapses, pools and (leaky) integrate-and-fire neurons as a `FloatNetwork`."""
 
 import re
 from collections.abc import Iterable
@@ -34,15 +34,15 @@ __all__ = ["NirInspection", "inspect_nir", "load_nir"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NirInspection:
-    """What becomes of each node.
+    """Result of `inspect_nir`: what becomes of each node.
 
     Parameters
     ----------
     graph : Graph
     roles, refusals : dict
-        Name of a node → what it becomes, or why it cannot.
+        Name of a node → what it becomes, or the reason why it cannot be mapped.
     layers : dict
-        Number of the layer → what could be made of it; complete if there are neither refusals nor errors.
+        Index of each layer that could be made → the layer; all layers if there are neither refusals nor errors.
     """
 
     graph: Graph
@@ -55,32 +55,33 @@ def load_nir(
     source: Any, *, steps: int, reset: Literal["subtract", "zero"], strict: bool, readout: Readout,
     dt: float | None = None, **fields: Any,
 ) -> FloatNetwork:
-    """Read a file or graph. What it does not say must be given; what cannot be mapped is refused by name.
+    """Read a NIR file or graph.
 
-    Neurons add up what several edges bring them, from earlier layers (residual) or from themselves (recurrent: the
-    spikes of the step before). A Conv1d is a convolution of height 1.
+    Neurons add what several edges bring, from earlier layers (residual) or from themselves (recurrent, the spikes of
+    the previous step). A Conv1d becomes a convolution of height 1.
 
     Parameters
     ----------
     source : path or nir.NIRGraph
     steps : int
-        Steps of an inference.
+        Number of steps of an inference.
     reset : "subtract" or "zero"
-        NIR's ``v_reset`` = 0 says neither.
+        Reset of all neurons; NIR's ``v_reset`` = 0 may mean either.
     strict : bool
-        Fire on v > v_threshold, not on v ≥ v_threshold.
+        Neurons fire on v > v_threshold instead of v ≥ v_threshold.
     readout : str
-        "potential": of a graph that ends in synapses, whose outputs are added up over the steps, or in I, LI or CubaLI.
+        "potential" reads a graph that ends in synapses, whose outputs are added up over the steps, or in I, LI or
+        CubaLI.
     dt : float
-        Seconds of a step. LIF and CubaLIF need it (forward Euler; of a CubaLIF, tau_syn must be dt); None: IF nodes
-        grow by r times their input in a step.
+        Length of a step in seconds. LIF and CubaLIF need it (forward Euler), and tau_syn of a CubaLIF must be equal to
+        it. None: an IF node grows by r times its input in each step.
     fields
-        Further ones of `FloatNetwork`, such as name, input_kind, in_max; by default the input is "events".
+        Further fields of `FloatNetwork`, such as name, input_kind and in_max; the default input is "events".
 
     Raises
     ------
     CompileError
-        The source is no NIR graph, or has a node that has no counterpart.
+        The source is not a NIR graph, or a node has no counterpart; the message names it.
     """
     if reset not in ("subtract", "zero"):
         raise CompileError(f"reset must be 'subtract' or 'zero', not {reset!r}")
@@ -97,7 +98,7 @@ def load_nir(
 
 
 def inspect_nir(source: Any, *, dt: float | None = None) -> NirInspection:
-    """What `load_nir` would make of each node; nothing but an unreadable file raises.
+    """Report what `load_nir` would make of each node, without raising for nodes that cannot be mapped.
 
     Raises
     ------
@@ -119,7 +120,7 @@ class _Mapper:
     Parameters
     ----------
     collect : bool
-        Note refusals and go on, instead of raising the first.
+        Collect refusals and go on, instead of raising the first.
     """
 
     def __init__(
@@ -141,7 +142,7 @@ class _Mapper:
         self.made: dict[int, FloatLayer] = {}
 
     def run(self) -> list[FloatLayer]:
-        """The layers in order; while collecting, those that could be made."""
+        """Return the layers in order; with ``collect``, those that could be made."""
         graph = self._graph
         if graph.errors and not self._collect:
             raise CompileError(f"{graph.name}: {graph.errors[0]}")
@@ -174,7 +175,7 @@ class _Mapper:
         self.refusals.setdefault(error.node, str(error))
 
     def _structure(self) -> Iterable[str]:
-        """What is wrong with the graph as a whole."""
+        """Yield what is wrong with the graph as a whole."""
         for kind in ("Input", "Output"):
             count = sum(node.kind == kind and "/" not in name for name, node in self._graph.nodes.items())
             if count != 1:
@@ -184,7 +185,8 @@ class _Mapper:
             yield f"edge {twice[0]} → {twice[1]} must be there once"
 
     def _order(self) -> Iterable[str]:
-        """Neurons, each behind all that it takes spikes from; the one that goes on from the last layer first."""
+        """Yield the nodes of neurons, each after all nodes that it takes spikes from; if there is a choice, one that
+        takes those of the last layer."""
         neurons = [name for name, node in self._graph.nodes.items() if node.kind in FIRING + HOLDING]
         if self._output is not None:
             neurons += self._open_end(self._output)
@@ -214,7 +216,7 @@ class _Mapper:
             self._check_end(last)
 
     def _open_end(self, output: str) -> list[str]:
-        """The Output itself, where a graph ends in synapses that are read by their potential."""
+        """The Output node, if the graph ends in synapses that are read by their potential; else an empty list."""
         before = self._before[output]
         ends = {self._graph.nodes[one].kind for one in before}
         if len(before) == 1 and self._potential and not ends & set(FIRING + HOLDING):
@@ -223,7 +225,7 @@ class _Mapper:
         return []
 
     def _check_end(self, last: str) -> None:
-        """Refuse an Output that does not take the last layer."""
+        """Refuse an Output node that does not take the last layer."""
         assert self._output is not None
         try:
             before = self._before[self._output]
@@ -237,7 +239,8 @@ class _Mapper:
             self._refuse(error)
 
     def _trace(self, target: str, start: str) -> tuple[str, list[str]]:
-        """Neurons or Input that a predecessor of ``target`` leads back to, and the nodes on the way, in order."""
+        """The neurons or Input that ``start``, a predecessor of ``target``, gets spikes from, and the nodes on the way,
+        in order."""
         chain: list[str] = []
         name = start
         while name != self._input and self._graph.nodes[name].kind not in FIRING + HOLDING:
@@ -298,7 +301,7 @@ class _Mapper:
             kind, "pool" if kind in POOLS else "passed on")
 
     def _source_shape(self, name: str, source: str) -> Shape:
-        """Of the spikes that come from neurons or the Input, (N,) or (C, H, W)."""
+        """Shape of the spikes that come from ``source``, neurons or the Input: (N,) or (C, H, W)."""
         if source == self._input:
             shape = self._claimed(source)
             self.roles[source] = "the input"
@@ -310,7 +313,7 @@ class _Mapper:
         return shape
 
     def _claimed(self, name: str) -> Shape:
-        """The shape that an Input or neurons say they have, as (N,) or (C, H, W); () if they say none that is one."""
+        """The shape that a node of input or neurons claims, as (N,) or (C, H, W); () if neurons claim none."""
         node = self._graph.nodes[name]
         if node.kind == "Input":
             given = node.fields.get("shape", node.fields.get("input_type"))
@@ -329,10 +332,10 @@ class _Mapper:
     def _neurons(
         self, name: str, node: Node, connectivity: Dense | Conv2d,
     ) -> tuple[FloatNeuron, np.ndarray]:
-        """Neurons, their bias left to the synapses, and a factor of the synapses, float64[C].
+        """The neurons without their bias, and a factor for weights and bias of the synapses, float64[C].
 
-        By forward Euler, v grows by ``gain`` times its input in a step: that goes into the thresholds. Membranes that
-        are compared with each other share a unit instead, and the gain goes into the synapses.
+        By forward Euler, v grows by ``gain`` times its input in a step; the thresholds are divided by it. Membranes
+        that a potential read-out compares must share a unit, so there the gain becomes the factor.
         """
         plain = np.ones(connectivity.channels)
 
@@ -371,7 +374,7 @@ class _Mapper:
                            v_reset=(after - rest) / gain if (after != rest).any() else None), plain
 
     def _euler(self, name: str, node: Node, gain: np.ndarray, vector) -> tuple[float, np.ndarray]:
-        """Leak and gain of a step."""
+        """Leak, and gain float64[C], of one step by forward Euler."""
         current = node.kind.startswith("Cuba")
         if self._dt is None:
             raise NodeError(name, f"dt must be given for {node.kind}: the file does not say how long a step is")
@@ -393,5 +396,5 @@ class _Mapper:
 
 
 def _scaled(weight: np.ndarray, gain: np.ndarray) -> np.ndarray:
-    """Weights with a factor for each channel."""
+    """Weights multiplied by a factor for each channel, float64[C]."""
     return weight * gain.reshape(-1, *[1] * (weight.ndim - 1))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""NIR graphs as plain nodes and edges, sub-graphs opened up; from a file, however damaged, or from memory."""
+"""NIR graphs as plain nodes and edges, with sub-graphs merged in; from a file, which may be damaged, or from memory."""
 
-# Ref: NIR 1.0.8, nir/serialization.py and nir/ir/graph.py; files of 0.1 and 0.2 lack fields, and have no others
+# Ref: NIR 1.0.8, nir/serialization.py and nir/ir/graph.py; files of 0.1 and 0.2 have fewer fields and no others
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,19 @@ Value = np.ndarray | str
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Node:
-    """A node: its type, what it holds by name, the shapes of that, and why some of it cannot be read."""
+    """A node of a NIR graph.
+
+    Parameters
+    ----------
+    kind : str
+        Type of the node; "?" if the file has none.
+    fields, metadata : dict
+        Name → numbers or text.
+    shapes : dict
+        Name of a field → its shape, also if its numbers are lost.
+    errors : dict
+        Name of a field ("" for the node itself) → reason why it cannot be read.
+    """
 
     kind: str
     fields: dict[str, Value]
@@ -32,7 +44,7 @@ class Node:
 class Graph:
     """Nodes by name, those of sub-graphs as "outer/inner", and the edges between them.
 
-    ``errors`` are sentences on the graph itself; of a graph that can be compiled there are none.
+    ``errors`` are sentences about the graph itself; a graph that can be compiled has none.
     """
 
     name: str
@@ -42,12 +54,12 @@ class Graph:
 
 
 def read_graph(source: Any) -> Graph:
-    """Of the path of a file, or of a `nir.NIRGraph` in memory; a `Graph` is taken as it is.
+    """Read a graph from the path of a file or from a `nir.NIRGraph` in memory; a `Graph` is returned as it is.
 
     Raises
     ------
     CompileError
-        The source is neither, or holds nothing that can be read.
+        The source is none of these, or nothing in it can be read.
     """
     if isinstance(source, Graph):
         return source
@@ -62,7 +74,7 @@ def read_graph(source: Any) -> Graph:
 
 
 def graph_of_tree(path: Path, tree: Tree) -> Graph:
-    """The graph of a file that was read."""
+    """The graph in the contents of a file; what is wrong goes into its ``errors`` and those of its nodes."""
     errors = [f"the file must be whole: {tree.error}"] if tree.error else []
     graph = Graph(name=str(path), nodes={}, edges=[], errors=errors)
     if "/node" not in tree.groups:
@@ -74,7 +86,7 @@ def graph_of_tree(path: Path, tree: Tree) -> Graph:
 
 @dataclass(kw_only=True)
 class _Nested:
-    """A node as it stands in a file, with the nodes inside it."""
+    """A node with the nodes inside it, before sub-graphs are merged in."""
 
     kind: str | None
     node: Node
@@ -87,7 +99,7 @@ def _nested(tree: Tree, path: str) -> _Nested:
     depth = path.count("/") + 1
 
     def inside(names) -> dict[str, str]:
-        """Name → path of what is directly in this group."""
+        """Name → path of the entries directly in this group."""
         return {one.rsplit("/", 1)[1]: one for one in names if one.startswith(f"{path}/") and one.count("/") == depth}
 
     values = {name: tree.values[one] for name, one in inside(tree.values).items()}
@@ -121,7 +133,7 @@ def _nested(tree: Tree, path: str) -> _Nested:
 
 
 def _plain(node: Any) -> _Nested:
-    """Of a node of the nir package."""
+    """Convert a node of the nir package, with the nodes inside it."""
     kind = type(node).__name__
     if kind == "NIRGraph":
         return _Nested(
@@ -142,7 +154,8 @@ def _plain(node: Any) -> _Nested:
 
 
 def _open_up(graph: Graph, prefix: str, outer: _Nested) -> None:
-    """Put the nodes of a graph and of those inside it into one; an edge to a sub-graph goes to its Input."""
+    """Add the nodes of ``outer`` and of its sub-graphs to ``graph``; an edge to a sub-graph then leads to its Input
+    node, an edge from it comes from its Output node."""
     doors: dict[str, tuple[list[str], list[str]]] = {}
     for name, child in outer.children.items():
         if child.kind == "NIRGraph":

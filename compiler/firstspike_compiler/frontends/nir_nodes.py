@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Nodes of NIR: the kinds that can be mapped, and fields as numbers, or an error that names the node."""
+"""NIR nodes: the kinds that can be mapped, and their fields, checked; errors name the node."""
 
 import numpy as np
 from firstspike_arch.connectivity import Conv2d, Dense, size_of
@@ -14,7 +14,7 @@ __all__ = [
 
 FIRING = ("IF", "LIF", "CubaLIF", "Threshold")
 HOLDING = ("I", "LI", "CubaLI")
-"""Neurons that do not fire: at the output of a potential read-out."""
+"""Neurons that do not fire, for the output of a potential read-out."""
 SYNAPSES = ("Affine", "Linear", "Conv1d", "Conv2d")
 POOLS = ("SumPool2d", "AvgPool2d")
 DOORS = ("Flatten", "Input", "Output")
@@ -23,7 +23,7 @@ KNOWN = "Affine, Linear, Conv1d, Conv2d, Scale, SumPool2d, AvgPool2d, Flatten, I
 
 
 class NodeError(CompileError):
-    """A node has no counterpart; the sentence is without the node's name."""
+    """A node has no counterpart; the message does not contain its name, which is ``node``."""
 
     def __init__(self, node: str, sentence: str):
         super().__init__(sentence)
@@ -31,7 +31,7 @@ class NodeError(CompileError):
 
 
 def check_kind(name: str, node: Node) -> None:
-    """Refuse a node that cannot be read, or is of a kind without a counterpart."""
+    """Raise NodeError if a node cannot be read or is of a kind without a counterpart."""
     if node.errors:
         part, why = next(iter(node.errors.items()))
         raise NodeError(name, f"{part or 'it'} must be readable: {why}")
@@ -40,7 +40,7 @@ def check_kind(name: str, node: Node) -> None:
 
 
 def numbers(name: str, node: Node, what: str) -> np.ndarray:
-    """A field as float64, finite everywhere."""
+    """A field of a node as a float64 array that is not empty and finite everywhere, or raise NodeError."""
     value = node.fields.get(what)
     if not isinstance(value, np.ndarray):
         raise NodeError(name, f"{what} must be numbers, but " + ("is missing" if value is None else f"is {value!r}"))
@@ -52,7 +52,7 @@ def numbers(name: str, node: Node, what: str) -> np.ndarray:
 
 
 def integers(name: str, node: Node, what: str, count: int, *, default: int | None) -> tuple[int, ...]:
-    """``count`` whole numbers, of a field that holds as many, or one for all."""
+    """``count`` whole numbers from a field that holds as many, or a single one for all; else raise NodeError."""
     if what not in node.fields and default is not None:
         return (default,) * count
     value = numbers(name, node, what).ravel()
@@ -64,7 +64,8 @@ def integers(name: str, node: Node, what: str, count: int, *, default: int | Non
 def per_channel(
     name: str, node: Node, what: str, connectivity: Dense | Conv2d, default: float | None,
 ) -> np.ndarray:
-    """float64[C] of a value that NIR has for every neuron."""
+    """float64[C] from a field that has a value for every neuron, which must agree within a channel; else raise
+    NodeError."""
     if what not in node.fields and default is not None:
         return np.full(connectivity.channels, default)
     value = numbers(name, node, what)
@@ -79,11 +80,11 @@ def per_channel(
 
 
 def positive(name: str, what: str, values: np.ndarray) -> None:
-    """Refuse values that are not."""
+    """Raise NodeError if any value is not positive."""
     if (values <= 0).any():
         raise NodeError(name, f"{what} must be > 0, not {float(values.min())!r}")
 
 
 def farthest(values: np.ndarray) -> float:
-    """The one farthest from 0."""
+    """The value that is farthest from 0."""
     return float(values[np.abs(values).argmax()])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What NIR nodes between two layers of neurons make of each other: pools, synapses, factors."""
+"""Merges the NIR nodes between spikes and neurons (pools, synapses, factors) into one set of synapses."""
 
 from dataclasses import dataclass, field
 
@@ -14,12 +14,15 @@ from .pooled_kernel import pooled_kernel
 __all__ = ["ADDRESSES_MAX", "SynapseSet"]
 
 ADDRESSES_MAX = 1 << 24
-"""Neurons of a layer, or inputs: what shapes claim is checked before anything of that size is made."""
+"""Most neurons of a layer, or inputs; shapes from a file are checked before arrays of their size are made."""
 
 
 @dataclass(kw_only=True, eq=False)
 class SynapseSet:
-    """Synapses on their way: what stands between a source of spikes and neurons, node by node."""
+    """The synapses between a source of spikes and neurons, built node by node.
+
+    Call `take` for each node on the way, in order, then `end` for the neurons.
+    """
 
     source: str
     shape: Shape
@@ -27,7 +30,7 @@ class SynapseSet:
     averages: bool = False
     connectivity: Dense | Conv2d | None = None
     weight: np.ndarray = field(default_factory=lambda: np.ones(()))
-    """A factor of all weights, until there are some."""
+    """Float64[connectivity.weight_shape]; before there is a connectivity, a factor for all weights."""
     bias: np.ndarray | None = None
     weight_bits: int | None = None
 
@@ -36,7 +39,7 @@ class SynapseSet:
         return pooled(self.shape, self.pool) if self.connectivity is None else self.connectivity.out_shape
 
     def take(self, name: str, node: Node) -> None:
-        """The next node between source and neurons."""
+        """Add the next node between source and neurons, or raise NodeError."""
         check_kind(name, node)
         if node.kind in POOLS:
             self._pool(name, node)
@@ -48,14 +51,14 @@ class SynapseSet:
             _scale(self, name, node)
 
     def end(self, name: str, node: Node) -> None:
-        """At the neurons ``node``: synapses of weight 1 where spikes go to them as they are; and bounds on what there
-        is."""
+        """Finish at the neurons ``node``: without a node of synapses on the way, they become one-to-one; check the
+        size."""
         if self.connectivity is None:
             try:
                 self.connectivity, ones = one_to_one(self.shape, self.pool)
             except ValueError as error:
                 raise NodeError(name, f"{node.kind} must come behind synapses: {error}") from None
-            # A factor of a vector is one of each input, of a map one of each channel.
+            # The factor has one value for each input of a vector, or for each channel of a map.
             self.weight = ones * (self.weight.reshape(-1, 1, 1, 1) if ones.ndim == 4 else self.weight)
         if size_of(self.connectivity.out_shape) > ADDRESSES_MAX:
             raise NodeError(name, f"{node.kind} must have at most {ADDRESSES_MAX} neurons, not "
@@ -107,7 +110,7 @@ def _synapses(one: SynapseSet, name: str, node: Node) -> None:
         one.bias = numbers(name, node, "bias")
         if one.bias.shape != weight.shape[:1]:
             raise NodeError(name, f"bias must have shape {weight.shape[:1]}, not {one.bias.shape}")
-    factor = one.weight  # of a Scale in front
+    factor = one.weight  # from a Scale node before
     if factor.ndim:
         if connectivity.pool > 1 or not isinstance(connectivity, Dense):
             raise NodeError(name, f"{node.kind} must come behind a Scale of one number, or be Affine or Linear "
@@ -118,7 +121,7 @@ def _synapses(one: SynapseSet, name: str, node: Node) -> None:
 
 
 def _kernel(name: str, node: Node, weight: np.ndarray, flat: bool):
-    """Kernel with its dilation filled by zeros, stride, padding."""
+    """Kernel (its dilation filled with zeros), stride and padding."""
     first, sides = 1 if flat else 0, 1 if flat else 2
 
     def pair(what: str, default: int, least: int) -> tuple[int, int]:
@@ -146,7 +149,7 @@ def _kernel(name: str, node: Node, weight: np.ndarray, flat: bool):
 
 
 def _kept_bits(node: Node, weight: np.ndarray) -> int | None:
-    """Bits of weights that `save_nir` wrote as whole numbers; None of any others."""
+    """The ``weight_bits`` that `save_nir` stored with whole weights; None for any other weights."""
     bits = node.metadata.get("weight_bits")
     ours = isinstance(bits, np.ndarray) and bits.size == 1 and 2 <= int(bits.ravel()[0]) <= 8
     if not ours or (weight != np.rint(weight)).any():

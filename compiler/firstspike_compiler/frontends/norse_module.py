@@ -17,31 +17,32 @@ from .torch_synapses import Synapses, per_channel, single
 __all__ = ["from_norse"]
 
 _METHODS = ("heaviside", "super", "triangle", "tanh", "circ", "heavi_erfc")
-"""Surrogates of which the forward direction is x > 0."""
+"""Norse's methods whose forward function is x > 0."""
 
 
 def from_norse(
     model: nn.Module | Sequence[nn.Module], *, in_shape: Sequence[int], **fields: Unpack[Fields],
 ) -> FloatNetwork:
-    """Read a model, in evaluation mode, that starts without a state.
+    """Read a model in evaluation mode, whose neurons start without a state.
 
-    A LIFBox cell is V += a·(X + V_l − V), a = dt/τ, then fires on V > θ; here v = (V − V_l)/a, and a hard reset is to
-    (V_r − V_l)/a. If V_l is not below θ, v = (V − V_r)/a, with V_l − V_r as a bias. An IAF cell is V += X. A LIF cell
-    has a second state, its current, and is taken only where that is gone after each step (dt/τ_syn = 1).
+    A LIFBox cell computes V += a·(X + V_l − V) with a = dt/τ, then fires on V > θ. The network has v = (V − V_l)/a, and
+    a hard reset sets v to (V_r − V_l)/a. If V_l is not below θ, it has v = (V − V_r)/a and V_l − V_r as a bias. An IAF
+    cell computes V += X. A LIF cell has a second state, its current, and is accepted only if the current is gone after
+    each step (dt/τ_syn = 1).
 
     Parameters
     ----------
     model : SequentialState, nn.Sequential, or list of modules
-        In the order in which they run in one step; `Lift` is looked through.
+        The modules in the order in which they run in one step; a `Lift` stands for the module inside.
     in_shape : (N,) or (C, H, W)
     fields
-        steps, readout, input_kind, in_max, …, as in `torch_reader.Fields`. A potential may be that
-        of a LIBoxCell.
+        Fields of the network, see `torch_reader.Fields`. A "potential" read-out may read a
+        LIBoxCell.
 
     Raises
     ------
     CompileError
-        Norse is missing, or a module has no counterpart; the sentence names it.
+        Norse is not installed, or a module has no counterpart; the message names it.
     """
     try:
         import norse.torch as norse  # pyright: ignore[reportMissingImports]
@@ -75,7 +76,7 @@ def _leaky(where: str, module: Any, synapses: Synapses, *, soft: bool) -> FloatN
     rate = _rate(where, module)
     theta, rest, after = (per_channel(where, name, getattr(module.p, name), synapses)
                           for name in ("v_th", "v_leak", "v_leak" if soft else "v_reset"))
-    # Neurons that would fire from rest alone have their threshold above the other potential.
+    # If a neuron would fire from rest alone, its threshold is counted from the reset potential instead.
     origin = rest if (theta > rest).all() else after
     pull = rest - origin
     return FloatNeuron(
@@ -105,13 +106,13 @@ def _iaf(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
 
 def _integrator(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     rate = _rate(where, module)
-    # Of membranes V that are compared, v = (V − V_l)/a says as much only if V_l is the same for all.
+    # The read-out compares membranes V; comparing v = (V − V_l)/a gives the same only if V_l is the same for all.
     single(where, "v_leak", module.p.v_leak)
     return FloatNeuron(leak=1.0 - rate, reset="none")
 
 
 def _rate(where: str, module: Any) -> float:
-    """dt/τ, multiplied as Norse does it."""
+    """dt/τ, rounded as in Norse."""
     rate = single(where, "dt·tau_mem_inv", module.dt * module.p.tau_mem_inv)
     if not 0 < rate <= 1:
         raise CompileError(f"{where} must have 0 < dt·tau_mem_inv ≤ 1, not {rate!r}")

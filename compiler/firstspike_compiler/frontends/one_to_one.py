@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Spikes that reach neurons as they are: synapses of weight 1 from each place to the same."""
+"""One-to-one synapses of weight 1, for spikes that reach neurons without other synapses."""
 
 import numpy as np
 from firstspike_arch.connectivity import Conv2d, Dense, Shape, pooled, size_of
@@ -7,16 +7,18 @@ from firstspike_arch.connectivity import Conv2d, Dense, Shape, pooled, size_of
 __all__ = ["one_to_one"]
 
 VECTOR_MAX = 4096
-"""Of more spikes of a vector, the synapses would be a matrix of nothing but zeros."""
+"""Most places of a vector; the synapses are a square matrix, almost all of it zeros."""
 
 
 def one_to_one(in_shape: Shape, pool: int, *, flat: bool = False) -> tuple[Dense | Conv2d, np.ndarray]:
-    """Connectivity, and its weights, float64; ``flat``: onto neurons without a shape.
+    """Connectivity and weights (float64) from each place of a pooled input to the neuron at the same place.
+
+    A map gives a depthwise convolution, and with ``flat`` a dense layer; a vector gives a dense layer.
 
     Raises
     ------
     ValueError
-        The spikes are too many.
+        A dense layer would have more than `VECTOR_MAX` neurons.
     """
     shape = pooled(in_shape, pool)
     if len(shape) == 3 and not flat:

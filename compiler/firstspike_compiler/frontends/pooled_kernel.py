@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A convolution and then a sum pool are one convolution."""
+"""Merges a convolution and the sum pool behind it into one convolution."""
 
 from dataclasses import replace
 
@@ -10,7 +10,10 @@ __all__ = ["pooled_kernel"]
 
 
 def pooled_kernel(weight: np.ndarray, connectivity: Conv2d, side: int) -> tuple[np.ndarray, Conv2d]:
-    """The sum of side × side outputs: a convolution by the sum of the shifted kernels, side times the stride."""
+    """Kernel and connectivity of the convolution that gives the sums of side × side outputs of a convolution.
+
+    The kernel is the sum of the shifted kernels, and the stride is ``side`` times as long.
+    """
     rows, columns = (connectivity.kernel[axis] + connectivity.stride[axis] * (side - 1) for axis in (0, 1))
     total = np.zeros((*weight.shape[:2], rows, columns))
     for row in range(side):

@@ -18,32 +18,33 @@ from .torch_synapses import Synapses, check_heaviside, per_channel, single
 __all__ = ["from_snntorch"]
 
 _RESETS: tuple[Reset, ...] = ("subtract", "zero", "none")
-"""By snnTorch's number of the mechanism."""
+"""Resets in the order of snnTorch's ``reset_mechanism_val``."""
 
 
 def from_snntorch(
     model: nn.Module | Sequence[nn.Module], *, in_shape: Sequence[int], **fields: Unpack[Fields],
 ) -> FloatNetwork:
-    """Read a model, in evaluation mode, whose neurons start from a membrane of 0.
+    """Read a model in evaluation mode, whose neurons start from a membrane of 0.
 
-    Leaky's default, ``U = βU + X − θ·[U_old > θ]``, is `reset_delay`. Its ``reset_delay=False`` with "subtract" fires
-    on ``βU + X − θ·[U_old > θ] > θ``, U_old after its reset; it is taken where no U_old can exceed θ, by weights, bias
-    and ``in_max``, for then it is the plain soft reset. A Synaptic has a second state, its current, and is taken only
-    where that is gone after each step (alpha = 0).
+    The default of Leaky, ``U = βU + X − θ·[U_old > θ]``, becomes ``reset_delay`` of the neurons. With
+    ``reset_delay=False`` and "subtract", Leaky fires on ``βU + X − θ·[U_old > θ] > θ`` with U_old after its reset; it
+    is accepted only if weights, bias and ``in_max`` keep U_old from exceeding θ, because it then does the same as the
+    plain soft reset. A Synaptic has a second state, its current, and is accepted only if the current is gone after each
+    step (alpha = 0).
 
     Parameters
     ----------
     model : nn.Sequential, or list of modules
-        In the order in which they run in one step.
+        The modules in the order in which they run in one step.
     in_shape : (N,) or (C, H, W)
     fields
-        steps, readout, input_kind, in_max, …, as in `torch_reader.Fields`. A potential may be that
-        of a Leaky with reset_mechanism "none".
+        Fields of the network, see `torch_reader.Fields`. A "potential" read-out may read a
+        Leaky with reset_mechanism "none".
 
     Raises
     ------
     CompileError
-        snnTorch is missing, or a module has no counterpart; the sentence names it.
+        snnTorch is not installed, or a module has no counterpart; the message names it.
     """
     try:
         import snntorch  # pyright: ignore[reportMissingImports]
@@ -71,13 +72,13 @@ def _leaky(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
             raise CompileError(f"{where} must have reset_delay=True or reset_mechanism 'zero': with subtraction in the "
                                "same step its membrane may stay above the threshold, by up to "
                                f"{float(np.max(over)):.3g}, and the next spike then takes twice the threshold")
-    # Zeroing before the next step's leak is zeroing after the spike.
+    # Setting the membrane to 0 before the next step's leak is the same as doing so after the spike.
     return FloatNeuron(theta=theta, leak=leak, strict=True, reset=reset,
                        reset_delay=reset == "subtract" and bool(module.reset_delay))
 
 
 def _subtracts_at_once(module: Any) -> bool:
-    """A plain soft reset only while no membrane stays above the threshold."""
+    """Whether the neuron does a plain soft reset only while no membrane stays above its threshold."""
     return _RESETS[int(module.reset_mechanism_val)] == "subtract" and not module.reset_delay
 
 

@@ -21,26 +21,27 @@ __all__ = ["from_spikingjelly"]
 def from_spikingjelly(
     model: nn.Module | Sequence[nn.Module], *, in_shape: Sequence[int], **fields: Unpack[Fields],
 ) -> FloatNetwork:
-    """Read a model, in evaluation mode, whose neurons start as `functional.reset_net` leaves them.
+    """Read a model in evaluation mode, whose neurons start as `functional.reset_net` leaves them.
 
-    A node fires on H ≥ θ, H = V + X of an IF node, V + (X − (V − V_r))/τ of a LIF node with ``decay_input``, and
-    V − (V − V_r)/τ + X of one without. Here v = V − V_r, and where the input decays v = τ(V − V_r), which needs no
-    division: the thresholds grow instead. Single-step and multi-step modules mean the same.
+    A node fires on H ≥ θ, where H is V + X for an IF node, V + (X − (V − V_r))/τ for a LIF node with ``decay_input``,
+    and V − (V − V_r)/τ + X for a LIF node without. The network has v = V − V_r. With ``decay_input`` it has v = τ(V −
+    V_r), so that the thresholds grow by τ instead of the input being divided. Single-step and multi-step modules are
+    read alike.
 
     Parameters
     ----------
     model : nn.Sequential, or list of modules
-        In the order in which they run in one step; or any module whose ``forward`` calls modules, adds what they give
-        and flattens.
+        The modules in the order in which they run in one step; or any module whose ``forward`` only calls modules,
+        adds what they give and flattens.
     in_shape : (N,) or (C, H, W)
     fields
-        steps, readout, input_kind, in_max, …, as in `torch_reader.Fields`. A potential may be that
-        of a NonSpikingIFNode or NonSpikingLIFNode.
+        Fields of the network, see `torch_reader.Fields`. A "potential" read-out may read a
+        NonSpikingIFNode or NonSpikingLIFNode.
 
     Raises
     ------
     CompileError
-        SpikingJelly is missing, or a module has no counterpart; the sentence names it.
+        SpikingJelly is not installed, or a module has no counterpart; the message names it.
     """
     try:
         from spikingjelly.activation_based import layer, neuron  # pyright: ignore[reportMissingImports]
@@ -86,7 +87,7 @@ def _potential(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
 
 
 def _leak(where: str, module: Any) -> tuple[float, float]:
-    """What is left of a membrane after a step, and by how much it is counted larger."""
+    """Leak of a node, and the factor by which the network's membranes are larger than the node's."""
     if hasattr(module, "w"):  # parametric: 1/τ is learned
         rate = single(where, "1/tau", module.w.detach().sigmoid())
     elif hasattr(module, "tau"):

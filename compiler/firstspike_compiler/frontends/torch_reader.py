@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Networks of torch modules: what all frameworks on torch share. Each frontend adds its own neurons.
+"""Reads networks of torch modules. All frontends for frameworks on torch share it; each adds its own neurons.
 
-Everything is read from modules that the caller holds in memory, in float64, and nothing is trained or loaded. A chain
-is not run either; a ``forward`` with branches is followed once, by `torch.fx`, with symbols in place of tensors.
+Numbers are read, as float64, from modules that the caller holds in memory; nothing is trained or loaded. A chain is not
+run; a ``forward`` with branches is traced once by `torch.fx`, with symbols in place of tensors.
 """
 
 import operator
@@ -40,23 +40,23 @@ _IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDrop
 _MAPPED = (nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.MaxPool2d,
            nn.Flatten, *_IDENTITIES)
 _ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
-"""In a ``forward``: functions, and names of methods."""
+"""Functions and names of methods that add in a ``forward``."""
 _FLATTEN = (torch.flatten, "flatten")
 
 
 class Fields(TypedDict, total=False):
-    """Fields of `FloatNetwork` that no model says.
+    """Fields of `FloatNetwork` that a model does not contain.
 
     Parameters
     ----------
     steps : int
     readout : str
-        "potential": of a model that ends in synapses, whose outputs are added up over the steps, or in neurons that do
-        not fire, of which the last membrane counts.
+        "potential" reads a model that ends in synapses, whose outputs are added up over the steps, or in neurons that
+        do not fire, whose membranes after the last step count.
     input_kind : str
-        By default "events".
+        Default "events".
     in_max : int
-        Most events of an address in one step, or largest number of a direct input.
+        Most events of an address in one step, or largest number of a direct input; default 1.
     """
 
     name: str
@@ -74,26 +74,27 @@ class Fields(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Framework:
-    """How a framework says things.
+    """Describes the modules of a framework.
 
     Parameters
     ----------
     name : str
     neurons : dict
-        Class of neurons → function of (where, module, `Synapses`) that makes a `FloatNeuron` of one. Its bias is added
-        to that of the synapses; without theta the module hands out its membrane.
+        Class of neurons → function of (where, module, `Synapses`) that returns a `FloatNeuron`. Its bias is added to
+        that of the synapses. Without theta, the output of the module is its membrane.
     same : dict
-        Classes that do in every step what a class of torch does.
+        Class → the class of torch that does the same in every step.
     containers : tuple of type
-        Classes, further to `torch.nn.Sequential`, whose children run one after the other in every step.
+        Classes besides `torch.nn.Sequential` whose children run one after the other in every step.
     inner : function of module
-        What a wrapper wraps; the module itself if it is none.
+        Returns the module inside a wrapper, or the module itself if it is not a wrapper.
     branches : bool
-        Neurons take and give one tensor, so that a ``forward`` of the user's own can be followed.
+        Neurons take and give a single tensor, so that a ``forward`` of the user's own can be traced.
     stateful : function of module
-        Whether neurons keep their membranes from one call to the next: then they may not have two places.
+        Returns whether neurons keep their membranes from one call to the next; they may then be used only once.
     bounded : function of module
-        Whether neurons are what was made of them only while no drive exceeds `Synapses.largest_drive`.
+        Returns whether the `FloatNeuron` does the same as the module only while no current exceeds
+        `Synapses.largest_drive`.
     """
 
     name: str
@@ -109,22 +110,22 @@ class Framework:
 def read_modules(
     framework: Framework, model: nn.Module | Sequence[nn.Module], *, in_shape: Sequence[int], **fields: Unpack[Fields],
 ) -> FloatNetwork:
-    """The network of a model in evaluation mode.
+    """Read the network of a model in evaluation mode.
 
     Parameters
     ----------
     framework : Framework
     model : nn.Sequential, or list of modules
-        In the order in which they run in one step; with ``framework.branches`` also any module whose ``forward`` calls
-        modules, adds up what they give (`x + y`) and flattens.
+        The modules in the order in which they run in one step; with ``framework.branches`` also any module whose
+        ``forward`` only calls modules, adds what they give (`x + y`) and flattens.
     in_shape : (N,) or (C, H, W)
     fields
-        As in `Fields`.
+        See `Fields`.
 
     Raises
     ------
     CompileError
-        The sentence names the module that has no counterpart.
+        A module has no counterpart; the message names it.
     """
     try:
         empty = FloatNetwork(layers=(), **{"name": "imported", "input_kind": "events", **fields})
@@ -139,21 +140,21 @@ def _check_hooks(where: str, module: nn.Module) -> None:
 
 
 class _OneLevel(fx.Tracer):
-    """Follows a ``forward``, but not those of the modules that it calls."""
+    """Traces a ``forward``, but not those of the modules that it calls."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return True
 
 
 class _Reader:
-    """The network so far, as modules are taken in the order in which they run.
+    """Builds the layers of a network from modules, taken in the order in which they run.
 
     Parameters
     ----------
     framework : Framework
     in_shape : (N,) or (C, H, W)
     empty : FloatNetwork
-        All but the layers.
+        The network without its layers.
     """
 
     def __init__(self, framework: Framework, in_shape: Shape, empty: FloatNetwork):
@@ -175,7 +176,7 @@ class _Reader:
             where="the input", source=INPUT, shape=self._in_shape, flat=False, low=low, high=high)))
 
     def _run(self, path: str, model: Any, value: Spikes | Synapses) -> Spikes | Synapses:
-        """What a module gives, from what it takes."""
+        """Return what a module gives for the value that it takes."""
         if isinstance(model, list | tuple):
             for index, child in enumerate(model):
                 value = self._run(f"{path}[{index}]", child, value)
@@ -201,16 +202,17 @@ class _Reader:
         return self._take(where, model, kind, value)
 
     def _is_users(self, model: nn.Module) -> bool:
-        """Whether a module is of further modules and the user's own: not torch's, the framework's, or such neurons."""
+        """Whether a module contains modules and is of the user's own class, not one of torch, of the framework or of
+        its neurons."""
         kinds = tuple(self._framework.neurons)
         packages = {"torch", *(kind.__module__.partition(".")[0] for kind in kinds)}
         return (any(True for _ in model.children()) and not isinstance(model, kinds)
                 and type(model).__module__.partition(".")[0] not in packages)
 
     def _follow(self, path: str, where: str, model: nn.Module, value: Spikes | Synapses) -> Spikes | Synapses:
-        """A ``forward`` of the user's own."""
+        """Trace a ``forward`` of the user's own, and return what it gives."""
         rule = f"{where} must have a forward that takes one tensor, calls modules, adds and flattens, and no more"
-        check_eval(where, model)  # it may ask
+        check_eval(where, model)  # its forward may depend on the mode
         try:
             graph = _OneLevel().trace(model)
         except Exception as error:  # whatever a forward does with a symbol that is no tensor
@@ -238,7 +240,8 @@ class _Reader:
         raise AssertionError("a graph of torch.fx ends in its output")
 
     def _take(self, where: str, module: Any, kind: type, value: Spikes | Synapses) -> Spikes | Synapses:
-        """What a module of a kind of torch's, or of neurons, makes of a value."""
+        """Return what a module of torch or of neurons gives for a value; ``kind`` is its class, or that of torch it
+        equals."""
         self._check_fires(where, value)
         if kind in _IDENTITIES:
             check_eval(where, module)
@@ -261,7 +264,7 @@ class _Reader:
         return value
 
     def _end(self, value: Spikes | Synapses) -> FloatNetwork:
-        """The network; no module follows."""
+        """Return the network whose last module gives ``value``."""
         potential = self._empty.readout == "potential"
         if isinstance(value, Synapses):
             if not potential:
@@ -283,7 +286,8 @@ class _Reader:
         return replace(self._empty, layers=tuple(self._layers))
 
     def _maximum(self, where: str, module: Any, value: Spikes | Synapses) -> Spikes:
-        """The largest of a window of spikes is one integrate-and-fire neuron that any of them makes fire."""
+        """Replace a maximum pool of spikes by a layer of integrate-and-fire neurons, which any spike of their window
+        makes fire."""
         shape = map_shape(where, value)
         if isinstance(value, Synapses) or value.pool > 1 or value.high != 1 or (
             value.source == INPUT and self._empty.input_kind == "direct"
@@ -327,14 +331,14 @@ class _Reader:
         return fired
 
     def _fire(self, where: str, neuron: FloatNeuron, synapses: Synapses) -> Spikes:
-        """Add a layer; what it sends."""
+        """Add a layer of these neurons, and return the spikes that it sends."""
         if neuron.theta is not None and np.min(neuron.theta) <= 0:
             raise CompileError(f"{where} must have a threshold above its resting and reset potential, "
                                f"not {float(np.min(neuron.theta))!r} above")
         if not 0 <= neuron.leak <= 1:
             raise CompileError(f"{where} must keep 0 … 1 of its membrane in a step, not {neuron.leak!r}")
         index = len(self._layers)
-        # Stable: of several sets from the layer before, the first is the layer's own.
+        # The sort is stable: the first of several sets from the layer before becomes the layer's own.
         first, *others = sorted(synapses.sets, key=lambda one: one.source != index - 1)
         if first.source != index - 1:
             before = self._names[-1] if self._names else "the input"

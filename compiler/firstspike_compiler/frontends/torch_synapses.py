@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What torch modules between two layers of neurons make of each other: synapses, normalisations, pools, additions.
+"""Merges the torch modules between two layers of neurons: synapses, normalisations, pools and additions.
 
-Every function takes ``where``, the module's name for errors (`CompileError`), and the value that comes in.
+Every function takes ``where``, the name of the module for `CompileError` messages, and the value that comes in.
 """
 
 from collections.abc import Callable
@@ -27,9 +27,10 @@ _PROBE = (-1e3, -1.0, -0.5, -1e-3, -1e-6, 0.0, 1e-6, 1e-3, 0.5, 1.0, 1e3)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Spikes:
-    """What a layer, or the input, sends, on its way to synapses; ``where`` names the module.
+    """The spikes of a layer or of the input, on their way to synapses.
 
-    ``low`` and ``high`` are of its magnitudes; ``pooled`` names the last average pool on the way.
+    ``where`` names the module that sends them. Magnitudes are ``low`` … ``high``. ``pool`` is the side of the average
+    pools on the way, together, and ``pooled`` names the last of them. ``flat``: a map is taken as a vector.
     """
 
     where: str
@@ -49,7 +50,7 @@ class Spikes:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Set:
-    """Synapses from one source; fields as in `FloatBranch`. ``low`` and ``high``: of the magnitudes that come in."""
+    """Synapses from one source; fields as in `FloatBranch`. The magnitudes that come in are ``low`` … ``high``."""
 
     source: int
     weight: np.ndarray
@@ -61,9 +62,9 @@ class _Set:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Synapses:
-    """What stands in front of a layer's neurons: one set of synapses, or several whose currents add up.
+    """The synapses of a layer's neurons: one set, or several whose currents add up.
 
-    ``where`` names the last module. ``bias`` is float64[C].
+    ``where`` names the last module that was merged in. ``bias`` is float64[C].
     """
 
     where: str
@@ -72,7 +73,7 @@ class Synapses:
 
     @property
     def out_shape(self) -> Shape:
-        """Of the neurons."""
+        """Shape of the neurons, (N,) or (C, H, W)."""
         return self.sets[0].connectivity.out_shape
 
     @property
@@ -80,7 +81,7 @@ class Synapses:
         return self.sets[0].connectivity.channels
 
     def largest_drive(self) -> np.ndarray:
-        """float64[C]: no neuron of a channel gets more in one step."""
+        """Largest current that a neuron of each channel can get in one step, float64[C]."""
         drive = self.bias
         for one in self.sets:
             flat = one.weight.reshape(len(one.weight), -1)
@@ -88,14 +89,14 @@ class Synapses:
         return drive
 
     def scaled(self, gain: np.ndarray) -> "Synapses":
-        """Times a factor for each channel, float64[C]."""
+        """The synapses with weights and bias multiplied by a factor for each channel, float64[C]."""
         return replace(self, bias=self.bias * gain, sets=tuple(
             replace(one, weight=one.weight * gain.reshape(-1, *[1] * (one.weight.ndim - 1))) for one in self.sets))
 
 
 def flatten(where: str, module: nn.Flatten, value: Spikes | Synapses) -> Spikes | Synapses:
-    """A map becomes a vector."""
-    # With a dimension for the time in front of the batch's, start_dim is 2; of wrong ones the next fan-in differs.
+    """Take a map as a vector; a vector is returned as it is."""
+    # start_dim is 2 if time has a dimension before the batch's; if it is wrong, the next fan-in does not fit.
     if module.start_dim not in (1, 2, -3) or module.end_dim not in (-1, 3):
         raise CompileError(f"{where} must flatten all but the batch, not dimensions {module.start_dim!r} to "
                            f"{module.end_dim!r}")
@@ -107,7 +108,7 @@ def flatten(where: str, module: nn.Flatten, value: Spikes | Synapses) -> Spikes 
 
 
 def connect(where: str, module: Any, value: Spikes | Synapses) -> Synapses:
-    """Spikes, through a Linear or Conv2d."""
+    """The synapses of a Linear or Conv2d that takes spikes."""
     if isinstance(value, Synapses):
         raise CompileError(f"{where} must come behind neurons, not behind {value.where}")
     weight = as_array(module.weight)
@@ -130,7 +131,7 @@ def connect(where: str, module: Any, value: Spikes | Synapses) -> Synapses:
 
 
 def add_up(where: str, left: Spikes | Synapses, right: Spikes | Synapses) -> Synapses:
-    """Currents onto the same neurons; spikes that are added to them reach each neuron of their own place."""
+    """Add currents onto the same neurons; spikes become currents by one-to-one synapses."""
     one, other = (side if isinstance(side, Synapses) else _passed_on(where, side) for side in (left, right))
     if one.out_shape != other.out_shape:
         raise CompileError(f"{where} must add up equal shapes, not {one.out_shape} and {other.out_shape}")
@@ -138,7 +139,7 @@ def add_up(where: str, left: Spikes | Synapses, right: Spikes | Synapses) -> Syn
 
 
 def normalise(where: str, module: Any, value: Spikes | Synapses) -> Synapses:
-    """y = (x − mean)/√(var + eps)·γ + β, into weight and bias."""
+    """Fold y = (x − mean)/√(var + eps)·γ + β into weights and bias."""
     if isinstance(value, Spikes):
         raise CompileError(f"{where} must come behind synapses, not behind {value.where}")
     check_eval(where, module)
@@ -153,7 +154,7 @@ def normalise(where: str, module: Any, value: Spikes | Synapses) -> Synapses:
 
 
 def average(where: str, module: Any, value: Spikes | Synapses) -> Spikes | Synapses:
-    """An average pool, of spikes or of currents."""
+    """Merge an average pool of spikes or of currents."""
     shape = map_shape(where, value)
     if isinstance(module, nn.AdaptiveAvgPool2d):
         given = module.output_size if isinstance(module.output_size, tuple) else (module.output_size,) * 2
@@ -181,7 +182,7 @@ def average(where: str, module: Any, value: Spikes | Synapses) -> Spikes | Synap
 def reach(
     where: str, value: Spikes, weight: np.ndarray, connectivity: Dense | Conv2d, bias: np.ndarray,
 ) -> Synapses:
-    """Synapses that take these spikes."""
+    """The set of synapses that takes these spikes with this weight."""
     return Synapses(where=where, bias=bias, sets=(_Set(
         source=value.source, weight=weight, connectivity=connectivity, average_pool=value.pool > 1, low=value.low,
         high=value.high),))
@@ -213,26 +214,26 @@ def _convolution(where: str, module: nn.Conv2d, value: Spikes) -> Conv2d:
 
 
 def map_shape(where: str, value: Spikes | Synapses) -> Shape:
-    """Shape of the map that a pool takes, pooled so far."""
+    """Shape of the map that reaches a pool, after the pools before it; a vector raises CompileError."""
     if len(value.out_shape) != 3:
         raise CompileError(f"{where} must take a map, not a vector")
     return value.out_shape
 
 
 def _averaged(synapses: _Set, side: int) -> _Set:
-    """Convolution, then the mean of side × side of its outputs."""
+    """The convolution that gives the means of side × side outputs of a convolution."""
     assert isinstance(synapses.connectivity, Conv2d)
     weight, connectivity = pooled_kernel(synapses.weight, synapses.connectivity, side)
     return replace(synapses, weight=weight / side**2, connectivity=connectivity)
 
 
 def per_channel(where: str, name: str, value: Any, synapses: Synapses) -> np.ndarray:
-    """float64[C] from a number or a tensor that torch would broadcast to the neurons.
+    """float64[C] from a number, or from a tensor that torch would broadcast to the neurons.
 
     Raises
     ------
     CompileError
-        Another shape, or neurons of one channel that differ.
+        The shape does not fit, a value is not finite, or neurons of one channel differ.
     """
     array, shape = as_array(value), synapses.out_shape
     if array.ndim > len(shape) and array.shape[: array.ndim - len(shape)] == (1,) * (array.ndim - len(shape)):
@@ -250,11 +251,12 @@ def per_channel(where: str, name: str, value: Any, synapses: Synapses) -> np.nda
 
 
 def single(where: str, name: str, value: Any) -> float:
-    """A number that all neurons of a layer share.
+    """The number that all neurons of a layer share.
 
     Raises
     ------
     CompileError
+        Values differ or are not finite.
     """
     array = as_array(value)
     if not array.size or (array != array.flat[0]).any() or not np.isfinite(array.flat[0]):
@@ -263,11 +265,12 @@ def single(where: str, name: str, value: Any) -> float:
 
 
 def check_heaviside(where: str, fire: Callable[[torch.Tensor], torch.Tensor], *, at_zero: bool) -> None:
-    """Refuse a surrogate that is no step function going forward.
+    """Check that the forward function of a surrogate is a step function.
 
     Raises
     ------
     CompileError
+        It is not: 1 for x > 0, and for x = 0 if ``at_zero``, and 0 otherwise.
     """
     with torch.no_grad():
         values = torch.tensor(_PROBE)
@@ -277,19 +280,19 @@ def check_heaviside(where: str, fire: Callable[[torch.Tensor], torch.Tensor], *,
 
 
 def check_eval(where: str, module: nn.Module) -> None:
-    """Refuse what does something else in training."""
+    """Raise CompileError for a module in training mode."""
     if module.training:
         raise CompileError(f"{where} must be in evaluation mode: call model.eval() first")
 
 
 def as_array(value: Any) -> np.ndarray:
-    """float64."""
+    """A number, array or tensor as a float64 array."""
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().to(torch.float64).numpy()
     return np.array(value, dtype=np.float64)
 
 
 def as_pair(value: Any) -> tuple[int, int]:
-    """Vertical and horizontal."""
+    """An option of torch, one number or two, as (vertical, horizontal)."""
     first, second = (value, value) if isinstance(value, int) else value
     return int(first), int(second)

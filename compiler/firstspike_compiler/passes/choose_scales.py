@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Choose the real value of one integer step: one a layer, or one a channel."""
+"""Choose the scales: the real value of one integer step, for each layer or each channel."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,14 +13,14 @@ from ..errors import CompileError
 __all__ = ["Powers", "choose_scales"]
 
 CLIPPINGS = np.linspace(0.15, 1.0, 52)
-"""Fractions of the largest weight that are tried as the largest weight that is kept."""
+"""Fractions of the largest weight that are tried as the clipping limit."""
 
 Powers = Sequence[Sequence[np.ndarray]]
-"""For each layer, for each of its sets of synapses: the mean square of what comes in at each weight, in a shape that
+"""Mean squares of the inputs of the weights, for each layer and each of its sets of synapses, in a shape that
 broadcasts to that of the weights."""
 
 SAMPLES_MAX = 1 << 18
-"""Weights that take part in the search; of more, an even selection."""
+"""Most weights that take part in the search; from more, evenly spaced ones are taken."""
 
 
 def choose_scales(
@@ -29,20 +29,22 @@ def choose_scales(
 ) -> FloatNetwork:
     """The same network with ``weight_scale`` (and ``weight_bits``, if given) set in every layer.
 
-    A scale that training fixed is kept, unless the bits differ from the ones it was fixed for. Otherwise: the one with
-    the least squared error of the weights, rounding and clipping together; where all neurons that share it share one
-    threshold, or one step of a soft reset, moved to the nearest that makes it a whole number of steps.
+    A scale that training fixed is kept, unless the bits differ from those it was fixed for. Otherwise the scale is
+    chosen that gives the least squared error of the weights, by rounding and clipping together. If all neurons that
+    share a scale have one threshold (or subtract one amount in a soft reset), the scale is then moved to the nearest
+    one in which that is a whole number of steps.
 
     Parameters
     ----------
-    weight_bits : int, or one a layer
+    weight_bits : int or sequence of int
+        Bits of the weights, 2 … 8, for all layers or for each; None: those in the network.
     per_channel : bool
-        A scale for each channel, where no number is shared by all: not in the output layer, whose membranes are
-        compared, nor with clamps or a learned latency encoder.
+        Choose a scale for each channel, except in layers whose channels must share one: the output layer, whose
+        membranes are compared, and layers with clamps or a learned latency encoder.
     percentile : float
-        In place of the least error: clip the weights above that percentage of what they receive.
+        Instead of minimising the error, clip the weights above this percentile (weighted by ``powers``), 50 … 100.
     powers : Powers
-        Of sample data: an error counts by the power of what it is multiplied with. None: all alike.
+        Mean squares of the inputs on sample data, by which errors are weighted. None: all errors count alike.
 
     Raises
     ------
@@ -92,7 +94,7 @@ def _choose(
 
 
 def _rows(sets: list[np.ndarray], shared: bool) -> np.ndarray:
-    """All that shares a scale in one row: float64[1, N], or float64[C, N]."""
+    """Weights with one row for each scale: float64[1, N] if all share one, else float64[C, N]."""
     if shared:
         return np.concatenate([one.ravel() for one in sets])[None]
     return np.concatenate([one.reshape(len(one), -1) for one in sets], axis=1)
@@ -101,7 +103,8 @@ def _rows(sets: list[np.ndarray], shared: bool) -> np.ndarray:
 def _scales(
     weight: np.ndarray, power: np.ndarray | None, largest: np.ndarray, bits: int, percentile: float | None,
 ) -> np.ndarray:
-    """float64[rows]; a row of zeros gets the mean of the others."""
+    """A scale for each row, float64[rows]; a row of zeros is treated as if its largest weight were the mean of the
+    others'."""
     if power is None or not power.any():
         power = np.ones_like(weight)
     largest = np.where(largest > 0, largest, largest[largest > 0].mean())
@@ -119,7 +122,8 @@ def _scales(
 
 
 def _whole_steps(theta: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """The nearest scales in which thresholds are whole numbers, where all that share one have the same threshold."""
+    """Scales moved to the nearest in which thresholds are whole numbers, if all neurons that share a scale share a
+    threshold."""
     theta = theta[:, :1].ravel() if theta.ndim == 2 else theta
     if len(scale) == 1:
         theta = np.unique(theta)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Fold weight normalisation, its affine, average pooling and the unit of a direct input, in real numbers."""
+"""Fold weight normalisation, its affine, average pooling and the scale of a direct input into the weights."""
 
 from dataclasses import replace
 
@@ -14,11 +14,11 @@ __all__ = ["fold_normalisation"]
 
 
 def fold_normalisation(network: FloatNetwork) -> FloatNetwork:
-    """The same network with weight gain·standardise(weight, T), bias + shift, and no gain or shift.
+    """The same network with weight gain·standardise(weight, T) and bias + shift, without gain and shift.
 
-    An average over pool² addresses is their sum with weights (and ``weight_scale``) divided by pool²: in steps of that
-    scale the weights stay what they are, and all else on the membrane grows. In the same way the weights of a direct
-    input are multiplied by ``input_scale``, and those of the result are for the integers themselves.
+    An average pool becomes a sum pool, with weights and ``weight_scale`` divided by pool²; counted in steps of that
+    scale, the weights keep their values and all other numbers on the membrane grow. In the same way the weights for a
+    direct input, and their ``weight_scale``, are multiplied by ``input_scale``, which becomes 1.
 
     Raises
     ------

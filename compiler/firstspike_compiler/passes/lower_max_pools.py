@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lower max pools: each becomes a layer of neurons that fire once, with the first spike of their window."""
+"""Replace each max pool by a layer of neurons that fire once, at the first spike of their window."""
 
 from dataclasses import replace
 
@@ -14,17 +14,18 @@ __all__ = ["lower_max_pools"]
 
 
 def lower_max_pools(network: FloatNetwork) -> FloatNetwork:
-    """The same network without ``max_pool``: the first spike of a window passes, later ones do not.
+    """The same network without ``max_pool``.
 
-    A depthwise convolution with weights 1 and threshold 1 does that, in neurons that fire once.
+    A max pool passes the first spike of its window and no later ones. A depthwise convolution with weights 1 onto
+    neurons that fire once, with threshold 1, does the same.
 
     Raises
     ------
     CompileError
-        The layer before does not fire once: its maximum over a window would not be one spike.
+        The layer before does not fire once, so that its maximum over a window would not be a single spike.
     """
     layers: list[FloatLayer] = []
-    place: dict[int, int] = {-1: -1}  # of each layer among those of the result
+    place: dict[int, int] = {-1: -1}  # index of each layer → its index in the result
     for index, layer in enumerate(network.layers):
         if layer.max_pool:
             once = network.layers[index - 1].neuron.single_spike if index else network.input_kind == "latency"

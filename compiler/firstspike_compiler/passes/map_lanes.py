@@ -25,7 +25,7 @@ def map_lanes(
     Parameters
     ----------
     lanes : int or sequence of int
-        Lanes of every layer (a smaller layer gets as many as it has neurons), or of each.
+        Lanes of every layer (a smaller layer gets as many as it can use), or one number for each layer.
     lane_budget : int
         Lanes of all layers together, if ``lanes`` is not given. They are divided so that the busiest core has the least
         work.
@@ -61,11 +61,11 @@ def map_lanes(
     work = tuple(float(layer.inputs) for layer in layers) if events is None else tuple(events)
     if len(work) != len(layers) or min(work) < 0:
         raise CompileError(f"events must be {len(layers)} numbers ≥ 0, one a layer, not {work!r}")
-    # Cycles of a core for each row of a group: its events, and at every step all positions in every pass.
+    # Cycles of a core for each row of a group: its events, and in every step every pass over all positions.
     cycles = tuple(
         count * _positions_reached(layer)
-        + network.steps * len(marker.step or marker.final) * layer.positions * layer.groups
-        for count, layer, marker in zip(work, layers, microcodes_of(network), strict=True)
+        + network.steps * len(microcode.step or microcode.final) * layer.positions * layer.groups
+        for count, layer, microcode in zip(work, layers, microcodes_of(network), strict=True)
     )
     return _share_out([_most(layer) for layer in layers], cycles, budget)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Prove how many bits a membrane needs: the row operations that the hardware runs, run on intervals."""
+"""Prove how many bits a membrane needs, by running the microcode on intervals."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ __all__ = ["WidthProof", "prove_widths"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WidthProof:
-    """What a layer's stored membranes u = v − theta, currents, and every operand and intermediate sum, stay within.
+    """Proven range of a layer's stored membranes u = v − theta, its currents, and every operand and intermediate sum.
 
     Parameters
     ----------
@@ -21,9 +21,9 @@ class WidthProof:
     lows, highs : int64[M]
         Proven range of each neuron.
     steps : int
-        Longest inference covered.
+        Longest inference that the proof covers, in steps.
     inputs : str
-        What the proof relies on about the input, in words.
+        Assumption of the proof about the input, in words.
     """
 
     layer: str
@@ -42,17 +42,17 @@ class WidthProof:
 
     @property
     def low_neuron(self) -> int:
-        """The neuron that reaches lowest."""
+        """Index of the neuron with the lowest bound."""
         return int(self.lows.argmin())
 
     @property
     def high_neuron(self) -> int:
-        """The neuron that reaches highest."""
+        """Index of the neuron with the highest bound."""
         return int(self.highs.argmax())
 
     @property
     def bits(self) -> int:
-        """Narrowest two's complement that holds all of it."""
+        """Fewest bits of a two's complement number that holds the range, at least 2."""
         return max(2, bits_for_signed(self.low, self.high))
 
     def __str__(self) -> str:
@@ -63,20 +63,20 @@ class WidthProof:
 
 
 def prove_widths(network: IntegerNetwork) -> tuple[WidthProof, ...]:
-    """A proof for each layer."""
-    programs = microcodes_of(network)
-    return tuple(_prove_layer(network, index, program) for index, program in enumerate(programs))
+    """Prove the width of each layer."""
+    microcodes = microcodes_of(network)
+    return tuple(_prove_layer(network, index, microcode) for index, microcode in enumerate(microcodes))
 
 
-def _prove_layer(network: IntegerNetwork, index: int, program: Microcode) -> WidthProof:
-    """Interpret the marker program on one interval per neuron.
+def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode) -> WidthProof:
+    """Run the microcode on one interval per neuron.
 
-    Before the events of step t, u lies in a known interval. While they arrive, in any order, the sum stays within
-    that interval widened by Σ of the negative weights × largest magnitude downwards and of the positive ones upwards:
-    any subset of the events adds no less and no more. Then the step program runs on the interval, where conditions on
-    the spike exist on the part that fires with each magnitude and on the silent part apart; every sum is recorded
-    before it is halved. The last step's end runs the final program, which starts anew from ``init``. The current of a
-    direct input lies in one interval from the end of step 0 on.
+    Before the events of step t, u lies in a known interval. While they arrive, in any order, the sum stays within that
+    interval widened downwards by Σ of the negative weights × largest magnitude and upwards by Σ of the positive ones,
+    because no subset of the events adds less or more. Then the passes of ``step`` run on the interval. Conditions on
+    the spike are evaluated separately on the silent part and on the part that fires with each magnitude; every sum is
+    recorded before it is halved. The last step ends with the passes of ``final``, which start again from ``init``. The
+    current of a direct input lies in one interval from the end of step 0 on.
     """
     layer, steps, static = network.layers[index], network.steps_max, network.is_static(index)
     neuron, biases, sets = layer.neuron, bias_rows(layer), layer.synapses(index)
@@ -85,8 +85,8 @@ def _prove_layer(network: IntegerNetwork, index: int, program: Microcode) -> Wid
     for branch in sets:
         low, high = _reach(network, branch)
         negative, positive = negative + low, positive + high
-    machine = _Intervals(program, biases)
-    # Operands are held in membrane width: weights times what an event can say.
+    machine = _Intervals(microcode, biases)
+    # Operands have the width of membranes; they are weights times the value of an event.
     for branch in sets:
         weights, layout = branch.weights.astype(np.int64), network.layout_of(branch.source)
         for value in (layout.low, layout.high):
@@ -94,23 +94,23 @@ def _prove_layer(network: IntegerNetwork, index: int, program: Microcode) -> Wid
             machine.record(np.minimum(products.min(1), 0), np.maximum(products.max(1), 0))
     for row in biases:
         machine.record(row, row)
-    for op in program.passes:
+    for op in microcode.passes:
         if op.operand == "constant" and op.values is not None:
             machine.record(op.values, op.values)
-    if program.levels is not None:
-        machine.record(program.levels[:, 0], program.levels[:, -1])
+    if microcode.levels is not None:
+        machine.record(microcode.levels[:, 0], microcode.levels[:, -1])
     if index == len(network.layers) - 1 and network.readout in ("first_spike", "potential"):
-        machine.record(program.offset, program.offset)
+        machine.record(microcode.offset, microcode.offset)
 
     once = not static and all(_fires_once(network, branch.source) for branch in sets)
     bound = _OnceBound(layer, negative, positive) if once else None
     if neuron.theta_fall is not None:
         bound = None
-    low, high = machine.run(program.final, program.init, program.init)
+    low, high = machine.run(microcode.final, microcode.init, microcode.init)
     if static:
         bias = 0 if neuron.bias_once else neuron.bias
         machine.set_current(bias + negative, bias + positive)
-        low, high = machine.run(program.start, low, high)
+        low, high = machine.run(microcode.start, low, high)
         negative = positive = np.zeros_like(negative)
     for step in range(steps):
         if bound is not None:
@@ -124,7 +124,7 @@ def _prove_layer(network: IntegerNetwork, index: int, program: Microcode) -> Wid
         if step == steps - 1:
             break
         before = low, high
-        low, high = machine.run(program.step, low_after, high_after, step)
+        low, high = machine.run(microcode.step, low_after, high_after, step)
         same = np.array_equal(low, before[0]) and np.array_equal(high, before[1])
         if same and (bound is None or bound.constant) and neuron.theta_fall is None:
             break
@@ -133,9 +133,10 @@ def _prove_layer(network: IntegerNetwork, index: int, program: Microcode) -> Wid
 
 
 def _reach(network: IntegerNetwork, branch: Branch) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the most that the events of one step can add, int64[C] each, in any order and any part of them.
+    """The least and the most that any subset of the events of one step can add to a neuron, int64[C] each.
 
-    Of a convolution, the neurons of a channel that all its weights reach. Pooling gathers pool² addresses in one.
+    For a convolution these are the bounds of neurons that all weights reach. A pool of side p sends p² addresses to the
+    same weight.
     """
     weights = np.asarray(branch.weights, dtype=np.int64).reshape(branch.connectivity.channels, -1)
     most = network.largest(branch.source)
@@ -149,7 +150,7 @@ def _reach(network: IntegerNetwork, branch: Branch) -> tuple[np.ndarray, np.ndar
 
 
 def _fires_once(network: IntegerNetwork, source: int) -> bool:
-    """Whether each address of what a layer or the input sends speaks at most once in an inference."""
+    """Whether each address of a layer or the input sends at most one event in an inference."""
     if source == INPUT:
         return network.input_kind != "events"
     return network.layers[source].neuron.single_spike
@@ -165,18 +166,18 @@ def _assumption(network: IntegerNetwork, index: int, once: bool) -> str:
 
 
 class _OnceBound:
-    """Where v must lie if each input address spikes at most once in an inference.
+    """Bounds on v if each input address spikes at most once in an inference.
 
     Let P be the positive parts of all that was added to v so far (v_init, biases, weights), Q the negative parts.
-    Without leak, clamp and reset, v is v_init + biases + a subset sum of the weights, whatever the steps.
+    Without leak, clamp and reset, v is v_init + biases + a sum over a subset of the weights, whatever the steps are.
     Otherwise −Q ≤ v ≤ P still holds, by induction over the operations:
 
     - adding d: P grows by max(d, 0), Q by max(−d, 0);
     - leak: 0 ≤ floor(λv) ≤ v for v ≥ 0, and v ≤ floor(λv) ≤ 0 for whole v < 0, as 0 ≤ λ ≤ 1;
     - clamps with v_min ≤ 0 ≤ v_max move v towards 0, or not at all;
-    - a reset that leaves v ≥ 0 stays above −Q, one that leaves v no higher than the threshold that it reached below P.
-      Subtracting leaves the least at a threshold itself: not given if a leak or clamp may come between firing and a
-      delayed reset.
+    - a reset that leaves v ≥ 0 keeps v ≥ −Q, and one that leaves v no higher than the threshold that it reached keeps
+      v ≤ P. A reset that subtracts leaves the least v if v was at a threshold itself; this does not hold if a leak or
+      clamp may come between firing and a delayed reset.
 
     Where a condition fails, that side is not bounded.
     """
@@ -212,7 +213,7 @@ class _OnceBound:
         return self._bias_once or not (self._bias_low.any() or self._bias_high.any())
 
     def intersect(self, step: int, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Narrow an interval of u from before, during or after the events of a step; its bias is included."""
+        """Narrow an interval of u before, during or after the events of a step, whose bias has been added."""
         biases = 1 if self._bias_once else step + 1
         lowest = self._init_low + biases * self._bias_low + self._negative - self._offset
         highest = self._init_high + biases * self._bias_high + self._positive - self._offset
@@ -223,35 +224,35 @@ class _OnceBound:
 
 
 class _Intervals:
-    """Row operations on one interval per neuron; remembers the extremes of everything recorded."""
+    """Runs passes on one interval per neuron, and keeps the extremes of all recorded values."""
 
-    def __init__(self, program: Microcode, biases: np.ndarray):
-        self._program, self._biases = program, biases
-        self._zero = np.zeros(len(program.offset), dtype=np.int64)
+    def __init__(self, microcode: Microcode, biases: np.ndarray):
+        self._microcode, self._biases = microcode, biases
+        self._zero = np.zeros(len(microcode.offset), dtype=np.int64)
         self._current = self._zero, self._zero
         self.lows, self.highs = self._zero.copy(), self._zero.copy()
 
     def record(self, low: np.ndarray, high: np.ndarray, where: np.ndarray | bool = True) -> None:
-        """Remember that values low … high occur, in the neurons ``where``."""
+        """Record that values low … high occur in the neurons ``where``."""
         np.minimum(self.lows, low, out=self.lows, where=where)
         np.maximum(self.highs, high, out=self.highs, where=where)
 
     def set_current(self, low: np.ndarray, high: np.ndarray) -> None:
-        """What the current stays within, from its first event on: sums of any part of it are in there, and 0."""
+        """Set the interval of the current at the end of step 0, and record its partial sums."""
         self._current = low, high
-        # The bias rows come first, one by one; then the events, in any order.
+        # The bias rows are added first, one by one; then the events, in any order.
         self.record(np.minimum(low, 0), np.maximum(high, 0))
         partial = np.cumsum(self._biases, axis=0)
         self.record(partial.min(0), partial.max(0))
 
     def run(self, ops: tuple[RowOp, ...], low: np.ndarray, high: np.ndarray, step: int = 0):
-        """The interval after ``ops``."""
+        """Return the interval after the passes ``ops``, which start from low … high at the end of step ``step``."""
         ops = tuple(op for op in ops if op.store == "membrane")
-        if not any(op.when == "spiked" for op in ops) or self._program.levels is None:
+        if not any(op.when == "spiked" for op in ops) or self._microcode.levels is None:
             return self._run_branch(ops, low, high, low <= high, 0, step)
         # The silent part, and the parts that fire with each magnitude.
-        edges = [low, *self._program.levels.T]
-        ends = [*(level - 1 for level in self._program.levels.T), high]
+        edges = [low, *self._microcode.levels.T]
+        ends = [*(level - 1 for level in self._microcode.levels.T), high]
         result = None
         for magnitude, (first, last) in enumerate(zip(edges, ends, strict=True)):
             part_low, part_high = np.maximum(low, first), np.minimum(high, last)
@@ -296,7 +297,7 @@ class _Intervals:
         if op.act in ("clear", "save"):
             return self._zero, self._zero
         if op.act == "init":
-            low = high = self._program.init
+            low = high = self._microcode.init
         elif op.operand == "leak":
             # u + ~(u >> k) never decreases with u, for k ≥ 1.
             low, high = low + ~(low >> op.index), high + ~(high >> op.index)

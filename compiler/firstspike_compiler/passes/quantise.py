@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Quantise: the real network, its scales chosen, becomes the integer network."""
+"""Quantise a real network whose scales are chosen into an integer network."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +18,12 @@ __all__ = ["Rounding", "quantise"]
 
 
 STEPS_MAX = 1 << 53
-"""Up to which float64 holds every integer."""
+"""Largest number of steps; float64 holds every integer up to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rounding:
-    """What quantising one layer changed.
+    """Rounding errors of one layer.
 
     Parameters
     ----------
@@ -31,15 +31,15 @@ class Rounding:
     scale : float
         Real value of one integer step; the mean, where each channel has its own.
     weight_error : float
-        Root mean square of the weights' rounding and clipping errors, in steps.
+        Root mean square of the rounding and clipping errors of the weights, in steps.
     saturated : int
-        Weights that were clipped.
+        Number of weights that were clipped.
     bias_error, reset_error : float
         Largest rounding error of a bias, and of what a reset subtracts or leaves, in steps.
     theta_error : float
-        Largest distance by which a threshold moved up to a whole number, in steps: no spike changes by it.
+        Largest distance by which a threshold was rounded up, in steps. It changes no spike by itself.
     leak : str
-        "num/2^shift".
+        The quantised leak, as "num/2^shift" with the power written out, such as "7/8".
     leak_error : float
         num/2^shift minus the real leak.
     """
@@ -59,23 +59,24 @@ def quantise(
     network: FloatNetwork, *, in_max: int | None = None, steps_max: int | None = None,
     leak_shift_max: int = LEAK_SHIFT_MAX,
 ) -> tuple[IntegerNetwork, tuple[Rounding, ...]]:
-    """The integer network, and what rounding changed.
+    """Round a network to integers; return it and the rounding errors of each layer.
 
     Parameters
     ----------
     network : FloatNetwork
-        Normalisation folded, ``weight_scale`` set in every layer.
+        Network with normalisation folded and ``weight_scale`` set in every layer.
     in_max : int
-        Largest count of an input address in a step ("events" input), or largest number ("direct"); None: the network's.
+        Largest count of an input address in a step ("events" input), or largest number ("direct"); None: that of the
+        network.
     steps_max : int
-        Longest inference; None: the network's steps.
+        Longest inference, in steps; None: the network's ``steps``.
     leak_shift_max : int
-        0 … 15: how fine a leak may be; each bit may cost a pass over the neurons at every step.
+        Largest shift of a leak num/2^shift, 0 … 15; each bit may cost a pass over all rows in every step.
 
     Raises
     ------
     CompileError
-        The sentence names layer and rule.
+        A number does not fit or a rule of `IntegerNetwork` is broken; the message names the layer and the rule.
     """
     if not isinstance(leak_shift_max, int) or not 0 <= leak_shift_max <= 15:
         raise CompileError(f"leak_shift_max must be 0…15, not {leak_shift_max!r}")
@@ -136,13 +137,14 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int) -> tuple[Layer
 
 
 def _round_numbers(where: str, neuron: FloatNeuron, scales: np.ndarray) -> tuple[dict[str, Any], dict[str, float]]:
-    """All numbers on the membrane in whole steps, and the largest rounding error of each, in steps."""
+    """All fields in units of the membrane as whole steps, and the largest rounding error of each, in steps."""
     count = len(scales)
     numbers: dict[str, Any] = {}
     off: dict[str, float] = {}
     given = {"bias": np.zeros(count), "v_init": np.zeros(count), **neuron.given()}
     theta = None if neuron.theta is None else _thresholds(where, neuron.theta, count)
-    # What a soft reset subtracts must be said where it is not the first threshold: also if rounding parts them.
+    # A soft reset needs a reset_step of its own if it differs from the first threshold, also if only rounding makes it
+    # so.
     subtracts = theta is not None and neuron.reset == "subtract" and not neuron.single_spike
     given.pop("reset_step", None)
     if theta is not None and subtracts:
@@ -164,7 +166,8 @@ def _round_numbers(where: str, neuron: FloatNeuron, scales: np.ndarray) -> tuple
 
 
 def _round_thresholds(theta: np.ndarray, strict: bool, scales: np.ndarray) -> tuple[np.ndarray, float]:
-    """The least integers at which the neurons fire, int64[C, n], and by how much they are larger."""
+    """The least integers at which the neurons fire, int64[C, n], and the largest distance by which they were rounded
+    up."""
     rule = threshold_above if strict else threshold_at_least
     whole = np.array([[rule(value, one) for value in values]
                       for values, one in zip(theta.tolist(), scales.tolist(), strict=True)], dtype=np.int64)
@@ -172,7 +175,7 @@ def _round_thresholds(theta: np.ndarray, strict: bool, scales: np.ndarray) -> tu
 
 
 def _round_fall(where: str, theta: np.ndarray, neuron: FloatNeuron, scale: float) -> np.ndarray:
-    """By how much the threshold of each step is lower than the first, int64[T]."""
+    """How much lower the threshold is in each step than in the first, in steps of ``scale``, int64[T]."""
     if (theta != theta[0]).any():
         raise CompileError(f"{where}: theta must be the same for all neurons of a layer with theta_fall")
     falling = np.asarray(neuron.theta_fall).tolist()
@@ -181,7 +184,7 @@ def _round_fall(where: str, theta: np.ndarray, neuron: FloatNeuron, scale: float
 
 
 def _thresholds(where: str, theta: np.ndarray, count: int) -> np.ndarray:
-    """float64[C, n]."""
+    """Thresholds as float64[C, n], checked."""
     levels = np.asarray(theta, dtype=np.float64)
     levels = levels[:, None] if levels.ndim == 1 else levels
     if levels.ndim != 2 or len(levels) != count or not levels.size:

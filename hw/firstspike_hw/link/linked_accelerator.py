@@ -22,13 +22,14 @@ from .host_port import HostPort
 __all__ = ["LinkedAccelerator", "buffer_bytes_for", "linked_memories"]
 
 TIMEOUT_MIN = 64
-"""Of the input guard: it must not take the time between two words for silence."""
+"""Fewest cycles for the time-out of the input guard, which must not take the time between two words for silence."""
 
 _BUFFER_MIN = 1024
 
 
 def buffer_bytes_for(program: Program) -> int:
-    """Power of two that holds the frames of two images, and at least 1024: while one is carried out, the next comes."""
+    """Default size of the request buffer: the smallest power of two ≥ 1024 that holds the frames of two images, so that
+    one is received while the other is carried out."""
     wire = wire_format(program)
     frame = FRAME_BYTES_MIN + wire.image_words * wire.word_bytes
     return max(_BUFFER_MIN, 1 << (2 * frame - 1).bit_length())
@@ -37,9 +38,9 @@ def buffer_bytes_for(program: Program) -> int:
 def linked_memories(
     program: Program, *, buffer_bytes: int | None = None, clk_hz: int = 0, initialised: bool = True,
 ) -> dict[MemoryShape, list[int]]:
-    """Memories with initial contents of a `LinkedAccelerator` with these parameters, and the contents.
+    """Memories of a `LinkedAccelerator` that have initial contents, with the contents.
 
-    If other memories have none, the identity says that the device holds no program.
+    If a memory of the program has none, the identity says that the device holds no program yet.
     """
     buffer_bytes = buffer_bytes_for(program) if buffer_bytes is None else buffer_bytes
     identity = identity_of(program, buffer_bytes=buffer_bytes, clk_hz=clk_hz,
@@ -50,26 +51,34 @@ def linked_memories(
 
 
 class LinkedAccelerator(wiring.Component):
-    """rx → COBS → buffer → host port ⇄ accelerator; host port → CRC → COBS → tx. The protocol: docs/host_link.md.
+    """Serves an accelerator over a host link; docs/host_link.md defines the protocol.
 
-    ``rx`` is always ready. Requests are carried out in the order of their arrival, one at a time, while the next are
-    received.
+    Requests go from ``rx`` through COBS decoder and frame buffer to the host port, which drives the accelerator;
+    responses go from the host port through CRC and COBS encoder to ``tx``.
+
+    ``rx`` is always ready. Requests are carried out one at a time, in the order of their arrival, while the next ones
+    are received. Throughput is at most one octet a cycle in each direction.
 
     Parameters
     ----------
     program : Program
     buffer_bytes : int
-        Requests have room in so much, a power of two; default `buffer_bytes_for`.
+        Size of the frame buffer for requests, a power of two; None: `buffer_bytes_for`.
     memories : mapping of MemoryShape to sequence of int
-        For simulation, `linked_memories`; without them the memories are loaded from files.
+        Initial contents for simulation, from `linked_memories`; None: the memories are loaded from files.
 
     Members
     -------
     rx : In(stream.Signature(8)), tx : Out(stream.Signature(8))
     busy : Out(1)
-        A request is being carried out.
+        High while a request is carried out.
     fault : Out(1)
-        From a dropped frame until the next whole one.
+        High from a dropped frame until the next valid one.
+
+    Raises
+    ------
+    ValueError
+        The program's time-out is less than `TIMEOUT_MIN`.
     """
 
     rx: stream.Interface
@@ -106,7 +115,7 @@ class LinkedAccelerator(wiring.Component):
         connect(m, flipped(self.rx), decoder.octets)
         connect(m, decoder.frames, buffer.source)
         connect(m, buffer.frames, port.requests)
-        # Between the octets of a record and their CRC: the longest path otherwise.
+        # A register between the octets of a record and their CRC, which would be the longest path.
         m.submodules.answers = answers = StreamBuffer(frame_stream())
         connect(m, port.responses, answers.source)
         connect(m, answers.buffered, appender.source)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Linked accelerator behind the pins of an SPI peripheral: a whole board but for its clock."""
+"""Linked accelerator behind the pins of an SPI peripheral: everything of a board except its clock."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -15,7 +15,7 @@ __all__ = ["SpiAccelerator"]
 class SpiAccelerator(wiring.Component):
     """Connects a `LinkedAccelerator` to an `SpiPeripheral`.
 
-    Latency and throughput are those of the two.
+    Adds no latency to that of the two.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Linked accelerator behind the two pins of a UART: a whole board but for its clock."""
+"""Linked accelerator behind the two pins of a UART: everything of a board except its clock."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -15,18 +15,18 @@ __all__ = ["UartAccelerator"]
 class UartAccelerator(wiring.Component):
     """Connects a `LinkedAccelerator` to a `UartReceiver` and a `UartTransmitter`.
 
-    Latency and throughput are those of the three.
+    Adds no latency to that of the three.
 
     Parameters
     ----------
     linked : LinkedAccelerator
     divisor : int
-        Cycles a bit.
+        Clock cycles per bit.
 
     Members
     -------
     rx : In(1, init=1), tx : Out(1, init=1)
-        Pins, as the device sees them.
+        Pins: ``rx`` is the device's input, ``tx`` its output.
     busy, fault : Out(1)
         The same outputs of the `LinkedAccelerator`.
     """
@@ -48,7 +48,7 @@ class UartAccelerator(wiring.Component):
 
     @property
     def divisor(self) -> int:
-        """Cycles a bit."""
+        """Clock cycles per bit."""
         return self._receiver.divisor
 
     def elaborate(self, platform):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""cocotb backend: the exported Verilog under Verilator or Icarus, driven by a bench in Python, cycle by cycle."""
+"""cocotb backend: runs the exported Verilog under Verilator or Icarus, driven cycle by cycle by a bench in Python."""
 
 import tempfile
 from pathlib import Path
@@ -18,34 +18,36 @@ __all__ = ["CocotbBackend"]
 
 
 class CocotbBackend:
-    """The reference bench: slow, in Python, in the simulator of choice.
+    """Runs the Verilog of a program under cocotb: slower than `VerilatorBackend`, but in a choice of simulators.
 
     Parameters
     ----------
     simulator : "verilator" or "icarus"
     reset_at : int
-        Reset the accelerator once after so many cycles and start over; 0: no.
+        Number of cycles after which the accelerator is reset once and the stimulus starts again; 0: no reset.
     optimise : bool
-        Not for runs so short that compiling is what takes the time.
+        Optimise the compiled code; False is faster for short runs, whose time is mostly compilation.
     """
 
     name = "cocotb"
     cycles_per_second: float
-    """Of the last run, building not counted."""
+    """Simulated cycles per second of the last run, without the build."""
 
     def __init__(self, *, simulator: str = "verilator", reset_at: int = 0, optimise: bool = True):
         self._simulator, self._reset_at, self._optimise = simulator, reset_at, optimise
         self._program: Program | None = None
 
     def load(self, program: Program) -> None:
-        """Remember the program; it is built for each run."""
+        """Set the program for the next runs; `run` builds it."""
         self._program = program
 
     def run(self, stimulus: Stimulus, *, limit: int | None = None) -> Trace:
-        """From reset.
+        """Run a stimulus from reset.
 
         Raises
         ------
+        RuntimeError
+            Nothing is loaded.
         ToolError
             The simulator is missing, or the bench ended without a trace.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One cocotb bench on one Verilog file, under Verilator or Icarus."""
+"""Runs a cocotb bench on a Verilog file, under Verilator or Icarus."""
 
 import os
 import shutil
@@ -22,17 +22,17 @@ WARNINGS_OFF = ["-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT"]
 
 
 def run_bench(folder: Path, simulator: str, bench: str, outcome: str, *, optimise: bool) -> Path:
-    """Run bench module ``bench`` on ``folder``/TOP.v, and return the file that it must leave.
+    """Run the bench module ``bench`` on the Verilog file `TOP`.v in ``folder``, and return the file that it writes.
 
-    The design is built unless the `build_cache` has it: benches of the same Verilog share a build.
+    The design is built unless the `build_cache` has it; benches of the same Verilog share a build.
 
     Parameters
     ----------
     simulator : "verilator" or "icarus"
     outcome : str
-        Name of that file, in ``folder``; the bench finds the folder as FIRSTSPIKE_FOLDER.
+        Name of that file in ``folder``; the bench gets the folder in the environment variable FIRSTSPIKE_FOLDER.
     optimise : bool
-        Not for runs so short that compiling is what takes the time.
+        Optimise the compiled code; False is faster for short runs, whose time is mostly compilation.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def run_bench(folder: Path, simulator: str, bench: str, outcome: str, *, optimis
         The simulator is missing or failed, or the bench failed or ended without its file.
     """
     tool = find_tool("verilator" if simulator == "verilator" else "iverilog")
-    # cocotb looks for the simulator on PATH: the one that was found comes first there.
+    # cocotb looks for the simulator on PATH, so the folder of the one that was found comes first.
     path = tool.environment.get("PATH", os.environ.get("PATH", ""))
     place = Path(shutil.which(tool.command[0], path=path) or tool.command[0]).resolve().parent
     environment = {**tool.environment, "PATH": f"{place}{os.pathsep}{path}"}
@@ -59,7 +59,7 @@ def run_bench(folder: Path, simulator: str, bench: str, outcome: str, *, optimis
             )
         return [work / (TOP if simulator == "verilator" else "sim.vvp")]
 
-    # cocotb's runner ends the process, or raises a RuntimeError, where a tool or a bench fails.
+    # cocotb's runner raises SystemExit or RuntimeError if a tool or a bench fails.
     with patch.dict(os.environ, environment), suppress(RuntimeError, SystemExit):
         runner.test(
             hdl_toplevel=TOP, hdl_toplevel_lang="verilog", test_module=bench, test_dir=folder, log_file=test_log,
@@ -67,6 +67,6 @@ def run_bench(folder: Path, simulator: str, bench: str, outcome: str, *, optimis
         )
         if (folder / outcome).exists():
             return folder / outcome
-    said = next((log.read_text(errors="replace") for log in (test_log, build_log) if log.exists()), "")
-    tail = "\n".join(said.splitlines()[-12:])
+    output = next((log.read_text(errors="replace") for log in (test_log, build_log) if log.exists()), "")
+    tail = "\n".join(output.splitlines()[-12:])
     raise ToolError(f"{bench} in {simulator} ended without a result:\n{tail}")

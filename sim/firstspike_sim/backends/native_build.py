@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A Verilated model behind a C++ loop, compiled once and kept."""
+"""Builds simulators: a Verilated model driven by a C++ loop, compiled once and cached."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,18 +24,18 @@ _WAVES = ("--trace-fst", "-CFLAGS", "-DWAVES", "-LDFLAGS", "-L..")
 def build_simulator(
     text: str, files: Mapping[str, str], *, waves: bool = False, optimise: bool = True,
 ) -> Tool:
-    """The simulator as a tool, from the `build_cache` if it is there.
+    """Return the simulator as a tool, from the `build_cache` if it is there.
 
     Parameters
     ----------
     text : str
-        Verilog, top module `TOP`.
+        Verilog, with the top module `TOP`.
     files : mapping of str to str
-        C++ sources, their headers, and Verilator's configuration, by name.
+        C++ sources, headers and Verilator's configuration files, by name.
     waves : bool
-        With FST waveforms; the sources see WAVES defined.
+        Build with FST waveforms; WAVES is defined for the sources.
     optimise : bool
-        Not for runs so short that compiling is what takes the time.
+        Optimise the compiled code; False is faster for short runs, whose time is mostly compilation.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def build_simulator(
     verilator = find_tool("verilator")
     files = {f"{TOP}.v": text, **files}
     if waves:
-        # Verilator links FST waves with -llz4, which few machines have: an empty archive stands in.
+        # Verilator links FST waves with -llz4, which few machines have; an empty archive replaces it.
         files["lz4.h"] = (NATIVE / "lz4.h").read_text()
     flags = (*_FLAGS, *(_WAVES if waves else ()), "-CFLAGS", "-O2" if optimise else "-O0")
     tools = (*tool_identity(verilator), *flags)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Bench for one unit: words into its input streams, words out of its output streams, waits on all sides.
+"""Bench for a single unit: sends words into its input streams and takes words from its output streams, with random
+waits.
 
-The same loop runs in Amaranth's simulator and, through cocotb, on the unit's Verilog. It also watches the rule of every
-output stream: what is offered stays offered, unchanged, until it is taken.
+The same loop runs in Amaranth's simulator and, through cocotb, on the Verilog of the unit. It also checks the rule of
+streams on every output: an offered word stays offered, unchanged, until it is taken.
 """
 
 import json
@@ -24,7 +25,7 @@ from .cocotb_run import run_bench
 __all__ = ["Pins", "exercise", "run_unit"]
 
 class Pins(Protocol):
-    """A unit in some simulator, by port name."""
+    """Access to the ports of a unit in a simulator, by their names."""
 
     def set(self, name: str, value: int) -> None: ...
     def get(self, name: str) -> int: ...
@@ -37,23 +38,31 @@ def run_unit(
     pulses: Mapping[str, Sequence[int]] | None = None, counts: Sequence[str] = (), cycles: int, seed: int | None = None,
     images: Mapping[MemoryShape, Sequence[int]] | None = None,
 ) -> dict[str, list[int]]:
-    """Run a unit from reset.
+    """Run a unit from reset for a number of cycles.
 
     Parameters
     ----------
     simulator : "pysim", "verilator" or "icarus"
-    offers : words for each input stream
-    takes : output streams
-    pulses : for other inputs the cycles in which they are high
-    counts : outputs whose high cycles are counted
-    seed : of random waits on both sides; None: none
-    images : contents of the memories that the Verilog loads from files
+    offers : mapping of str to sequence of int
+        Words for each input stream.
+    takes : sequence of str
+        Output streams.
+    pulses : mapping of str to sequence of int
+        Cycles in which other inputs are high.
+    counts : sequence of str
+        Outputs whose high cycles are counted.
+    cycles : int
+        Length of the run, in clock cycles.
+    seed : int
+        Seed of the random waits on both sides; None: no waits.
+    images : mapping of MemoryShape to sequence of int
+        Contents of the memories that the Verilog loads from files.
 
     Returns
     -------
     dict
-        For each output stream the words taken, for each of ``counts`` a list with the number of its cycles, and
-        "left": the words of all input streams that were not accepted.
+        The words taken from each output stream; for each of ``counts``, a list with its number of high cycles; and
+        "left", a list with the number of words, of all input streams, that were not accepted.
 
     Raises
     ------
@@ -72,7 +81,7 @@ def run_unit(
 
 
 async def exercise(pins: Pins, plan: dict) -> dict:
-    """The bench itself: one iteration a cycle."""
+    """Run the bench on a unit, one iteration per clock cycle; ``plan`` is made by `run_unit`."""
     random = np.random.default_rng(plan["seed"])
     inputs, outputs = plan["offers"], plan["takes"]
     sent, offered = dict.fromkeys(inputs, 0), dict.fromkeys(inputs, False)
@@ -120,7 +129,7 @@ class _PysimPins:
         return self._ctx.get(self._values[name])
 
     async def settle(self) -> None:
-        """Nothing to wait for: Amaranth's testbenches see settled values."""
+        """Do nothing: Amaranth's testbenches see settled values."""
 
     async def tick(self) -> None:
         await self._ctx.tick()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Native Verilator backend: the exported Verilog, compiled, behind a C++ loop."""
+"""Native Verilator backend: runs the exported Verilog, compiled and driven by a C++ loop."""
 
 import os
 import shutil
@@ -25,14 +25,14 @@ _INTEGERS = np.dtype("<i8")
 
 
 class VerilatorBackend:
-    """Runs a program's Verilog; builds are kept, see `build_cache`.
+    """Runs the Verilog of a program in Verilator; builds are kept in the `build_cache`.
 
     Parameters
     ----------
     waves : Path or None
-        Write an FST waveform of each run there.
+        File for an FST waveform of each run; None: none.
     optimise : bool
-        Not for runs so short that compiling is what takes the time.
+        Optimise the compiled code; False is faster for short runs, whose time is mostly compilation.
     """
 
     name = "verilator"
@@ -55,14 +55,14 @@ class VerilatorBackend:
         self._program = program
 
     def run(self, stimulus: Stimulus, *, images: np.ndarray | None = None, limit: int | None = None) -> Trace:
-        """From reset; with ``images``, `Program.port_words` are loaded through the program port first.
+        """Run a stimulus from reset; ``images`` (`Program.port_words`) are loaded through the program port first.
 
         Raises
         ------
         RuntimeError
             Nothing is loaded.
         ToolError
-            No end within ``limit`` cycles (default: `cycle_limit`), or the simulator failed.
+            The run does not end within ``limit`` cycles (None: `cycle_limit`), or the simulator failed.
         """
         program = self._program
         if program is None:
@@ -92,7 +92,7 @@ class VerilatorBackend:
             return self._trace(program, folder, count)
 
     def run_many(self, stimuli: list[Stimulus], processes: int | None = None) -> list[Trace]:
-        """Each from reset, spread over processes."""
+        """Run each stimulus from reset, several at a time; ``processes`` None: one for each CPU."""
         with ThreadPoolExecutor(processes or os.cpu_count()) as pool:
             return list(pool.map(self.run, stimuli))
 
@@ -117,7 +117,7 @@ class VerilatorBackend:
 
 
 def _build(program: Program, text: str, **options: bool) -> Tool:
-    """The simulator of an accelerator's Verilog, with its edges to be seen."""
+    """Build the simulator of an accelerator's Verilog, whose edges the C++ loop can read."""
     edges = range(len(program.network.edges()))
     root = f"top.rootp->{TOP}__DOT__"
     seen = " ".join(f"see({i}, {root}edge{i}_valid, {root}edge{i}_ready, {root}edge{i}_payload)" for i in edges)
@@ -125,7 +125,8 @@ def _build(program: Program, text: str, **options: bool) -> Tool:
         f"#define EDGES {len(edges)}\n#define RESULT_WORDS {-(-result_layout(program).bits // 32)}\n"
         f"#define COUNTERS {len(COUNTERS)}\n#define STATUS_CYCLES {STATUS_CYCLES}\n#define READ_EDGES(see) {seen}\n"
     )
-    # Only the simulator is told that the edges are to be seen: what is simulated is what is shipped.
+    # A file for Verilator makes the edges visible, so that the Verilog is unchanged: what is simulated is what is
+    # shipped.
     visible = "`verilator_config\n" + "".join(
         f'public_flat_rd -module "{TOP}" -var "edge{index}_{part}"\n'
         for index in edges for part in ("valid", "ready", "payload")

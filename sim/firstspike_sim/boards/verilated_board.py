@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A whole board in Verilator, as a process that has its wires; native/board.h is the other side."""
+"""Simulates a whole board in Verilator, in a child process that drives its wires (native/board.h)."""
 
 import functools
 import struct
@@ -23,39 +23,39 @@ _ANSWER = struct.Struct("<IIQ")
 
 
 class VerilatedBoard:
-    """What simulated boards have in common; time is the board's.
+    """Base class of simulated boards. Times are in simulated seconds.
 
     Parameters
     ----------
     program : Program
     top : callable
-        The board around a `LinkedAccelerator`; ``settings`` are its keyword arguments.
+        Makes the board from a `LinkedAccelerator` and the keyword arguments ``settings``.
     wires : str
-        C++ source, in `NATIVE`, that moves the wires.
+        Name of the C++ source, in `NATIVE`, that drives the wires.
     pace : str
-        First argument of that: how fast.
+        First argument of the simulator, the speed of the wires.
     clk_hz : int
-        What a second is.
+        Clock cycles per simulated second.
     buffer_bytes, initialised
-        As of `LinkedAccelerator`.
+        As in `LinkedAccelerator` and `linked_memories`.
     glitches : float
-        Probability of a fault of a wire, at each chance of one.
+        Probability of a fault on a wire, at each opportunity for one.
     seed : int
-        Of the glitches.
+        Seed of the glitches.
     optimise : bool
-        Not for runs so short that compiling is what takes the time.
+        Optimise the compiled code; False is faster for short runs, whose time is mostly compilation.
 
     Attributes
     ----------
     cycles : int
-        Simulated so far.
+        Number of clock cycles simulated so far.
     busy, fault : bool
-        The board's lights, after the last exchange.
+        Outputs of the board after the last exchange.
 
     Raises
     ------
     ToolError
-        Verilator or the C++ compiler is missing or failed; later: the process has ended.
+        Verilator or the C++ compiler is missing or failed; from `exchange`: the process has ended.
     """
 
     def __init__(
@@ -73,7 +73,8 @@ class VerilatedBoard:
         self.clk_hz, self.cycles, self.busy, self.fault, self._restart = clk_hz, 0, False, False, 0
 
     def exchange(self, octets: bytes, cycles: int = 0) -> bytes:
-        """Give octets to the wires; what comes from them, in up to so many cycles where the wires do not say."""
+        """Send octets over the wires and return the octets that come back; ``cycles`` limits the time where the wires
+        do not."""
         given, taken = self._process.stdin, self._process.stdout
         assert given and taken
         try:
@@ -93,7 +94,7 @@ class VerilatedBoard:
         return self.cycles / self.clk_hz
 
     def reset(self) -> None:
-        """Press the board's reset button at the next exchange. Memories keep what they hold."""
+        """Press the board's reset button at the next exchange. Memories keep their contents."""
         self._restart = 1
 
     def close(self) -> None:
@@ -111,7 +112,7 @@ def _simulator(
     program: Program, top: Callable[..., Component], wires: str, buffer_bytes: int | None, initialised: bool,
     optimise: bool, **settings: int,
 ) -> Tool:
-    """Clock and contents of the identity are not in the Verilog."""
+    """Build the simulator of a board, which does not depend on the clock or the contents of the identity."""
     board = top(LinkedAccelerator(program, buffer_bytes=buffer_bytes), **settings)
     text = verilog(board, linked_memories(program, initialised=initialised))
     return build_simulator(text, {name: (NATIVE / name).read_text() for name in (wires, "board.h")}, optimise=optimise)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Row machine: what the lanes of a core hold, event by event and pass by pass, in whole numbers without a width."""
+"""Row machine: model of a core's membranes, event by event and pass by pass, in integers of unlimited width."""
 
 from collections.abc import Sequence
 
@@ -12,18 +12,19 @@ __all__ = ["RowMachine"]
 
 
 class RowMachine:
-    """Executes a layer's `Microcode`, and remembers the extremes of every stored value and sum before halving.
+    """Executes a layer's `Microcode`, and records the extremes of every stored value and of every sum before it is
+    halved.
 
     Parameters
     ----------
     network : IntegerNetwork
     index : int
-        Of the layer.
+        Index of the layer.
 
     Members
     -------
     lows, highs : int64[M]
-        Extremes of each neuron so far, zero included.
+        Extremes of each neuron so far; they include 0.
     """
 
     def __init__(self, network: IntegerNetwork, index: int):
@@ -38,13 +39,14 @@ class RowMachine:
         self._pass_all(self._program.final, 0)
 
     def run(self, steps: Sequence[Sequence[tuple[int, int, int]]]) -> tuple[np.ndarray, np.ndarray]:
-        """One inference: each step's events in their order, as (set of synapses, address, value).
+        """Run one inference on the events of each step, in their order, as (set of synapses, address, value).
 
         Returns
         -------
         spikes : int64[T, M]
+            Magnitudes.
         membranes : int64[T, M]
-            v when the step's marker captures it. A neuron that fires once goes on integrating after its spike.
+            v when the marker of the step captures it. A neuron that fires once continues to integrate after its spike.
         """
         has_fired = np.zeros(self._layer.neurons, dtype=bool)
         spikes, membranes = [], []

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Random networks, frameworks' own runs, and what single units need, for tests and benchmarks."""
+"""Random networks, runs of other frameworks, and programs for single units, for tests and benchmarks."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Frameworks' own runs of chains of modules: what an imported network is compared with.
+"""Runs of chains of modules in their own framework, with which imported networks are compared.
 
-Each takes the modules in their order and inputs float32[B, T, N], starts without a state, and gives the spikes
-float32[B, T, M] of every layer that the import makes: of neurons, and of maximum pools between them.
+Each function takes the modules in order and inputs float32[B, T, N], starts without a state, and returns the spikes
+float32[B, T, M] of every layer that the import makes: neurons, and the maximum pools between them.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ __all__ = ["run_firstspike", "run_norse", "run_snntorch", "run_spikingjelly"]
 
 
 def run_firstspike(modules: Sequence[nn.Module], shape: tuple[int, ...], inputs: torch.Tensor) -> list[np.ndarray]:
-    """Of our own `LIF` and `IF`, all steps at once."""
+    """Run a chain with our own `LIF` and `IF`, all steps at once."""
     x, records = inputs.transpose(0, 1).reshape(inputs.shape[1], inputs.shape[0], *shape), []
     with torch.no_grad():
         for module in modules:
@@ -27,7 +27,7 @@ def run_firstspike(modules: Sequence[nn.Module], shape: tuple[int, ...], inputs:
 
 
 def run_snntorch(modules: Sequence[nn.Module], shape: tuple[int, ...], inputs: torch.Tensor) -> list[np.ndarray]:
-    """Of snnTorch's `Leaky` and `Synaptic`, step by step."""
+    """Run a chain with snnTorch's `Leaky` and `Synaptic`, step by step."""
     import snntorch  # pyright: ignore[reportMissingImports]
 
     def step(module: nn.Module, x: torch.Tensor, state: tuple | None):
@@ -38,7 +38,7 @@ def run_snntorch(modules: Sequence[nn.Module], shape: tuple[int, ...], inputs: t
 
 
 def run_norse(modules: Sequence[nn.Module], shape: tuple[int, ...], inputs: torch.Tensor) -> list[np.ndarray]:
-    """Of Norse's cells, step by step."""
+    """Run a chain with Norse's cells, step by step."""
     import norse.torch as norse  # pyright: ignore[reportMissingImports]
 
     cells = (norse.LIFBoxCell, norse.LIFCell, norse.IAFCell)
@@ -46,7 +46,7 @@ def run_norse(modules: Sequence[nn.Module], shape: tuple[int, ...], inputs: torc
 
 
 def run_spikingjelly(modules: Sequence[nn.Module], shape: tuple[int, ...], inputs: torch.Tensor) -> list[np.ndarray]:
-    """Of SpikingJelly's nodes, in multi-step mode."""
+    """Run a chain with SpikingJelly's nodes, in multi-step mode."""
     from spikingjelly.activation_based import functional, neuron  # pyright: ignore[reportMissingImports]
 
     model = nn.Sequential(*modules)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Random chains of torch modules, and what it takes for two executors to agree on them spike for spike."""
+"""Random chains of torch modules, and the comparison of two executors on them, spike for spike."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from ..models.golden import GoldenModel
 __all__ = ["Parting", "alive", "exact_golden_spikes", "part", "random_chain"]
 
 TIE = 1e-4
-"""Relative distance of a membrane from its threshold at which float32 and float64 may fall on different sides."""
+"""Relative distance from the threshold up to which float32 and float64 may put a membrane on different sides of it."""
 
 
 def _dyadic(rng: np.random.Generator, low: int, high: int, shape, unit: float = 1 / 8) -> torch.Tensor:
@@ -27,7 +27,7 @@ def _dyadic(rng: np.random.Generator, low: int, high: int, shape, unit: float = 
 
 
 def _fill(rng: np.random.Generator, module: Any, exact: bool) -> nn.Module:
-    """A module of synapses, or a normalisation, with numbers that float32 computes exactly, or with any."""
+    """Draw the numbers of a module of synapses or normalisation; with ``exact``, float32 computes with them exactly."""
     with torch.no_grad():
         if not exact:
             for name, values in module.state_dict().items():
@@ -52,16 +52,16 @@ def _fill(rng: np.random.Generator, module: Any, exact: bool) -> nn.Module:
 def random_chain(
     rng: np.random.Generator, spiking: Callable[[], nn.Module], kinds: Any = nn, *, exact: bool = True,
 ) -> tuple[list[nn.Module], tuple[int, ...]]:
-    """Modules, in evaluation mode, and in_shape.
+    """Draw a chain of modules, in evaluation mode; return it with its in_shape.
 
     Parameters
     ----------
     spiking : function
-        Makes a module of neurons.
+        Returns a module of neurons.
     kinds
-        Has the classes Linear, Conv2d, …: `torch.nn`, or a framework's own.
+        Namespace with the classes Linear, Conv2d, …: `torch.nn`, or that of a framework.
     exact : bool
-        All numbers are multiples of 1/8, so that float32 rounds nothing; a membrane may meet its threshold exactly.
+        All numbers are multiples of 1/8, so that float32 rounds nothing, and a membrane may be equal to its threshold.
     """
     hidden, classes = int(rng.integers(4, 9)), int(rng.integers(2, 5))
     if rng.random() < 0.4:
@@ -97,22 +97,22 @@ def random_chain(
 
 
 def alive(spikes: Sequence[np.ndarray]) -> bool:
-    """Whether every layer fires on 2-70 % of its neuron-steps."""
+    """Whether every layer fires in 2 … 70 % of its neuron-steps."""
     return all(ALIVE[0] <= float((one > 0).mean()) <= ALIVE[1] for one in spikes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parting:
-    """Where two runs of real numbers part.
+    """Differences between two runs in real numbers.
 
     Parameters
     ----------
     compared : int
-        Neuron-steps.
+        Number of neuron-steps compared.
     ties : int
-        Inferences in which they part first where a membrane is at its threshold, but for rounding.
+        Number of inferences whose first difference is at a membrane equal to its threshold up to rounding.
     unexplained : int
-        Inferences in which they part anywhere else.
+        Number of inferences whose first difference is anywhere else.
     """
 
     compared: int
@@ -123,8 +123,8 @@ class Parting:
 def part(network: FloatNetwork, inputs: np.ndarray, expected: Sequence[np.ndarray]) -> Parting:
     """Compare the spikes [B, T, M] of all layers with those of the float reference.
 
-    What follows the first difference in an inference is its consequence: of it, every neuron of the first layer of the
-    first step in which the inference differs must be at a tie.
+    Only the first difference of an inference counts, because later ones may be its consequences: it is a tie if every
+    neuron that differs, in the first layer and step with a difference, has a membrane within `TIE` of its threshold.
     """
     result = run_float(network, inputs)
     assert len(expected) == len(network.layers), "one spike train a layer"
@@ -145,10 +145,11 @@ def part(network: FloatNetwork, inputs: np.ndarray, expected: Sequence[np.ndarra
 
 
 def _fine(layer: FloatLayer) -> tuple[FloatLayer, int]:
-    """The layer with 8-bit weights of which each number is a whole number of steps; the longest exact inference."""
+    """The layer with 8-bit weights and a scale in which all its numbers are whole, and the longest inference that is
+    exact."""
     weights = np.concatenate([np.ravel(one.weight) for one in (layer, *layer.branches)])
     values = np.concatenate([weights, *(np.ravel(one) for one in layer.neuron.given().values())])
-    # An average pool divides weights and steps alike: all else stays a whole number of the smaller steps.
+    # An average pool divides weights and scale alike; all other numbers remain whole in the smaller steps.
     whole = next(bits for bits in range(30) if not ((values * 2**bits) % 1).any())
     spare = int(np.floor(np.log2(127 / max(1.0, float(np.abs(weights).max()) * 2**whole))))
     num, shift = nearest_leak(layer.neuron.leak, 8)
@@ -159,9 +160,10 @@ def _fine(layer: FloatLayer) -> tuple[FloatLayer, int]:
 
 
 def exact_golden_spikes(network: FloatNetwork, inputs: np.ndarray) -> list[np.ndarray]:
-    """Spikes [B, T, M] of the layers of an `exact` network in integers that lose nothing.
+    """Spikes [B, T, M] of the layers of an ``exact`` chain by the golden model, quantised without rounding.
 
-    T is as many steps as 8-bit weights leave room for, at most those of the inputs; none if they leave room for none.
+    T is the number of steps for which 8-bit weights are exact, at most that of the inputs; the list is empty if it is
+    0.
     """
     layers, longest = zip(*map(_fine, network.layers), strict=True)
     steps = min(inputs.shape[1], *longest)

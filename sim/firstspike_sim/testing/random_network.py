@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Small random networks over every option of docs/semantics.md, to compare implementations on."""
+"""Small random networks with all options of docs/semantics.md, for the comparison of implementations."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ def _pick(rng: np.random.Generator, options: Sequence[Choice]) -> Choice:
 
 
 def random_connectivity(rng: np.random.Generator, in_shape: Shape, neurons: int | None = None) -> Dense | Conv2d:
-    """Dense onto ``neurons``, or without that number a convolution of a map."""
+    """Draw a dense connectivity onto ``neurons``, or, if that is None, a convolution of a map."""
     pool = 1 if len(in_shape) == 1 else int(rng.integers(1, min(2, *in_shape[1:]) + 1))
     if neurons is not None:
         return Dense(in_shape=in_shape, neurons=neurons, pool=pool)
@@ -44,7 +44,8 @@ def random_connectivity(rng: np.random.Generator, in_shape: Shape, neurons: int 
 def random_layer(
     rng: np.random.Generator, name: str, connectivity: Dense | Conv2d, *, fires: bool = True,
 ) -> Layer:
-    """A layer with random weights and a random choice of every neuron option; ``fires``: it has thresholds."""
+    """Draw a layer with random weights and a random choice for every option of neurons; with ``fires`` it has
+    thresholds."""
     bits = int(rng.integers(2, 9))
     limit, count = largest_weight(bits), connectivity.channels
     weights = rng.integers(-limit, limit + 1, connectivity.weight_shape)
@@ -67,7 +68,7 @@ def random_layer(
     v_min = int(rng.integers(-spread, spread // 2 + 1)) if sometimes(0.3) else None
     v_max = int(rng.integers(v_min if v_min is not None else -spread // 2, 2 * spread)) if sometimes(0.3) else None
     reach = limit * (BIAS_ROWS_MAX + 4 if sometimes(0.2) else 3)  # some biases are too large for rows of weights
-    # From a stream of their own, so that the networks of a seed stay what they are when there is one more.
+    # Drawn from a separate stream, so that further fields do not change the networks of a seed.
     other = rng.spawn(1)[0]
     others = {name: other.integers(-spread, spread + 1, count) for name in Neuron.numbers("channels")
               if name not in ("bias", "v_init", "reset_step") and other.random() < 0.5}
@@ -85,7 +86,8 @@ def random_network(
     rng: np.random.Generator, *, layers_max: int = 3, neurons_max: int = 7, steps_max: int = 6,
     input_kind: InputKind | None = None, readout: Readout | None = None, maps: bool = False,
 ) -> IntegerNetwork:
-    """A verified network; what is not given is drawn. ``maps``: its input is a map, its first layers convolutions."""
+    """Draw a network; options that are None are drawn too. With ``maps`` its input is a map and its first layers are
+    convolutions."""
     depth = int(rng.integers(1, layers_max + 1))
     sizes = rng.integers(1, neurons_max + 1, depth + 1).tolist()
     convolutions = int(rng.integers(0, depth)) if maps else 0
@@ -123,7 +125,7 @@ def _with_larger_thresholds(layer: Layer, factor: int) -> Layer:
 
 
 def _as_encoder(rng: np.random.Generator, layer: Layer, steps: int) -> Layer:
-    """The layer with neurons that fire once, the later the smaller their current."""
+    """Make the layer a learned latency encoder with random ``theta_fall``."""
     theta = layer.neuron.theta
     assert theta is not None
     fall = np.cumsum(rng.integers(0, 2 + int(theta.max()) // steps, steps))
@@ -136,7 +138,8 @@ def _as_encoder(rng: np.random.Generator, layer: Layer, steps: int) -> Layer:
 def _with_branches(
     rng: np.random.Generator, layer: Layer, index: int, shapes: Sequence[Shape | None],
 ) -> Layer:
-    """The layer, sometimes with synapses from earlier layers (the input's shape is the first) or itself."""
+    """Add random branches from earlier layers (``shapes`` starts with that of the input) or from the layer itself, or
+    none."""
     branches = []
     limit = largest_weight(layer.weight_bits)
 
@@ -160,7 +163,8 @@ def _with_branches(
 
 
 def _matching(shape: Shape, wanted: Shape) -> Conv2d | None:
-    """A convolution between maps, if one with stride 1 fits: depthwise where the channels allow it."""
+    """A convolution between maps of these shapes with stride 1, depthwise if the channels are equal; None if none
+    fits."""
     kernel = [max(1, one - other + 1) for one, other in zip(shape[1:], wanted[1:], strict=True)]
     padding = [max(0, other - one + size - 1) for one, other, size in zip(shape[1:], wanted[1:], kernel, strict=True)]
     if any(pad % 2 for pad in padding):
@@ -171,7 +175,8 @@ def _matching(shape: Shape, wanted: Shape) -> Conv2d | None:
 
 
 def random_inputs(rng: np.random.Generator, network: IntegerNetwork, batch: int) -> np.ndarray:
-    """uint8[B, N] images, int16[B, N] numbers, or uint8[B, T, N] spike counts, some crowded, some sparse."""
+    """Draw inputs of the network's kind, some dense, some sparse: images uint8[B, N], spike counts uint8[B, T, N], or,
+    for direct input, numbers int16[B, N]."""
     if network.input_kind == "latency":
         images = rng.integers(0, 256, (batch, network.inputs))
         return np.where(rng.random(images.shape) < rng.random((batch, 1)), images, 255 * (images & 1)).astype(np.uint8)

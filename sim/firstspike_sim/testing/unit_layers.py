@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Small programs for single cores, and the few units that make a layer of them."""
+"""Small programs for single cores, and components of a few units that make up a layer."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,16 +26,17 @@ from firstspike_hw.stream_token import token_stream
 __all__ = ["CapturedRows", "HiddenLayer", "OutputLayer", "one_layer", "two_layers"]
 
 STEPS, INPUTS, NEURONS = 4, 9, 13
-"""Size of every network here, as far as its connectivity leaves a choice."""
+"""Sizes of the networks here, where their connectivity does not determine them."""
 
 
 def one_layer(
     seed: int, *, readout: ReadoutRule, lanes: int, early_exit: bool = False, winner: str = "tree", levels: int = 1,
     **neuron: Any,
 ) -> tuple[Program, np.ndarray]:
-    """A network of one layer, and spikes uint8[8, T, N] for it.
+    """A program with one layer, and input spikes uint8[8, T, N] for it.
 
-    ``levels`` are thresholds; ``neuron`` are further options of its neurons, the others those of the program.
+    ``levels`` is the number of thresholds; ``neuron`` are further options of the neurons; the others are options of the
+    program.
     """
     random = np.random.default_rng(seed)
     layer = Layer(
@@ -55,22 +56,23 @@ def two_layers(
     seed: int, synapses: Dense | Conv2d, *, branches: Sequence[tuple[int, Dense | Conv2d]] = (),
     neuron: Mapping[str, Any], lanes: int, inputs: Mapping[str, Any], parallel: bool = False,
 ) -> Program:
-    """A layer to be tried, and one behind it that makes it a network.
+    """A program with a hidden layer to be tested, and an output layer.
 
     Parameters
     ----------
     synapses : Dense or Conv2d
-        Connectivity of the layer, with random weights.
+        Connectivity of the hidden layer; its weights are random.
     branches : sequence of (int, Dense or Conv2d)
-        Further synapses, by their source.
+        Further synapses onto it, as (source, connectivity).
     neuron : mapping
-        Options of its neurons; ``levels``: thresholds; ``fall``: they fall from step to step.
+        Options of its neurons, and ``levels``, their number of thresholds, and ``fall``, whether thresholds fall with
+        the steps.
     lanes : int
-        Lanes of the layer.
+        Lanes of its core.
     inputs : mapping
-        Options of the network.
+        Options of the `IntegerNetwork`.
     parallel : bool
-        Kernel-parallel.
+        Whether its core is kernel-parallel.
     """
     random, count, options = np.random.default_rng(seed), synapses.channels, dict(neuron)
 
@@ -94,7 +96,7 @@ def two_layers(
 
 
 class CapturedRows(wiring.Component):
-    """Spike queue and extractor, behind rows that wait for their promise as those of a core do."""
+    """Spike queue and extractor, for rows that wait for their grant as in a core."""
 
     rows: stream.Interface
     events: stream.Interface
@@ -126,12 +128,12 @@ class CapturedRows(wiring.Component):
 
 
 class HiddenLayer(wiring.Component):
-    """Core, spike queue and extractor of a program's first layer; its own spikes come back if it wants them.
+    """Core, spike queue and extractor of a program's first layer; if it is recurrent, its spikes are fed back.
 
     Members
     -------
     source0, source1, … : In(token_stream(layout))
-        The streams that its synapses take, but for its own.
+        The streams that its synapses take, without the one of its own spikes.
     events : Out(token_stream(layout))
     """
 

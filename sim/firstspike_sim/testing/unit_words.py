@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Words that single units take and send, made from what they mean."""
+"""Conversions between values and the words that single units take and send."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,27 +15,28 @@ __all__ = [
 ]
 
 END = 1 << 8
-"""Bit of a frame's word that says that the frame is over."""
+"""Bit of a word that marks the end of a frame."""
 
 
 def event(address: int) -> int:
-    """A spike event of magnitude 1."""
+    """The token of an event of magnitude 1."""
     return address << ADDRESS_SHIFT
 
 
 def struct_word(layout: data.Layout, **fields: Any) -> int:
-    """The bits of a struct with these fields; others are 0."""
+    """The bits of a struct with these fields; all others are 0."""
     return layout.const({**fields}).as_bits()
 
 
 def tokens_of(spikes: np.ndarray) -> list[int]:
-    """Tokens of spikes bool or uint8[B, T, N], or [B, T, C, H, W], in torch's order."""
+    """Tokens of spikes, bool or uint8[B, T, N] or [B, T, C, H, W], in torch's order."""
     spikes = np.asarray(spikes)
     return tokens_from_spikes(spikes, TokenLayout(shape=spikes.shape[2:]))[0].tolist()
 
 
 def layer_tokens(magnitudes: np.ndarray, layout: TokenLayout, plan: LayerPlan | None = None) -> list[int]:
-    """Tokens of magnitudes int[B, T, N] as a layer sends them: row by row of its plan; without one in torch's order."""
+    """Tokens of magnitudes int[B, T, N] as a layer sends them: row by row of its plan, or in torch's order without a
+    plan."""
     order = np.arange(magnitudes.shape[2]) if plan is None else np.argsort(plan.places())
     tokens: list[int] = []
     for inference in magnitudes:
@@ -47,7 +48,7 @@ def layer_tokens(magnitudes: np.ndarray, layout: TokenLayout, plan: LayerPlan | 
 
 
 def beats_of(images: np.ndarray) -> list[int]:
-    """Beats of images int[B, N]: eight pixels each, in two's complement, filled up with zeros."""
+    """Beats of images int[B, N]: eight pixels each, in two's complement, padded with zeros."""
     count = images.shape[1]
     padded = np.zeros((len(images), ceil_div(count, 8) * 8), np.uint8)
     padded[:, :count] = images & 0xFF
@@ -55,12 +56,12 @@ def beats_of(images: np.ndarray) -> list[int]:
 
 
 def frame_words(*bodies: bytes, end: int = 0) -> list[int]:
-    """Octets of frames, each with its end, as the units of the link pass them on."""
+    """Words of frames as the units of the host link pass them on: the octets, then a word with `END` and ``end``."""
     return [word for body in bodies for word in (*body, END | end)]
 
 
 def frames_of(words: Sequence[int]) -> list[tuple[bytes, int]]:
-    """The octets of each frame, and how it ended.
+    """The octets of each frame, and the octet in its last word: the inverse of `frame_words`.
 
     Raises
     ------
@@ -80,7 +81,7 @@ def frames_of(words: Sequence[int]) -> list[tuple[bytes, int]]:
 
 
 def random_bodies(seed: int) -> list[bytes]:
-    """Octets of frames with and without zeros, of the lengths at which the blocks of COBS end."""
+    """Random contents of frames, with and without zeros, also of the lengths at which blocks of COBS end."""
     random = np.random.default_rng(seed)
     lengths = [1, 2, 253, 254, 255, 256, 508, 509, *random.integers(1, 40, 8).tolist()]
     return [

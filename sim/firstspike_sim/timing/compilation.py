@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Compilation of the timing model, and what its cache on disk must know."""
+"""Compiles the timing model with numba, and finds the sources that the key of its cache on disk depends on."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -12,31 +12,32 @@ from firstspike_arch import array, events
 __all__ = ["WITHOUT_RUNTIME", "sources", "sources_digest", "twin"]
 
 WITHOUT_RUNTIME: dict[str, Any] = {"_nrt": False}
-"""Options of numba's compiler: nobody counts references to arrays. They outlive the calls, and none is allocated there;
-to count the references of every array that is passed on costs forty times what the twins do."""
+"""Options of numba's compiler that switch reference counting off. It would take forty times as long as the twins, and
+is not needed: all arrays outlive the calls, and no twin allocates one."""
 
 
 def twin(function: Callable) -> Callable:
-    """Compile a function of the timing model, into whatever calls it.
+    """Compile a function of the timing model, inlined into its callers.
 
-    It has no cache of its own: the compiled code of a caller contains that of all it calls. Divisors are never 0, so
-    nothing checks for that.
+    It is not cached itself, because the compiled code of a caller contains the code of all functions that it calls.
+    Divisors are not checked, because they are never 0.
     """
     return numba.njit(error_model="numpy", forceinline=True, **WITHOUT_RUNTIME)(function)
 
 
 def sources() -> list[Path]:
-    """The files that the compiled timing model is made of: those beside this one, and arch's, for their constants."""
+    """The source files of the compiled timing model: those in this folder, and those of arch whose constants it
+    uses."""
     return [*Path(__file__).parent.glob("*.py"), *(Path(str(module.__file__)) for module in (array, events))]
 
 
 def sources_digest(files: Iterable[Path]) -> str:
-    """A digest of names and texts of the files.
+    """Digest of the names and texts of the files.
 
-    Numba keeps a compiled function on disk for as long as the file that it stands in has the same text. The files of
-    the functions that it calls are not looked at: after a change of a twin, the code of before would run. But the key
-    of what is kept also contains the variables that a function takes from the function around it; with this digest as
-    such a variable, a change of any of the files is noticed.
+    Numba reuses a compiled function from its cache on disk as long as the file of that function is unchanged. It does
+    not look at the files of the functions that it calls, so that after a change of a twin the old code would run. But
+    the key of the cache also contains the variables that a function takes from the function around it. With this digest
+    as such a variable, a change of any of the files leads to a new compilation.
     """
     # Ref: numba.core.caching.Cache._index_key, "if the function has a __closure__, a hash of the cell_contents".
     texts = sorted((file.name, file.read_bytes()) for file in files)

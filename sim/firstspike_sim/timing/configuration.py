@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the twins need to know of a program.
+"""Settings of the twins, taken from a program.
 
 No other file of the timing model reads the description of a core or the configuration of the array.
 """
@@ -29,11 +29,11 @@ __all__ = [
 
 
 class Wiring(NamedTuple):
-    """Which units there are, and between which the edges run.
+    """The units of an accelerator and the edges between them.
 
-    ``image``, ``direct``: whether the port takes images, and the encoder behind it is the pixel encoder. ``sender``:
-    of each edge, int64[edges]; 0 is the input, i + 1 core i. ``sends``: whether spikes of core i go to any core,
-    bool[cores].
+    ``image``: the port takes images. ``direct``: the encoder behind the port is the pixel encoder. ``sender``
+    int64[edges]: sender of each edge, 0 for the input, i + 1 for core i. ``sends`` bool[cores]: whether any core takes
+    the spikes of core i.
     """
 
     image: bool
@@ -52,18 +52,18 @@ def wiring_of(program: Program) -> Wiring:
 
 
 def cores_of(program: Program) -> np.ndarray:
-    """`CORE` [cores]."""
+    """All cores after reset, `CORE` [cores]."""
     plans = [core.plan for core in program.cores]
     return new_cores(np.array([plan.rows for plan in plans]), np.array([plan.word_lanes for plan in plans]))
 
 
 def queues_of(program: Program) -> SpikeQueues:
-    """A spike queue for each core."""
+    """The spike queues of all cores after reset."""
     return new_spike_queues(np.array([core.queue_depth for core in program.cores]))
 
 
 def readout_of(program: Program) -> np.ndarray:
-    """`READOUT` [1]."""
+    """The read-out after reset, `READOUT` [1]."""
     config, plan = program.config, program.cores[-1].plan
     return new_readout(
         early_exit=config.early_exit, scan=config.winner == "scan", earliest=program.network.earliest_decides,
@@ -72,17 +72,17 @@ def readout_of(program: Program) -> np.ndarray:
 
 
 def latency_encoder_of(program: Program) -> np.ndarray:
-    """`LATENCY_ENCODER` [1]."""
+    """The latency encoder after reset, `LATENCY_ENCODER` [1]."""
     return new_latency_encoder(ceil_div(program.network.inputs, GROUP_BITS))
 
 
 def pixel_encoder_of(program: Program) -> np.ndarray:
-    """`PIXEL_ENCODER` [1]."""
+    """The pixel encoder after reset, `PIXEL_ENCODER` [1]."""
     return new_pixel_encoder(ceil_div(program.network.inputs, GROUP_BITS), program.network.steps)
 
 
 def sequencer_settings(specs: Sequence[CoreSpec]) -> SequencerSettings:
-    """What the sequencers of these cores know: microcode, edges and walks."""
+    """Settings of the sequencers of these cores: microcode, edges and walks."""
     inputs = [(spec, one) for spec in specs for one in spec.inputs]
     rows, _, y_counts, x_counts = (
         np.concatenate(part) for part in
@@ -101,14 +101,14 @@ def sequencer_settings(specs: Sequence[CoreSpec]) -> SequencerSettings:
 
 
 def _edge_settings(spec: CoreSpec, one: CoreInput, first_event: int) -> tuple:
-    """Values of `EDGE_SETTINGS`."""
+    """The fields of `EDGE_SETTINGS` for one input of a core, in order."""
     walk = one.walk
     return (first_event, walk.reach, walk.x.row_step if walk.x else 0, walk.y.row_step if walk.y else 0,
             walk.x is not None or len(spec.inputs) > 1, spec.plan.bit_serial, one.recurrent)
 
 
 def _settling_passes(specs: Sequence[CoreSpec]) -> np.ndarray:
-    """`SequencerSettings.settles`."""
+    """The table ``settles`` of `SequencerSettings`."""
     both = [(code.start + code.step, code.start + code.final) for code in (spec.microcode for spec in specs)]
     settles = np.zeros((len(specs), 2, max(len(passes) for pair in both for passes in pair)), np.bool_)
     for index, (spec, pair) in enumerate(zip(specs, both, strict=True)):
@@ -119,7 +119,7 @@ def _settling_passes(specs: Sequence[CoreSpec]) -> np.ndarray:
 
 
 def longest_tokens(program: Program) -> np.ndarray:
-    """A bound of the cycles in which a core works on one token of an edge, int64[edges]."""
+    """Bound on the cycles that a core works on one token of each edge, int64[edges]."""
     return np.array([
         sum(marker_cycles(core)) + int(event_rows(core, place).max()) * (8 if core.plan.bit_serial else 1)
         for core in program.cores for place in range(len(core.inputs))])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Twin of the core behind its sequencer: the stages on the way to the add, and the capture of spikes.
+"""Twin of the core without its sequencer: the stages up to the addition, and the capture of spikes.
 
-What the rows add is the golden model's business; here only rows whose spikes are captured count.
+The golden model does the additions; here, only rows whose spikes are captured matter.
 """
 
 import numpy as np
@@ -15,18 +15,20 @@ ROW = np.dtype([
     ("captures", np.bool_), ("final", np.bool_), ("masked", np.bool_), ("row", np.int64), ("inference", np.int64),
     ("step", np.int64),
 ], align=True)
-"""A row in a stage; the rest means nothing unless its spikes are captured. ``inference`` and ``step``: whose spikes."""
+"""A row in a stage. The other fields are valid only if its spikes are captured; ``inference`` and ``step`` say whose
+spikes they are."""
 
 CORE = np.dtype([
     ("free", np.bool_), ("fetch", ROW), ("operand", ROW), ("add", ROW), ("rows", np.int64), ("lanes", np.int64),
     ("next_spike", np.int64), ("word", WORD),
 ], align=True)
-"""Its state: whether the stages before the last move in this cycle, and what they hold; rows and bits of a row's word;
-the first spike of the layer, in the spike lists, that no row had; and the word of the row being captured."""
+"""Settings and state of a core: whether the stages before the last move in this cycle (``free``), the rows in the
+stages; the number of rows, and of bits in the word of a row (``lanes``); the first spike of the layer that no row has
+taken, as an index into the spike lists; and the word of the row that is captured."""
 
 
 def new_cores(rows: np.ndarray, lanes: np.ndarray) -> np.ndarray:
-    """Cores as reset leaves them, `CORE` [cores], for int64[cores] each."""
+    """State of cores after reset, `CORE` [cores]; ``rows`` and ``lanes`` are int64[cores]."""
     state = np.zeros(len(rows), CORE)
     state["free"], state["rows"], state["lanes"] = True, rows, lanes
     return state
@@ -34,28 +36,29 @@ def new_cores(rows: np.ndarray, lanes: np.ndarray) -> np.ndarray:
 
 @twin
 def requests(core):  # pragma: no cover - compiled
-    """A row "waits in the operand stage until ``capture.grant`` was high in the cycle before": it asks when it is about
-    to be there, and from then on."""
+    """Whether a row asks for its capture. It "waits in the operand stage until ``capture.grant`` was high in the cycle
+    before", so it asks from the cycle before it enters that stage."""
     return not core.free or core.fetch.captures
 
 
 @twin
 def is_opening(core):  # pragma: no cover - compiled
-    """The row that asks is the first of its step."""
+    """Whether the row that asks is the first of its step."""
     return core.fetch.row == 0 if core.free else core.operand.row == 0
 
 
 @twin
 def coming(core):  # pragma: no cover - compiled
-    """A row is captured in the next cycle."""
+    """Whether a row is captured in the next cycle."""
     return core.operand.captures and core.free
 
 
 @twin
 def take_spikes(core, offsets, places, first_step):  # pragma: no cover - compiled
-    """The spikes of the row in the add stage, as ``core.word``; of a masked row none. ``offsets``: those of the layer.
+    """Set ``core.word`` to the spikes of the row in the add stage; a masked row has none. ``offsets`` are those of the
+    layer.
 
-    Rows come in the order of the spikes.
+    Rows come in the order of the spikes in the lists.
     """
     add, word = core.add, core.word
     where = first_step[add.inference] + add.step
@@ -80,8 +83,8 @@ def _follow(stage, before):  # pragma: no cover - compiled
 
 @twin
 def step(core, issue, granted):  # pragma: no cover - compiled
-    """`firstspike_hw.core`: "a row issued in cycle c is added in c + 3"; one whose spikes are captured waits for its
-    promise, and "nothing else ever waits behind the sequencer"."""
+    """A cycle of `firstspike_hw.core`: "a row issued in cycle c is added in c + 3"; a row whose spikes are captured
+    waits for its grant, and "nothing else ever waits behind the sequencer"."""
     moves = granted or not requests(core)
     if core.free:
         _follow(core.add, core.operand)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The timing model's inner loop: one clock cycle after another, from one twin to the next.
+"""The timing model's inner loop, which runs all twins for one clock cycle after another.
 
-Between the twins there is nothing but wires. In a cycle first all units say what they offer, from the state that they
-find; a unit takes its new state when nothing asks for the old one any more. The input guard passes a well-formed stream
-in the same cycle and has no twin.
+The twins are connected by wires only. In each cycle, units first compute what they offer from their old state; a unit
+takes its new state as soon as no other unit needs the old one. The input guard passes a well-formed stream in the same
+cycle and has no twin.
 """
 
 from typing import NamedTuple
@@ -39,9 +39,11 @@ OFFER = np.dtype([("valid", np.bool_), ("room", np.bool_), ("token", np.int64)],
 
 
 class Units(NamedTuple):
-    """All units: by core ``settings`` and ``sequencers``, ``cores``, ``issues`` (wires between them), ``queues`` and
-    ``extractors``; by sender (0: the input, i + 1: core i) ``emitters`` and ``offers``; by edge ``buffers``. One each,
-    in an array of length 1: ``readouts``, ``latency_encoders``, ``pixel_encoders``, ``both_ports``.
+    """All units.
+
+    For each core: ``settings`` and ``sequencers``, ``cores``, ``issues`` (the wires between these two), ``queues`` and
+    ``extractors``. For each sender (0: the input, i + 1: core i): ``emitters`` and ``offers``. For each edge:
+    ``buffers``. Arrays of length 1: ``readouts``, ``latency_encoders``, ``pixel_encoders``, ``both_ports``.
     """
 
     settings: SequencerSettings
@@ -61,7 +63,7 @@ class Units(NamedTuple):
 
 @twin
 def _find_room(wiring, units):  # pragma: no cover - compiled
-    """A sender moves when all its takers have room."""
+    """Find the senders that can send: all buffers that take their tokens must have room."""
     for sender in range(len(units.offers)):
         units.offers[sender].room = True
     for edge in range(len(units.buffers)):
@@ -71,7 +73,7 @@ def _find_room(wiring, units):  # pragma: no cover - compiled
 
 @twin
 def _run_input(wiring, units, source, lists, cycle):  # pragma: no cover - compiled
-    """The input port, and behind it an encoder if it takes images."""
+    """Run the input port, and the encoder behind it if it takes images."""
     offer, port, behind = units.offers[0], units.both_ports[0], units.emitters[0]
     offered = ports.is_offered(port, source, cycle)
     if not wiring.image:
@@ -96,7 +98,7 @@ def _run_input(wiring, units, source, lists, cycle):  # pragma: no cover - compi
 
 @twin
 def _run_sender(units, index, lists):  # pragma: no cover - compiled
-    """Emitter and extractor behind a core; whether they take the word at the head of its spike queue."""
+    """Run emitter and extractor of a core; return whether they take the word at the head of its spike queue."""
     offer, behind, queue = units.offers[index + 1], units.emitters[index + 1], units.queues.state[index]
     offer.valid, offer.token = behind.valid, emitter.token(behind, lists.codes)
     valid, before = spike_queue.words_valid(queue), units.extractors[index]
@@ -107,7 +109,7 @@ def _run_sender(units, index, lists):  # pragma: no cover - compiled
 
 @twin
 def _run_readout(units, sink, decision_steps, cycle):  # pragma: no cover - compiled
-    """The read-out behind the last core; whether it grants the row that asks."""
+    """Run the read-out behind the last core; return whether it grants the row that asks."""
     before, behind, port = units.cores[-1], units.readouts[0], units.both_ports[0]
     taken = ports.takes_result(port, sink, cycle, behind.offered)
     ports.step_sink(port, sink, cycle, taken)
@@ -117,7 +119,7 @@ def _run_readout(units, sink, decision_steps, cycle):  # pragma: no cover - comp
 
 @twin
 def _run_core(wiring, units, index, lists, granted, drop_valid, drop_inference):  # pragma: no cover - compiled
-    """A core with its sequencer, and what takes its spikes."""
+    """Run a core with its sequencer, spike queue, extractor and emitter."""
     stages, issue, queue = units.cores[index], units.issues[index], units.queues.state[index]
     if wiring.sends[index]:
         taken, captures = _run_sender(units, index, lists), stages.add.captures
@@ -132,7 +134,7 @@ def _run_core(wiring, units, index, lists, granted, drop_valid, drop_inference):
 
 @twin
 def _run_edges(wiring, units, log, cycle):  # pragma: no cover - compiled
-    """Stream buffers, from the senders into the cores."""
+    """Run the stream buffers between senders and cores, and log their transfers."""
     for edge in range(len(units.buffers)):
         buffer, offer, ready = units.buffers[edge], units.offers[wiring.sender[edge]], units.sequencers.ready[edge]
         if buffer.valid and ready:
@@ -142,9 +144,9 @@ def _run_edges(wiring, units, log, cycle):  # pragma: no cover - compiled
 
 @twin
 def _has_ended(units, source, sink, log):  # pragma: no cover - compiled
-    """Whether all words and results are taken, and every core has done the last marker.
+    """Whether all words and results are taken, and every core has done its last marker.
 
-    A recurrent layer still takes its spikes of the last step, without effect.
+    A recurrent layer must also have taken its own spikes of the last step, although they have no effect.
     """
     port, count = units.both_ports[0], len(sink.taken)
     if port.result < count or port.word < len(source.words):
@@ -176,18 +178,19 @@ def _run_cycles(wiring, units, source, sink, lists, decision_steps, log, limit):
 
 
 def _kept(digest: str):
-    """`run`, kept on disk from one process to the next, by the digest of what it is made of."""
+    """Return `run`, whose compiled code is cached on disk under a key that contains the digest of its sources."""
 
     @numba.njit(cache=True, **WITHOUT_RUNTIME)
     def run(
         wiring: Wiring, units: Units, source: Source, sink: Sink, lists: SpikeLists, decision_steps: np.ndarray,
         log: EdgeLog, limit: int,
     ) -> bool:  # pragma: no cover - compiled
-        """Whether all results were taken, and nothing is on its way any more, within ``limit`` cycles.
+        """Run all units; return whether all results are taken, and all tokens, within ``limit`` cycles.
 
-        Fills in ``source``, ``sink`` and ``log``. ``decision_steps``: the step that decides each inference, int64[B].
+        The cycles are written to ``source``, ``sink`` and ``log``. ``decision_steps`` int64[B] is the step that decides
+        each inference.
         """
-        _ = digest  # so it is a part of the key in the cache
+        _ = digest  # makes it a part of the key in the cache
         return _run_cycles(wiring, units, source, sink, lists, decision_steps, log, limit)
 
     return run

@@ -12,9 +12,11 @@ __all__ = ["EdgeLog", "has_ended", "new_edge_log", "note"]
 
 
 class EdgeLog(NamedTuple):
-    """Tokens and cycles of edge e are from ``start[e]`` on, ``used[e]`` of them; ``finals[e]`` are final markers.
+    """Transfers of all edges.
 
-    int64[edges] but for ``start``, int64[edges + 1], and ``tokens`` and ``cycles``, int64[start[-1]].
+    Edge e has ``used[e]`` tokens, from index ``start[e]`` of ``tokens`` and ``cycles`` on; ``finals[e]`` of them are
+    final markers. ``used`` and ``finals`` are int64[edges], ``start`` int64[edges + 1], ``tokens`` and ``cycles``
+    int64[start[-1]].
     """
 
     start: np.ndarray
@@ -25,7 +27,7 @@ class EdgeLog(NamedTuple):
 
 
 def new_edge_log(sizes: np.ndarray) -> EdgeLog:
-    """An empty log with room for so many tokens of each edge, int64[edges]."""
+    """An empty log with room for ``sizes`` tokens of each edge, int64[edges]."""
     total, none = int(sizes.sum()), np.zeros(len(sizes), np.int64)
     return EdgeLog(start=np.concatenate([[0], np.cumsum(sizes)]), used=none, finals=none.copy(),
                    tokens=np.empty(total, np.int64), cycles=np.empty(total, np.int64))
@@ -33,7 +35,7 @@ def new_edge_log(sizes: np.ndarray) -> EdgeLog:
 
 @twin
 def note(log, edge, token, cycle):  # pragma: no cover - compiled
-    """A transfer in this cycle."""
+    """Log a transfer in this cycle."""
     at = log.start[edge] + log.used[edge]
     log.tokens[at], log.cycles[at] = token, cycle
     log.used[edge] += 1
@@ -42,6 +44,6 @@ def note(log, edge, token, cycle):  # pragma: no cover - compiled
 
 @twin
 def has_ended(log, edge, count):  # pragma: no cover - compiled
-    """Whether the last token was the final marker of the last of ``count`` inferences, or there was none at all."""
+    """Whether the last token was the final marker of the last of ``count`` inferences, or there was no token at all."""
     used = log.used[edge]
     return used == 0 or (log.tokens[log.start[edge] + used - 1] == FINAL_MARKER and log.finals[edge] == count)

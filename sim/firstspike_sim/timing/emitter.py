@@ -11,21 +11,21 @@ __all__ = ["GROUP", "groups_ready", "new_emitters", "step", "token"]
 GROUP = np.dtype([
     ("valid", np.bool_), ("marker", np.bool_), ("final", np.bool_), ("start", np.int64), ("stop", np.int64),
 ], align=True)
-"""A register for a group: spikes ``start`` … ``stop`` − 1 of the spike lists, then a marker if there is one.
+"""A register for a group: spikes ``start`` … ``stop`` − 1 of the spike lists, then a marker if ``marker``.
 
-An emitter's state is the group that it holds, from the spike on that it offers; its ``valid`` is that of the output
-stream.
+The state of an emitter is the rest of the group that it holds, from the spike that it offers on; ``valid`` is that of
+its output stream.
 """
 
 
 def new_emitters(count: int) -> np.ndarray:
-    """Emitters as reset leaves them, `GROUP` [count]."""
+    """State of emitters after reset, `GROUP` [count]."""
     return np.zeros(count, GROUP)
 
 
 @twin
 def token(emitter, codes):  # pragma: no cover - compiled
-    """What it offers: "events of each group in ascending order, then its marker"."""
+    """The token that an emitter offers: "events of each group in ascending order, then its marker"."""
     if emitter.start < emitter.stop:
         return codes[emitter.start] << ADDRESS_SHIFT
     return FINAL_MARKER if emitter.final else MARKER
@@ -33,14 +33,15 @@ def token(emitter, codes):  # pragma: no cover - compiled
 
 @twin
 def groups_ready(emitter, events_ready):  # pragma: no cover - compiled
-    """"The next group is taken in the cycle in which the last token of this one is taken"."""
+    """Whether a group is taken if it is offered: "the next group is taken in the cycle in which the last token of this
+    one is taken"."""
     left = emitter.stop - emitter.start + int(emitter.marker)
     return not emitter.valid or (events_ready and left <= 1)
 
 
 @twin
 def step(emitter, events_ready, group):  # pragma: no cover - compiled
-    """`firstspike_hw.emitter`: "one token a cycle without bubbles, also from group to group"."""
+    """A cycle of `firstspike_hw.emitter`: "one token a cycle without bubbles, also from group to group"."""
     if groups_ready(emitter, events_ready):
         emitter.valid, emitter.marker, emitter.final = group.valid, group.marker, group.final
         emitter.start, emitter.stop = group.start, group.stop

@@ -12,18 +12,19 @@ from .spike_queue import WORD
 __all__ = ["EXTRACTOR", "new_extractors", "step", "words_ready"]
 
 EXTRACTOR = np.dtype([("valid", np.bool_), ("word", WORD), ("group_stop", np.int64), ("pick", GROUP)], align=True)
-"""Its state: a word, from its first group on that is still to be sent, with the end of that group; and behind it the
-group that is sent next. The emitter behind that has a state of its own."""
+"""State of an extractor: a word without the groups that were sent, the end of its first group, and the group that goes
+to the emitter next. The state of the emitter is separate."""
 
 
 def new_extractors(count: int) -> np.ndarray:
-    """Extractors as reset leaves them, `EXTRACTOR` [count]."""
+    """State of extractors after reset, `EXTRACTOR` [count]."""
     return np.zeros(count, EXTRACTOR)
 
 
 @twin
 def _end_of_group(word, places):  # pragma: no cover - compiled
-    """Behind the spikes that are in one group with the word's first; of none, the word's end."""
+    """Index after the last spike in the same group as the word's first spike; the end of the word if it has no
+    spike."""
     stop = word.start
     if stop < word.stop:
         number = (places[stop] - word.base) // GROUP_BITS
@@ -34,17 +35,18 @@ def _end_of_group(word, places):  # pragma: no cover - compiled
 
 @twin
 def words_ready(extractor, emitter, events_ready):  # pragma: no cover - compiled
-    """It "takes the next word in the cycle in which its last group moves on"."""
+    """Whether a word is taken if it is offered: it "takes the next word in the cycle in which its last group moves
+    on"."""
     pick_ready = not extractor.pick.valid or groups_ready(emitter, events_ready)
     return not extractor.valid or (pick_ready and extractor.group_stop == extractor.word.stop)
 
 
 @twin
 def step(extractor, emitter, events_ready, word_valid, word, places):  # pragma: no cover - compiled
-    """`firstspike_hw.extractor`: "events of each word in ascending order; after the last word of a step its marker";
-    "each" of the two registers "passes one group a cycle".
+    """A cycle of `firstspike_hw.extractor`: "events of each word in ascending order; after the last word of a step its
+    marker"; "each" of the two registers "passes one group a cycle".
 
-    A word with neither a spike nor a marker is taken and forgotten.
+    A word with neither a spike nor a marker is taken and dropped.
     """
     held, pick = extractor.word, extractor.pick
     pick_ready = not pick.valid or groups_ready(emitter, events_ready)

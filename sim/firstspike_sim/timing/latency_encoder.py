@@ -15,16 +15,17 @@ LATENCY_ENCODER = np.dtype([
     ("side", np.int64), ("inference", np.int64), ("step", np.int64), ("fresh", np.bool_), ("next_spike", np.int64),
     ("dropped", np.bool_), ("item", GROUP),
 ], align=True)
-"""Its state.
+"""State of a latency encoder, with the number of ``beats`` of an image.
 
-Taking: beats of an image, the next of them, the bank that it goes to, a bit for each bank that is full, and whether the
-last beat is being sorted. Sending: from which bank; whose step, whether that begins, and its next spike; whether the
-image is to be dropped; the entry of a bucket that goes to the emitter, which has a state of its own.
+Taking: the next ``beat``, the ``bank`` that it goes to, a bit in ``full`` for each bank that is full; ``ends``, whether
+the last beat is being sorted. Sending: the bank (``side``), the ``inference`` and its ``step``; ``fresh``, whether the
+step begins; its next spike; ``dropped``, whether the image is dropped; the entry of a bucket (``item``) that goes to
+the emitter, whose state is separate.
 """
 
 
 def new_latency_encoder(beats: int) -> np.ndarray:
-    """An encoder as reset leaves it, `LATENCY_ENCODER` [1], for images of so many beats."""
+    """State of an encoder after reset, `LATENCY_ENCODER` [1], for images of ``beats`` beats."""
     state = np.zeros(1, LATENCY_ENCODER)
     state["beats"], state["fresh"] = beats, True
     return state
@@ -32,13 +33,14 @@ def new_latency_encoder(beats: int) -> np.ndarray:
 
 @twin
 def beats_ready(encoder):  # pragma: no cover - compiled
-    """"Buckets are double: an image is taken, one beat a cycle, while the one before is sent"."""
+    """Whether a beat is taken if it is offered: "buckets are double: an image is taken, one beat a cycle, while the one
+    before is sent"."""
     return (encoder.full >> encoder.bank) & 1 == 0 and not encoder.ends
 
 
 @twin
 def _take(encoder, taken):  # pragma: no cover - compiled
-    """After its last beat an image is sorted for a cycle; then its bank is full."""
+    """Take a beat or none. After the last beat an image is sorted for one cycle; then its bank is full."""
     if encoder.ends:
         encoder.full |= 1 << encoder.bank
         encoder.bank = 1 - encoder.bank
@@ -49,8 +51,8 @@ def _take(encoder, taken):  # pragma: no cover - compiled
 
 @twin
 def _fetch(encoder, offsets, places, first_step):  # pragma: no cover - compiled
-    """The next entry: "every step has a bucket, and a beat leaves its number and a mask of eight pixels in each bucket
-    that one of them falls into". If the image is dropped, "the rest of it is replaced by its final marker"."""
+    """Fetch the next entry: "every step has a bucket, and a beat leaves its number and a mask of eight pixels in each
+    bucket that one of them falls into". If the image is dropped, "the rest of it is replaced by its final marker"."""
     item, where = encoder.item, first_step[encoder.inference] + encoder.step
     if encoder.fresh:
         encoder.next_spike, encoder.fresh = offsets[where], False
@@ -77,8 +79,8 @@ def _fetch(encoder, offsets, places, first_step):  # pragma: no cover - compiled
 def step(
     encoder, emitter, events_ready, taken, drop_valid, drop_inference, offsets, places, first_step,
 ):  # pragma: no cover - compiled
-    """`firstspike_hw.latency_encoder`: "one token a cycle without bubbles"; "the last beat of an image taken in cycle
-    c, its first token is offered in c + 4 if nothing is before it". ``offsets``: those of the input.
+    """A cycle of `firstspike_hw.latency_encoder`: "one token a cycle without bubbles"; "the last beat of an image taken
+    in cycle c, its first token is offered in c + 4 if nothing is before it". ``offsets`` are those of the input.
 
     "From the cycle after ``drop`` names the image that is being sent, the rest of it is replaced by its final marker".
     """

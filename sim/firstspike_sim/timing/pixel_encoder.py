@@ -14,15 +14,16 @@ PIXEL_ENCODER = np.dtype([
     ("beats", np.int64), ("steps", np.int64), ("beat", np.int64), ("inference", np.int64), ("next_spike", np.int64),
     ("markers_left", np.int64), ("item", GROUP),
 ], align=True)
-"""Beats of an image and steps of an inference, and its state.
+"""Settings and state of a pixel encoder.
 
-That is the next beat, of which inference, with the first pixel that is not yet sent; the markers behind the last beat;
-the group that goes to the emitter, which has a state of its own.
+Settings: ``beats`` of an image, ``steps`` of an inference. State: the next ``beat``, the ``inference`` it belongs to,
+the first spike that is not yet sent; the markers that are left after the last beat; the group for the emitter, whose
+state is separate.
 """
 
 
 def new_pixel_encoder(beats: int, steps: int) -> np.ndarray:
-    """An encoder as reset leaves it, `PIXEL_ENCODER` [1]."""
+    """State of an encoder after reset, `PIXEL_ENCODER` [1]."""
     state = np.zeros(1, PIXEL_ENCODER)
     state["beats"], state["steps"] = beats, steps
     return state
@@ -30,14 +31,15 @@ def new_pixel_encoder(beats: int, steps: int) -> np.ndarray:
 
 @twin
 def beats_ready(encoder, emitter, events_ready):  # pragma: no cover - compiled
-    """"One token a cycle without bubbles": a beat is taken when the one before moves on and its markers are sent."""
+    """Whether a beat is taken if it is offered: when the beat before moves on and its markers are sent ("one token a
+    cycle without bubbles")."""
     load = not encoder.item.valid or groups_ready(emitter, events_ready)
     return load and encoder.markers_left == 0
 
 
 @twin
 def _take(encoder, offsets, places, first_step):  # pragma: no cover - compiled
-    """"A beat without such a pixel costs one cycle"; the last of an image has a marker behind it."""
+    """Take a beat: "a beat without such a pixel costs one cycle"; the last beat of an image is followed by a marker."""
     item, where = encoder.item, first_step[encoder.inference]
     if encoder.beat == 0:
         encoder.next_spike = offsets[where]
@@ -57,9 +59,9 @@ def _take(encoder, offsets, places, first_step):  # pragma: no cover - compiled
 
 @twin
 def step(encoder, emitter, events_ready, taken, offsets, places, first_step):  # pragma: no cover - compiled
-    """`firstspike_hw.pixel_encoder`: "one event a pixel that is not 0, in the order of their numbers; behind the last,
-    T step markers"; "a beat taken in cycle c, its first token is offered in c + 2 if nothing is before it".
-    ``offsets``: those of the input."""
+    """A cycle of `firstspike_hw.pixel_encoder`: "one event a pixel that is not 0, in the order of their numbers; behind
+    the last, T step markers"; "a beat taken in cycle c, its first token is offered in c + 2 if nothing is before it".
+    ``offsets`` are those of the input."""
     item = encoder.item
     load = not item.valid or groups_ready(emitter, events_ready)
     step_emitter(emitter, events_ready, item)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Both ends of the accelerator: words that are offered with gaps between them, results that are left waiting."""
+"""Both ports of the accelerator: input words with gaps between them, and results that are taken after a wait."""
 
 from typing import NamedTuple
 
@@ -13,13 +13,14 @@ __all__ = [
 ]
 
 PORTS = np.dtype([("word", np.int64), ("offered_from", np.int64), ("result", np.int64)], align=True)
-"""Their state: the next word and the first cycle in which it is offered; the next result."""
+"""State of both ports: the next word, the first cycle in which it is offered, and the next result."""
 
 
 class Source(NamedTuple):
-    """What is offered: words and the idle cycles before each; and the cycles in which they were accepted (−1: not yet).
+    """Words for the input port and the idle cycles before each, and the cycles in which they were accepted (−1: not
+    yet).
 
-    All int64[K].
+    All are int64[K].
     """
 
     words: np.ndarray
@@ -28,9 +29,9 @@ class Source(NamedTuple):
 
 
 class Sink(NamedTuple):
-    """Cycles for which each result is left waiting; and those in which it was first offered and taken (−1: not yet).
+    """Cycles for which each result must wait, and the cycles in which it was first offered and taken (−1: not yet).
 
-    All int64[B].
+    All are int64[B].
     """
 
     stalls: np.ndarray
@@ -39,19 +40,19 @@ class Sink(NamedTuple):
 
 
 def new_source(words: np.ndarray, gaps: np.ndarray | None) -> Source:
-    """Before the first cycle; None: no gaps."""
+    """The source before the first cycle; ``gaps`` None: no gaps."""
     gaps = np.zeros(len(words), np.int64) if gaps is None else np.asarray(gaps, np.int64)
     return Source(words=words, gaps=gaps, accepted=np.full(len(words), -1, np.int64))
 
 
 def new_sink(count: int, stalls: np.ndarray | None) -> Sink:
-    """Before the first of ``count`` results; None: each is taken at once."""
+    """The sink before the first of ``count`` results; ``stalls`` None: each is taken at once."""
     stalls = np.zeros(count, np.int64) if stalls is None else np.asarray(stalls, np.int64)
     return Sink(stalls=stalls, decided=np.full(count, -1, np.int64), taken=np.full(count, -1, np.int64))
 
 
 def new_ports(source: Source) -> np.ndarray:
-    """Before the first cycle, `PORTS` [1]."""
+    """State of both ports before the first cycle, `PORTS` [1]."""
     state = np.zeros(1, PORTS)
     state["offered_from"] = source.gaps[0] if len(source.gaps) else 0
     return state
@@ -65,7 +66,7 @@ def is_offered(ports, source, cycle):  # pragma: no cover - compiled
 
 @twin
 def step_source(ports, source, cycle, taken):  # pragma: no cover - compiled
-    """A word that is taken, and the gap behind it."""
+    """If a word is taken, go on to the next, after its gap."""
     if taken:
         source.accepted[ports.word] = cycle
         ports.word += 1
@@ -85,7 +86,7 @@ def takes_result(ports, sink, cycle, offered):  # pragma: no cover - compiled
 
 @twin
 def step_sink(ports, sink, cycle, taken):  # pragma: no cover - compiled
-    """A result that is taken."""
+    """If a result is taken, go on to the next."""
     if taken:
         sink.taken[ports.result] = cycle
         ports.result += 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Twin of the read-out. Which step decides says the golden model."""
+"""Twin of the read-out. The step that decides comes from the golden model."""
 
 import numpy as np
 
@@ -13,16 +13,18 @@ READOUT = np.dtype([
     ("free_from", np.int64), ("ends_at", np.int64), ("ending_settles", np.bool_), ("ending_final", np.bool_),
     ("ending_inference", np.int64),
 ], align=True)
-"""Its options, with ``comparing`` for `readout_cycles` and ``earliest`` if the earliest spike decides, and its state.
+"""Settings and state of a read-out.
 
-That is ``offered``, ``result.valid``; whether the inference is decided; ``drop``; the cycle in which the row before
-decides; the cycle in which the step that is compared ends, whether that settles the class or ends the inference, and
-which inference.
+Settings: the options ``early_exit`` and ``scan``; ``earliest``, whether the earliest spike decides; ``rows`` of the
+last core; ``comparing``, the value of `readout_cycles`. State: ``offered`` is ``result.valid``; ``decided``, whether
+the class of the inference is settled; ``drop_…``, the output ``drop``; ``free_from``, the cycle in which the row before
+decides; ``ends_at``, the cycle in which the step that is compared ends, whether it settles the class or is the final
+one, and its inference.
 """
 
 
 def new_readout(*, early_exit: bool, scan: bool, earliest: bool, rows: int, comparing: int) -> np.ndarray:
-    """A read-out as reset leaves it, `READOUT` [1]."""
+    """State of a read-out after reset, `READOUT` [1]."""
     state = np.zeros(1, READOUT)
     state["early_exit"], state["scan"], state["earliest"] = early_exit, scan, earliest
     state["rows"], state["comparing"], state["ends_at"] = rows, comparing, -1
@@ -31,8 +33,8 @@ def new_readout(*, early_exit: bool, scan: bool, earliest: bool, rows: int, comp
 
 @twin
 def _decide(readout):  # pragma: no cover - compiled
-    """"With ``early_exit`` the result is offered as soon as a step decides, and ``drop`` names the inference until its
-    final row has passed; otherwise it is offered after the final row"."""
+    """End the comparison of a step: "with ``early_exit`` the result is offered as soon as a step decides, and ``drop``
+    names the inference until its final row has passed; otherwise it is offered after the final row"."""
     final = readout.ending_final
     settles = not readout.decided and (readout.ending_settles or final)
     readout.offered = readout.offered or (settles if readout.early_exit else final)
@@ -45,9 +47,9 @@ def _decide(readout):  # pragma: no cover - compiled
 
 @twin
 def _capture(readout, cycle, row, settles):  # pragma: no cover - compiled
-    """"The last row of a step, captured in cycle c, decides in cycle c + 1 + `readout_cycles`". "Rows that can decide
-    nothing do not enter, and hold up none: if the earliest spike decides and the layer has one row, those without a
-    spike and those after the decision; if it does not, all but those of the final step"."""
+    """Take a captured row: "the last row of a step, captured in cycle c, decides in cycle c + 1 + `readout_cycles`".
+    "Rows that can decide nothing do not enter, and hold up none: if the earliest spike decides and the layer has one
+    row, those without a spike and those after the decision; if it does not, all but those of the final step"."""
     if row.final or (readout.earliest and (readout.rows > 1 or settles)):
         readout.free_from = cycle + 1 + readout.comparing
         if row.row == readout.rows - 1:
@@ -58,11 +60,12 @@ def _capture(readout, cycle, row, settles):  # pragma: no cover - compiled
 
 @twin
 def step(readout, cycle, row, settles, opening, coming, result_ready):  # pragma: no cover - compiled
-    """`firstspike_hw.readout`; whether a row is granted. ``row``: as in the core's add stage; ``settles``: its step is
-    the one that decides its inference; ``opening`` and ``coming``: of the core's capture.
+    """A cycle of `firstspike_hw.readout`; return whether a row is granted.
 
-    "One step is decided at a time: its first row ("scan": any row) is granted from the cycle in which the row before
-    decides, and not while a result is offered". The promise is for the cycle after, so it looks at the state of then.
+    ``row`` is the row in the core's add stage; ``settles``, whether its step decides its inference. ``opening`` and
+    ``coming`` are those of the core's capture. "One step is decided at a time: its first row ("scan": any row) is
+    granted from the cycle in which the row before decides, and not while a result is offered". A grant is for the next
+    cycle, so it depends on the state after this one.
     """
     if result_ready:
         readout.offered = False

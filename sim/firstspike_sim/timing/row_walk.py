@@ -11,12 +11,12 @@ ROW_WALK = np.dtype([
     ("fresh", np.bool_), ("at", np.int64), ("x", np.int64), ("y", np.int64), ("next_row", np.int64),
     ("line_row", np.int64),
 ], align=True)
-"""Its state: whether a walk begins; the row at a position, the position along x and y; the row that follows, and the
-first row of the positions along x."""
+"""State of a row walk: whether a walk begins (``fresh``); the index ``at`` of the row at its position, and the position
+along x and y; the row that follows; and the first row of the current line along x."""
 
 
 def new_row_walks(count: int) -> np.ndarray:
-    """Walks as reset leaves them, `ROW_WALK` [count]."""
+    """State of walks after reset, `ROW_WALK` [count]."""
     state = np.zeros(count, ROW_WALK)
     state["fresh"] = True
     return state
@@ -24,14 +24,14 @@ def new_row_walks(count: int) -> np.ndarray:
 
 @twin
 def row_at_hand(walk, first):  # pragma: no cover - compiled
-    """The row to be visited; ``first``: where the event's walk begins."""
+    """The row to be visited; ``first`` is the row at which the walk of the event begins."""
     return first if walk.fresh else walk.next_row
 
 
 @twin
 def step(walk, edge, first, x_count, y_count):  # pragma: no cover - compiled
-    """`firstspike_hw.row_walk`: "for an event, positions along y, at each along x, at each the rows of its channels";
-    behind the last row ``walk.fresh``. ``edge``: steps and reach, as in `EDGE_SETTINGS`."""
+    """A cycle of `firstspike_hw.row_walk`: "for an event, positions along y, at each along x, at each the rows of its
+    channels"; ``walk.fresh`` is set after the last row. ``edge`` has the steps and the reach, as in `EDGE_SETTINGS`."""
     row = row_at_hand(walk, first)
     if walk.fresh:
         walk.line_row, walk.fresh = row, False

@@ -8,18 +8,18 @@ from .compilation import twin
 __all__ = ["SCOREBOARD", "new_scoreboards", "step", "waits"]
 
 SCOREBOARD = np.dtype([("fetched", np.int64), ("operand", np.int64)], align=True)
-"""Its state: the rows in the two stages behind the sequencer; −1: none."""
+"""State of a scoreboard: the rows in the two stages behind the sequencer, −1 for none."""
 
 
 def new_scoreboards(count: int) -> np.ndarray:
-    """Scoreboards as reset leaves them, `SCOREBOARD` [count]."""
+    """State of scoreboards after reset, `SCOREBOARD` [count]."""
     return np.full(count, -1, np.int64).repeat(2).view(SCOREBOARD)
 
 
 @twin
 def waits(board, forwards, row, marker, starting):  # pragma: no cover - compiled
-    """"A row waits while the same row is in either stage. Where sums are forwarded, only the passes of a marker wait
-    so, and the first row of a marker waits until both stages are empty"."""
+    """Whether a row must wait: "a row waits while the same row is in either stage. Where sums are forwarded, only the
+    passes of a marker wait so, and the first row of a marker waits until both stages are empty"."""
     if forwards and not marker:
         return False
     if forwards and starting:
@@ -29,6 +29,7 @@ def waits(board, forwards, row, marker, starting):  # pragma: no cover - compile
 
 @twin
 def step(board, free, row):  # pragma: no cover - compiled
-    """`firstspike_hw.scoreboard`: "rows on their way through the stages behind the sequencer"; −1: none enters."""
+    """A cycle of `firstspike_hw.scoreboard`: "rows on their way through the stages behind the sequencer". ``row``
+    enters, −1: none."""
     if free:
         board.operand, board.fetched = board.fetched, row

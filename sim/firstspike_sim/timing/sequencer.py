@@ -22,22 +22,25 @@ CORE_SETTINGS = np.dtype([
     ("rows", np.int64), ("starts", np.int64), ("steps", np.int64), ("finals", np.int64),
     ("first_edge", np.int64), ("edge_end", np.int64), ("scattered", np.bool_), ("forwards", np.bool_),
 ], align=True)
-"""Of a core: its rows, the passes of its microcode, its edges, and the options of its plan of these names."""
+"""Settings of the sequencer of a core: its rows, the numbers of passes in the lists of its microcode, the range of its
+edges, and the options of the same names in its plan."""
 
 EDGE_SETTINGS = np.dtype([
     ("first_event", np.int64), ("reach", np.int64), ("x_row_step", np.int64), ("y_row_step", np.int64),
     ("decodes", np.bool_), ("serial", np.bool_), ("recurrent", np.bool_),
 ], align=True)
-"""Of an edge: where its events start in the tables, the steps of its `Walk`, whether its tokens are decoded in a
-register, whether an event is walked for each bit of its value, whether it comes from the core that it goes to."""
+"""Settings for an edge: index of its first event in the tables; the steps of its `Walk`; whether its tokens are decoded
+into a register (``decodes``), an event is walked once for each bit of its value (``serial``), and it comes from its own
+core (``recurrent``)."""
 
 
 class SequencerSettings(NamedTuple):
-    """What is fixed of all sequencers.
+    """Settings of all sequencers.
 
-    ``cores``, ``edges``: `CORE_SETTINGS` [cores], `EDGE_SETTINGS` [edges]. ``settles``: bool[cores, 2, passes]; of each
-    pass of a step (0) and final (1) marker, those of the start included, whether its operand is what the pass before
-    wrote, in a core with one row. ``row``, ``y_count``, ``x_count``: `Walk.visits` of the events of all edges, int64.
+    ``cores``, ``edges``: `CORE_SETTINGS` [cores], `EDGE_SETTINGS` [edges]. ``settles`` bool[cores, 2, passes]: whether
+    the operand of a pass is what the pass before wrote, in a core with one row; for the passes of a step marker (0) and
+    of a final marker (1), each with those of ``start`` in front. ``row``, ``y_count``, ``x_count``: `Walk.visits` of
+    the events of all edges, int64.
     """
 
     cores: np.ndarray
@@ -53,23 +56,23 @@ SEQUENCER = np.dtype([
     ("settled", np.bool_), ("position", np.int64), ("row", np.int64), ("chosen", np.int64), ("bits", np.int64),
     ("inference", np.int64), ("step", np.int64), ("busy", np.int64),
 ], align=True)
-"""Its state.
+"""State of a sequencer.
 
-``boot``, ``opening``, ``position``, ``settled``, ``dropped`` and ``masked``: as in the hardware unit. ``starting``: a
-token begins. ``row``: of a marker's passes. ``chosen``: the edge that the token at hand is from; −1: all. ``bits``: of
-a bit-serial event's value, those that are left. ``inference``, ``step``: their numbers. ``busy``: cycles in which it
-worked on a token, as `firstspike_arch.work` counts them.
+``boot``, ``opening``, ``position``, ``settled``, ``dropped`` and ``masked`` are as in the hardware unit. ``starting``:
+a token begins. ``row``: the next row of a marker's pass. ``chosen``: the edge of the token at hand, −1 for all edges.
+``bits``: bits of a bit-serial event's value that are not yet walked. ``inference``, ``step``: the current ones.
+``busy``: cycles of work on tokens so far, as `firstspike_arch.work` counts them.
 """
 
 TOKEN = np.dtype([("valid", np.bool_), ("kind", np.int64), ("edge", np.int64), ("token", np.int64)], align=True)
-"""A token at hand, and the edge that it is taken from; −1: all."""
+"""The token that is worked on, and the edge that it is taken from, −1 for all edges."""
 
 
 class Sequencers(NamedTuple):
     """State of all sequencers.
 
-    By core: ``state``, `SEQUENCER`; the parts ``walks`` and ``scoreboards``; ``at_hand``, the token that is worked on
-    in this cycle, `TOKEN`. By edge: ``heads``; ``ready``, that of the input streams, bool.
+    For each core: ``state`` (`SEQUENCER`), ``walks``, ``scoreboards``, and ``at_hand``, the token that is worked on in
+    this cycle (`TOKEN`). For each edge: ``heads``, and ``ready`` of the input stream (bool).
     """
 
     state: np.ndarray
@@ -81,7 +84,7 @@ class Sequencers(NamedTuple):
 
 
 def new_sequencers(settings: SequencerSettings) -> Sequencers:
-    """Sequencers as reset leaves them."""
+    """State of the sequencers after reset."""
     count = len(settings.cores)
     state = np.zeros(count, SEQUENCER)
     state["boot"] = state["opening"] = state["starting"] = True
@@ -100,9 +103,9 @@ def _kind(token):  # pragma: no cover - compiled
 
 @twin
 def _choose(hand, settings, state, first, end, heads):  # pragma: no cover - compiled
-    """"An event is taken from the first stream that holds one; a marker waits until every stream holds one, and takes
-    them all". Of a dropped inference, step markers go alone; those "of the recurrent stream are kept for the final
-    one"."""
+    """Choose the next token among several streams: "an event is taken from the first stream that holds one; a marker
+    waits until every stream holds one, and takes them all". Step markers of a dropped inference are taken alone; those
+    "of the recurrent stream are kept for the final one"."""
     all_valid = True
     hand.valid, hand.edge = False, -1
     for edge in range(first, end):
@@ -119,7 +122,8 @@ def _choose(hand, settings, state, first, end, heads):  # pragma: no cover - com
 
 @twin
 def _look(hand, settings, core, state, streams, heads):  # pragma: no cover - compiled
-    """The token at hand: as it comes, or "decoded into a register first"; with several streams, chosen among them."""
+    """Find the token at hand: directly from the stream, or "decoded into a register first"; or chosen from several
+    streams."""
     first, end = settings.cores[core].first_edge, settings.cores[core].edge_end
     if state.boot:
         hand.valid, hand.kind, hand.edge = True, FINAL, -1
@@ -139,14 +143,14 @@ def _look(hand, settings, core, state, streams, heads):  # pragma: no cover - co
 
 @twin
 def _event(hand, edge):  # pragma: no cover - compiled
-    """Its place in the tables."""
+    """Index of an event in the tables."""
     return edge.first_event + ((hand.token >> ADDRESS_SHIFT) & NUMBER_MASK)
 
 
 @twin
 def _reaches_nothing(hand, settings, state):  # pragma: no cover - compiled
-    """"An event that reaches nothing costs one cycle"; so do a value of 0, and of the layer's own spikes those "that
-    come while the first step is open"."""
+    """Whether an event reaches no row: "an event that reaches nothing costs one cycle". A value of 0 also reaches none,
+    nor do the layer's own spikes "that come while the first step is open"."""
     edge = settings.edges[hand.edge]
     event = _event(hand, edge)
     if edge.serial and state.starting:
@@ -158,8 +162,10 @@ def _reaches_nothing(hand, settings, state):  # pragma: no cover - compiled
 
 @twin
 def _walk(hand, settings, state, walk, board, plan):  # pragma: no cover - compiled
-    """One row of an event, unless it must wait: the row, or −1. Moves ``state`` on, up to ``starting`` if it was the
-    last. "If the plan is ``bit_serial``, an event is walked once for each bit of its value that is 1"."""
+    """Walk one row of an event; return the row, or −1 if it must wait. ``state.starting`` is set after the last row.
+
+    "If the plan is ``bit_serial``, an event is walked once for each bit of its value that is 1".
+    """
     edge = settings.edges[hand.edge]
     event = _event(hand, edge)
     first = settings.row[event]
@@ -175,11 +181,13 @@ def _walk(hand, settings, state, walk, board, plan):  # pragma: no cover - compi
 
 @twin
 def _pass(kind, settles, state, board, plan, issue):  # pragma: no cover - compiled
-    """One row of a marker's passes, unless it must wait: the row, or −1. Moves ``state`` on, up to ``starting`` if it
-    was the last. The first pass of a step or final marker, behind those of the start, captures.
+    """Do one row of a marker's passes; return the row, or −1 if it must wait. ``state.starting`` is set after the last
+    row.
 
-    "With one row, a pass whose operand is what the pass before wrote waits one cycle"; those after reset "run once
-    without capturing".
+    The first pass of a step or final marker, after those of the start, captures the spikes.
+
+    "With one row, a pass whose operand is what the pass before wrote waits one cycle"; the passes after reset "run
+    once without capturing".
     """
     row = state.row
     state.settled = settles[kind - 1, state.position] and not state.settled
@@ -200,7 +208,8 @@ def _pass(kind, settles, state, board, plan, issue):  # pragma: no cover - compi
 
 @twin
 def _end_marker(kind, plan, state):  # pragma: no cover - compiled
-    """What comes next. "The final marker's passes also start the next inference: no sweep between inferences"."""
+    """Prepare for the token after a marker. "The final marker's passes also start the next inference: no sweep between
+    inferences"."""
     state.position = 0 if kind == FINAL else plan.starts
     if state.boot:
         state.boot = False
@@ -212,7 +221,7 @@ def _end_marker(kind, plan, state):  # pragma: no cover - compiled
 
 @twin
 def _take(hand, plan, edges, streams, heads, ready):  # pragma: no cover - compiled
-    """Which streams are ready: all, or the one that the token at hand is taken from; and heads that are loaded."""
+    """Set which streams are ready (those that the token at hand is taken from), and load the heads."""
     for edge in range(plan.first_edge, plan.edge_end):
         taken = hand.valid and (hand.edge < 0 or hand.edge == edge)
         if edges[edge].decodes:
@@ -222,9 +231,10 @@ def _take(hand, plan, edges, streams, heads, ready):  # pragma: no cover - compi
 
 @twin
 def _work(hand, settings, units, core, issue):  # pragma: no cover - compiled
-    """A cycle's work on the token at hand: the row that is issued, or −1. Afterwards ``hand.valid``: it is taken.
+    """Work on the token at hand for a cycle; return the row that is issued, or −1. ``hand.valid`` then says whether it
+    is taken.
 
-    "A token is taken with its last row". Of an inference that is dropped, "events and step markers are taken at one a
+    "A token is taken with its last row". In a dropped inference, "events and step markers are taken at one a
     cycle without effect".
     """
     plan, state, board = settings.cores[core], units.state[core], units.scoreboards[core]
@@ -245,8 +255,10 @@ def _work(hand, settings, units, core, issue):  # pragma: no cover - compiled
 
 @twin
 def step(settings, units, core, streams, free, drop_valid, drop_inference, issue):  # pragma: no cover - compiled
-    """`firstspike_hw.sequencer`: the row that it issues, or −1; ``issue`` (`core.ROW`) says more if its spikes are
-    captured. ``units.ready`` is then that of ``streams``: registers with ``valid`` and ``token``, [edges].
+    """A cycle of `firstspike_hw.sequencer`; return the row that it issues, or −1.
+
+    ``issue`` (`core.ROW`) describes a row whose spikes are captured. ``streams`` [edges] are registers with ``valid``
+    and ``token``; ``units.ready`` is set for them.
 
     It "turns tokens into rows, one a cycle; no bubbles between tokens"; "a token is taken with its last row". "From the
     cycle after ``drop`` names the inference at hand, events and step markers are taken at one a cycle without effect".
@@ -261,7 +273,7 @@ def step(settings, units, core, streams, free, drop_valid, drop_inference, issue
         if hand.valid:
             boot = state.boot
             row = _work(hand, settings, units, core, issue)
-            # A row, a token taken without any, or the wait for an operand that is being written.
+            # Busy: a row, a token that is taken without one, or the wait for an operand that is being written.
             state.busy += int(not boot and (row >= 0 or hand.valid or state.settled))
     scoreboard.step(units.scoreboards[core], free, row)
     _take(hand, settings.cores[core], settings.edges, streams, units.heads, units.ready)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Spike lists: which neurons spike in which step, one after the other, as the timing model sends them."""
+"""Spike lists: the spikes of all senders as lists, in the order in which the timing model sends them."""
 
 from typing import NamedTuple
 
@@ -10,21 +10,22 @@ from firstspike_arch.program import Program
 __all__ = ["VALUE_SHIFT", "SpikeLists", "codes_of", "codes_of_tokens", "spike_lists", "tokens_of_codes"]
 
 VALUE_SHIFT = 32
-"""In a code, a neuron's number is below this bit and what it says above, in two's complement of 16 bits."""
+"""Bit of a code from which on it holds the value of a spike, 16 bits in two's complement; the bits below are the
+neuron's number."""
 
 
 class SpikeLists(NamedTuple):
-    """Which neurons spike in which step.
+    """The spikes of all senders, inferences and steps.
 
     Parameters
     ----------
     codes : int64[*]
-        Of all senders, inferences and steps in a row: neurons by number, with what they say; in a step in the order of
-        ``places``.
+        Number of the neuron and value of each spike, for all senders, inferences and steps, one after the other; the
+        spikes of a step are in the order of ``places``.
     places : int64[*]
-        Where each is sent from (`LayerPlan.places`); the number of the neuron on the input.
+        Place of each spike's neuron (`LayerPlan.places`); for the input, its number.
     offsets : int64[S, G + 1]
-        Sender s (the input, then each layer), global step g: ``codes[offsets[s, g] : offsets[s, g + 1]]``.
+        Sender s (the input, then each layer) sends ``codes[offsets[s, g] : offsets[s, g + 1]]`` in global step g.
     first_step : int64[B + 1]
         Global step at which each inference starts.
     """
@@ -36,7 +37,7 @@ class SpikeLists(NamedTuple):
 
 
 def spike_lists(program: Program, spikes: tuple[np.ndarray, ...]) -> SpikeLists:
-    """From the magnitudes of the input and of every layer, each integer or bool[B, T, N]."""
+    """Make the spike lists from the magnitudes of the input and of every layer, each integer or bool[B, T, N]."""
     network = program.network
     senders = {edge.source for edge in network.edges()}
     codes, places, offsets, base = [], [], [], 0
@@ -68,13 +69,13 @@ def spike_lists(program: Program, spikes: tuple[np.ndarray, ...]) -> SpikeLists:
 
 
 def codes_of(neurons: np.ndarray, values: np.ndarray | None) -> np.ndarray:
-    """Codes of neurons by number and what they say; None: 1 each."""
+    """Codes of spikes, int64[*], from the numbers of neurons and their values; None: values of 1, which codes omit."""
     neurons = neurons.astype(np.int64)
     return neurons if values is None else neurons | (values.astype(np.int64) & 0xFFFF) << VALUE_SHIFT
 
 
 def codes_of_tokens(tokens: np.ndarray, layout: TokenLayout) -> np.ndarray:
-    """Tokens as the timing model moves them: with codes in place of addresses and values."""
+    """Convert tokens to those of the timing model, which hold codes instead of addresses and values."""
     tokens = np.asarray(tokens, dtype=np.int64)
     if len(layout.shape) == 1 and not layout.value_bits:
         return tokens

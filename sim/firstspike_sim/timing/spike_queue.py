@@ -12,24 +12,25 @@ __all__ = ["SPIKE_QUEUE", "WORD", "SpikeQueues", "grant", "new_spike_queues", "s
 WORD = np.dtype([
     ("last", np.bool_), ("final", np.bool_), ("start", np.int64), ("stop", np.int64), ("base", np.int64),
 ], align=True)
-"""A word: spikes ``start`` … ``stop`` − 1 of the spike lists, and the place of its first bit. ``final``: it also ends
-the inference."""
+"""A word of spikes: ``start`` … ``stop`` − 1 of the spike lists, and the place ``base`` of its first bit. ``last``: it
+ends a step; ``final``: it also ends the inference."""
 
 SPIKE_QUEUE = np.dtype([
     ("depth", np.int64), ("head", np.int64), ("count", np.int64), ("kept", np.bool_),
 ], align=True)
-"""Its state: ``count`` words from ``head`` on, and in a memory whether one was ``kept`` that is not counted yet."""
+"""State of a spike queue of ``depth`` words: it holds ``count`` words from ``head`` on. In a memory, ``kept`` says that
+a word was written that is not counted yet."""
 
 
 class SpikeQueues(NamedTuple):
-    """State of each, `SPIKE_QUEUE` [cores], and its words, `WORD` [cores, depth of the deepest]."""
+    """State of all spike queues, `SPIKE_QUEUE` [cores], and their words, `WORD` [cores, largest depth]."""
 
     state: np.ndarray
     words: np.ndarray
 
 
 def new_spike_queues(depths: np.ndarray) -> SpikeQueues:
-    """Queues as reset leaves them, for ``depths`` int64[cores]."""
+    """State of queues of ``depths`` int64[cores] after reset."""
     state = np.zeros(len(depths), SPIKE_QUEUE)
     state["depth"] = depths
     return SpikeQueues(state=state, words=np.zeros((len(depths), depths.max()), WORD))
@@ -37,17 +38,18 @@ def new_spike_queues(depths: np.ndarray) -> SpikeQueues:
 
 @twin
 def words_valid(queue):  # pragma: no cover - compiled
-    """"A word captured in cycle c is offered from c + 1 on if the queue is one register, from c + 2 on if it is a
-    memory"."""
+    """Whether a word is offered: "a word captured in cycle c is offered from c + 1 on if the queue is one register,
+    from c + 2 on if it is a memory"."""
     return queue.count > 0
 
 
 @twin
 def grant(queue, captures, coming, taken):  # pragma: no cover - compiled
-    """"A row is granted its capture while words held plus the word being captured leave room. A word taken makes room:
-    in a register for a capture in the next cycle, in a memory one cycle later".
+    """Whether a row is granted: "a row is granted its capture while words held plus the word being captured leave room.
+    A word taken makes room: in a register for a capture in the next cycle, in a memory one cycle later".
 
-    ``captures`` and ``coming``: as in the core's capture, in this cycle and the next; ``taken``: the word at the head.
+    ``captures`` and ``coming`` say whether the core captures a row in this cycle and in the next; ``taken``, whether
+    the word at the head is taken.
     """
     if queue.depth == 1:
         return not (captures or coming or (queue.count > 0 and not taken))
@@ -56,7 +58,7 @@ def grant(queue, captures, coming, taken):  # pragma: no cover - compiled
 
 @twin
 def step(queue, words, captures, word, taken):  # pragma: no cover - compiled
-    """`firstspike_hw.spike_queue`: it "holds rows with a spike, and the last row of every step"."""
+    """A cycle of `firstspike_hw.spike_queue`, which "holds rows with a spike, and the last row of every step"."""
     place = (queue.head + queue.count + int(queue.kept)) % queue.depth
     kept = captures and (word.last or word.start < word.stop)
     if kept:

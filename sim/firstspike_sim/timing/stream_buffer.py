@@ -10,11 +10,11 @@ __all__ = ["STREAM_BUFFER", "new_stream_buffers", "source_ready", "step"]
 STREAM_BUFFER = np.dtype([
     ("valid", np.bool_), ("token", np.int64), ("second_valid", np.bool_), ("second", np.int64),
 ], align=True)
-"""Its state: what it offers, and a second register. ``valid`` and ``token`` are its output stream."""
+"""State of a stream buffer: its output stream (``valid``, ``token``), and a second register."""
 
 
 def new_stream_buffers(count: int) -> np.ndarray:
-    """Buffers as reset leaves them, `STREAM_BUFFER` [count]."""
+    """State of buffers after reset, `STREAM_BUFFER` [count]."""
     return np.zeros(count, STREAM_BUFFER)
 
 
@@ -26,7 +26,7 @@ def source_ready(buffer):  # pragma: no cover - compiled
 
 @twin
 def step(buffer, source_valid, source, buffered_ready):  # pragma: no cover - compiled
-    """`firstspike_hw.stream_buffer`: "offers what was taken in cycle c in c + 1; one a cycle"."""
+    """A cycle of `firstspike_hw.stream_buffer`: "offers what was taken in cycle c in c + 1; one a cycle"."""
     if buffered_ready or not buffer.valid:
         buffer.valid = source_valid or buffer.second_valid
         buffer.token = buffer.second if buffer.second_valid else source

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Timing model: the cycle of every transfer, decision and acceptance, from configuration and spikes alone.
 
-It carries out what the docstrings of the hardware units promise (passes, stages, queues, promises), one clock cycle
-after another (`cycle_loop`), on tokens instead of signals: which rows a core visits, which groups an extractor
-holds, how many results wait. Each unit has a twin, in a file of its name. It reads no signal of the hardware and has no
-fitted constant. The values (which neuron fires when, which step decides) come from the golden model.
+Each hardware unit has a twin here, in a file of the same name, which does what the docstring of the unit specifies; the
+quotations in docstrings of twins are from there. `cycle_loop` runs the twins clock cycle by clock cycle on tokens
+instead of signals: which rows a core visits, which groups an extractor holds, how many results wait. The model reads no
+signal of the hardware and has no fitted constant. The values (which neuron fires when, which step decides) come from
+the golden model.
 """
 
 import numpy as np
@@ -29,24 +30,24 @@ def predict_cycles(
     program: Program, stimulus: Stimulus, lists: SpikeLists, *, classes: np.ndarray, steps: np.ndarray,
     decided_by: np.ndarray, scores: np.ndarray,
 ) -> Trace:
-    """Trace of the stimulus, given the golden model's spikes and results.
+    """Predict the trace of a stimulus from the spikes and results of the golden model.
 
     Parameters
     ----------
     lists : SpikeLists
-        Of complete inferences (no early exit).
+        Spikes of complete inferences, without early exit.
     classes, steps, decided_by : int64[B]
     scores : int64[B, C]
-        Results, passed on; ``steps`` also says when a decision falls.
+        Results of the golden model, copied to the trace; ``steps`` also gives the step that decides.
 
     Raises
     ------
     RuntimeError
-        The model came to no end: an error in it.
+        The model does not end within a bound on its cycles, which is a bug in the model.
     """
     network = program.network
     wiring = configuration.wiring_of(program)
-    # Beats need no contents: the spikes are known.
+    # Beats need no contents, because the spikes are known.
     words = np.zeros(len(stimulus.words), dtype=np.int64) if wiring.image else codes_of_tokens(
         stimulus.words, network.input_layout)
     source, sink = new_source(words, stimulus.gaps), new_sink(stimulus.inferences, stimulus.sink_stalls)
@@ -70,7 +71,7 @@ def predict_cycles(
 
 
 def _units(program: Program, source: Source) -> Units:
-    """All units as reset leaves them."""
+    """All units after reset."""
     settings = configuration.sequencer_settings(program.cores)
     cores = len(settings.cores)
     return Units(
@@ -84,7 +85,7 @@ def _units(program: Program, source: Source) -> Units:
 
 
 def _transfers(program: Program, log: EdgeLog) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-    """Tokens of each edge as the hardware sends them, and their cycles."""
+    """Tokens of each edge as the hardware sends them, and the cycles of their transfers."""
     spans = [slice(start, start + used) for start, used in zip(log.start[:-1], log.used, strict=True)]
     layouts = [program.network.layout_of(edge.source) for edge in program.network.edges()]
     return (tuple(tokens_of_codes(log.tokens[span], layout) for span, layout in zip(spans, layouts, strict=True)),

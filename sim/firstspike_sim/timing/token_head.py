@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Twin of the token decoder: the register. Where walks begin is in the tables of the sequencer."""
+"""Twin of the token decoder: its register only. The rows at which walks begin are in the tables of the sequencer."""
 
 import numpy as np
 from firstspike_arch.events import MARKER
@@ -9,12 +9,12 @@ from .compilation import twin
 __all__ = ["HEAD", "new_heads", "step"]
 
 HEAD = np.dtype([("valid", np.bool_), ("token", np.int64)], align=True)
-"""Its state: the token at the head of a stream."""
+"""State of a token decoder: the token at the head of a stream."""
 
 
 def new_heads(recurrent: np.ndarray) -> np.ndarray:
-    """Heads as reset leaves them, `HEAD` [edges], for bool[edges]. "The stream of the layer's own spikes is one step
-    late: its first marker is there from the beginning"."""
+    """State of heads after reset, `HEAD` [edges]; ``recurrent`` is bool[edges]. "The stream of the layer's own spikes
+    is one step late: its first marker is there from the beginning"."""
     heads = np.zeros(len(recurrent), HEAD)
     heads["valid"], heads["token"] = recurrent, MARKER
     return heads
@@ -22,8 +22,9 @@ def new_heads(recurrent: np.ndarray) -> np.ndarray:
 
 @twin
 def step(head, stream, taken):  # pragma: no cover - compiled
-    """`firstspike_hw.token_head.TokenDecoder`, and whether it takes from ``stream``: "a token taken from the stream in
-    cycle c is the head from c + 1 on, until it is ``taken``; the next one can follow in the same cycle"."""
+    """A cycle of `firstspike_hw.token_head.TokenDecoder`; return whether it takes from ``stream``. "A token taken from
+    the stream in cycle c is the head from c + 1 on, until it is ``taken``; the next one can follow in the same
+    cycle"."""
     ready = taken or not head.valid
     if ready:
         head.valid, head.token = stream.valid, stream.token

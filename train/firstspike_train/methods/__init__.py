@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Training methods: one file each. What the loop needs of one is `layer_stack.LayerStack`."""
+"""Training methods, one file each; all are subclasses of `layer_stack.LayerStack`."""

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""DIET-SNN: direct input, one learned leak and threshold a layer, few steps, started from a trained ANN.
+"""DIET-SNN: direct input, a learned leak and threshold for each layer, few steps, weights from a trained ANN.
 
 As in the authors' code: mem = leak·mem + W·s (the leak before the input), a spike where mem > theta, mem −= theta in
 the same step without a slope through the spike, no bias, the image as the current of every step, average pools on
 spikes, dropout masks that last an inference, an output that integrates W·s without leak; the ANN (ReLU, no bias,
 average pools) trained first; thresholds from the 99.7 percentile of the currents, layer by layer, times a scaling
 factor; the slope γ·max(0, 1 − |mem/theta − 1|); leaks clamped to at most 1; cross entropy of the output's potential.
-Our own choices: the pixels unnormalised (the code does so for MNIST), AdamW with one cycle instead of Adam with steps
+Our own choices: pixels are not normalised (as in the code for MNIST), AdamW with one cycle instead of Adam with steps
 or cosines, dropout also before a pool (the code's pools replace it), thresholds bounded below by a small positive
 number, and everything in integers: a threshold is a whole number of steps and a leak num/2^shift.
 """
@@ -32,11 +32,12 @@ __all__ = ["DietNetwork", "percentile"]
 CALIBRATION_BATCH = 512
 CALIBRATION_STEPS = 100
 CALIBRATION_NUMBERS = 1 << 30
-"""Membranes of one layer in all steps of all images: 4 GiB. Large networks are calibrated on fewer images."""
+"""Most membranes of one layer, over all steps and images, during calibration (4 GiB); large networks use fewer
+images."""
 
 
 class DietNetwork(LifNetwork):
-    """While it is pre-trained, an ANN on the same weights; then the spiking network."""
+    """The spiking network; during pretraining, an ANN with the same weights."""
 
     def __init__(self, recipe: Recipe, shape: Shape, generator: torch.Generator) -> None:
         method = self.method = cast(DietRecipe, recipe.method)
@@ -48,14 +49,15 @@ class DietNetwork(LifNetwork):
         super().__init__(recipe, shape, generator, hidden, NeuronKind(fires=False))
 
     def initialise(self, layer: LifLayer, generator: torch.Generator) -> None:
-        # The code's: N(0, √(2/(k²·C))) for a convolution to C channels, N(0, 0.01) for a dense layer.
+        # As in the authors' code: N(0, √(2/(k²·C))) for a convolution to C channels, N(0, 0.01) for a dense layer.
         dense = isinstance(layer.connectivity, Dense)
         fan_out = layer.weight[0, 0].numel() * layer.connectivity.channels
         with torch.no_grad():
             layer.weight.normal_(0, 0.01 if dense else (2 / fan_out) ** 0.5, generator=generator)
 
     def start(self, phase: str, images: Images) -> None:
-        """Before the spiking network is trained, the ANN's currents give its thresholds."""
+        """Begin a phase; before the spiking network is trained, its thresholds are taken from currents on
+        ``images``."""
         self.analogue = phase == "pretraining"
         if phase == "real":
             largest = max(size_of(layer.connectivity.out_shape) for layer in self.stack)
@@ -64,7 +66,8 @@ class DietNetwork(LifNetwork):
 
     @torch.no_grad()
     def calibrate(self, images: torch.Tensor) -> None:
-        """Thresholds of the hidden layers, in order: the largest percentile of the currents of any step, scaled."""
+        """Set the thresholds of the hidden layers, in order, to the largest percentile of the currents of any step,
+        scaled."""
         steps, leaks = self.steps, [layer.leak.item() for layer in self.stack]
         self.steps = CALIBRATION_STEPS
         for layer in self.stack:
@@ -85,7 +88,7 @@ class DietNetwork(LifNetwork):
         self.constrain()
 
     def rectified(self, images: torch.Tensor, generator: torch.Generator | None) -> list[torch.Tensor]:
-        """The ANN's activities, as if they were spikes of a single step."""
+        """Activations of the ANN's hidden layers, [1, B, …], in the shape of spikes of a single step."""
         found: list[torch.Tensor] = []
         for layer in self.stack[:-1]:
             inputs = [spikes[0] for spikes in self.sources(layer, found)] if found else [self.pixels(images)]
@@ -93,7 +96,7 @@ class DietNetwork(LifNetwork):
         return found
 
     def dropped(self, spikes: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
-        """Spikes [T, B, …] without those of some neurons, others for each image, the same in all steps."""
+        """Spikes [T, B, …] after dropout; each image has its own mask, which is the same in all steps."""
         share = self.method.dropout
         if generator is None or not share:
             return spikes
@@ -101,7 +104,7 @@ class DietNetwork(LifNetwork):
         return spikes * (kept.to(spikes) / (1 - share))
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Cross entropy of the output's potential, and the effort of spikes."""
+        """Cross entropy of the output's potential, plus `effort` if the network spikes."""
         if self.analogue:
             hidden = self.rectified(images, generator)
         else:
@@ -115,6 +118,6 @@ class DietNetwork(LifNetwork):
 
 
 def percentile(currents: torch.Tensor, share: float) -> float:
-    """The value below which a share of all elements lies, as the code takes it: one of them, no interpolation."""
+    """The element below which a share of all elements lies, without interpolation, as in the authors' code."""
     flat = currents.flatten()
     return flat.kthvalue(1 + round(share * (flat.numel() - 1))).values.item()

@@ -7,9 +7,9 @@ From the paper: direct training, one spike a neuron, zero-delay cascade, an init
 with learnable affine against vanishing input currents, the decoding Y = Σ w[t]·s[t] with linear or exponential decay
 of w, and average pools. From secondary sources: weights from U(±√(3T/N)) and the affine's form. Our own choices,
 because the paper's are not public: latency input with a cut-off, the shift added at every step, the threshold 1, the
-surrogate, the losses on the output membranes, the optimiser, no forced firing at the last step, for networks in
-which pools or depth make the currents fade, first gains fitted to a batch, and what is there to be compared with:
-Kaiming's initialisation, no normalisation, no affine, max pools (the first spike of a window), a decoding without
+surrogate, the losses on the output membranes, the optimiser, no forced firing at the last step, first gains fitted to a
+batch (for networks whose currents fade through pools or depth), and the alternatives that serve as comparison:
+Kaiming's initialisation, no normalisation, no affine, max pools (the first spike of a window), and decoding without
 decay.
 """
 
@@ -43,17 +43,17 @@ CALIBRATION_BATCH = 512
 
 
 class EttfsLayer(Synapses):
-    """Synapses, weight normalisation and fire-once neurons; gain, shift and threshold of each channel.
+    """Synapses with weight normalisation and neurons that fire once; each channel has a gain, a shift and a threshold.
 
-    A neuron that fires once needs no reset, so v[t] = W·a[t] + (t+1)·shift, where a[t] says which inputs have fired
-    by step t (of a pool: the mean, or whether any has); and it has fired by step t where max(v[0] … v[t]) ≥ theta. All
-    steps share one product.
+    A neuron that fires once needs no reset, so v[t] = W·a[t] + (t+1)·shift, where a[t] is 1 for inputs that have fired
+    by step t (behind a pool: the mean of its window, or 1 if any input has fired). The neuron has fired by step t if
+    max(v[0] … v[t]) ≥ theta. All steps are computed in one product.
     """
 
     def __init__(self, connectivity: Dense | Conv2d, bits: int, recipe: Recipe, generator: torch.Generator) -> None:
         method, steps, channels = cast(EttfsRecipe, recipe.method), recipe.network.steps, connectivity.channels
         super().__init__(connectivity, bits, average_pool=method.pool == "average")
-        # Secondary source: Var Σ W·s = 1 if each input spikes once, uniformly over the steps; Kaiming knows no steps.
+        # Secondary source: Var Σ W·s = 1 if each input spikes once, uniformly over the steps. Kaiming's has no steps.
         bound = ((3 * steps if method.initialisation == "uniform" else 6) / self.fan_in) ** 0.5
         with torch.no_grad():
             self.weight.copy_((torch.rand(self.weight.shape, generator=generator) * 2 - 1) * bound)
@@ -65,7 +65,7 @@ class EttfsLayer(Synapses):
         self.slope, self.width = method.surrogate, method.surrogate_width
 
     def real_weight(self) -> torch.Tensor:
-        """Weights, normalised, times their gain."""
+        """The weights to be exported: normalised and multiplied by their gain, in float64."""
         flat, gain = self.weight.double().flatten(1), self.gain.double()
         if self.normalise:
             variance, mean = torch.var_mean(flat, dim=1, keepdim=True, correction=0)
@@ -74,30 +74,30 @@ class EttfsLayer(Synapses):
         return flat.view(self.weight.shape).float().double()
 
     def multiplier(self) -> torch.Tensor:
-        """The weights as computed with, normalised."""
+        """The weights that the forward pass multiplies with, normalised."""
         return self.computed(self.real_weight())
 
     def vectors(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Shift and theta of each channel as exported, in float64.
+        """Shift and theta of each channel to be exported, in float64.
 
-        The shift is kept within the weights' range, because hardware stores it as weights of further inputs: of one,
-        or behind a pool, where a membrane counts in smaller units, of up to pool².
+        The shift is clamped to the range of the weights, because hardware stores it as the weight of one further input,
+        or of up to pool² inputs behind a pool, where units are smaller.
         """
         fixed, free = self.scale * largest_weight(self.bits), self.real_weight().detach().abs().max()
         limit = torch.where(self.scale > 0, fixed, free)
         return self.shift.double().clamp(-limit, limit), self.theta.double().clamp(min=THETA_MIN)
 
     def operands(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Shift and theta as computed with, in units."""
+        """Shift and theta that the forward pass uses, in units."""
         (shift, theta), kind = self.vectors(), self.weight.dtype
         if not self.rounds:
             return shift.to(kind), theta.to(kind)
         return whole_steps(shift, self.unit, -torch.inf).to(kind), integer_thresholds(theta, self.unit).to(kind)
 
     def forward(self, fired: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """From "has fired by step t" of the inputs, [T, B, …], to the same of the neurons.
+        """Return which neurons have fired by each step, and their membranes in units, [T, B, …] each.
 
-        Also the membranes, in units, as if nothing froze them.
+        ``fired`` says the same of the inputs. Membranes integrate on after a spike.
         """
         currents = self.current(fired.flatten(0, 1)).unflatten(0, fired.shape[:2])
         shift, theta = (value.view(-1, *[1] * (currents.dim() - 3)) for value in self.operands())
@@ -110,7 +110,8 @@ class EttfsLayer(Synapses):
         return staircase((torch.stack(peaks) - theta) / theta, self.slope, self.width), membrane
 
     def start_quantisation(self, *, balance: bool) -> None:
-        """Fix the scale. ``balance``: first multiply each neuron (weights, shift, theta: same spikes) to one size."""
+        """Fix the scale. With ``balance``, first multiply weights, shift and theta of each neuron so that all have
+        similar size; the spikes stay the same."""
         with torch.no_grad():
             if balance:
                 size = self.gain.abs().clamp(min=1e-3)
@@ -121,13 +122,13 @@ class EttfsLayer(Synapses):
         self.theta.requires_grad_(balance)
 
     def layer(self) -> FloatLayer:
-        """As exported, the normalisation folded: exactly what the integers are rounded from."""
+        """The layer to be exported, with normalisation folded; the integers are rounded from exactly these numbers."""
         shift, theta = (value.detach().numpy() for value in self.vectors())
         return replace(self.exported(), neuron=FloatNeuron(bias=shift, theta=theta, single_spike=True))
 
 
 class EttfsNetwork(LayerStack):
-    """A stack of `EttfsLayer` on latency-coded images."""
+    """A stack of `EttfsLayer`s that takes latency-coded images."""
 
     def __init__(self, recipe: Recipe, shape: Shape, generator: torch.Generator) -> None:
         super().__init__()
@@ -145,7 +146,7 @@ class EttfsNetwork(LayerStack):
         self.input_fields: dict[str, Any] = {"input_kind": "latency", "cutoff": self.method.cutoff}
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Which pixels of uint8[B, N] have fired by each step, [T, B, N] or as the first layer's map."""
+        """Which pixels of images uint8[B, N] have fired by each step, as 0 or 1, [T, B, N] or [T, B, C, H, W]."""
         table = latency_step(torch.arange(256), self.steps)
         table[: self.method.cutoff] = self.steps
         first = self.stack[0]
@@ -154,7 +155,8 @@ class EttfsNetwork(LayerStack):
         return torch.stack([(spike_step <= t).to(first.weight.dtype) for t in range(self.steps)])
 
     def forward(self, images: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """"Has fired by step t" of input and every layer, [T, B, …] each; output membranes in units."""
+        """Return which pixels, and neurons of each layer, have fired by each step, [T, B, …] each, and the output
+        membranes in units."""
         fired = [self.encode(images)]
         for layer in self.stack:
             spikes, membrane = layer(fired[-1])
@@ -162,7 +164,7 @@ class EttfsNetwork(LayerStack):
         return fired, membrane
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Mean loss of uint8[B, N] images with int64[B] labels."""
+        """Return the mean loss on images uint8[B, N] with labels int64[B]."""
         method, unit = self.method, self.stack[-1].unit
         fired, membrane = self(images)
         loss = functional.cross_entropy(self.score(fired[-1]) * method.score_gain, labels)
@@ -179,15 +181,17 @@ class EttfsNetwork(LayerStack):
         return loss
 
     def score(self, fired: torch.Tensor) -> torch.Tensor:
-        """Σ w[t]·s[t] / w[0], [B, C], from "has fired by step t": s[t] is the difference of neighbouring steps."""
+        """Σ w[t]·s[t] / w[0], [B, C], from ``fired`` by step; the spike s[t] is the difference of neighbouring
+        steps."""
         # Paper: the decoding with decaying w. Written as Σ (w[t] − w[t+1])·fired[t], with w[T] = 0.
         weights = torch.tensor((*self.step_weights, 0), dtype=fired.dtype, device=fired.device)
         return torch.tensordot(weights[:-1] - weights[1:], fired, dims=1) / weights[0]
 
     def decide(self, images: torch.Tensor) -> tuple[dict[Readout, torch.Tensor], dict[str, float]]:
-        """Classes int64[B] by read-out; spike counts an image, firing fractions, ties and silence.
+        """Return classes int64[B] by read-out, and measures: spikes per image, shares that fire, ties and silent
+        outputs.
 
-        weighted_spikes: the earliest spike, then the lowest index; silent: 0.
+        weighted_spikes gives the class of the earliest spike, the lowest index of several, and 0 if none fires.
         """
         fired, membrane = self(images)
         found = first_spike(fired[-1] > 0, membrane)
@@ -206,26 +210,28 @@ class EttfsNetwork(LayerStack):
 
     @torch.no_grad()
     def spread(self, images: torch.Tensor) -> None:
-        """Scale the gains such that each layer's last membranes spread by so many thresholds over a batch."""
+        """Scale the gains so that the membranes of each layer have the recipe's ``spread`` over a batch, in
+        thresholds."""
         fired = self.encode(images)
         for layer in self.stack:
             layer.gain.mul_(self.method.spread / layer(fired)[1][-1].std())
             fired, _ = layer(fired)
 
     def start(self, phase: str, images: Images) -> None:
-        """Begin a phase; quantised: one scale a layer, and every forward pass is the integer network."""
+        """Begin a phase; "quantised" fixes a scale for each layer, and forward passes compute in integers from then
+        on."""
         if phase == "real" and self.method.spread:
             self.spread(images[:CALIBRATION_BATCH])
         if phase == "quantised":
             for layer in self.stack:
-                # Membranes of the output layer are compared with one another: its neurons keep one common size.
+                # The read-out compares the membranes of the output layer, so its neurons must not be rescaled.
                 layer.start_quantisation(balance=layer is not self.stack[-1])
 
     def constrain(self) -> None:
-        """Nothing to do: gain and shift are free, theta is bounded where it is used."""
+        """Do nothing: gain and shift are unbounded, and theta is clamped where it is used."""
 
     @torch.no_grad()
     def largest_membranes(self) -> list[int]:
-        """An input fires once: the largest current, and T shifts."""
+        """The largest current, since an input fires once, plus T shifts."""
         return [layer.largest_current(1) + self.steps * int(layer.operands()[0].abs().max().item())
                 for layer in self.stack]

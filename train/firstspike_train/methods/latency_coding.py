@@ -38,14 +38,15 @@ __all__ = ["LatencyCodingNetwork", "LatencyEncoder", "confidence"]
 
 CALIBRATION_BATCH = 512
 THETA_FIRST, THETA_LAST = 1.5, 0.4
-"""Thresholds of the encoder's first and last step, in standard deviations of its current."""
+"""Thresholds of the encoder in the first and the last step, in standard deviations of its current."""
 HIDDEN_SPREAD = 2.0
 EPSILON = 0.1
-"""Added to an entropy before it is inverted: bounds the weight of a step that is certain."""
+"""Added to an entropy before it is inverted, which bounds the weight of a step with certain output."""
 
 
 class LatencyEncoder(Synapses):
-    """Static current a = W·x + bias; one spike in the first step t with a ≥ theta_t, where theta_t falls with t."""
+    """Neurons with a static current a = W·x + bias, which fire once, in the first step t with a ≥ theta_t; theta_t
+    falls with t."""
 
     def __init__(
         self, connectivity: Dense | Conv2d, bits: int, steps: int, width: float, input_scale: float = 1.0,
@@ -57,23 +58,23 @@ class LatencyEncoder(Synapses):
         self.gaps = nn.Parameter(torch.full((steps - 1,), (THETA_FIRST - THETA_LAST) / max(1, steps - 1)))
 
     def normalise_currents(self) -> None:
-        """The normalisation's shift is bias enough."""
+        """Add batch normalisation, whose shift replaces the bias."""
         super().normalise_currents()
         self.bias.requires_grad_(False)
 
     def largest_current(self, largest: int) -> int:
-        """The bias comes once, and is compared with the highest threshold."""
+        """Bound on the current with its bias, plus the highest threshold, from which it is subtracted."""
         bias, last, gaps = (value.detach().abs().max().item() if value.numel() else 0.0 for value in self.operands())
         return super().largest_current(largest) + int(bias + last + gaps * len(self.gaps))
 
     def constrain(self) -> None:
-        """Thresholds stay positive and fall."""
+        """Clamp the thresholds so that they are positive and fall."""
         with torch.no_grad():
             self.last.clamp_(min=THETA_MIN)
             self.gaps.clamp_(min=THETA_MIN)
 
     def operands(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Bias [C], the last threshold, and the T − 1 gaps between neighbouring ones, in units."""
+        """Bias [C], the last threshold, and the T − 1 gaps between successive thresholds, in units."""
         if not self.rounds:
             return self.bias, self.last, self.gaps
         pairs = ((self.bias, -torch.inf), (self.last, 1), (self.gaps, 1))
@@ -81,12 +82,12 @@ class LatencyEncoder(Synapses):
         return bias, last, gaps
 
     def forward(self, current: torch.Tensor) -> torch.Tensor:
-        """Spikes [T, B, …] from W·x, [B, …]."""
+        """Return spikes [T, B, …] for currents W·x, [B, …]."""
         bias, last, gaps = self.operands()
         current = current + bias.view(-1, *[1] * (current.dim() - 2))
         before, spikes = torch.zeros_like(current), []
         for step in range(len(gaps) + 1):
-            # In standard deviations of the current at the start of training: 1 as a real number.
+            # The standard deviation of the current is 1, as a real number, at the start of training.
             distance = (current - (last + gaps[step:].sum())) * self.unit
             fired = staircase(distance, "rectangle", self.width)
             spikes.append(fired - before)
@@ -94,7 +95,7 @@ class LatencyEncoder(Synapses):
         return torch.stack(spikes) if len(spikes) > 1 else spikes[0][None]  # one step: no copy
 
     def layer(self) -> FloatLayer:
-        """As exported, in float64."""
+        """The layer to be exported, in float64."""
         bias, last, gaps = (value.detach().double().numpy() * self.unit for value in self.operands())
         fall = np.concatenate([[0.0], np.cumsum(gaps)])
         synapses = self.exported()
@@ -105,7 +106,7 @@ class LatencyEncoder(Synapses):
 
 
 class LatencyCodingNetwork(LifNetwork):
-    """Encoder, hidden LIF layers, and outputs of which the first spike decides."""
+    """A latency encoder, hidden LIF layers, and output neurons, whose first spike decides."""
 
     def __init__(self, recipe: Recipe, shape: Shape, generator: torch.Generator) -> None:
         method = self.method = cast(LatencyCodingRecipe, recipe.method)
@@ -123,19 +124,21 @@ class LatencyCodingNetwork(LifNetwork):
         return self.stack[0](self.stack[0].current(self.pixels(images)))
 
     def start(self, phase: str, images: Images) -> None:
-        """At first, a current of the encoder spreads by 1, and what a neuron gets in all steps by a few thresholds."""
+        """Begin a phase; "real" first scales the weights, so that the encoder's currents have a standard deviation of
+        1, and the currents of later neurons, added up over the steps, one of a few thresholds."""
         if phase == "real":
             hidden = [HIDDEN_SPREAD] * (len(self.stack) - 2)
             self.spread(images[:CALIBRATION_BATCH], [self.steps, *hidden, 1.0 / self.method.score_gain])
         super().start(phase, images)
 
     def outputs(self, hidden: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Spikes and membranes (in units) of the output, [T, B, C]."""
+        """Spikes and membranes (in units) of the output layer, [T, B, C] each."""
         spikes, membranes = self.stack[-1](self.currents(self.stack[-1], hidden))
         return spikes, torch.stack(membranes)
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """TAD: Σ over steps of confidence · cross entropy of the membranes, or the plain one; and the effort."""
+        """Cross entropy of the output membranes, by step and weighted by `confidence` ("tad") or averaged, plus
+        `effort`."""
         hidden = self.hidden(images)
         _, membranes = self.outputs(hidden)
         logits = membranes * (self.stack[-1].unit * self.method.score_gain)
@@ -158,7 +161,7 @@ class LatencyCodingNetwork(LifNetwork):
 
 
 def confidence(logits: torch.Tensor) -> torch.Tensor:
-    """Weights of the steps, [T, B], adding up to 1 over T: inverse entropies of the softmax of logits [T, B, C]."""
+    """Weights of the steps, [T, B], whose sum over T is 1: inverse entropies of the softmax of logits [T, B, C]."""
     log = torch.log_softmax(logits, 2)
     inverse = 1 / (EPSILON - (log.exp() * log).sum(2))
     return inverse / inverse.sum(0)

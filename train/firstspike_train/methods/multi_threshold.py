@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Multi-threshold LIF: spikes of a magnitude 0 … n, in one or two steps.
+"""Multi-threshold LIF: neurons whose spikes have a magnitude of 0 … n, for one or two steps.
 
 From the abstract: LIF neurons with several thresholds, three shapes of an approximate derivative, T = 1 … 2. From
 memory, unchecked: u[t] = leak·u[t−1] + W·o[t], a spike of floor(u / theta) up to n, and networks such as
@@ -31,7 +31,8 @@ CALIBRATION_BATCH = 512
 
 
 class MultiThresholdNetwork(LifNetwork):
-    """Hidden layers of n thresholds; the output integrates, or counts with the same neurons."""
+    """Hidden layers with n thresholds; the output integrates, or its neurons fire as well and their spikes are
+    counted."""
 
     def __init__(self, recipe: Recipe, shape: Shape, generator: torch.Generator) -> None:
         method = self.method = cast(MultiThresholdRecipe, recipe.method)
@@ -43,7 +44,8 @@ class MultiThresholdNetwork(LifNetwork):
         super().__init__(recipe, shape, generator, hidden, hidden if self.counts else NeuronKind(fires=False))
 
     def start(self, phase: str, images: Images) -> None:
-        """At first, the currents of every step spread over half the thresholds."""
+        """Begin a phase; "real" first scales the weights, so that the currents of a step have a standard deviation of
+        half the thresholds."""
         if phase == "real":
             half = self.steps * self.method.levels / 2
             last = half if self.counts else 1.0
@@ -51,13 +53,13 @@ class MultiThresholdNetwork(LifNetwork):
         super().start(phase, images)
 
     def score(self, hidden: list[torch.Tensor]) -> torch.Tensor:
-        """What the read-out compares, [B, C]: the output's potential in units, or its spikes."""
+        """The values that the read-out compares, [B, C]: the output's potential in units, or its spike counts."""
         if self.counts:
             return self.stack[-1](self.currents(self.stack[-1], hidden))[0].sum(0)
         return self.potential(hidden[-1])
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Cross entropy of the potential as a real number, or of the spikes; and the effort."""
+        """Cross entropy of the potential as a real number, or of the spike counts, plus `effort`."""
         unit = 1.0 if self.counts else self.stack[-1].unit
         hidden = self.hidden(images)
         score = self.score(hidden) * (unit * self.method.score_gain)
