@@ -49,8 +49,8 @@ class LIF(nn.Module):
     leak : float
         Factor of the membrane in each step, 0 … 1. Compiled leaks are num/2^8 or coarser; 0.875 needs no rounding.
     theta : float or Tensor
-        Threshold, at least 0.001; a tensor broadcasts to the neurons and must be one number a channel, (N,) or (C, 1,
-        1).
+        Threshold, at least 0.001; a tensor broadcasts to the neurons. A model to be compiled has one number a channel,
+        (N,) or (C, 1, 1).
     reset : "subtract", "zero" or "none"
         After a spike, v becomes v − s·theta, or 0, or stays.
     single_spike : bool

@@ -55,7 +55,7 @@ def load_nir(
     source: Any, *, steps: int, reset: Literal["subtract", "zero"], strict: bool, readout: Readout,
     dt: float | None = None, **fields: Any,
 ) -> FloatNetwork:
-    """Read a NIR file or graph.
+    """Read a NIR file or graph; the parameters say what NIR does not.
 
     Neurons add what several edges bring, from earlier layers (residual) or from themselves (recurrent, the spikes of
     the previous step). A Conv1d becomes a convolution of height 1.

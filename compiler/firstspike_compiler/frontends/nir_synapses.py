@@ -30,7 +30,7 @@ class SynapseSet:
     averages: bool = False
     connectivity: Dense | Conv2d | None = None
     weight: np.ndarray = field(default_factory=lambda: np.ones(()))
-    """Float64[connectivity.weight_shape]; before there is a connectivity, a factor for all weights."""
+    """float64[connectivity.weight_shape]; before there is a connectivity, a factor for all weights."""
     bias: np.ndarray | None = None
     weight_bits: int | None = None
 

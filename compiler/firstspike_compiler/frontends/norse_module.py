@@ -36,8 +36,7 @@ def from_norse(
         The modules in the order in which they run in one step; a `Lift` stands for the module inside.
     in_shape : (N,) or (C, H, W)
     fields
-        Fields of the network, see `torch_reader.Fields`. A "potential" read-out may read a
-        LIBoxCell.
+        Fields of the network, see `torch_reader.Fields`. A "potential" read-out may read a LIBoxCell.
 
     Raises
     ------

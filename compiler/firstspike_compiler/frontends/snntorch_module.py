@@ -38,8 +38,8 @@ def from_snntorch(
         The modules in the order in which they run in one step.
     in_shape : (N,) or (C, H, W)
     fields
-        Fields of the network, see `torch_reader.Fields`. A "potential" read-out may read a
-        Leaky with reset_mechanism "none".
+        Fields of the network, see `torch_reader.Fields`. A "potential" read-out may read a Leaky with reset_mechanism
+        "none".
 
     Raises
     ------

@@ -24,9 +24,9 @@ def from_spikingjelly(
     """Read a model in evaluation mode, whose neurons start as `functional.reset_net` leaves them.
 
     A node fires on H ≥ θ, where H is V + X for an IF node, V + (X − (V − V_r))/τ for a LIF node with ``decay_input``,
-    and V − (V − V_r)/τ + X for a LIF node without. The network has v = V − V_r. With ``decay_input`` it has v = τ(V −
-    V_r), so that the thresholds grow by τ instead of the input being divided. Single-step and multi-step modules are
-    read alike.
+    and V − (V − V_r)/τ + X for a LIF node without. The network has v = V − V_r. With ``decay_input`` it has
+    v = τ(V − V_r), so that the thresholds grow by τ instead of the input being divided. Single-step and multi-step
+    modules are read alike.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ def from_spikingjelly(
         adds what they give and flattens.
     in_shape : (N,) or (C, H, W)
     fields
-        Fields of the network, see `torch_reader.Fields`. A "potential" read-out may read a
-        NonSpikingIFNode or NonSpikingLIFNode.
+        Fields of the network, see `torch_reader.Fields`. A "potential" read-out may read a NonSpikingIFNode or
+        NonSpikingLIFNode.
 
     Raises
     ------

@@ -38,7 +38,7 @@ def buffer_bytes_for(program: Program) -> int:
 def linked_memories(
     program: Program, *, buffer_bytes: int | None = None, clk_hz: int = 0, initialised: bool = True,
 ) -> dict[MemoryShape, list[int]]:
-    """Memories of a `LinkedAccelerator` that have initial contents, with the contents.
+    """Memories of a `LinkedAccelerator` with the same arguments that have initial contents, with the contents.
 
     If a memory of the program has none, the identity says that the device holds no program yet.
     """
