@@ -84,7 +84,7 @@ def _follow(stage, before):  # pragma: no cover - compiled
 @twin
 def step(core, issue, granted):  # pragma: no cover - compiled
     """A cycle of `firstspike_hw.core`: "a row issued in cycle c is added in c + 3"; a row whose spikes are captured
-    waits for its grant, and "nothing else ever waits behind the sequencer"."""
+    waits for its grant, and "nothing else waits after the sequencer"."""
     moves = granted or not requests(core)
     if core.free:
         _follow(core.add, core.operand)

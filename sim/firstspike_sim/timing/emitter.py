@@ -25,7 +25,7 @@ def new_emitters(count: int) -> np.ndarray:
 
 @twin
 def token(emitter, codes):  # pragma: no cover - compiled
-    """The token that an emitter offers: "events of each group in ascending order, then its marker"."""
+    """The token that an emitter offers: "the events of each group in ascending order, and then its marker"."""
     if emitter.start < emitter.stop:
         return codes[emitter.start] << ADDRESS_SHIFT
     return FINAL_MARKER if emitter.final else MARKER

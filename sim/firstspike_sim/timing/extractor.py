@@ -43,8 +43,8 @@ def words_ready(extractor, emitter, events_ready):  # pragma: no cover - compile
 
 @twin
 def step(extractor, emitter, events_ready, word_valid, word, places):  # pragma: no cover - compiled
-    """A cycle of `firstspike_hw.extractor`: "events of each word in ascending order; after the last word of a step its
-    marker"; "each" of the two registers "passes one group a cycle".
+    """A cycle of `firstspike_hw.extractor`: "sends the events of each word in ascending order, and after the last word
+    of a step its marker"; each of its two registers "passes one group a cycle".
 
     A word with neither a spike nor a marker is taken and dropped.
     """

@@ -33,8 +33,8 @@ def new_latency_encoder(beats: int) -> np.ndarray:
 
 @twin
 def beats_ready(encoder):  # pragma: no cover - compiled
-    """Whether a beat is taken if it is offered: "buckets are double: an image is taken, one beat a cycle, while the one
-    before is sent"."""
+    """Whether a beat is taken if it is offered: "buckets are double: an image is taken into one side while that of the
+    other is read"."""
     return (encoder.full >> encoder.bank) & 1 == 0 and not encoder.ends
 
 
@@ -51,8 +51,8 @@ def _take(encoder, taken):  # pragma: no cover - compiled
 
 @twin
 def _fetch(encoder, offsets, places, first_step):  # pragma: no cover - compiled
-    """Fetch the next entry: "every step has a bucket, and a beat leaves its number and a mask of eight pixels in each
-    bucket that one of them falls into". If the image is dropped, "the rest of it is replaced by its final marker"."""
+    """Fetch the next entry: "every step has a bucket, and a beat leaves one entry in each bucket that one of its pixels
+    falls into". If the image is dropped, "the rest of it is replaced by its final marker"."""
     item, where = encoder.item, first_step[encoder.inference] + encoder.step
     if encoder.fresh:
         encoder.next_spike, encoder.fresh = offsets[where], False

@@ -59,9 +59,9 @@ def _take(encoder, offsets, places, first_step):  # pragma: no cover - compiled
 
 @twin
 def step(encoder, emitter, events_ready, taken, offsets, places, first_step):  # pragma: no cover - compiled
-    """A cycle of `firstspike_hw.pixel_encoder`: "one event a pixel that is not 0, in the order of their numbers; behind
-    the last, T step markers"; "a beat taken in cycle c, its first token is offered in c + 2 if nothing is before it".
-    ``offsets`` are those of the input."""
+    """A cycle of `firstspike_hw.pixel_encoder`: "sends an event for each pixel that is not 0, with its value, in the
+    order of their numbers; then T step markers"; "a beat taken in cycle c, its first token is offered in c + 2 if
+    nothing is before it". ``offsets`` are those of the input."""
     item = encoder.item
     load = not item.valid or groups_ready(emitter, events_ready)
     step_emitter(emitter, events_ready, item)

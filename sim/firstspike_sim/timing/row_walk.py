@@ -30,7 +30,7 @@ def row_at_hand(walk, first):  # pragma: no cover - compiled
 
 @twin
 def step(walk, edge, first, x_count, y_count):  # pragma: no cover - compiled
-    """A cycle of `firstspike_hw.row_walk`: "for an event, positions along y, at each along x, at each the rows of its
+    """A cycle of `firstspike_hw.row_walk`: "an event visits positions along y, at each along x, at each the rows of its
     channels"; ``walk.fresh`` is set after the last row. ``edge`` has the steps and the reach, as in `EDGE_SETTINGS`."""
     row = row_at_hand(walk, first)
     if walk.fresh:

@@ -18,8 +18,8 @@ def new_scoreboards(count: int) -> np.ndarray:
 
 @twin
 def waits(board, forwards, row, marker, starting):  # pragma: no cover - compiled
-    """Whether a row must wait: "a row waits while the same row is in either stage. Where sums are forwarded, only the
-    passes of a marker wait so, and the first row of a marker waits until both stages are empty"."""
+    """Whether a row must wait: "a row waits while the same row is in either stage. If sums are forwarded, only rows of
+    a marker's passes wait for that, and the first row of a marker waits until both stages are empty"."""
     if forwards and not marker:
         return False
     if forwards and starting:
@@ -29,7 +29,7 @@ def waits(board, forwards, row, marker, starting):  # pragma: no cover - compile
 
 @twin
 def step(board, free, row):  # pragma: no cover - compiled
-    """A cycle of `firstspike_hw.scoreboard`: "rows on their way through the stages behind the sequencer". ``row``
-    enters, −1: none."""
+    """A cycle of `firstspike_hw.scoreboard`, which "tracks the rows in the stages after the sequencer". ``row`` enters,
+    −1: none."""
     if free:
         board.operand, board.fetched = board.fetched, row

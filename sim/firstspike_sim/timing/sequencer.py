@@ -104,8 +104,8 @@ def _kind(token):  # pragma: no cover - compiled
 @twin
 def _choose(hand, settings, state, first, end, heads):  # pragma: no cover - compiled
     """Choose the next token among several streams: "an event is taken from the first stream that holds one; a marker
-    waits until every stream holds one, and takes them all". Step markers of a dropped inference are taken alone; those
-    "of the recurrent stream are kept for the final one"."""
+    waits until every stream holds one, and then all are taken". Step markers of a dropped inference are taken alone;
+    "markers of the recurrent stream are kept until the final one"."""
     all_valid = True
     hand.valid, hand.edge = False, -1
     for edge in range(first, end):
@@ -150,7 +150,7 @@ def _event(hand, edge):  # pragma: no cover - compiled
 @twin
 def _reaches_nothing(hand, settings, state):  # pragma: no cover - compiled
     """Whether an event reaches no row: "an event that reaches nothing costs one cycle". A value of 0 also reaches none,
-    nor do the layer's own spikes "that come while the first step is open"."""
+    nor do the layer's own events "that arrive during the first step"."""
     edge = settings.edges[hand.edge]
     event = _event(hand, edge)
     if edge.serial and state.starting:
@@ -186,8 +186,8 @@ def _pass(kind, settles, state, board, plan, issue):  # pragma: no cover - compi
 
     The first pass of a step or final marker, after those of the start, captures the spikes.
 
-    "With one row, a pass whose operand is what the pass before wrote waits one cycle"; the passes after reset "run
-    once without capturing".
+    "With a single row, a pass whose operand is the result of the previous pass waits one cycle"; the passes after reset
+    "run once without capturing".
     """
     row = state.row
     state.settled = settles[kind - 1, state.position] and not state.settled
@@ -208,8 +208,8 @@ def _pass(kind, settles, state, board, plan, issue):  # pragma: no cover - compi
 
 @twin
 def _end_marker(kind, plan, state):  # pragma: no cover - compiled
-    """Prepare for the token after a marker. "The final marker's passes also start the next inference: no sweep between
-    inferences"."""
+    """Prepare for the token after a marker. "The final marker's passes also start the next inference, so that there is
+    no sweep between inferences"."""
     state.position = 0 if kind == FINAL else plan.starts
     if state.boot:
         state.boot = False
@@ -234,8 +234,8 @@ def _work(hand, settings, units, core, issue):  # pragma: no cover - compiled
     """Work on the token at hand for a cycle; return the row that is issued, or −1. ``hand.valid`` then says whether it
     is taken.
 
-    "A token is taken with its last row". In a dropped inference, "events and step markers are taken at one a
-    cycle without effect".
+    "A token is taken with its last row". In a dropped inference, "events and step markers are taken without effect, one
+    a cycle".
     """
     plan, state, board = settings.cores[core], units.state[core], units.scoreboards[core]
     kind, boot = hand.kind, state.boot
@@ -260,8 +260,9 @@ def step(settings, units, core, streams, free, drop_valid, drop_inference, issue
     ``issue`` (`core.ROW`) describes a row whose spikes are captured. ``streams`` [edges] are registers with ``valid``
     and ``token``; ``units.ready`` is set for them.
 
-    It "turns tokens into rows, one a cycle; no bubbles between tokens"; "a token is taken with its last row". "From the
-    cycle after ``drop`` names the inference at hand, events and step markers are taken at one a cycle without effect".
+    It "turns tokens into rows: one row a cycle, with no idle cycles between tokens"; "a token is taken with its last
+    row". "From the cycle after ``drop`` names the current inference, events and step markers are taken without effect,
+    one a cycle".
     """
     state, hand = units.state[core], units.at_hand[core]
     issue.captures = hand.valid = False

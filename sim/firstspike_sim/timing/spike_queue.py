@@ -45,8 +45,9 @@ def words_valid(queue):  # pragma: no cover - compiled
 
 @twin
 def grant(queue, captures, coming, taken):  # pragma: no cover - compiled
-    """Whether a row is granted: "a row is granted its capture while words held plus the word being captured leave room.
-    A word taken makes room: in a register for a capture in the next cycle, in a memory one cycle later".
+    """Whether a row is granted: "a row is granted its capture if the words held and the word being captured leave room.
+    A word that is taken makes room for a capture in the next cycle if the queue is a register, one cycle later if it is
+    a memory".
 
     ``captures`` and ``coming`` say whether the core captures a row in this cycle and in the next; ``taken``, whether
     the word at the head is taken.
@@ -58,7 +59,7 @@ def grant(queue, captures, coming, taken):  # pragma: no cover - compiled
 
 @twin
 def step(queue, words, captures, word, taken):  # pragma: no cover - compiled
-    """A cycle of `firstspike_hw.spike_queue`, which "holds rows with a spike, and the last row of every step"."""
+    """A cycle of `firstspike_hw.spike_queue`, a queue of "rows with a spike, and the last row of every step"."""
     place = (queue.head + queue.count + int(queue.kept)) % queue.depth
     kept = captures and (word.last or word.start < word.stop)
     if kept:

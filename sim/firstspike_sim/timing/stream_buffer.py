@@ -26,7 +26,7 @@ def source_ready(buffer):  # pragma: no cover - compiled
 
 @twin
 def step(buffer, source_valid, source, buffered_ready):  # pragma: no cover - compiled
-    """A cycle of `firstspike_hw.stream_buffer`: "offers what was taken in cycle c in c + 1; one a cycle"."""
+    """A cycle of `firstspike_hw.stream_buffer`: "what is taken in cycle c is offered in c + 1"."""
     if buffered_ready or not buffer.valid:
         buffer.valid = source_valid or buffer.second_valid
         buffer.token = buffer.second if buffer.second_valid else source

@@ -23,8 +23,8 @@ def new_heads(recurrent: np.ndarray) -> np.ndarray:
 @twin
 def step(head, stream, taken):  # pragma: no cover - compiled
     """A cycle of `firstspike_hw.token_head.TokenDecoder`; return whether it takes from ``stream``. "A token taken from
-    the stream in cycle c is the head from c + 1 on, until it is ``taken``; the next one can follow in the same
-    cycle"."""
+    the stream in cycle c is the head from c + 1 on, until it is ``taken``; the next token can be taken from the stream
+    in that same cycle"."""
     ready = taken or not head.valid
     if ready:
         head.valid, head.token = stream.valid, stream.token
