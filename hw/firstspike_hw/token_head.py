@@ -95,45 +95,50 @@ class TokenDecoder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        one, token = self._spec.inputs[self._place], self.events.payload
-        walk = one.walk
-        held: Any = Signal(self.head.shape(), init={"valid": one.recurrent, "marker": one.recurrent})  # type: ignore
-        load = ~held.valid | self.taken
-        m.d.comb += [self.events.ready.eq(load), self.head.eq(held)]
-        if walk.x is None or walk.y is None:
-            fields = [held.row.eq(0), held.word.eq(walk.base + token.address * walk.channel_words)]
-        else:
-            fields = self._begin(held, token.address, walk)
-        with m.If(load):
-            m.d.sync += [held.valid.eq(self.events.valid), held.marker.eq(token.marker), held.final.eq(token.final),
-                         held.value.eq(token.value if len(token.value) else 1), *fields]
+        one, token, head = self._spec.inputs[self._place], self.events.payload, self.head
+        load = ~head.valid | self.taken
+        m.d.comb += self.events.ready.eq(load)
+        nexts = [
+            (head.valid, self.events.valid, one.recurrent), (head.marker, token.marker, one.recurrent),
+            (head.final, token.final, 0), (head.value, token.value if len(token.value) else Const(1), 0),
+            *((field, value, 0) for field, value in self._beginning(token.address)),
+        ]
+        # A register for each field: synthesis drops bits that are never used or never change.
+        for number, (field, value, init) in enumerate(nexts):
+            held = Signal(field.shape(), name=f"held{number}", init=int(init))
+            m.d.comb += field.eq(held)
+            with m.If(load):
+                m.d.sync += held.eq(value)
         return m
 
-    def _begin(self, held, address, walk: Walk) -> list:
-        """Return statements that decode the beginning of the walk of an event of a map."""
-        assert walk.x is not None and walk.y is not None  # holds for maps; for the type checker
-        channel_bits, x_bits, _ = self._spec.inputs[self._place].layout.field_bits
+    def _beginning(self, address: Value) -> list[tuple[Any, Value]]:
+        """Return fields of the head, with where the walk of the event at an address begins."""
+        one, head = self._spec.inputs[self._place], self.head
+        walk = one.walk
+        if walk.x is None or walk.y is None:
+            return [(head.word, walk.base + address * walk.channel_words)]
+        channel_bits, x_bits, _ = one.layout.field_bits
         channel, x, y = (address[:channel_bits], address[channel_bits:channel_bits + x_bits],
                          address[channel_bits + x_bits:])
         start = _look_up(walk.channel_row, channel) if walk.channel_row.any() else Const(0)
         fields = [
-            held.row.eq(_look_up(walk.y.row, y) + _look_up(walk.x.row, x) + start),
-            held.word.eq(walk.base + _look_up(walk.y.word, y) + _look_up(walk.x.word, x)
-                         + channel * walk.channel_words),
-            held.x_last.eq(_look_up(walk.x.count - 1, x)), held.y_last.eq(_look_up(walk.y.count - 1, y)),
-            held.misses.eq(_look_up(walk.x.count == 0, x) | _look_up(walk.y.count == 0, y)),
+            (head.row, _look_up(walk.y.row, y) + _look_up(walk.x.row, x) + start),
+            (head.word, walk.base + _look_up(walk.y.word, y) + _look_up(walk.x.word, x)
+             + channel * walk.channel_words),
+            (head.x_last, _look_up(walk.x.count - 1, x)), (head.y_last, _look_up(walk.y.count - 1, y)),
+            (head.misses, _look_up(walk.x.count == 0, x) | _look_up(walk.y.count == 0, y)),
         ]
         if walk.bank_rows is not None:
             for table, coordinate, rows, hits, first in (
-                (walk.bank_rows[0], y, held.y_rows, held.y_hits, 0),
-                (walk.bank_rows[1], x, held.x_rows, held.x_hits, start),
+                (walk.bank_rows[0], y, head.y_rows, head.y_hits, 0),
+                (walk.bank_rows[1], x, head.x_rows, head.x_hits, start),
             ):
                 for bank, column in enumerate(table.T):
-                    fields += [rows[bank].eq(_look_up(column, coordinate) + first),
-                               hits[bank].eq(_look_up(column >= 0, coordinate))]
+                    fields += [(rows[bank], _look_up(column, coordinate) + first),
+                               (hits[bank], _look_up(column >= 0, coordinate))]
         return fields
 
 
-def _look_up(table: np.ndarray, coordinate: Value):
+def _look_up(table: np.ndarray, coordinate: Value) -> Value:
     """Look a coordinate up in a table of non-negative numbers. A negative entry means that any value will do."""
     return Array(max(int(value), 0) for value in table)[coordinate]
