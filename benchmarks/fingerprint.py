@@ -4,8 +4,7 @@
 Of every network of `zoo/`, and of two made by hand that have what no trained one has, on three sets of options each:
 every memory image, the Verilog, the cells of its netlist, and every cycle that the timing model predicts for a hundred
 inputs. `python benchmarks/fingerprint.py` compares with what `--write FILE` has recorded, and fails if an image or a
-cycle differs, or the netlist has grown. Other Verilog is only reported. Numba's cache knows a function's own
-file alone: where compiled code has moved, NUMBA_CACHE_DIR must be an empty folder.
+cycle differs, or the netlist has grown. Other Verilog is only reported.
 """
 
 import argparse
@@ -251,7 +250,8 @@ def judged(one: dict) -> dict[str, int]:
     numbers = {}
     for wires, kinds in one.get("cells", {}).items():
         for kind, (cells, bits) in kinds.items():
-            group = kind if kind == "memories" else "flip-flops" if re.fullmatch("s?dff(e|ce)?|adffe?", kind) else "logic"
+            is_register = re.fullmatch("s?dff(e|ce)?|adffe?", kind)
+            group = kind if kind == "memories" else "flip-flops" if is_register else "logic"
             for unit, number in (("cells", cells), ("bits", bits)):
                 name = f"{wires} {group}, {unit}".strip()
                 numbers[name] = numbers.get(name, 0) + number
