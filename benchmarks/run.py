@@ -11,7 +11,7 @@ from table import RESULTS
 
 TABLES = (
     "cycles", "zoo", "seeds", "training", "schedules", "convolution", "nmnist", "frameworks", "scale", "area", "fmax",
-    "bitstreams", "link", "speed",
+    "bitstreams", "link", "speed", "timing",
 )
 BY_NAME_ONLY = {"seeds"}
 """Hours of training."""
