@@ -47,7 +47,8 @@ def measure(path: Path) -> Row:
         floor=f"{f'≥ {floor:.1%}, ' if floor else ''}float − {LOST:.1%}; 0 differences",
         measured=f"{right:.2%} (float {real:.2%}, validation {network.accuracy['quantised_validation']:.2%}); RTL on "
                  f"{count} of {len(labels)}: {hardware:.1%}, {different} differences in {compared} values, "
-                 f"{outcome.intervals.mean():.0f} cycles an image on {mapping.elements} lanes of {DEVICE}",
+                 f"{outcome.intervals.mean():.0f} cycles an image on {mapping.elements} processing elements of "
+                 f"{DEVICE}",
         met=right >= floor and right >= real - LOST and not different,
     )
 
