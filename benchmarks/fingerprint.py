@@ -242,19 +242,18 @@ def counted(one: dict) -> dict[str, int]:
 
 
 def judged(one: dict) -> dict[str, int]:
-    """What must not grow: of the netlist of words, cells of logic and their bits, flip-flops, memories and their bits.
+    """What must not grow: cells of the netlist of words, bits of memories; placed, all but look-up tables.
 
-    Not by kind of cell: a flip-flop with an enable that becomes one without is no more hardware. What a device would
-    need is printed, not judged: the same logic in other words is mapped to a few look-up tables more or less.
+    Not by kind of cell: a flip-flop with an enable that becomes one without is no more hardware. Bits of words and
+    look-up tables are printed, not judged: the same logic in other words is mapped to a few more or less.
     """
     numbers = {}
     for wires, kinds in one.get("cells", {}).items():
-        for kind, (cells, bits) in kinds.items():
-            is_register = re.fullmatch("s?dff(e|ce)?|adffe?", kind)
-            group = kind if kind == "memories" else "flip-flops" if is_register else "logic"
-            for unit, number in (("cells", cells), ("bits", bits)):
-                name = f"{wires} {group}, {unit}".strip()
-                numbers[name] = numbers.get(name, 0) + number
+        numbers[f"{wires} cells".strip()] = sum(cells for kind, (cells, _) in kinds.items() if kind != "memories")
+        numbers[f"{wires} bits of memories".strip()] = kinds["memories"][1]
+    for wires, kinds in one.get("luts", {}).items():
+        numbers |= {f"{wires} placed {kind}".strip(): number for kind, number in kinds.items()
+                    if not kind.startswith(("LUT", "MUXF", "INV"))}
     return numbers
 
 
