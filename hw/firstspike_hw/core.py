@@ -91,7 +91,7 @@ class Core(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec = self._spec
-        m.submodules.sequencer = sequencer = Sequencer(spec)
+        m.submodules.control = sequencer = Sequencer(spec)
         for outside, inside in zip(self.streams, sequencer.streams, strict=True):
             connect(m, flipped(outside), inside)
         free, moves = Signal(init=1), Signal()  # all stages before the last move by the register free
