@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""Choices that no layer could have are refused, by name."""
+
+import pytest
+from firstspike_arch.array import ArrayConfig, LayerOptions, LayerPlan, readout_cycles
+
+FITTING = {"lanes": 4, "membrane_bits": 12}
+
+
+@pytest.mark.parametrize(("changes", "sentence"), [
+    ({"lanes": 0}, "lanes must be at least 1, not 0"),
+    ({"membrane_bits": 1}, "membrane_bits must be 2…48, not 1"),
+    ({"membrane_bits": 49}, "membrane_bits must be 2…48, not 49"),
+    ({"register_rows": 1}, "register_rows must be at least 2, not 1"),
+])
+def test_options_of_a_layer(changes, sentence):
+    with pytest.raises(ValueError, match=f"^{sentence}$"):
+        LayerOptions(**{**FITTING, **changes})
+
+
+@pytest.mark.parametrize(("changes", "sentence"), [
+    ({"port": "pixels"}, "port must be 'events' or 'image', not 'pixels'"),
+    ({"winner": "vote"}, "winner must be 'tree' or 'scan', not 'vote'"),
+    ({"timeout": 0}, r"timeout must be 1…2\^32 − 1 cycles, not 0"),
+])
+def test_options_of_the_array(changes, sentence):
+    with pytest.raises(ValueError, match=f"^{sentence}$"):
+        ArrayConfig(layers=(LayerOptions(**FITTING),), **changes)
+
+
+@pytest.mark.parametrize(("lanes", "tree", "scan"), [(1, 1, 1), (2, 2, 2), (5, 4, 5), (10, 4, 10)])
+def test_a_tree_compares_a_level_a_cycle_and_a_scan_a_lane(lanes, tree, scan):
+    plan = LayerPlan(options=LayerOptions(lanes=lanes, membrane_bits=12), neurons=10)
+    assert (readout_cycles(plan, "tree"), readout_cycles(plan, "scan")) == (tree, scan)
