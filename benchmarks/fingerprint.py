@@ -305,7 +305,7 @@ def compare(before: dict[str, dict], after: dict[str, dict]) -> bool:
 def main() -> None:
     found = [*(path.stem for path in sorted(ZOO.glob("*.safetensors"))), *MADE]
     parser = argparse.ArgumentParser(description="Fingerprint of hardware and predicted cycles.")
-    parser.add_argument("name", nargs="*", help=f"some of {', '.join(found)}; all if there is none")
+    parser.add_argument("name", nargs="*", help=f"some of {', '.join(found)}; all that are recorded if there is none")
     parser.add_argument("--write", type=Path, metavar="FILE", help="record there, in place of comparing")
     parser.add_argument("--no-cells", action="store_true", help="without synthesis")
     given = parser.parse_args()
@@ -313,7 +313,10 @@ def main() -> None:
         parser.error(f"NAME must be one of {', '.join(found)}, not {', '.join(sorted(unknown))}")
     if not given.write and not STORED.exists():
         parser.error(f"{STORED}: must be there to compare with; --write records it")
-    taken = take_all(given.name or found, cells=not given.no_cells)
+    recorded = found
+    if not given.write:  # a network that came later has nothing to be compared with
+        recorded = [name for name in found if f"{name}, plain" in json.loads(STORED.read_text())]
+    taken = take_all(given.name or recorded, cells=not given.no_cells)
     if given.write:
         write(given.write, taken)
     elif not compare(json.loads(STORED.read_text()), taken):

@@ -11,6 +11,7 @@ from firstspike_compiler.compile import compile_network
 from firstspike_sim.models.golden import GoldenModel
 from firstspike_train.data import DATA_VARIABLE
 from firstspike_train.inputs import load_inputs
+from firstspike_train.official_files import DataError
 from firstspike_train.recipe_file import recipe_of
 
 ZOO = Path(__file__).parents[2] / "zoo"
@@ -24,7 +25,12 @@ NO_DATA = DATA_VARIABLE not in os.environ
 ])
 def test_the_stated_accuracy_is_the_golden_models(name):
     network = load_network(ZOO / f"{name}.safetensors")
-    inputs, labels = load_inputs(recipe_of(network), "test")
+    try:
+        inputs, labels = load_inputs(recipe_of(network), "test")
+    except DataError as error:  # CIFAR-10: there may be a folder of data without it
+        if not name.startswith("cifar10") or "cannot be read" not in str(error):
+            raise
+        pytest.skip(str(error))
     model = GoldenModel(compile_network(network).program.network)
     right = [model.run(part).classes == truth for part, truth in
              zip(np.split(inputs, len(labels) // 20), np.split(labels, len(labels) // 20), strict=True)]
