@@ -236,7 +236,8 @@ class ArrayConfig:
         How the read-out finds the winning neuron: a tournament over the lanes, or a single comparator that takes one
         neuron a cycle.
     timeout : int
-        Cycles of silence in the middle of an inference, 1…2^32 − 1, after which the input guard ends it.
+        Cycles of silence in the middle of an inference, 1…2^32 − 1, after which the input guard ends it; 0: never, so
+        that live input may pause for as long as it likes.
     read_back : bool
         Whether a host can read weights and biases back.
     """
@@ -245,15 +246,15 @@ class ArrayConfig:
     port: Literal["events", "image"] = "events"
     early_exit: bool = False
     winner: Literal["tree", "scan"] = "tree"
-    timeout: int = 1 << 16
+    timeout: int = 0
     read_back: bool = False
 
     def __post_init__(self) -> None:
         for name, known in (("port", ("events", "image")), ("winner", ("tree", "scan"))):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be {known[0]!r} or {known[1]!r}, not {getattr(self, name)!r}")
-        if not isinstance(self.timeout, int) or not 1 <= self.timeout < 1 << 32:
-            raise ValueError(f"timeout must be 1…2^32 − 1 cycles, not {self.timeout!r}")
+        if not isinstance(self.timeout, int) or isinstance(self.timeout, bool) or not 0 <= self.timeout < 1 << 32:
+            raise ValueError(f"timeout must be 1…2^32 − 1 cycles, or 0 for none, not {self.timeout!r}")
 
 
 def reach(synapses: Dense | Conv2d) -> tuple[int, int]:

@@ -23,6 +23,9 @@ the whole layer."""
 _CHANNELS, _THRESHOLDS, _STEPS, _LAYER = ({"over": over} for over in get_args(Over))
 """Metadata of the fields in units of the membrane."""
 
+_RATIO = {"ratio": True}
+"""Metadata of a factor without a unit, which all channels of a layer share, or of which each has its own."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NeuronDescription:
@@ -88,6 +91,11 @@ class NeuronDescription:
         """Names of the fields that hold arrays, or None where not given."""
         return cls.numbers("channels", "thresholds", "steps")
 
+    @classmethod
+    def ratios(cls) -> tuple[str, ...]:
+        """Names of the fields that hold one number, or, where channels differ, an array [C]; they have no unit."""
+        return tuple(item.name for item in fields(cls) if "ratio" in item.metadata)
+
     def given(self) -> dict[str, Any]:
         """The fields in units of the membrane that are not None, by name."""
         return {name: getattr(self, name) for name in self.numbers() if getattr(self, name) is not None}
@@ -119,14 +127,19 @@ class FloatNeuron(NeuronDescription):
 
     Parameters
     ----------
-    leak : float
-        leak(v) = leak·v with leak in 0 … 1; 1 makes an integrate-and-fire neuron.
+    leak : float or float64[C]
+        leak(v) = leak·v with leak in 0 … 1, of the layer or of each channel; 1 makes an integrate-and-fire neuron. An
+        array of equal numbers becomes the number.
     strict : bool
         A neuron fires where v > theta instead of v ≥ theta.
     """
 
-    leak: float = 1.0
+    leak: float | np.ndarray = field(default=1.0, metadata=_RATIO)
     strict: bool = False
+
+    def __post_init__(self) -> None:
+        if _all_equal(self.leak):
+            object.__setattr__(self, "leak", float(np.ravel(self.leak)[0]))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -135,14 +148,15 @@ class Neuron(NeuronDescription):
 
     Parameters
     ----------
-    leak_num, leak_shift : int
+    leak_num : int or int64[C]
+    leak_shift : int
         leak(v) = (v·leak_num) >> leak_shift, toward −∞, with 0 ≤ leak_num ≤ 2^leak_shift and leak_shift ≤ 15;
-        leak_num = 2^leak_shift makes an integrate-and-fire neuron.
+        leak_num = 2^leak_shift makes an integrate-and-fire neuron. An array of equal numbers becomes the number.
     """
 
     bias: np.ndarray = field(metadata=_CHANNELS)
     v_init: np.ndarray = field(metadata=_CHANNELS)
-    leak_num: int = 1
+    leak_num: int | np.ndarray = field(default=1, metadata=_RATIO)
     leak_shift: int = 0
     v_min: int | None = field(default=None, metadata=_LAYER)
     v_max: int | None = field(default=None, metadata=_LAYER)
@@ -150,6 +164,8 @@ class Neuron(NeuronDescription):
     def __post_init__(self) -> None:
         if self.theta is not None and np.ndim(self.theta) == 1:
             object.__setattr__(self, "theta", np.asarray(self.theta)[:, None])
+        if _all_equal(self.leak_num) and np.asarray(self.leak_num).dtype.kind in "iu":
+            object.__setattr__(self, "leak_num", int(np.ravel(self.leak_num)[0]))
 
     @property
     def first_theta(self) -> np.ndarray:
@@ -158,7 +174,13 @@ class Neuron(NeuronDescription):
 
     @property
     def leaky(self) -> bool:
-        return self.leak_num != 1 << self.leak_shift
+        """Whether the neurons of some channel leak."""
+        return bool(np.any(self.leak_num != 1 << self.leak_shift))
+
+    @property
+    def leak(self) -> float | np.ndarray:
+        """The factor leak_num / 2^leak_shift, a number or float64[C]."""
+        return self.leak_num / (1 << self.leak_shift)
 
     @property
     def after_reset(self) -> np.ndarray | None:
@@ -171,3 +193,8 @@ class Neuron(NeuronDescription):
             return np.zeros_like(theta) if self.v_reset is None else np.broadcast_to(self.v_reset[:, None], theta.shape)
         step = self.first_theta if self.reset_step is None else np.asarray(self.reset_step, dtype=np.int64)
         return theta - step[:, None] * np.arange(1, self.levels + 1)
+
+
+def _all_equal(values: Any) -> bool:
+    """Whether the values are an array of several that are all the same."""
+    return isinstance(values, np.ndarray) and values.ndim == 1 and values.size > 1 and bool((values == values[0]).all())

@@ -15,7 +15,7 @@ COUNTERS = (
     "stalled_out",  # cycles in which a result waited
     "bad_address",  # events with an address out of range, dropped
     "overrun",  # inferences longer than steps_max, ended there
-    "cut",  # inferences ended by silence or restart
+    "cut",  # inferences ended by restart or a time-out
 )
 """Names of the counters, in the order of their status addresses. Each counter wraps at 2**COUNTER_BITS."""
 

@@ -49,6 +49,8 @@ def compile_(
     port: Annotated[str, typer.Option(
         help="Input: events (a token stream) or image (64-bit beats of eight pixels).")] = "events",
     early_exit: Annotated[bool, typer.Option(help="Decide at the first step that settles the class.")] = False,
+    timeout: Annotated[int, typer.Option(
+        min=0, help="Cycles of silence within an inference after which it is ended; 0: never. For --port events.")] = 0,
     winner: Annotated[str, typer.Option(help="Comparison in the read-out: tree is fast, scan is small.")] = "tree",
     kernel_parallel: Annotated[bool, typer.Option(
         help="Convolutions update all positions that an event reaches at once, each in a bank of lanes of its own.",
@@ -67,7 +69,8 @@ def compile_(
 ) -> None:
     """Compile a trained network to Verilog, memory images and a manifest."""
     given = _numbers("--lanes", lanes)
-    options = {"port": port, "early_exit": early_exit, "winner": winner, "register_rows": register_rows,
+    options = {"port": port, "early_exit": early_exit, "winner": winner, "timeout": timeout,
+               "register_rows": register_rows,
                "single_port": _numbers("--single-port", single_port) or (), "read_back": read_back,
                "bit_serial": bit_serial, "in_max": in_max, **scale_options(scales, percentile)}
     console = Console()

@@ -50,7 +50,7 @@ class Options:
     in_max: int | None = None
     steps_max: int | None = None
     leak_shift_max: int = LEAK_SHIFT_MAX
-    timeout: int = 1 << 16
+    timeout: int = 0
     read_back: bool = False
 
 
@@ -271,7 +271,7 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
     leak_shift_max : int
         Largest shift of a leak num / 2^shift, 0 … 15.
     timeout : int
-        Cycles of silence after which an inference is ended, see `ArrayConfig`.
+        Cycles of silence within an inference after which it is ended, see `ArrayConfig`; 0: never.
     read_back : bool
         Whether a host can read weights and biases back.
 
@@ -325,6 +325,9 @@ def _check_mapping(options: Options, layers: int) -> None:
         raise CompileError(f"headroom_bits must be ≥ 0, not {options.headroom_bits!r}")
     if not isinstance(options.register_rows, int) or options.register_rows < 2:
         raise CompileError(f"register_rows must be at least 2, not {options.register_rows!r}")
+    if options.timeout and options.port == "image":
+        raise CompileError(f"timeout must be 0 with port 'image', where an image waits for its end, not "
+                           f"{options.timeout!r}")
     strays = [index for index in options.single_port if index not in range(layers)]
     if strays:
         raise CompileError(f"single_port must name layers 0…{layers - 1}, not {strays[0]!r}")

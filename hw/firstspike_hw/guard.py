@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Guard: whatever comes from outside, what goes inside is a well-formed token stream."""
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from firstspike_arch.events import TokenLayout
@@ -21,7 +21,7 @@ class Guard(wiring.Component):
       ``once`` also one behind the first marker of an inference.
     - A marker that would open step ``steps_max`` ends the inference instead (``overrun``); what follows is taken and
       dropped up to and with the next final marker.
-    - A silence of ``timeout`` cycles inside an inference, or ``restart``, ends it with a final marker (``cut``); what
+    - ``restart``, or a silence of ``timeout`` cycles inside an inference, ends it with a final marker (``cut``); what
       comes next starts a new inference. Both also end the dropping after an overrun.
 
     Parameters
@@ -31,7 +31,7 @@ class Guard(wiring.Component):
     steps_max : int
         Most steps of an inference.
     timeout : int
-        Cycles of silence after which an open inference ends.
+        Cycles of silence after which an open inference ends; 0: it waits forever, and nothing counts.
     once : bool
         Events are allowed in the first step only.
 
@@ -57,7 +57,7 @@ class Guard(wiring.Component):
     def __init__(self, *, layout: TokenLayout, steps_max: int, timeout: int, once: bool = False):
         self._layout, self._once = layout, once
         self._steps_max = integer_argument("steps_max", steps_max, 1)
-        self._timeout = integer_argument("timeout", timeout, 1, unit="cycles")
+        self._timeout = integer_argument("timeout", timeout, 0, unit="cycles")
         super().__init__({
             "source": In(token_stream(layout)), "events": Out(token_stream(layout)), "restart": In(1),
             "bad_address": Out(1), "overrun": Out(1), "cut": Out(1), "opens": Out(1),
@@ -75,7 +75,7 @@ class Guard(wiring.Component):
 
     @property
     def timeout(self) -> int:
-        """Cycles of silence after which an open inference ends."""
+        """Cycles of silence after which an open inference ends; 0: it waits forever."""
         return self._timeout
 
     @property
@@ -88,7 +88,6 @@ class Guard(wiring.Component):
         token = self.source.payload
         is_open, dropping, ending = Signal(), Signal(), Signal()
         step = Signal(range(self._steps_max))
-        silence = Signal(range(self._timeout + 1))
         outside, low = Const(0), 0
         layout = self._layout
         for bits, size in zip(layout.field_bits, layout.field_sizes, strict=True):
@@ -124,9 +123,13 @@ class Guard(wiring.Component):
             m.d.sync += dropping.eq(1)
         with m.Elif(taken & dropping & token.marker & token.final):
             m.d.sync += dropping.eq(0)
-        m.d.sync += silence.eq(Mux(self.source.valid | ~(is_open | dropping), 0, silence + 1))
-        with m.If(self.restart | (silence == self._timeout)):
-            m.d.sync += [dropping.eq(0), ending.eq(open_next), silence.eq(0)]
+        breaks: Value = self.restart
+        if self._timeout:
+            silence = Signal(range(self._timeout + 1))
+            breaks = self.restart | (silence == self._timeout)
+            m.d.sync += silence.eq(Mux(self.source.valid | ~(is_open | dropping) | breaks, 0, silence + 1))
+        with m.If(breaks):
+            m.d.sync += [dropping.eq(0), ending.eq(open_next)]
         with m.If(self.cut):
             m.d.sync += ending.eq(0)
         return m

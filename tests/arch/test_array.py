@@ -21,7 +21,8 @@ def test_options_of_a_layer(changes, sentence):
 @pytest.mark.parametrize(("changes", "sentence"), [
     ({"port": "pixels"}, "port must be 'events' or 'image', not 'pixels'"),
     ({"winner": "vote"}, "winner must be 'tree' or 'scan', not 'vote'"),
-    ({"timeout": 0}, r"timeout must be 1…2\^32 − 1 cycles, not 0"),
+    ({"timeout": -1}, r"timeout must be 1…2\^32 − 1 cycles, or 0 for none, not -1"),
+    ({"timeout": True}, r"timeout must be 1…2\^32 − 1 cycles, or 0 for none, not True"),
 ])
 def test_options_of_the_array(changes, sentence):
     with pytest.raises(ValueError, match=f"^{sentence}$"):

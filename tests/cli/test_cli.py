@@ -148,6 +148,15 @@ def test_a_disk_that_fills_up_keeps_the_old_build(name, build, checkpoint, tmp_p
     fs.open_build(tmp_path / "b")
 
 
+def test_a_timeout_is_in_the_manifest(build, checkpoint, firstspike, tmp_path):
+    def manifest(folder):
+        return json.loads((folder / "manifest.json").read_text())["input"]["timeout_cycles"]
+
+    assert manifest(build) == 0
+    assert firstspike("compile", checkpoint, "--timeout", "5000", "-o", "b").status == 0
+    assert manifest(tmp_path / "b") == fs.open_build(tmp_path / "b").config.timeout == 5000
+
+
 def test_a_missing_simulator_is_named(build, firstspike, monkeypatch):
     monkeypatch.setenv("VERILATOR", "/no/verilator")
     refused(firstspike("verify", build, "--data", "digits"), "$VERILATOR must name a program, not '/no/verilator'")

@@ -342,7 +342,9 @@ REFUSALS = [
     (two_layers(), {"headroom_bits": 48}, None),
     (two_layers(readout="spike_count"), {"early_exit": True}, None),
     (two_layers(), {"port": "usb"}, "port must be 'events' or 'image', not 'usb'"),
-    (two_layers(), {"timeout": 0}, "timeout must be 1…2^32 − 1 cycles, not 0"),
+    (two_layers(), {"timeout": 1 << 32}, "timeout must be 1…2^32 − 1 cycles, or 0 for none, not 4294967296"),
+    (two_layers(), {"timeout": 9, "port": "image"}, "timeout must be 0 with port 'image', where an image waits for its "
+                                                    "end, not 9"),
     (two_layers(), {"winner": "lottery"}, "winner must be 'tree' or 'scan', not 'lottery'"),
     (two_layers(), {"register_rows": 1}, "register_rows must be at least 2, not 1"),
     (two_layers(), {"single_port": [0, 2]}, "single_port must name layers 0…1, not 2"),

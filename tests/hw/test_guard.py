@@ -23,6 +23,16 @@ def test_guard_repairs_what_is_malformed():
     assert [seen[name] for name in ("bad_address", "overrun", "cut", "opens")] == [[2], [1], [1], [5]]
 
 
+@pytest.mark.parametrize("timeout", [0, 40])
+def test_guard_waits_forever_without_a_timeout(timeout):
+    unit = Guard(layout=TokenLayout(shape=(11,)), steps_max=2, timeout=timeout)
+    seen = run_unit(unit, "pysim", offers={"source": [event(3)]}, takes=["events"], counts=["cut"], cycles=200)
+    assert (seen["events"], seen["cut"]) == ([event(3), *[FINAL_MARKER] * bool(timeout)], [bool(timeout)])
+    seen = run_unit(unit, "pysim", offers={"source": [event(3)]}, takes=["events"], counts=["cut"],
+                    pulses={"restart": [60]}, cycles=200)
+    assert (seen["events"], seen["cut"]) == ([event(3), FINAL_MARKER], [1])
+
+
 @pytest.mark.parametrize("low, high", [(-3, 4), (0, 5), (1, 3)])
 def test_guard_drops_values_out_of_range(low, high):
     layout = TokenLayout(shape=(11,), low=low, high=high)
@@ -57,5 +67,5 @@ def test_guard_has_its_arguments_and_refuses_wrong_ones():
     assert {name: getattr(unit, name) for name in arguments} == arguments
     with pytest.raises(ValueError, match=r"^steps_max must be an integer of at least 1, not 0$"):
         Guard(**{**arguments, "steps_max": 0})
-    with pytest.raises(ValueError, match=r"^timeout must be an integer of at least 1 cycles, not 2.5$"):
+    with pytest.raises(ValueError, match=r"^timeout must be an integer of at least 0 cycles, not 2.5$"):
         Guard(**{**arguments, "timeout": 2.5})

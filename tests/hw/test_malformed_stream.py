@@ -6,13 +6,18 @@ import dataclasses
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
+from firstspike_arch.array import ArrayConfig
+from firstspike_arch.backend import Stimulus
 from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER, TokenLayout, tokens_from_spikes
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.result import result_layout
 from firstspike_arch.status import COUNTERS, STATUS_CYCLES
 from firstspike_compiler.compile import compile_network
 from firstspike_hw.accelerator import Accelerator
+from firstspike_sim.backends.pysim import PysimBackend
+from firstspike_sim.compare import compare
 from firstspike_sim.models.golden import GoldenModel
+from firstspike_sim.models.prediction import predict_stimulus
 from firstspike_sim.stimulus import encode_direct
 
 STEPS = 3
@@ -37,8 +42,9 @@ def spikes():
     return (np.random.default_rng(6).random((1, STEPS, 11)) < 0.4).astype(np.uint8)
 
 
-def run(program, actions, results, limit=3000):
-    """Words to send; None waits for the timeout; "restart" and "reset" pulse. Classes, and counters at the end."""
+def run(program, actions, results, limit=3000, waits=False):
+    """Words to send, with ``waits`` each behind the cycles to wait before it; None waits for the timeout; "restart" and
+    "reset" pulse. Classes, and counters at the end."""
     accelerator = Accelerator(program, program.images())
     layout = result_layout(program)
     seen, counters = [], {}
@@ -51,8 +57,11 @@ def run(program, actions, results, limit=3000):
                 seen.append(layout.unpack(ctx.get(accelerator.result.payload.as_value())))
             await ctx.tick()
 
-        for action in actions:
-            if action is None:
+        for number, action in enumerate(actions):
+            if waits and number % 2 == 0:
+                for _ in range(action):
+                    await step()
+            elif action is None:
                 for _ in range(TIMEOUT + 10):
                     await step()
             elif action == "restart":
@@ -121,6 +130,41 @@ def test_a_missing_marker_is_supplied_after_silence(program, spikes):
     assert counters["cut"] == 1
 
 
+def test_without_a_timeout_a_slow_stream_is_one_inference(program, spikes):
+    assert ArrayConfig(layers=()).timeout == 0
+    patient = program.with_config(timeout=0)
+    slow = [word for token in tokens_from_spikes(spikes, TokenLayout(shape=spikes.shape[2:]))[0]
+            for word in (token, *[None] * (3 if token == MARKER else 0))]
+    seen, counters = run(patient, [*slow, *slow[:4], "restart", *slow], 3)
+    assert [seen[0], seen[2]] == [expected(program, spikes)] * 2
+    assert counters["cut"] == 1  # by restart
+    seen, counters = run(program, slow, STEPS)
+    assert len(seen) == counters["cut"] + 1 == STEPS
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_models_refuse_a_silence_that_the_guard_takes_for_an_end(program, spikes, more):
+    words, starts = tokens_from_spikes(np.repeat(spikes, 2, axis=0), program.network.input_layout)
+    gaps = np.zeros(len(words), int)
+    gaps[[0, starts[1]]], gaps[starts[1] + 2] = 2 * TIMEOUT, TIMEOUT - 1 + more  # between inferences, and within one
+    stimulus = Stimulus(words=words, starts=starts, gaps=gaps)
+    _, counters = run(program, [part for word, gap in zip(words, gaps, strict=True) for part in (gap, word)], 2,
+                      waits=True)
+    assert counters["cut"] == more
+    if more:
+        with pytest.raises(ValueError, match=r"^gaps within an inference must be shorter than the timeout of 50 cycles"
+                                             r", after which the guard ends it, not 50 cycles before word 2 of "
+                                             r"inference 1$"):
+            predict_stimulus(program, np.repeat(spikes, 2, axis=0), stimulus)
+        predict_stimulus(program.with_config(timeout=0), np.repeat(spikes, 2, axis=0), stimulus)
+    else:
+        backend = PysimBackend()
+        backend.load(program)
+        prediction = predict_stimulus(program, np.repeat(spikes, 2, axis=0), stimulus)
+        checks = compare(program.network, stimulus, prediction.trace, backend.run(stimulus))
+        assert not any(check.different for check in checks)
+
+
 def test_restart_ends_an_open_inference(program, spikes):
     good = list(tokens_from_spikes(spikes, TokenLayout(shape=spikes.shape[2:]))[0])
     seen, counters = run(program, [*good[:4], "restart", *good], 2)
@@ -149,7 +193,8 @@ def direct(port):
     network = IntegerNetwork(name="direct", layers=(layer("a", 6, PIXELS, 40), layer("b", 3, 6, 9)),
                              readout="spike_count", steps=STEPS, steps_max=STEPS, input_kind="direct", in_min=-8,
                              in_max=7)
-    return compile_network(network, timeout=TIMEOUT, port=port).program, random.integers(-8, 8, (1, PIXELS))
+    timeout = TIMEOUT if port == "events" else 0
+    return compile_network(network, timeout=timeout, port=port).program, random.integers(-8, 8, (1, PIXELS))
 
 
 def beats_of(image):

@@ -78,7 +78,7 @@ class LinkedAccelerator(wiring.Component):
     Raises
     ------
     ValueError
-        The program's time-out is less than `TIMEOUT_MIN`.
+        The program has a time-out of less than `TIMEOUT_MIN`.
     """
 
     rx: stream.Interface
@@ -91,8 +91,8 @@ class LinkedAccelerator(wiring.Component):
         memories: Mapping[MemoryShape, Sequence[int]] | None = None,
     ):
         # A request comes out of the buffer octet by octet.
-        if program.config.timeout < TIMEOUT_MIN:
-            raise ValueError(f"timeout must be at least {TIMEOUT_MIN} cycles behind a host link, not "
+        if 0 < program.config.timeout < TIMEOUT_MIN:
+            raise ValueError(f"timeout must be 0 or at least {TIMEOUT_MIN} cycles behind a host link, not "
                              f"{program.config.timeout!r}")
         self._program = program
         self._images = {shape.name: words for shape, words in (memories or {}).items()}

@@ -42,11 +42,15 @@ def predict_cycles(
 
     Raises
     ------
+    ValueError
+        The stimulus is silent within an inference for so long that the guard would end it: results would then be other
+        than those given.
     RuntimeError
         The model does not end within a bound on its cycles, which is a bug in the model.
     """
     network = program.network
     wiring = configuration.wiring_of(program)
+    _check_silences(program, stimulus)
     # Beats need no contents, because the spikes are known.
     words = np.zeros(len(stimulus.words), dtype=np.int64) if wiring.image else codes_of_tokens(
         stimulus.words, network.input_layout)
@@ -68,6 +72,20 @@ def predict_cycles(
         decided=sink.decided, taken=sink.taken, edge_tokens=edge_tokens, edge_cycles=edge_cycles,
         busy=units.sequencers.state["busy"].copy(),
     )
+
+
+def _check_silences(program: Program, stimulus: Stimulus) -> None:
+    timeout = 0 if program.config.port == "image" else program.config.timeout
+    if timeout and stimulus.gaps is not None:
+        inside = np.array(stimulus.gaps)
+        inside[stimulus.starts[:-1]] = 0
+        word = int(inside.argmax())
+        if inside[word] >= timeout:
+            inference = int(np.searchsorted(stimulus.starts, word, side="right")) - 1
+            raise ValueError(
+                f"gaps within an inference must be shorter than the timeout of {timeout} cycles, after which the guard "
+                f"ends it, not {inside[word]} cycles before word {word - stimulus.starts[inference]} of inference "
+                f"{inference}")
 
 
 def _units(program: Program, source: Source) -> Units:

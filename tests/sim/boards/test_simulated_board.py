@@ -287,7 +287,7 @@ def test_the_driver_refuses_what_it_cannot_do(dense, boards, images):
 
 
 def test_a_link_refuses_what_the_guard_or_the_buffer_cannot_stand(dense):
-    with pytest.raises(ValueError, match=r"^timeout must be at least 64 cycles behind a host link, not 63$"):
+    with pytest.raises(ValueError, match=r"^timeout must be 0 or at least 64 cycles behind a host link, not 63$"):
         LinkedAccelerator(dense.with_config(timeout=63))
     with pytest.raises(ValueError, match=r"^depth must be a power of two of 64…65536 octets, not 1000$"):
         LinkedAccelerator(dense, buffer_bytes=1000)
