@@ -6,16 +6,35 @@ sum-pooled, which only maps addresses: pixel (y, x) becomes pixel (y // pool, x 
 lower and right border are dropped.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from operator import index
 from typing import Any
 
 import numpy as np
 
 from .plain import decode
 
-__all__ = ["Conv2d", "Dense", "Shape", "from_plain", "pooled", "size_of", "to_plain"]
+__all__ = ["Conv2d", "Dense", "Shape", "as_shape", "from_plain", "pooled", "size_of", "to_plain"]
 
 Shape = tuple[int, ...]
+
+
+def as_shape(given: int | Sequence[int]) -> Shape:
+    """Return the shape that a user gives as N, (N,) or (C, H, W).
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    try:
+        shape = tuple(index(side) for side in (given if isinstance(given, Iterable) else (given,)))
+    except TypeError:
+        shape = ()
+    if len(shape) not in (1, 3) or min(shape) < 1 or isinstance(given, bool):
+        raise ValueError(f"in_shape must be N, (N,) or (C, H, W), each at least 1, not {given!r}")
+    return shape
 
 
 def size_of(shape: Shape) -> int:

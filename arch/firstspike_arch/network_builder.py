@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .connectivity import Conv2d, Dense, Shape
+from .connectivity import Conv2d, Dense, Shape, as_shape
 from .events import MAGNITUDE_MAX
 from .fixed import bits_for_signed
 from .float_network import InputKind, Readout
@@ -49,10 +49,10 @@ class NetworkBuilder:
         name: str = "handmade", steps_max: int | None = None, cutoff: int = 1, in_min: int = 0, in_max: int = 1,
         step_weights: Sequence[int] = (),
     ) -> None:
-        shape = (in_shape,) if isinstance(in_shape, int) else tuple(in_shape)
-        if len(shape) not in (1, 3) or not all(isinstance(side, int) and side > 0 for side in shape):
-            raise NetworkError(f"in_shape must be N, (N,) or (C, H, W), each at least 1, not {in_shape!r}")
-        self._in_shape: Shape = shape
+        try:
+            self._in_shape: Shape = as_shape(in_shape)
+        except ValueError as error:
+            raise NetworkError(str(error)) from None
         self._layers: list[dict[str, Any]] = []
         self._fields: dict[str, Any] = {
             "name": name, "readout": readout, "steps": steps, "steps_max": steps if steps_max is None else steps_max,

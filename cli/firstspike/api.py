@@ -24,6 +24,7 @@ from firstspike_sim.backends.verilator import VerilatorBackend
 from firstspike_sim.boards.simulated_board import SimulatedBoard
 from firstspike_sim.boards.simulated_spi import SimulatedSpi
 from firstspike_sim.compare import ALIVE, Check, aliveness, compare, first_divergence
+from firstspike_sim.inputs import check_inputs
 from firstspike_sim.models.golden import GoldenModel, GoldenResult
 from firstspike_sim.models.prediction import predict_inputs
 
@@ -77,21 +78,21 @@ def open_build(folder: str | Path) -> Program:
 def infer(program: Program, inputs) -> GoldenResult:
     """Compute classes, evidence and spikes by the golden model, without cycles (`estimate` has both).
 
-    Inputs are as in `GoldenModel.run`, NumPy arrays or torch tensors.
+    Inputs are as in `GoldenModel.run`: NumPy arrays, torch tensors or lists.
     """
     return GoldenModel(program.network).run(inputs)
 
 
 def estimate(program: Program, inputs) -> Trace:
     """Predict every value and cycle of inferences back to back, by golden and timing model, without the hardware."""
-    return predict_inputs(program, np.asarray(inputs)).trace
+    return predict_inputs(program, inputs).trace
 
 
 def simulate(program: Program, inputs, *, backend: str = "verilator", waves: Path | None = None) -> Trace:
     """Simulate the hardware on the inputs, back to back."""
     runner = _backend(backend, waves)
     runner.load(program)
-    return runner.run(predict_inputs(program, np.asarray(inputs)).stimulus)
+    return runner.run(predict_inputs(program, inputs).stimulus)
 
 
 def connect(
@@ -204,7 +205,7 @@ def verify(
     verilog : str or None
         Verilog to simulate, such as that of a build folder; None: the program is exported again.
     """
-    inputs = np.asarray(inputs)
+    inputs = check_inputs(program.network, inputs, some=True)
     runner = _backend(backend, None)
     if verilog is not None and isinstance(runner, VerilatorBackend):
         runner.load(program, verilog)

@@ -16,6 +16,7 @@ from firstspike_boards.devices import DEVICES, Device
 from firstspike_compiler.compile import Compilation, compile_network, remap
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.passes.map_lanes import map_lanes
+from firstspike_sim.inputs import check_inputs
 from firstspike_sim.models.golden import GoldenModel
 from firstspike_sim.models.prediction import predict_inputs
 
@@ -90,7 +91,7 @@ def map_to_device(
     if device not in DEVICES:
         raise CompileError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
     plain = compile_network(network, lanes=1, **options)
-    integer, samples = plain.program.network, np.asarray(inputs)[:SAMPLES]
+    integer, samples = plain.program.network, check_inputs(plain.program.network, inputs, some=True)[:SAMPLES]
     if lane_budget < len(integer.layers):
         raise CompileError(f"lane_budget must be ≥ {len(integer.layers)} (one a layer), not {lane_budget!r}")
     spikes = GoldenModel(integer).run(samples).spikes

@@ -16,7 +16,7 @@ __all__ = ["from_torch"]
 
 
 def from_torch(
-    model: nn.Module | Sequence[nn.Module], *, in_shape: Sequence[int], **fields: Unpack[Fields],
+    model: nn.Module | Sequence[nn.Module], *, in_shape: int | Sequence[int], **fields: Unpack[Fields],
 ) -> FloatNetwork:
     """Read a model, in evaluation mode, with the neurons `IF`, `LIF` and `LeakyIntegrator`.
 
@@ -25,7 +25,7 @@ def from_torch(
     model : Sequential or SpikingSequential, or list of modules
         Modules in the order in which they run; or any module whose ``forward`` only calls modules, adds their outputs
         and flattens.
-    in_shape : (N,) or (C, H, W)
+    in_shape : N, (N,) or (C, H, W)
         Shape of the input of one step of one inference.
     fields
         steps, readout, input_kind, in_max, …, as in `torch_reader.Fields`. With readout "potential", the output layer

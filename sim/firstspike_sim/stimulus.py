@@ -8,6 +8,8 @@ from firstspike_arch.fixed import ceil_div, latency_step
 from firstspike_arch.program import Program
 from firstspike_arch.work import marker_cycles
 
+from .inputs import check_inputs
+
 __all__ = [
     "cycle_limit", "encode_direct", "encode_latency", "make_stimulus", "quiet_cycles", "random_waits",
 ]
@@ -37,7 +39,7 @@ def make_stimulus(
     Parameters
     ----------
     inputs : uint8[B, N], integer[B, N] or integer[B, T, N]
-        Images (latency input), numbers (direct input) or spike counts (events).
+        Images (latency input), numbers (direct input) or spike counts (events); see `check_inputs`.
     gaps, sink_stalls : int64[K], int64[B]
         Waits, see `Stimulus`.
     spikes : integer or bool[B, T, N]
@@ -46,16 +48,10 @@ def make_stimulus(
     Raises
     ------
     ValueError
-        The inputs have a wrong shape or type.
+        The inputs are none, or have a wrong shape, type or range.
     """
     network = program.network
-    inputs = np.asarray(inputs)
-    kind, axes = network.input_kind, 3 if network.input_kind == "events" else 2
-    if inputs.ndim != axes or inputs.shape[-1] != network.inputs or not len(inputs):
-        shape = "(images, " if axes == 2 else "(inferences, steps, "
-        raise ValueError(f"inputs must have shape {shape}{network.inputs}), not {inputs.shape}")
-    if kind == "latency" and inputs.dtype != np.uint8:
-        raise ValueError(f"images must be uint8, not {inputs.dtype}")
+    inputs, kind = check_inputs(network, inputs, some=True), network.input_kind
     if program.config.port == "image":
         beats = ceil_div(network.inputs, PIXELS_PER_BEAT)
         padded = np.zeros((len(inputs), beats * PIXELS_PER_BEAT), dtype=np.uint8)

@@ -72,6 +72,9 @@ L = "layer 0 (dense0): "
 
 @pytest.mark.parametrize(("make", "sentence"), [
     (lambda: builder((2, 2)), "in_shape must be N, (N,) or (C, H, W), each at least 1, not (2, 2)"),
+    *((lambda shape=shape: builder(shape),
+       f"in_shape must be N, (N,) or (C, H, W), each at least 1, not {shape!r}")
+      for shape in (True, None, "8", 2.5, (), (1, 2, 3.0), -1)),
     (lambda: builder(0), "in_shape must be N, (N,) or (C, H, W), each at least 1, not 0"),
     (lambda: builder().build(), "a network must have at least one layer, not 0"),
     (lambda: builder().branch([[1]], source=0), "a branch must come after its layer, but there is none yet"),

@@ -81,6 +81,16 @@ def test_subtraction_in_the_same_step(exactly):
         from_snntorch(in_step(np.random.default_rng(0), 0.25), in_shape=(6,), steps=6, readout="spike_count", in_max=2)
 
 
+def test_the_shape_of_a_vector_may_be_a_number():
+    def read(in_shape):
+        return from_snntorch(in_step(np.random.default_rng(0), 0.0), in_shape=in_shape, steps=6, readout="spike_count",
+                             in_max=2).layers[0].connectivity.in_shape
+
+    assert read(6) == read(np.int64(6)) == read([6]) == (6,)
+    with pytest.raises(CompileError, match=r"^in_shape must be N, \(N,\) or \(C, H, W\), each at least 1, not 6\.5$"):
+        read(6.5)
+
+
 def small(**changes: nn.Module) -> nn.Module:
     parts = {
         "conv": nn.Conv2d(1, 2, 3), "norm": nn.BatchNorm2d(2), "fire": snn.Leaky(beta=0.5, init_hidden=True),

@@ -21,7 +21,7 @@ _METHODS = ("heaviside", "super", "triangle", "tanh", "circ", "heavi_erfc")
 
 
 def from_norse(
-    model: nn.Module | Sequence[nn.Module], *, in_shape: Sequence[int], **fields: Unpack[Fields],
+    model: nn.Module | Sequence[nn.Module], *, in_shape: int | Sequence[int], **fields: Unpack[Fields],
 ) -> FloatNetwork:
     """Read a model in evaluation mode, whose neurons start without a state.
 
@@ -34,7 +34,7 @@ def from_norse(
     ----------
     model : SequentialState, nn.Sequential, or list of modules
         The modules in the order in which they run in one step; a `Lift` stands for the module inside.
-    in_shape : (N,) or (C, H, W)
+    in_shape : N, (N,) or (C, H, W)
     fields
         Fields of the network, see `torch_reader.Fields`. A "potential" read-out may read a LIBoxCell.
 

@@ -22,7 +22,7 @@ _RESETS: tuple[Reset, ...] = ("subtract", "zero", "none")
 
 
 def from_snntorch(
-    model: nn.Module | Sequence[nn.Module], *, in_shape: Sequence[int], **fields: Unpack[Fields],
+    model: nn.Module | Sequence[nn.Module], *, in_shape: int | Sequence[int], **fields: Unpack[Fields],
 ) -> FloatNetwork:
     """Read a model in evaluation mode, whose neurons start from a membrane of 0.
 
@@ -36,7 +36,7 @@ def from_snntorch(
     ----------
     model : nn.Sequential, or list of modules
         The modules in the order in which they run in one step.
-    in_shape : (N,) or (C, H, W)
+    in_shape : N, (N,) or (C, H, W)
     fields
         Fields of the network, see `torch_reader.Fields`. A "potential" read-out may read a Leaky with reset_mechanism
         "none".

@@ -19,7 +19,7 @@ __all__ = ["from_spikingjelly"]
 
 
 def from_spikingjelly(
-    model: nn.Module | Sequence[nn.Module], *, in_shape: Sequence[int], **fields: Unpack[Fields],
+    model: nn.Module | Sequence[nn.Module], *, in_shape: int | Sequence[int], **fields: Unpack[Fields],
 ) -> FloatNetwork:
     """Read a model in evaluation mode, whose neurons start as `functional.reset_net` leaves them.
 
@@ -33,7 +33,7 @@ def from_spikingjelly(
     model : nn.Sequential, or list of modules
         The modules in the order in which they run in one step; or any module whose ``forward`` only calls modules,
         adds what they give and flattens.
-    in_shape : (N,) or (C, H, W)
+    in_shape : N, (N,) or (C, H, W)
     fields
         Fields of the network, see `torch_reader.Fields`. A "potential" read-out may read a NonSpikingIFNode or
         NonSpikingLIFNode.

@@ -12,7 +12,7 @@ from typing import Any, Required, TypedDict, Unpack
 
 import numpy as np
 import torch
-from firstspike_arch.connectivity import Conv2d, Shape
+from firstspike_arch.connectivity import Conv2d, Shape, as_shape
 from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork, InputKind, Readout
 from firstspike_arch.network import INPUT
 from firstspike_arch.neuron import FloatNeuron
@@ -108,7 +108,8 @@ class Framework:
 
 
 def read_modules(
-    framework: Framework, model: nn.Module | Sequence[nn.Module], *, in_shape: Sequence[int], **fields: Unpack[Fields],
+    framework: Framework, model: nn.Module | Sequence[nn.Module], *, in_shape: int | Sequence[int],
+    **fields: Unpack[Fields],
 ) -> FloatNetwork:
     """Read the network of a model in evaluation mode.
 
@@ -118,7 +119,7 @@ def read_modules(
     model : nn.Sequential, or list of modules
         The modules in the order in which they run in one step; with ``framework.branches`` also any module whose
         ``forward`` only calls modules, adds what they give (`x + y`) and flattens.
-    in_shape : (N,) or (C, H, W)
+    in_shape : N, (N,) or (C, H, W)
     fields
         See `Fields`.
 
@@ -131,7 +132,11 @@ def read_modules(
         empty = FloatNetwork(layers=(), **{"name": "imported", "input_kind": "events", **fields})
     except TypeError as error:
         raise CompileError(f"a network must have the fields of FloatNetwork: {error}") from None
-    return _Reader(framework, tuple(in_shape), empty).read(model)
+    try:
+        shape = as_shape(in_shape)
+    except ValueError as error:
+        raise CompileError(str(error)) from None
+    return _Reader(framework, shape, empty).read(model)
 
 
 def _check_hooks(where: str, module: nn.Module) -> None:
@@ -158,8 +163,6 @@ class _Reader:
     """
 
     def __init__(self, framework: Framework, in_shape: Shape, empty: FloatNetwork):
-        if len(in_shape) not in (1, 3) or not all(isinstance(size, int) and size > 0 for size in in_shape):
-            raise CompileError(f"in_shape must be (N,) or (C, H, W), each at least 1, not {in_shape!r}")
         self._framework, self._empty, self._in_shape = framework, empty, in_shape
         self._layers: list[FloatLayer] = []
         self._names: list[str] = []  # of the modules that fire, one a layer

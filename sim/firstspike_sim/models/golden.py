@@ -25,6 +25,8 @@ from firstspike_arch.connectivity import Dense, size_of
 from firstspike_arch.fixed import latency_step
 from firstspike_arch.network import Branch, IntegerNetwork, Layer
 
+from ..inputs import check_inputs
+
 __all__ = ["GoldenModel", "GoldenResult", "decide"]
 
 FLOAT32_EXACT = 1 << 24
@@ -84,7 +86,7 @@ class GoldenModel:
         ----------
         inputs : uint8[B, N], integers[B, N], or integers[B, T, N]
             Images ("latency") or numbers ("direct"), T = ``network.steps``; or spike counts per step ("events",
-            1 ≤ T ≤ ``steps_max``).
+            1 ≤ T ≤ ``steps_max``). See `check_inputs`.
         device : str or torch.device
             Where to compute; the result is in host memory.
         membranes : bool
@@ -95,9 +97,8 @@ class GoldenModel:
         ValueError
             Wrong shape, type or range of the inputs.
         """
-        values = torch.as_tensor(inputs)
         network = self.network
-        self._check(values)
+        values = check_inputs(network, inputs)
         steps = values.shape[1] if network.input_kind == "events" else network.steps
         widest = max(network.inputs, *(layer.neurons for layer in network.layers))
         size = max(1, CHUNK_ELEMENTS // (steps * widest))
@@ -106,7 +107,7 @@ class GoldenModel:
             for index, layer in enumerate(network.layers)
         ]
         parts = [
-            self._run_chunk(values[start : start + size].to(device), steps, synapses, membranes)
+            self._run_chunk(torch.tensor(values[start : start + size], device=device), steps, synapses, membranes)
             for start in range(0, max(1, len(values)), size)
         ]
         classes, at, decided_by, scores, spikes, potentials = zip(*parts, strict=True)
@@ -115,29 +116,6 @@ class GoldenModel:
             spikes=tuple(_joined(stream) for stream in zip(*spikes, strict=True)),
             membranes=tuple(_joined(layer) for layer in zip(*potentials, strict=True)) if membranes else None,
         )
-
-    def _check(self, values: torch.Tensor) -> None:
-        network = self.network
-        if network.input_kind == "latency":
-            if values.dtype != torch.uint8 or values.ndim != 2 or values.shape[1] != network.inputs:
-                raise ValueError(
-                    f"inputs must be uint8 images of shape (batch, {network.inputs}), "
-                    f"not {_name(values)} of shape {tuple(values.shape)}"
-                )
-            return
-        if values.dtype.is_floating_point or values.dtype.is_complex:
-            raise ValueError(f"inputs must be integers, not {_name(values)}")
-        if network.input_kind == "direct":
-            if values.ndim != 2 or values.shape[1] != network.inputs:
-                raise ValueError(f"inputs must have shape (batch, {network.inputs}), not {tuple(values.shape)}")
-            _check_range("numbers", values, network.in_min, network.in_max)
-            return
-        if values.ndim != 3 or values.shape[2] != network.inputs or not 1 <= values.shape[1] <= network.steps_max:
-            raise ValueError(
-                f"inputs must be spike counts of shape (batch, 1…{network.steps_max} steps, {network.inputs}), "
-                f"not {tuple(values.shape)}"
-            )
-        _check_range("spike counts", values, 0, network.in_max)
 
     def _run_chunk(self, values: torch.Tensor, steps: int, synapses: list[list["_Synapses"]], membranes: bool):
         network = self.network
@@ -162,17 +140,6 @@ class GoldenModel:
             potentials.append(potential)
         decision = decide(network, spikes[-1], potentials[-1])
         return (*decision, spikes, potentials if membranes else [])
-
-
-def _check_range(what: str, values: torch.Tensor, least: int, most: int) -> None:
-    if values.numel():
-        low, high = int(values.min()), int(values.max())
-        if low < least or high > most:
-            raise ValueError(f"inputs must be {what} {least}…{most}, not {low}…{high}")
-
-
-def _name(values: torch.Tensor) -> str:
-    return str(values.dtype).removeprefix("torch.")
 
 
 def _joined(parts: tuple[torch.Tensor, ...]) -> np.ndarray:

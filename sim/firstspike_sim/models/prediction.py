@@ -7,6 +7,7 @@ import numpy as np
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.program import Program
 
+from ..inputs import check_inputs
 from ..stimulus import make_stimulus, random_waits
 from ..timing.spike_lists import spike_lists
 from ..timing.timing_model import predict_cycles
@@ -34,6 +35,7 @@ def predict_inputs(program: Program, inputs: np.ndarray, *, waits: int | None = 
     options
         Those of `make_stimulus`.
     """
+    inputs = check_inputs(program.network, inputs, some=True)
     golden = GoldenModel(program.network).run(inputs)
     stimulus = make_stimulus(program, inputs, spikes=golden.spikes[0], **options)
     return _predict(program, golden, stimulus if waits is None else random_waits(stimulus, waits))

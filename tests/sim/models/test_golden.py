@@ -251,7 +251,7 @@ def test_sums_beyond_float32_are_exact():
     (np.zeros((2, 3), np.uint8), "inputs must be spike counts of shape (batch, 1…3 steps, 2), not (2, 3)"),
     (np.zeros((2, 4, 2), np.uint8), "inputs must be spike counts of shape (batch, 1…3 steps, 2), not (2, 4, 2)"),
     (np.zeros((2, 0, 2), np.uint8), "inputs must be spike counts of shape (batch, 1…3 steps, 2), not (2, 0, 2)"),
-    (np.zeros((2, 3, 2), np.float32), "inputs must be integers, not float32"),
+    (np.zeros((2, 3, 2), np.float32), "inputs must be integers, not float32: these are whole, and can be converted"),
     (np.full((2, 3, 2), 2), "inputs must be spike counts 0…1, not 2…2"),
     (np.full((2, 3, 2), -1), "inputs must be spike counts 0…1, not -1…-1"),
 ])
