@@ -27,8 +27,8 @@ _DTYPES = {"F64": np.float64, "F32": np.float32}
 _LAYER_SCALARS = tuple(item.name for item in fields(FloatLayer)
                        if item.name not in ("connectivity", "branches", "neuron", *_LAYER_ARRAYS))
 _NEURON_SCALARS = tuple(item.name for item in fields(FloatNeuron) if item.name not in FloatNeuron.arrays())
-"""Fields of the neurons that are stored in the header, beside those of their layer; neuron arrays are tensors of the
-layer."""
+"""Fields of the neurons that are stored in the header, beside those of their layer, unless they are arrays; neuron
+arrays are tensors of the layer."""
 _NETWORK_SCALARS = tuple(item.name for item in fields(FloatNetwork) if item.name != "layers")
 
 
@@ -85,6 +85,8 @@ def save_network(path: str | Path, network: FloatNetwork) -> None:
     for index, layer in enumerate(network.layers):
         arrays = {name: getattr(layer, name) for name in _LAYER_ARRAYS}
         arrays |= {name: getattr(layer.neuron, name) for name in FloatNeuron.arrays()}
+        arrays |= {name: value for name in FloatNeuron.ratios()
+                   if isinstance(value := getattr(layer.neuron, name), np.ndarray)}
         for name, value in arrays.items():
             if value is not None:
                 tensors[f"{index}.{name}"] = _stored(value)
@@ -110,7 +112,8 @@ def _stored(values: np.ndarray) -> np.ndarray:
 
 def _layer_head(layer: FloatLayer) -> dict:
     head: dict[str, Any] = {name: getattr(layer, name) for name in _LAYER_SCALARS}
-    head |= {name: getattr(layer.neuron, name) for name in _NEURON_SCALARS}
+    head |= {name: value for name in _NEURON_SCALARS
+             if not isinstance(value := getattr(layer.neuron, name), np.ndarray)}
     if layer.connectivity is not None:
         head["connectivity"] = to_plain(layer.connectivity)
     head["branches"] = [
@@ -180,7 +183,9 @@ def _network_from_parts(path: Path, head: Any, tensors: dict[str, np.ndarray]) -
         arrays, numbers = (
             {name: _tensor(path, tensors, f"{index}.{name}", _array_shape(name, reaches, tensors, index))
              for name in names if f"{index}.{name}" in tensors}
-            for names in (_LAYER_ARRAYS, FloatNeuron.arrays()))
+            for names in (_LAYER_ARRAYS, FloatNeuron.arrays() + FloatNeuron.ratios()))
+        if twice := numbers.keys() & options.keys():
+            raise CheckpointError(f"{where}: {min(twice)} must be a number or a tensor, not both")
         made = tuple(
             FloatBranch(weight=_tensor(path, tensors, f"{index}.branch{number}.weight",
                                        branch["connectivity"].weight_shape), **branch)

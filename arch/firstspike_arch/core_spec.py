@@ -238,4 +238,5 @@ def result_score_bits(network: IntegerNetwork, plan: LayerPlan) -> int:
 
 def _plain_pass(op: RowOp) -> list[Any]:
     values = None if op.values is None else op.values.tolist()
-    return [op.act, op.operand, op.index, values, op.when, op.level, op.store, op.halve, op.settle]
+    plain = [op.act, op.operand, op.index, values, op.when, op.level, op.store, op.halve, op.settle]
+    return plain if op.channels is None else [*plain, op.channels.tolist()]

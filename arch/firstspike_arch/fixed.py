@@ -11,8 +11,8 @@ import numpy as np
 
 __all__ = [
     "LEAK_SHIFT_MAX", "bits_for_signed", "bits_for_unsigned", "ceil_div", "largest_weight", "latency_step",
-    "nearest_leak", "pack_rows", "quantise", "standardise", "threshold_at_least", "threshold_above", "unpack_rows",
-    "weight_scale",
+    "nearest_leak", "pack_rows", "quantise", "shortest_leak", "standardise", "threshold_at_least", "threshold_above",
+    "unpack_rows", "weight_scale",
 ]
 
 CHUNK_BITS = 32
@@ -70,10 +70,19 @@ def threshold_above(theta: float, scale: float) -> int:
     return math.floor(_ratio(theta, scale)) + 1
 
 
-def nearest_leak(leak: float, shift_max: int) -> tuple[int, int]:
-    """Return (num, shift) with num/2^shift nearest to a leak in 0 … 1, by the smallest such shift ≤ ``shift_max``."""
-    num, shift = round(leak * 2**shift_max), shift_max
-    while shift and num % 2 == 0:
+def nearest_leak(leak, shift_max: int):
+    """Return (num, shift) with num/2^shift nearest to a leak in 0 … 1, by the smallest such shift ≤ ``shift_max``.
+
+    Several leaks, float64[C], get one shift: num is then int64[C].
+    """
+    num = np.rint(np.multiply(leak, 1 << shift_max)).astype(np.int64)
+    num, shift = shortest_leak(num, shift_max)
+    return (num if np.ndim(leak) else int(num)), shift
+
+
+def shortest_leak(num, shift: int):
+    """Return the same num/2^shift, of one leak or of several, with the smallest shift."""
+    while shift and not np.any(num % 2):
         num, shift = num // 2, shift - 1
     return num, shift
 

@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from .fixed import shortest_leak
 from .network import IntegerNetwork, Layer
 from .neuron import Neuron
 
@@ -35,6 +36,7 @@ class RowOp:
     ``store``: the number that the pass changes, the "membrane" u or the "current".
     ``operand``: "weight" (row ``index`` of the bias rows), "constant" (int64[C], ``values``), "current",
     "fall" (``values``[t] at the end of step t), "leak" (~(u >> ``index``)), "shadow" or "zero".
+    ``channels``: bool[C], those to which "leak" or "shadow" is added, and 0 to all others; None: to all.
     ``when``: "spiked" holds where this step's spike has at least magnitude ``level``; "negative" and "nonnegative" test
     u itself.
     """
@@ -47,6 +49,7 @@ class RowOp:
     level: int = 1
     store: Literal["membrane", "current"] = "membrane"
     halve: bool = False
+    channels: np.ndarray | None = None
     settle: bool = False
     """The operand is a number that the previous pass wrote; if there is only one row, the core waits a cycle between
     them."""
@@ -54,6 +57,8 @@ class RowOp:
     def __post_init__(self) -> None:
         if (self.values is not None) != (self.operand in ("constant", "fall")):
             raise ValueError(f"operand {self.operand!r}: values must be given for 'constant' and 'fall', and no other")
+        if self.channels is not None and self.operand not in ("leak", "shadow"):
+            raise ValueError(f"operand {self.operand!r}: channels must be given for 'leak' and 'shadow' only")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -216,27 +221,33 @@ def _update(neuron: Neuron, theta: np.ndarray, count: int):
         flush()
         ops.append(RowOp(act="clear", when="nonnegative"))
         pending += neuron.v_max
-    num, shift = neuron.leak_num, neuron.leak_shift
-    while shift and num % 2 == 0:
-        num, shift = num // 2, shift - 1
-    if num == 0:
+    num, shift = shortest_leak(np.broadcast_to(neuron.leak_num, count), neuron.leak_shift)
+    leaks = num != 1 << shift
+    if not num.any():
         flush()
         ops.append(RowOp(act="clear"))
-    elif num == (1 << shift) - 1:
+    elif neuron.leaky and (num[leaks] == (1 << shift) - 1).all() and shift:
         # v − ceil(v/2^k) = x + 1 + ~(x >> k) with x = v − 1
-        pending -= 1
+        pending -= leaks
         flush()
-        ops.append(RowOp(act="add", operand="leak", index=shift, settle=True))
-        pending += 1
+        ops.append(RowOp(act="add", operand="leak", index=shift, channels=_some(leaks), settle=True))
+        pending += leaks
     elif neuron.leaky:
-        # Horner from the lowest digit: floors of floors are exact, so after `shift` halvings u = (v·num) >> shift.
+        # Horner from the lowest digit: floors of floors are exact, so after `shift` halvings u = (v·num) >> shift, but
+        # for the channels without a leak, of which only the last digit is 1.
         flush()
         ops.append(RowOp(act="save"))
-        for digit in range(shift):
-            operand = "shadow" if num >> digit & 1 else "zero"
-            ops.append(RowOp(act="add", operand=operand, halve=True, settle=digit == 0))
+        for digit in range(shift + (not leaks.all())):
+            ones = num >> digit & 1 == 1
+            ops.append(RowOp(act="add", operand="shadow" if ones.any() else "zero", channels=_some(ones),
+                             halve=digit < shift, settle=digit == 0))
     if neuron.reset_delay:
         apply_reset()
     pending -= theta
     flush()
     yield from ops
+
+
+def _some(channels: np.ndarray) -> np.ndarray | None:
+    """The channels, bool[C], as `RowOp` takes them: None for all, or for none, where the operand is 0."""
+    return None if channels.all() or not channels.any() else channels

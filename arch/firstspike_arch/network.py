@@ -355,14 +355,18 @@ def _verify_layer(where: str, layer: Layer) -> None:
     if not isinstance(layer.weight_bits, int) or not 2 <= layer.weight_bits <= 8:
         raise NetworkError(f"{where}: weight_bits must be 2…8, not {layer.weight_bits!r}")
     neuron, count = layer.neuron, layer.channels
-    for what in ("leak_num", "leak_shift"):
-        _check_integer(f"{where}: ", what, getattr(neuron, what))
+    _check_integer(f"{where}: ", "leak_shift", neuron.leak_shift)
+    if isinstance(neuron.leak_num, np.ndarray):
+        _vector(where, "leak_num", neuron.leak_num, count)
+    else:
+        _check_integer(f"{where}: ", "leak_num", neuron.leak_num)
     for name in neuron.numbers("channels", "layer"):
         _verify_numbers(where, name, neuron, count)
-    if not 0 <= neuron.leak_shift <= 15 or not 0 <= neuron.leak_num <= 1 << neuron.leak_shift:
+    low, high = int(np.min(neuron.leak_num)), int(np.max(neuron.leak_num))
+    if not 0 <= neuron.leak_shift <= 15 or low < 0 or high > 1 << neuron.leak_shift:
         raise NetworkError(
             f"{where}: leak must be num/2^shift with 0 ≤ num ≤ 2^shift and shift ≤ 15, "
-            f"not {neuron.leak_num}/2^{neuron.leak_shift}"
+            f"not {low if low < 0 else high}/2^{neuron.leak_shift}"
         )
     if neuron.reset not in get_args(Reset):
         raise NetworkError(f"{where}: reset must be subtract, zero or none, not {neuron.reset!r}")

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from .connectivity import Conv2d, Dense, Shape, as_shape
 from .events import MAGNITUDE_MAX
-from .fixed import bits_for_signed
+from .fixed import bits_for_signed, nearest_leak
 from .float_network import InputKind, Readout
 from .network import INPUT, Branch, IntegerNetwork, Layer, NetworkError
 from .neuron import Neuron
@@ -61,7 +61,7 @@ class NetworkBuilder:
         }
 
     def layer(
-        self, weights: ArrayLike, *, theta: ArrayLike | None = None, leak: float = 1.0,
+        self, weights: ArrayLike, *, theta: ArrayLike | None = None, leak: ArrayLike = 1.0,
         weight_bits: int | None = None, name: str | None = None, stride: int | tuple[int, int] = 1,
         padding: int | tuple[int, int] = 0, groups: int = 1, pool: int = 1, **neuron: Any,
     ) -> int:
@@ -75,8 +75,9 @@ class NetworkBuilder:
         theta : int, int[C] or int[C, n]
             Thresholds, n ascending ones for each channel. None: the layer never fires (the output layer of a potential
             read-out).
-        leak : float
-            Factor of the membrane in each step; must be num / 2^shift exactly with shift ≤ 15, such as 0.875.
+        leak : float or float[C]
+            Factor of the membrane in each step, of the layer or of each channel; must be num / 2^shift exactly with
+            shift ≤ 15, such as 0.875.
         weight_bits : int
             2 … 8; None: the fewest that hold the weights of the layer and its branches.
         pool : int
@@ -97,7 +98,7 @@ class NetworkBuilder:
         where = f"layer {index} ({name})"
         synapses = self._synapses(where, index - 1, weights, stride, padding, groups, pool)
         channels = synapses.connectivity.channels
-        num, shift = _leak(where, leak)
+        num, shift = _leak(where, leak, channels)
         try:
             made = Neuron(**_numbers(where, {"bias": 0, "v_init": 0, "theta": theta, **neuron}, channels),
                           leak_num=num, leak_shift=shift)
@@ -213,16 +214,26 @@ def _thresholds(where: str, value: Any, size: int) -> np.ndarray:
     return _vector(where, "theta", array, size)
 
 
-def _leak(where: str, leak: Any) -> tuple[int, int]:
-    """Numerator and shift of a leak, which must be num / 2^shift exactly."""
-    if not isinstance(leak, int | float) or not 0 <= leak <= 1:
-        raise NetworkError(f"{where}: leak must be 0…1, not {leak!r}")
-    num, power = float(leak).as_integer_ratio()
-    shift = power.bit_length() - 1
-    if shift > LEAK_SHIFT_MAX:
-        near = round(leak * (1 << 8))
-        raise NetworkError(f"{where}: leak must be num / 2^shift exactly, with shift ≤ {LEAK_SHIFT_MAX}, not {leak!r}; "
-                           f"{near} / 256 would be near")
+def _leak(where: str, leak: Any, channels: int) -> tuple[int | np.ndarray, int]:
+    """Numerator and shift of a leak, or numerators int64[C] of several, which must be num / 2^shift exactly."""
+    try:
+        values = np.asarray(leak)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise NetworkError(f"{where}: leak must be a number 0…1 or an array of them: {error}") from None
+    if values.shape not in ((), (channels,)):
+        raise NetworkError(f"{where}: leak must be one number or have shape ({channels},), not {values.shape}")
+    if values.dtype.kind not in "iuf":
+        raise NetworkError(f"{where}: leak must be 0…1, not {leak!r}" if values.ndim == 0 else
+                           f"{where}: leak must be numbers 0…1, not {values.dtype}")
+    real = values.astype(np.float64)
+    wrong = real[~((real >= 0) & (real <= 1))]
+    if wrong.size:
+        raise NetworkError(f"{where}: leak must be 0…1, not {float(wrong.flat[0])!r}")
+    num, shift = nearest_leak(real, LEAK_SHIFT_MAX)
+    finer = real[num / (1 << shift) != real]
+    if finer.size:
+        raise NetworkError(f"{where}: leak must be num / 2^shift exactly, with shift ≤ {LEAK_SHIFT_MAX}, not "
+                           f"{float(finer.flat[0])!r}; {round(float(finer.flat[0]) * 256)} / 256 would be near")
     return num, shift
 
 

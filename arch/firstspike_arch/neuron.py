@@ -196,5 +196,5 @@ class Neuron(NeuronDescription):
 
 
 def _all_equal(values: Any) -> bool:
-    """Whether the values are an array of several that are all the same."""
-    return isinstance(values, np.ndarray) and values.ndim == 1 and values.size > 1 and bool((values == values[0]).all())
+    """Whether the values are an array of equal numbers, which stand for one of the layer."""
+    return isinstance(values, np.ndarray) and values.ndim == 1 and values.size > 0 and not (values != values[0]).any()

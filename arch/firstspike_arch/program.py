@@ -199,10 +199,9 @@ class Program:
             neuron = {}
             for item in fields(Neuron):
                 value = getattr(layer.neuron, item.name)
-                if item.name in Neuron.arrays():
-                    if value is not None:
-                        tensors[f"{index}.{item.name}"] = np.ascontiguousarray(value, dtype=np.int64)
-                else:
+                if isinstance(value, np.ndarray):
+                    tensors[f"{index}.{item.name}"] = np.ascontiguousarray(value, dtype=np.int64)
+                elif item.name not in Neuron.arrays():
                     neuron[item.name] = value
             for number, branch in enumerate(layer.branches):
                 tensors[f"{index}.branch{number}.weights"] = np.ascontiguousarray(branch.weights, dtype=np.int8)
@@ -218,6 +217,7 @@ def _from_parts(head: dict, tensors: dict[str, np.ndarray]) -> Program:
     layers = []
     for index, layer in enumerate(head["layers"]):
         vectors = {name: tensors.get(f"{index}.{name}") for name in Neuron.arrays()}
+        vectors |= {name: tensors[f"{index}.{name}"] for name in Neuron.ratios() if f"{index}.{name}" in tensors}
         layers.append(Layer(
             name=layer["name"], weight_bits=layer["weight_bits"], scale=layer["scale"],
             weights=tensors[f"{index}.weights"].astype(np.int64), neuron=Neuron(**vectors, **layer["neuron"]),

@@ -35,9 +35,10 @@ def real_network(network: IntegerNetwork) -> FloatNetwork:
 def _layer(where: str, layer: Layer) -> FloatLayer:
     neuron = layer.neuron
     # An even num is no finer than half of it: 6/2^3 is 3/2^2.
-    if neuron.leak_num % (1 << max(0, neuron.leak_shift - LEAK_SHIFT_MAX)):
+    finer = np.ravel(neuron.leak_num) % (1 << max(0, neuron.leak_shift - LEAK_SHIFT_MAX)) != 0
+    if finer.any():
         raise NetworkError(f"{where}: leak must be num / 2^{LEAK_SHIFT_MAX} or coarser to be saved, not "
-                           f"{neuron.leak_num} / 2^{neuron.leak_shift}")
+                           f"{np.ravel(neuron.leak_num)[finer][0]} / 2^{neuron.leak_shift}")
     lowest = min(int(np.min(one.weights)) for one in (layer, *layer.branches))
     bits = layer.weight_bits if -lowest <= largest_weight(layer.weight_bits) else bits_for_signed(lowest, -lowest)
     if bits > 8:
@@ -50,7 +51,7 @@ def _layer(where: str, layer: Layer) -> FloatLayer:
         weight=np.asarray(layer.weights, dtype=np.float64), connectivity=layer.connectivity, weight_bits=bits,
         weight_scale=1.0,
         neuron=FloatNeuron(**neuron.options(), **{name: _real(value) for name, value in neuron.given().items()},
-                           leak=neuron.leak_num / (1 << neuron.leak_shift)),
+                           leak=neuron.leak),
         branches=tuple(FloatBranch(source=one.source, connectivity=one.connectivity,
                                    weight=np.asarray(one.weights, dtype=np.float64)) for one in layer.branches),
     )

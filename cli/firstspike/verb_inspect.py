@@ -124,7 +124,7 @@ def _real_layers(layers: dict[int, FloatLayer]) -> Table:
         vectors = [layer.gain, layer.shift, *(getattr(layer.neuron, name) for name in layer.neuron.arrays())]
         table.add_row(
             str(index), _kind(main), f"{_shape(main.in_shape)} → {_shape(main.out_shape)}",
-            _takes(index, [source for source, _, _ in sets]), _neuron(layer.neuron, layer.neuron.leak),
+            _takes(index, [source for source, _, _ in sets]), _neuron(layer.neuron),
             str(count + sum(np.size(one) for one in vectors if one is not None)),
             f"{count} of {layer.weight_bits} bits, |w| ≤ {max(float(np.abs(one).max()) for _, one, _ in sets):.4g}",
             str(sum(_operations(values, synapses) for _, values, synapses in sets)),
@@ -143,7 +143,7 @@ def _integer_layers(program: Program) -> Table:
         table.add_row(
             layer.name, _kind(layer.connectivity), f"{_shape(layer.in_shape)} → {_shape(layer.out_shape)}",
             _takes(index, [one.source for one in sets]),
-            _neuron(neuron, neuron.leak_num / (1 << neuron.leak_shift)),
+            _neuron(neuron),
             str(count + sum(one.size for one in vectors if one is not None)),
             f"{count} of {layer.weight_bits} bits, step {layer.scale:.4g}",
             str(sum(_operations(one.weights, one.connectivity) for one in sets)),
@@ -174,8 +174,10 @@ def _takes(index: int, sources: list[int]) -> str:
     return ", ".join("input" if one == INPUT else "itself" if one == index else f"layer {one}" for one in sources)
 
 
-def _neuron(neuron: FloatNeuron | Neuron, leak: float) -> str:
-    parts, theta = ["IF" if leak == 1 else f"leak {leak:.4g}"], neuron.theta
+def _neuron(neuron: FloatNeuron | Neuron) -> str:
+    slow, theta = float(np.max(neuron.leak)), neuron.theta
+    fast = float(np.min(neuron.leak))
+    parts = ["IF" if fast == 1 else f"leak {fast:.4g}" + (f"…{slow:.4g}" if slow > fast else "")]
     if theta is None:
         return f"{parts[0]}, no threshold"
     low, high = float(np.min(theta)), float(np.max(theta))

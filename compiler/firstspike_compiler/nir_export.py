@@ -92,11 +92,11 @@ def _agreed(network: IntegerNetwork) -> tuple[str, bool]:
                   if item.name not in _SAID and _matters(neuron, item.name)]
         if neuron.levels > 1:
             unsaid.append("have several thresholds")
-        if neuron.theta is not None and neuron.reset == "none" and neuron.leak_num > 0:
+        if neuron.theta is not None and neuron.reset == "none" and np.any(neuron.leak_num):
             unsaid.append("fire without a reset")
         if unsaid:
             raise CompileError(f"{where}: neurons must not {unsaid[0]} to be exported: NIR has no node that does")
-        if neuron.theta is None or neuron.leak_num == 0:
+        if neuron.theta is None or not np.any(neuron.leak_num):
             continue
         strict: bool | None = None
         if neuron.reset == "subtract" and neuron.reset_step is not None:
@@ -154,23 +154,29 @@ def _synapses(nir: Any, layer: Layer, branch: Branch, name: str, *, bias: bool) 
 
 def _neurons(nir: Any, where: str, layer: Layer) -> Any:
     neuron = layer.neuron
-    rate = 1 - neuron.leak_num / (1 << neuron.leak_shift)
+    rate = 1 - neuron.leak
+    if np.any(rate) and not np.all(rate):
+        raise CompileError(f"{where}: leak must be below 1 for all channels, or 1 for all, to be exported: NIR's LIF "
+                           "takes no input without a leak")
 
     def spread(value: Any) -> np.ndarray:
         return _numbers(layer.spread(np.broadcast_to(value, layer.channels)).reshape(layer.out_shape))
 
     ones, zeros = spread(1.0), spread(0.0)
     if neuron.theta is None:
-        return nir.LI(tau=spread(1 / rate), r=ones, v_leak=zeros) if rate else nir.I(r=ones)
+        # Where leaks differ, r keeps the unit of membranes the same, so that they can be compared.
+        return nir.LI(tau=spread(1 / rate), r=spread(1 / rate) if np.ndim(rate) else ones,
+                      v_leak=zeros) if np.any(rate) else nir.I(r=ones)
     theta = neuron.theta[:, 0] - 0.5
-    if rate == 1:
+    if np.all(rate == 1):
         return nir.Threshold(threshold=spread(theta))
     if neuron.reset == "subtract":
         theta = neuron.theta[:, 0] if neuron.reset_step is None else neuron.reset_step
         if theta.min() < 1:
             raise CompileError(f"{where}: reset_step must be ≥ 1 to be exported, not {int(theta.min())}")
-    after = zeros if neuron.v_reset is None or neuron.reset != "zero" else spread(neuron.v_reset * (rate or 1))
-    if rate == 0:
+    after = zeros if neuron.v_reset is None or neuron.reset != "zero" else spread(
+        neuron.v_reset * (rate if np.any(rate) else 1))
+    if not np.any(rate):
         return nir.IF(r=ones, v_threshold=spread(theta), v_reset=after)
     # Many tools support only r = 1, with which a step adds rate·x.
     return nir.LIF(tau=spread(1 / rate), r=ones, v_leak=zeros, v_reset=after, v_threshold=spread(theta * rate))

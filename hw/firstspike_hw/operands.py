@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Operands: the values added to the membrane of each lane, loaded into registers beside the adders."""
 
+from collections.abc import Iterable
 from functools import reduce
 from operator import add, or_
 
+import numpy as np
 from amaranth.hdl import Array, Const, Module, Mux, Shape, Signal, Value, signed
 from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.events import MAGNITUDE_MAX
@@ -79,7 +81,8 @@ def operand_registers(
 
 
 class _Selects:
-    """Two select bits for each pattern of constants, decoded one stage early, so that a multiplexer is one LUT4 a bit.
+    """Two select bits for each pattern of constants and of leaking neurons, decoded one stage early, so that a
+    multiplexer is one LUT4 a bit.
 
     The selects mean: 00 → 0, 01 → weight, 10 → leak, 11 → 1.
     """
@@ -90,24 +93,50 @@ class _Selects:
                            for number, op in enumerate(spec.microcode.passes) if op.values is not None
                            and op.operand == "constant"]
         self._is_weight = fetch.which(lambda op: op.operand == "weight")
-        self._is_leak = fetch.which(lambda op: op.operand == "leak")
+        self._leaks = _Adds(spec, fetch, "leak")
         self._made: dict[tuple, tuple[Signal, Signal]] = {}
 
     def of(self, lane: int, bit: int) -> tuple[Signal, Signal]:
         """Return the high and low select for one bit of a lane's operand."""
-        pattern = tuple(tuple(int(value) >> bit & 1 for value in table[:, lane]) for _, table in self._constants)
+        ones = tuple((number, tuple(int(value) >> bit & 1 for value in table[:, lane]))
+                     for number, table in self._constants)
+        pattern = ones, self._leaks.rows(lane)
         if pattern not in self._made:
-            one: Value = Const(0)
-            for (number, _), ones in zip(self._constants, pattern, strict=True):
-                if any(ones):
-                    row = Const(1) if all(ones) else Array(ones)[self._fetch.group]
-                    one = one | ((self._fetch.number == number) & row)
+            one = _in_rows(Const(0), self._fetch, ones)
             count = len(self._made)
             high, low = Signal(name=f"select_high{count}"), Signal(name=f"select_low{count}")
             with self._m.If(self._free):
-                self._m.d.sync += [high.eq(self._is_leak | one), low.eq(self._is_weight | one)]
+                self._m.d.sync += [high.eq(self._leaks.to(lane) | one), low.eq(self._is_weight | one)]
             self._made[pattern] = high, low
         return self._made[pattern]
+
+
+class _Adds:
+    """Whether the pass in the fetch stage adds an operand, which some passes add to some channels only."""
+
+    def __init__(self, spec: CoreSpec, fetch: PassRow, operand: str):
+        self._fetch = fetch
+        self._to_all = fetch.which(lambda op: op.operand == operand and op.channels is None)
+        self._to_some = [(number, LaneConstants(spec.plan, op.channels.astype(np.int64), absent=0).table)
+                         for number, op in enumerate(spec.microcode.passes)
+                         if op.operand == operand and op.channels is not None]
+
+    def rows(self, lane: int) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """Return number and bit for each row of each pass that adds to some channels only."""
+        return tuple((number, tuple(table[:, lane].tolist())) for number, table in self._to_some)
+
+    def to(self, lane: int) -> Value:
+        """Return a value that is high if the operand is added in this lane."""
+        return _in_rows(self._to_all, self._fetch, self.rows(lane))
+
+
+def _in_rows(value: Value, fetch: PassRow, rows: Iterable[tuple[int, tuple[int, ...]]]) -> Value:
+    """Return ``value``, or high in the passes of these numbers, in those rows whose bit is 1."""
+    for number, ones in rows:
+        if any(ones):
+            row = Const(1) if all(ones) else Array(ones)[fetch.group]
+            value = value | ((fetch.number == number) & row)
+    return value
 
 
 def _extras(
@@ -117,10 +146,13 @@ def _extras(
     bits, extras = spec.plan.membrane_bits, []
     for name in ("shadow", "current"):
         if name in peeks:
-            adds = Signal(name=f"adds_{name}")
-            with m.If(free):
-                m.d.sync += adds.eq(fetch.which(lambda op, name=name: op.operand == name))
-            extras.append([Mux(adds, value, 0) for value in peeks[name]])
+            adds, made = _Adds(spec, fetch, name), {}
+            for lane in range(spec.plan.elements):
+                if (rows := adds.rows(lane)) not in made:
+                    made[rows] = register = Signal(name=f"adds_{name}{len(made) or ''}")
+                    with m.If(free):
+                        m.d.sync += register.eq(adds.to(lane))
+            extras.append([Mux(made[adds.rows(lane)], value, 0) for lane, value in enumerate(peeks[name])])
     for number, op in enumerate(spec.microcode.passes):
         if op.operand == "fall" and op.values is not None:
             fall = Signal(bits, name="fall")

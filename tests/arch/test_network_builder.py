@@ -21,6 +21,7 @@ def test_all_of_it_is_as_written():
     net = builder(in_max=3, steps_max=9, name="mine")
     first = net.layer(KERNEL, theta=[5, 9], bias=-1, leak=0.875, reset="zero", padding=1, stride=2)
     second = net.layer(np.eye(2, 18, dtype=int) * 3, theta=[[2, 4], [3, 6]], v_init=[1, -1], reset_step=2, v_min=-40,
+                       leak=[0.25, 1],
                        reset_delay=True, name="dense")
     net.branch([[1, 2], [3, -4]], source=second)
     net.branch(np.ones((2, 9), int), source=-1, pool=2)
@@ -33,6 +34,7 @@ def test_all_of_it_is_as_written():
     assert (conv.neuron.leak_num, conv.neuron.leak_shift, conv.neuron.reset) == (7, 3, "zero")
     assert conv.neuron.theta.tolist() == [[5], [9]] and conv.neuron.bias.tolist() == [-1, -1]
     assert dense.connectivity == Dense(in_shape=(2, 3, 3), neurons=2)
+    assert (dense.neuron.leak_num.tolist(), dense.neuron.leak_shift) == ([1, 4], 2)
     assert dense.neuron.theta.tolist() == [[2, 4], [3, 6]] and dense.neuron.v_init.tolist() == [1, -1]
     assert dense.neuron.reset_step.tolist() == [2, 2] and dense.neuron.v_min == -40 and dense.neuron.reset_delay
     assert [(one.source, one.weights.tolist()) for one in dense.branches] == [
@@ -103,6 +105,10 @@ L = "layer 0 (dense0): "
     (lambda: one(bias=[1, 2, 3]), f"{L}bias must be one number or have shape (2,), not (3,)"),
     (lambda: one(leak=0.9), f"{L}leak must be num / 2^shift exactly, with shift ≤ 15, not 0.9; 230 / 256 would be ne"),
     (lambda: one([[0.5]], name="first"), "layer 0 (first): weights must be whole numbers below 2^53, not 0.5"),
+    (lambda: one(leak=[0.5, 0.9]), f"{L}leak must be num / 2^shift exactly, with shift ≤ 15, not 0.9; 230 / 256 would"),
+    (lambda: one(leak=[0.5] * 3), f"{L}leak must be one number or have shape (2,), not (3,)"),
+    (lambda: one(leak=[0.5, np.nan]), f"{L}leak must be 0…1, not nan"),
+    (lambda: one(leak="slow"), f"{L}leak must be 0…1, not 'slow'"),
     (lambda: one(leak=2), f"{L}leak must be 0…1, not 2"),
     (lambda: one(reset="half"), f"{L}reset must be subtract, zero or none, not 'half'"),
     (lambda: one(tau=2.0), f"{L}must have the options of Neuron: Neuron.__init__() got an unexpected keyword argument"),

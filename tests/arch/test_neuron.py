@@ -31,6 +31,16 @@ def test_what_is_given_makes_the_same_neuron_again():
     assert vars(again) == vars(neuron)
 
 
+def test_leaks_that_agree_are_one_number():
+    assert Neuron.ratios() == ("leak_num",) and FloatNeuron.ratios() == ("leak",)
+    agree = replace(NEURON, leak_num=np.array([3, 3]), leak_shift=2)
+    assert type(agree.leak_num) is int and (agree.leak_num, agree.leak, agree.leaky) == (3, 0.75, True)
+    assert type(FloatNeuron(leak=np.array([0.5, 0.5])).leak) is float
+    differ = replace(NEURON, leak_num=np.array([3, 4]), leak_shift=2)
+    assert differ.leaky and np.array_equal(differ.leak, [0.75, 1])
+    assert not replace(NEURON, leak_num=np.array([4, 4]), leak_shift=2).leaky
+
+
 def test_levels_are_thresholds_of_a_channel():
     assert [FloatNeuron().levels, FloatNeuron(theta=np.ones(3)).levels, NEURON.levels] == [0, 1, 2]
     assert replace(NEURON, theta=np.array([3, 4])).theta.tolist() == [[3], [4]]

@@ -82,6 +82,12 @@ def test_leaky_neurons_by_forward_euler(tmp_path):
         load(written(tmp_path, nodes() | change), dt=None)
 
 
+def test_each_neuron_has_its_own_time_constant(tmp_path):
+    taus = 1e-3 * np.array([1, 2, 4, 4, 8])
+    output = load(written(tmp_path, nodes() | {"out_fire": leaky(5, tau=taus)})).layers[-1].neuron
+    assert np.allclose(output.leak, [0, 0.5, 0.75, 0.75, 0.875]) and np.allclose(output.theta, 1 / (2e-3 / taus))
+
+
 def test_scales_and_thresholds_without_a_state(tmp_path):
     parts = nodes() | {"out_fire": nir.Threshold(threshold=np.full(5, 0.5))}
     parts["scaled"] = nir.Scale(scale=np.arange(5.0))
@@ -94,7 +100,9 @@ def test_scales_and_thresholds_without_a_state(tmp_path):
 
 REFUSALS = [
     ({"fire": nir.Delay(delay=np.ones((4, 8, 8)))}, "node 'fire': Delay must not be there; what can be mapped is "),
-    ({"fire": leaky(4, 8, 8, tau=5e-4)}, "node 'fire': dt / tau must be in 0 … 1 and the same for all neurons"),
+    ({"fire": leaky(4, 8, 8, tau=5e-4)}, "node 'fire': dt / tau must be in 0 … 1, not 2.0 … 2.0"),
+    ({"fire": leaky(4, 8, 8, tau=np.arange(1.0, 257).reshape(4, 8, 8))},
+     "node 'fire': tau must be the same for all neurons of a channel"),
     ({"fire": leaky(4, 8, 8, v_leak=1.0)}, "node 'fire': v_threshold above v_leak must be > 0, not 0.0"),
     ({"fire": current(4, 8, 8, tau_syn=2e-3)}, "node 'fire': tau_syn must be dt"),
     ({"flat": nir.AvgPool2d(kernel_size=np.array([2, 2]), stride=np.array([2, 2]), padding=np.array([0, 0]))},

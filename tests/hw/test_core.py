@@ -52,6 +52,14 @@ HIDDEN = {
     "kernel-parallel, stride, groups": (
         Conv2d(in_shape=MAP, channels=6, kernel=(3, 4), stride=(2, 1), padding=(0, 1), groups=2), [],
         {"leak_num": 5, "leak_shift": 3}, 3, {}),
+    "a leak for each neuron": (FLAT, [], {"leak_num": np.arange(13) % 5, "leak_shift": 2}, 7, {}),
+    "a leak for each neuron, in one row": (FLAT, [(0, OWN)], {"leak_num": 8 - np.arange(13) % 3, "leak_shift": 3}, 13,
+                                           {}),
+    "some neurons leak by a shift": (FLAT, [], {"leak_num": 8 - np.arange(13) % 2, "leak_shift": 3, "reset": "zero",
+                                                "reset_delay": True}, 5, {}),
+    "kernel-parallel, a leak for each channel": (
+        Conv2d(in_shape=MAP, channels=6, kernel=(3, 2), padding=(1, 0)), [],
+        {"leak_num": np.arange(6) * 3 % 17, "leak_shift": 4, "levels": 2}, 4, {"in_max": 2}),
 }
 
 

@@ -50,7 +50,11 @@ def parts(path):
     return load_tensors(raw), json.loads(json.loads(raw[8 : 8 + size])["__metadata__"][HEADER])
 
 
-@pytest.mark.parametrize("network", [NETWORK, MAPS])
+LEAKS = replace(NETWORK, layers=(replace(NETWORK.layers[0], neuron=replace(
+    NETWORK.layers[0].neuron, leak=np.array([1.0, 0.5, 0.1]))), NETWORK.layers[1]))
+
+
+@pytest.mark.parametrize("network", [NETWORK, MAPS, LEAKS])
 def test_round_trip(tmp_path, network):
     path = tmp_path / "net.safetensors"
     save_network(path, network)
@@ -98,6 +102,7 @@ def test_fields_younger_than_a_file_take_their_defaults(tmp_path):
 
 @pytest.mark.parametrize(("tensor", "value", "sentence"), [
     ("0.theta_fall", np.zeros((3, 1)), r"tensor 0.theta_fall must have shape \(3,\), not \(3, 1\)"),
+    ("1.leak", np.ones(4), "layer 1: leak must be a number or a tensor, not both"),
     ("1.theta", np.ones((3, 2)), r"tensor 1.theta must have shape \(4, 2\), not \(3, 2\)"),
     ("1.theta", np.ones((4, 0)), r"tensor 1.theta must have shape \(4,\), not \(4, 0\)"),
     ("1.branch0.weight", np.ones((4, 8)), r"tensor 1.branch0.weight must have shape \(4, 32\), not \(4, 8\)"),

@@ -367,23 +367,24 @@ class _Mapper:
                 raise NodeError(name, f"{what} must be 0 {'of' if holds else 'with'} "
                                 f"{node.kind if holds else 'a reset that subtracts'}, not {farthest(values)!r}")
         if holds:
-            return FloatNeuron(leak=leak, reset="none"), gain
+            # What differs by rounding alone is the same.
+            same = np.allclose(gain, gain[0], rtol=1e-12, atol=0)
+            return FloatNeuron(leak=leak, reset="none"), np.full_like(gain, gain[0]) if same else gain
         theta = vector("v_threshold") - rest
         positive(name, "v_threshold above v_leak" if rest.any() else "v_threshold", theta)
         return FloatNeuron(theta=theta / gain, leak=leak, reset=self._reset, strict=self._strict,
                            v_reset=(after - rest) / gain if (after != rest).any() else None), plain
 
-    def _euler(self, name: str, node: Node, gain: np.ndarray, vector) -> tuple[float, np.ndarray]:
-        """Leak, and gain float64[C], of one step by forward Euler."""
+    def _euler(self, name: str, node: Node, gain: np.ndarray, vector) -> tuple[np.ndarray, np.ndarray]:
+        """Leak and gain, float64[C] each, of one step by forward Euler."""
         current = node.kind.startswith("Cuba")
         if self._dt is None:
             raise NodeError(name, f"dt must be given for {node.kind}: the file does not say how long a step is")
         with np.errstate(divide="ignore"):
             rates = self._dt / vector("tau_mem" if current else "tau")
-        if (rates != rates[0]).any() or not 0 < rates[0] <= 1:
-            raise NodeError(name, f"dt / tau must be in 0 … 1 and the same for all neurons, not "
-                           f"{float(rates.min())!r} … {float(rates.max())!r}")
-        gain = gain * rates[0]
+        if not ((rates > 0) & (rates <= 1)).all():
+            raise NodeError(name, f"dt / tau must be in 0 … 1, not {float(rates.min())!r} … {float(rates.max())!r}")
+        gain = gain * rates
         if current:
             decays = vector("tau_syn")
             if not np.allclose(decays, self._dt, rtol=1e-6, atol=0):
@@ -392,7 +393,7 @@ class _Mapper:
             weights = vector("w_in", 1.0)
             positive(name, "w_in", weights)
             gain = gain * weights
-        return 1.0 - float(rates[0]), gain
+        return 1.0 - rates, gain
 
 
 def _scaled(weight: np.ndarray, gain: np.ndarray) -> np.ndarray:

@@ -300,7 +300,7 @@ class _Intervals:
             low = high = self._microcode.init
         elif op.operand == "leak":
             # u + ~(u >> k) never decreases with u, for k ≥ 1.
-            low, high = low + ~(low >> op.index), high + ~(high >> op.index)
+            low, high = low + _masked(op, ~(low >> op.index)), high + _masked(op, ~(high >> op.index))
         elif op.operand != "zero":
             least, most = self._operand(op, shadow, step)
             low, high = low + least, high + most
@@ -308,9 +308,16 @@ class _Intervals:
         return (low >> 1, high >> 1) if op.halve else (low, high)
 
     def _operand(self, op: RowOp, shadow, step: int):
-        if op.operand in ("shadow", "current"):
-            return shadow if op.operand == "shadow" else self._current
+        if op.operand == "shadow":
+            return _masked(op, shadow[0]), _masked(op, shadow[1])
+        if op.operand == "current":
+            return self._current
         value = self._biases[op.index] if op.operand == "weight" else op.values
         if op.operand == "fall":
             value = self._zero + int(op.values[step])  # pyright: ignore[reportOptionalSubscript]
         return value, value
+
+
+def _masked(op: RowOp, values: np.ndarray) -> np.ndarray:
+    """The operand in the channels that the pass adds it to, and 0 in all others, int64[C]."""
+    return values if op.channels is None else np.where(op.channels, values, 0)

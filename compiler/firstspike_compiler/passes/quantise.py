@@ -39,9 +39,9 @@ class Rounding:
     theta_error : float
         Largest distance by which a threshold was rounded up, in steps. It changes no spike by itself.
     leak : str
-        The quantised leak, as "num/2^shift" with the power written out, such as "7/8".
+        The quantised leak, as "num/2^shift" with the power written out, such as "7/8"; "3/8…7/8" where channels differ.
     leak_error : float
-        num/2^shift minus the real leak.
+        num/2^shift minus the real leak; that of the channel where it is largest in magnitude.
     """
 
     layer: str
@@ -115,9 +115,8 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int) -> tuple[Layer
     steps = np.concatenate([weight.ravel() for weight in real_steps])
     errors = np.concatenate([weights.ravel() for weights in integers]) - steps
     saturated = int(np.count_nonzero(np.abs(np.rint(steps)) > largest_weight(bits)))
-    if not 0 <= neuron.leak <= 1:
-        raise CompileError(f"{where}: leak must be 0…1, not {neuron.leak!r}")
-    num, shift = nearest_leak(neuron.leak, leak_shift_max)
+    leak = _leak(where, neuron.leak, count)
+    num, shift = nearest_leak(leak, leak_shift_max)
     numbers, off = _round_numbers(where, neuron, scales)
     connectivity = layer.connectivity or Dense(in_shape=sets[0].shape[1:], neurons=count)
     name = f"{type(connectivity).__name__.lower()}{index}"
@@ -132,8 +131,19 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int) -> tuple[Layer
         weight_error=float(np.sqrt(np.mean(np.square(errors)))),
         bias_error=off["bias"], theta_error=abs(off.get("theta", 0.0)),
         reset_error=max((off[name] for name in off.keys() - {"bias", "theta", "v_init"}), default=0.0),
-        leak=f"{num}/{1 << shift}", leak_error=num / (1 << shift) - neuron.leak,
+        leak="…".join(f"{one}/{1 << shift}" for one in np.unique([np.min(num), np.max(num)])),
+        leak_error=float(max(np.ravel(num / (1 << shift) - leak), key=abs)),
     )
+
+
+def _leak(where: str, leak: float | np.ndarray, count: int) -> np.ndarray:
+    """The leak of the layer, float64, or of each channel, float64[C], checked."""
+    values = np.asarray(leak, dtype=np.float64)
+    values = _vector(where, "leak", values, count) if values.ndim else values
+    wrong = values[~((values >= 0) & (values <= 1))]
+    if wrong.size:
+        raise CompileError(f"{where}: leak must be 0…1, not {float(wrong.flat[0])!r}")
+    return values
 
 
 def _round_numbers(where: str, neuron: FloatNeuron, scales: np.ndarray) -> tuple[dict[str, Any], dict[str, float]]:

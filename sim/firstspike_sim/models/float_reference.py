@@ -93,12 +93,13 @@ def _layer(network: FloatNetwork, index: int, layer: FloatLayer, streams: list[t
     levels = list(vector(theta))
     reset_step = vector(neuron.reset_step) if neuron.reset_step is not None else sum(levels[:1], torch.zeros(()))
     v_reset = vector(np.zeros(count) if neuron.v_reset is None else neuron.v_reset)
+    leak = vector(neuron.leak) if isinstance(neuron.leak, np.ndarray) else neuron.leak
     fall = np.zeros(steps) if neuron.theta_fall is None else neuron.theta_fall
     v = vector(np.zeros(count) if neuron.v_init is None else neuron.v_init).expand(batch, -1)
     spike, has_fired = torch.zeros_like(v), torch.zeros_like(v, dtype=torch.bool)
     fired, potentials = [], []
     for step in range(steps):
-        frozen, v = v, v * neuron.leak
+        frozen, v = v, v * leak
         if neuron.reset_delay:
             v = _reset(neuron, v, spike, reset_step, v_reset)
         for source, synapses in sets:

@@ -202,12 +202,13 @@ def _neurons(layer: Layer, currents: torch.Tensor, recurrent: list[_Synapses], m
     v_reset = vector(0 * neuron.bias if neuron.v_reset is None else neuron.v_reset)
     fall = torch.zeros(steps) if neuron.theta_fall is None else torch.as_tensor(np.asarray(neuron.theta_fall))
     spikes = torch.zeros(currents.shape, dtype=torch.bool if neuron.levels <= 1 else torch.uint8, device=bias.device)
+    leak_num = vector(neuron.leak_num) if isinstance(neuron.leak_num, np.ndarray) else neuron.leak_num
     v = vector(neuron.v_init).expand(currents.shape[0], -1)
     spike = torch.zeros_like(v)
     has_fired = spike > 0
     for step in range(steps):
         frozen = v
-        v = (v * neuron.leak_num) >> neuron.leak_shift
+        v = (v * leak_num) >> neuron.leak_shift
         if neuron.reset_delay:
             v = _reset(neuron.reset, v, spike, reset_step, v_reset)
         v = v + currents[:, step]

@@ -101,9 +101,9 @@ class RowMachine:
             return np.full_like(self._u, op.values[step])  # pyright: ignore[reportOptionalSubscript]
         if op.operand == "constant":
             return self._layer.spread(op.values)  # pyright: ignore[reportArgumentType]
-        if op.operand == "leak":
-            return ~(self._u >> op.index)
-        return {"shadow": self._shadow, "current": self._current}.get(op.operand, np.zeros_like(self._u))
+        value = {"shadow": self._shadow, "current": self._current, "leak": ~(self._u >> op.index)}.get(
+            op.operand, np.zeros_like(self._u))
+        return value if op.channels is None else np.where(self._layer.spread(op.channels), value, 0)
 
     def _record(self, value: np.ndarray) -> None:
         np.minimum(self.lows, value, out=self.lows)

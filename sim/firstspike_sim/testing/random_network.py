@@ -72,6 +72,11 @@ def random_layer(
     other = rng.spawn(1)[0]
     others = {name: other.integers(-spread, spread + 1, count) for name in Neuron.numbers("channels")
               if name not in ("bias", "v_init", "reset_step") and other.random() < 0.5}
+    if other.random() < 0.2:  # a leak for each channel, some of them 1
+        shift = shift or int(other.integers(0, 5))
+        slow = np.where(other.random(count) < 0.4, 1 << shift, max((1 << shift) - 1, 0))
+        leak = slow if other.random() < 0.3 else np.where(
+            other.random(count) < 0.2, slow, other.integers(0, (1 << shift) + 1, count))
     neuron = Neuron(
         bias=vector(-reach, reach) if sometimes(0.5) else vector(0, 0), theta=theta,
         v_init=vector(-spread, spread) if sometimes(0.4) else vector(0, 0), reset_step=reset_step,

@@ -34,7 +34,8 @@ class NaiveNeuron:
             levels = [theta - int(neuron.theta_fall[self.t]) for theta in levels]
         subtracted = sum(levels[:1]) if neuron.reset_step is None else int(neuron.reset_step[index])
         left = 0 if neuron.v_reset is None else int(neuron.v_reset[index])
-        v = floor(Fraction(self.v * neuron.leak_num, 2**neuron.leak_shift))
+        leak_num = neuron.leak_num if isinstance(neuron.leak_num, int) else int(neuron.leak_num[index])
+        v = floor(Fraction(self.v * leak_num, 2**neuron.leak_shift))
         if neuron.reset_delay and self.last_spike:
             v = {"subtract": v - self.last_spike * subtracted, "zero": left, "none": v}[neuron.reset]
         v += current
