@@ -13,6 +13,7 @@ from safetensors import deserialize as _deserialize
 from safetensors.numpy import save
 
 from .connectivity import Conv2d, Dense, Shape, from_plain, to_plain
+from .file_kind import file_kind
 from .float_network import FloatBranch, FloatLayer, FloatNetwork
 from .neuron import FloatNeuron
 from .plain import read_fields
@@ -67,7 +68,8 @@ def list_tensors(path: str | Path) -> list[Tensor]:
     size = int.from_bytes(raw[:8], "little")
     found = _ENTRY.findall(raw[8 : 8 + size].decode(errors="replace"))
     if not found and raw[8:9] != b"{":
-        raise CheckpointError(f"{path}: must be a safetensors file, but does not start as one")
+        raise CheckpointError(f"{path}: must be a safetensors file, " + (
+            f"not {kind}" if (kind := file_kind(path)) else "but does not start as one"))
     return [Tensor(name=name, dtype=dtype, shape=tuple(int(side) for side in shape.split(",") if side.strip()),
                    whole=8 + size + int(end) <= len(raw)) for name, dtype, shape, _, end in found]
 
@@ -141,7 +143,9 @@ def load_network(path: str | Path) -> FloatNetwork:
         text = json.loads(raw[8 : 8 + size])["__metadata__"][HEADER]
         head = json.loads(text)
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: must be a firstspike network, whole and unaltered: {error!r}") from None
+        kind = file_kind(path)
+        raise CheckpointError(f"{path}: must be a firstspike network, " + (
+            f"not {kind}" if kind else f"whole and unaltered: {error!r}")) from None
     tensors = {}
     for name, part in parts:
         if part["dtype"] not in _DTYPES:

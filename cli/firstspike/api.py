@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.checkpoint import load_network, save_network
+from firstspike_arch.file_kind import HDF5, file_kind
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
@@ -40,18 +41,23 @@ __all__ = [
 
 
 def load(path: str | Path, **options) -> FloatNetwork:
-    """Load a trained network from a checkpoint, or from a NIR file (.nir) with the options of `load_nir`.
+    """Load a trained network from a checkpoint, or from a NIR file (HDF5) with the options of `load_nir`.
 
     Raises
     ------
     CheckpointError, CompileError, ValueError
         The file cannot be read or mapped, or options are given for a checkpoint.
     """
-    if Path(path).suffix == ".nir":
+    if is_nir(path):
         return load_nir(path, **options)
     if options:
         raise ValueError(f"{path}: {', '.join(options)} must be given only for a NIR file: a checkpoint has them")
     return load_network(path)
+
+
+def is_nir(path: str | Path) -> bool:
+    """Whether a file is to be read as NIR: by its name, or because it is HDF5 whatever it is called."""
+    return Path(path).suffix.lower() in (".nir", ".h5", ".hdf5") or file_kind(path) == HDF5
 
 
 def save(network: FloatNetwork | IntegerNetwork, path: str | Path) -> None:

@@ -2,8 +2,11 @@
 """The firstspike command: trained spiking networks become verified FPGA accelerators."""
 
 import sys
+import warnings
+from typing import Any
 
 import typer
+from firstspike_compiler.errors import CompileWarning
 from firstspike_hw.toolchain import ToolError
 from rich.console import Console
 
@@ -52,7 +55,10 @@ app.command("demo")(verb_demo.demo)
 def run() -> None:
     """Run the console script. An error of the user ends in one sentence on stderr and exit status 1."""
     try:
-        app()
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", CompileWarning)
+            warnings.showwarning = _warn
+            app()
     except (ValueError, OSError, ToolError) as error:
         _say(_sentence(error))
         sys.exit(1)
@@ -67,6 +73,14 @@ def _sentence(error: Exception) -> str:
     return str(error)
 
 
-def _say(message: str) -> None:
-    """Print a message on stderr, in red on a terminal."""
-    Console(stderr=True).print(f"firstspike: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+def _warn(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """Print what the compiler assumed as a sentence, and any other warning as Python does."""
+    if issubclass(category, CompileWarning):
+        _say(f"note: {message}", style="yellow")
+    else:
+        print(warnings.formatwarning(message, category, *where[:2]), end="", file=sys.stderr)
+
+
+def _say(message: str, style: str = "red") -> None:
+    """Print a message on stderr, in colour on a terminal."""
+    Console(stderr=True).print(f"firstspike: {message}", style=style, markup=False, highlight=False, soft_wrap=True)

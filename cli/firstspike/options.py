@@ -3,7 +3,7 @@
 
 import zipfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -31,7 +31,15 @@ Reset = Annotated[str | None, typer.Option(help="NIR file: reset of the membrane
 Strict = Annotated[bool | None, typer.Option(
     "--strict/--at-least", help="NIR file: fire only above the threshold, or already at it.")]
 Readout = Annotated[str | None, typer.Option(help="NIR file: read-out, spike_count, first_spike or potential.")]
-StepTime = Annotated[float | None, typer.Option("--dt", help="NIR file: seconds a step, for leaky neurons.")]
+StepTime = Annotated[float | None, typer.Option("--dt", help="NIR file: seconds a step, unless the file shows it.")]
+LeakRule = Annotated[str | None, typer.Option(
+    help="NIR file: a step leaks by 1 - dt/tau or by exp(-dt/tau), euler or exponential.")]
+Gain = Annotated[float | None, typer.Option(
+    help="NIR file: a step adds so many times the input to a membrane, whatever r and tau are.")]
+ResetDelay = Annotated[bool | None, typer.Option(
+    "--reset-delay/--reset-at-once", help="NIR file: reset one step late, snnTorch's default, or in the same step.")]
+Levels = Annotated[int | None, typer.Option(help="NIR file: most spikes of a neuron in a step, as of sinabs.")]
+VMin = Annotated[float | None, typer.Option(help="NIR file: lowest membrane, such as -1.")]
 InMax = Annotated[int | None, typer.Option(
     min=1, help="Largest count of an input address in a step, or largest number of a direct input.")]
 Scales = Annotated[str, typer.Option(help="One weight scale for each layer, or for each channel: layer or channel.")]
@@ -58,13 +66,11 @@ def load_for(
     return (np.moveaxis(pixels, -1, 0) if colour else pixels).reshape(1, -1), None
 
 
-def load_file(
-    network: Path, *, steps: int | None, reset: str | None, strict: bool | None, readout: str | None, dt: float | None,
-) -> FloatNetwork:
-    """Load the network of a checkpoint or a NIR file; the options give what a NIR file does not define."""
-    given = {"steps": steps, "reset": reset, "strict": strict, "readout": readout, "dt": dt}
+def load_file(network: Path, **given: Any) -> FloatNetwork:
+    """Load the network of a checkpoint or a NIR file; the options, None where not given, say what a NIR file does
+    not."""
     options = {name: value for name, value in given.items() if value is not None}
-    if network.suffix == ".nir":
+    if api.is_nir(network):
         missing = [f"--{name}" if name != "strict" else "--strict or --at-least"
                    for name in ("steps", "reset", "strict", "readout") if name not in options]
         if missing:

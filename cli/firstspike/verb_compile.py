@@ -11,15 +11,20 @@ from rich.console import Console
 from . import api
 from .mapping import SAMPLES
 from .options import (
+    Gain,
     InMax,
+    LeakRule,
+    Levels,
     NetworkFile,
     Percentile,
     Readout,
     Reset,
+    ResetDelay,
     Scales,
     Steps,
     StepTime,
     Strict,
+    VMin,
     load_file,
     load_inputs,
     scale_options,
@@ -45,7 +50,8 @@ def compile_(
         min=0, help="Percentage points of accuracy that --weight-bits auto may cost.")] = 0.5,
     scales: Scales = "layer", percentile: Percentile = None,
     steps: Steps = None, reset: Reset = None, strict: Strict = None, readout: Readout = None, dt: StepTime = None,
-    in_max: InMax = None,
+    leak_rule: LeakRule = None, gain: Gain = None, reset_delay: ResetDelay = None, levels: Levels = None,
+    v_min: VMin = None, in_max: InMax = None,
     port: Annotated[str, typer.Option(
         help="Input: events (a token stream) or image (64-bit beats of eight pixels).")] = "events",
     early_exit: Annotated[bool, typer.Option(help="Decide at the first step that settles the class.")] = False,
@@ -74,7 +80,8 @@ def compile_(
                "single_port": _numbers("--single-port", single_port) or (), "read_back": read_back,
                "bit_serial": bit_serial, "in_max": in_max, **scale_options(scales, percentile)}
     console = Console()
-    real = load_file(network, steps=steps, reset=reset, strict=strict, readout=readout, dt=dt)
+    real = load_file(network, steps=steps, reset=reset, strict=strict, readout=readout, dt=dt, leak_rule=leak_rule,
+                     gain=gain, reset_delay=reset_delay, levels=levels, v_min=v_min)
     if weight_bits == "auto":
         inputs, labels = load_inputs(data, "validation", SAMPLES_OF_BITS)
         with console.status(f"choosing bits on {len(inputs)} samples"):

@@ -2,7 +2,7 @@
 """firstspike inspect FILE"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -19,26 +19,35 @@ from rich.table import Column, Table
 
 from . import api
 from .build_folder import PROGRAM_FILE, BuildError, list_build, read_build
-from .options import StepTime
+from .options import Gain, InMax, LeakRule, Levels, Reset, ResetDelay, Steps, StepTime, Strict, VMin
 
 HEAD = ("layer", "type", "shapes", "takes", "neuron", "parameters", "weights", "operations a step", "memory, kbit")
 
 
 def inspect(
     file: Annotated[Path, typer.Argument(help="Checkpoint, NIR file or build folder, possibly broken.")],
-    dt: StepTime = None,
+    steps: Steps = None, reset: Reset = None, strict: Strict = None, dt: StepTime = None, leak_rule: LeakRule = None,
+    gain: Gain = None, reset_delay: ResetDelay = None, levels: Levels = None, v_min: VMin = None, in_max: InMax = None,
 ) -> None:
-    """Show the contents of a file, what they compile to, and what is refused and why; broken files are read, too."""
+    """Show the contents of a file, what they compile to, and what is refused and why; broken files are read, too.
+
+    The exit status is 1 if anything is refused."""
     console = Console(highlight=False, markup=False)  # names come from files
     if file.is_dir():
-        _build(console, file)
-    elif file.suffix == ".nir":
-        _nir(console, file, inspect_nir(file, dt=dt))
+        whole = _build(console, file)
+    elif api.is_nir(file):
+        given = {"steps": steps, "reset": reset, "strict": strict, "dt": dt, "leak_rule": leak_rule, "gain": gain,
+                 "reset_delay": reset_delay, "levels": levels, "v_min": v_min, "in_max": in_max}
+        options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        whole = _nir(console, file, inspect_nir(file, **options))
     else:
-        _checkpoint(console, file)
+        whole = _checkpoint(console, file)
+    if not whole:
+        raise typer.Exit(1)
 
 
-def _checkpoint(console: Console, path: Path) -> None:
+def _checkpoint(console: Console, path: Path) -> bool:
+    """Show a checkpoint; return whether nothing is refused, as the other functions do."""
     try:
         network = api.load(path)
     except CheckpointError as error:
@@ -48,22 +57,23 @@ def _checkpoint(console: Console, path: Path) -> None:
         if table.rows:
             console.print(table)
         console.print(f"refused: {error}", soft_wrap=True)
-        return
+        return False
     console.print(f"{network.name}: {network.input_kind} input, {network.readout}, {network.steps} steps")
     console.print(_real_layers(dict(enumerate(network.layers))))
-    _verdict(console, network)
+    return _verdict(console, network)
 
 
-def _verdict(console: Console, network: FloatNetwork) -> None:
+def _verdict(console: Console, network: FloatNetwork) -> bool:
     try:
         api.compile(network)
     except CompileError as error:
         console.print(f"refused: {error}", soft_wrap=True)
-    else:
-        console.print("everything can be compiled")
+        return False
+    console.print("everything can be compiled")
+    return True
 
 
-def _nir(console: Console, path: Path, found: NirInspection) -> None:
+def _nir(console: Console, path: Path, found: NirInspection) -> bool:
     table = Table("node", "type", "numbers", "becomes", "refused", title=str(path))
     nodes = found.graph.nodes
     for name in [*(one for one in found.roles if one in nodes), *(one for one in nodes if one not in found.roles)]:
@@ -78,12 +88,16 @@ def _nir(console: Console, path: Path, found: NirInspection) -> None:
         console.print(_real_layers(found.layers))
     for error in found.graph.errors:
         console.print(f"refused: {error}", soft_wrap=True)
-    if not found.refusals and not found.graph.errors:
-        console.print("everything can be mapped; steps, reset, comparison and read-out must be given: a NIR file does "
-                      "not define them", soft_wrap=True)
+    for note in found.notes:
+        console.print(f"note: {note}", soft_wrap=True)
+    if found.refusals or found.graph.errors:
+        return False
+    console.print("everything can be mapped; steps, reset, comparison and read-out must be given: a NIR file does "
+                  "not define them", soft_wrap=True)
+    return True
 
 
-def _build(console: Console, folder: Path) -> None:
+def _build(console: Console, folder: Path) -> bool:
     try:
         program, _ = read_build(folder)
     except (BuildError, ProgramError) as error:
@@ -102,11 +116,12 @@ def _build(console: Console, folder: Path) -> None:
                                   "weight_bits", "membrane_bits", "lanes")))
             console.print(table)
         console.print(f"refused: {error}", soft_wrap=True)
-        return
+        return False
     network, config = program.network, program.config
     console.print(f"{network.name}: {network.input_kind} input, {network.readout}, {network.steps} steps (at most "
                   f"{network.steps_max}), port {config.port}, early exit {'on' if config.early_exit else 'off'}")
     console.print(_integer_layers(program))
+    return True
 
 
 def _folded(*names: str) -> list[Column]:
@@ -182,8 +197,11 @@ def _neuron(neuron: FloatNeuron | Neuron) -> str:
         return f"{parts[0]}, no threshold"
     low, high = float(np.min(theta)), float(np.max(theta))
     sign = ">" if isinstance(neuron, FloatNeuron) and neuron.strict else "≥"
-    parts.append(f"fires at {sign} {low:.4g}" + (f"…{high:.4g}" if high > low else ""))
+    levels = f", {neuron.levels} levels" if neuron.levels > 1 else ""
+    parts.append(f"fires at {sign} {low:.4g}" + (f"…{high:.4g}" if high > low else "") + levels)
     parts.append("fires once" if neuron.single_spike else f"reset {neuron.reset}" + (" delayed" * neuron.reset_delay))
+    parts += [f"{name.replace('_', ' ')} {value:.4g}" for name in ("v_min", "v_max")
+              if (value := getattr(neuron, name)) is not None]
     return ", ".join(parts)
 
 

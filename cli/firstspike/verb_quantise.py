@@ -10,16 +10,21 @@ from rich.table import Table
 from . import api
 from .options import (
     Data,
+    Gain,
     InMax,
+    LeakRule,
+    Levels,
     NetworkFile,
     Percentile,
     Readout,
     Reset,
+    ResetDelay,
     Scales,
     Split,
     Steps,
     StepTime,
     Strict,
+    VMin,
     load_file,
     load_inputs,
     scale_options,
@@ -34,10 +39,12 @@ def quantise(
     accuracy_budget: Annotated[float | None, typer.Option(
         min=0, help="Also choose bits layer by layer that cost at most so many percentage points.")] = None,
     steps: Steps = None, reset: Reset = None, strict: Strict = None, readout: Readout = None, dt: StepTime = None,
-    in_max: InMax = None,
+    leak_rule: LeakRule = None, gain: Gain = None, reset_delay: ResetDelay = None, levels: Levels = None,
+    v_min: VMin = None, in_max: InMax = None,
 ) -> None:
     """Measure the accuracy of the integer network against bits a weight, on sample data."""
-    real = load_file(network, steps=steps, reset=reset, strict=strict, readout=readout, dt=dt)
+    real = load_file(network, steps=steps, reset=reset, strict=strict, readout=readout, dt=dt, leak_rule=leak_rule,
+                     gain=gain, reset_delay=reset_delay, levels=levels, v_min=v_min)
     inputs, labels = load_inputs(data, split, limit)
     console = Console()
     calibration = api.calibrate(real, inputs, labels)

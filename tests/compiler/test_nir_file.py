@@ -66,7 +66,8 @@ def test_a_chain_becomes_layers(tmp_path):
     assert np.allclose(first.weight, parts["conv"].weight) and np.allclose(first.neuron.bias, np.arange(4))
     assert np.allclose(first.neuron.theta, 4000)  # 2 / (0.5 · 1 ms)
     assert first.neuron.strict and first.neuron.reset == "zero"
-    assert np.allclose(load(written(tmp_path, parts), dt=None).layers[0].neuron.theta, 4)
+    with pytest.raises(CompileError, match=r"dt must be given for IF with r = 0\.5"):
+        load(written(tmp_path, parts), dt=None)
 
 
 def test_leaky_neurons_by_forward_euler(tmp_path):
@@ -99,8 +100,8 @@ def test_scales_and_thresholds_without_a_state(tmp_path):
 
 
 REFUSALS = [
-    ({"fire": nir.Delay(delay=np.ones((4, 8, 8)))}, "node 'fire': Delay must not be there; what can be mapped is "),
-    ({"fire": leaky(4, 8, 8, tau=5e-4)}, "node 'fire': dt / tau must be in 0 … 1, not 2.0 … 2.0"),
+    ({"fire": nir.Delay(delay=np.ones((4, 8, 8)))}, "node 'fire': Delay must be 0, not 1: a spike reaches "),
+    ({"fire": leaky(4, 8, 8, tau=5e-4)}, "node 'fire': dt / tau must be in 0 … 1, not 2: dt is too long"),
     ({"fire": leaky(4, 8, 8, tau=np.arange(1.0, 257).reshape(4, 8, 8))},
      "node 'fire': tau must be the same for all neurons of a channel"),
     ({"fire": leaky(4, 8, 8, v_leak=1.0)}, "node 'fire': v_threshold above v_leak must be > 0, not 0.0"),

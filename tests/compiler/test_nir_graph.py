@@ -197,7 +197,7 @@ def test_spikes_are_those_of_the_equations(draw, subtract):
         rng = np.random.default_rng(seed)
         graph = draw(rng)
         network = load_nir(graph, steps=STEPS, reset="subtract" if subtract else "zero", strict=True, dt=DT,
-                           readout="spike_count")
+                           reset_delay=False, readout="spike_count")
         inputs = rng.integers(0, 2, size=(5, STEPS, int(np.prod(graph.nodes["input"].input_type["input"]))))
         expected = run_nir(opened(graph) if draw is nested else graph, inputs, subtract)
         actual = run_float(network, inputs).spikes[1:]
@@ -285,7 +285,7 @@ def test_malformed_graphs_end_in_one_sentence(graph, sentence):
 
 def test_inspection_goes_on_behind_what_is_refused():
     found = inspect_nir(broken({"lif": nir.Delay(delay=np.ones(5))}))
-    assert found.refusals["lif"].startswith("Delay must not be there") and not found.layers
-    found = inspect_nir(broken({"lif": nir.IF(r=np.zeros(5), v_threshold=np.ones(5), v_reset=np.zeros(5))}))
+    assert found.refusals["lif"].startswith("Delay must be 0, not 1") and not found.layers
+    found = inspect_nir(broken({"lif": nir.IF(r=np.zeros(5), v_threshold=np.ones(5), v_reset=np.zeros(5))}), dt=DT)
     assert found.refusals == {"lif": "r must be > 0, not 0.0"}
     assert found.roles["out"] == "layer 1: neurons" and list(found.layers) == [1]

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+from firstspike_arch.file_kind import HDF5, file_kind
 from safetensors import SafetensorError, deserialize
 
 from ..errors import CompileError
@@ -73,6 +74,8 @@ class TreeReader:
         path = Path(path)
         if not path.is_file():
             raise CompileError(f"{path}: must be a NIR file, but is missing or no file")
+        if (kind := file_kind(path)) not in ("", HDF5):
+            raise CompileError(f"{path}: must be a NIR file, not {kind}")
         if find_spec("h5py") is None:
             raise CompileError("h5py must be installed to read NIR files: pip install 'firstspike[nir]'")
         process = self._process or self._start()

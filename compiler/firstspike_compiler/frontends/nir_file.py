@@ -2,6 +2,7 @@
 """Reads NIR graphs of synapses, pools and (leaky) integrate-and-fire neurons as a `FloatNetwork`."""
 
 import re
+import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -9,24 +10,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from firstspike_arch.connectivity import Conv2d, Dense, Shape
+from firstspike_arch.connectivity import Shape
 from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork, Readout
-from firstspike_arch.neuron import FloatNeuron, Reset
 
-from ..errors import CompileError
-from .nir_graph import Graph, Node, read_graph
-from .nir_nodes import (
-    DOORS,
-    FIRING,
-    HOLDING,
-    POOLS,
-    SYNAPSES,
-    NodeError,
-    check_kind,
-    farthest,
-    per_channel,
-    positive,
-)
+from ..errors import CompileError, CompileWarning
+from .nir_conventions import Conventions, LeakRule, Settled, settle
+from .nir_graph import Graph, read_graph
+from .nir_neurons import neurons
+from .nir_nodes import DIMENSIONS, FIRING, HOLDING, PASSED, POOLS, SYNAPSES, NodeError, check_kind
+from .nir_plausible import implausible
 from .nir_synapses import ADDRESSES_MAX, SynapseSet
 
 __all__ = ["NirInspection", "inspect_nir", "load_nir"]
@@ -43,22 +35,27 @@ class NirInspection:
         Name of a node → what it becomes, or the reason why it cannot be mapped.
     layers : dict
         Index of each layer that could be made → the layer; all layers if there are neither refusals nor errors.
+    notes : list of str
+        What was assumed, and what looks like a mistake.
     """
 
     graph: Graph
     roles: dict[str, str]
     refusals: dict[str, str]
     layers: dict[int, FloatLayer]
+    notes: list[str]
 
 
 def load_nir(
     source: Any, *, steps: int, reset: Literal["subtract", "zero"], strict: bool, readout: Readout,
-    dt: float | None = None, **fields: Any,
+    dt: float | None = None, leak_rule: LeakRule | None = None, gain: float | None = None,
+    reset_delay: bool | None = None, levels: int | None = None, v_min: float | None = None, **fields: Any,
 ) -> FloatNetwork:
     """Read a NIR file or graph; the parameters say what NIR does not.
 
     Neurons add what several edges bring, from earlier layers (residual) or from themselves (recurrent, the spikes of
-    the previous step). A Conv1d becomes a convolution of height 1.
+    the previous step). A Conv1d becomes a convolution of height 1. What the numbers of a file show of its exporter is
+    taken from them, with a `CompileWarning` that says so; what looks like a mistake is a `CompileWarning`, too.
 
     Parameters
     ----------
@@ -73,8 +70,21 @@ def load_nir(
         "potential" reads a graph that ends in synapses, whose outputs are added up over the steps, or in I, LI or
         CubaLI.
     dt : float
-        Length of a step in seconds. LIF and CubaLIF need it (forward Euler), and tau_syn of a CubaLIF must be equal to
-        it. None: an IF node grows by r times its input in each step.
+        Length of a step in seconds, or in whatever tau is given in; tau_syn of a CubaLIF must be equal to it. None: as
+        r and tau of the neurons show it (all of them r = tau / dt, or 1 / dt of IF); else it must be given.
+    leak_rule : "euler" or "exponential"
+        A step leaves 1 − dt/tau of a membrane and adds r·dt/tau of the input (NIR's equation by forward Euler), or
+        leaves exp(−dt/tau) and adds r·(1 − exp(−dt/tau)) of it. None: "exponential" with gain = 1 if r shows that
+        Rockpool wrote it, else "euler".
+    gain : float
+        A step adds so many times the input to a membrane, whatever r and tau are. None: as above.
+    reset_delay : bool
+        The reset takes place in the next step, after the leak. None: False, but it must be given if the file may be
+        snnTorch's (r = tau / dt) and the reset subtracts.
+    levels : int
+        Neurons have thresholds at 1, 2 … ``levels`` times v_threshold, up to 15, and so many spikes a step. None: 1.
+    v_min : float
+        Lowest membrane after a step, in the unit of v_threshold. None: there is none.
     fields
         Further fields of `FloatNetwork`, such as name, input_kind and in_max; the default input is "events".
 
@@ -83,35 +93,51 @@ def load_nir(
     CompileError
         The source is not a NIR graph, or a node has no counterpart; the message names it.
     """
-    if reset not in ("subtract", "zero"):
-        raise CompileError(f"reset must be 'subtract' or 'zero', not {reset!r}")
-    if dt is not None and not (isinstance(dt, int | float) and np.isfinite(dt) and dt > 0):
-        raise CompileError(f"dt must be a positive number of seconds, not {dt!r}")
+    said = Conventions(reset=reset, strict=strict, dt=dt, leak_rule=leak_rule, gain=gain, reset_delay=reset_delay,
+                       levels=levels, v_min=v_min)
     graph = read_graph(source)
-    mapper = _Mapper(graph, reset=reset, strict=strict, potential=readout == "potential", dt=dt, collect=False)
-    layers = mapper.run()
+    settled = settle(graph, said)
+    layers = _Mapper(graph, settled, potential=readout == "potential", collect=False).run()
     default = {"name": re.sub(r"[^A-Za-z0-9_.+-]", "_", Path(graph.name).stem)[:80], "input_kind": "events"}
     try:
-        return FloatNetwork(steps=steps, layers=tuple(layers), readout=readout, **{**default, **fields})
+        network = FloatNetwork(steps=steps, layers=tuple(layers), readout=readout, **{**default, **fields})
     except TypeError as error:
         raise CompileError(f"a network must have the fields of FloatNetwork: {error}") from None
+    for note in [*settled.notes, *implausible(network, settled.likely)]:
+        warnings.warn(f"{graph.name}: {note}", CompileWarning, stacklevel=2)
+    return network
 
 
-def inspect_nir(source: Any, *, dt: float | None = None) -> NirInspection:
+def inspect_nir(
+    source: Any, *, steps: int | None = None, reset: Literal["subtract", "zero"] = "zero", strict: bool = True,
+    dt: float | None = None, leak_rule: LeakRule | None = None, gain: float | None = None,
+    reset_delay: bool | None = None, levels: int | None = None, v_min: float | None = None, in_max: int = 1,
+) -> NirInspection:
     """Report what `load_nir` would make of each node, without raising for nodes that cannot be mapped.
+
+    Parameters are those of `load_nir`; with ``steps``, the notes say what looks like a mistake, too.
 
     Raises
     ------
     CompileError
-        Nothing in the file can be read.
+        Nothing in the file can be read, or an option is none.
     """
+    said = Conventions(reset=reset, strict=strict, dt=dt, leak_rule=leak_rule, gain=gain, reset_delay=reset_delay,
+                       levels=levels, v_min=v_min)
     graph = read_graph(source)
-    ends = {graph.nodes[one].kind for one, other in graph.edges
-            if other in graph.nodes and graph.nodes[other].kind == "Output" and one in graph.nodes}
-    potential = bool(ends) and not ends & set(FIRING)
-    mapper = _Mapper(graph, reset="zero", strict=True, potential=potential, dt=dt, collect=True)
+    try:
+        settled = settle(graph, said)
+    except CompileError as error:
+        graph.errors.append(str(error).removeprefix(f"{graph.name}: "))
+        settled = Settled(said=said, notes=[], likely="")
+    mapper = _Mapper(graph, settled, potential=None, collect=True)
     mapper.run()
-    return NirInspection(graph=graph, roles=mapper.roles, refusals=mapper.refusals, layers=dict(mapper.made))
+    notes = list(settled.notes)
+    if steps is not None and not mapper.refusals and not graph.errors:
+        notes += implausible(FloatNetwork(name="nir", steps=steps, layers=tuple(mapper.made.values()), in_max=in_max,
+                                          readout="potential", input_kind="events"), settled.likely)
+    return NirInspection(graph=graph, roles=mapper.roles, refusals=mapper.refusals, layers=dict(mapper.made),
+                         notes=notes)
 
 
 class _Mapper:
@@ -119,22 +145,22 @@ class _Mapper:
 
     Parameters
     ----------
+    potential : bool
+        Potentials are read; None: if the graph does not end in neurons that fire.
     collect : bool
         Collect refusals and go on, instead of raising the first.
     """
 
-    def __init__(
-        self, graph: Graph, *, reset: Reset, strict: bool, potential: bool, dt: float | None, collect: bool,
-    ) -> None:
-        self._graph, self._strict, self._dt = graph, strict, dt
-        self._reset: Reset = reset
-        self._potential, self._collect = potential, collect
-        self._input, self._output = (
-            next((name for name, node in graph.nodes.items() if node.kind == kind and "/" not in name), None)
-            for kind in ("Input", "Output"))
+    def __init__(self, graph: Graph, settled: Settled, *, potential: bool | None, collect: bool) -> None:
+        self._graph, self._settled, self._collect = graph, settled, collect
+        self._input = next(iter(self._doors("Input")), None)
         self._before: dict[str, list[str]] = {name: [] for name in graph.nodes}
         for source, target in graph.edges:
             self._before[target].append(source)
+        self._ends = {name: self._behind(name) for name in self._doors("Output")}
+        self._output = next(iter(self._ends), None)
+        fires = self._output is not None and graph.nodes[self._ends[self._output]].kind in FIRING
+        self._potential = not fires if potential is None else potential
         self._index: dict[str, int] = {}
         self._shapes: dict[str, Shape] = {}
         self.roles: dict[str, str] = {}
@@ -174,12 +200,27 @@ class _Mapper:
             raise CompileError(f"{self._graph.name}: node {error.node!r}: {error}") from None
         self.refusals.setdefault(error.node, str(error))
 
+    def _doors(self, kind: str) -> list[str]:
+        """Names of the Input or Output nodes of the whole graph."""
+        return [name for name, node in self._graph.nodes.items() if node.kind == kind and "/" not in name]
+
+    def _behind(self, name: str) -> str:
+        """The first node in front of ``name`` that is not passed as it is; ``name`` itself if there is not one."""
+        seen = [name]
+        while len(self._before[seen[-1]]) == 1:
+            seen.append(self._before[seen[-1]][0])
+            if self._graph.nodes[seen[-1]].kind not in PASSED or seen[-1] in seen[:-1]:
+                return seen[-1]
+        return name
+
     def _structure(self) -> Iterable[str]:
         """Yield what is wrong with the graph as a whole."""
-        for kind in ("Input", "Output"):
-            count = sum(node.kind == kind and "/" not in name for name, node in self._graph.nodes.items())
-            if count != 1:
-                yield f"must have one {kind} node, not {count}"
+        if (count := len(self._doors("Input"))) != 1:
+            yield f"must have one Input node, not {count}"
+        if not self._ends:
+            yield "must have one Output node, not 0"
+        elif len(set(self._ends.values())) > 1:
+            yield f"must have one Output node, or several that take the same, not {len(self._ends)} that differ"
         if len(set(self._graph.edges)) < len(self._graph.edges):
             twice = next(edge for edge in self._graph.edges if self._graph.edges.count(edge) > 1)
             yield f"edge {twice[0]} → {twice[1]} must be there once"
@@ -217,26 +258,26 @@ class _Mapper:
 
     def _open_end(self, output: str) -> list[str]:
         """The Output node, if the graph ends in synapses that are read by their potential; else an empty list."""
-        before = self._before[output]
-        ends = {self._graph.nodes[one].kind for one in before}
-        if len(before) == 1 and self._potential and not ends & set(FIRING + HOLDING):
+        if self._potential and self._graph.nodes[self._ends[output]].kind not in (*FIRING, *HOLDING, "Input", "Output"):
             return [output]
-        self.roles[output] = "the spikes that are read" if not self._potential else "the membranes that are read"
+        self.roles |= dict.fromkeys(
+            self._ends, "the membranes that are read" if self._potential else "the spikes that are read")
         return []
 
     def _check_end(self, last: str) -> None:
         """Refuse an Output node that does not take the last layer."""
-        assert self._output is not None
-        try:
-            before = self._before[self._output]
-            if len(before) != 1:
-                raise NodeError(self._output, f"Output must have one predecessor, not {len(before)}")
-            source, chain = self._trace(self._output, before[0])
-            if source != last or any(self._graph.nodes[one].kind not in DOORS for one in chain):
-                raise NodeError(self._output, f"Output must take the neurons {last!r}, the last layer, as they are; "
-                               "a graph that ends in synapses is read by its potential")
-        except NodeError as error:
-            self._refuse(error)
+        for output in self._ends:
+            try:
+                before = self._before[output]
+                if len(before) != 1:
+                    raise NodeError(output, f"Output must have one predecessor, not {len(before)}")
+                source, chain = self._trace(output, before[0])
+                if source != last or any(self._graph.nodes[one].kind not in PASSED for one in chain):
+                    raise NodeError(output, f"Output must take the neurons {last!r}, the last layer, as they are; "
+                                   "a graph that ends in synapses is read by its potential")
+                self.roles |= dict.fromkeys(chain, "passed on")
+            except NodeError as error:
+                self._refuse(error)
 
     def _trace(self, target: str, start: str) -> tuple[str, list[str]]:
         """The neurons or Input that ``start``, a predecessor of ``target``, gets spikes from, and the nodes on the way,
@@ -275,7 +316,8 @@ class _Mapper:
         main = sources.index(index - 1)
         first = sets[main]
         assert first.connectivity is not None
-        neuron, drive = self._neurons(name, node, first.connectivity)
+        neuron, drive = neurons(name, node, first.connectivity, self._settled, potential=self._potential,
+                                last=name in self._ends.values())
         biases = [one.bias * drive for one in sets if one.bias is not None]
         layer = FloatLayer(
             weight=_scaled(first.weight, drive), connectivity=first.connectivity,
@@ -317,83 +359,33 @@ class _Mapper:
         node = self._graph.nodes[name]
         if node.kind == "Input":
             given = node.fields.get("shape", node.fields.get("input_type"))
-            numbers = given.ravel()[:4] if isinstance(given, np.ndarray) else np.zeros(0)
-            sides = tuple(int(one) for one in numbers) if np.isfinite(numbers).all() else ()
+            numbers = given.ravel()[:8] if isinstance(given, np.ndarray) else np.zeros(0)
+            sides = [int(one) for one in numbers] if np.isfinite(numbers).all() else []
+            # Exporters that run a sample write its batch, and perhaps its one step, too.
+            wanted = self._dimensions(name)
+            while len(sides) > wanted and sides[0] == 1:
+                sides = sides[1:]
         else:
-            sides = next((shape for shape in node.shapes.values() if shape), ())
+            sides = list(next((shape for shape in node.shapes.values() if shape), ()))
         if node.kind == "Input" and not (0 < len(sides) <= 3 and min(sides) > 0):
-            raise NodeError(name, f"shape must be one to three positive numbers, not {sides}")
+            raise NodeError(name, f"shape must be one to three positive numbers, not {tuple(sides)}")
         if not 0 < len(sides) <= 3 or min(sides) < 1:
             return ()
         if float(np.prod(np.array(sides, dtype=np.float64))) > ADDRESSES_MAX:
-            raise NodeError(name, f"shape must be of at most {ADDRESSES_MAX} addresses, not {sides}")
-        return (sides[0], 1, sides[1]) if len(sides) == 2 else sides
+            raise NodeError(name, f"shape must be of at most {ADDRESSES_MAX} addresses, not {tuple(sides)}")
+        return (sides[0], 1, sides[1]) if len(sides) == 2 else tuple(sides)
 
-    def _neurons(
-        self, name: str, node: Node, connectivity: Dense | Conv2d,
-    ) -> tuple[FloatNeuron, np.ndarray]:
-        """The neurons without their bias, and a factor for weights and bias of the synapses, float64[C].
-
-        By forward Euler, v grows by ``gain`` times its input in a step; the thresholds are divided by it. Membranes
-        that a potential read-out compares must share a unit, so there the gain becomes the factor.
-        """
-        plain = np.ones(connectivity.channels)
-
-        def vector(what: str, default: float | None = None) -> np.ndarray:
-            return per_channel(name, node, what, connectivity, default)
-
-        if node.kind == "Output":
-            return FloatNeuron(reset="none"), plain
-        holds = node.kind in HOLDING
-        if holds and not self._potential:
-            raise NodeError(name, f"{node.kind} must be read by its potential: it does not fire")
-        if self._potential and not holds and (self._output is None or name in self._before[self._output]):
-            raise NodeError(name, f"{node.kind} must not be at the output of a potential read-out: it resets")
-        if node.kind == "Threshold":
-            theta = vector("threshold")
-            positive(name, "threshold", theta)
-            return FloatNeuron(theta=theta, leak=0.0, reset="none", strict=self._strict), plain
-        gain = vector("r")
-        positive(name, "r", gain)
-        leak, rest = 1.0, np.zeros(connectivity.channels)
-        if node.kind in ("IF", "I"):
-            gain = gain * (1.0 if self._dt is None else self._dt)
-        else:
-            leak, gain = self._euler(name, node, gain, vector)
-            rest = vector("v_leak", 0.0)
-        after = rest if holds else vector("v_reset", 0.0)
-        for what, values in (("v_leak", rest), ("v_reset", after)):
-            if values.any() and (holds or self._reset == "subtract"):
-                raise NodeError(name, f"{what} must be 0 {'of' if holds else 'with'} "
-                                f"{node.kind if holds else 'a reset that subtracts'}, not {farthest(values)!r}")
-        if holds:
-            # What differs by rounding alone is the same.
-            same = np.allclose(gain, gain[0], rtol=1e-12, atol=0)
-            return FloatNeuron(leak=leak, reset="none"), np.full_like(gain, gain[0]) if same else gain
-        theta = vector("v_threshold") - rest
-        positive(name, "v_threshold above v_leak" if rest.any() else "v_threshold", theta)
-        return FloatNeuron(theta=theta / gain, leak=leak, reset=self._reset, strict=self._strict,
-                           v_reset=(after - rest) / gain if (after != rest).any() else None), plain
-
-    def _euler(self, name: str, node: Node, gain: np.ndarray, vector) -> tuple[np.ndarray, np.ndarray]:
-        """Leak and gain, float64[C] each, of one step by forward Euler."""
-        current = node.kind.startswith("Cuba")
-        if self._dt is None:
-            raise NodeError(name, f"dt must be given for {node.kind}: the file does not say how long a step is")
-        with np.errstate(divide="ignore"):
-            rates = self._dt / vector("tau_mem" if current else "tau")
-        if not ((rates > 0) & (rates <= 1)).all():
-            raise NodeError(name, f"dt / tau must be in 0 … 1, not {float(rates.min())!r} … {float(rates.max())!r}")
-        gain = gain * rates
-        if current:
-            decays = vector("tau_syn")
-            if not np.allclose(decays, self._dt, rtol=1e-6, atol=0):
-                raise NodeError(name, f"tau_syn must be dt, {self._dt!r}, so that a step's current is gone after it, "
-                                f"not {float(decays.max())!r}: the core's neurons have one state")
-            weights = vector("w_in", 1.0)
-            positive(name, "w_in", weights)
-            gain = gain * weights
-        return 1.0 - rates, gain
+    def _dimensions(self, name: str) -> int:
+        """Dimensions of what a node sends, by the first synapses or pools behind it; 3 if they do not say."""
+        waiting, seen = [name], set()
+        while waiting:
+            kind = self._graph.nodes[one := waiting.pop(0)].kind
+            if kind in DIMENSIONS:
+                return DIMENSIONS[kind]
+            seen.add(one)
+            if kind in (*PASSED, "Scale") and kind != "Flatten":
+                waiting += [other for source, other in self._graph.edges if source == one and other not in seen]
+        return 3
 
 
 def _scaled(weight: np.ndarray, gain: np.ndarray) -> np.ndarray:

@@ -78,7 +78,9 @@ def graph_of_tree(path: Path, tree: Tree) -> Graph:
     errors = [f"the file must be whole: {tree.error}"] if tree.error else []
     graph = Graph(name=str(path), nodes={}, edges=[], errors=errors)
     if "/node" not in tree.groups:
-        graph.errors.append(f"the group 'node' must be there: {tree.errors.get('/node', 'it is missing')}")
+        others = sorted(one[1:61] for one in {*tree.groups, *tree.values, *tree.shapes} if one.count("/") == 1)
+        lost = f"the file holds {', '.join(map(repr, others[:4])) or 'nothing'}"
+        graph.errors.append(f"the group 'node' of NIR must be there: {tree.errors.get('/node', lost)}")
     else:
         _open_up(graph, "", _nested(tree, "/node"))
     return graph
@@ -143,14 +145,19 @@ def _plain(node: Any) -> _Nested:
     for name, value in node.to_dict().items():
         if name in ("type", "metadata") or value is None:
             continue
-        array = value if isinstance(value, str) else np.asarray(value)
+        array = value if isinstance(value, str) else _array(value)
         if not isinstance(array, str) and array.dtype.kind not in "fiub":
             raise CompileError(f"{kind}: {name} must be numbers, not {array.dtype}")
         fields[name] = array
     return _Nested(
         kind=kind, children={}, edges=[], errors=[],
         node=Node(kind=kind, fields=fields, shapes={n: v.shape for n, v in fields.items() if isinstance(v, np.ndarray)},
-                  metadata={n: v if isinstance(v, str) else np.asarray(v) for n, v in node.metadata.items()}))
+                  metadata={n: v if isinstance(v, str) else _array(v) for n, v in node.metadata.items()}))
+
+
+def _array(value: Any) -> np.ndarray:
+    """Numbers as an array; some exporters leave torch's parameters in a graph, which NumPy does not take."""
+    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
 
 
 def _open_up(graph: Graph, prefix: str, outer: _Nested) -> None:

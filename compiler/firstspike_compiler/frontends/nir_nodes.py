@@ -8,8 +8,8 @@ from ..errors import CompileError
 from .nir_graph import Node
 
 __all__ = [
-    "DOORS", "FIRING", "HOLDING", "POOLS", "SYNAPSES", "NodeError", "check_kind", "farthest", "integers", "numbers",
-    "per_channel", "positive",
+    "DIMENSIONS", "FIRING", "HOLDING", "PASSED", "POOLS", "SYNAPSES", "NodeError", "check_kind", "farthest", "integers",
+    "numbers", "per_channel", "positive",
 ]
 
 FIRING = ("IF", "LIF", "CubaLIF", "Threshold")
@@ -17,9 +17,12 @@ HOLDING = ("I", "LI", "CubaLI")
 """Neurons that do not fire, for the output of a potential read-out."""
 SYNAPSES = ("Affine", "Linear", "Conv1d", "Conv2d")
 POOLS = ("SumPool2d", "AvgPool2d")
-DOORS = ("Flatten", "Input", "Output")
-KNOWN = "Affine, Linear, Conv1d, Conv2d, Scale, SumPool2d, AvgPool2d, Flatten, IF, LIF, CubaLIF, Threshold; at the " \
-    "output of a potential read-out I, LI, CubaLI"
+PASSED = ("Flatten", "Input", "Output", "Delay")
+"""Nodes that pass on what they get: those of sub-graphs, and delays of 0."""
+DIMENSIONS = {"Affine": 1, "Linear": 1, "Conv1d": 2, "Conv2d": 3, "SumPool2d": 3, "AvgPool2d": 3}
+"""Dimensions of what a node takes."""
+KNOWN = "Affine, Linear, Conv1d, Conv2d, Scale, SumPool2d, AvgPool2d, Flatten, Delay of 0, IF, LIF, CubaLIF, " \
+    "Threshold; at the output of a potential read-out I, LI, CubaLI"
 
 
 class NodeError(CompileError):
@@ -35,17 +38,19 @@ def check_kind(name: str, node: Node) -> None:
     if node.errors:
         part, why = next(iter(node.errors.items()))
         raise NodeError(name, f"{part or 'it'} must be readable: {why}")
-    if node.kind not in (*FIRING, *HOLDING, *SYNAPSES, *POOLS, *DOORS, "Scale"):
+    if node.kind not in (*FIRING, *HOLDING, *SYNAPSES, *POOLS, *PASSED, "Scale"):
         raise NodeError(name, f"{node.kind} must not be there; what can be mapped is {KNOWN}")
+    if node.kind == "Delay" and (delay := numbers(name, node, "delay")).any():
+        raise NodeError(name, f"Delay must be 0, not {farthest(delay):g}: a spike reaches the next layers in its step")
 
 
-def numbers(name: str, node: Node, what: str) -> np.ndarray:
-    """A field of a node as a float64 array that is not empty and finite everywhere, or raise NodeError."""
+def numbers(name: str, node: Node, what: str, *, finite: bool = True) -> np.ndarray:
+    """A field of a node as a float64 array that is not empty, holds no NaN and is ``finite``, or raise NodeError."""
     value = node.fields.get(what)
     if not isinstance(value, np.ndarray):
         raise NodeError(name, f"{what} must be numbers, but " + ("is missing" if value is None else f"is {value!r}"))
     value = value.astype(np.float64)
-    if not value.size or not np.isfinite(value).all():
+    if not value.size or np.isnan(value).any() or (finite and not np.isfinite(value).all()):
         raise NodeError(name, f"{what} must be finite everywhere, but holds NaN or infinity" if value.size else
                        f"{what} must not be empty")
     return value
@@ -62,13 +67,13 @@ def integers(name: str, node: Node, what: str, count: int, *, default: int | Non
 
 
 def per_channel(
-    name: str, node: Node, what: str, connectivity: Dense | Conv2d, default: float | None,
+    name: str, node: Node, what: str, connectivity: Dense | Conv2d, default: float | None, *, finite: bool = True,
 ) -> np.ndarray:
     """float64[C] from a field that has a value for every neuron, which must agree within a channel; else raise
     NodeError."""
     if what not in node.fields and default is not None:
         return np.full(connectivity.channels, default)
-    value = numbers(name, node, what)
+    value = numbers(name, node, what, finite=finite)
     if value.size == 1:
         return np.full(connectivity.channels, value.ravel()[0])
     if value.size != size_of(connectivity.out_shape):
@@ -87,4 +92,4 @@ def positive(name: str, what: str, values: np.ndarray) -> None:
 
 def farthest(values: np.ndarray) -> float:
     """The value that is farthest from 0."""
-    return float(values[np.abs(values).argmax()])
+    return float(values.flat[np.abs(values).argmax()])

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: MIT
+"""NIR's neurons, given in volts and seconds, as neurons that take a step at a time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.neuron import FloatNeuron
+
+from .nir_conventions import Settled
+from .nir_graph import Node
+from .nir_nodes import HOLDING, NodeError, farthest, per_channel, positive
+
+__all__ = ["neurons"]
+
+PARTS, CLOSE = 4096, 1e-6
+"""A number that is a multiple of 1/PARTS but for a relative error of CLOSE is that multiple: exporters compute in
+float32, so that β = 0 comes as dt / tau = 1.0000000252621255."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Reader:
+    """One node of neurons; ``connectivity`` is that of the synapses in front of it."""
+
+    name: str
+    node: Node
+    connectivity: Dense | Conv2d
+    settled: Settled
+
+    def vector(self, what: str, default: float | None = None, *, finite: bool = True) -> np.ndarray:
+        return per_channel(self.name, self.node, what, self.connectivity, default, finite=finite)
+
+    def step(self) -> tuple[np.ndarray | float, np.ndarray]:
+        """Leak, and gain of the input, of one step, float64[C] each."""
+        said = self.settled.said
+        leaks = self.node.kind not in ("IF", "I")
+        r = self.vector("r", finite=not leaks)
+        positive(self.name, "r", r)
+        if not leaks:
+            if said.dt is None and said.gain is None and (r != 1).any():
+                raise NodeError(self.name, f"dt must be given for {self.node.kind} with r = {farthest(r):g}: the file "
+                               "does not say how long a step is")
+            leak, gain = 1.0, r * (1.0 if said.dt is None else said.dt)
+        else:
+            leak, gain = self._leaky(r)
+        return leak, np.full(len(r), float(said.gain)) if said.gain is not None else _snapped(gain)
+
+    def _leaky(self, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        said, current = self.settled.said, self.node.kind.startswith("Cuba")
+        if said.dt is None:
+            raise NodeError(self.name, f"dt must be given for {self.node.kind}: the file does not say how long a step "
+                           f"is{self._likely()}")
+        tau = self.vector("tau_mem" if current else "tau", finite=False)
+        positive(self.name, "tau_mem" if current else "tau", tau)
+        lasting = np.isinf(tau)
+        if (np.isinf(r) & ~lasting).any():
+            raise NodeError(self.name, "r must be finite where tau is")
+        passed = said.dt / tau
+        shares = _snapped(passed if said.leak_rule != "exponential" else -np.expm1(-passed))
+        if (shares > 1).any():
+            raise NodeError(self.name, f"dt / tau must be in 0 … 1, not {float(passed.max()):g}: dt is too long"
+                           f"{self._likely()}")
+        # snnTorch writes beta = 1 as tau = r = ∞, whose ratio is dt: v = v + x.
+        gain = np.where(lasting & np.isinf(r), 1.0, np.where(lasting, 1.0, r) * shares)
+        positive(self.name, "r·dt / tau", gain)
+        if current:
+            decays = self.vector("tau_syn")
+            if not np.allclose(decays, said.dt, rtol=1e-6, atol=0):
+                raise NodeError(self.name, f"tau_syn must be dt, {said.dt!r}, so that a step's current is gone after "
+                               f"it, not {float(decays.max())!r}: the core's neurons have one state")
+            weights = self.vector("w_in", 1.0)
+            positive(self.name, "w_in", weights)
+            gain = gain * weights
+        return 1.0 - shares, gain
+
+    def _likely(self) -> str:
+        return f"; by the file, it could be {self.settled.likely}" if self.settled.likely else ""
+
+
+def neurons(
+    name: str, node: Node, connectivity: Dense | Conv2d, settled: Settled, *, potential: bool, last: bool,
+) -> tuple[FloatNeuron, np.ndarray]:
+    """Convert a node to neurons without their bias, and a factor for weights and bias of the synapses, float64[C].
+
+    In a step, v grows by ``gain`` times the input; the thresholds are divided by it. Membranes that must share a unit,
+    because a potential read-out compares them or ``v_min`` is one for all, have the gain as the factor.
+
+    Parameters
+    ----------
+    connectivity : Dense or Conv2d
+        That of the synapses in front of the neurons.
+    potential : bool
+        The read-out reads potentials.
+    last : bool
+        The node leads to the Output.
+
+    Raises
+    ------
+    NodeError
+        The node cannot be mapped.
+    """
+    said = settled.said
+    reader = _Reader(name=name, node=node, connectivity=connectivity, settled=settled)
+    plain = np.ones(connectivity.channels)
+    if node.kind == "Output":
+        return FloatNeuron(reset="none"), plain
+    holds = node.kind in HOLDING
+    if holds and not potential:
+        raise NodeError(name, f"{node.kind} must be read by its potential: it does not fire")
+    if potential and not holds and last:
+        raise NodeError(name, f"{node.kind} must not be at the output of a potential read-out: it resets")
+    if node.kind == "Threshold":
+        theta = reader.vector("threshold")
+        positive(name, "threshold", theta)
+        return FloatNeuron(theta=theta, leak=0.0, reset="none", strict=said.strict), plain
+    leak, gain = reader.step()
+    rest = plain * 0 if node.kind in ("IF", "I") else reader.vector("v_leak", 0.0)
+    after = rest if holds else reader.vector("v_reset", 0.0)
+    for what, values in (("v_leak", rest), ("v_reset", after)):
+        if values.any() and (holds or said.reset == "subtract"):
+            raise NodeError(name, f"{what} must be 0 {'of' if holds else 'with'} "
+                            f"{node.kind if holds else 'a reset that subtracts'}, not {farthest(values)!r}")
+    if holds:
+        # What differs by rounding alone is the same.
+        same = np.allclose(gain, gain[0], rtol=1e-12, atol=0)
+        return FloatNeuron(leak=leak, reset="none"), np.full_like(gain, gain[0]) if same else gain
+    theta = reader.vector("v_threshold") - rest
+    positive(name, "v_threshold above v_leak" if rest.any() else "v_threshold", theta)
+    unit, drive, lowest = gain, plain, None
+    if said.v_min is not None:
+        if (rest != rest[0]).any():
+            raise NodeError(name, "v_leak must be the same for all neurons with v_min")
+        unit, drive = (gain, plain) if (gain == gain[0]).all() else (plain, gain)
+        lowest = (said.v_min - float(rest[0])) / float(unit[0])
+        if lowest > 0:
+            raise NodeError(name, f"v_min must be at most v_leak, {float(rest[0])!r}, not {said.v_min!r}")
+    if said.levels is not None and said.levels > 1:
+        if rest.any():
+            raise NodeError(name, f"v_leak must be 0 with several levels, not {farthest(rest)!r}")
+        theta = theta[:, None] * np.arange(1, said.levels + 1)
+    apart = (after - rest) / unit if (after != rest).any() else None
+    # Setting the membrane to 0 before the next step's leak is the same as doing so after the spike.
+    late = bool(said.reset_delay) and (said.reset == "subtract" or apart is not None)
+    return FloatNeuron(
+        theta=(theta.T / unit).T, leak=leak, reset=said.reset, strict=said.strict, reset_delay=late, v_reset=apart,
+        v_min=lowest), drive
+
+
+def _snapped(values: np.ndarray) -> np.ndarray:
+    """Numbers without the rounding error of float32, if they are multiples of 1 / PARTS; see there."""
+    near = np.rint(values * PARTS) / PARTS
+    return np.where(np.abs(values - near) <= CLOSE * np.abs(values), near, values)
