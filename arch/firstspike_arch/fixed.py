@@ -10,13 +10,16 @@ import math
 import numpy as np
 
 __all__ = [
-    "LEAK_SHIFT_MAX", "bits_for_signed", "bits_for_unsigned", "ceil_div", "largest_weight", "latency_step",
+    "LEAK_SHIFT_MAX", "are_whole", "bits_for_signed", "bits_for_unsigned", "ceil_div", "largest_weight", "latency_step",
     "nearest_leak", "pack_rows", "quantise", "shortest_leak", "standardise", "threshold_at_least", "threshold_above",
-    "unpack_rows", "weight_scale",
+    "unpack_rows", "weight_range", "weight_scale",
 ]
 
 CHUNK_BITS = 32
 """Width of a chunk, the data of one program-port word. Memory words are padded to whole chunks."""
+
+FLOAT32_ROUNDING = 2.0**-20
+"""Relative error up to which a quotient counts as whole: 2^-24 for each number, and for each of a few operations."""
 
 LEAK_SHIFT_MAX = 8
 """Default for the largest shift of a leak num/2^shift."""
@@ -37,8 +40,13 @@ def bits_for_signed(low: int, high: int) -> int:
     return 1 + max(int(high).bit_length() if high >= 0 else 0, (int(~low)).bit_length() if low < 0 else 0)
 
 
+def weight_range(bits: int) -> tuple[int, int]:
+    """Return the lowest and the highest weight that 2 … 8 bits hold, −2^(bits − 1) and 2^(bits − 1) − 1."""
+    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+
+
 def largest_weight(bits: int) -> int:
-    """Return the largest magnitude of a quantised weight. The range is symmetric; 1 bit means ±1."""
+    """Return the largest magnitude of a rounded weight. Its range is symmetric; 1 bit means ±1."""
     return 1 if bits == 1 else 2 ** (bits - 1) - 1
 
 
@@ -46,6 +54,12 @@ def quantise(real, scale, bits: int):
     """Return round(real / scale), half to even, clipped to ±largest_weight(bits), in the type of `real`."""
     limit = largest_weight(bits)
     return (real / scale).round().clip(-limit, limit)
+
+
+def are_whole(ratios: np.ndarray) -> np.ndarray:
+    """Return whether each quotient of numbers that went through float32 is a whole number but for its rounding."""
+    whole = np.rint(ratios)
+    return np.abs(ratios - whole) <= FLOAT32_ROUNDING * np.abs(whole)
 
 
 def weight_scale(largest_magnitude, bits: int):

@@ -46,6 +46,10 @@ Scales = Annotated[str, typer.Option(help="One weight scale for each layer, or f
 Percentile = Annotated[float | None, typer.Option(
     help="Clip weights above this percentile of magnitudes, weighted by input power; default: least squared error.")]
 
+WeightScale = Annotated[str | None, typer.Option(
+    help="Real value of one step of the weights, as training fixed it: of every layer that has none yet, or of each: "
+    "0.05,auto,0.1; auto: found in the weights or chosen.")]
+
 
 def load_for(
     network: IntegerNetwork, data: str, split: str, limit: int | None = None,
@@ -78,11 +82,18 @@ def load_file(network: Path, **given: Any) -> FloatNetwork:
     return api.load(network, **options)
 
 
-def scale_options(scales: str, percentile: float | None) -> dict:
+def scale_options(scales: str, percentile: float | None, weight_scale: str | None = None) -> dict:
     """Return the options of `compile_network` that choose weight scales."""
+    try:
+        given = None if weight_scale is None else [
+            None if part == "auto" else float(part) for part in weight_scale.split(",")]
+    except ValueError:
+        raise ValueError("--weight-scale must be a number or a list of numbers, one (or auto) a layer, not "
+                         f"{weight_scale!r}") from None
     if scales not in ("layer", "channel"):
         raise ValueError(f"--scales must be layer or channel, not {scales!r}")
-    return {"per_channel": scales == "channel", "percentile": percentile}
+    return {"per_channel": scales == "channel", "percentile": percentile,
+            "weight_scale": given[0] if given and len(given) == 1 else given}
 
 
 def load_inputs(data: str, split: str, limit: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:

@@ -25,6 +25,7 @@ from .options import (
     StepTime,
     Strict,
     VMin,
+    WeightScale,
     load_file,
     load_inputs,
     scale_options,
@@ -48,7 +49,7 @@ def compile_(
         "--accuracy-budget on --data.")] = None,
     accuracy_budget: Annotated[float, typer.Option(
         min=0, help="Percentage points of accuracy that --weight-bits auto may cost.")] = 0.5,
-    scales: Scales = "layer", percentile: Percentile = None,
+    scales: Scales = "layer", percentile: Percentile = None, weight_scale: WeightScale = None,
     steps: Steps = None, reset: Reset = None, strict: Strict = None, readout: Readout = None, dt: StepTime = None,
     leak_rule: LeakRule = None, gain: Gain = None, reset_delay: ResetDelay = None, levels: Levels = None,
     v_min: VMin = None, in_max: InMax = None,
@@ -78,7 +79,7 @@ def compile_(
     options = {"port": port, "early_exit": early_exit, "winner": winner, "timeout": timeout,
                "register_rows": register_rows,
                "single_port": _numbers("--single-port", single_port) or (), "read_back": read_back,
-               "bit_serial": bit_serial, "in_max": in_max, **scale_options(scales, percentile)}
+               "bit_serial": bit_serial, "in_max": in_max, **scale_options(scales, percentile, weight_scale)}
     console = Console()
     real = load_file(network, steps=steps, reset=reset, strict=strict, readout=readout, dt=dt, leak_rule=leak_rule,
                      gain=gain, reset_delay=reset_delay, levels=levels, v_min=v_min)
@@ -88,7 +89,7 @@ def compile_(
             calibration = api.calibrate(real, inputs, labels)
             options |= {"powers": calibration.powers}
             chosen = api.choose_bits(calibration, accuracy_budget, in_max=in_max, powers=calibration.powers,
-                                     **scale_options(scales, percentile))
+                                     **scale_options(scales, percentile, weight_scale))
         real, options["weight_bits"] = calibration.network, list(chosen.bits)
         console.print(f"weights of {', '.join(map(str, chosen.bits))} bits: {chosen.score:.2f} % on {len(inputs)} "
                       f"samples, in float {calibration.score(calibration.classes):.2f} %", highlight=False)

@@ -25,6 +25,7 @@ from .options import (
     StepTime,
     Strict,
     VMin,
+    WeightScale,
     load_file,
     load_inputs,
     scale_options,
@@ -35,7 +36,7 @@ from .quantising import BITS, SAMPLES
 def quantise(
     network: NetworkFile, data: Data, split: Split = "validation",
     limit: Annotated[int, typer.Option(min=1, help="Use only the first so many samples.")] = SAMPLES,
-    scales: Scales = "layer", percentile: Percentile = None,
+    scales: Scales = "layer", percentile: Percentile = None, weight_scale: WeightScale = None,
     accuracy_budget: Annotated[float | None, typer.Option(
         min=0, help="Also choose bits layer by layer that cost at most so many percentage points.")] = None,
     steps: Steps = None, reset: Reset = None, strict: Strict = None, readout: Readout = None, dt: StepTime = None,
@@ -48,7 +49,7 @@ def quantise(
     inputs, labels = load_inputs(data, split, limit)
     console = Console()
     calibration = api.calibrate(real, inputs, labels)
-    options = {**scale_options(scales, percentile), "powers": calibration.powers, "in_max": in_max}
+    options = {**scale_options(scales, percentile, weight_scale), "powers": calibration.powers, "in_max": in_max}
     what = "right" if labels is not None else "as in float"
     table = Table("bits a weight", what, "as in float", "weights clipped", "weights, kbit",
                   title=f"{len(inputs)} samples; in float {calibration.score(calibration.classes):.2f} % {what}")

@@ -15,7 +15,7 @@ from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
 
 from .errors import CompileError
-from .passes.choose_scales import Powers, choose_scales
+from .passes.choose_scales import Powers, WeightScale, choose_scales, take_scales
 from .passes.fold_normalisation import fold_normalisation
 from .passes.lower_max_pools import lower_max_pools
 from .passes.map_lanes import map_lanes
@@ -36,6 +36,7 @@ class Options:
     lane_budget: int | None = None
     events: Sequence[float] | None = None
     weight_bits: int | Sequence[int] | None = None
+    weight_scale: WeightScale | None = None
     per_channel: bool = False
     percentile: float | None = None
     powers: Powers | None = None
@@ -89,6 +90,14 @@ def _lower(draft: _Draft) -> tuple[_Draft, PassResult]:
     return draft, PassResult(name="lower_max_pools", result=draft.real, text=text)
 
 
+def _take(draft: _Draft) -> tuple[_Draft, PassResult]:
+    given, before = draft.options.weight_scale, draft.real
+    draft = replace(draft, real=take_scales(before, given, draft.options.weight_bits))
+    fixed = sum(layer.weight_scale is not None for layer in draft.real.layers)
+    text = f"one step is fixed before in {fixed} of {len(before.layers)} layers"
+    return draft, PassResult(name="take_scales", result=draft.real, text=text)
+
+
 def _fold(draft: _Draft) -> tuple[_Draft, PassResult]:
     folded = sum(layer.gain is not None for layer in draft.real.layers)
     draft = replace(draft, real=fold_normalisation(draft.real))
@@ -105,7 +114,7 @@ def _scale(draft: _Draft) -> tuple[_Draft, PassResult]:
     parts = []
     for old, new in zip(before.layers, draft.real.layers, strict=True):
         low, high = np.min(new.weight_scale), np.max(new.weight_scale)
-        kept = "trained" if old.weight_scale is not None and old.weight_scale == low else "chosen"
+        kept = "kept" if old.weight_scale is not None and old.weight_scale == low else "chosen"
         span = f"{low:.6g}" if np.ndim(new.weight_scale) == 0 else f"{low:.6g}…{high:.6g} by channel"
         parts.append(f"{span} at {new.weight_bits} bits ({kept})")
     return draft, PassResult(name="choose_scales", result=draft.real, text="one step is " + ", ".join(parts))
@@ -168,7 +177,7 @@ def _assemble(draft: _Draft) -> tuple[_Draft, PassResult]:
     return replace(draft, program=program), PassResult(name="assemble", result=program, text=text)
 
 
-REAL_PASSES = (_lower, _fold, _scale, _quantise)
+REAL_PASSES = (_lower, _take, _fold, _scale, _quantise)
 """Passes, in order, that turn a network of real numbers into integers."""
 
 PROOF_PASSES = (_prove,)
@@ -251,6 +260,9 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         For a direct input without negative numbers: shift and add, once for each bit that is 1, instead of multiplying.
     weight_bits : int or sequence of int, optional
         Bits a weight, 2 … 8, for every layer or for each, instead of those the network was trained for.
+    weight_scale : float or sequence of float or None, optional
+        Real value of one step of the network's weights, as training fixed it: for every layer that has none yet, or for
+        each layer (None: it is found or chosen).
     per_channel, percentile, powers
         Choice of weight scales, see `choose_scales`.
     port : "events" or "image"
@@ -303,8 +315,9 @@ def remap(compilation: Compilation, **changes) -> Compilation:
 
 def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compilation:
     if isinstance(network, IntegerNetwork):
-        if options.weight_bits is not None:
-            raise CompileError("weight_bits must not be given for an integer network, whose weights are quantised")
+        for name in ("weight_bits", "weight_scale"):
+            if getattr(options, name) is not None:
+                raise CompileError(f"{name} must not be given for an integer network, whose weights are quantised")
         return _run(_Draft(options=options, integer=network), PROOF_PASSES + MAPPING_PASSES)
     if isinstance(network, FloatNetwork):
         return _run(_Draft(options=options, real=network), REAL_PASSES + PROOF_PASSES + MAPPING_PASSES)

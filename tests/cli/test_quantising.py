@@ -87,7 +87,7 @@ def test_a_scale_for_each_channel_but_not_at_the_output():
     assert np.shape(first.weight_scale) == (4,) and np.shape(second.weight_scale) == (5,)
     assert isinstance(last.weight_scale, float)
     steps = np.asarray(first.neuron.theta) / np.asarray(first.weight_scale)
-    assert np.allclose(steps, np.rint(steps))  # a soft reset takes whole steps off
+    assert (np.abs(steps - np.rint(steps)) < 0.02 * steps).all()  # what a soft reset takes off is hardly rounded
 
     def same(**options) -> float:
         golden = fs.infer(fs.compile(network, lanes=1, weight_bits=4, **options).program, inputs)
@@ -128,10 +128,14 @@ def test_the_commands(command, tmp_path):
     for arguments, sentence in (
         (("--weight-bits", "some"), "--weight-bits must be a number or a list of numbers"),
         (("--weight-bits", "4,4,4"), "weight_bits must be one number or one for each of the 2 layers"),
+        (("--weight-scale", "0.1;0.1"), "--weight-scale must be a number or a list of numbers, one (or auto) a layer"),
+        (("--weight-scale", "auto,0"), "layer 1: weight_scale must be a positive number, not 0.0"),
         (("--scales", "some"), "--scales must be layer or channel"), (("--steps", "3"), "steps must be given only for"),
     ):
         said = command("compile", network, "-o", tmp_path / "c", *arguments).err
         assert sentence in said and not (tmp_path / "c").exists()
+    assert "0.25 at 4 bits (kept)" in command("compile", network, "--weight-bits", 4, "--weight-scale", "auto,0.25",
+                                              "--lanes", 8, "-o", tmp_path / "d").out
     np.savez(tmp_path / "y.npz", inputs=images[:6], labels=labels[:5])
     said = command("quantise", network, "--data", tmp_path / "y.npz").err
     assert "y.npz: labels must be one for each of the 6 inputs, not (5,)" in said

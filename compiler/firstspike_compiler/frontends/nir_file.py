@@ -3,7 +3,7 @@
 
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from firstspike_arch.connectivity import Shape
 from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork, Readout
 
 from ..errors import CompileError, CompileWarning
+from ..passes.choose_scales import WeightScale, take_scales
 from .nir_conventions import Conventions, LeakRule, Settled, settle
 from .nir_graph import Graph, read_graph
 from .nir_neurons import neurons
@@ -49,7 +50,8 @@ class NirInspection:
 def load_nir(
     source: Any, *, steps: int, reset: Literal["subtract", "zero"], strict: bool, readout: Readout,
     dt: float | None = None, leak_rule: LeakRule | None = None, gain: float | None = None,
-    reset_delay: bool | None = None, levels: int | None = None, v_min: float | None = None, **fields: Any,
+    reset_delay: bool | None = None, levels: int | None = None, v_min: float | None = None,
+    weight_scale: WeightScale | None = None, weight_bits: int | Sequence[int | None] | None = None, **fields: Any,
 ) -> FloatNetwork:
     """Read a NIR file or graph; the parameters say what NIR does not.
 
@@ -85,6 +87,9 @@ def load_nir(
         Neurons have thresholds at 1, 2 … ``levels`` times v_threshold, up to 15, and so many spikes a step. None: 1.
     v_min : float
         Lowest membrane after a step, in the unit of v_threshold. None: there is none.
+    weight_scale, weight_bits
+        Real value of one step of the weights and their bits, as quantisation-aware training fixed them: one number, or
+        one (or None) for each layer. A file whose metadata hold them needs neither.
     fields
         Further fields of `FloatNetwork`, such as name, input_kind and in_max; the default input is "events".
 
@@ -105,7 +110,7 @@ def load_nir(
         raise CompileError(f"a network must have the fields of FloatNetwork: {error}") from None
     for note in [*settled.notes, *implausible(network, settled.likely)]:
         warnings.warn(f"{graph.name}: {note}", CompileWarning, stacklevel=2)
-    return network
+    return take_scales(network, weight_scale, weight_bits)
 
 
 def inspect_nir(

@@ -20,6 +20,7 @@ from torch import fx, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from ..errors import CompileError
+from ..passes.choose_scales import WeightScale, take_scales
 from .torch_synapses import (
     Spikes,
     Synapses,
@@ -57,6 +58,10 @@ class Fields(TypedDict, total=False):
         Default "events".
     in_max : int
         Most events of an address in one step, or largest number of a direct input; default 1.
+    weight_scale, weight_bits
+        Real value of one step of the weights and their bits, as quantisation-aware training fixed them: one number, or
+        one (or None) for each layer, see `take_scales`. One number is for layers without a BatchNorm, after which each
+        channel has a step of its own.
     """
 
     name: str
@@ -68,6 +73,8 @@ class Fields(TypedDict, total=False):
     in_max: int
     input_scale: float
     step_weights: tuple[int, ...]
+    weight_scale: WeightScale
+    weight_bits: int | Sequence[int]
     accuracy: dict[str, float]
     recipe: dict
 
@@ -128,6 +135,7 @@ def read_modules(
     CompileError
         A module has no counterpart; the message names it.
     """
+    weight_scale, weight_bits = fields.pop("weight_scale", None), fields.pop("weight_bits", None)
     try:
         empty = FloatNetwork(layers=(), **{"name": "imported", "input_kind": "events", **fields})
     except TypeError as error:
@@ -136,7 +144,9 @@ def read_modules(
         shape = as_shape(in_shape)
     except ValueError as error:
         raise CompileError(str(error)) from None
-    return _Reader(framework, shape, empty).read(model)
+    reader = _Reader(framework, shape, empty)
+    network = reader.read(model)
+    return take_scales(network, reader.scales(weight_scale), weight_bits)
 
 
 def _check_hooks(where: str, module: nn.Module) -> None:
@@ -167,6 +177,7 @@ class _Reader:
         self._layers: list[FloatLayer] = []
         self._names: list[str] = []  # of the modules that fire, one a layer
         self._seen: set[int] = set()  # modules of neurons
+        self._normalised: dict[int, str] = {}  # layers behind a normalisation → its module
 
     def read(self, model: Any) -> FloatNetwork:
         """The network of a whole model."""
@@ -177,6 +188,20 @@ class _Reader:
             high = float(self._empty.in_max)
         return self._end(self._run("model", model, Spikes(
             where="the input", source=INPUT, shape=self._in_shape, flat=False, low=low, high=high)))
+
+    def scales(self, given: WeightScale | None) -> WeightScale | None:
+        """The scales of all layers; one number is not for those behind a normalisation."""
+        if given is None or not self._normalised:
+            return given
+        if isinstance(given, int | float):
+            return [None if index in self._normalised or layer.weight_scale is not None else given
+                    for index, layer in enumerate(self._layers)]
+        for index, where in self._normalised.items():
+            if index < len(given) and given[index] is not None:
+                raise CompileError(f"layer {index}: weight_scale must be None, not {given[index]!r}: the normalisation "
+                                   f"before {where} gives each channel a step of its own, which compiling with "
+                                   "per_channel=True finds")
+        return given
 
     def _run(self, path: str, model: Any, value: Spikes | Synapses) -> Spikes | Synapses:
         """Return what a module gives for the value that it takes."""
@@ -354,5 +379,7 @@ class _Reader:
                                        average_pool=one.average_pool) for one in others),
         ))
         self._names.append(where)
+        if synapses.normalised:
+            self._normalised[index] = where
         return Spikes(where=where, source=index, shape=synapses.out_shape, flat=len(synapses.out_shape) == 1, low=0.0,
                       high=float(max(1, neuron.levels)))

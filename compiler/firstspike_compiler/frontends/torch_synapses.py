@@ -64,12 +64,14 @@ class _Set:
 class Synapses:
     """The synapses of a layer's neurons: one set, or several whose currents add up.
 
-    ``where`` names the last module that was merged in. ``bias`` is float64[C].
+    ``where`` names the last module that was merged in. ``bias`` is float64[C]. ``normalised``: a normalisation gave the
+    weights of each channel a factor of its own.
     """
 
     where: str
     sets: tuple[_Set, ...]
     bias: np.ndarray
+    normalised: bool = False
 
     @property
     def out_shape(self) -> Shape:
@@ -135,7 +137,8 @@ def add_up(where: str, left: Spikes | Synapses, right: Spikes | Synapses) -> Syn
     one, other = (side if isinstance(side, Synapses) else _passed_on(where, side) for side in (left, right))
     if one.out_shape != other.out_shape:
         raise CompileError(f"{where} must add up equal shapes, not {one.out_shape} and {other.out_shape}")
-    return Synapses(where=where, sets=(*one.sets, *other.sets), bias=one.bias + other.bias)
+    return Synapses(where=where, sets=(*one.sets, *other.sets), bias=one.bias + other.bias,
+                    normalised=one.normalised or other.normalised)
 
 
 def normalise(where: str, module: Any, value: Spikes | Synapses) -> Synapses:
@@ -149,7 +152,7 @@ def normalise(where: str, module: Any, value: Spikes | Synapses) -> Synapses:
     gain = 1.0 / np.sqrt(as_array(module.running_var) + module.eps)
     if module.weight is not None:
         gain = gain * as_array(module.weight)
-    value = replace(value, bias=value.bias - as_array(module.running_mean)).scaled(gain)
+    value = replace(value, bias=value.bias - as_array(module.running_mean), normalised=True).scaled(gain)
     return value if module.bias is None else replace(value, bias=value.bias + as_array(module.bias))
 
 

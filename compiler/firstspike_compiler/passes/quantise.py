@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 from firstspike_arch.connectivity import Dense
-from firstspike_arch.fixed import LEAK_SHIFT_MAX, largest_weight, nearest_leak, threshold_above, threshold_at_least
+from firstspike_arch.fixed import (
+    LEAK_SHIFT_MAX,
+    are_whole,
+    nearest_leak,
+    threshold_above,
+    threshold_at_least,
+    weight_range,
+)
 from firstspike_arch.fixed import quantise as quantise_weights
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
 from firstspike_arch.network import Branch, IntegerNetwork, Layer, NetworkError
@@ -111,10 +118,10 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int) -> tuple[Layer
         if np.isfinite(largest) and not largest <= STEPS_MAX * scales.min():
             raise CompileError(f"{where}: {name} must be at most 2^53 steps of {scales.min():.3g}, not {largest:.3g}")
     real_steps = [weight / scales.reshape(-1, *[1] * (weight.ndim - 1)) for weight in sets]
-    integers = [quantise_weights(weight, 1.0, bits).astype(np.int64) for weight in real_steps]
+    integers = _whole_weights(real_steps, bits, shared=np.ndim(scale) == 0)
     steps = np.concatenate([weight.ravel() for weight in real_steps])
-    errors = np.concatenate([weights.ravel() for weights in integers]) - steps
-    saturated = int(np.count_nonzero(np.abs(np.rint(steps)) > largest_weight(bits)))
+    whole = np.concatenate([weights.ravel() for weights in integers])
+    errors, saturated = whole - steps, int(np.count_nonzero(whole != np.rint(steps)))
     leak = _leak(where, neuron.leak, count)
     num, shift = nearest_leak(leak, leak_shift_max)
     numbers, off = _round_numbers(where, neuron, scales)
@@ -144,6 +151,17 @@ def _leak(where: str, leak: float | np.ndarray, count: int) -> np.ndarray:
     if wrong.size:
         raise CompileError(f"{where}: leak must be 0…1, not {float(wrong.flat[0])!r}")
     return values
+
+
+def _whole_weights(sets: list[np.ndarray], bits: int, *, shared: bool) -> list[np.ndarray]:
+    """Weights in steps as integers. Those that are whole already, and that the hardware holds, are kept as they are;
+    otherwise all of a layer, or of a channel with a scale of its own, are rounded and clipped as in training."""
+    low, high = weight_range(bits)
+    fits = np.array([all(bool((are_whole(row) & (np.rint(row) >= low) & (np.rint(row) <= high)).all()) for row in rows)
+                     for rows in zip(*sets, strict=True)])
+    kept = np.full_like(fits, fits.all()) if shared else fits
+    return [np.where(kept.reshape(-1, *[1] * (weight.ndim - 1)), np.rint(weight), quantise_weights(weight, 1.0, bits))
+            .astype(np.int64) for weight in sets]
 
 
 def _round_numbers(where: str, neuron: FloatNeuron, scales: np.ndarray) -> tuple[dict[str, Any], dict[str, float]]:
