@@ -77,6 +77,8 @@ class LayerPlan:
         Neurons of the layer. In a dense layer, neuron r·lanes + p is lane p of row r.
     size : (int, int)
         Height and width of a convolution's output. A dense layer has one position.
+    sums : (int, int)
+        Height and width of the map of sums that a pool of currents takes; (0, 0): there is none.
     groups : int
         Groups of channels. A row holds up to ``lanes`` channels of one group at one position.
     scattered : bool
@@ -95,6 +97,7 @@ class LayerPlan:
     options: LayerOptions
     neurons: int
     size: tuple[int, int] = (1, 1)
+    sums: tuple[int, int] = (0, 0)
     groups: int = 1
     scattered: bool = False
     forwards: bool = False
@@ -112,14 +115,15 @@ class LayerPlan:
         synapses, banks = layer.connectivity, options.banks
         if banks != (1, 1) and banks != kernel_banks(layer):
             raise ValueError(f"banks must be (1, 1) or {kernel_banks(layer)}, not {banks}")
-        size = (1, 1)
+        size, sums = (1, 1), (0, 0)
         reached = [1]  # positions that an event reaches, for each set of synapses
         if isinstance(synapses, Conv2d):
-            size = synapses.out_shape[1:]
+            size = layer.out_shape[1:]
+            sums = (0, 0) if layer.current_pool is None else layer.sums_shape[1:]
             reached = [math.prod(reach(one.connectivity)) for one in (layer, *layer.branches)]
         return cls(
-            options=options, neurons=layer.neurons, size=(size[0], size[1]), groups=layer.groups,
-            scattered=isinstance(synapses, Conv2d),
+            options=options, neurons=layer.neurons, size=(size[0], size[1]), sums=(sums[0], sums[1]),
+            groups=layer.groups, scattered=isinstance(synapses, Conv2d),
             forwards=isinstance(synapses, Conv2d) and (banks != (1, 1) or min(reached) < 3),
             recurrent=any(branch.source == index for branch in layer.branches),
         )
@@ -192,6 +196,16 @@ class LayerPlan:
     def rows(self) -> int:
         """Rows of a bank."""
         return self.tiles[0] * self.tiles[1] * self.position_rows
+
+    @property
+    def sum_rows(self) -> int:
+        """Rows of the sums that a pool of currents takes; 0: there is none."""
+        return self.sums[0] * self.sums[1] * self.position_rows
+
+    @property
+    def walk_rows(self) -> int:
+        """Rows that are visited: of the membranes, or, where the currents are pooled, of the sums if they have more."""
+        return max(self.rows, self.sum_rows)
 
     def row_of_channel(self, channel: np.ndarray) -> np.ndarray:
         """Return the row, among those at one position, that holds a channel, int64."""
@@ -268,11 +282,11 @@ def reach(synapses: Dense | Conv2d) -> tuple[int, int]:
 def kernel_banks(layer: Layer) -> tuple[int, int]:
     """Return the banks, down and across, with which every event reaches all its neighbours at once.
 
-    (1, 1): the layer cannot have several banks. That holds for a dense layer, for one with several sets of synapses,
-    and for one whose output is smaller than the kernel's reach.
+    (1, 1): the layer cannot have several banks. That holds for a dense layer, for one with several sets of synapses or
+    a pool of currents, and for one whose output is smaller than the kernel's reach.
     """
     synapses = layer.connectivity
-    if not isinstance(synapses, Conv2d) or layer.branches:
+    if not isinstance(synapses, Conv2d) or layer.branches or layer.current_pool is not None:
         return 1, 1
     down, across = (ceil_div(kernel, stride) for kernel, stride in zip(synapses.kernel, synapses.stride, strict=True))
     return (down, across) if (down, across) == reach(synapses) else (1, 1)

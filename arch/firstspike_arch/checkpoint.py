@@ -3,7 +3,7 @@
 
 import json
 import re
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,10 @@ def _layer_head(layer: FloatLayer) -> dict:
     head: dict[str, Any] = {name: getattr(layer, name) for name in _LAYER_SCALARS}
     head |= {name: value for name in _NEURON_SCALARS
              if not isinstance(value := getattr(layer.neuron, name), np.ndarray)}
+    if layer.current_pool is None:
+        del head["current_pool"]
+    else:
+        head["current_pool"] = asdict(layer.current_pool)
     if layer.connectivity is not None:
         head["connectivity"] = to_plain(layer.connectivity)
     head["branches"] = [
@@ -183,7 +187,11 @@ def _network_from_parts(path: Path, head: Any, tensors: dict[str, np.ndarray]) -
                 f"{path}: tensor {index}.weight must have inputs of the shape {shapes[-1]} that layer {index - 1} "
                 f"gives, not {reaches.in_shape}"
             )
-        shapes.append(reaches.out_shape)
+        pool = arguments.get("current_pool")
+        try:
+            shapes.append(reaches.out_shape if pool is None else pool.out_shape(reaches.out_shape))
+        except ValueError as error:
+            raise CheckpointError(f"{where}: current_pool: {error}") from None
         arrays, numbers = (
             {name: _tensor(path, tensors, f"{index}.{name}", _array_shape(name, reaches, tensors, index))
              for name in names if f"{index}.{name}" in tensors}

@@ -15,7 +15,7 @@ import numpy as np
 
 from .plain import decode
 
-__all__ = ["Conv2d", "Dense", "Shape", "as_shape", "from_plain", "pooled", "size_of", "to_plain"]
+__all__ = ["Conv2d", "Dense", "Shape", "Window", "as_shape", "from_plain", "pooled", "size_of", "to_plain"]
 
 Shape = tuple[int, ...]
 
@@ -162,6 +162,89 @@ class Conv2d:
     def weight_shape(self) -> Shape:
         """Shape of the weights: (channels, input channels of a group, kernel height, kernel width)."""
         return self.channels, self.in_shape[0] // self.groups, *self.kernel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """The windows of a maximum pool, as torch defines them.
+
+    Parameters
+    ----------
+    kernel, stride, padding, dilation : (int, int)
+        Vertical and horizontal size. What lies beyond the border is never the largest of a window.
+    ceil_mode : bool
+        Windows that begin inside the map, or in the padding before it, count also if they end beyond its border.
+
+    Raises
+    ------
+    ValueError
+        A parameter is out of range; the message names it.
+    """
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    ceil_mode: bool = False
+
+    def __post_init__(self) -> None:
+        if min(*self.kernel, *self.stride, *self.dilation) < 1 or min(self.padding) < 0:
+            raise ValueError("kernel, stride and dilation must be at least 1 and padding at least 0, not "
+                             f"{self.kernel!r}, {self.stride!r}, {self.dilation!r}, {self.padding!r}")
+        if any(2 * padding > kernel for padding, kernel in zip(self.padding, self.kernel, strict=True)):
+            raise ValueError(f"padding must be at most half of the kernel {self.kernel!r}, not {self.padding!r}")
+
+    def out_shape(self, shape: Shape) -> Shape:
+        """Return the shape of a map (C, H, W) after the pool.
+
+        Raises
+        ------
+        ValueError
+            The map is smaller than a window, or a window lies in the padding altogether.
+        """
+        if len(shape) != 3:
+            raise ValueError(f"a maximum pool must take a map (C, H, W), not {shape!r}")
+        size = tuple(self._windows(axis, shape[1 + axis]) for axis in (0, 1))
+        if min(size) < 1:
+            raise ValueError(f"kernel must be at most the padded map, not {self.kernel[0]} × {self.kernel[1]} for "
+                             f"{shape[1]} × {shape[2]}")
+        if any((self._inside(axis, shape[1 + axis]).sum(0) == 0).any() for axis in (0, 1)):
+            raise ValueError(f"padding must leave each window a pixel of the map {shape[1]} × {shape[2]}, not "
+                             f"{self.padding!r}")
+        return shape[0], *size
+
+    def taps(self, axis: int, length: int) -> np.ndarray:
+        """Return the coordinate along an axis that each tap of each window takes, int64[kernel, windows].
+
+        A tap beyond the border takes what another tap of its window takes: the largest is the same.
+        """
+        taps, inside = self._coordinates(axis, length), self._inside(axis, length)
+        return np.where(inside, taps, np.take_along_axis(taps, inside.argmax(0)[None], 0))
+
+    def last_taps(self, axis: int, length: int) -> np.ndarray:
+        """Return which tap of which window is the last to take its coordinate, bool[kernel, windows].
+
+        Taps are taken one after the other, each in all windows.
+        """
+        taps = self.taps(axis, length)
+        last = np.zeros(taps.shape, dtype=bool)
+        _, from_the_end = np.unique(taps.ravel()[::-1], return_index=True)
+        last.ravel()[taps.size - 1 - from_the_end] = True
+        return last
+
+    def _windows(self, axis: int, length: int) -> int:
+        room = length + 2 * self.padding[axis] - self.dilation[axis] * (self.kernel[axis] - 1) - 1
+        stride = self.stride[axis]
+        windows = (-(-room // stride) if self.ceil_mode else room // stride) + 1
+        return windows - (self.ceil_mode and (windows - 1) * stride >= length + self.padding[axis])
+
+    def _coordinates(self, axis: int, length: int) -> np.ndarray:
+        first = np.arange(self._windows(axis, length)) * self.stride[axis] - self.padding[axis]
+        return first + self.dilation[axis] * np.arange(self.kernel[axis])[:, None]
+
+    def _inside(self, axis: int, length: int) -> np.ndarray:
+        taps = self._coordinates(axis, length)
+        return (taps >= 0) & (taps < length)
 
 
 def to_plain(connectivity: Dense | Conv2d) -> dict:

@@ -133,7 +133,7 @@ class CoreSpec:
         if not plan.in_registers:
             bits = plan.membrane_bits
             widths = {
-                "membranes": bits, "currents": bits * self.microcode.static,
+                "membranes": bits, "currents": bits * self.microcode.has_current,
                 "shadow": bits * any(op.operand == "shadow" for op in self.microcode.passes),
                 "fired": int(self.fires_once), "spiked": self.layer.neuron.levels * self.remembers_spikes,
             }
@@ -141,6 +141,9 @@ class CoreSpec:
                 MemoryShape(name=f"core{self.index}_{name}", depth=plan.rows, used_bits=width * plan.lanes)
                 for name, width in widths.items() if width for _ in range(plan.bank_count)
             ]
+            if plan.sum_rows:
+                found.append(MemoryShape(
+                    name=f"core{self.index}_sums", depth=plan.sum_rows, used_bits=bits * plan.lanes))
         if self.queue_depth > 1:
             layout = self.layer.out_layout
             word = 2 + layout.address_bits + ceil_div(plan.word_lanes, GROUP_BITS)
@@ -158,6 +161,7 @@ class CoreSpec:
         return {
             "mapping": asdict(self.plan.options),
             "synapses": [[one.source, to_plain(one.connectivity)] for one in self.inputs],
+            **({} if self.layer.current_pool is None else {"current_pool": asdict(self.layer.current_pool)}),
             "streams": [asdict(one.layout) for one in self.inputs],
             "weights": [self.layer.weight_bits, self.memory.depth],
             "neurons": {

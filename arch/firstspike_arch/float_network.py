@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from .connectivity import Conv2d, Dense
+from .connectivity import Conv2d, Dense, Window
 from .neuron import FloatNeuron
 
 __all__ = ["FloatBranch", "FloatLayer", "FloatNetwork", "InputKind", "Readout"]
@@ -51,6 +51,8 @@ class FloatLayer:
         ``connectivity.pool`` averages instead of adding up.
     max_pool : bool
         ``connectivity.pool`` takes the maximum, which is the first spike of a window: its neurons must fire once.
+    current_pool : Window
+        Maximum pool of the currents, see `firstspike_arch.network.Layer`.
     gain, shift : float64[C]
         Affine of the weight normalisation: the synapse is ``gain·standardise(weight)``, and ``shift`` is added to the
         neurons' bias. None: the weight is used as it is.
@@ -70,6 +72,7 @@ class FloatLayer:
     connectivity: Dense | Conv2d | None = None
     average_pool: bool = False
     max_pool: bool = False
+    current_pool: Window | None = None
     branches: tuple[FloatBranch, ...] = ()
 
 

@@ -6,7 +6,8 @@ over all rows that adds a row of weights; a step marker takes a list of passes. 
 executes the list, the timing model counts it, and the width proof runs it on intervals.
 
 A layer with a direct input has a second number for each neuron, its current. Events add to the current, and every step
-adds the current to u.
+adds the current to u. A layer with a pool of currents has it, too: events add to sums, and markers take the largest sum
+of each window as the current.
 """
 
 from dataclasses import dataclass
@@ -32,22 +33,24 @@ class RowOp:
     """One pass over all rows: u ← act(u, operand) for the neurons where ``when`` holds; all others keep u.
 
     ``act``: "add" (u + operand, then an arithmetic shift right by one if ``halve``), "clear" (0),
-    "init" (the first value of an inference; the current becomes 0), "save" (shadow ← u, u ← 0).
-    ``store``: the number that the pass changes, the "membrane" u or the "current".
+    "init" (the first value of an inference; the current becomes 0), "save" (shadow ← u, u ← 0), "load" (the operand),
+    "max" (the larger of the number and the operand).
+    ``store``: the number that the pass changes, the "membrane" u, the "current", or the "sum" that an event reaches.
     ``operand``: "weight" (row ``index`` of the bias rows), "constant" (int64[C], ``values``), "current",
-    "fall" (``values``[t] at the end of step t), "leak" (~(u >> ``index``)), "shadow" or "zero".
+    "fall" (``values``[t] at the end of step t), "leak" (~(u >> ``index``)), "shadow", "sum" (tap ``index`` of the
+    window, row by row of its kernel; the last pass that takes a sum clears it) or "zero".
     ``channels``: bool[C], those to which "leak" or "shadow" is added, and 0 to all others; None: to all.
     ``when``: "spiked" holds where this step's spike has at least magnitude ``level``; "negative" and "nonnegative" test
     u itself.
     """
 
-    act: Literal["add", "clear", "init", "save"]
-    operand: Literal["weight", "constant", "current", "fall", "leak", "shadow", "zero"] = "zero"
+    act: Literal["add", "clear", "init", "load", "max", "save"]
+    operand: Literal["weight", "constant", "current", "fall", "leak", "shadow", "sum", "zero"] = "zero"
     index: int = 0
     values: np.ndarray | None = None
     when: When = "always"
     level: int = 1
-    store: Literal["membrane", "current"] = "membrane"
+    store: Literal["membrane", "current", "sum"] = "membrane"
     halve: bool = False
     channels: np.ndarray | None = None
     settle: bool = False
@@ -66,8 +69,8 @@ class Microcode:
     """The passes that a core runs for each token: event (``event``), step marker (``step``), end of inference
     (``final``).
 
-    ``start`` runs before ``step`` or ``final`` at the first marker of an inference. The first pass of ``step`` and of
-    ``final`` captures the spikes. ``step`` is empty if no inference has a second step.
+    ``start`` runs before ``step`` or ``final`` at the first marker of an inference; at every marker if ``recurs``. The
+    first pass of ``step`` and of ``final`` captures the spikes. ``step`` is empty if no inference has a second step.
 
     ``offset`` int64[C]: u = v − offset. ``init`` int64[C]: u before the bias of step 0. ``levels`` int64[C, n]: the
     magnitude of a spike is the number of levels that u reaches; None: the layer never fires.
@@ -80,6 +83,7 @@ class Microcode:
     start: tuple[RowOp, ...]
     step: tuple[RowOp, ...]
     final: tuple[RowOp, ...]
+    recurs: bool = False
 
     @property
     def passes(self) -> tuple[RowOp, ...]:
@@ -88,9 +92,14 @@ class Microcode:
         return (self.event, *self.start, *self.step, *self.final)
 
     @property
-    def static(self) -> bool:
-        """Whether events add to a current, which is the same in every step."""
-        return self.event.store == "current"
+    def has_current(self) -> bool:
+        """Whether each neuron has a current beside its membrane."""
+        return any(op.store == "current" for op in self.passes)
+
+    @property
+    def pools(self) -> bool:
+        """Whether events add to sums, the largest of which in a window is the current."""
+        return self.event.store == "sum"
 
     @property
     def pure_weights(self) -> bool:
@@ -148,6 +157,7 @@ def microcode_of(layer: Layer, *, static: bool = False, steps_max: int | None = 
     neuron = layer.neuron
     theta = neuron.first_theta
     biases = bias_rows(layer)
+    pool = layer.current_pool
     store = "current" if static else "membrane"
     bias_ops = tuple(
         RowOp(act="add", operand="weight", index=k, store=store) for k in range(len(biases)) if biases[k].any())
@@ -164,11 +174,20 @@ def microcode_of(layer: Layer, *, static: bool = False, steps_max: int | None = 
         step = (*_update(neuron, theta, layer.channels), *adds)
         if not step:
             step = (RowOp(act="add", operand="weight", index=0),)  # a row of zeros: the pass that captures
+    start: tuple[RowOp, ...] = ()
+    if static or pool is not None:
+        start = (RowOp(act="add", operand="current", settle=True),)
+    final = (RowOp(act="init"), *bias_ops)
+    if pool is not None:
+        taps = tuple(RowOp(act="max" if tap else "load", operand="sum", index=tap, store="current")
+                     for tap in range(pool.kernel[0] * pool.kernel[1]))
+        # The first tap replaces the current, so a bias that is a part of it comes behind the taps.
+        start = (*taps, *bias_ops, *start) if static else (*taps, *start)
+        final = final[:1] if static else final
     return Microcode(
         offset=theta, init=init - theta, levels=None if neuron.theta is None else neuron.theta - theta[:, None],
-        event=RowOp(act="add", operand="weight", store=store),
-        start=(RowOp(act="add", operand="current", settle=True),) if static else (),
-        step=step, final=(RowOp(act="init"), *bias_ops),
+        event=RowOp(act="add", operand="weight", store=store if pool is None else "sum"),
+        start=start, step=step, final=final, recurs=pool is not None and not static,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from .connectivity import Conv2d, Dense, Shape, size_of
+from .connectivity import Conv2d, Dense, Shape, Window, size_of
 from .events import MAGNITUDE_MAX, TokenLayout
 from .float_network import InputKind, Readout
 from .neuron import Neuron, Reset
@@ -96,6 +96,9 @@ class Layer:
         Further synapses onto the same membranes, from earlier layers (residual) or from the layer itself (recurrent).
     weight_bits : int
         2 … 8.
+    current_pool : Window
+        Maximum pool of the currents: a neuron gets the largest of its window's sums Σ W·s of the step, all sets of
+        synapses added up. None: each neuron gets its own sum.
     scale : float
         Real value of one integer step of this layer's membranes (the mean, where channels differ). Only reports use
         it.
@@ -108,6 +111,7 @@ class Layer:
     scale: float = 1.0
     connectivity: Dense | Conv2d = None  # pyright: ignore[reportAssignmentType] - never None after __post_init__
     branches: tuple[Branch, ...] = ()
+    current_pool: Window | None = None
 
     def __post_init__(self) -> None:
         if self.connectivity is None:
@@ -126,8 +130,13 @@ class Layer:
         return self.connectivity.in_shape
 
     @property
-    def out_shape(self) -> Shape:
+    def sums_shape(self) -> Shape:
+        """Shape of the sums Σ W·s, before a pool of the currents."""
         return self.connectivity.out_shape
+
+    @property
+    def out_shape(self) -> Shape:
+        return self.sums_shape if self.current_pool is None else self.current_pool.out_shape(self.sums_shape)
 
     @property
     def out_layout(self) -> TokenLayout:
@@ -308,8 +317,8 @@ def _verify_branch(network: IntegerNetwork, where: str, index: int, branch: Bran
     if synapses.in_shape != shape:
         sender = "the input" if branch.source == INPUT else f"layer {branch.source}"
         raise NetworkError(f"{where}: fan-in must have the shape {shape} of {sender}, not {synapses.in_shape}")
-    if synapses.out_shape != layer.out_shape:
-        raise NetworkError(f"{where}: synapses must reach neurons of the shape {layer.out_shape}, "
+    if synapses.out_shape != layer.sums_shape:
+        raise NetworkError(f"{where}: synapses must reach neurons of the shape {layer.sums_shape}, "
                            f"not {synapses.out_shape}")
     if recurrent and not (isinstance(synapses, Dense) and len(shape) == 1):
         raise NetworkError(f"{where}: recurrent synapses must be dense, of a dense layer")
@@ -352,6 +361,11 @@ def _verify_weights(where: str, weights: np.ndarray, shape: Shape, bits: int) ->
 
 
 def _verify_layer(where: str, layer: Layer) -> None:
+    if layer.current_pool is not None:
+        try:
+            layer.current_pool.out_shape(layer.sums_shape)
+        except ValueError as error:
+            raise NetworkError(f"{where}: current_pool: {error}") from None
     if not isinstance(layer.weight_bits, int) or not 2 <= layer.weight_bits <= 8:
         raise NetworkError(f"{where}: weight_bits must be 2…8, not {layer.weight_bits!r}")
     neuron, count = layer.neuron, layer.channels

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .connectivity import Conv2d, Dense, Shape, as_shape
+from .connectivity import Conv2d, Dense, Shape, Window, as_shape
 from .events import MAGNITUDE_MAX
 from .fixed import bits_for_signed, nearest_leak
 from .float_network import InputKind, Readout
@@ -63,7 +63,8 @@ class NetworkBuilder:
     def layer(
         self, weights: ArrayLike, *, theta: ArrayLike | None = None, leak: ArrayLike = 1.0,
         weight_bits: int | None = None, name: str | None = None, stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] = 0, groups: int = 1, pool: int = 1, **neuron: Any,
+        padding: int | tuple[int, int] = 0, groups: int = 1, pool: int = 1, current_pool: Window | int | None = None,
+        **neuron: Any,
     ) -> int:
         """Add a layer that takes the spikes of the layer before, or the input if it is the first.
 
@@ -82,6 +83,9 @@ class NetworkBuilder:
             2 … 8; None: the fewest that hold the weights of the layer and its branches.
         pool : int
             Side of the square windows in which the map that comes in is sum-pooled.
+        current_pool : Window or int
+            Each neuron gets the largest of the sums in its window, as behind a maximum pool between a convolution and
+            its neurons. A number stands for square windows of this side, side by side.
         neuron
             All further fields of `Neuron`: bias, reset, v_reset, reset_delay, single_spike, v_init, v_min, …; numbers
             over the channels are int or int[C]. Fields that are not given have the defaults of `Neuron`; bias and
@@ -104,7 +108,15 @@ class NetworkBuilder:
                           leak_num=num, leak_shift=shift)
         except TypeError as error:
             raise NetworkError(f"{where}: must have the options of Neuron: {error}") from None
-        self._layers.append({"name": name, "neuron": made, "synapses": [synapses], "bits": weight_bits})
+        try:
+            if isinstance(current_pool, int):
+                current_pool = Window(kernel=_pair(current_pool), stride=_pair(current_pool))
+            shape = synapses.connectivity.out_shape
+            shape = shape if current_pool is None else current_pool.out_shape(shape)
+        except ValueError as error:
+            raise NetworkError(f"{where}: current_pool: {error}") from None
+        self._layers.append({"name": name, "neuron": made, "synapses": [synapses], "bits": weight_bits, "shape": shape,
+                             "pool": current_pool})
         return index
 
     def branch(
@@ -136,7 +148,7 @@ class NetworkBuilder:
             where = f"layer {index} ({one['name']})"
             layers.append(Layer(
                 name=one["name"], neuron=one["neuron"], weights=first.weights, connectivity=first.connectivity,
-                branches=tuple(branches),
+                branches=tuple(branches), current_pool=one["pool"],
                 weight_bits=_fewest_bits(where, one["synapses"]) if one["bits"] is None else one["bits"],
             ))
         return IntegerNetwork(layers=tuple(layers), **self._fields)
@@ -144,7 +156,7 @@ class NetworkBuilder:
     def _synapses(
         self, where: str, source: int, weights: np.ndarray, stride, padding, groups: int, pool: int,
     ) -> Branch:
-        shape = self._in_shape if source == INPUT else self._layers[source]["synapses"][0].connectivity.out_shape
+        shape = self._in_shape if source == INPUT else self._layers[source]["shape"]
         try:
             if weights.ndim == 4:
                 connectivity: Dense | Conv2d = Conv2d(

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from .array import ArrayConfig
-from .connectivity import from_plain, to_plain
+from .connectivity import Window, from_plain, to_plain
 from .core_spec import CoreSpec, core_specs
 from .memory import MemoryShape
 from .network import Branch, IntegerNetwork, Layer
@@ -207,7 +207,8 @@ class Program:
                 tensors[f"{index}.branch{number}.weights"] = np.ascontiguousarray(branch.weights, dtype=np.int8)
             branches = [{"source": branch.source, **to_plain(branch.connectivity)} for branch in layer.branches]
             layers.append({"name": layer.name, "weight_bits": layer.weight_bits, "scale": layer.scale,
-                           "neuron": neuron, "connectivity": to_plain(layer.connectivity), "branches": branches})
+                           "neuron": neuron, "connectivity": to_plain(layer.connectivity), "branches": branches,
+                           **({} if layer.current_pool is None else {"current_pool": asdict(layer.current_pool)})})
         network = {item.name: getattr(self.network, item.name)
                    for item in fields(IntegerNetwork) if item.name != "layers"}
         return {"format": FORMAT, "network": network, "layers": layers, "config": asdict(self.config)}, tensors
@@ -222,6 +223,7 @@ def _from_parts(head: dict, tensors: dict[str, np.ndarray]) -> Program:
             name=layer["name"], weight_bits=layer["weight_bits"], scale=layer["scale"],
             weights=tensors[f"{index}.weights"].astype(np.int64), neuron=Neuron(**vectors, **layer["neuron"]),
             connectivity=from_plain(layer["connectivity"]),
+            current_pool=decode(Window, layer["current_pool"]) if "current_pool" in layer else None,
             branches=tuple(
                 Branch(source=branch.pop("source"), connectivity=from_plain(branch),
                        weights=tensors[f"{index}.branch{number}.weights"].astype(np.int64))

@@ -49,7 +49,7 @@ def _layer(where: str, layer: Layer) -> FloatLayer:
 
     return FloatLayer(
         weight=np.asarray(layer.weights, dtype=np.float64), connectivity=layer.connectivity, weight_bits=bits,
-        weight_scale=1.0,
+        weight_scale=1.0, current_pool=layer.current_pool,
         neuron=FloatNeuron(**neuron.options(), **{name: _real(value) for name, value in neuron.given().items()},
                            leak=neuron.leak),
         branches=tuple(FloatBranch(source=one.source, connectivity=one.connectivity,

@@ -17,7 +17,7 @@ class MarkerCycles(NamedTuple):
     """Cycles for which the passes of a marker occupy the sequencer.
 
     ``step`` is for a step marker, ``final`` for the last marker of an inference; ``start`` is for the passes that run
-    before those of an inference's first marker.
+    before those of an inference's first marker only.
     """
 
     start: int
@@ -58,7 +58,11 @@ def marker_cycles(core: CoreSpec) -> MarkerCycles:
     def cycles(ops: tuple[RowOp, ...]) -> int:
         return sum(core.plan.rows + (waits and op.settle) for op in ops)
 
-    return MarkerCycles(*(cycles(ops) for ops in (core.microcode.start, core.microcode.step, core.microcode.final)))
+    code = core.microcode
+    start, step, final = (cycles(ops) for ops in (code.start, code.step, code.final))
+    if code.recurs:
+        return MarkerCycles(start=0, step=start + step, final=start + final)
+    return MarkerCycles(start=start, step=step, final=final)
 
 
 def event_rows(core: CoreSpec, place: int) -> np.ndarray:

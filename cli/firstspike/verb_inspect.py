@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from firstspike_arch.checkpoint import CheckpointError, list_tensors
-from firstspike_arch.connectivity import Conv2d, Dense, Shape, size_of
+from firstspike_arch.connectivity import Conv2d, Dense, Shape, Window, size_of
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
 from firstspike_arch.network import INPUT
 from firstspike_arch.neuron import FloatNeuron, Neuron
@@ -134,11 +134,12 @@ def _real_layers(layers: dict[int, FloatLayer]) -> Table:
     for index, layer in layers.items():
         weight = np.asarray(layer.weight)
         main = layer.connectivity or Dense(in_shape=weight.shape[1:], neurons=len(weight))
+        reached = layer.current_pool.out_shape(main.out_shape) if layer.current_pool else main.out_shape
         sets = [(index - 1, weight, main), *((one.source, one.weight, one.connectivity) for one in layer.branches)]
         count = sum(np.size(values) for _, values, _ in sets)
         vectors = [layer.gain, layer.shift, *(getattr(layer.neuron, name) for name in layer.neuron.arrays())]
         table.add_row(
-            str(index), _kind(main), f"{_shape(main.in_shape)} → {_shape(main.out_shape)}",
+            str(index), _kind(main, layer.current_pool), f"{_shape(main.in_shape)} → {_shape(reached)}",
             _takes(index, [source for source, _, _ in sets]), _neuron(layer.neuron),
             str(count + sum(np.size(one) for one in vectors if one is not None)),
             f"{count} of {layer.weight_bits} bits, |w| ≤ {max(float(np.abs(one).max()) for _, one, _ in sets):.4g}",
@@ -156,7 +157,8 @@ def _integer_layers(program: Program) -> Table:
         count = sum(one.weights.size for one in sets)
         vectors = [getattr(neuron, name) for name in neuron.arrays()]
         table.add_row(
-            layer.name, _kind(layer.connectivity), f"{_shape(layer.in_shape)} → {_shape(layer.out_shape)}",
+            layer.name, _kind(layer.connectivity, layer.current_pool),
+            f"{_shape(layer.in_shape)} → {_shape(layer.out_shape)}",
             _takes(index, [one.source for one in sets]),
             _neuron(neuron),
             str(count + sum(one.size for one in vectors if one is not None)),
@@ -174,7 +176,7 @@ def _operations(weight: np.ndarray, synapses: Dense | Conv2d) -> int:
     return int(np.size(weight)) * positions
 
 
-def _kind(synapses: Dense | Conv2d) -> str:
+def _kind(synapses: Dense | Conv2d, largest: Window | None) -> str:
     pool = f", pool {synapses.pool}" if synapses.pool > 1 else ""
     if isinstance(synapses, Dense):
         return f"dense{pool}"
@@ -182,6 +184,9 @@ def _kind(synapses: Dense | Conv2d) -> str:
     parts += [f"stride {_shape(synapses.stride)}"] * (synapses.stride != (1, 1))
     parts += [f"padding {_shape(synapses.padding)}"] * (synapses.padding != (0, 0))
     parts += [f"groups {synapses.groups}"] * (synapses.groups > 1)
+    if largest is not None:
+        parts.append(f"largest of {_shape(largest.kernel)}")
+        parts += [f"every {_shape(largest.stride)}"] * (largest.stride != largest.kernel)
     return ", ".join(parts) + pool
 
 

@@ -62,6 +62,9 @@ def save_nir(network: IntegerNetwork, path: str | Path) -> dict[str, Any]:
     add("input", nir.Input({"input": np.array(network.input_shape)}))
     add("output", nir.Output({"output": np.array(network.layers[-1].out_shape)}))
     for index, layer in enumerate(network.layers):
+        if layer.current_pool is not None:
+            raise CompileError(f"layer {index} ({layer.name}): currents must not be pooled to be exported: NIR has no "
+                               "maximum pool")
         target = f"{layer.name}_neurons"
         for place, branch in enumerate(layer.synapses(index)):
             source = "input" if branch.source == INPUT else f"{network.layers[branch.source].name}_neurons"

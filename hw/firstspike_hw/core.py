@@ -26,7 +26,8 @@ class Core(wiring.Component):
     """Synapse engine and membranes of one layer.
 
     An event computes u[row] ← u[row] + value · weights[row, address] for each row that it visits; the events of a
-    direct input add to the current instead of u. A marker runs the passes of the core's `Microcode`.
+    direct input add to the current instead of u, and all events to sums if the currents are pooled. A marker runs the
+    passes of the core's `Microcode`.
 
     The `Sequencer` issues at most one row a cycle, and a row passes four stages: issue (weight address), fetch (weight
     word → weight register, beside the memory), operand (weight · value, or another operand → operand register, beside
@@ -146,9 +147,13 @@ class Core(wiring.Component):
         u = [value.as_signed() for value in lanes_of(membranes.value, bits)]
         peeks = {"membrane": lanes_of(membranes.peek, bits)}
         currents = None
-        if code.static:
+        if code.has_current:
             currents = rows("currents", bits, bubbles=True)
             peeks["current"] = lanes_of(currents.peek, bits)
+        sums = None
+        if code.pools:
+            sums = RowBanks(m, spec.plan, "sums", bits, sums=True, fetch=fetch, add=add, free=free)
+            peeks["sum"] = lanes_of(sums.peek, bits)
         if any(op.operand == "shadow" for op in code.passes):
             shadow = rows("shadow", bits)
             m.d.comb += shadow.next.eq(Mux(add.which(lambda op: op.act == "save"), membranes.value, shadow.value))
@@ -160,16 +165,31 @@ class Core(wiring.Component):
         left = u if currents is None else [
             Mux(add.which(lambda op: op.store == "current"), value.as_signed(), other)
             for value, other in zip(lanes_of(currents.value, bits), u, strict=True)]
+        if sums is not None:
+            left = [Mux(add.is_event, value.as_signed(), other)
+                    for value, other in zip(lanes_of(sums.value, bits), left, strict=True)]
         totals = [(value + other)[:bits].as_signed() for value, other in zip(left, operands, strict=True)]
         m.d.comb += membranes.next.eq(Cat(self._updated(u, totals, spiked, init, add)))
         if currents is not None:
             is_init = add.which(lambda op: op.act == "init")
             is_current = add.which(lambda op: op.store == "current")
+            if sums is not None:
+                m.d.comb += sums.next.eq(Mux(add.is_event, Cat(totals), 0))
+                totals = self._pooled(lanes_of(currents.value, bits), operands, totals, add)
             m.d.comb += currents.next.eq(Mux(is_init, 0, Mux(is_current, Cat(totals), currents.value)))
         if spec.value_bits:
             offset = LaneConstants(spec.plan, code.offset, absent=0)
             m.d.comb += [self.capture.values[lane].eq(value + offset.at(add.group, lane))
                          for lane, value in enumerate(u)]
+
+    def _pooled(self, currents: list[Value], operands: list[Signal], totals: list[Value], add: PassRow) -> list[Value]:
+        """Return the next current of each lane: in the passes of a pool the operand, or the larger of both."""
+        loads, compares = (add.which(lambda op, act=act: op.act == act) for act in ("load", "max"))
+        pooled = []
+        for lane, operand, total in zip(currents, operands, totals, strict=True):
+            current = lane.as_signed()
+            pooled.append(Mux(loads, operand, Mux(compares, Mux(operand > current, operand, current), total)))
+        return pooled
 
     def _build_spikes(self, m: Module, u: list[Value], add: PassRow, rows) -> Value:
         """Capture the spikes of the row; return, level by level, which neurons have reached the threshold.
@@ -242,6 +262,6 @@ class Core(wiring.Component):
             hold = is_current
             for select, met in holds:
                 hold = hold | (select & ~met[lane])
-            value = Mux(hold, u[lane], total) if holds or self._spec.microcode.static else total
+            value = Mux(hold, u[lane], total) if holds or self._spec.microcode.has_current else total
             nexts.append(Mux(is_init, init.at(add.group, lane), value)[:self._spec.plan.membrane_bits])
         return nexts

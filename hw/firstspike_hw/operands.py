@@ -54,7 +54,8 @@ def operand_registers(
     products : list of Value
         Weight times the event's value, for each lane.
     peeks : dict
-        State of each lane in the operand stage, by name: "membrane", and "shadow" and "current" if the core has them.
+        State of each lane in the operand stage, by name: "membrane", and "shadow", "current" and "sum" if the core has
+        them.
     """
     bits = spec.plan.membrane_bits
     if spec.microcode.pure_weights:
@@ -144,7 +145,7 @@ def _extras(
 ) -> list[list[Value]]:
     """Return the operands other than weight, leak and constants, by lane; each is 0 in passes that do not use it."""
     bits, extras = spec.plan.membrane_bits, []
-    for name in ("shadow", "current"):
+    for name in ("shadow", "current", "sum"):
         if name in peeks:
             adds, made = _Adds(spec, fetch, name), {}
             for lane in range(spec.plan.elements):

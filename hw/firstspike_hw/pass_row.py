@@ -38,6 +38,11 @@ class PassRow:
         self._fields = ["valid", "number", "row", "captures", "final", "masked", "value", "step",
                         *(["group"] * (self.group is not self.row))]
         self._banks = plan.bank_count
+        self._pools = plan.sum_rows > 0
+        if self._pools:
+            self.sum_row = Signal(range(plan.sum_rows), name=f"{stage}_sum_row")
+            self.clears = Signal(name=f"{stage}_clears")
+            self._fields += ["sum_row", "clears"]
         if self._banks > 1:
             self.bank_rows: Any = Signal(data.ArrayLayout(range(plan.rows), self._banks), name=f"{stage}_bank_rows")
             self.reached = Signal(self._banks, name=f"{stage}_reached")
@@ -46,9 +51,20 @@ class PassRow:
 
     def bank(self, number: int) -> tuple[Value, Value]:
         """Return the row of a bank, and whether it is visited."""
+        if self._pools:
+            return self.row, self.valid & ~self.is_event
         if self._banks == 1:
             return self.row, self.valid
         return self.bank_rows[number], self.valid & self.reached[number]
+
+    def sums(self) -> tuple[Value, Value]:
+        """Return the row of the sums that a pool of currents takes, and whether it is replaced."""
+        return self.sum_row, self.valid & (self.is_event | self.clears)
+
+    @property
+    def is_event(self) -> Value:
+        """High if the row is visited by an event, not by a marker."""
+        return self.number == 0
 
     def which(self, predicate: Callable[[RowOp], bool]) -> Value:
         """Return a value that is high if the pass of the row satisfies ``predicate``."""

@@ -151,6 +151,8 @@ class RowBanks:
         Stage in which a row is fetched, and stage in which it is replaced.
     free : Value
         High if the fetch stage moves at the end of this cycle.
+    sums : bool
+        The rows are those of the sums that a pool of currents takes.
     bubbles, init
         Parameters of `RowMemory`.
 
@@ -162,15 +164,17 @@ class RowBanks:
 
     def __init__(
         self, m: Module, plan: LayerPlan, name: str, width: int, *, fetch: PassRow, add: PassRow, free: Value,
-        bubbles: bool = False, init: Sequence[int] = (),
+        sums: bool = False, bubbles: bool = False, init: Sequence[int] = (),
     ):
         banks = []
+        # Where events visit the sums, the neurons' rows are visited by markers alone, which wait for each other.
+        forwards = plan.forwards and (sums or not plan.sum_rows)
         for number in range(plan.bank_count):
-            bank = RowMemory(rows=plan.rows, width=plan.lanes * width, registers=plan.in_registers,
-                             forwards=plan.forwards, bubbles=bubbles, init=init)
+            bank = RowMemory(rows=plan.sum_rows if sums else plan.rows, width=plan.lanes * width,
+                             registers=plan.in_registers, forwards=forwards, bubbles=bubbles, init=init)
             m.submodules[name if plan.bank_count == 1 else f"{name}_bank{number}"] = bank
-            fetch_row, live = fetch.bank(number)
-            row, advance = add.bank(number)
+            fetch_row, live = fetch.sums() if sums else fetch.bank(number)
+            row, advance = add.sums() if sums else add.bank(number)
             m.d.comb += [bank.fetch_row.eq(fetch_row), bank.fetch.eq(free), bank.fetch_live.eq(live),
                          bank.row.eq(row), bank.advance.eq(advance)]
             banks.append(bank)

@@ -117,6 +117,9 @@ class MapWalk(wiring.Component):
     bank_rows : Out(ArrayLayout(range(rows), banks)), reached : Out(banks), edges : Out(2)
         With several banks: the row of each bank, whether the bank is visited, and whether the row of a marker's pass is
         in the last tile down, across.
+    sum_row : Out(range(sum_rows)), clears : Out(1)
+        With a pool of currents: the row of the sums that an event or a pass takes, and whether the pass is the last to
+        take it.
     """
 
     head: data.View
@@ -132,6 +135,8 @@ class MapWalk(wiring.Component):
     bank_rows: data.View
     reached: Signal
     edges: Signal
+    sum_row: Signal
+    clears: Signal
 
     def __init__(self, spec: CoreSpec):
         self._spec = spec
@@ -145,6 +150,7 @@ class MapWalk(wiring.Component):
             "number": In(range(len(spec.microcode.passes))), "fresh": In(1), "step": In(1),
             "row": Out(range(plan.rows)), "group": Out(range(plan.position_rows)),
             "word": Out(range(spec.memory.depth)), "ends": Out(1), **banks,
+            **({"sum_row": Out(range(plan.sum_rows)), "clears": Out(1)} if plan.sum_rows else {}),
         })
 
     @property
@@ -155,12 +161,14 @@ class MapWalk(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec, plan, head, fresh = self._spec, self._spec.plan, self.head, self.fresh
-        row, line_row, next_row = (Signal(range(plan.rows), name=name) for name in ("row", "line_row", "next_row"))
+        row, line_row, next_row, current_row = (
+            Signal(range(plan.walk_rows), name=name) for name in ("row", "line_row", "next_row", "current_row"))
         word, line_word, next_word, event_word = (
             Signal(range(spec.memory.depth), name=name) for name in ("word", "line_word", "next_word", "event_word"))
         group = Signal(range(plan.position_rows))
         m.d.comb += [
-            self.row.eq(Mux(fresh, Mux(self.marker, 0, head.row), row)), self.group.eq(group),
+            current_row.eq(Mux(fresh, Mux(self.marker, 0, head.row), row)), self.row.eq(current_row),
+            self.group.eq(group),
             event_word.eq(Mux(fresh, head.word, word)),
             self.word.eq(Mux(self.marker, self._bias_word(m, group), event_word)),
         ]
@@ -174,18 +182,20 @@ class MapWalk(wiring.Component):
         first_row, first_word = Signal.like(row, name="first_row"), Signal.like(word, name="first_word")
         m.d.comb += [
             first_row.eq(Mux(fresh, head.row, line_row)), first_word.eq(Mux(fresh, head.word, line_word)),
-            next_row.eq(self.row + 1), next_word.eq(event_word + 1),
+            next_row.eq(current_row + 1), next_word.eq(event_word + 1),
         ]
         with m.If(~self.marker & reach_ends):
             with m.If(x_ends):
                 m.d.comb += [next_row.eq(first_row + self._along("y", "row_step")),
                              next_word.eq(first_word + self._along("y", "word_step"))]
             with m.Else():
-                m.d.comb += [next_row.eq(self.row + self._along("x", "row_step", back=True)),
+                m.d.comb += [next_row.eq(current_row + self._along("x", "row_step", back=True)),
                              next_word.eq(event_word + self._along("x", "word_step", back=True))]
-        m.d.comb += self.ends.eq(Mux(self.marker, self.row == plan.rows - 1, reach_ends & x_ends & y_ends))
+        m.d.comb += self.ends.eq(Mux(self.marker, current_row == plan.rows - 1, reach_ends & x_ends & y_ends))
         if plan.bank_count > 1:
             self._reach_banks(m, at, position_ends)
+        if plan.sum_rows:
+            self._take_sums(m, current_row, group, position_ends)
         with m.If(self.step):
             m.d.sync += [row.eq(next_row), word.eq(next_word), line_row.eq(first_row), line_word.eq(first_word)]
             with m.If(self.marker):
@@ -212,13 +222,8 @@ class MapWalk(wiring.Component):
     def _reach_banks(self, m: Module, at: Signal, position_ends: Value) -> None:
         """Drive the row of each bank, whether it is reached, and whether a marker's tile is the last down or across."""
         plan, head = self._spec.plan, self.head
-        down, across = plan.tiles
-        tile_y, tile_x = Signal(range(down)), Signal(range(across))
-        x_edge, y_edge = tile_x == across - 1, tile_y == down - 1
-        with m.If(self.step & self.marker & position_ends):
-            m.d.sync += tile_x.eq(Mux(x_edge, 0, tile_x + 1))
-            with m.If(x_edge):
-                m.d.sync += tile_y.eq(Mux(y_edge, 0, tile_y + 1))
+        tile_y, tile_x = self._tile(m, position_ends)
+        y_edge, x_edge = (tile == count - 1 for tile, count in zip((tile_y, tile_x), plan.tiles, strict=True))
         m.d.comb += self.edges.eq(Cat(y_edge, x_edge))
         for bank in range(plan.bank_count):
             y, x = divmod(bank, plan.banks[1])
@@ -226,6 +231,35 @@ class MapWalk(wiring.Component):
                 self.bank_rows[bank].eq(Mux(self.marker, self.row, head.y_rows[y] + head.x_rows[x] + at)),
                 self.reached[bank].eq(self.marker | (head.y_hits[y] & head.x_hits[x])),
             ]
+
+    def _tile(self, m: Module, position_ends: Value) -> tuple[Signal, Signal]:
+        """Return the tile of a marker's row: how far down, and across."""
+        down, across = self._spec.plan.tiles
+        tile_y, tile_x = Signal(range(down)), Signal(range(across))
+        x_edge, y_edge = tile_x == across - 1, tile_y == down - 1
+        with m.If(self.step & self.marker & position_ends):
+            m.d.sync += tile_x.eq(Mux(x_edge, 0, tile_x + 1))
+            with m.If(x_edge):
+                m.d.sync += tile_y.eq(Mux(y_edge, 0, tile_y + 1))
+        return tile_y, tile_x
+
+    def _take_sums(self, m: Module, event_row: Signal, group: Signal, position_ends: Value) -> None:
+        """Drive the row of the sums: of an event, or of the tap that a marker's pass takes of each window."""
+        plan, pool = self._spec.plan, self._spec.layer.current_pool
+        assert pool is not None
+        (height, width), rows = plan.sums, plan.position_rows
+        down, across = pool.taps(0, height) * width * rows, pool.taps(1, width) * rows
+        last_down, last_across = pool.last_taps(0, height), pool.last_taps(1, width)
+        tile_y, tile_x = self._tile(m, position_ends)
+        m.d.comb += self.sum_row.eq(event_row)
+        for number, op in enumerate(self._spec.microcode.passes):
+            if op.operand == "sum":
+                y, x = divmod(op.index, pool.kernel[1])
+                with m.If(self.number == number):
+                    m.d.comb += [
+                        self.sum_row.eq(Array(down[y].tolist())[tile_y] + Array(across[x].tolist())[tile_x] + group),
+                        self.clears.eq(Array(last_down[y].tolist())[tile_y] & Array(last_across[x].tolist())[tile_x]),
+                    ]
 
     def _along(self, axis: str, step: str, *, back: bool = False):
         """Return the distance from a position to the next along an axis; ``back``: from the last row of a position."""

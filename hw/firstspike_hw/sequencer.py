@@ -42,6 +42,8 @@ class IssueInterface(Protocol):
     bank_rows: data.View
     reached: Signal
     edges: Signal
+    sum_row: Signal
+    clears: Signal
 
 
 def drop_signature(tag_bits: int) -> wiring.Signature:
@@ -74,13 +76,15 @@ def issue_signature(
     step : number of the step in the passes of a marker, counted up to ``falls``
     bank_rows, reached : with several banks, the row of each bank, and whether it is visited
     edges : with several banks, the row is in the last tile down, across, where not every bank has a position
+    sum_row, clears : with a pool of currents, the row of the sums, and whether a pass takes it for the last time
     """
     banks = {} if plan.bank_count == 1 else {
         "bank_rows": Out(data.ArrayLayout(range(plan.rows), plan.bank_count)), "reached": Out(plan.bank_count),
         "edges": Out(2),
     }
+    pool = {"sum_row": Out(range(plan.sum_rows)), "clears": Out(1)} if plan.sum_rows else {}
     return wiring.Signature({
-        **banks,
+        **banks, **pool,
         "valid": Out(1), "number": Out(range(passes)), "row": Out(range(plan.rows)),
         "group": Out(range(plan.position_rows)), "word": Out(range(words)), "value": Out(value), "captures": Out(1),
         "final": Out(1), "masked": Out(1), "step": Out(range(falls + 1)),
@@ -125,7 +129,8 @@ class Sequencer(wiring.Component):
     an event is walked once for each bit of its value that is 1, lowest first, and a value of 0 costs one cycle.
 
     The final marker's passes also start the next inference, so that there is no sweep between inferences. After reset,
-    and after ``reload``, these passes run once without capturing.
+    and after ``reload``, these passes run once without capturing, behind those that clear the sums of a pool of
+    currents.
 
     From the cycle after ``drop`` names the current inference, events and step markers are taken without effect, one a
     cycle, and the final marker captures no spikes. Markers of the recurrent stream are kept until the final one.
@@ -188,9 +193,10 @@ class Sequencer(wiring.Component):
         m = Module()
         spec, issue, free, code = self._spec, self.issue, self.free, self._spec.microcode
         starts = len(code.start)
+        first = 0 if code.pools else starts  # after reset, the passes of a pool clear the sums
         boot, opening, begins, fresh = (
             Signal(name=name, init=1) for name in ("boot", "opening", "begins", "fresh"))
-        position = Signal(range(starts + max(len(code.step), len(code.final))), init=starts)
+        position = Signal(range(starts + max(len(code.step), len(code.final))), init=first)
         starting, take, marker, final, skip, dropped = (
             Signal(name=name) for name in ("starting", "take", "marker", "final", "skip", "dropped"))
         token = self._token_at_hand(m, starting=starting, take=take, dropped=dropped, opening=opening)
@@ -223,9 +229,9 @@ class Sequencer(wiring.Component):
         with m.If(token_ends):
             m.d.sync += boot.eq(0)
             with m.If(marker):
-                m.d.sync += [opening.eq(final), position.eq(Mux(final, 0, starts))]
+                m.d.sync += [opening.eq(final), position.eq(0 if code.recurs else Mux(final, 0, starts))]
         with m.If(self.reload):
-            m.d.sync += [boot.eq(1), position.eq(starts)]
+            m.d.sync += [boot.eq(1), position.eq(first)]
         if fall_steps(spec):
             with m.If(take & marker):
                 m.d.sync += issue.step.eq(Mux(final, 0, issue.step + 1))
@@ -332,13 +338,15 @@ class Sequencer(wiring.Component):
             if self._spec.plan.bank_count > 1:
                 m.d.comb += [issue.bank_rows.eq(walk.bank_rows), issue.reached.eq(walk.reached),
                              issue.edges.eq(walk.edges)]
+            if self._spec.plan.sum_rows:
+                m.d.comb += [issue.sum_row.eq(walk.sum_row), issue.clears.eq(walk.clears)]
         m.d.comb += [walk.marker.eq(marker), walk.number.eq(issue.number), walk.step.eq(issue.valid),
                      issue.row.eq(walk.row), issue.word.eq(walk.word)]
         return walk.ends
 
     def _waits(self, m: Module, *, active: Value, marker: Value, starting: Value) -> Value:
         """Return whether the current row waits: for an operand being written, or for a row in the following stages."""
-        spec, issue, waits = self._spec, self.issue, Const(0)
+        spec, issue, plan, waits = self._spec, self.issue, self._spec.plan, Const(0)
         settling = [number for number, op in enumerate(spec.microcode.passes) if op.settle]
         if spec.plan.rows == 1 and settling and spec.plan.in_registers:
             settled, settles = Signal(), Cat(issue.number == number for number in settling).any()
@@ -346,8 +354,10 @@ class Sequencer(wiring.Component):
                 m.d.sync += settled.eq(settles & ~settled & active)
             waits = settles & ~settled
         if spec.plan.scattered:
-            m.submodules.scoreboard = board = Scoreboard(rows=spec.plan.rows, forwards=spec.plan.forwards)
-            m.d.comb += [board.row.eq(issue.row), board.enters.eq(issue.valid), board.free.eq(self.free),
+            m.submodules.scoreboard = board = Scoreboard(
+                rows=plan.walk_rows, forwards=plan.forwards, drains=plan.sum_rows > 0)
+            row = Mux(marker, issue.row, issue.sum_row) if plan.sum_rows else issue.row
+            m.d.comb += [board.row.eq(row), board.enters.eq(issue.valid), board.free.eq(self.free),
                          board.marker.eq(marker), board.starting.eq(starting)]
             waits = waits | board.waits
         return waits

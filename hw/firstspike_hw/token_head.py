@@ -42,7 +42,7 @@ def head_struct(spec: CoreSpec, walks: Sequence[Walk]) -> data.StructLayout:
             banks[f"{axis}_hits"] = count
     return data.StructLayout({
         "valid": 1, "marker": 1, "final": 1, "misses": 1, "value": value_shape(spec.layouts),
-        "row": range(plan.rows), "word": range(spec.memory.depth), "x_last": range(across), "y_last": range(down),
+        "row": range(plan.walk_rows), "word": range(spec.memory.depth), "x_last": range(across), "y_last": range(down),
         **banks,
     })
 

@@ -2,12 +2,14 @@
 """Shapes, refusals, and the walk of an event, against counting by hand."""
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from firstspike_arch.array import LayerOptions, LayerPlan, kernel_banks
-from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.connectivity import Conv2d, Dense, Window
 from firstspike_arch.core_spec import CoreInput, CoreSpec
 from firstspike_arch.events import FINAL_MARKER, MARKER, TokenLayout, neuron_name, tokens_from_spikes
 from firstspike_arch.fixed import unpack_rows
@@ -15,6 +17,7 @@ from firstspike_arch.microcode import microcode_of
 from firstspike_arch.network import Branch, Layer, Neuron
 from firstspike_arch.walk import walks_of
 from firstspike_arch.weight_image import weight_image, weights_from_image
+from torch.nn.functional import max_pool2d
 
 
 @pytest.mark.parametrize(("make", "sentence"), [
@@ -242,3 +245,49 @@ def test_more_than_an_event_can_say_is_several_events():
     assert [int(token) for token in tokens if token & MARKER] == markers and starts.tolist() == [0, len(tokens)]
     addresses, values = layout.split(tokens[tokens & MARKER == 0])
     assert addresses.tolist() == [1, 1, 1, 3, 0, 2, 2] and values.tolist() == [15, 15, 1, 2, 15, 15, 1]
+
+
+def test_windows_are_those_of_torch():
+    """Shapes, taps, and which tap is the last to take a pixel, of all windows that torch gives a pixel of the map."""
+    random, seen = np.random.default_rng(0), 0
+    for _ in range(400):
+        kernel, stride, dilation = (tuple(random.integers(1, top, 2).tolist()) for top in (4, 4, 3))
+        padding = tuple(int(random.integers(0, side // 2 + 1)) for side in kernel)
+        window = Window(kernel=kernel, stride=stride, padding=padding, dilation=dilation,
+                        ceil_mode=bool(random.integers(2)))
+        image = torch.tensor(random.integers(-9, 10, (2, *random.integers(1, 9, 2)))).float()
+        try:
+            shape = window.out_shape(tuple(image.shape))
+        except ValueError:
+            with suppress(RuntimeError):  # torch refuses too, or gives a window nothing
+                assert max_pool2d(image, kernel, stride, padding, dilation, window.ceil_mode).isinf().any()
+            continue
+        largest = max_pool2d(image, kernel, stride, padding, dilation, window.ceil_mode)
+        down, across = (window.taps(axis, image.shape[1 + axis]) for axis in (0, 1))
+        assert shape == tuple(largest.shape)
+        assert np.array_equal(image.numpy()[:, down[:, None, :, None], across[None, :, None, :]].max((1, 2)), largest)
+        last = {}
+        for tap in np.ndindex(len(down), len(across), *shape[1:]):
+            last[down[tap[0], tap[2]], across[tap[1], tap[3]]] = tap
+        last_down, last_across = (window.last_taps(axis, image.shape[1 + axis]) for axis in (0, 1))
+        found = last_down[:, None, :, None] & last_across[None, :, None, :]
+        assert set(zip(*np.nonzero(found), strict=True)) == set(last.values())
+        seen += 1
+    assert seen > 200
+
+
+@pytest.mark.parametrize(("make", "sentence"), [
+    (lambda: Window(kernel=(0, 2), stride=(1, 1)),
+     "kernel, stride and dilation must be at least 1 and padding at least 0, not (0, 2), (1, 1), (1, 1), (0, 0)"),
+    (lambda: Window(kernel=(2, 3), stride=(1, 1), padding=(1, 2)),
+     "padding must be at most half of the kernel (2, 3), not (1, 2)"),
+    (lambda: Window(kernel=(5, 2), stride=(1, 1)).out_shape((1, 4, 4)),
+     "kernel must be at most the padded map, not 5 × 2 for 4 × 4"),
+    (lambda: Window(kernel=(2, 2), stride=(1, 1)).out_shape((8,)),
+     "a maximum pool must take a map (C, H, W), not (8,)"),
+    (lambda: Window(kernel=(2, 1), stride=(2, 1), padding=(1, 0), dilation=(2, 1)).out_shape((1, 1, 1)),
+     "padding must leave each window a pixel of the map 1 × 1, not (1, 0)"),
+])
+def test_a_window_that_breaks_a_rule_is_named(make, sentence):
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        make()

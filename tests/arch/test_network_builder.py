@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.connectivity import Conv2d, Dense, Window
 from firstspike_arch.network import IntegerNetwork, NetworkError
 from firstspike_arch.network_builder import NetworkBuilder
 
@@ -127,3 +127,23 @@ def test_what_breaks_a_rule_is_named(make, sentence):
 
 def test_a_network_is_no_more_than_its_layers():
     assert isinstance(one(), IntegerNetwork)
+
+
+def test_a_pool_of_currents_is_between_the_convolution_and_its_neurons():
+    net = builder()
+    net.layer(KERNEL, theta=4, current_pool=2)
+    net.layer(np.ones((3, 8), int), theta=2)
+    network = net.build()
+    assert network.layers[0].current_pool == Window(kernel=(2, 2), stride=(2, 2))
+    assert network.layers[0].sums_shape == (2, 4, 4) and network.layers[0].out_shape == (2, 2, 2)
+
+
+@pytest.mark.parametrize(("weights", "pool", "sentence"), [
+    (KERNEL, 5, "layer 0 (conv2d0): current_pool: kernel must be at most the padded map, not 5 × 5 for 4 × 4"),
+    (KERNEL, 0, "layer 0 (conv2d0): current_pool: kernel, stride and dilation must be at least 1 and padding at least "
+                "0, not (0, 0), (0, 0), (1, 1), (0, 0)"),
+    (np.ones((2, 36), int), 2, "layer 0 (dense0): current_pool: a maximum pool must take a map (C, H, W), not (2,)"),
+])
+def test_a_pool_of_currents_that_does_not_fit_is_refused(weights, pool, sentence):
+    with pytest.raises(NetworkError, match=f"^{re.escape(sentence)}$"):
+        builder().layer(weights, theta=4, current_pool=pool)

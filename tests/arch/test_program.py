@@ -24,12 +24,13 @@ def facts(network: IntegerNetwork) -> set[str]:
         found |= {"recurrent" if branch.source == index else "residual" for branch in layer.branches}
         found |= {"encoder"} if layer.neuron.theta_fall is not None else set()
         found |= {"graded"} if layer.neuron.levels > 1 else set()
+        found |= {"pooled"} if layer.current_pool is not None else set()
     return found
 
 
 def test_a_file_gives_the_program_back(tmp_path):
     seen = set()
-    for seed in range(40):
+    for seed in range(60):
         program = program_of(seed)
         program.save(tmp_path / "program.fsp")
         again = Program.load(tmp_path / "program.fsp")
@@ -38,7 +39,7 @@ def test_a_file_gives_the_program_back(tmp_path):
         for mine, other in zip(again.cores, program.cores, strict=True):
             assert mine.hardware() == other.hardware() and mine.memories == other.memories
         seen |= facts(program.network) | {"banks" for core in program.cores if core.plan.bank_count > 1}
-    assert seen == {"latency", "events", "direct", "residual", "recurrent", "encoder", "graded", "banks"}
+    assert seen == {"latency", "events", "direct", "residual", "recurrent", "encoder", "graded", "banks", "pooled"}
     assert [path.name for path in tmp_path.iterdir()] == ["program.fsp"]
 
 

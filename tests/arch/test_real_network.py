@@ -46,7 +46,7 @@ def test_random_networks_are_the_same_again(tmp_path):
         for name in ("readout", "steps", "steps_max", "input_kind", "cutoff", "in_min", "in_max", "step_weights"):
             assert getattr(network, name) == getattr(again, name)
         for one, other in zip(network.layers, again.layers, strict=True):
-            assert one.weight_bits == other.weight_bits
+            assert one.weight_bits == other.weight_bits and one.current_pool == other.current_pool
             assert numbers(one.neuron) == numbers(other.neuron), f"seed {seed}"
             for left, right in zip(one.synapses(0), other.synapses(0), strict=True):
                 assert (left.source, left.connectivity) == (right.source, right.connectivity)

@@ -40,7 +40,7 @@ def kinds(program, core) -> set[str]:
     facts = {
         "bit-serial": plan.bit_serial, "banks": plan.bank_count > 1, "scattered": plan.scattered,
         "recurrent": core.recurrent is not None, "residual": len(core.inputs) - (core.recurrent is not None) > 1,
-        "graded": any(one.layout.high > 1 for one in core.inputs), "static": code.static,
+        "graded": any(one.layout.high > 1 for one in core.inputs), "static": code.event.store == "current",
         "several events": network.input_kind == "events" and core.inputs[0].layout.high < network.in_max,
         "one step": not code.step, "waits for its operand": plan.rows == 1 and plan.in_registers and any(
             op.settle for op in code.passes),

@@ -3,9 +3,10 @@
 
 import numpy as np
 import pytest
-from amaranth.hdl import Const
-from firstspike_arch.connectivity import Conv2d, Dense
-from firstspike_arch.events import FINAL_MARKER
+from amaranth.hdl import Const, ResetInserter, Signal
+from amaranth.sim import Simulator
+from firstspike_arch.connectivity import Conv2d, Dense, Window
+from firstspike_arch.events import FINAL_MARKER, MARKER
 from firstspike_hw.row_memory import RowMemory
 from firstspike_hw.sequencer import Sequencer
 from firstspike_sim.backends.unit_bench import run_unit
@@ -60,6 +61,20 @@ HIDDEN = {
     "kernel-parallel, a leak for each channel": (
         Conv2d(in_shape=MAP, channels=6, kernel=(3, 2), padding=(1, 0)), [],
         {"leak_num": np.arange(6) * 3 % 17, "leak_shift": 4, "levels": 2}, 4, {"in_max": 2}),
+    "pool of currents": (Conv2d(in_shape=MAP, channels=5, kernel=(3, 2), padding=(1, 0)), [],
+                         {"levels": 2, "current_pool": Window(kernel=(2, 2), stride=(2, 2))}, 3, {"in_max": 2}),
+    "pool of currents, residual": (
+        Conv2d(in_shape=MAP, channels=4, kernel=(3, 3), padding=(1, 1)),
+        [(-1, Conv2d(in_shape=MAP, channels=4, kernel=(1, 1)))],
+        {"leak_num": 3, "leak_shift": 2, "current_pool": Window(
+            kernel=(3, 2), stride=(2, 1), padding=(1, 1), ceil_mode=True)}, 4, {}),
+    "pool of currents, one neuron a channel": (
+        Conv2d(in_shape=MAP, channels=3, kernel=(4, 4)), [],
+        {"levels": 2, "current_pool": Window(kernel=(2, 2), stride=(3, 1), dilation=(2, 1))}, 3, {"in_max": 2}),
+    "pool of currents, direct": (
+        Conv2d(in_shape=MAP, channels=3, kernel=(3, 2), padding=(1, 0)), [],
+        {"levels": 3, "current_pool": Window(kernel=(3, 3), stride=(2, 2))}, 2,
+        {"input_kind": "direct", "in_min": -3, "in_max": 5}),
 }
 
 
@@ -72,13 +87,14 @@ def run_hidden(name: str) -> tuple[dict, list[int]]:
     assert (program.cores[0].plan.bank_count > 1) == parallel
     network, random = program.network, np.random.default_rng(len(name))
     shape = (6, network.inputs) if network.input_kind == "direct" else (3, STEPS, network.inputs)
-    given = random.integers(network.in_min or 1, network.in_max + 1, shape) * (random.random(shape) < 0.3)
+    given = random.integers(network.in_min or 1, network.in_max + 1, shape) * (
+        random.random(shape) < (0.05 if "pool" in name else 0.3))
     fired = GoldenModel(network).run(given.astype(np.int16)).spikes[1]
     assert 0.02 <= (fired != 0).mean() <= 0.7 and fired.max() == network.layers[0].neuron.levels
     sent = layer_tokens(encode_direct(given, STEPS) if given.ndim == 2 else given, network.input_layout)
     offers = {f"source{place}": sent for place, branch in enumerate(network.layers[0].synapses(0)) if branch.source}
     seen = run_unit(HiddenLayer(program), "pysim", offers=offers, takes=["events"], seed=lanes,
-                    cycles=len(sent) * (20 if branches else 12))
+                    cycles=len(sent) * (20 if branches else 12) + 6000 * ("pool" in name))
     return seen, layer_tokens(fired, network.layers[0].out_layout, program.cores[0].plan)
 
 
@@ -86,6 +102,44 @@ def run_hidden(name: str) -> tuple[dict, list[int]]:
 def test_hidden_layer_sends_the_spikes_of_the_golden_model(name):
     seen, wanted = run_hidden(name)
     assert seen["left"] == [0] and seen["events"] == wanted
+
+
+def test_a_reset_in_the_middle_leaves_no_sums():
+    """The sums of a pool are in a memory, which a reset of the registers leaves as it is."""
+    pool = Window(kernel=(2, 2), stride=(2, 1), padding=(1, 0))
+    program = two_layers(3, Conv2d(in_shape=MAP, channels=3, kernel=(2, 2)), branches=[],
+                         neuron={"current_pool": pool}, lanes=2, inputs={}, parallel=False)
+    random = np.random.default_rng(5)
+    given = (random.random((2, STEPS, program.network.inputs)) < 0.2).astype(np.uint8)
+    fired = GoldenModel(program.network).run(given).spikes[1]
+    sent = layer_tokens(given, program.network.input_layout)
+    layer, seen = HiddenLayer(program), []
+    unit = ResetInserter({"sync": (again := Signal())})(layer)
+
+    async def bench(ctx):
+        ctx.set(layer.events.ready, 1)
+        for part in (sent[:9], sent):  # the first part ends with an event of the first step
+            ctx.set(again, 1)
+            await ctx.tick()
+            ctx.set(again, 0)
+            seen.clear()
+            waiting = list(part)
+            for _ in range(3000):
+                ctx.set(layer.source0.valid, bool(waiting))
+                if waiting:
+                    ctx.set(layer.source0.payload.as_value(), waiting[0])
+                if ctx.get(layer.events.valid):
+                    seen.append(ctx.get(layer.events.payload.as_value()))
+                if waiting and ctx.get(layer.source0.ready):
+                    waiting.pop(0)
+                await ctx.tick()
+
+    simulator = Simulator(unit)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert not any(token & MARKER for token in sent[:9]) and fired.any()
+    assert seen == layer_tokens(fired, program.network.layers[0].out_layout, program.cores[0].plan)
 
 
 def test_a_bank_that_forgets_to_forward_is_noticed(monkeypatch):

@@ -9,11 +9,11 @@ from firstspike_hw.scoreboard import Scoreboard
 ROWS, CYCLES = 5, 400
 
 
-@pytest.mark.parametrize("forwards", [False, True])
-def test_a_row_waits_for_itself_in_the_stages_behind(forwards):
+@pytest.mark.parametrize(("forwards", "drains"), [(False, False), (True, False), (False, True)])
+def test_a_row_waits_for_itself_in_the_stages_behind(forwards, drains):
     random = np.random.default_rng(3)
-    unit = Scoreboard(rows=ROWS, forwards=forwards)
-    assert (unit.rows, unit.forwards) == (ROWS, forwards)
+    unit = Scoreboard(rows=ROWS, forwards=forwards, drains=drains)
+    assert (unit.rows, unit.forwards, unit.drains) == (ROWS, forwards, drains)
     behind: list[int | None] = [None, None]  # rows in the two stages
     seen = {False: 0, True: 0}
 
@@ -27,6 +27,8 @@ def test_a_row_waits_for_itself_in_the_stages_behind(forwards):
             wanted = row in behind
             if forwards:
                 wanted = marker and (wanted or (starting and behind != [None, None]))
+            if drains:
+                wanted = wanted or (marker and starting and behind != [None, None])
             assert bool(ctx.get(unit.waits)) == wanted
             seen[wanted] += 1
             await ctx.tick()

@@ -76,7 +76,8 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode) -> W
     because no subset of the events adds less or more. Then the passes of ``step`` run on the interval. Conditions on
     the spike are evaluated separately on the silent part and on the part that fires with each magnitude; every sum is
     recorded before it is halved. The last step ends with the passes of ``final``, which start again from ``init``. The
-    current of a direct input lies in one interval from the end of step 0 on.
+    current of a direct input lies in one interval from the end of step 0 on. The largest sum of a window lies in the
+    interval of a sum.
     """
     layer, steps, static = network.layers[index], network.steps_max, network.is_static(index)
     neuron, biases, sets = layer.neuron, bias_rows(layer), layer.synapses(index)
@@ -102,10 +103,14 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode) -> W
     if index == len(network.layers) - 1 and network.readout in ("first_spike", "potential"):
         machine.record(microcode.offset, microcode.offset)
 
-    once = not static and all(_fires_once(network, branch.source) for branch in sets)
+    # A pool may take another sum in each step, so that currents add up to more than any sum over all steps.
+    pools = layer.current_pool is not None
+    once = not static and not pools and all(_fires_once(network, branch.source) for branch in sets)
     bound = _OnceBound(layer, negative, positive) if once else None
     if neuron.theta_fall is not None:
         bound = None
+    if pools:
+        machine.record(negative, positive)
     low, high = machine.run(microcode.final, microcode.init, microcode.init)
     if static:
         bias = 0 if neuron.bias_once else neuron.bias

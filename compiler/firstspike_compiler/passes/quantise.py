@@ -129,6 +129,7 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int) -> tuple[Layer
     name = f"{type(connectivity).__name__.lower()}{index}"
     integer = Layer(
         name=name, weights=integers[0], weight_bits=bits, scale=float(np.mean(scale)), connectivity=connectivity,
+        current_pool=layer.current_pool,
         branches=tuple(Branch(source=branch.source, weights=weights, connectivity=branch.connectivity)
                        for branch, weights in zip(layer.branches, integers[1:], strict=True)),
         neuron=Neuron(**neuron.options(), **numbers, leak_num=num, leak_shift=shift),

@@ -81,8 +81,16 @@ def _layer(network: FloatNetwork, index: int, layer: FloatLayer, streams: list[t
     if layer.max_pool and layer.connectivity is not None:
         streams = [*streams[:index], _first_of_windows(streams[index], layer.connectivity), *streams[index + 1 :]]
     batch, steps, _ = streams[0].shape
-    neurons = sets[0][1](streams[index][:, 0]).shape[1]
-    count = len(np.asarray(layer.weight))
+    pool, count = layer.current_pool, len(np.asarray(layer.weight))
+
+    def largest(sums: torch.Tensor) -> torch.Tensor:
+        if pool is None or layer.connectivity is None:
+            return sums
+        return functional.max_pool2d(
+            sums.reshape(-1, *layer.connectivity.out_shape), pool.kernel, pool.stride, pool.padding, pool.dilation,
+            pool.ceil_mode).flatten(1)
+
+    neurons = largest(sets[0][1](streams[index][:, 0])).shape[1]
 
     def vector(value) -> torch.Tensor:
         return torch.as_tensor(np.repeat(np.asarray(value, dtype=np.float64), neurons // count, axis=-1))
@@ -102,11 +110,11 @@ def _layer(network: FloatNetwork, index: int, layer: FloatLayer, streams: list[t
         frozen, v = v, v * leak
         if neuron.reset_delay:
             v = _reset(neuron, v, spike, reset_step, v_reset)
+        sums = [synapses(streams[source + 1][:, 0 if static else step]) for source, synapses in sets if source != index]
+        v = v + largest(torch.stack(sums).sum(0))
         for source, synapses in sets:
-            if source == index:
-                v = v + synapses(fired[-1]) if step else v
-            else:
-                v = v + synapses(streams[source + 1][:, 0 if static else step])
+            if source == index and step:
+                v = v + synapses(fired[-1])
         if step == 0 or not neuron.bias_once:
             v = v + bias
         if neuron.single_spike:

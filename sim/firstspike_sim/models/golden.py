@@ -21,7 +21,7 @@ import numpy as np
 import torch
 import torch.nn.functional as functional
 from firstspike_arch.backend import DecidedBy
-from firstspike_arch.connectivity import Dense, size_of
+from firstspike_arch.connectivity import Dense, Window, size_of
 from firstspike_arch.fixed import latency_step
 from firstspike_arch.network import Branch, IntegerNetwork, Layer
 
@@ -133,6 +133,8 @@ class GoldenModel:
             for one in sets:
                 if one.source != index:
                     currents = currents + one(spikes[one.source + 1][:, :1] if static else spikes[one.source + 1])
+            if layer.current_pool is not None:
+                currents = _largest(layer, layer.current_pool, currents)
             if static:
                 currents = currents.expand(-1, steps, -1).contiguous()
             fired, potential = _neurons(layer, currents, recurrent, sum(one.magnitude for one in sets), keep)
@@ -181,6 +183,13 @@ class _Synapses:
                 counts, self._weights, stride=synapses.stride, padding=synapses.padding, groups=synapses.groups,
             )
         return sums.reshape(batch, steps, size_of(synapses.out_shape))
+
+
+def _largest(layer: Layer, pool: Window, sums: torch.Tensor) -> torch.Tensor:
+    """The largest sum of each window, [B, T, M], in the format of the sums [B, T, N]."""
+    windows = functional.max_pool2d(sums.reshape(-1, *layer.sums_shape), pool.kernel, pool.stride, pool.padding,
+                                    pool.dilation, pool.ceil_mode)
+    return windows.reshape(*sums.shape[:2], layer.neurons)
 
 
 def _neurons(layer: Layer, currents: torch.Tensor, recurrent: list[_Synapses], magnitude: int, keep: bool):

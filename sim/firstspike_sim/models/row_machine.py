@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from firstspike_arch.connectivity import Dense, pooled, size_of
 from firstspike_arch.microcode import RowOp, bias_rows, microcodes_of
-from firstspike_arch.network import Branch, IntegerNetwork
+from firstspike_arch.network import Branch, IntegerNetwork, Layer
 
 __all__ = ["RowMachine"]
 
@@ -35,6 +35,7 @@ class RowMachine:
         self._fall = np.zeros(network.steps_max) if layer.neuron.theta_fall is None else layer.neuron.theta_fall
         self._u = np.zeros(layer.neurons, dtype=np.int64)
         self._shadow, self._current = self._u.copy(), self._u.copy()
+        self._sums, self._taps = np.zeros(size_of(layer.sums_shape), dtype=np.int64), _taps(layer)
         self.lows, self.highs = self._u.copy(), self._u.copy()
         self._pass_all(self._program.final, 0)
 
@@ -53,8 +54,9 @@ class RowMachine:
         for step, events in enumerate(steps):
             for branch, address, value in events:
                 self._act(self._program.event, value * self._columns[branch][:, address])
-            if step == 0:
+            if step == 0 or self._program.recurs:
                 self._pass_all(self._program.start, 0)
+                self._sums[:] = 0
             membranes.append(self._u + self._layer.spread(self._program.offset) - int(self._fall[step]))
             fires = self._magnitude()
             if self._layer.neuron.single_spike:
@@ -78,6 +80,10 @@ class RowMachine:
             self._act(op, self._operand(op, step), acts)
 
     def _act(self, op: RowOp, operand: np.ndarray, acts: np.ndarray | bool = True) -> None:
+        if op.store == "sum":
+            self._sums += operand
+            self._record(self._largest(np.minimum), self._largest(np.maximum))
+            return
         kept = self._current if op.store == "current" else self._u
         if op.act == "init":
             value = self._layer.spread(self._program.init)
@@ -85,6 +91,8 @@ class RowMachine:
             total = kept + operand
             self._record(np.where(acts, total, kept))
             value = total >> 1 if op.halve else total
+        elif op.act in ("load", "max"):
+            value = np.maximum(kept, operand) if op.act == "max" else operand
         else:
             value = np.zeros_like(self._u)
         value = np.where(acts, value, kept)
@@ -101,13 +109,31 @@ class RowMachine:
             return np.full_like(self._u, op.values[step])  # pyright: ignore[reportOptionalSubscript]
         if op.operand == "constant":
             return self._layer.spread(op.values)  # pyright: ignore[reportArgumentType]
+        if op.operand == "sum":
+            return self._sums[self._taps[op.index]]
         value = {"shadow": self._shadow, "current": self._current, "leak": ~(self._u >> op.index)}.get(
             op.operand, np.zeros_like(self._u))
         return value if op.channels is None else np.where(self._layer.spread(op.channels), value, 0)
 
-    def _record(self, value: np.ndarray) -> None:
-        np.minimum(self.lows, value, out=self.lows)
-        np.maximum(self.highs, value, out=self.highs)
+    def _largest(self, of: np.ufunc) -> np.ndarray:
+        """The extreme of each neuron's sums."""
+        return of.reduce(self._sums[self._taps])
+
+    def _record(self, *values: np.ndarray) -> None:
+        for value in values:
+            np.minimum(self.lows, value, out=self.lows)
+            np.maximum(self.highs, value, out=self.highs)
+
+
+def _taps(layer: Layer) -> np.ndarray:
+    """The sum that each tap of the window of each neuron takes, int64[taps, M]; without a pool, its own."""
+    if layer.current_pool is None:
+        return np.arange(layer.neurons)[None]
+    channels, height, width = layer.sums_shape
+    down, across = layer.current_pool.taps(0, height), layer.current_pool.taps(1, width)
+    places = down[:, None, :, None] * width + across[None, :, None, :]  # [taps down, taps across, windows]
+    places = places.reshape(len(down) * len(across), 1, -1) + np.arange(channels)[:, None] * height * width
+    return places.reshape(len(places), -1)
 
 
 def _columns(branch: Branch) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
-from firstspike_arch.connectivity import Conv2d, Dense, Shape, pooled
+from firstspike_arch.connectivity import Conv2d, Dense, Shape, Window, pooled
 from firstspike_arch.fixed import largest_weight
 from firstspike_arch.float_network import InputKind, Readout
 from firstspike_arch.microcode import BIAS_ROWS_MAX
@@ -84,7 +84,11 @@ def random_layer(
         reset_delay=sometimes(0.3), single_spike=sometimes(0.4), bias_once=sometimes(0.3), v_min=v_min, v_max=v_max,
         **others,
     )
-    return Layer(name=name, weights=weights, weight_bits=bits, neuron=neuron, connectivity=connectivity)
+    pool = None
+    if isinstance(connectivity, Conv2d) and other.random() < 0.3:
+        pool = _window(other, connectivity.out_shape)
+    return Layer(name=name, weights=weights, weight_bits=bits, neuron=neuron, connectivity=connectivity,
+                 current_pool=pool)
 
 
 def random_network(
@@ -116,7 +120,7 @@ def random_network(
         elif rng.random() < 0.5:
             layer = _with_branches(rng, layer, index, shapes if kind != "direct" else [None, *shapes[1:]])
         layers.append(layer)
-        shapes.append(connectivity.out_shape)
+        shapes.append(layer.out_shape)
     return IntegerNetwork(
         name="random", layers=tuple(layers), readout=readout, steps=int(rng.integers(1, longest + 1)),
         steps_max=longest, input_kind=kind, cutoff=int(rng.choice([0, 1, 100, 256])), in_min=in_min, in_max=in_max,
@@ -159,12 +163,25 @@ def _with_branches(
         if isinstance(layer.connectivity, Dense):
             add(source, Dense(in_shape=shape, neurons=layer.neurons))
         elif len(shape) == 3:
-            synapses = _matching(shape, layer.out_shape)
+            synapses = _matching(shape, layer.sums_shape)
             if synapses is not None:
                 add(source, synapses)
     if isinstance(layer.connectivity, Dense) and layer.neuron.theta is not None and rng.random() < 0.4:
         add(index, Dense(in_shape=layer.out_shape, neurons=layer.neurons))
     return replace(layer, branches=tuple(branches))
+
+
+def _window(rng: np.random.Generator, shape: Shape) -> Window | None:
+    """Draw a pool of currents that fits the sums; None if the one that was drawn does not."""
+    kernel, stride = ((int(rng.integers(1, 4)), int(rng.integers(1, 4))) for _ in range(2))
+    try:
+        window = Window(
+            kernel=kernel, stride=stride, dilation=(int(rng.integers(1, 3)), 1), ceil_mode=bool(rng.random() < 0.5),
+            padding=(int(rng.integers(0, kernel[0] // 2 + 1)), int(rng.integers(0, kernel[1] // 2 + 1))))
+        window.out_shape(shape)
+    except ValueError:
+        return None
+    return window
 
 
 def _matching(shape: Shape, wanted: Shape) -> Conv2d | None:

@@ -65,8 +65,8 @@ def two_layers(
     branches : sequence of (int, Dense or Conv2d)
         Further synapses onto it, as (source, connectivity).
     neuron : mapping
-        Options of its neurons, and ``levels``, their number of thresholds, and ``fall``, whether thresholds fall with
-        the steps.
+        Options of its neurons, and ``levels``, their number of thresholds, ``fall``, whether thresholds fall with the
+        steps, and ``current_pool``.
     lanes : int
         Lanes of its core.
     inputs : mapping
@@ -75,6 +75,7 @@ def two_layers(
         Whether its core is kernel-parallel.
     """
     random, count, options = np.random.default_rng(seed), synapses.channels, dict(neuron)
+    pool = options.pop("current_pool", None)
 
     def weights_of(connectivity: Dense | Conv2d) -> np.ndarray:
         return random.integers(-6, 8, connectivity.weight_shape)
@@ -85,9 +86,9 @@ def two_layers(
         theta=np.sort(random.integers(6, 14 + 6 * levels, (count, levels)), axis=1),
         theta_fall=np.arange(STEPS) * 5 if falls else None, **options)
     layer = Layer(name="tried", weight_bits=5, weights=weights_of(synapses), connectivity=synapses, neuron=neurons,
-                  branches=tuple(Branch(source=source, weights=weights_of(one), connectivity=one)
-                                 for source, one in branches))
-    behind = Dense(in_shape=synapses.out_shape, neurons=2)
+                  current_pool=pool, branches=tuple(Branch(source=source, weights=weights_of(one), connectivity=one)
+                                                    for source, one in branches))
+    behind = Dense(in_shape=layer.out_shape, neurons=2)
     output = Layer(name="behind", weight_bits=5, weights=weights_of(behind), connectivity=behind,
                    neuron=Neuron(bias=np.zeros(2, int), theta=np.ones(2, int), v_init=np.zeros(2, int)))
     network = IntegerNetwork(name="unit", layers=(layer, output), readout="spike_count", steps=STEPS, steps_max=STEPS,

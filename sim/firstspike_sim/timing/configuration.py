@@ -92,7 +92,8 @@ def sequencer_settings(specs: Sequence[CoreSpec]) -> SequencerSettings:
     for index, spec in enumerate(specs):
         code, plan = spec.microcode, spec.plan
         cores[index] = (plan.rows, len(code.start), len(code.step), len(code.final),
-                        ends[index] - len(spec.inputs), ends[index], plan.scattered, plan.forwards)
+                        ends[index] - len(spec.inputs), ends[index], plan.scattered, plan.forwards,
+                        code.pools, code.recurs)
     first_events = np.cumsum([0] + [size_of(one.connectivity.in_shape) for _, one in inputs])
     for number, (spec, one) in enumerate(inputs):
         edges[number] = _edge_settings(spec, one, first_events[number])

@@ -17,12 +17,13 @@ def new_scoreboards(count: int) -> np.ndarray:
 
 
 @twin
-def waits(board, forwards, row, marker, starting):  # pragma: no cover - compiled
+def waits(board, forwards, drains, row, marker, starting):  # pragma: no cover - compiled
     """Whether a row must wait: "a row waits while the same row is in either stage. If sums are forwarded, only rows of
-    a marker's passes wait for that, and the first row of a marker waits until both stages are empty"."""
+    a marker's passes wait for that. If sums are forwarded, or ``drains``, the first row of a marker waits until both
+    stages are empty"."""
     if forwards and not marker:
         return False
-    if forwards and starting:
+    if (forwards or drains) and marker and starting:
         return board.fetched >= 0 or board.operand >= 0
     return row == board.fetched or row == board.operand
 

@@ -21,9 +21,10 @@ EVENT, STEP, FINAL = 0, 1, 2
 CORE_SETTINGS = np.dtype([
     ("rows", np.int64), ("starts", np.int64), ("steps", np.int64), ("finals", np.int64),
     ("first_edge", np.int64), ("edge_end", np.int64), ("scattered", np.bool_), ("forwards", np.bool_),
+    ("pools", np.bool_), ("recurs", np.bool_),
 ], align=True)
 """Settings of the sequencer of a core: its rows, the numbers of passes in the lists of its microcode, the range of its
-edges, and the options of the same names in its plan."""
+edges, and the options of the same names in its plan and its microcode."""
 
 EDGE_SETTINGS = np.dtype([
     ("first_event", np.int64), ("reach", np.int64), ("x_row_step", np.int64), ("y_row_step", np.int64),
@@ -88,7 +89,7 @@ def new_sequencers(settings: SequencerSettings) -> Sequencers:
     count = len(settings.cores)
     state = np.zeros(count, SEQUENCER)
     state["boot"] = state["opening"] = state["starting"] = True
-    state["position"] = settings.cores["starts"]
+    state["position"] = np.where(settings.cores["pools"], 0, settings.cores["starts"])
     return Sequencers(
         state=state, walks=row_walk.new_row_walks(count), scoreboards=scoreboard.new_scoreboards(count),
         heads=token_head.new_heads(settings.edges["recurrent"]), at_hand=np.zeros(count, TOKEN),
@@ -170,7 +171,7 @@ def _walk(hand, settings, state, walk, board, plan):  # pragma: no cover - compi
     event = _event(hand, edge)
     first = settings.row[event]
     row = row_walk.row_at_hand(walk, first)
-    if plan.scattered and scoreboard.waits(board, plan.forwards, row, False, state.starting):
+    if plan.scattered and scoreboard.waits(board, plan.forwards, plan.pools, row, False, state.starting):
         return -1
     row_walk.step(walk, edge, first, settings.x_count[event], settings.y_count[event])
     if walk.fresh:
@@ -187,11 +188,13 @@ def _pass(kind, settles, state, board, plan, issue):  # pragma: no cover - compi
     The first pass of a step or final marker, after those of the start, captures the spikes.
 
     "With a single row, a pass whose operand is the result of the previous pass waits one cycle"; the passes after reset
-    "run once without capturing".
+    "run once without capturing, behind those that clear the sums of a pool of currents".
     """
     row = state.row
     state.settled = settles[kind - 1, state.position] and not state.settled
-    if state.settled or (plan.scattered and scoreboard.waits(board, plan.forwards, row, True, state.starting)):
+    if state.settled or (
+        plan.scattered and scoreboard.waits(board, plan.forwards, plan.pools, row, True, state.starting)
+    ):
         return -1
     issue.captures = state.position == plan.starts and not state.boot
     if issue.captures:
@@ -210,7 +213,7 @@ def _pass(kind, settles, state, board, plan, issue):  # pragma: no cover - compi
 def _end_marker(kind, plan, state):  # pragma: no cover - compiled
     """Prepare for the token after a marker. "The final marker's passes also start the next inference, so that there is
     no sweep between inferences"."""
-    state.position = 0 if kind == FINAL else plan.starts
+    state.position = 0 if kind == FINAL or plan.recurs else plan.starts
     if state.boot:
         state.boot = False
         return

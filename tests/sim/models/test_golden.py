@@ -78,6 +78,22 @@ def naive_weight(branch, neuron, address):
     return int(branch.weights[output, local, tap_y, tap_x]) if inside else 0
 
 
+def naive_windows(layer):
+    """The sums that each neuron takes the largest of, as lists of indices."""
+    pool = layer.current_pool
+    if pool is None:
+        return [[index] for index in range(layer.neurons)]
+    channels, height, width = layer.sums_shape
+    _, rows, columns = layer.out_shape
+    return [
+        [(channel * height + y) * width + x
+         for y in range(row * pool.stride[0] - pool.padding[0], height + pool.kernel[0] * pool.dilation[0])[
+             : pool.kernel[0] * pool.dilation[0] : pool.dilation[0]] if 0 <= y < height
+         for x in range(column * pool.stride[1] - pool.padding[1], width + pool.kernel[1] * pool.dilation[1])[
+             : pool.kernel[1] * pool.dilation[1] : pool.dilation[1]] if 0 <= x < width]
+        for channel in range(channels) for row in range(rows) for column in range(columns)]
+
+
 def naive_run(network, sample):
     """(spikes per edge, membranes per layer) as nested lists [t][neuron] of one inference."""
     if network.input_kind == "latency":
@@ -90,18 +106,21 @@ def naive_run(network, sample):
     edges, membranes = [edge], []
     for number, layer in enumerate(network.layers):
         neurons = [NaiveNeuron(layer.neuron, index // layer.positions) for index in range(layer.neurons)]
+        windows = naive_windows(layer)
         fired, potentials = [], []
         for t in range(len(edge)):
             results = []
             for index, neuron in enumerate(neurons):
-                current = 0
+                sums = [0] * len(windows[index])
                 for branch in layer.synapses(number):
                     if branch.source == number:
                         row = fired[t - 1] if t else []
                     else:
                         row = edges[branch.source + 1][0 if network.is_static(number) else t]
-                    current += sum(naive_weight(branch, index, a) * count for a, count in enumerate(row) if count)
-                results.append(neuron.step(current))
+                    for place, target in enumerate(windows[index]):
+                        sums[place] += sum(
+                            naive_weight(branch, target, a) * count for a, count in enumerate(row) if count)
+                results.append(neuron.step(max(sums)))
             fired.append([int(spike) for spike, _ in results])
             potentials.append([v for _, v in results])
         edges.append(fired)

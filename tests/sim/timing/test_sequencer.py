@@ -29,7 +29,8 @@ def compare(beside, streams, drops):
             row = twin.step(settings, units, 0, offers.registers, free, drop.valid, drop.inference, issue)
             pins.must_be(issue_valid=row >= 0, busy=busy)
             if row >= 0 and (spec.plan.bank_count == 1 or issue["captures"]):
-                pins.must_be(issue_row=row, issue_captures=issue["captures"])
+                event = spec.plan.sum_rows and not pins.get("issue_number")
+                pins.must_be(**{"issue_sum_row" if event else "issue_row": row}, issue_captures=issue["captures"])
             if issue["captures"]:
                 pins.must_be(issue_final=issue["final"], issue_masked=issue["masked"])
             offers.check(pins, units.ready)
@@ -53,6 +54,7 @@ def test_random_cores_have_every_option(random_work, seeds):
         lambda spec: len(spec.inputs) > 1, lambda spec: spec.plan.scattered and not spec.plan.forwards,
         lambda spec: spec.plan.forwards, lambda spec: spec.microcode.start and spec.plan.rows == 1,
         lambda spec: spec.plan.rows > 1 and spec.plan.in_registers,
+        lambda spec: spec.microcode.pools and spec.microcode.recurs,
     ):
         assert sum(bool(option(spec)) for spec in specs) >= 2
 
