@@ -10,9 +10,10 @@ import math
 import numpy as np
 
 __all__ = [
-    "LEAK_SHIFT_MAX", "are_whole", "bits_for_signed", "bits_for_unsigned", "ceil_div", "largest_weight", "latency_step",
-    "nearest_leak", "pack_rows", "quantise", "shortest_leak", "standardise", "threshold_at_least", "threshold_above",
-    "unpack_rows", "weight_range", "weight_scale",
+    "LEAK_ERROR_MAX", "LEAK_SHIFT", "LEAK_SHIFT_MAX", "are_whole", "bits_for_signed", "bits_for_unsigned", "ceil_div",
+    "largest_weight", "latency_step", "leak_error", "nearest_leak", "pack_rows", "quantise", "shortest_leak",
+    "standardise", "sufficient_shift", "threshold_at_least", "threshold_above", "unpack_rows", "weight_range",
+    "weight_scale",
 ]
 
 CHUNK_BITS = 32
@@ -21,8 +22,14 @@ CHUNK_BITS = 32
 FLOAT32_ROUNDING = 2.0**-20
 """Relative error up to which a quotient counts as whole: 2^-24 for each number, and for each of a few operations."""
 
-LEAK_SHIFT_MAX = 8
-"""Default for the largest shift of a leak num/2^shift."""
+LEAK_SHIFT_MAX = 15
+"""Largest shift of a leak num/2^shift (docs/semantics.md, section 1)."""
+
+LEAK_SHIFT = 8
+"""Shift of leaks that are not slow; each bit may cost a pass over all rows in every step."""
+
+LEAK_ERROR_MAX = 0.02
+"""Largest share of 1 − leak, and so of the time constant in steps, by which a leak should be off."""
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -92,6 +99,27 @@ def nearest_leak(leak, shift_max: int):
     num = np.rint(np.multiply(leak, 1 << shift_max)).astype(np.int64)
     num, shift = shortest_leak(num, shift_max)
     return (num if np.ndim(leak) else int(num)), shift
+
+
+def leak_error(leak, num, shift: int):
+    """Return by what share of 1 − leak num/2^shift is off: 0 where exact, ∞ where a leak of 1 is not 1."""
+    off = np.abs(num / (1 << shift) - np.asarray(leak))
+    with np.errstate(divide="ignore"):
+        return np.divide(off, 1.0 - np.asarray(leak), out=np.zeros_like(off), where=off > 0)
+
+
+def sufficient_shift(leak) -> int:
+    """Return the shift that leaks in 0 … 1 need, one or several: those that are num/2^15 are then exact; others are off
+    by at most `LEAK_ERROR_MAX`, if a shift up to 15 can do that, and have a shift of at least `LEAK_SHIFT`."""
+    real = np.unique(leak)
+    num, shift = nearest_leak(real, LEAK_SHIFT_MAX)
+    inexact = real[num != real * (1 << shift)]
+    if not inexact.size:
+        return shift
+    _, needed = nearest_leak(np.setdiff1d(real, inexact), LEAK_SHIFT_MAX)
+    return max(needed, next((
+        shift for shift in range(LEAK_SHIFT, LEAK_SHIFT_MAX)
+        if leak_error(inexact, *nearest_leak(inexact, shift)).max() <= LEAK_ERROR_MAX), LEAK_SHIFT_MAX))
 
 
 def shortest_leak(num, shift: int):

@@ -10,6 +10,7 @@ import numpy as np
 
 from .connectivity import Conv2d, Dense, Shape, Window, size_of
 from .events import MAGNITUDE_MAX, TokenLayout
+from .fixed import LEAK_SHIFT_MAX
 from .float_network import InputKind, Readout
 from .neuron import Neuron, Reset
 
@@ -377,9 +378,9 @@ def _verify_layer(where: str, layer: Layer) -> None:
     for name in neuron.numbers("channels", "layer"):
         _verify_numbers(where, name, neuron, count)
     low, high = int(np.min(neuron.leak_num)), int(np.max(neuron.leak_num))
-    if not 0 <= neuron.leak_shift <= 15 or low < 0 or high > 1 << neuron.leak_shift:
+    if not 0 <= neuron.leak_shift <= LEAK_SHIFT_MAX or low < 0 or high > 1 << neuron.leak_shift:
         raise NetworkError(
-            f"{where}: leak must be num/2^shift with 0 ≤ num ≤ 2^shift and shift ≤ 15, "
+            f"{where}: leak must be num/2^shift with 0 ≤ num ≤ 2^shift and shift ≤ {LEAK_SHIFT_MAX}, "
             f"not {low if low < 0 else high}/2^{neuron.leak_shift}"
         )
     if neuron.reset not in get_args(Reset):

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from .connectivity import Conv2d, Dense, Shape, Window, as_shape
 from .events import MAGNITUDE_MAX
-from .fixed import bits_for_signed, nearest_leak
+from .fixed import LEAK_SHIFT_MAX, bits_for_signed, nearest_leak
 from .float_network import InputKind, Readout
 from .network import INPUT, Branch, IntegerNetwork, Layer, NetworkError
 from .neuron import Neuron
@@ -17,9 +17,6 @@ from .neuron import Neuron
 __all__ = ["NetworkBuilder"]
 
 WEIGHT_BITS = (2, 8)
-LEAK_SHIFT_MAX = 15
-"""Largest shift that hardware does (docs/semantics.md, section 1); the compiler rounds real leaks to
-`fixed.LEAK_SHIFT_MAX` by default."""
 
 
 class NetworkBuilder:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .fixed import LEAK_SHIFT_MAX, bits_for_signed, largest_weight
+from .fixed import bits_for_signed, largest_weight
 from .float_network import FloatBranch, FloatLayer, FloatNetwork
 from .network import IntegerNetwork, Layer, NetworkError
 from .neuron import FloatNeuron
@@ -22,8 +22,7 @@ def real_network(network: IntegerNetwork) -> FloatNetwork:
     Raises
     ------
     NetworkError
-        A leak is finer or a weight larger than the compiler would make it, or the thresholds of a learned latency
-        encoder differ.
+        A weight is larger than the compiler would make it, or the thresholds of a learned latency encoder differ.
     """
     return FloatNetwork(
         name=network.name, steps=network.steps, readout=network.readout, input_kind=network.input_kind,
@@ -34,11 +33,6 @@ def real_network(network: IntegerNetwork) -> FloatNetwork:
 
 def _layer(where: str, layer: Layer) -> FloatLayer:
     neuron = layer.neuron
-    # An even num is no finer than half of it: 6/2^3 is 3/2^2.
-    finer = np.ravel(neuron.leak_num) % (1 << max(0, neuron.leak_shift - LEAK_SHIFT_MAX)) != 0
-    if finer.any():
-        raise NetworkError(f"{where}: leak must be num / 2^{LEAK_SHIFT_MAX} or coarser to be saved, not "
-                           f"{np.ravel(neuron.leak_num)[finer][0]} / 2^{neuron.leak_shift}")
     lowest = min(int(np.min(one.weights)) for one in (layer, *layer.branches))
     bits = layer.weight_bits if -lowest <= largest_weight(layer.weight_bits) else bits_for_signed(lowest, -lowest)
     if bits > 8:

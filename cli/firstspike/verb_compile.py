@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from firstspike_arch.fixed import LEAK_SHIFT_MAX
 from firstspike_compiler.passes.map_lanes import LANE_BUDGET
 from rich.console import Console
 
@@ -53,6 +54,9 @@ def compile_(
     steps: Steps = None, reset: Reset = None, strict: Strict = None, readout: Readout = None, dt: StepTime = None,
     leak_rule: LeakRule = None, gain: Gain = None, reset_delay: ResetDelay = None, levels: Levels = None,
     v_min: VMin = None, in_max: InMax = None,
+    leak_shift_max: Annotated[int | None, typer.Option(
+        min=0, max=LEAK_SHIFT_MAX, help="Largest shift of a leak num / 2^shift; a smaller one may save passes over all "
+        "rows in every step. Default: what the slowest leak needs.")] = None,
     port: Annotated[str, typer.Option(
         help="Input: events (a token stream) or image (64-bit beats of eight pixels).")] = "events",
     early_exit: Annotated[bool, typer.Option(help="Decide at the first step that settles the class.")] = False,
@@ -79,7 +83,8 @@ def compile_(
     options = {"port": port, "early_exit": early_exit, "winner": winner, "timeout": timeout,
                "register_rows": register_rows,
                "single_port": _numbers("--single-port", single_port) or (), "read_back": read_back,
-               "bit_serial": bit_serial, "in_max": in_max, **scale_options(scales, percentile, weight_scale)}
+               "bit_serial": bit_serial, "in_max": in_max, "leak_shift_max": leak_shift_max,
+               **scale_options(scales, percentile, weight_scale)}
     console = Console()
     real = load_file(network, steps=steps, reset=reset, strict=strict, readout=readout, dt=dt, leak_rule=leak_rule,
                      gain=gain, reset_delay=reset_delay, levels=levels, v_min=v_min)
@@ -89,7 +94,7 @@ def compile_(
             calibration = api.calibrate(real, inputs, labels)
             options |= {"powers": calibration.powers}
             chosen = api.choose_bits(calibration, accuracy_budget, in_max=in_max, powers=calibration.powers,
-                                     **scale_options(scales, percentile, weight_scale))
+                                     leak_shift_max=leak_shift_max, **scale_options(scales, percentile, weight_scale))
         real, options["weight_bits"] = calibration.network, list(chosen.bits)
         console.print(f"weights of {', '.join(map(str, chosen.bits))} bits: {chosen.score:.2f} % on {len(inputs)} "
                       f"samples, in float {calibration.score(calibration.classes):.2f} %", highlight=False)

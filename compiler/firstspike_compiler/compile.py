@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 from firstspike_arch.array import ArrayConfig, LayerOptions, LayerPlan, kernel_banks
 from firstspike_arch.connectivity import Shape
-from firstspike_arch.fixed import LEAK_SHIFT_MAX
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.microcode import has_constant_bias
 from firstspike_arch.network import IntegerNetwork
@@ -50,7 +49,7 @@ class Options:
     headroom_bits: int = 0
     in_max: int | None = None
     steps_max: int | None = None
-    leak_shift_max: int = LEAK_SHIFT_MAX
+    leak_shift_max: int | None = None
     timeout: int = 0
     read_back: bool = False
 
@@ -131,6 +130,7 @@ def _quantise(draft: _Draft) -> tuple[_Draft, PassResult]:
         f"reset off by ≤ {item.reset_error:.3f}; leak {item.leak} off by {item.leak_error:+.2g}"
         for item in roundings
     ]
+    lines += [f"warning: {item.layer}: {sentence}" for item in roundings for sentence in item.warnings]
     draft = replace(draft, integer=integer, roundings=roundings)
     return draft, PassResult(name="quantise", result=integer, text="\n".join(lines))
 
@@ -281,7 +281,7 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         Largest count of an input address in a step, or largest number of a direct input; and steps of the longest
         inference. They replace those of a real network.
     leak_shift_max : int
-        Largest shift of a leak num / 2^shift, 0 … 15.
+        Largest shift of a leak num / 2^shift, 0 … 15; None: as large as the leaks need, see `quantise`.
     timeout : int
         Cycles of silence within an inference after which it is ended, see `ArrayConfig`; 0: never.
     read_back : bool

@@ -66,8 +66,13 @@ def test_the_lowest_weight_takes_a_bit_more(tmp_path):
     assert again.weights.tolist() == [[-8, 1]] and again.weight_bits == 5
 
 
+def test_slow_leaks_are_exact(tmp_path):
+    network = built([[1, 2], [3, 4]], leak=[1 - 2**-15, 0.25])
+    again = through_a_file(network, tmp_path / "x.safetensors").layers[0].neuron
+    assert (again.leak_num.tolist(), again.leak_shift) == ([2**15 - 1, 2**13], 15)
+
+
 @pytest.mark.parametrize(("network", "sentence"), [
-    (built(leak=1 - 2**-9), "layer 0 (dense0): leak must be num / 2^8 or coarser to be saved, not 511 / 2^9"),
     (built([[-128, 1]]), "layer 0 (dense0): weights must be −127…127 to be saved, not -128"),
 ])
 def test_what_the_compiler_would_round_is_refused(network, sentence):

@@ -16,6 +16,8 @@ import firstspike as fs
 import numpy as np
 import pytest
 from firstspike.verb_demo import shipped
+from firstspike_arch.float_network import FloatLayer, FloatNetwork
+from firstspike_arch.neuron import FloatNeuron
 from firstspike_train.data import load
 
 
@@ -155,6 +157,16 @@ def test_a_timeout_is_in_the_manifest(build, checkpoint, firstspike, tmp_path):
     assert manifest(build) == 0
     assert firstspike("compile", checkpoint, "--timeout", "5000", "-o", "b").status == 0
     assert manifest(tmp_path / "b") == fs.open_build(tmp_path / "b").config.timeout == 5000
+
+
+def test_the_shift_of_leaks_is_an_option(firstspike, tmp_path):
+    leaky = FloatNeuron(theta=np.ones(2), leak=0.99)
+    fs.save(FloatNetwork(name="slow", steps=2, readout="spike_count", input_kind="events",
+                         layers=(FloatLayer(weight=np.eye(2), neuron=leaky),)), tmp_path / "slow.safetensors")
+    found = [firstspike("compile", "slow.safetensors", *more, "-o", "b").out
+             for more in ((), ("--leak-shift-max", "6"))]
+    assert "leak 4055/4096 off by" in found[0] and "warning" not in found[0]
+    assert "warning: dense0: leak 0.99, a time constant of 100 steps, became 63/64: 64 steps; leak_shift" in found[1]
 
 
 def test_a_missing_simulator_is_named(build, firstspike, monkeypatch):

@@ -164,6 +164,42 @@ def test_leaks_are_the_nearest_fraction():
     assert nearest_leak(0.0, 8) == (0, 0)
 
 
+def leaky(leak, theta=80.0, **options):
+    """Two quantised neurons with this leak, or these, and their rounding."""
+    layer = layer_of(weight=np.array([[0.1, 0.05], [0.025, 0.1]]), single_spike=False, theta=np.full(2, theta),
+                     weight_scale=0.001, weight_bits=8, leak=leak)
+    integer, (rounding,) = quantise(fold_normalisation(network_of(layer)), **options)
+    return integer.layers[0].neuron, rounding
+
+
+@pytest.mark.parametrize(("leak", "num", "shift"), [
+    (0.9, 115, 7), (0.95, 243, 8), (0.99, 4055, 12), (1 - 1 / 600, 16357, 14), (1 - 2**-15, 2**15 - 1, 15),
+    (2731 / 4096, 2731, 12), (1.0, 1, 0), (0.0, 0, 0), (np.array([0.5, 0.9]), [64, 115], 7),
+    (np.array([1.0, 0.99]), [4096, 4055], 12), (np.array([0.75, 0.75]), 3, 2),
+])
+def test_a_leak_gets_the_shift_that_its_time_constant_needs(leak, num, shift):
+    neuron, rounding = leaky(leak)
+    assert np.array_equal(neuron.leak_num, num) and neuron.leak_shift == shift and not rounding.warnings
+    off = np.abs(neuron.leak - leak)
+    assert (off <= 0.02 * (1 - np.asarray(leak))).all() and abs(rounding.leak_error) == off.max()
+
+
+@pytest.mark.parametrize(("leak", "theta", "options", "sentence"), [
+    (1 - 1 / 400, 8.0, {"leak_shift_max": 8},
+     "leak 0.9975, a time constant of 400 steps, became 255/256: 256 steps; leak_shift_max must be 14 to come near"),
+    (np.array([0.5, 1 - 1 / 600]), 8.0, {"leak_shift_max": 8}, "leak 0.9983333, a time constant of 600 steps, became "
+     "2/2: none at all; leak_shift_max must be 14 to come near"),
+    (1 - 1e-5, 8000.0, {}, "leak 0.99999, a time constant of 1e+05 steps, became 1/1: none at all"),
+    (1 - 1 / 600, 0.3, {}, "a membrane at its threshold of 300 steps leaks 0.5 of a step, and rounding down takes up "
+     "to 1; more weight bits, or weights smaller beside the thresholds, are finer"),
+])
+def test_a_leak_that_is_another_in_integers_is_told(leak, theta, options, sentence):
+    assert leaky(leak, theta, **options)[1].warnings == (sentence,)
+    network = network_of(layer_of(weight=np.eye(2), theta=np.ones(2), weight_scale=0.001, leak=0.9975))
+    assert "warning: dense0: leak 0.9975, a" in compile_network(network, leak_shift_max=8).report()
+    assert "warning: dense0: leak" not in compile_network(network).report()
+
+
 def test_lanes_are_shared_out_to_the_busiest():
     network = compile_network(two_layers()).program.network
     assert map_lanes(network, lanes=4) == (4, 3)

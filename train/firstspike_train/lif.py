@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from firstspike_arch.fixed import LEAK_SHIFT_MAX
+from firstspike_arch.fixed import LEAK_SHIFT
 from firstspike_arch.float_network import FloatLayer
 from firstspike_arch.neuron import FloatNeuron
 from torch import nn
@@ -53,7 +53,7 @@ class NeuronKind:
     levels: int = 1
     spacing: Literal["floor", "round"] = "floor"
     fires: bool = True
-    leak_shift: int = LEAK_SHIFT_MAX
+    leak_shift: int = LEAK_SHIFT
     slope: str = "triangle"
     width: float = 1.0
     height: float = 1.0

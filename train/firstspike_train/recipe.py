@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from firstspike_arch.connectivity import Shape
 from firstspike_arch.events import MAGNITUDE_MAX
-from firstspike_arch.fixed import LEAK_SHIFT_MAX
+from firstspike_arch.fixed import LEAK_SHIFT
 from firstspike_arch.network import NAME_RULE, is_name
 from pydantic import Discriminator
 from pydantic_core import to_jsonable_python
@@ -380,7 +380,7 @@ class QuantisationRecipe:
 
     def __post_init__(self) -> None:
         _require(all(2 <= bits <= 8 for bits in self.weight_bits), "quantisation.weight_bits", "2…8", self.weight_bits)
-        _require(0 <= self.leak_shift <= LEAK_SHIFT_MAX, "quantisation.leak_shift", f"0…{LEAK_SHIFT_MAX}",
+        _require(0 <= self.leak_shift <= LEAK_SHIFT, "quantisation.leak_shift", f"0…{LEAK_SHIFT}",
                  self.leak_shift)
         _require(self.epochs >= 0, "quantisation.epochs", "at least 0", self.epochs)
         _positive("quantisation", self, "learning_rate")

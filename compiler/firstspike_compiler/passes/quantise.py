@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: MIT
 """Quantise a real network whose scales are chosen into an integer network."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from firstspike_arch.connectivity import Dense
 from firstspike_arch.fixed import (
+    LEAK_ERROR_MAX,
     LEAK_SHIFT_MAX,
     are_whole,
+    leak_error,
     nearest_leak,
+    sufficient_shift,
     threshold_above,
     threshold_at_least,
     weight_range,
@@ -49,6 +53,8 @@ class Rounding:
         The quantised leak, as "num/2^shift" with the power written out, such as "7/8"; "3/8…7/8" where channels differ.
     leak_error : float
         num/2^shift minus the real leak; that of the channel where it is largest in magnitude.
+    warnings : tuple of str
+        Sentences about leaks that the integers do not do as the real numbers.
     """
 
     layer: str
@@ -60,11 +66,12 @@ class Rounding:
     reset_error: float
     leak: str
     leak_error: float
+    warnings: tuple[str, ...] = ()
 
 
 def quantise(
     network: FloatNetwork, *, in_max: int | None = None, steps_max: int | None = None,
-    leak_shift_max: int = LEAK_SHIFT_MAX,
+    leak_shift_max: int | None = None,
 ) -> tuple[IntegerNetwork, tuple[Rounding, ...]]:
     """Round a network to integers; return it and the rounding errors of each layer.
 
@@ -78,15 +85,18 @@ def quantise(
     steps_max : int
         Longest inference, in steps; None: the network's ``steps``.
     leak_shift_max : int
-        Largest shift of a leak num/2^shift, 0 … 15; each bit may cost a pass over all rows in every step.
+        Largest shift of a leak num/2^shift, 0 … 15; each bit may cost a pass over all rows in every step. None: a leak
+        that is num/2^15 is kept exactly; any other gets the smallest shift from 8 on with which 1 − leak, and so the
+        time constant, is off by at most 2 %.
 
     Raises
     ------
     CompileError
         A number does not fit or a rule of `IntegerNetwork` is broken; the message names the layer and the rule.
     """
-    if not isinstance(leak_shift_max, int) or not 0 <= leak_shift_max <= 15:
-        raise CompileError(f"leak_shift_max must be 0…15, not {leak_shift_max!r}")
+    limit = LEAK_SHIFT_MAX if leak_shift_max is None else leak_shift_max
+    if not isinstance(limit, int) or not 0 <= limit <= LEAK_SHIFT_MAX:
+        raise CompileError(f"leak_shift_max must be 0…{LEAK_SHIFT_MAX}, not {leak_shift_max!r}")
     in_max = network.in_max if in_max is None else in_max
     if network.in_limit is not None and isinstance(in_max, int) and in_max > network.in_limit:
         raise CompileError(f"in_max must be at most {network.in_limit}, for which the model was imported, not "
@@ -105,7 +115,7 @@ def quantise(
     return integer, tuple(rounding for _, rounding in pairs)
 
 
-def _quantise(index: int, layer: FloatLayer, leak_shift_max: int) -> tuple[Layer, Rounding]:
+def _quantise(index: int, layer: FloatLayer, leak_shift_max: int | None) -> tuple[Layer, Rounding]:
     where, scale, bits = f"layer {index}", layer.weight_scale, layer.weight_bits
     if scale is None:
         raise CompileError(f"{where}: weight_scale must be chosen before quantising, not None")
@@ -123,7 +133,8 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int) -> tuple[Layer
     whole = np.concatenate([weights.ravel() for weights in integers])
     errors, saturated = whole - steps, int(np.count_nonzero(whole != np.rint(steps)))
     leak = _leak(where, neuron.leak, count)
-    num, shift = nearest_leak(leak, leak_shift_max)
+    limit = sufficient_shift(leak) if leak_shift_max is None else leak_shift_max
+    num, shift = nearest_leak(leak, limit)
     numbers, off = _round_numbers(where, neuron, scales)
     connectivity = layer.connectivity or Dense(in_shape=sets[0].shape[1:], neurons=count)
     name = f"{type(connectivity).__name__.lower()}{index}"
@@ -141,7 +152,29 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int) -> tuple[Layer
         reset_error=max((off[name] for name in off.keys() - {"bias", "theta", "v_init"}), default=0.0),
         leak="…".join(f"{one}/{1 << shift}" for one in np.unique([np.min(num), np.max(num)])),
         leak_error=float(max(np.ravel(num / (1 << shift) - leak), key=abs)),
+        warnings=tuple(_leak_warnings(leak, num, shift, limit, numbers.get("theta"))),
     )
+
+
+def _leak_warnings(
+    leak: np.ndarray, num: int | np.ndarray, shift: int, limit: int, theta: np.ndarray | None,
+) -> Iterable[str]:
+    """Yield what num/2^shift, with the largest shift ``limit`` allowed, does differently from the real leaks: off by
+    more than `LEAK_ERROR_MAX`, or lost in the rounding of membranes."""
+    share, real = np.ravel(leak_error(leak, num, shift)), np.ravel(leak)
+    worst = int(share.argmax())
+    if share[worst] > LEAK_ERROR_MAX:
+        kept, whole, needed = int(np.ravel(num)[worst]), 1 << shift, sufficient_shift(real[worst])
+        found = "none at all" if kept == whole else f"{whole / (whole - kept):.4g} steps"
+        better = f"; leak_shift_max must be {needed} to come near" if needed > limit else ""
+        yield (f"leak {real[worst]:.7g}, a time constant of {1 / (1 - real[worst]):.4g} steps, became {kept}/{whole}: "
+               f"{found}{better}")
+    if theta is not None:
+        lost = np.where(real < 1, (1 - real) * theta[:, -1], np.inf)
+        least = int(lost.argmin())
+        if lost[least] < 1:
+            yield (f"a membrane at its threshold of {theta[least, -1]} steps leaks {lost[least]:.2g} of a step, and "
+                   "rounding down takes up to 1; more weight bits, or weights smaller beside the thresholds, are finer")
 
 
 def _leak(where: str, leak: float | np.ndarray, count: int) -> np.ndarray:
