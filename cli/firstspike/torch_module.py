@@ -7,7 +7,7 @@ from typing import Unpack
 import numpy as np
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.neuron import FloatNeuron
-from firstspike_compiler.frontends.torch_reader import Fields, Framework, read_modules
+from firstspike_compiler.frontends.torch_reader import Fields, Framework, Protocol, read_modules
 from firstspike_compiler.frontends.torch_synapses import Synapses, per_channel, single
 from firstspike_train.neurons import IF, LIF, LeakyIntegrator, SpikingSequential
 from torch import nn
@@ -38,7 +38,8 @@ def from_torch(
     """
     framework = Framework(
         name="firstspike", neurons={IF: _lif, LIF: _lif, LeakyIntegrator: _integrator},
-        containers=(SpikingSequential,), branches=True,
+        containers=(SpikingSequential,),
+        protocol=lambda module: Protocol(all_steps=True, kept=False),
     )
     return read_modules(framework, model, in_shape=in_shape, **fields)
 

@@ -86,10 +86,10 @@ def test_a_forward_with_branches_is_followed(exactly):
         for one in model.modules():
             if isinstance(one, nn.BatchNorm2d):
                 one.eps, one.weight.data = 0.0, torch.ones(2)
+        functional.set_step_mode(model, "m")
         network = from_spikingjelly(model, in_shape=(1, 4, 4), steps=6, readout="spike_count", in_max=2)
 
         def run(inputs: torch.Tensor) -> list[np.ndarray]:
-            functional.set_step_mode(model, "m")
             functional.reset_net(model)
             nodes = [one for one in model.modules() if isinstance(one, neuron.BaseNode)]
             spikes: list[np.ndarray] = []
@@ -127,7 +127,9 @@ REFUSALS = [
      "model.fire (IFNode) must have a surrogate that is 1 for ≥ 0"),
     ({"conv": layer.WSConv2d(1, 2, 3)}, "model.conv (WSConv2d) must be a module that can be mapped: "),
     ({"dense": layer.Linear(18, 30), "out": nn.Sequential(neuron.IFNode(), layer.VotingLayer(10))},
-     "model.out.1 (VotingLayer) must be a module that can be mapped: "),
+     "model.out.1 (VotingLayer) must be followed by neurons, or be read by its potential"),
+    ({"dense": layer.Linear(18, 3), "out": nn.Sequential(neuron.IFNode(), layer.VotingLayer(10))},
+     "model.out.1 (VotingLayer) must take a vector of at least 10, not (3,)"),
 ]
 
 

@@ -11,7 +11,7 @@ from firstspike_arch.neuron import FloatNeuron
 from torch import nn
 
 from ..errors import CompileError
-from .torch_reader import Fields, Framework, read_modules
+from .torch_reader import Fields, Framework, Protocol, read_modules
 from .torch_synapses import Synapses, per_channel, single
 
 __all__ = ["from_norse"]
@@ -64,7 +64,10 @@ def from_norse(
         name="Norse",
         neurons={norse.LIFBoxCell: box, norse.LIFCell: _lif, norse.LIF: _lif, norse.IAFCell: _iaf, norse.IAF: _iaf,
                  norse.LIBoxCell: _integrator},
+        protocol=lambda module: Protocol(all_steps=type(module) in (norse.LIF, norse.IAF), spikes_only=False,
+                                         kept=False),
         containers=(norse.SequentialState,),
+        followed=(norse.SequentialState,),
         inner=inner,
     )
     return read_modules(framework, model, in_shape=in_shape, **fields)

@@ -12,7 +12,7 @@ from firstspike_arch.neuron import FloatNeuron, Reset
 from torch import nn
 
 from ..errors import CompileError
-from .torch_reader import Fields, Framework, read_modules
+from .torch_reader import Fields, Framework, Protocol, read_modules
 from .torch_synapses import Synapses, check_heaviside, per_channel, single
 
 __all__ = ["from_snntorch"]
@@ -53,7 +53,8 @@ def from_snntorch(
                            ) from None
 
     framework = Framework(name="snnTorch", neurons={snntorch.Leaky: _leaky, snntorch.Synaptic: _synaptic},
-                          stateful=lambda module: module.init_hidden, bounded=_subtracts_at_once)
+                          protocol=_protocol, reset=_reset, stateful=lambda module: module.init_hidden,
+                          bounded=_subtracts_at_once)
     return read_modules(framework, model, in_shape=in_shape, **fields)
 
 
@@ -75,6 +76,16 @@ def _leaky(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     # Setting the membrane to 0 before the next step's leak is the same as doing so after the spike.
     return FloatNeuron(theta=theta, leak=leak, strict=True, reset=reset,
                        reset_delay=reset == "subtract" and bool(module.reset_delay))
+
+
+def _protocol(module: Any) -> Protocol:
+    return Protocol(states=2 if type(module).__name__ == "Synaptic" else 1,
+                    spikes_only=module.init_hidden and not module.output)
+
+
+def _reset(model: nn.Module) -> None:
+    for one in model.modules():
+        getattr(one, "reset_mem", lambda: None)()
 
 
 def _subtracts_at_once(module: Any) -> bool:

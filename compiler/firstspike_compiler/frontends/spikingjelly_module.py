@@ -12,7 +12,7 @@ from firstspike_arch.neuron import FloatNeuron
 from torch import nn
 
 from ..errors import CompileError
-from .torch_reader import Fields, Framework, read_modules
+from .torch_reader import Fields, Framework, Protocol, read_modules
 from .torch_synapses import Synapses, check_heaviside, single
 
 __all__ = ["from_spikingjelly"]
@@ -44,7 +44,7 @@ def from_spikingjelly(
         SpikingJelly is not installed, or a module has no counterpart; the message names it.
     """
     try:
-        from spikingjelly.activation_based import layer, neuron  # pyright: ignore[reportMissingImports]
+        from spikingjelly.activation_based import functional, layer, neuron  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise CompileError("spikingjelly must be installed to read its models: pip install 'firstspike[spikingjelly]'"
                            ) from None
@@ -59,8 +59,11 @@ def from_spikingjelly(
             nn.Flatten, nn.Dropout, nn.Dropout2d,
         )},
         containers=(layer.SeqToANNContainer, layer.MultiStepContainer, layer.StepModeContainer),
-        branches=True,
+        protocol=lambda module: Protocol(all_steps=module.step_mode == "m"),
+        library=("spikingjelly.activation_based.model",),
         stateful=lambda module: True,
+        votes={layer.VotingLayer: "voting_size"},
+        reset=functional.reset_net,
     )
     return read_modules(framework, model, in_shape=in_shape, **fields)
 

@@ -2,47 +2,54 @@
 """Reads networks of torch modules. All frontends for frameworks on torch share it; each adds its own neurons.
 
 Numbers are read, as float64, from modules that the caller holds in memory; nothing is trained or loaded. A chain is not
-run; a ``forward`` with branches is traced once by `torch.fx`, with symbols in place of tensors.
+run; any other ``forward`` runs through all steps on a copy of the model, on symbols instead of tensors (`torch_trace`).
 """
 
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Required, TypedDict, Unpack
 
 import numpy as np
-import torch
 from firstspike_arch.connectivity import Conv2d, Shape, as_shape
 from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork, InputKind, Readout
 from firstspike_arch.network import INPUT
 from firstspike_arch.neuron import FloatNeuron
-from torch import fx, nn
+from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from ..errors import CompileError
 from ..passes.choose_scales import WeightScale, take_scales
 from .torch_synapses import (
+    OWN,
     Spikes,
     Synapses,
+    Term,
     add_up,
     as_pair,
     average,
     check_eval,
     connect,
     flatten,
+    join,
     map_shape,
+    merged,
     normalise,
+    passed_on,
     reach,
+    scale,
+    silent,
+    vote,
 )
+from .torch_trace import Call, Node, Protocol, Refused, Trace, check_hooks, copied, keeps_nothing
 
-__all__ = ["Fields", "Framework", "read_modules"]
+__all__ = ["Fields", "Framework", "Protocol", "read_modules"]
+
+_BATCHES = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107)
+"""Sizes of a symbol's batch, of which one no other dimension should have: what acts on the batch then shows."""
 
 _IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout)
 _MAPPED = (nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.MaxPool2d,
            nn.Flatten, *_IDENTITIES)
-_ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
-"""Functions and names of methods that add in a ``forward``."""
-_FLATTEN = (torch.flatten, "flatten")
 
 
 class Fields(TypedDict, total=False):
@@ -93,25 +100,70 @@ class Framework:
         Class → the class of torch that does the same in every step.
     containers : tuple of type
         Classes besides `torch.nn.Sequential` whose children run one after the other in every step.
+    followed : tuple of type
+        Classes of the framework whose ``forward`` is followed in a ``forward`` of the user's own, although they are
+        containers in a chain.
     inner : function of module
         Returns the module inside a wrapper, or the module itself if it is not a wrapper.
-    branches : bool
-        Neurons take and give a single tensor, so that a ``forward`` of the user's own can be traced.
+    protocol : function of module
+        Returns how a module of neurons is called.
+    library : tuple of str
+        Packages of the framework with whole models, which are followed as the user's own are.
     stateful : function of module
         Returns whether neurons keep their membranes from one call to the next; they may then be used only once.
     bounded : function of module
         Returns whether the `FloatNeuron` does the same as the module only while no current exceeds
         `Synapses.largest_drive`.
+    feedback : dict
+        Class of neurons whose own spikes come back a step later → function of (where, module, value, own, run) that
+        returns the module of ``neurons`` inside and its `Synapses`. ``own(shape)`` gives those spikes, and
+        ``run(module, value)`` what a module gives.
+    votes : dict
+        Class of modules that average groups of neurons → the name of the attribute with their number.
+    reset : function of model
+        Sets all neurons back to their start.
     """
 
     name: str
     neurons: Mapping[type, Callable[[str, Any, Synapses], FloatNeuron]]
+    protocol: Callable[[Any], Protocol]
     same: Mapping[type, type] = field(default_factory=dict)
     containers: tuple[type, ...] = ()
+    followed: tuple[type, ...] = ()
     inner: Callable[[nn.Module], nn.Module] = lambda module: module
-    branches: bool = False
+    library: tuple[str, ...] = ()
     stateful: Callable[[Any], bool] = lambda module: False
     bounded: Callable[[Any], bool] = lambda module: False
+    feedback: Mapping[type, Callable[..., tuple[nn.Module, Synapses]]] = field(default_factory=dict)
+    votes: Mapping[type, str] = field(default_factory=dict)
+    reset: Callable[[nn.Module], None] = lambda model: None
+
+    def fires(self, module: Any) -> Protocol | None:
+        """How neurons are called; None for other modules."""
+        return self.protocol(module) if type(module) in self.neurons or type(module) in self.feedback else None
+
+    def children(self, module: nn.Module) -> list[nn.Module] | None:
+        """The modules that a container runs one after the other in every step; None if it is none."""
+        inner = self.inner(module)
+        if inner is not module:
+            return [inner]
+        chain = type(module) in self.containers or type(module).forward is nn.Sequential.forward
+        # named_children leaves out what is there a second time.
+        return [one for one in module._modules.values() if one is not None] if chain else None
+
+    def follows(self, module: nn.Module) -> bool:
+        """Whether a module's ``forward`` is followed: that of a class of the user's own, or of a library of models."""
+        kind = type(module).__bases__[0] if is_parametrized(module) else type(module)
+        known = (*self.neurons, *self.feedback)
+        name = kind.__module__
+        if kind in self.followed:
+            return True
+        if kind in known or self.same.get(kind, kind) in _MAPPED or kind in self.votes or isinstance(module, known):
+            return False
+        if self.children(module) is not None:
+            return False
+        packages = {"torch", *(one.__module__.partition(".")[0] for one in known)}
+        return name.partition(".")[0] not in packages or name.startswith(self.library)
 
 
 def read_modules(
@@ -123,9 +175,10 @@ def read_modules(
     Parameters
     ----------
     framework : Framework
-    model : nn.Sequential, or list of modules
-        The modules in the order in which they run in one step; with ``framework.branches`` also any module whose
-        ``forward`` only calls modules, adds what they give (`x + y`) and flattens.
+    model : nn.Module, or list of modules
+        A chain, `nn.Sequential` or a list: the modules in the order in which they run in one step. Or any module whose
+        ``forward`` calls modules, adds up, scales by constants, concatenates, pools and flattens what they give, the
+        same in every step; it may take one step's input, or those of all steps, or run one input through all steps.
     in_shape : N, (N,) or (C, H, W)
     fields
         See `Fields`.
@@ -149,18 +202,6 @@ def read_modules(
     return take_scales(network, reader.scales(weight_scale), weight_bits)
 
 
-def _check_hooks(where: str, module: nn.Module) -> None:
-    if module._forward_hooks or module._forward_pre_hooks:
-        raise CompileError(f"{where} must have no forward hooks: what they change cannot be seen")
-
-
-class _OneLevel(fx.Tracer):
-    """Traces a ``forward``, but not those of the modules that it calls."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return True
-
-
 class _Reader:
     """Builds the layers of a network from modules, taken in the order in which they run.
 
@@ -176,8 +217,10 @@ class _Reader:
         self._framework, self._empty, self._in_shape = framework, empty, in_shape
         self._layers: list[FloatLayer] = []
         self._names: list[str] = []  # of the modules that fire, one a layer
+        self._shapes: list[Shape] = []  # of the layers
         self._seen: set[int] = set()  # modules of neurons
         self._normalised: dict[int, str] = {}  # layers behind a normalisation → its module
+        self._own_modules: dict[nn.Module, nn.Module] = {}  # those that were traced → the user's own
 
     def read(self, model: Any) -> FloatNetwork:
         """The network of a whole model."""
@@ -186,8 +229,10 @@ class _Reader:
             low, high = self._empty.in_min * self._empty.input_scale, self._empty.in_max * self._empty.input_scale
         elif self._empty.input_kind == "events":
             high = float(self._empty.in_max)
+        self._model = model
         return self._end(self._run("model", model, Spikes(
-            where="the input", source=INPUT, shape=self._in_shape, flat=False, low=low, high=high)))
+            where="the input", shape=self._in_shape, flat=False,
+            terms=(Term(source=INPUT, shape=self._in_shape, low=low, high=high),))))
 
     def scales(self, given: WeightScale | None) -> WeightScale | None:
         """The scales of all layers; one number is not for those behind a normalisation."""
@@ -211,66 +256,92 @@ class _Reader:
             return value
         if not isinstance(model, nn.Module):
             raise CompileError(f"{path} must be a torch module or a list of them, not {type(model).__name__}")
-        while (inner := self._framework.inner(model)) is not model:
-            _check_hooks(f"{path} ({type(model).__name__})", model)
-            model = inner
         where = f"{path} ({type(model).__name__})"
-        _check_hooks(where, model)
-        if type(model) in self._framework.containers or type(model).forward is nn.Sequential.forward:
+        check_hooks(where, model)
+        if (inner := self._framework.inner(model)) is not model:
+            return self._run(path, inner, value)
+        if self._framework.children(model) is not None:
             for name, child in model._modules.items():  # named_children leaves out what is there a second time
                 value = self._run(f"{path}.{name}", child, value)
             return value
-        kind = type(model).__bases__[0] if is_parametrized(model) else type(model)
-        kind = self._framework.same.get(kind, kind)
-        if self._framework.branches and kind not in _MAPPED and self._is_users(model):
+        if self._framework.follows(model):
             return self._follow(path, where, model, value)
         if path == "model":
             raise CompileError(f"{where} must be a Sequential, or the list of its modules in the order in which they "
                                "run")
-        return self._take(where, model, kind, value)
-
-    def _is_users(self, model: nn.Module) -> bool:
-        """Whether a module contains modules and is of the user's own class, not one of torch, of the framework or of
-        its neurons."""
-        kinds = tuple(self._framework.neurons)
-        packages = {"torch", *(kind.__module__.partition(".")[0] for kind in kinds)}
-        return (any(True for _ in model.children()) and not isinstance(model, kinds)
-                and type(model).__module__.partition(".")[0] not in packages)
+        return self._take(where, model, value)
 
     def _follow(self, path: str, where: str, model: nn.Module, value: Spikes | Synapses) -> Spikes | Synapses:
         """Trace a ``forward`` of the user's own, and return what it gives."""
-        rule = f"{where} must have a forward that takes one tensor, calls modules, adds and flattens, and no more"
+        framework = self._framework
         check_eval(where, model)  # its forward may depend on the mode
-        try:
-            graph = _OneLevel().trace(model)
-        except Exception as error:  # whatever a forward does with a symbol that is no tensor
-            raise CompileError(f"{rule}: {error}".splitlines()[0]) from None
-        values: dict[fx.Node, Spikes | Synapses] = {}
-        for node in graph.nodes:
-            taken = [values[one] for one in node.all_input_nodes if one in values]
-            plain = not node.kwargs and len(taken) == len(node.args) == len([one for one in node.args
-                                                                             if isinstance(one, fx.Node)])
-            call = node.op in ("call_function", "call_method")
-            if node.op == "placeholder" and not values:
-                values[node] = value
-            elif node.op == "call_module" and plain and len(taken) == 1:
-                values[node] = self._run(f"{path}.{node.target}", model.get_submodule(str(node.target)), taken[0])
-            elif call and node.target in _ADDITIONS and plain and len(node.args) == 2:
-                left, right = (self._check_fires(f"{path}.{node.name}", values[one]) for one in node.args)
-                values[node] = add_up(f"{path}.{node.name}", left, right)
-            elif call and node.target in _FLATTEN and len(taken) == 1 and node.args[0] in values:
-                sides = {"start_dim": 0, **dict(zip(("start_dim", "end_dim"), node.args[1:], strict=False))}
-                values[node] = flatten(f"{path}.{node.name}", nn.Flatten(**{**sides, **node.kwargs}), taken[0])
-            elif node.op == "output" and plain:
-                return taken[0]
-            else:
-                raise CompileError(f"{rule}: not {node.name} ({node.op} of {node.target})")
-        raise AssertionError("a graph of torch.fx ends in its output")
+        calls: tuple[Call, ...] = ("step", "same", "all") if self._empty.input_kind == "direct" else ("step", "all")
+        if any((protocol := framework.fires(one)) and protocol.all_steps for one in model.modules()):
+            calls = ("all",)
+        refused: list[tuple[int, Refused]] = []
+        for call in calls:
+            double = copied(model)
+            pairs = [(f"{path}.{name}".rstrip("."), one)
+                     for both in (double, model) for name, one in both.named_modules()]
+            others = [(f"{name} ({type(one).__name__})", one) for name, one in pairs if not framework.fires(one)]
+            sizes = {size for one in model.parameters() for size in one.shape} | {*value.out_shape, self._empty.steps}
+            trace = Trace({id(one): name for name, one in reversed(pairs)}, self._empty.steps,
+                          protocol=framework.fires, inner=framework.inner, follows=framework.follows,
+                          children=framework.children, batch=next(one for one in _BATCHES if one not in sizes))
+            source = Node(kind="input", where=value.where)
+            try:
+                with keeps_nothing(others):
+                    node, _ = trace.run(double, source, value.out_shape, call)
+            except Refused as error:
+                refused.append((trace.calls, error))
+                continue
+            self._own_modules.update(zip(double.modules(), model.modules(), strict=True))
+            return self._evaluate(node, {source: value})
+        raise max(reversed(refused), key=lambda one: one[0])[1]  # of the way that led furthest
 
-    def _take(self, where: str, module: Any, kind: type, value: Spikes | Synapses) -> Spikes | Synapses:
-        """Return what a module of torch or of neurons gives for a value; ``kind`` is its class, or that of torch it
-        equals."""
+    def _evaluate(self, node: Node, values: dict[Node, Spikes | Synapses]) -> Spikes | Synapses:
+        """What a node of a trace gives; ``values`` has those that are known."""
+        stack = [node]
+        while stack:
+            one = stack[-1]
+            # Layers are made in the order in which neurons run; own spikes have no value of their own.
+            missing = [other for other in one.inputs if other not in values and one.kind != "before"]
+            if one in values or not missing:
+                stack.pop()
+                if one not in values:
+                    values[one] = self._value(one, [values[other] for other in one.inputs if other in values])
+            else:
+                stack.append(missing[0])
+        return values[node]
+
+    def _value(self, node: Node, inputs: list[Any]) -> Spikes | Synapses:
+        if node.kind == "before":
+            return self._own(node.where, node.shape)
+        if node.kind == "zero":
+            raise CompileError(f"{node.where} must not be all that comes in")
+        if node.kind == "module" or node.kind == "neurons":
+            return self._take(node.where, self._own_modules.get(node.module, node.module), inputs[0])
+        for one in inputs:
+            self._check_fires(node.where, one)
+        if node.kind == "add":
+            return add_up(node.where, *inputs)
+        if node.kind == "join":
+            return join(node.where, inputs)
+        assert node.kind == "scale"
+        return scale(node.where, node.module, inputs[0])
+
+    @staticmethod
+    def _own(where: str, shape: Shape) -> Spikes:
+        """The spikes of the step before of the neurons that are made next."""
+        return Spikes(where=where, shape=shape, flat=False, terms=(Term(source=OWN, shape=shape, low=0.0, high=1.0),))
+
+    def _take(self, where: str, module: Any, value: Spikes | Synapses) -> Spikes | Synapses:
+        """Return what a module of torch or of neurons gives for a value."""
+        kind = type(module).__bases__[0] if is_parametrized(module) else type(module)
+        kind = self._framework.same.get(kind, kind)
         self._check_fires(where, value)
+        if kind in self._framework.votes:
+            return vote(where, getattr(module, self._framework.votes[kind]), value)
         if kind in _IDENTITIES:
             check_eval(where, module)
             return value
@@ -287,7 +358,9 @@ class _Reader:
         return self._neurons(where, module, value)
 
     def _check_fires(self, where: str, value: Spikes | Synapses) -> Spikes | Synapses:
-        if isinstance(value, Spikes) and value.source != INPUT and self._layers[value.source].neuron.theta is None:
+        if isinstance(value, Spikes) and any(
+            one.source >= 0 and self._layers[one.source].neuron.theta is None for one in value.terms
+        ):
             raise CompileError(f"{value.where} must fire, or be the last module: {where} takes its spikes")
         return value
 
@@ -300,9 +373,9 @@ class _Reader:
             value = self._fire(value.where, FloatNeuron(reset="none"), value)
         if not self._layers:
             raise CompileError("model must have at least one module of synapses, followed by neurons")
-        if value.pool > 1:
+        if any(one.pool > 1 for one in value.terms):
             raise CompileError(f"{value.pooled} must be followed by synapses")
-        if value.source != len(self._layers) - 1:
+        if [one.source for one in value.terms] != [len(self._layers) - 1]:
             raise CompileError(f"{self._names[-1]} must lead to the end of the model, which takes {value.where}")
         last, neuron = self._layers[-1], self._layers[-1].neuron
         if potential and neuron.theta is not None:
@@ -317,8 +390,9 @@ class _Reader:
         """Replace a maximum pool of spikes by a layer of integrate-and-fire neurons, which any spike of their window
         makes fire."""
         shape = map_shape(where, value)
-        if isinstance(value, Synapses) or value.pool > 1 or value.high != 1 or (
-            value.source == INPUT and self._empty.input_kind == "direct"
+        term = None if isinstance(value, Synapses) else value.plain
+        if term is None or isinstance(value, Synapses) or term.high != 1 or (
+            term.source == INPUT and self._empty.input_kind == "direct"
         ):
             raise CompileError(f"{where} must come directly behind neurons, or behind an input of single spikes: the "
                                "largest of other values has no counterpart")
@@ -334,23 +408,30 @@ class _Reader:
             )
         except ValueError as error:
             raise CompileError(f"{where} must fit what comes in: {error}") from None
-        synapses = reach(where, value, np.ones(connectivity.weight_shape), connectivity, np.zeros(shape[0]))
+        synapses = reach(where, value, np.ones(connectivity.weight_shape), connectivity)
         fired = self._fire(where, FloatNeuron(theta=np.ones(shape[0]), reset="zero"), synapses)
         self._layers[-1] = replace(self._layers[-1], weight_bits=2, weight_scale=1.0)
         return fired
 
     def _neurons(self, where: str, module: nn.Module, value: Spikes | Synapses) -> Spikes:
+        given = module
+        if type(module) in self._framework.feedback:
+            module, value = self._framework.feedback[type(module)](
+                where, module, value, lambda shape: self._own(where, shape),
+                lambda one, taken: self._run(where.partition(" ")[0], one, taken))
         kind = type(module)
         if kind not in self._framework.neurons:
-            known = ", ".join(one.__name__ for one in self._framework.neurons)
+            known = ", ".join(one.__name__ for one in (*self._framework.neurons, *self._framework.feedback))
             raise CompileError(f"{where} must be a module that can be mapped: Linear, Conv2d, BatchNorm1d, "
                                "BatchNorm2d, AvgPool2d, AdaptiveAvgPool2d, MaxPool2d, Flatten, Dropout, Identity, "
                                f"or of {self._framework.name}'s neurons {known}")
         if isinstance(value, Spikes):
-            raise CompileError(f"{where} must come behind synapses, not behind {value.where}")
-        if id(module) in self._seen and self._framework.stateful(module):
+            if len(value.terms) == 1:
+                raise CompileError(f"{where} must come behind synapses, not behind {value.where}")
+            value = passed_on(value.where, value)
+        if id(given) in self._seen and self._framework.stateful(given):
             raise CompileError(f"{where} must have one place in the model: its membranes go on from call to call")
-        self._seen.add(id(module))
+        self._seen.add(id(given))
         fired = self._fire(where, self._framework.neurons[kind](where, module, value), value)
         if self._framework.bounded(module) and any(one.source == INPUT for one in value.sets) and (
             self._empty.input_kind != "latency"
@@ -366,11 +447,21 @@ class _Reader:
         if not 0 <= neuron.leak <= 1:
             raise CompileError(f"{where} must keep 0 … 1 of its membrane in a step, not {neuron.leak!r}")
         index = len(self._layers)
+        sets = merged(tuple(replace(one, source=index) if one.source == OWN else one for one in synapses.sets))
+        if self._empty.input_kind == "direct" and index and any(one.source == INPUT for one in sets):
+            raise CompileError(f"{where} must not take the input, which is direct: such an input goes to the first "
+                               "layer only")
         # The sort is stable: the first of several sets from the layer before becomes the layer's own.
-        first, *others = sorted(synapses.sets, key=lambda one: one.source != index - 1)
+        first, *others = sorted(sets, key=lambda one: one.source != index - 1)
         if first.source != index - 1:
-            before = self._names[-1] if self._names else "the input"
-            raise CompileError(f"{where} must take the spikes of {before}, which runs before it, among others")
+            others = [first, *others]
+            try:
+                connectivity, nothing = silent(self._shapes[-1] if self._shapes else self._in_shape, synapses.shape)
+            except ValueError:
+                before = self._names[-1] if self._names else "the input"
+                raise CompileError(f"{where} must take the spikes of {before}, which runs before it, among others"
+                                   ) from None
+            first = replace(first, source=index - 1, weight=nothing, connectivity=connectivity, average_pool=False)
         bias = synapses.bias if neuron.bias is None else synapses.bias + neuron.bias
         self._layers.append(FloatLayer(
             weight=first.weight, connectivity=first.connectivity, average_pool=first.average_pool,
@@ -381,5 +472,6 @@ class _Reader:
         self._names.append(where)
         if synapses.normalised:
             self._normalised[index] = where
-        return Spikes(where=where, source=index, shape=synapses.out_shape, flat=len(synapses.out_shape) == 1, low=0.0,
-                      high=float(max(1, neuron.levels)))
+        self._shapes.append(synapses.shape)
+        return Spikes(where=where, shape=synapses.shape, flat=synapses.flat, terms=(
+            Term(source=index, shape=synapses.shape, low=0.0, high=float(max(1, neuron.levels))),))

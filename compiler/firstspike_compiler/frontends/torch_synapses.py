@@ -18,34 +18,61 @@ from .one_to_one import one_to_one
 from .pooled_kernel import pooled_kernel
 
 __all__ = [
-    "Spikes", "Synapses", "add_up", "as_pair", "average", "check_eval", "check_heaviside", "connect", "flatten",
-    "map_shape", "normalise", "per_channel", "reach", "single",
+    "OWN", "Spikes", "Synapses", "Term", "add_up", "as_array", "as_pair", "average", "check_eval", "check_heaviside",
+    "connect", "flatten", "join", "map_shape", "merged", "multiply", "normalise", "passed_on", "per_channel", "reach",
+    "scale", "silent", "single", "vote",
 ]
+
+OWN = -2
+"""Source of the spikes that the neurons themselves sent in the step before."""
 
 _PROBE = (-1e3, -1.0, -0.5, -1e-3, -1e-6, 0.0, 1e-6, 1e-3, 0.5, 1.0, 1e3)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Spikes:
-    """The spikes of a layer or of the input, on their way to synapses.
+class Term:
+    """The spikes of one layer or of the input, as a part of `Spikes`.
 
-    ``where`` names the module that sends them. Magnitudes are ``low`` … ``high``. ``pool`` is the side of the average
-    pools on the way, together, and ``pooled`` names the last of them. ``flat``: a map is taken as a vector.
+    ``shape`` is that of the sender. Magnitudes are ``low`` … ``high``, times ``gain``. ``pool`` is the side of the
+    average pools on the way, together. ``first`` is the place of its first value among the values of the whole.
+    """
+
+    source: int
+    shape: Shape
+    low: float
+    high: float
+    gain: float = 1.0
+    pool: int = 1
+    first: int = 0
+
+    @property
+    def size(self) -> int:
+        return size_of(pooled(self.shape, self.pool))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Spikes:
+    """Spikes on their way to synapses: those of one layer or of the input, or of several, joined or added up.
+
+    ``where`` names the module that sends them, and ``pooled`` the last pool on the way. ``shape`` is (N,) or (C, H, W),
+    after the pools; ``flat``: a map is taken as a vector.
     """
 
     where: str
-    source: int
+    terms: tuple[Term, ...]
     shape: Shape
     flat: bool
-    low: float
-    high: float
-    pool: int = 1
     pooled: str = ""
 
     @property
     def out_shape(self) -> Shape:
-        shape = pooled(self.shape, self.pool)
-        return (size_of(shape),) if self.flat else shape
+        return (size_of(self.shape),) if self.flat else self.shape
+
+    @property
+    def plain(self) -> Term | None:
+        """The spikes themselves, if they are those of one layer, neither pooled nor scaled."""
+        one = self.terms[0]
+        return one if len(self.terms) == 1 and one.pool == 1 and one.gain == 1 else None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,19 +91,24 @@ class _Set:
 class Synapses:
     """The synapses of a layer's neurons: one set, or several whose currents add up.
 
-    ``where`` names the last module that was merged in. ``bias`` is float64[C]. ``normalised``: a normalisation gave the
-    weights of each channel a factor of its own.
+    ``where`` names the last module that was merged in. ``bias`` is float64[C]. ``flat``: a map is taken as a vector.
+    ``normalised``: a normalisation gave the weights of each channel a factor of its own.
     """
 
     where: str
     sets: tuple[_Set, ...]
     bias: np.ndarray
+    flat: bool = False
     normalised: bool = False
 
     @property
-    def out_shape(self) -> Shape:
+    def shape(self) -> Shape:
         """Shape of the neurons, (N,) or (C, H, W)."""
         return self.sets[0].connectivity.out_shape
+
+    @property
+    def out_shape(self) -> Shape:
+        return (size_of(self.shape),) if self.flat else self.shape
 
     @property
     def channels(self) -> int:
@@ -96,49 +128,132 @@ class Synapses:
             replace(one, weight=one.weight * gain.reshape(-1, *[1] * (one.weight.ndim - 1))) for one in self.sets))
 
 
+def merged(sets: tuple[_Set, ...]) -> tuple[_Set, ...]:
+    """The sets, those from the same source through the same connectivity as one."""
+    found: list[_Set] = []
+    for one in sets:
+        same = [place for place, other in enumerate(found) if other.source == one.source and (
+            other.connectivity == one.connectivity and other.average_pool == one.average_pool)]
+        if same:
+            found[same[0]] = replace(found[same[0]], weight=found[same[0]].weight + one.weight)
+        else:
+            found.append(one)
+    return tuple(found)
+
+
 def flatten(where: str, module: nn.Flatten, value: Spikes | Synapses) -> Spikes | Synapses:
     """Take a map as a vector; a vector is returned as it is."""
     # start_dim is 2 if time has a dimension before the batch's; if it is wrong, the next fan-in does not fit.
     if module.start_dim not in (1, 2, -3) or module.end_dim not in (-1, 3):
         raise CompileError(f"{where} must flatten all but the batch, not dimensions {module.start_dim!r} to "
                            f"{module.end_dim!r}")
-    if isinstance(value, Spikes):
-        return replace(value, flat=True)
-    if len(value.out_shape) == 3:
-        raise CompileError(f"{where} must come behind neurons, not behind {value.where}")
-    return value
+    return replace(value, flat=len(value.shape) == 3)
 
 
 def connect(where: str, module: Any, value: Spikes | Synapses) -> Synapses:
-    """The synapses of a Linear or Conv2d that takes spikes."""
+    """The synapses of a Linear or Conv2d that takes spikes, or of a Linear that takes the currents of another."""
+    weight = as_array(module.weight)
+    bias = np.zeros(len(weight)) if module.bias is None else as_array(module.bias)
+    if isinstance(module, nn.Conv2d):
+        return _convolve(where, module, weight, bias, value)
+    return multiply(where, weight, bias, value)
+
+
+def multiply(where: str, weight: np.ndarray, bias: np.ndarray, value: Spikes | Synapses) -> Synapses:
+    """The dense synapses W·x + b of spikes, or of the currents of dense synapses; float64[M, N] and float64[M]."""
+    if len(value.out_shape) == 3:
+        raise CompileError(f"{where} must come behind a Flatten: it would act on the rows of a map")
+    if weight.shape[1:] != value.out_shape:
+        raise CompileError(f"{where} must have weights of shape {(len(weight), *value.out_shape)} for what comes in, "
+                           f"{value.shape}, not {weight.shape}")
+    if isinstance(value, Synapses):
+        if not all(isinstance(one.connectivity, Dense) for one in value.sets):
+            raise CompileError(f"{where} must come behind neurons, not behind {value.where}")
+        return Synapses(where=where, bias=weight @ value.bias + bias, sets=tuple(replace(
+            one, weight=weight @ one.weight, connectivity=replace(one.connectivity, neurons=len(weight)))
+            for one in value.sets))
+    return Synapses(where=where, bias=bias, sets=tuple(
+        _set(one, weight[:, one.first : one.first + one.size],
+             Dense(in_shape=one.shape, neurons=len(weight), pool=one.pool)) for one in value.terms))
+
+
+def _convolve(
+    where: str, module: nn.Conv2d, weight: np.ndarray, bias: np.ndarray, value: Spikes | Synapses,
+) -> Synapses:
     if isinstance(value, Synapses):
         raise CompileError(f"{where} must come behind neurons, not behind {value.where}")
-    weight = as_array(module.weight)
-    try:
-        if isinstance(module, nn.Conv2d):
-            connectivity: Dense | Conv2d = _convolution(where, module, value)
-        else:
-            if len(value.shape) == 3 and not value.flat:
-                raise CompileError(f"{where} must come behind a Flatten: it would act on the rows of a map")
-            connectivity = Dense(in_shape=value.shape, neurons=len(weight), pool=value.pool)
-    except CompileError:
-        raise
-    except ValueError as error:
-        raise CompileError(f"{where} must fit what comes in: {error}") from None
-    if weight.shape != connectivity.weight_shape:
-        raise CompileError(f"{where} must have weights of shape {connectivity.weight_shape} for what comes in, "
-                           f"{pooled(value.shape, value.pool)}, not {weight.shape}")
-    return reach(where, value, weight, connectivity,
-                    np.zeros(len(weight)) if module.bias is None else as_array(module.bias))
+    if len(value.out_shape) != 3:
+        raise CompileError(f"{where} must take a map, not a vector")
+    if len(value.terms) > 1 and module.groups > 1 and any(one.size != size_of(value.shape) for one in value.terms):
+        raise CompileError(f"{where} must have groups 1 behind channels that were joined, not {module.groups}")
+    if module.in_channels != value.shape[0]:
+        expected = (len(weight), value.shape[0] // module.groups, *weight.shape[2:])
+        raise CompileError(f"{where} must have weights of shape {expected} for what comes in, {value.shape}, not "
+                           f"{weight.shape}")
+    sets = []
+    for one in value.terms:
+        first, channels = one.first // size_of(value.shape[1:]), one.shape[0]
+        part = weight if channels == value.shape[0] else weight[:, first : first + channels]
+        try:
+            sets.append(_set(one, part, _convolution(where, module, one)))
+        except CompileError:
+            raise
+        except ValueError as error:
+            raise CompileError(f"{where} must fit what comes in: {error}") from None
+    return Synapses(where=where, sets=tuple(sets), bias=bias)
 
 
-def add_up(where: str, left: Spikes | Synapses, right: Spikes | Synapses) -> Synapses:
-    """Add currents onto the same neurons; spikes become currents by one-to-one synapses."""
-    one, other = (side if isinstance(side, Synapses) else _passed_on(where, side) for side in (left, right))
-    if one.out_shape != other.out_shape:
-        raise CompileError(f"{where} must add up equal shapes, not {one.out_shape} and {other.out_shape}")
-    return Synapses(where=where, sets=(*one.sets, *other.sets), bias=one.bias + other.bias,
+def _set(one: Term, weight: np.ndarray, connectivity: Dense | Conv2d) -> _Set:
+    return _Set(source=one.source, weight=weight * one.gain, connectivity=connectivity, average_pool=one.pool > 1,
+                low=one.low, high=one.high)
+
+
+def add_up(where: str, left: Spikes | Synapses, right: Spikes | Synapses) -> Spikes | Synapses:
+    """Add spikes, or currents onto the same neurons; spikes that are added to currents reach them one to one."""
+    if left.out_shape != right.out_shape:
+        raise CompileError(f"{where} must add up equal shapes, not {left.out_shape} and {right.out_shape}")
+    if isinstance(left, Spikes) and isinstance(right, Spikes):
+        if left.shape != right.shape:
+            left, right = (replace(one, shape=one.out_shape) for one in (left, right))
+        return replace(left, where=where, terms=(*left.terms, *right.terms))
+    one, other = (side if isinstance(side, Synapses) else passed_on(where, side) for side in (left, right))
+    if one.shape != other.shape:
+        raise CompileError(f"{where} must add up equal shapes, not {one.shape} and {other.shape}")
+    return Synapses(where=where, sets=(*one.sets, *other.sets), bias=one.bias + other.bias, flat=one.flat,
                     normalised=one.normalised or other.normalised)
+
+
+def join(where: str, values: list[Spikes | Synapses]) -> Spikes:
+    """Put the channels of spikes one behind the other."""
+    terms: list[Term] = []
+    first = 0
+    for value in values:
+        if isinstance(value, Synapses):
+            raise CompileError(f"{where} must join spikes, not the currents of {value.where}")
+        terms.extend(replace(one, first=first + one.first) for one in value.terms)
+        first += size_of(value.shape)
+    shape = values[0].out_shape
+    return Spikes(where=where, terms=tuple(terms), flat=False,
+                  shape=(first,) if len(shape) == 1 else (first // size_of(shape[1:]), *shape[1:]))
+
+
+def scale(where: str, factor: np.ndarray, value: Spikes | Synapses) -> Spikes | Synapses:
+    """Multiply by a number, or currents by one for each channel."""
+    if isinstance(value, Synapses):
+        return replace(value.scaled(per_channel(where, "factor", factor, value)), where=where)
+    if factor.ndim or not np.isfinite(factor):
+        raise CompileError(f"{where} must scale the spikes of {value.where} by one finite number")
+    return replace(value, where=where, terms=tuple(replace(one, gain=one.gain * float(factor)) for one in value.terms))
+
+
+def vote(where: str, size: int, value: Spikes | Synapses) -> Synapses:
+    """The mean of each ``size`` neurons of a vector, side by side; those left over count nowhere."""
+    if len(value.out_shape) != 1 or value.out_shape[0] < size:
+        raise CompileError(f"{where} must take a vector of at least {size}, not {value.out_shape}")
+    classes = value.out_shape[0] // size
+    weight = np.zeros((classes, *value.out_shape))
+    weight[:, : classes * size] = np.kron(np.eye(classes), np.full(size, 1 / size))
+    return multiply(where, weight, np.zeros(classes), value)
 
 
 def normalise(where: str, module: Any, value: Spikes | Synapses) -> Synapses:
@@ -178,30 +293,59 @@ def average(where: str, module: Any, value: Spikes | Synapses) -> Spikes | Synap
     if kernel[0] == 1:
         return value
     if isinstance(value, Spikes):
-        return replace(value, pool=value.pool * kernel[0], pooled=where)
+        return replace(value, shape=pooled(value.shape, kernel[0]), pooled=where, terms=tuple(
+            replace(one, pool=one.pool * kernel[0], first=one.first // size_of(shape[1:]) * size_of(
+                pooled(shape, kernel[0])[1:])) for one in value.terms))
     return replace(value, sets=tuple(_averaged(one, kernel[0]) for one in value.sets))
 
 
-def reach(
-    where: str, value: Spikes, weight: np.ndarray, connectivity: Dense | Conv2d, bias: np.ndarray,
-) -> Synapses:
-    """The set of synapses that takes these spikes with this weight."""
-    return Synapses(where=where, bias=bias, sets=(_Set(
-        source=value.source, weight=weight, connectivity=connectivity, average_pool=value.pool > 1, low=value.low,
-        high=value.high),))
+def reach(where: str, value: Spikes, weight: np.ndarray, connectivity: Dense | Conv2d) -> Synapses:
+    """The synapses that take the spikes of one layer with this weight."""
+    return Synapses(where=where, bias=np.zeros(len(weight)), sets=(_set(value.terms[0], weight, connectivity),))
 
 
-def _passed_on(where: str, value: Spikes) -> Synapses:
+def passed_on(where: str, value: Spikes) -> Synapses:
+    """Synapses from each spike to the neuron at its own place."""
+    channels, size = value.shape[0], size_of(value.shape)
     try:
-        connectivity, ones = one_to_one(value.shape, value.pool, flat=value.flat)
+        if all(one.size == size for one in value.terms):
+            each = [(one, *one_to_one(one.shape, one.pool, flat=value.flat)) for one in value.terms]
+            return Synapses(where=where, bias=np.zeros(len(each[0][2])), sets=tuple(
+                _set(one, ones, connectivity) for one, connectivity, ones in each))
+        if len(value.out_shape) == 1:
+            return multiply(where, one_to_one(value.out_shape, 1)[1], np.zeros(size), value)
     except ValueError as error:
         raise CompileError(f"{where} must add up less: {error}") from None
-    return reach(where, value, ones, connectivity, np.zeros(len(ones)))
+    return _convolve(where, nn.Conv2d(channels, channels, 1, bias=False), np.eye(channels)[:, :, None, None],
+                     np.zeros(channels), value)
 
 
-def _convolution(where: str, module: nn.Conv2d, value: Spikes) -> Conv2d:
-    if value.flat or len(value.shape) != 3:
-        raise CompileError(f"{where} must take a map, not a vector")
+def silent(in_shape: Shape, out_shape: Shape) -> tuple[Dense | Conv2d, np.ndarray]:
+    """Connectivity and weights of synapses that do nothing, for neurons that take no spikes of the layer before.
+
+    Raises
+    ------
+    ValueError
+        The neurons are a map, and the layer before is a vector.
+    """
+    if len(out_shape) == 1:
+        dense = Dense(in_shape=in_shape, neurons=out_shape[0])
+        return dense, np.zeros(dense.weight_shape)
+    if len(in_shape) == 1:
+        raise ValueError("a map cannot take spikes of a vector")
+    axes = []
+    for length, out in zip(in_shape[1:], out_shape[1:], strict=True):
+        padding = max(0, -(-(out - length) // 2))
+        stride = max(1, (length - 1) // (out - 1)) if out > 1 else 1
+        axes.append((length + 2 * padding - stride * (out - 1), stride, padding))
+    kernel, stride, padding = zip(*axes, strict=True)
+    groups = int(np.gcd(in_shape[0], out_shape[0]))
+    maps = Conv2d(in_shape=in_shape, channels=out_shape[0], kernel=kernel, stride=stride, padding=padding,
+                  groups=groups)
+    return maps, np.zeros(maps.weight_shape)
+
+
+def _convolution(where: str, module: nn.Conv2d, value: Term) -> Conv2d:
     if module.padding_mode != "zeros" or tuple(module.dilation) != (1, 1):
         raise CompileError(f"{where} must have padding_mode 'zeros' and dilation 1, not {module.padding_mode!r} "
                            f"and {tuple(module.dilation)}")
@@ -242,7 +386,7 @@ def per_channel(where: str, name: str, value: Any, synapses: Synapses) -> np.nda
     if array.ndim > len(shape) and array.shape[: array.ndim - len(shape)] == (1,) * (array.ndim - len(shape)):
         array = array.reshape(array.shape[array.ndim - len(shape) :])
     try:
-        spread = np.broadcast_to(array, shape).reshape(shape[0], size_of(shape) // shape[0])
+        spread = np.broadcast_to(array, shape).reshape(synapses.channels, -1)
     except ValueError:
         raise CompileError(f"{where} must have a {name} that fits its neurons {shape}, not one of shape "
                            f"{array.shape}") from None
