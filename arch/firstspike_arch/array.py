@@ -275,18 +275,19 @@ def reach(synapses: Dense | Conv2d) -> tuple[int, int]:
     """Return the largest number of output positions that an event reaches, down and across."""
     if not isinstance(synapses, Conv2d):
         return 1, 1
-    down, across = (ceil_div(kernel, stride) for kernel, stride in zip(synapses.kernel, synapses.stride, strict=True))
+    down, across = (ceil_div(synapses.kernel[axis], abs(synapses.neighbours(axis)[1])) for axis in (0, 1))
     return min(down, synapses.out_shape[1]), min(across, synapses.out_shape[2])
 
 
 def kernel_banks(layer: Layer) -> tuple[int, int]:
     """Return the banks, down and across, with which every event reaches all its neighbours at once.
 
-    (1, 1): the layer cannot have several banks. That holds for a dense layer, for one with several sets of synapses or
-    a pool of currents, and for one whose output is smaller than the kernel's reach.
+    (1, 1): the layer cannot have several banks. That holds for a dense layer, for a transposed or dilated convolution,
+    for a layer with several sets of synapses or a pool of currents, and for one whose output is smaller than the
+    kernel's reach.
     """
     synapses = layer.connectivity
-    if not isinstance(synapses, Conv2d) or layer.branches or layer.current_pool is not None:
+    if not isinstance(synapses, Conv2d) or not synapses.slides or layer.branches or layer.current_pool is not None:
         return 1, 1
     down, across = (ceil_div(kernel, stride) for kernel, stride in zip(synapses.kernel, synapses.stride, strict=True))
     return (down, across) if (down, across) == reach(synapses) else (1, 1)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .connectivity import Conv2d, Dense, Shape, Window, as_shape
+from .connectivity import Conv2d, ConvTranspose2d, Dense, Shape, Window, as_shape
 from .events import MAGNITUDE_MAX
 from .fixed import LEAK_SHIFT_MAX, bits_for_signed, nearest_leak
 from .float_network import InputKind, Readout
@@ -17,6 +17,8 @@ from .neuron import Neuron
 __all__ = ["NetworkBuilder"]
 
 WEIGHT_BITS = (2, 8)
+_PLAIN = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "output_padding": (0, 0)}
+"""Options of a convolution, as a dense layer has them."""
 
 
 class NetworkBuilder:
@@ -60,7 +62,9 @@ class NetworkBuilder:
     def layer(
         self, weights: ArrayLike, *, theta: ArrayLike | None = None, leak: ArrayLike = 1.0,
         weight_bits: int | None = None, name: str | None = None, stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] = 0, groups: int = 1, pool: int = 1, current_pool: Window | int | None = None,
+        padding: int | tuple[int, int] = 0, groups: int = 1, pool: int | tuple[int, int] = 1,
+        dilation: int | tuple[int, int] = 1, transposed: bool = False, output_padding: int | tuple[int, int] = 0,
+        current_pool: Window | int | None = None,
         **neuron: Any,
     ) -> int:
         """Add a layer that takes the spikes of the layer before, or the input if it is the first.
@@ -69,7 +73,10 @@ class NetworkBuilder:
         ----------
         weights : int[M, N] or int[Co, Ci / groups, Kh, Kw]
             A matrix makes a dense layer, which takes a map flattened. Four dimensions make a convolution as in torch,
-            with ``stride``, ``padding`` and ``groups``.
+            with ``stride``, ``padding``, ``dilation`` and ``groups``.
+        transposed : bool
+            The convolution is transposed, with ``output_padding``; the weights still have the channels of the output
+            first, where torch has those of the input first.
         theta : int, int[C] or int[C, n]
             Thresholds, n ascending ones for each channel. None: the layer never fires (the output layer of a potential
             read-out).
@@ -78,8 +85,8 @@ class NetworkBuilder:
             shift ≤ 15, such as 0.875.
         weight_bits : int
             2 … 8; None: the fewest that hold the weights of the layer and its branches.
-        pool : int
-            Side of the square windows in which the map that comes in is sum-pooled.
+        pool : int or (int, int)
+            Side of the square windows, or height and width, in which the map that comes in is sum-pooled.
         current_pool : Window or int
             Each neuron gets the largest of the sums in its window, as behind a maximum pool between a convolution and
             its neurons. A number stands for square windows of this side, side by side.
@@ -97,7 +104,9 @@ class NetworkBuilder:
         weights = _whole(f"layer {index}" if name is None else f"layer {index} ({name})", "weights", weights)
         name = f"{'conv2d' if weights.ndim == 4 else 'dense'}{index}" if name is None else name
         where = f"layer {index} ({name})"
-        synapses = self._synapses(where, index - 1, weights, stride, padding, groups, pool)
+        synapses = self._synapses(
+            where, index - 1, weights, pool=pool, stride=stride, padding=padding, groups=groups, dilation=dilation,
+            transposed=transposed, output_padding=output_padding)
         channels = synapses.connectivity.channels
         num, shift = _leak(where, leak, channels)
         try:
@@ -118,7 +127,8 @@ class NetworkBuilder:
 
     def branch(
         self, weights: ArrayLike, *, source: int, stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0,
-        groups: int = 1, pool: int = 1,
+        groups: int = 1, pool: int | tuple[int, int] = 1, dilation: int | tuple[int, int] = 1,
+        transposed: bool = False, output_padding: int | tuple[int, int] = 0,
     ) -> None:
         """Add synapses onto the membranes of the last layer; the other parameters are those of `layer`.
 
@@ -135,7 +145,9 @@ class NetworkBuilder:
         if not isinstance(source, int) or not INPUT <= source < len(self._layers):
             raise NetworkError(f"{where}: source of a branch must be −1…{len(self._layers) - 1}, not {source!r}")
         weights = _whole(where, "weights", weights)
-        last["synapses"].append(self._synapses(where, source, weights, stride, padding, groups, pool))
+        last["synapses"].append(self._synapses(
+            where, source, weights, pool=pool, stride=stride, padding=padding, groups=groups, dilation=dilation,
+            transposed=transposed, output_padding=output_padding))
 
     def build(self) -> IntegerNetwork:
         """Return the network, verified."""
@@ -151,20 +163,27 @@ class NetworkBuilder:
         return IntegerNetwork(layers=tuple(layers), **self._fields)
 
     def _synapses(
-        self, where: str, source: int, weights: np.ndarray, stride, padding, groups: int, pool: int,
+        self, where: str, source: int, weights: np.ndarray, *, pool: int | tuple[int, int], groups: int,
+        transposed: bool, **sides: int | tuple[int, int],
     ) -> Branch:
         shape = self._in_shape if source == INPUT else self._layers[source]["shape"]
         try:
+            pairs = {name: _pair(side) for name, side in sides.items()}
+            plain = not transposed and groups == 1 and pairs == _PLAIN
+            if not transposed and pairs["output_padding"] != (0, 0):
+                raise NetworkError(f"{where}: output_padding must be 0 unless the convolution is transposed, not "
+                                   f"{sides['output_padding']!r}")
             if weights.ndim == 4:
-                connectivity: Dense | Conv2d = Conv2d(
-                    in_shape=shape, channels=len(weights), kernel=(weights.shape[2], weights.shape[3]),
-                    stride=_pair(stride), padding=_pair(padding), groups=groups, pool=pool)
-            elif weights.ndim == 2 and (_pair(stride), _pair(padding), groups) == ((1, 1), (0, 0), 1):
+                further = pairs if transposed else {name: pairs[name] for name in pairs if name != "output_padding"}
+                connectivity: Dense | Conv2d = (ConvTranspose2d if transposed else Conv2d)(
+                    in_shape=shape, channels=len(weights), kernel=(weights.shape[2], weights.shape[3]), groups=groups,
+                    pool=pool, **further)
+            elif weights.ndim == 2 and plain:
                 connectivity = Dense(in_shape=shape, neurons=len(weights), pool=pool)
             else:
                 raise NetworkError(f"{where}: weights must have shape (neurons, inputs), without stride, padding and "
-                                   "groups, or (channels, channels of a group, height, width), not "
-                                   f"{weights.shape}")
+                                   "other options of convolutions, or (channels, channels of a group, height, width), "
+                                   f"not {weights.shape}")
         except NetworkError:
             raise
         except (TypeError, ValueError) as error:

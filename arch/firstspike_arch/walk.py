@@ -106,8 +106,8 @@ def _dense_walk(synapses: Dense, plan: LayerPlan, base: int) -> tuple[Walk, int]
     x = y = None
     if len(shape) == 3:
         # Addresses have their channels last, so the word is a sum of three terms, one for each coordinate.
-        x = _pixels(synapses.in_shape[2], shape[2], synapses.pool, shape[0] * stride)
-        y = _pixels(synapses.in_shape[1], shape[1], synapses.pool, shape[0] * shape[2] * stride)
+        x = _pixels(synapses, 1, shape[0] * stride)
+        y = _pixels(synapses, 0, shape[0] * shape[2] * stride)
     walk = Walk(x=x, y=y, reach=plan.rows, channel_row=np.zeros(shape[0] if y else 1, dtype=np.int64),
                 channel_words=stride, base=base)
     return walk, size_of(shape) * stride
@@ -122,8 +122,8 @@ def conv_walk(synapses: Conv2d, plan: LayerPlan, base: int) -> tuple[Walk, int]:
     reach, channel_row = _channel_rows(synapses, plan)
     kernel_words = synapses.kernel[0] * synapses.kernel[1] * reach
     walk = Walk(
-        x=_taps(synapses, 1, synapses.out_shape[2], plan.position_rows, reach),
-        y=_taps(synapses, 0, synapses.out_shape[1], plan.position_rows * width, reach * synapses.kernel[1]),
+        x=_taps(synapses, 1, plan.position_rows, reach),
+        y=_taps(synapses, 0, plan.position_rows * width, reach * synapses.kernel[1]),
         reach=reach, channel_row=channel_row, channel_words=kernel_words, base=base,
     )
     return walk, inputs * kernel_words
@@ -167,33 +167,40 @@ def bank_taps(synapses: Conv2d, plan: LayerPlan, axis: int) -> np.ndarray:
 def _bank_axis(synapses: Conv2d, plan: LayerPlan, axis: int, rows: int, words: int) -> tuple[Axis, np.ndarray]:
     """Return the axis with one visit if anything is reached, its word given by the phase; and the row of each bank."""
     banks, stride, padding = plan.banks[axis], synapses.stride[axis], synapses.padding[axis]
-    length = synapses.in_shape[1 + axis]
-    pixel = np.arange(length) // synapses.pool
-    table = np.full((length, banks), -1, dtype=np.int64)
-    for output in range(plan.size[axis]):
-        tap = pixel + padding - output * stride
-        hit = (tap >= 0) & (tap < synapses.kernel[axis]) & (pixel < length // synapses.pool)
-        table[hit, output % banks] = output // banks * rows
+    pixel, _ = _pooled_pixels(synapses, axis)
+    table = np.full((len(pixel), banks), -1, dtype=np.int64)
+    for output in _outputs(synapses, axis):
+        hit = output >= 0
+        table[hit, output[hit] % banks] = output[hit] // banks * rows
     phase = (pixel + padding) % (banks * stride)
     return Axis(count=(table.max(1) >= 0).astype(np.int64), row=pixel * 0, word=phase * words), table
 
 
-def _pixels(length: int, kept: int, pool: int, words: int) -> Axis:
-    pixel = np.arange(length) // pool
+def _pooled_pixels(synapses: Dense | Conv2d, axis: int) -> tuple[np.ndarray, int]:
+    """Return the pooled pixel of each pixel along an axis, int64[L], and the number of those that the pool keeps."""
+    length, side = synapses.in_shape[1 + axis], synapses.pool_sides[axis]
+    return np.arange(length) // side, length // side
+
+
+def _pixels(synapses: Dense, axis: int, words: int) -> Axis:
+    pixel, kept = _pooled_pixels(synapses, axis)
     return Axis(count=(pixel < kept).astype(np.int64), row=pixel * 0, word=np.minimum(pixel, kept - 1) * words)
 
 
-def _taps(synapses: Conv2d, axis: int, outputs: int, rows: int, words: int) -> Axis:
-    """Return the axis of a convolution: output o is reached through tap k where o·stride = pixel + padding − k."""
-    kernel, stride, padding = synapses.kernel[axis], synapses.stride[axis], synapses.padding[axis]
-    length = synapses.in_shape[1 + axis]
-    pixel = np.arange(length) // synapses.pool
-    low = np.maximum(0, -((kernel - 1 - pixel - padding) // stride))
-    high = np.minimum(outputs - 1, (pixel + padding) // stride)
-    count = np.where(pixel < length // synapses.pool, np.maximum(high - low + 1, 0), 0)
-    reached = count > 0
-    tap = pixel + padding - low * stride
+def _outputs(synapses: Conv2d, axis: int) -> np.ndarray:
+    """Return the output that each pixel, before the pool, reaches through each tap, int64[taps, L]; −1: none."""
+    pixel, kept = _pooled_pixels(synapses, axis)
+    return np.where(pixel < kept, synapses.outputs(axis)[:, np.minimum(pixel, kept - 1)], -1)
+
+
+def _taps(synapses: Conv2d, axis: int, rows: int, words: int) -> Axis:
+    """Return the axis of a convolution: an event reaches outputs at equal distances, through taps at equal
+    distances."""
+    outputs = _outputs(synapses, axis)
+    hits = outputs >= 0
+    tap = np.where(hits, outputs, synapses.out_shape[1 + axis]).argmin(0)  # of the first output
+    first = np.maximum(outputs[tap, np.arange(outputs.shape[1])], 0)
+    distance, step = synapses.neighbours(axis)
     return Axis(
-        count=count, row=np.where(reached, low * rows, 0), word=np.where(reached, tap * words, 0), row_step=rows,
-        word_step=-stride * words,
+        count=hits.sum(0), row=first * rows, word=tap * words, row_step=distance * rows, word_step=step * words,
     )

@@ -162,11 +162,12 @@ def _batches(inputs: np.ndarray) -> Iterator[np.ndarray]:
 def _power(synapses: Dense | Conv2d | None, spikes: np.ndarray, share: float) -> np.ndarray:
     """Return ``share`` of the mean square of spikes, float64[B, T, N], in a shape that broadcasts to the weights'."""
     assert synapses is not None  # `fold_normalisation` has filled it in
-    shape, pool = synapses.in_shape, synapses.pool
+    shape, (down, across) = synapses.in_shape, synapses.pool_sides
     x = spikes.reshape(-1, *shape)
-    if pool > 1:
-        channels, height, width = pooled(shape, pool)
-        x = x[:, :, : height * pool, : width * pool].reshape(len(x), channels, height, pool, width, pool).sum((3, 5))
+    if synapses.pool_size > 1:
+        channels, height, width = pooled(shape, synapses.pool)
+        x = x[:, :, : height * down, : width * across]
+        x = x.reshape(len(x), channels, height, down, width, across).sum((3, 5))
     power = share * np.square(x).mean(0)
     if isinstance(synapses, Dense):
         return power.reshape(1, -1)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from firstspike_arch.checkpoint import CheckpointError, list_tensors
-from firstspike_arch.connectivity import Conv2d, Dense, Shape, Window, size_of
+from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Shape, Window, size_of
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
 from firstspike_arch.network import INPUT
 from firstspike_arch.neuron import FloatNeuron, Neuron
@@ -177,12 +177,19 @@ def _operations(weight: np.ndarray, synapses: Dense | Conv2d) -> int:
 
 
 def _kind(synapses: Dense | Conv2d, largest: Window | None) -> str:
-    pool = f", pool {synapses.pool}" if synapses.pool > 1 else ""
+    pool = ""
+    if synapses.pool_size > 1:
+        pool = f", pool {synapses.pool if isinstance(synapses.pool, int) else _shape(synapses.pool)}"
     if isinstance(synapses, Dense):
         return f"dense{pool}"
-    parts = [f"conv {synapses.kernel[0]}×{synapses.kernel[1]}"]
+    kind, more = "conv", (0, 0)
+    if isinstance(synapses, ConvTranspose2d):
+        kind, more = "transposed conv", synapses.output_padding
+    parts = [f"{kind} {synapses.kernel[0]}×{synapses.kernel[1]}"]
     parts += [f"stride {_shape(synapses.stride)}"] * (synapses.stride != (1, 1))
     parts += [f"padding {_shape(synapses.padding)}"] * (synapses.padding != (0, 0))
+    parts += [f"output padding {_shape(more)}"] * (more != (0, 0))
+    parts += [f"dilation {_shape(synapses.dilation)}"] * (synapses.dilation != (1, 1))
     parts += [f"groups {synapses.groups}"] * (synapses.groups > 1)
     if largest is not None:
         parts.append(f"largest of {_shape(largest.kernel)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from firstspike_arch.connectivity import Dense, pooled
+from firstspike_arch.connectivity import ConvTranspose2d, Dense, pooled
 from firstspike_arch.network import INPUT, Branch, IntegerNetwork, Layer
 from firstspike_arch.neuron import Neuron
 from firstspike_arch.program import write_atomically
@@ -137,8 +137,11 @@ def _synapses(nir: Any, layer: Layer, branch: Branch, name: str, *, bias: bool) 
     synapses = branch.connectivity
     metadata = {"scale": float(layer.scale), "weight_bits": int(layer.weight_bits)}
     found: list[tuple[str, Any]] = []
-    if synapses.pool > 1:
-        side = np.array([synapses.pool] * 2)
+    if isinstance(synapses, ConvTranspose2d):
+        raise CompileError(f"layer {layer.name}: synapses must not be a transposed convolution to be exported: NIR has "
+                           "no node for it")
+    if synapses.pool_size > 1:
+        side = np.array(synapses.pool_sides)
         found.append((f"{name}_pool", nir.SumPool2d(kernel_size=side, stride=side, padding=np.array([0, 0]))))
     shape = pooled(synapses.in_shape, synapses.pool)
     weight, offset = _numbers(branch.weights), _numbers(layer.neuron.bias if bias else 0 * layer.neuron.bias)
@@ -152,7 +155,7 @@ def _synapses(nir: Any, layer: Layer, branch: Branch, name: str, *, bias: bool) 
     else:
         found.append((name, nir.Conv2d(
             input_shape=shape[1:], weight=weight, bias=offset, stride=synapses.stride, padding=synapses.padding,
-            dilation=(1, 1), groups=synapses.groups, metadata=metadata)))
+            dilation=synapses.dilation, groups=synapses.groups, metadata=metadata)))
     return found
 
 

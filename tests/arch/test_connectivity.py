@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Shapes, refusals, and the walk of an event, against counting by hand."""
 
+import json
 import re
 from contextlib import suppress
 from dataclasses import replace
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from firstspike_arch.array import LayerOptions, LayerPlan, kernel_banks
-from firstspike_arch.connectivity import Conv2d, Dense, Window
+from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Window, from_plain, to_plain
 from firstspike_arch.core_spec import CoreInput, CoreSpec
 from firstspike_arch.events import FINAL_MARKER, MARKER, TokenLayout, neuron_name, tokens_from_spikes
 from firstspike_arch.fixed import unpack_rows
@@ -17,7 +18,7 @@ from firstspike_arch.microcode import microcode_of
 from firstspike_arch.network import Branch, Layer, Neuron
 from firstspike_arch.walk import walks_of
 from firstspike_arch.weight_image import weight_image, weights_from_image
-from torch.nn.functional import max_pool2d
+from torch.nn import functional
 
 
 @pytest.mark.parametrize(("make", "sentence"), [
@@ -27,7 +28,17 @@ from torch.nn.functional import max_pool2d
     (lambda: Dense(in_shape=(8,), neurons=0), "neurons must be at least 1, not 0"),
     (lambda: Conv2d(in_shape=(8, 8), channels=1, kernel=(1, 1)), "in_shape must be (C, H, W), not (8, 8)"),
     (lambda: Conv2d(in_shape=(1, 5, 9), channels=1, kernel=(1, 1), pool=6),
-     "pool must be 1…5 for an input of shape (1, 5, 9), not 6"),
+     "pool must be 1…5, or sides of at most (5, 9), for an input of shape (1, 5, 9), not 6"),
+    (lambda: Conv2d(in_shape=(1, 5, 9), channels=1, kernel=(1, 1), pool=(2, 10)),
+     "pool must be 1…5, or sides of at most (5, 9), for an input of shape (1, 5, 9), not (2, 10)"),
+    (lambda: Conv2d(in_shape=(1, 5, 9), channels=1, kernel=(1, 1), dilation=(0, 1)),
+     "dilation must be at least 1, not (0, 1)"),
+    (lambda: Conv2d(in_shape=(1, 5, 9), channels=1, kernel=(3, 1), dilation=(3, 1)),
+     "kernel of 7 × 1 with its dilation must be at most the padded input, 5 × 9, not 3 × 1"),
+    (lambda: ConvTranspose2d(in_shape=(1, 5, 9), channels=1, kernel=(3, 1), stride=(2, 1), output_padding=(1, 1)),
+     "output_padding must be smaller than stride or dilation, at most (1, 0), not (1, 1)"),
+    (lambda: ConvTranspose2d(in_shape=(1, 1, 9), channels=1, kernel=(3, 1), padding=(2, 0)),
+     "padding must leave an output, not one of -1 × 9: (2, 0)"),
     (lambda: Conv2d(in_shape=(1, 4, 6), channels=1, kernel=(7, 1), padding=(1, 0)),
      "kernel must be at most the padded input, 6 × 6, not 7 × 1"),
     (lambda: Conv2d(in_shape=(6, 4, 4), channels=8, kernel=(1, 1), groups=3),
@@ -40,11 +51,45 @@ def test_a_broken_rule_is_named(make, sentence):
         make()
 
 
+def test_equal_sides_of_a_pool_are_one_number():
+    square = Conv2d(in_shape=(1, 6, 6), channels=1, kernel=(1, 1), pool=(2, 2))
+    assert square == Conv2d(in_shape=(1, 6, 6), channels=1, kernel=(1, 1), pool=2) and square.pool == 2
+    assert Dense(in_shape=(2, 7, 6), neurons=3, pool=(3, 2)).weight_shape == (3, 2 * 2 * 3)
+
+
+@pytest.mark.parametrize("synapses", [
+    Conv2d(in_shape=(2, 9, 6), channels=4, kernel=(3, 3), pool=(3, 1), dilation=(1, 2)),
+    ConvTranspose2d(in_shape=(2, 5, 6), channels=4, kernel=(3, 3), stride=(2, 1), output_padding=(1, 0)),
+    Dense(in_shape=(2, 7, 6), neurons=3, pool=(3, 2)),
+])
+def test_plain_values_give_the_synapses_back(synapses):
+    assert from_plain(json.loads(json.dumps(to_plain(synapses)))) == synapses
+
+
+def test_plain_values_of_older_versions_are_read_and_written_as_they_were():
+    plain = {"kind": "Conv2d", "in_shape": [2, 5, 6], "channels": 4, "kernel": [3, 3], "stride": [1, 1],
+             "padding": [0, 0], "groups": 1, "pool": 1}
+    assert to_plain(from_plain(plain)) == plain
+    with pytest.raises(ValueError, match=r"^connectivity must be a table of kind Dense, Conv2d, ConvTranspose2d, not "):
+        from_plain({"kind": "Conv3d"})
+
+
 CONVOLUTIONS = [
     Conv2d(in_shape=(2, 5, 6), channels=4, kernel=(3, 3)),
     Conv2d(in_shape=(2, 7, 6), channels=6, kernel=(3, 2), stride=(2, 1), padding=(1, 2), groups=2),
     Conv2d(in_shape=(3, 9, 8), channels=3, kernel=(2, 3), stride=(1, 2), padding=(0, 1), groups=3, pool=2),
     Conv2d(in_shape=(1, 4, 4), channels=5, kernel=(1, 1), stride=(3, 3)),
+]
+SPREAD = [
+    Conv2d(in_shape=(2, 9, 8), channels=4, kernel=(2, 3), pool=(3, 1), padding=(1, 0)),
+    Conv2d(in_shape=(2, 7, 9), channels=4, kernel=(3, 3), dilation=(2, 3), padding=(1, 3)),
+    Conv2d(in_shape=(2, 11, 9), channels=4, kernel=(4, 3), dilation=(2, 4), stride=(3, 2), padding=(3, 1), groups=2),
+    Conv2d(in_shape=(2, 8, 18), channels=2, kernel=(3, 4), dilation=(3, 2), stride=(3, 4), pool=(1, 2)),
+    ConvTranspose2d(in_shape=(2, 4, 5), channels=4, kernel=(3, 3)),
+    ConvTranspose2d(in_shape=(4, 4, 5), channels=6, kernel=(4, 2), stride=(2, 3), padding=(1, 2), groups=2,
+                    output_padding=(1, 2)),
+    ConvTranspose2d(in_shape=(1, 6, 5), channels=2, kernel=(2, 3), stride=(1, 2), padding=(1, 0), dilation=(3, 2),
+                    output_padding=(2, 0), pool=(2, 1)),
 ]
 
 
@@ -69,7 +114,7 @@ def core_of(layer: Layer, lanes: int, *, index: int = 0, banks: tuple[int, int] 
                     bias_word=bias_word, sends=False)
 
 
-@pytest.mark.parametrize("synapses", CONVOLUTIONS)
+@pytest.mark.parametrize("synapses", [*CONVOLUTIONS, *SPREAD])
 @pytest.mark.parametrize("lanes", [1, 2])
 def test_a_walk_adds_the_weights_that_a_convolution_adds(synapses, lanes):
     layer = layer_of(synapses)
@@ -91,27 +136,26 @@ def test_a_walk_adds_the_weights_that_a_convolution_adds(synapses, lanes):
 
 
 def added(layer: Layer, channel: int, y: int, x: int) -> np.ndarray:
-    """What an event adds to every neuron, tap by tap."""
-    synapses = layer.connectivity
-    wanted = np.zeros(synapses.out_shape, dtype=np.int64)
-    _, height, width = synapses.out_shape
-    y, x = y // synapses.pool, x // synapses.pool
-    inputs = synapses.in_shape[0] // synapses.groups
-    outputs = synapses.channels // synapses.groups
-    if y < synapses.in_shape[1] // synapses.pool and x < synapses.in_shape[2] // synapses.pool:
-        for output in range(channel // inputs * outputs, (channel // inputs + 1) * outputs):
-            for at_y, at_x in np.ndindex(height, width):
-                tap_y = y + synapses.padding[0] - at_y * synapses.stride[0]
-                tap_x = x + synapses.padding[1] - at_x * synapses.stride[1]
-                if 0 <= tap_y < synapses.kernel[0] and 0 <= tap_x < synapses.kernel[1]:
-                    wanted[output, at_y, at_x] = layer.weights[output, channel % inputs, tap_y, tap_x]
-    return wanted.ravel()
+    """What an event adds to every neuron, as torch says."""
+    synapses, weights = layer.connectivity, torch.tensor(layer.weights, dtype=torch.float64)
+    values = torch.zeros(1, *synapses.in_shape, dtype=torch.float64)
+    values[0, channel, y, x] = 1
+    values = functional.avg_pool2d(values, synapses.pool_sides, divisor_override=1)
+    options = {name: getattr(synapses, name) for name in ("stride", "padding", "dilation", "groups")}
+    if isinstance(synapses, ConvTranspose2d):
+        weights = torch.cat([part.transpose(0, 1) for part in weights.chunk(synapses.groups)])
+        got = functional.conv_transpose2d(values, weights, output_padding=synapses.output_padding, **options)
+    else:
+        got = functional.conv2d(values, weights, **options)
+    assert got.shape[1:] == synapses.out_shape
+    return got.numpy().ravel().astype(np.int64)
 
 
 BANKED = [
     *CONVOLUTIONS[:3],
     Conv2d(in_shape=(1, 6, 8), channels=4, kernel=(2, 5), stride=(1, 3), padding=(1, 2)),
     Conv2d(in_shape=(2, 7, 7), channels=2, kernel=(1, 3), stride=(3, 1)),
+    Conv2d(in_shape=(2, 7, 11), channels=2, kernel=(2, 3), pool=(1, 2)),
 ]
 
 
@@ -150,9 +194,11 @@ def test_neighbours_of_a_tile_are_in_banks_of_their_own():
     assert row.tolist() == [[0, 0, 0, 1, 1]] * 2 + [[2, 2, 2, 3, 3]] * 2
     with pytest.raises(ValueError, match=r"^banks must be \(1, 1\) or \(2, 3\), not \(3, 3\)$"):
         core_of(layer, 2, banks=(3, 3))
+    for synapses in SPREAD[1:]:
+        assert kernel_banks(layer_of(synapses)) == (1, 1)
 
 
-@pytest.mark.parametrize("synapses", [*CONVOLUTIONS, Dense(in_shape=(3, 5, 4), neurons=7, pool=2),
+@pytest.mark.parametrize("synapses", [*CONVOLUTIONS, *SPREAD, Dense(in_shape=(3, 5, 4), neurons=7, pool=2),
                                       Dense(in_shape=(9,), neurons=7)])
 def test_an_image_gives_its_weights_back(synapses):
     layer = layer_of(synapses)
@@ -260,9 +306,9 @@ def test_windows_are_those_of_torch():
             shape = window.out_shape(tuple(image.shape))
         except ValueError:
             with suppress(RuntimeError):  # torch refuses too, or gives a window nothing
-                assert max_pool2d(image, kernel, stride, padding, dilation, window.ceil_mode).isinf().any()
+                assert functional.max_pool2d(image, kernel, stride, padding, dilation, window.ceil_mode).isinf().any()
             continue
-        largest = max_pool2d(image, kernel, stride, padding, dilation, window.ceil_mode)
+        largest = functional.max_pool2d(image, kernel, stride, padding, dilation, window.ceil_mode)
         down, across = (window.taps(axis, image.shape[1 + axis]) for axis in (0, 1))
         assert shape == tuple(largest.shape)
         assert np.array_equal(image.numpy()[:, down[:, None, :, None], across[None, :, None, :]].max((1, 2)), largest)

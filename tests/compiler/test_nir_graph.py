@@ -55,8 +55,8 @@ def run_nir(graph: nir.NIRGraph, inputs: np.ndarray, subtract: bool) -> dict[str
         if isinstance(node, nir.Scale):
             return x * tensor("scale")
         if isinstance(node, nir.SumPool2d | nir.AvgPool2d):
-            return functional.avg_pool2d(x, pair(node.kernel_size), divisor_override=1 if isinstance(
-                node, nir.SumPool2d) else None)
+            return functional.avg_pool2d(x, pair(node.kernel_size), pair(node.stride), pair(node.padding),
+                                         divisor_override=1 if isinstance(node, nir.SumPool2d) else None)
         return x.flatten(1) if isinstance(node, nir.Flatten) else x
 
     def fire(name, node, x):
@@ -158,6 +158,23 @@ def pooled_current(rng):
     return graph_of(nodes, pairwise(["input", "half", "conv", "pool", "fire", "fc", "gain", "out", "output"]))
 
 
+def pool(kind, kernel, stride, padding=0):
+    return kind(kernel_size=np.array(kernel), stride=np.array(stride), padding=np.array(pair(padding)))
+
+
+def pooled_apart(rng):
+    """Pools with windows that overlap, are no squares or stick out, in front of a convolution, between it and its
+    neurons, and in front of dense synapses."""
+    kinds = nir.SumPool2d, nir.AvgPool2d
+    first, second, third, fourth = (kinds[int(rng.integers(2))] for _ in range(4))
+    nodes = ends((1, 9, 9), 4) | {
+        "pool1": pool(first, (2, 2), (1, 1)), "conv": conv(rng, 3, 1, (8, 8), padding=0),
+        "pool2": pool(second, (2, 1), (1, 1)), "fire": lif(rng, 3, 5, 6), "pool3": pool(third, (2, 1), (2, 1)),
+        "pool4": pool(fourth, (2, 2), (1, 2), 1), "fc": affine(rng, 4, 3 * 3 * 4), "out": lif(rng, 4)}
+    return graph_of(nodes, pairwise(["input", "pool1", "conv", "pool2", "fire", "pool3", "pool4", "fc", "out",
+                                     "output"]))
+
+
 def in_time(rng):
     """A Conv1d, and a resting potential that is also the reset potential."""
     nodes = ends((2, 12), 3) | {
@@ -189,7 +206,8 @@ def opened(graph: nir.NIRGraph) -> nir.NIRGraph:
 
 
 @pytest.mark.parametrize(("draw", "subtract"), [
-    *((draw, subtract) for draw in (recurrent, nested, residual, pooled_current) for subtract in (False, True)),
+    *((draw, subtract) for draw in (recurrent, nested, residual, pooled_current, pooled_apart)
+      for subtract in (False, True)),
     (in_time, False), (reset_apart, False)])
 def test_spikes_are_those_of_the_equations(draw, subtract):
     alive = 0
@@ -268,7 +286,7 @@ MALFORMED = [
     (broken({"lif": nir.IF(r=np.ones(5), v_threshold=np.full(5, np.inf), v_reset=np.zeros(5))}),
      "node 'lif': v_threshold must be finite everywhere"),
     (broken({"fc1": nir.Conv2d(input_shape=(6, 1), weight=np.ones((5, 1, 2, 2)), stride=1, padding=0, dilation=1 << 20,
-                               groups=1, bias=np.zeros(5))}), "node 'fc1': kernel and dilation must reach over"),
+                               groups=1, bias=np.zeros(5))}), "node 'fc1': in_shape must be (C, H, W), not (6,)"),
     (broken({"lif": nir.Affine(weight=np.ones((5, 5)), bias=np.zeros(5))}),
      "node 'lif': Affine must come behind neurons, not behind other synapses"),
 ]

@@ -77,7 +77,7 @@ def _skip(part: str, before: list[Wiring], synapses: Dense | Conv2d, back: int) 
     """Return a skip: one weight for each channel if the shapes are equal, else a 1 × 1 convolution with a stride."""
     if not 2 <= back <= len(before):
         raise ValueError(f"{part!r} must go 2…{len(before)} layers back, to one that is there, not {back}")
-    if synapses.pool > 1:
+    if synapses.pool_size > 1:
         raise ValueError(f"{part!r} must not stand behind a pool: its two sets of synapses share one scale")
     source = len(before) - back
     start, end = before[source].synapses.out_shape, synapses.out_shape

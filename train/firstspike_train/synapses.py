@@ -44,7 +44,7 @@ class Synapses(nn.Module):
     ) -> None:
         super().__init__()
         self.connectivity, self.bits, self.input_scale = connectivity, bits, input_scale
-        self.averages = average_pool and connectivity.pool > 1
+        self.averages = average_pool and connectivity.pool_size > 1
         self.weight = nn.Parameter(torch.zeros(connectivity.weight_shape))
         self.skip = skip
         # The first skip weights pass spikes on with weight 1 (the identity, if the shapes are equal).
@@ -71,7 +71,7 @@ class Synapses(nn.Module):
     @property
     def step(self) -> float:
         """Real value of one integer step of the membrane, once the scale is fixed; average pools are then sums."""
-        return self.scale.item() * self.input_scale / (self.connectivity.pool**2 if self.averages else 1)
+        return self.scale.item() * self.input_scale / (self.connectivity.pool_size if self.averages else 1)
 
     def real_weight(self) -> torch.Tensor:
         """The weights to be exported, in float64; each is a float32 number."""
@@ -101,9 +101,9 @@ class Synapses(nn.Module):
         if torch.is_autocast_enabled(device):  # spikes, counts and their means are exact in bfloat16: less to move
             inputs = inputs.to(torch.get_autocast_dtype(device))
         if self.averages:
-            inputs = functional.avg_pool2d(inputs, synapses.pool, divisor_override=1 if self.rounds else None)
-        elif synapses.pool > 1:
-            inputs = functional.max_pool2d(inputs, synapses.pool)
+            inputs = functional.avg_pool2d(inputs, synapses.pool_sides, divisor_override=1 if self.rounds else None)
+        elif synapses.pool_size > 1:
+            inputs = functional.max_pool2d(inputs, synapses.pool_sides)
         if isinstance(synapses, Dense):
             current = functional.linear(inputs.flatten(1), weight)
         else:
@@ -133,7 +133,7 @@ class Synapses(nn.Module):
     def largest_current(self, largest: int) -> int:
         """Bound Σ |W|·largest (+ bias) on the currents of quantised synapses, in units, for inputs of magnitude ≤
         ``largest``."""
-        reach = largest * (self.connectivity.pool**2 if self.averages else 1)
+        reach = largest * (self.connectivity.pool_size if self.averages else 1)
         total = self.computed(self.real_weight()).double().abs().flatten(1).sum(1) * reach
         if self.skip_weight is not None:
             total = total + self.computed(self.skip_weight.double()).double().abs().flatten(1).sum(1) * largest
@@ -149,7 +149,7 @@ class Synapses(nn.Module):
         bias = None if self.normalisation is None else self.normalisation.bias(self.unit).detach().numpy() * self.unit
         return FloatLayer(
             weight=self.real_weight().detach().numpy(), connectivity=self.connectivity,
-            average_pool=self.averages, max_pool=self.connectivity.pool > 1 and not self.averages,
+            average_pool=self.averages, max_pool=self.connectivity.pool_size > 1 and not self.averages,
             weight_bits=self.bits, weight_scale=self.scale.item() or None, branches=branches,
             neuron=FloatNeuron(bias=bias),
         )

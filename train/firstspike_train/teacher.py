@@ -38,8 +38,8 @@ class Teacher(nn.Module):
         parts: list[nn.Module] = []
         for index, wiring in enumerate(wirings):
             synapses, last = wiring.synapses, index == len(wirings) - 1
-            if synapses.pool > 1:
-                parts.append(nn.AvgPool2d(synapses.pool))
+            if synapses.pool_size > 1:
+                parts.append(nn.AvgPool2d(synapses.pool_sides))
             if isinstance(synapses, Conv2d):
                 shape = synapses.weight_shape
                 layer = nn.Conv2d(shape[1], shape[0], synapses.kernel, synapses.stride, synapses.padding, bias=last)

@@ -326,11 +326,11 @@ class _Mapper:
         biases = [one.bias * drive for one in sets if one.bias is not None]
         layer = FloatLayer(
             weight=_scaled(first.weight, drive), connectivity=first.connectivity,
-            average_pool=first.averages and first.pool > 1,
+            average_pool=first.averages,
             neuron=replace(neuron, bias=np.sum(biases, axis=0) if biases else None),
             branches=tuple(
                 FloatBranch(source=source, weight=_scaled(one.weight, drive),
-                            average_pool=one.averages and one.pool > 1,
+                            average_pool=one.averages,
                             connectivity=one.connectivity)  # pyright: ignore[reportArgumentType] - set by _weigh
                 for place, (source, one) in enumerate(zip(sources, sets, strict=True)) if place != main),
         )

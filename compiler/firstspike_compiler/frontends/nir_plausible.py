@@ -48,7 +48,6 @@ def _drive(network: FloatNetwork, index: int, layer: FloatLayer) -> np.ndarray:
         weight = np.asarray(one.weight, dtype=np.float64)
         weight = weight.reshape(len(weight), -1)
         synapses = one.connectivity or Dense(in_shape=weight.shape[1:], neurons=len(weight))
-        pooled = 1 if one.average_pool or getattr(one, "max_pool", False) else np.prod(synapses.pool) ** (
-            2 if np.ndim(synapses.pool) == 0 else 1)
+        pooled = 1 if one.average_pool or getattr(one, "max_pool", False) else synapses.pool_size
         drive = drive + pooled * np.maximum(weight * low, weight * high).sum(1)
     return drive

@@ -4,12 +4,12 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from firstspike_arch.connectivity import Conv2d, Dense, Shape, pooled, size_of
+from firstspike_arch.connectivity import Conv2d, Dense, Shape, size_of
 
+from .map_pool import MapPool, pool_currents, take_pool, window_pool
 from .nir_graph import Node
 from .nir_nodes import POOLS, SYNAPSES, NodeError, check_kind, integers, numbers, per_channel
 from .one_to_one import one_to_one
-from .pooled_kernel import pooled_kernel
 
 __all__ = ["ADDRESSES_MAX", "SynapseSet"]
 
@@ -26,8 +26,10 @@ class SynapseSet:
 
     source: str
     shape: Shape
-    pool: int = 1
+    pool: MapPool | None = None
+    """Pools in front of the synapses, together."""
     averages: bool = False
+    """``connectivity.pool`` averages instead of adding up."""
     connectivity: Dense | Conv2d | None = None
     weight: np.ndarray = field(default_factory=lambda: np.ones(()))
     """float64[connectivity.weight_shape]; before there is a connectivity, a factor for all weights."""
@@ -36,7 +38,9 @@ class SynapseSet:
 
     @property
     def out_shape(self) -> Shape:
-        return pooled(self.shape, self.pool) if self.connectivity is None else self.connectivity.out_shape
+        if self.connectivity is not None:
+            return self.connectivity.out_shape
+        return self.shape if self.pool is None else self.pool.shape(self.shape)
 
     def take(self, name: str, node: Node) -> None:
         """Add the next node between source and neurons, or raise NodeError."""
@@ -55,31 +59,43 @@ class SynapseSet:
         size."""
         if self.connectivity is None:
             try:
-                self.connectivity, ones = one_to_one(self.shape, self.pool)
+                connectivity, ones = one_to_one(self.out_shape)
             except ValueError as error:
                 raise NodeError(name, f"{node.kind} must come behind synapses: {error}") from None
             # The factor has one value for each input of a vector, or for each channel of a map.
-            self.weight = ones * (self.weight.reshape(-1, 1, 1, 1) if ones.ndim == 4 else self.weight)
-        if size_of(self.connectivity.out_shape) > ADDRESSES_MAX:
-            raise NodeError(name, f"{node.kind} must have at most {ADDRESSES_MAX} neurons, not "
-                           f"{self.connectivity.out_shape}")
+            ones = ones * (self.weight.reshape(-1, 1, 1, 1) if ones.ndim == 4 else self.weight)
+            self._connect(name, node, ones, connectivity)
+        if size_of(self.out_shape) > ADDRESSES_MAX:
+            raise NodeError(name, f"{node.kind} must have at most {ADDRESSES_MAX} neurons, not {self.out_shape}")
 
     def _pool(self, name: str, node: Node) -> None:
-        side, averages = _window(name, node), node.kind == "AvgPool2d"
-        if len(self.out_shape) != 3 or side > min(self.out_shape[1:]):
-            raise NodeError(name, f"{node.kind} must have windows inside the map that comes in, {self.out_shape}, not "
-                            f"of {side} × {side}")
-        if self.connectivity is None:
-            if self.pool > 1 and self.averages != averages:
-                raise NodeError(name, f"{node.kind} must not follow a pool of the other kind")
-            self.pool, self.averages = self.pool * side, averages
-            return
-        assert isinstance(self.connectivity, Conv2d)
-        self.weight, self.connectivity = pooled_kernel(self.weight, self.connectivity, side)
-        if averages:
-            self.weight = self.weight / side**2
-        elif self.bias is not None:
-            self.bias = self.bias * side**2
+        kernel, stride, padding = (
+            _pair(integers(name, node, what, 2, default=0 if what == "padding" else None))
+            for what in ("kernel_size", "stride", "padding"))
+        if len(self.out_shape) != 3:
+            raise NodeError(name, f"{node.kind} must take a map, not a vector")
+        _, height, width = self.out_shape
+        try:
+            # torch, to which the tools give these nodes, counts the padding.
+            divisor = 1 if node.kind == "SumPool2d" else None
+            pool = window_pool((height, width), kernel, stride, padding, divisor=divisor)
+            if self.connectivity is None:
+                pool = pool.behind(self.pool)
+                self.pool = pool if pool.changes else None
+                return
+            self.weight, self.connectivity = pool_currents(pool, self.weight, self.connectivity)
+            self.weight_bits = None
+        except ValueError as error:
+            raise NodeError(name, f"{node.kind} {error}") from None
+        if self.bias is not None and pool.gain != 1:
+            self.bias = self.bias * float(pool.gain)
+
+    def _connect(self, name: str, node: Node, weight: np.ndarray, connectivity: Dense | Conv2d) -> None:
+        """Take what comes out of the pools with these synapses."""
+        try:
+            self.weight, self.connectivity, self.averages = take_pool(self.pool, self.shape, weight, connectivity)
+        except ValueError as error:
+            raise NodeError(name, f"{node.kind} {error}") from None
 
 
 def _synapses(one: SynapseSet, name: str, node: Node) -> None:
@@ -89,15 +105,16 @@ def _synapses(one: SynapseSet, name: str, node: Node) -> None:
         if node.kind in ("Affine", "Linear"):
             if weight.ndim != 2:
                 raise NodeError(name, f"weight must have shape (outputs, inputs), not {weight.shape}")
-            connectivity: Dense | Conv2d = Dense(in_shape=one.shape, neurons=len(weight), pool=one.pool)
+            connectivity: Dense | Conv2d = Dense(in_shape=shape, neurons=len(weight))
         else:
             flat = node.kind == "Conv1d"
             if weight.ndim != (3 if flat else 4):
                 raise NodeError(name, f"weight must have {3 if flat else 4} dimensions, not {weight.shape}")
-            weight, stride, padding = _kernel(name, node, weight[:, :, None] if flat else weight, flat)
+            weight = weight[:, :, None] if flat else weight
+            kernel = weight.shape[2], weight.shape[3]
             connectivity = Conv2d(
-                in_shape=one.shape, channels=len(weight), kernel=(weight.shape[2], weight.shape[3]), stride=stride,
-                padding=padding, groups=integers(name, node, "groups", 1, default=1)[0], pool=one.pool,
+                in_shape=shape, channels=len(weight), kernel=kernel,
+                groups=integers(name, node, "groups", 1, default=1)[0], **_sides(name, node, kernel, flat),
             )
     except NodeError:
         raise
@@ -112,16 +129,17 @@ def _synapses(one: SynapseSet, name: str, node: Node) -> None:
             raise NodeError(name, f"bias must have shape {weight.shape[:1]}, not {one.bias.shape}")
     factor = one.weight  # from a Scale node before
     if factor.ndim:
-        if connectivity.pool > 1 or not isinstance(connectivity, Dense):
+        if one.pool is not None or not isinstance(connectivity, Dense):
             raise NodeError(name, f"{node.kind} must come behind a Scale of one number, or be Affine or Linear "
                             "without a pool")
         factor = np.broadcast_to(factor.ravel(), size_of(one.shape))
-    one.weight, one.connectivity = weight * factor, connectivity
-    one.weight_bits = _kept_bits(node, one.weight)
+    one._connect(name, node, weight * factor, connectivity)
+    # Weights that a pool spreads over others are no longer those that were stored.
+    one.weight_bits = _kept_bits(node, one.weight) if one.pool is None or one.pool.sides else None
 
 
-def _kernel(name: str, node: Node, weight: np.ndarray, flat: bool):
-    """Kernel (its dilation filled with zeros), stride and padding."""
+def _sides(name: str, node: Node, kernel: tuple[int, int], flat: bool) -> dict[str, tuple[int, int]]:
+    """Stride, padding and dilation of a convolution."""
     first, sides = 1 if flat else 0, 1 if flat else 2
 
     def pair(what: str, default: int, least: int) -> tuple[int, int]:
@@ -130,22 +148,16 @@ def _kernel(name: str, node: Node, weight: np.ndarray, flat: bool):
             raise NodeError(name, f"{what} must be at least {least}, not {values}")
         return (default, values[0]) if flat else (values[0], values[1])
 
-    dilation = pair("dilation", 1, 1)
-    size = [(side - 1) * step + 1 for side, step in zip(weight.shape[2:], dilation, strict=True)]
-    if max(size) > 4096:
-        raise NodeError(name, f"kernel and dilation must reach over at most 4096 pixels, not {max(size)}")
-    if max(dilation) > 1:
-        filled = np.zeros((*weight.shape[:2], *size))
-        filled[:, :, :: dilation[0], :: dilation[1]] = weight
-        weight = filled
+    dilation, stride = pair("dilation", 1, 1), pair("stride", 1, 1)
     padding = node.fields.get("padding", "valid")
-    if isinstance(padding, str):
-        if padding not in ("same", "valid") or (padding == "same" and any(side % 2 == 0 for side in size[first:])):
-            raise NodeError(name, f"padding must be numbers, 'valid', or 'same' with a kernel of odd sides, not "
-                           f"{padding!r} with {tuple(size[first:])}")
-        amount = [(side - 1) // 2 if padding == "same" else 0 for side in size]
-        return weight, pair("stride", 1, 1), (amount[0], amount[1])
-    return weight, pair("stride", 1, 1), pair("padding", 0, 0)
+    if not isinstance(padding, str):
+        return {"dilation": dilation, "stride": stride, "padding": pair("padding", 0, 0)}
+    reach = [(side - 1) * step + 1 for side, step in zip(kernel, dilation, strict=True)]
+    if padding not in ("same", "valid") or (padding == "same" and any(side % 2 == 0 for side in reach[first:])):
+        raise NodeError(name, f"padding must be numbers, 'valid', or 'same' with a kernel of odd sides, not "
+                       f"{padding!r} with {tuple(reach[first:])}")
+    amount = [(side - 1) // 2 if padding == "same" else 0 for side in reach]
+    return {"dilation": dilation, "stride": stride, "padding": (amount[0], amount[1])}
 
 
 def _kept_bits(node: Node, weight: np.ndarray) -> int | None:
@@ -172,11 +184,6 @@ def _scale(one: SynapseSet, name: str, node: Node) -> None:
     one.weight_bits = None
 
 
-def _window(name: str, node: Node) -> int:
-    kernel, stride, padding = (
-        integers(name, node, what, 2, default=0 if what == "padding" else None)
-        for what in ("kernel_size", "stride", "padding"))
-    if kernel != stride or kernel[0] != kernel[1] or any(padding) or kernel[0] < 1:
-        raise NodeError(name, f"{node.kind} must have equal kernel and stride and no padding, not {kernel}, {stride}, "
-                       f"{padding}")
-    return kernel[0]
+def _pair(values: tuple[int, ...]) -> tuple[int, int]:
+    down, across = values
+    return down, across

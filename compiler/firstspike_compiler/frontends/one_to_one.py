@@ -2,7 +2,7 @@
 """One-to-one synapses of weight 1, for spikes that reach neurons without other synapses."""
 
 import numpy as np
-from firstspike_arch.connectivity import Conv2d, Dense, Shape, pooled, size_of
+from firstspike_arch.connectivity import Conv2d, Dense, Pool, Shape, pooled, size_of
 
 __all__ = ["one_to_one"]
 
@@ -10,7 +10,7 @@ VECTOR_MAX = 4096
 """Most places of a vector; the synapses are a square matrix, almost all of it zeros."""
 
 
-def one_to_one(in_shape: Shape, pool: int, *, flat: bool = False) -> tuple[Dense | Conv2d, np.ndarray]:
+def one_to_one(in_shape: Shape, pool: Pool = 1, *, flat: bool = False) -> tuple[Dense | Conv2d, np.ndarray]:
     """Connectivity and weights (float64) from each place of a pooled input to the neuron at the same place.
 
     A map gives a depthwise convolution, and with ``flat`` a dense layer; a vector gives a dense layer.

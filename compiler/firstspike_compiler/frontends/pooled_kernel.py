@@ -14,11 +14,13 @@ def pooled_kernel(weight: np.ndarray, connectivity: Conv2d, side: int) -> tuple[
 
     The kernel is the sum of the shifted kernels, and the stride is ``side`` times as long.
     """
-    rows, columns = (connectivity.kernel[axis] + connectivity.stride[axis] * (side - 1) for axis in (0, 1))
+    down, across = connectivity.dilation
+    reach = [(connectivity.kernel[axis] - 1) * connectivity.dilation[axis] + 1 for axis in (0, 1)]
+    rows, columns = (reach[axis] + connectivity.stride[axis] * (side - 1) for axis in (0, 1))
     total = np.zeros((*weight.shape[:2], rows, columns))
     for row in range(side):
         for column in range(side):
             top, left = row * connectivity.stride[0], column * connectivity.stride[1]
-            total[:, :, top : top + connectivity.kernel[0], left : left + connectivity.kernel[1]] += weight
+            total[:, :, top : top + reach[0] : down, left : left + reach[1] : across] += weight
     stride = (connectivity.stride[0] * side, connectivity.stride[1] * side)
-    return total, replace(connectivity, kernel=(rows, columns), stride=stride)
+    return total, replace(connectivity, kernel=(rows, columns), stride=stride, dilation=(1, 1))

@@ -16,9 +16,9 @@ __all__ = ["fold_normalisation"]
 def fold_normalisation(network: FloatNetwork) -> FloatNetwork:
     """The same network with weight gain·standardise(weight, T) and bias + shift, without gain and shift.
 
-    An average pool becomes a sum pool, with weights and ``weight_scale`` divided by pool²; counted in steps of that
-    scale, the weights keep their values and all other numbers on the membrane grow. In the same way the weights for a
-    direct input, and their ``weight_scale``, are multiplied by ``input_scale``, which becomes 1.
+    An average pool becomes a sum pool, with weights and ``weight_scale`` divided by the pixels of a window; counted in
+    steps of that scale, the weights keep their values and all other numbers on the membrane grow. In the same way the
+    weights for a direct input, and their ``weight_scale``, are multiplied by ``input_scale``, which becomes 1.
 
     Raises
     ------
@@ -61,14 +61,14 @@ def _fold(where: str, layer: FloatLayer, steps: int, unit: float) -> FloatLayer:
     bias = vectors.get("bias", np.zeros(len(weight))) + vectors.get("shift", 0.0)
     scale = layer.weight_scale
     if layer.average_pool:
-        unit = unit / synapses.pool**2
+        unit = unit / synapses.pool_size
     branches = []
     for number, branch in enumerate(layer.branches):
         values, shape = np.asarray(branch.weight, dtype=np.float64), branch.connectivity.weight_shape
         if values.shape != shape or not np.isfinite(values).all():
             raise CompileError(f"{where}: weight of branch {number} must be finite and have shape {shape}, "
                                f"not {values.shape}")
-        pool = branch.connectivity.pool**2 if branch.average_pool else 1
+        pool = branch.connectivity.pool_size if branch.average_pool else 1
         branches.append(replace(branch, weight=values / pool, average_pool=False))
     return replace(layer, weight=weight * unit, gain=None, shift=None, branches=tuple(branches),
                    neuron=replace(layer.neuron, bias=bias),

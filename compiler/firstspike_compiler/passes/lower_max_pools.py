@@ -45,13 +45,12 @@ def lower_max_pools(network: FloatNetwork) -> FloatNetwork:
 def _pool(index: int, layer: FloatLayer):
     """The layer that pools, and the connectivity of the layer behind it."""
     synapses = layer.connectivity
-    if synapses is None or synapses.pool == 1 or layer.average_pool:
-        raise CompileError(f"layer {index}: max_pool must have a map as input, a pool of at least 2 × 2, "
+    if synapses is None or synapses.pool_size == 1 or layer.average_pool:
+        raise CompileError(f"layer {index}: max_pool must have a map as input, a pool of more than one pixel, "
                            "and no average_pool")
-    channels, side = synapses.in_shape[0], synapses.pool
-    pools = Conv2d(in_shape=synapses.in_shape, channels=channels, kernel=(side, side), stride=(side, side),
-                   groups=channels)
+    channels, sides = synapses.in_shape[0], synapses.pool_sides
+    pools = Conv2d(in_shape=synapses.in_shape, channels=channels, kernel=sides, stride=sides, groups=channels)
     return FloatLayer(
         weight=np.ones(pools.weight_shape), connectivity=pools, weight_bits=2, weight_scale=1.0,
         neuron=FloatNeuron(theta=np.ones(channels), single_spike=True),
-    ), replace(synapses, in_shape=pooled(synapses.in_shape, side), pool=1)
+    ), replace(synapses, in_shape=pooled(synapses.in_shape, sides), pool=1)

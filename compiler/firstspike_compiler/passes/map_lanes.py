@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 
-from firstspike_arch.connectivity import Conv2d
+from firstspike_arch.connectivity import Conv2d, ConvTranspose2d
 from firstspike_arch.fixed import ceil_div
 from firstspike_arch.microcode import microcodes_of
 from firstspike_arch.network import IntegerNetwork, Layer
@@ -80,6 +80,8 @@ def _positions_reached(layer: Layer) -> float:
     synapses = layer.connectivity
     if not isinstance(synapses, Conv2d):
         return 1.0
+    if isinstance(synapses, ConvTranspose2d):  # through every tap
+        return float(synapses.kernel[0] * synapses.kernel[1])
     return synapses.kernel[0] * synapses.kernel[1] / (synapses.stride[0] * synapses.stride[1])
 
 

@@ -140,15 +140,15 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode) -> W
 def _reach(network: IntegerNetwork, branch: Branch) -> tuple[np.ndarray, np.ndarray]:
     """The least and the most that any subset of the events of one step can add to a neuron, int64[C] each.
 
-    For a convolution these are the bounds of neurons that all weights reach. A pool of side p sends p² addresses to the
-    same weight.
+    For a convolution these are the bounds of neurons that all weights reach. A pool sends all pixels of a window
+    to the same weight.
     """
     weights = np.asarray(branch.weights, dtype=np.int64).reshape(branch.connectivity.channels, -1)
     most = network.largest(branch.source)
     least = 0
     if branch.source == INPUT and network.input_kind == "direct":
         least, most = network.in_min, network.in_max
-    pool = branch.connectivity.pool**2
+    pool = branch.connectivity.pool_size
     low = np.minimum(weights * least, weights * most).sum(1) * pool
     high = np.maximum(weights * least, weights * most).sum(1) * pool
     return low, high

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from firstspike_arch.connectivity import Conv2d, Dense, size_of
 from firstspike_arch.network import INPUT, IntegerNetwork
-from torch.nn import functional
 
 from .golden import GoldenModel, decide
+from .synaptic_sums import synaptic_sums
 
 __all__ = ["Activity", "Operations", "fan_out", "measure_activity"]
 
@@ -146,11 +146,6 @@ def fan_out(synapses: Dense | Conv2d) -> np.ndarray:
     """Count the neurons that each input address reaches, int64[N]."""
     # The gradient of the sum of all outputs with weights of 1, in which torch takes care of the borders.
     counts = torch.zeros(1, *synapses.in_shape, dtype=torch.float64, requires_grad=True)
-    pooled = functional.avg_pool2d(counts, synapses.pool, divisor_override=1) if synapses.pool > 1 else counts
-    ones = torch.ones(synapses.weight_shape, dtype=torch.float64)
-    if isinstance(synapses, Dense):
-        total = functional.linear(pooled.flatten(1), ones).sum()
-    else:
-        total = functional.conv2d(pooled, ones, None, synapses.stride, synapses.padding, 1, synapses.groups).sum()
+    total = synaptic_sums(synapses, torch.ones(synapses.weight_shape, dtype=torch.float64), counts).sum()
     (slope,) = torch.autograd.grad(total, counts)
     return slope.round().to(torch.int64).numpy().reshape(size_of(synapses.in_shape))

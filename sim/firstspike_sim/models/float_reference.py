@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Float reference: a real-valued network by torch's own operations, in float64, before anything is rounded.
 
-Written apart from the golden model, so that the one checks the other: where all numbers are multiples of a power of
-two their spikes are the same; otherwise their difference is what quantising cost.
+Written apart from the golden model, all but the sums of the synapses, so that the one checks the other: where all
+numbers are multiples of a power of two their spikes are the same; otherwise their difference is what quantising cost.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork
 from firstspike_arch.neuron import FloatNeuron
 
 from ..stimulus import encode_direct, encode_latency
+from .synaptic_sums import synaptic_sums
 
 __all__ = ["FloatResult", "run_float"]
 
@@ -136,12 +137,12 @@ def _layer(network: FloatNetwork, index: int, layer: FloatLayer, streams: list[t
 def _first_of_windows(spikes: torch.Tensor, synapses: Dense | Conv2d) -> torch.Tensor:
     """The first spike of each window at each of its pixels' first one, so that their sum is what passes."""
     fired = spikes.cumsum(1).clamp(max=1).flatten(0, 1).reshape(-1, *synapses.in_shape)
-    windows = functional.max_pool2d(fired, synapses.pool).unflatten(0, spikes.shape[:2])
+    windows = functional.max_pool2d(fired, synapses.pool_sides).unflatten(0, spikes.shape[:2])
     first = torch.diff(windows, dim=1, prepend=torch.zeros_like(windows[:, :1]))
     # One pixel of each window stands for it: the synapses add up whole windows.
     spread = torch.zeros(*spikes.shape[:2], *synapses.in_shape, dtype=spikes.dtype)
-    side, (height, width) = synapses.pool, windows.shape[-2:]
-    spread[..., : height * side : side, : width * side : side] = first
+    (down, across), (height, width) = synapses.pool_sides, windows.shape[-2:]
+    spread[..., : height * down : down, : width * across : across] = first
     return spread.flatten(2)
 
 
@@ -163,12 +164,7 @@ def _synapses(one: FloatLayer | FloatBranch, steps: int):
     weight = torch.as_tensor(weight)
 
     def apply(x: torch.Tensor) -> torch.Tensor:
-        x = x.reshape(len(x), *synapses.in_shape)
-        if synapses.pool > 1:
-            x = functional.avg_pool2d(x, synapses.pool, divisor_override=None if one.average_pool else 1)
-        if isinstance(synapses, Dense):
-            return functional.linear(x.flatten(1), weight)
-        return functional.conv2d(x, weight, None, synapses.stride, synapses.padding, 1, synapses.groups).flatten(1)
+        return synaptic_sums(synapses, weight, x, average=one.average_pool)
 
     return apply
 

@@ -21,11 +21,12 @@ import numpy as np
 import torch
 import torch.nn.functional as functional
 from firstspike_arch.backend import DecidedBy
-from firstspike_arch.connectivity import Dense, Window, size_of
+from firstspike_arch.connectivity import Window
 from firstspike_arch.fixed import latency_step
 from firstspike_arch.network import Branch, IntegerNetwork, Layer
 
 from ..inputs import check_inputs
+from .synaptic_sums import synaptic_sums
 
 __all__ = ["GoldenModel", "GoldenResult", "decide"]
 
@@ -164,25 +165,14 @@ class _Synapses:
     def __init__(self, branch: Branch, largest: int, device: str | torch.device):
         weights, self._synapses, self.source = np.asarray(branch.weights), branch.connectivity, branch.source
         sums = np.abs(weights.astype(np.int64)).reshape(self._synapses.channels, -1).sum(1)
-        self.magnitude = int(sums.max()) * largest * self._synapses.pool**2
-        shortens = torch.device(device).type != "cpu" and largest * self._synapses.pool**2 > SHORT_EXACT
+        self.magnitude = int(sums.max()) * largest * self._synapses.pool_size
+        shortens = torch.device(device).type != "cpu" and largest * self._synapses.pool_size > SHORT_EXACT
         self._dtype = torch.float64 if shortens or self.magnitude >= FLOAT32_EXACT else torch.float32
         self._weights = torch.as_tensor(weights.astype(np.int16)).to(device).to(self._dtype)
-        if isinstance(self._synapses, Dense):
-            self._weights = self._weights.T.contiguous()
 
     def __call__(self, spikes: torch.Tensor) -> torch.Tensor:
-        synapses, (batch, steps, _) = self._synapses, spikes.shape
-        counts = spikes.reshape(batch * steps, *synapses.in_shape).to(self._dtype)
-        if synapses.pool > 1:
-            counts = functional.avg_pool2d(counts, synapses.pool, divisor_override=1)
-        if isinstance(synapses, Dense):
-            sums = counts.flatten(1) @ self._weights
-        else:
-            sums = functional.conv2d(
-                counts, self._weights, stride=synapses.stride, padding=synapses.padding, groups=synapses.groups,
-            )
-        return sums.reshape(batch, steps, size_of(synapses.out_shape))
+        return synaptic_sums(self._synapses, self._weights, spikes.flatten(0, 1).to(self._dtype)).unflatten(
+            0, spikes.shape[:2])
 
 
 def _largest(layer: Layer, pool: Window, sums: torch.Tensor) -> torch.Tensor:

@@ -145,17 +145,18 @@ def _columns(branch: Branch) -> np.ndarray:
     else:
         dense = np.zeros((*synapses.out_shape, *inputs), dtype=np.int64)
         group_inputs, group_outputs = inputs[0] // synapses.groups, synapses.channels // synapses.groups
-        for channel, y, x in np.ndindex(synapses.out_shape):
+        outputs_y, outputs_x = synapses.outputs(0), synapses.outputs(1)
+        for channel, at_y, at_x in np.ndindex(synapses.channels, *inputs[1:]):
             first = channel // group_outputs * group_inputs
             for tap_y, tap_x in np.ndindex(synapses.kernel):
-                at_y = y * synapses.stride[0] + tap_y - synapses.padding[0]
-                at_x = x * synapses.stride[1] + tap_x - synapses.padding[1]
-                if 0 <= at_y < inputs[1] and 0 <= at_x < inputs[2]:
+                y, x = outputs_y[tap_y, at_y], outputs_x[tap_x, at_x]
+                if y >= 0 and x >= 0:
                     dense[channel, y, x, first:first + group_inputs, at_y, at_x] = weights[channel, :, tap_y, tap_x]
         dense = dense.reshape(neurons, *inputs)
     if len(inputs) == 1:
         return dense
     full = np.zeros((neurons, *synapses.in_shape), dtype=np.int64)
-    repeated = dense.repeat(synapses.pool, axis=2).repeat(synapses.pool, axis=3)
+    down, across = synapses.pool_sides
+    repeated = dense.repeat(down, axis=2).repeat(across, axis=3)
     full[:, :, : repeated.shape[2], : repeated.shape[3]] = repeated
     return full.reshape(neurons, -1)

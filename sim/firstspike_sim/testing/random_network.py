@@ -2,11 +2,11 @@
 """Small random networks with all options of docs/semantics.md, for the comparison of implementations."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TypeVar
+from dataclasses import fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
-from firstspike_arch.connectivity import Conv2d, Dense, Shape, Window, pooled
+from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Pool, Shape, Window, pooled, size_of
 from firstspike_arch.fixed import largest_weight
 from firstspike_arch.float_network import InputKind, Readout
 from firstspike_arch.microcode import BIAS_ROWS_MAX
@@ -26,19 +26,42 @@ def _pick(rng: np.random.Generator, options: Sequence[Choice]) -> Choice:
 
 
 def random_connectivity(rng: np.random.Generator, in_shape: Shape, neurons: int | None = None) -> Dense | Conv2d:
-    """Draw a dense connectivity onto ``neurons``, or, if that is None, a convolution of a map."""
-    pool = 1 if len(in_shape) == 1 else int(rng.integers(1, min(2, *in_shape[1:]) + 1))
+    """Draw a dense connectivity onto ``neurons``, or, if that is None, a convolution of a map, perhaps a transposed
+    one."""
+    pool: Pool = 1 if len(in_shape) == 1 else int(rng.integers(1, min(2, *in_shape[1:]) + 1))
+    other = rng.spawn(1)[0]  # a separate stream, so that these options do not change the draws of others
+    if len(in_shape) == 3 and other.random() < 0.2:
+        pool = int(other.integers(1, min(3, in_shape[1]) + 1)), int(other.integers(1, min(3, in_shape[2]) + 1))
     if neurons is not None:
         return Dense(in_shape=in_shape, neurons=neurons, pool=pool)
     channels, *size = pooled(in_shape, pool)
     groups = _pick(rng, [count for count in range(1, channels + 1) if channels % count == 0])
     padding = int(rng.integers(0, 2)), int(rng.integers(0, 3))
     kernel = [int(rng.integers(1, min(4, length + 2 * pad) + 1)) for length, pad in zip(size, padding, strict=True)]
-    return Conv2d(
+    plain = Conv2d(
         in_shape=in_shape, channels=groups * int(rng.integers(1, 4)),
         kernel=(kernel[0], kernel[1]), stride=(int(rng.integers(1, 4)), int(rng.integers(1, 3))), padding=padding,
         groups=groups, pool=pool,
     )
+    if other.random() < 0.6:
+        return plain
+    return _spread(other, plain)
+
+
+def _spread(rng: np.random.Generator, plain: Conv2d) -> Conv2d:
+    """The convolution with random dilation, or transposed; itself, if its map is too small for that, or the output
+    would be large."""
+    dilation = int(rng.integers(1, 4)), int(rng.integers(1, 4))
+    try:
+        if rng.random() < 0.5:
+            return replace(plain, dilation=dilation)
+        more = [int(rng.integers(0, max(both))) for both in zip(plain.stride, dilation, strict=True)]
+        options: dict[str, Any] = {item.name: getattr(plain, item.name) for item in fields(Conv2d)}
+        options |= {"dilation": dilation, "output_padding": (more[0], more[1])}
+        made = ConvTranspose2d(**options)
+    except ValueError:
+        return plain
+    return made if size_of(made.out_shape[1:]) <= 8 * 8 else plain
 
 
 def random_layer(

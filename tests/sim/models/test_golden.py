@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from firstspike_arch.backend import DecidedBy
-from firstspike_arch.connectivity import Dense
+from firstspike_arch.connectivity import ConvTranspose2d, Dense
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_sim.models import golden
 from firstspike_sim.models.golden import GoldenModel
@@ -62,7 +62,8 @@ def naive_weight(branch, neuron, address):
         return int(branch.weights[neuron, address])
     channels, height, width = synapses.in_shape
     channel, y, x = address // (height * width), address // width % height, address % width
-    y, x, height, width = y // synapses.pool, x // synapses.pool, height // synapses.pool, width // synapses.pool
+    down, across = (synapses.pool, synapses.pool) if isinstance(synapses.pool, int) else synapses.pool
+    y, x, height, width = y // down, x // across, height // down, width // across
     if y >= height or x >= width:
         return 0
     if isinstance(synapses, Dense):
@@ -71,11 +72,16 @@ def naive_weight(branch, neuron, address):
     output, out_y, out_x = neuron // (rows * columns), neuron // columns % rows, neuron % columns
     group = output // (synapses.channels // synapses.groups)
     local = channel - group * (channels // synapses.groups)
-    tap_y = y + synapses.padding[0] - out_y * synapses.stride[0]
-    tap_x = x + synapses.padding[1] - out_x * synapses.stride[1]
-    inside = 0 <= local < channels // synapses.groups and 0 <= tap_y < synapses.kernel[0] and (
-        0 <= tap_x < synapses.kernel[1])
-    return int(branch.weights[output, local, tap_y, tap_x]) if inside else 0
+    if not 0 <= local < channels // synapses.groups:
+        return 0
+    for tap_y, tap_x in np.ndindex(synapses.kernel):
+        reached = True
+        for axis, (tap, here, there) in enumerate(((tap_y, y, out_y), (tap_x, x, out_x))):
+            here, there = (there, here) if isinstance(synapses, ConvTranspose2d) else (here, there)
+            reached &= here == there * synapses.stride[axis] - synapses.padding[axis] + tap * synapses.dilation[axis]
+        if reached:
+            return int(branch.weights[output, local, tap_y, tap_x])
+    return 0
 
 
 def naive_windows(layer):
