@@ -7,9 +7,15 @@ from itertools import pairwise
 import nir
 import numpy as np
 import pytest
+import torch
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.nir_file import load_nir
+from firstspike_sim.models.float_reference import run_float
+from firstspike_sim.testing.framework_runs import run_norse
+from norse import torch as norse
+from norse.torch.functional.reset import reset_subtract, reset_value
+from torch import nn
 
 RANDOM = np.random.default_rng(1)
 
@@ -18,9 +24,9 @@ def spiking(*shape: int, threshold=2.0, r=0.5, v_reset=0.0) -> nir.IF:
     return nir.IF(r=np.full(shape, r), v_threshold=np.full(shape, threshold), v_reset=np.full(shape, v_reset))
 
 
-def leaky(*shape: int, tau=4e-3, v_leak=0.0) -> nir.LIF:
+def leaky(*shape: int, tau=4e-3, v_leak=0.0, v_reset=0.0) -> nir.LIF:
     return nir.LIF(tau=np.full(shape, tau), r=np.full(shape, 2.0), v_leak=np.full(shape, v_leak),
-                   v_threshold=np.ones(shape), v_reset=np.zeros(shape))
+                   v_threshold=np.ones(shape), v_reset=np.full(shape, v_reset))
 
 
 def current(*shape: int, tau_syn=1e-3) -> nir.CubaLIF:
@@ -104,7 +110,8 @@ REFUSALS = [
     ({"fire": leaky(4, 8, 8, tau=5e-4)}, "node 'fire': dt / tau must be in 0 … 1, not 2: dt is too long"),
     ({"fire": leaky(4, 8, 8, tau=np.arange(1.0, 257).reshape(4, 8, 8))},
      "node 'fire': tau must be the same for all neurons of a channel"),
-    ({"fire": leaky(4, 8, 8, v_leak=1.0)}, "node 'fire': v_threshold above v_leak must be > 0, not 0.0"),
+    ({"fire": leaky(4, 8, 8, v_leak=1.0, v_reset=1.5)},
+     "node 'fire': v_threshold must be above v_leak, or above v_reset, not below by 0.5"),
     ({"fire": current(4, 8, 8, tau_syn=2e-3)}, "node 'fire': tau_syn must be dt"),
     ({"fire": spiking(4, 8, 8, r=0.0)}, "node 'fire': r must be > 0, not 0.0"),
     ({"fire": spiking(3, 8, 8)}, "node 'fire': r must have shape (4, 8, 8), not (3, 8, 8)"),
@@ -135,14 +142,48 @@ def test_a_reset_potential_apart_from_rest_is_kept(tmp_path):
     assert np.allclose(last.neuron.v_reset, -0.5 / (0.25 * 2)) and np.allclose(last.neuron.theta, 0.5 / (0.25 * 2))
 
 
-@pytest.mark.parametrize(("fire", "sentence"), [
-    (spiking(4, 8, 8, v_reset=1.0), "v_reset must be 0 with a reset that subtracts, not 1.0"),
-    (leaky(4, 8, 8, v_leak=0.5), "v_leak must be 0 with a reset that subtracts, not 0.5"),
-])
-def test_subtracting_is_from_rest_at_0(tmp_path, fire, sentence):
-    with pytest.raises(CompileError, match=f"node 'fire': {sentence}$"):
-        load_nir(written(tmp_path, nodes() | {"fire": fire}), steps=7, reset="subtract", strict=True,
-                 readout="spike_count", dt=1e-3)
+def test_a_reset_that_subtracts_has_no_reset_potential(tmp_path):
+    with pytest.raises(CompileError, match=r"node 'fire': v_reset must be 0 with a reset that subtracts, not 1\.0$"):
+        load_nir(written(tmp_path, nodes() | {"fire": spiking(4, 8, 8, v_reset=1.0)}), steps=7, reset="subtract",
+                 strict=True, readout="spike_count", dt=1e-3)
+
+
+@pytest.mark.parametrize(("reset", "low"), [("zero", 0.25), ("zero", -0.5), ("subtract", 0.25)])
+def test_each_neuron_does_as_in_norse(tmp_path, reset, low):
+    """Time constants, thresholds, resting and reset potentials of their own; some rest above their threshold if low."""
+    rng, dt = np.random.default_rng(5), 2.0**-10
+    rates, rest, theta = rng.choice([0.25, 0.5, 1.0], 20), rng.choice([0.0, 0.125, -0.125], 20), np.full(20, low)
+    theta[10:], after = 0.5, rng.choice([-0.75, -0.625], 20) if reset == "zero" else np.zeros(20)
+    linear = nn.Linear(8, 20)
+    with torch.no_grad():
+        linear.weight.copy_(torch.tensor(rng.integers(-3, 5, (20, 8)) / 8))
+        linear.bias.copy_(torch.tensor(rng.integers(-1, 2, 20) / 8))
+    numbers = {"v_th": theta, "v_leak": rest, "v_reset": after, "tau_mem_inv": rates / dt}
+    cell = norse.LIFBoxCell(norse.LIFBoxParameters(
+        **{name: torch.tensor(value, dtype=torch.float32) for name, value in numbers.items()},
+        reset_method=reset_subtract if reset == "subtract" else reset_value), dt=dt)
+    path = written(tmp_path, {
+        "in": nir.Input({"input": np.array([8])}),
+        "dense": nir.Affine(weight=linear.weight.detach().numpy(), bias=linear.bias.detach().numpy()),
+        "fire": nir.LIF(tau=dt / rates, r=np.ones(20), v_leak=rest, v_threshold=theta, v_reset=after),
+        "out": nir.Output({"output": np.array([20])})})
+    network = load_nir(path, steps=12, reset=reset, strict=True, readout="spike_count", dt=dt)
+    inputs = rng.integers(0, 2, (10, 12, 8))
+    expected, = run_norse([linear, cell], (8,), torch.tensor(inputs, dtype=torch.float32))
+    assert 0.05 < expected.mean() < 0.8 and np.array_equal(run_float(network, inputs).spikes[1], expected)
+
+
+def test_membranes_that_rest_apart_are_compared_as_they_are(tmp_path):
+    parts, tau = nodes(), 1e-3 * np.array([1, 2, 4, 4, 8])
+    rest = np.array([0.0, 0.5, 0.5, -0.25, 0.0])
+    parts["out_fire"] = nir.LI(tau=tau, r=np.ones(5), v_leak=rest)
+    network = load_nir(written(tmp_path, parts), steps=5, reset="zero", strict=True, readout="potential", dt=1e-3)
+    result = run_float(network, np.random.default_rng(0).integers(0, 2, (4, 5, 128)))
+    v = np.broadcast_to(rest, (4, 5))
+    for step in range(5):
+        spikes = result.spikes[1][:, step].reshape(4, 4, 4, 2, 4, 2).sum((3, 5)).reshape(4, 64)
+        v = v + 1e-3 / tau * (rest - v + spikes @ parts["dense"].weight.T)
+        assert np.allclose(result.membranes[1][:, step], v)
 
 
 @pytest.mark.parametrize("raw", [b"", b"not HDF5 at all"])

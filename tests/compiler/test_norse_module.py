@@ -10,7 +10,7 @@ from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.norse_module import from_norse
 from firstspike_sim.models.float_reference import run_float
 from firstspike_sim.testing.framework_runs import run_norse
-from firstspike_sim.testing.random_chain import random_chain
+from firstspike_sim.testing.random_chain import neurons_of, random_chain
 from norse import torch as norse
 from norse.torch.functional.reset import reset_subtract, reset_value
 from torch import nn
@@ -18,13 +18,16 @@ from torch import nn
 CELLS = (norse.LIFBoxCell, norse.LIFCell, norse.IAFCell)
 
 
-def cell(rng, kind: str) -> nn.Module:
-    dt, rate = 2.0**-10, float(rng.choice([0.25, 0.5]))
-    numbers = {"v_th": torch.tensor(float(rng.choice([0.5, 0.75, 1.0]))),
-               "v_reset": torch.tensor(float(rng.choice([-0.125, 0.0, 0.125])))}
+def cell(rng, kind: str, size: tuple[int, ...] = ()) -> nn.Module:
+    """A cell with one number for all neurons, or one for each of ``size``."""
+    def drawn(*choices: float) -> torch.Tensor:
+        return torch.tensor(rng.choice(choices, size=size), dtype=torch.float32)
+
+    dt, rate = 2.0**-10, drawn(0.25, 0.5)
+    numbers = {"v_th": drawn(0.5, 0.75, 1.0), "v_reset": drawn(-0.125, 0.0, 0.125)}
     if kind == "iaf":
         return norse.IAFCell(norse.IAFParameters(**numbers))
-    numbers |= {"tau_mem_inv": torch.tensor(rate / dt), "v_leak": torch.tensor(float(rng.choice([0.0, 0.125])))}
+    numbers |= {"tau_mem_inv": rate / dt, "v_leak": drawn(0.0, 0.125)}
     if kind == "lif":
         return norse.LIFCell(norse.LIFParameters(tau_syn_inv=torch.tensor(1 / dt), **numbers), dt=dt)
     reset = reset_subtract if kind == "soft box" else reset_value
@@ -35,6 +38,9 @@ def cell(rng, kind: str) -> nn.Module:
 def test_spikes_are_those_of_norse(exactly, kind):
     def draw(rng):
         modules, shape = random_chain(rng, lambda: cell(rng, kind))
+        if rng.random() < 0.5:
+            sizes = {id(module): size for module, size in neurons_of(modules)}
+            modules = [cell(rng, kind, sizes[id(one)]).eval() if id(one) in sizes else one for one in modules]
         network = from_norse(norse.SequentialState(*modules), in_shape=shape, steps=6, readout="spike_count", in_max=2)
         return network, lambda inputs: run_norse(modules, shape, inputs)
 
@@ -84,6 +90,20 @@ def test_a_reset_potential_is_apart_from_rest_or_rest_is_a_bias(rest, apart):
 def test_the_potential_is_read_of_an_integrator():
     network = load(nn.Linear(4, 3), norse.LIBoxCell(dt=0.0025), readout="potential")
     assert network.layers[0].neuron.theta is None and network.layers[0].neuron.leak == pytest.approx(0.75)
+
+
+def test_integrators_that_differ_are_compared_in_one_unit():
+    rng = np.random.default_rng(3)
+    modules = [nn.Linear(4, 3), norse.LIBoxCell(norse.LIBoxParameters(
+        tau_mem_inv=torch.tensor([0.25, 0.5, 0.75]) * 2.0**10, v_leak=torch.tensor([0.0, 0.5, -0.25])), dt=2.0**-10)]
+    inputs, state = rng.integers(0, 2, (20, 6, 4)), None
+    with torch.no_grad():
+        modules[0].weight.copy_(torch.tensor(rng.normal(size=(3, 4))))
+        found, model = run_float(load(*modules, readout="potential"), inputs), norse.SequentialState(*modules)
+        for step in range(6):
+            v, state = model(torch.tensor(inputs[:, step], dtype=torch.float32), state)
+            np.testing.assert_allclose(found.membranes[0][:, step], v, rtol=1e-5, atol=1e-6)
+    assert np.array_equal(found.classes, v.argmax(1)) and len(set(found.classes.tolist())) > 1
 
 
 REFUSALS = [

@@ -13,7 +13,7 @@ from firstspike_compiler.compile import compile_network
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.snntorch_module import from_snntorch
 from firstspike_sim.testing.framework_runs import run_snntorch
-from firstspike_sim.testing.random_chain import random_chain
+from firstspike_sim.testing.random_chain import neurons_of, random_chain
 from torch import nn
 
 
@@ -26,6 +26,10 @@ def test_spikes_are_those_of_snntorch(exactly, reset, delay):
                              reset_mechanism=reset, reset_delay=delay)
 
         modules, shape = random_chain(rng, leaky)
+        if rng.random() < 0.5:
+            for module, size in neurons_of(modules):
+                module.beta = torch.tensor(rng.choice([0.5, 0.75, 1.0], size=size), dtype=torch.float32)
+                module.threshold = torch.tensor(rng.choice([0.5, 1.0, 1.75], size=size), dtype=torch.float32)
         network = from_snntorch(modules, in_shape=shape, steps=6, readout="spike_count", in_max=2)
         return network, lambda inputs: run_snntorch(modules, shape, inputs)
 
@@ -145,7 +149,8 @@ REFUSALS = [
     ({"fire": snn.Synaptic(alpha=0.0, beta=0.5, reset_mechanism="zero")},
      "model.fire (Synaptic) must have reset_delay=False for reset_mechanism 'zero'"),
     ({"fire": snn.Alpha(alpha=0.5, beta=0.25)}, "model.fire (Alpha) must be a module that can be mapped: "),
-    ({"fire": snn.Leaky(beta=torch.rand(2, 6, 6))}, "model.fire (Leaky) must have one finite beta for all"),
+    ({"fire": snn.Leaky(beta=torch.rand(2, 6, 6))},
+     "model.fire (Leaky) must have the same beta for all neurons of a channel"),
     ({"fire": snn.Leaky(beta=0.5, threshold=torch.rand(2, 6, 6))},
      "model.fire (Leaky) must have the same threshold for all neurons of a channel"),
     ({"fire": snn.Leaky(beta=0.5, threshold=torch.ones(5))}, "model.fire (Leaky) must have a threshold that fits"),

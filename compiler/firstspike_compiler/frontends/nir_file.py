@@ -324,6 +324,8 @@ class _Mapper:
         neuron, drive = neurons(name, node, first.connectivity, self._settled, potential=self._potential,
                                 last=name in self._ends.values())
         biases = [one.bias * drive for one in sets if one.bias is not None]
+        if neuron.bias is not None:
+            biases.append(neuron.bias)
         layer = FloatLayer(
             weight=_scaled(first.weight, drive), connectivity=first.connectivity,
             average_pool=first.averages,

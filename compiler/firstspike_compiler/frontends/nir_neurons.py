@@ -116,34 +116,42 @@ def neurons(
     leak, gain = reader.step()
     rest = plain * 0 if node.kind in ("IF", "I") else reader.vector("v_leak", 0.0)
     after = rest if holds else reader.vector("v_reset", 0.0)
-    for what, values in (("v_leak", rest), ("v_reset", after)):
-        if values.any() and (holds or said.reset == "subtract"):
-            raise NodeError(name, f"{what} must be 0 {'of' if holds else 'with'} "
-                            f"{node.kind if holds else 'a reset that subtracts'}, not {farthest(values)!r}")
+    soft = said.reset == "subtract"
+    if soft and not holds and after.any():
+        raise NodeError(name, f"v_reset must be 0 with a reset that subtracts, not {farthest(after)!r}")
     if holds:
-        # What differs by rounding alone is the same.
+        # What differs by rounding alone is the same. Membranes are compared: with what they rest at, if that differs.
         same = np.allclose(gain, gain[0], rtol=1e-12, atol=0)
-        return FloatNeuron(leak=leak, reset="none"), np.full_like(gain, gain[0]) if same else gain
-    theta = reader.vector("v_threshold") - rest
-    positive(name, "v_threshold above v_leak" if rest.any() else "v_threshold", theta)
+        apart = rest if (rest != rest[0]).any() else None
+        return FloatNeuron(leak=leak, reset="none", v_init=apart, bias=None if apart is None else (1 - leak) * apart), (
+            np.full_like(gain, gain[0]) if same else gain)
+    threshold = reader.vector("v_threshold")
+    # Membranes count from where they rest. Neurons that would fire from there alone count from the reset potential.
+    origin = rest if soft or (threshold > rest).all() else after
+    pull, theta = rest - origin, threshold - origin
+    if rest.any() and (theta <= 0).any():
+        raise NodeError(name, f"v_threshold must be above v_leak{'' if soft else ', or above v_reset'}, not "
+                        + (f"below by {-float(theta.min())!r}" if theta.min() < 0 else "equal to it"))
+    positive(name, "v_threshold", theta)
     unit, drive, lowest = gain, plain, None
     if said.v_min is not None:
-        if (rest != rest[0]).any():
+        if (origin != origin[0]).any():
             raise NodeError(name, "v_leak must be the same for all neurons with v_min")
         unit, drive = (gain, plain) if (gain == gain[0]).all() else (plain, gain)
-        lowest = (said.v_min - float(rest[0])) / float(unit[0])
-        if lowest > 0:
-            raise NodeError(name, f"v_min must be at most v_leak, {float(rest[0])!r}, not {said.v_min!r}")
+        lowest = (said.v_min - float(origin[0])) / float(unit[0])
+        if said.v_min > rest.min():
+            raise NodeError(name, f"v_min must be at most v_leak, {float(rest.min())!r}, not {said.v_min!r}")
     if said.levels is not None and said.levels > 1:
         if rest.any():
             raise NodeError(name, f"v_leak must be 0 with several levels, not {farthest(rest)!r}")
         theta = theta[:, None] * np.arange(1, said.levels + 1)
-    apart = (after - rest) / unit if (after != rest).any() else None
+    apart = (after - origin) / unit if not soft and (after != origin).any() else None
     # Setting the membrane to 0 before the next step's leak is the same as doing so after the spike.
     late = bool(said.reset_delay) and (said.reset == "subtract" or apart is not None)
     return FloatNeuron(
         theta=(theta.T / unit).T, leak=leak, reset=said.reset, strict=said.strict, reset_delay=late, v_reset=apart,
-        v_min=lowest), drive
+        reset_step=threshold / unit if soft and rest.any() else None, v_init=pull / unit if pull.any() else None,
+        bias=(1 - leak) * pull / unit if pull.any() else None, v_min=lowest), drive
 
 
 def _snapped(values: np.ndarray) -> np.ndarray:

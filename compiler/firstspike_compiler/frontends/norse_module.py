@@ -6,6 +6,7 @@
 from collections.abc import Sequence
 from typing import Any, Unpack
 
+import numpy as np
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.neuron import FloatNeuron
 from torch import nn
@@ -75,7 +76,7 @@ def from_norse(
 
 def _leaky(where: str, module: Any, synapses: Synapses, *, soft: bool) -> FloatNeuron:
     _check_method(where, module)
-    rate = _rate(where, module)
+    rate = _rate(where, module, synapses)
     theta, rest, after = (per_channel(where, name, getattr(module.p, name), synapses)
                           for name in ("v_th", "v_leak", "v_leak" if soft else "v_reset"))
     # If a neuron would fire from rest alone, its threshold is counted from the reset potential instead.
@@ -106,18 +107,21 @@ def _iaf(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     return FloatNeuron(theta=theta, leak=1.0, strict=True, reset="zero")
 
 
-def _integrator(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
-    rate = _rate(where, module)
-    # The read-out compares membranes V; comparing v = (V − V_l)/a gives the same only if V_l is the same for all.
-    single(where, "v_leak", module.p.v_leak)
-    return FloatNeuron(leak=1.0 - rate, reset="none")
+def _integrator(where: str, module: Any, synapses: Synapses) -> FloatNeuron | tuple[FloatNeuron, Synapses]:
+    rate = _rate(where, module, synapses)
+    rest = per_channel(where, "v_leak", module.p.v_leak, synapses)
+    if (rate == rate[0]).all() and (rest == rest[0]).all():
+        return FloatNeuron(leak=1.0 - rate, reset="none")
+    # The read-out compares membranes V; to compare v = (V − V_l)/a is the same only if all have the same a and V_l.
+    return FloatNeuron(leak=1.0 - rate, reset="none", v_init=rest, bias=rate * rest), synapses.scaled(rate)
 
 
-def _rate(where: str, module: Any) -> float:
-    """dt/τ, rounded as in Norse."""
-    rate = single(where, "dt·tau_mem_inv", module.dt * module.p.tau_mem_inv)
-    if not 0 < rate <= 1:
-        raise CompileError(f"{where} must have 0 < dt·tau_mem_inv ≤ 1, not {rate!r}")
+def _rate(where: str, module: Any, synapses: Synapses) -> np.ndarray:
+    """dt/τ, rounded as in Norse, float64[C]."""
+    rate = per_channel(where, "dt·tau_mem_inv", module.dt * module.p.tau_mem_inv, synapses)
+    wrong = rate[~((rate > 0) & (rate <= 1))]
+    if wrong.size:
+        raise CompileError(f"{where} must have 0 < dt·tau_mem_inv ≤ 1, not {float(wrong[0])!r}")
     return rate
 
 

@@ -64,7 +64,7 @@ def _leaky(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     if (factor := single(where, "graded_spikes_factor", module.graded_spikes_factor)) != 1:
         raise CompileError(f"{where} must have a graded_spikes_factor of 1, not {factor!r}")
     check_heaviside(where, module.spike_grad, at_zero=False)
-    leak = min(1.0, max(0.0, single(where, "beta", module.beta)))
+    leak = np.clip(per_channel(where, "beta", module.beta, synapses), 0.0, 1.0)
     theta = per_channel(where, "threshold", module.threshold, synapses)
     reset = _RESETS[int(module.reset_mechanism_val)]
     if _subtracts_at_once(module):

@@ -94,8 +94,9 @@ class Framework:
     ----------
     name : str
     neurons : dict
-        Class of neurons → function of (where, module, `Synapses`) that returns a `FloatNeuron`. Its bias is added to
-        that of the synapses. Without theta, the output of the module is its membrane.
+        Class of neurons → function of (where, module, `Synapses`) that returns a `FloatNeuron`, or one and the
+        synapses in units of its membrane. Its bias is added to that of the synapses. Without theta, the output of the
+        module is its membrane.
     same : dict
         Class → the class of torch that does the same in every step.
     containers : tuple of type
@@ -125,7 +126,7 @@ class Framework:
     """
 
     name: str
-    neurons: Mapping[type, Callable[[str, Any, Synapses], FloatNeuron]]
+    neurons: Mapping[type, Callable[[str, Any, Synapses], FloatNeuron | tuple[FloatNeuron, Synapses]]]
     protocol: Callable[[Any], Protocol]
     same: Mapping[type, type] = field(default_factory=dict)
     containers: tuple[type, ...] = ()
@@ -432,7 +433,8 @@ class _Reader:
         if id(given) in self._seen and self._framework.stateful(given):
             raise CompileError(f"{where} must have one place in the model: its membranes go on from call to call")
         self._seen.add(id(given))
-        fired = self._fire(where, self._framework.neurons[kind](where, module, value), value)
+        made = self._framework.neurons[kind](where, module, value)
+        fired = self._fire(where, *(made if isinstance(made, tuple) else (made, value)))
         if self._framework.bounded(module) and any(one.source == INPUT for one in value.sets) and (
             self._empty.input_kind != "latency"
         ):
@@ -444,8 +446,9 @@ class _Reader:
         if neuron.theta is not None and np.min(neuron.theta) <= 0:
             raise CompileError(f"{where} must have a threshold above its resting and reset potential, "
                                f"not {float(np.min(neuron.theta))!r} above")
-        if not 0 <= neuron.leak <= 1:
-            raise CompileError(f"{where} must keep 0 … 1 of its membrane in a step, not {neuron.leak!r}")
+        wrong = np.ravel(neuron.leak)[~((np.ravel(neuron.leak) >= 0) & (np.ravel(neuron.leak) <= 1))]
+        if wrong.size:
+            raise CompileError(f"{where} must keep 0 … 1 of its membrane in a step, not {float(wrong[0])!r}")
         index = len(self._layers)
         sets = merged(tuple(replace(one, source=index) if one.source == OWN else one for one in synapses.sets))
         if self._empty.input_kind == "direct" and index and any(one.source == INPUT for one in sets):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Random chains of torch modules, and the comparison of two executors on them, spike for spike."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..compare import ALIVE
 from ..models.float_reference import run_float
 from ..models.golden import GoldenModel
 
-__all__ = ["Parting", "alive", "exact_golden_spikes", "part", "random_chain"]
+__all__ = ["Parting", "alive", "exact_golden_spikes", "neurons_of", "part", "random_chain"]
 
 TIE = 1e-4
 """Relative distance from the threshold up to which float32 and float64 may put a membrane on different sides of it."""
@@ -96,6 +96,18 @@ def random_chain(
     return modules, shape
 
 
+def neurons_of(modules: Sequence[nn.Module]) -> Iterator[tuple[nn.Module, tuple[int, ...]]]:
+    """Yield each module of a framework's neurons, with the shape (N,) or (C, 1, 1) of a number for each channel."""
+    shape: tuple[int, ...] = ()
+    for module in modules:
+        if isinstance(module, nn.Linear):
+            shape = (module.out_features,)
+        elif isinstance(module, nn.Conv2d):
+            shape = (module.out_channels, 1, 1)
+        elif not type(module).__module__.startswith("torch."):
+            yield module, shape
+
+
 def alive(spikes: Sequence[np.ndarray]) -> bool:
     """Whether every layer fires in 2 … 70 % of its neuron-steps."""
     return all(ALIVE[0] <= float((one > 0).mean()) <= ALIVE[1] for one in spikes)
@@ -153,7 +165,7 @@ def _fine(layer: FloatLayer) -> tuple[FloatLayer, int]:
     whole = next(bits for bits in range(30) if not ((values * 2**bits) % 1).any())
     spare = int(np.floor(np.log2(127 / max(1.0, float(np.abs(weights).max()) * 2**whole))))
     num, shift = nearest_leak(layer.neuron.leak, 8)
-    if spare < 0 or num / 2**shift != layer.neuron.leak:
+    if spare < 0 or np.any(num / 2**shift != layer.neuron.leak):
         return layer, 0
     longest = 1 << 20 if shift == 0 else spare // shift + (layer.neuron.v_init is None)
     return replace(layer, weight_bits=8, weight_scale=2.0 ** -(whole + (spare if shift else 0))), longest
