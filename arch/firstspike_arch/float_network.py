@@ -56,6 +56,8 @@ class FloatLayer:
     gain, shift : float64[C]
         Affine of the weight normalisation: the synapse is ``gain·standardise(weight)``, and ``shift`` is added to the
         neurons' bias. None: the weight is used as it is.
+    name : str
+        Name of the layer in reports and hardware; None: made from its kind and index.
     weight_bits : int
         Bits that the network was trained for, 2 … 8; the compiler may be told others.
     weight_scale : float or float64[C]
@@ -74,6 +76,7 @@ class FloatLayer:
     max_pool: bool = False
     current_pool: Window | None = None
     branches: tuple[FloatBranch, ...] = ()
+    name: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,6 +87,8 @@ class FloatNetwork:
     ----------
     steps : int
         Number of steps of an inference.
+    steps_max : int
+        Longest inference, in steps; None: ``steps``.
     readout, cutoff, in_min, in_max
         As in `firstspike_arch.network.IntegerNetwork`.
     input_kind : "latency", "events" or "direct"
@@ -109,6 +114,7 @@ class FloatNetwork:
     in_min: int = 0
     in_max: int = 1
     input_scale: float = 1.0
+    steps_max: int | None = None
     step_weights: tuple[int, ...] = ()
     in_limit: int | None = None
     accuracy: dict[str, float] = field(default_factory=dict)

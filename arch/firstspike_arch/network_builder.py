@@ -22,7 +22,8 @@ _PLAIN = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "output_paddi
 
 
 class NetworkBuilder:
-    """Builds an integer network: call `layer` for each layer, `branch` for its further synapses, then `build`.
+    """Builds an integer network: call `layer` or `max_pool` for each layer, `branch` for its further synapses, then
+    `build`.
 
     Numbers may be lists, NumPy arrays or torch tensors, and must be whole. A vector has one value for each channel (for
     each neuron of a dense layer); a single number stands for all channels.
@@ -124,6 +125,42 @@ class NetworkBuilder:
         self._layers.append({"name": name, "neuron": made, "synapses": [synapses], "bits": weight_bits, "shape": shape,
                              "pool": current_pool})
         return index
+
+    def max_pool(
+        self, kernel: int | tuple[int, int], *, stride: int | tuple[int, int] | None = None,
+        padding: int | tuple[int, int] = 0, name: str | None = None,
+    ) -> int:
+        """Add a layer that takes the maximum of the spikes of the layer before, or of an input of single spikes.
+
+        It is a depthwise convolution with weights of 1 onto neurons with a threshold of 1, which any spike in their
+        window makes fire; behind neurons that fire once, they do so, too.
+
+        Parameters
+        ----------
+        kernel, stride, padding
+            Of the windows, as in torch. ``stride`` None: ``kernel``, side by side.
+
+        Returns
+        -------
+        int
+            Index of the layer.
+        """
+        index = len(self._layers)
+        name = f"max_pool{index}" if name is None else name
+        kind, in_max = self._fields["input_kind"], self._fields["in_max"]
+        if self._layers:
+            neuron, shape = self._layers[-1]["neuron"], self._layers[-1]["shape"]
+            single, once = neuron.levels == 1, neuron.single_spike
+        else:
+            shape, once = self._in_shape, kind == "latency"
+            single = once or (kind, in_max) == ("events", 1)
+        if len(shape) != 3 or not single:
+            raise NetworkError(f"layer {index} ({name}): a max_pool must take a map of single spikes, from neurons "
+                               "with one threshold or from the input")
+        kernel = _pair(kernel)
+        return self.layer(
+            np.ones((shape[0], 1, *kernel), dtype=np.int64), theta=1, reset="zero", single_spike=once, name=name,
+            stride=kernel if stride is None else stride, padding=padding, groups=shape[0])
 
     def branch(
         self, weights: ArrayLike, *, source: int, stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0,

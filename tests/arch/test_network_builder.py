@@ -9,6 +9,7 @@ import torch
 from firstspike_arch.connectivity import Conv2d, Dense, Window
 from firstspike_arch.network import IntegerNetwork, NetworkError
 from firstspike_arch.network_builder import NetworkBuilder
+from firstspike_sim.models.golden import GoldenModel
 
 KERNEL = np.arange(18).reshape(2, 1, 3, 3) - 8
 
@@ -147,3 +148,32 @@ def test_a_pool_of_currents_is_between_the_convolution_and_its_neurons():
 def test_a_pool_of_currents_that_does_not_fit_is_refused(weights, pool, sentence):
     with pytest.raises(NetworkError, match=f"^{re.escape(sentence)}$"):
         builder().layer(weights, theta=4, current_pool=pool)
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_a_pool_of_spikes_is_the_maximum_of_their_windows(once):
+    net = builder((2, 6, 6), steps=4)
+    net.layer(np.ones((2, 1, 1, 1), int), theta=1, groups=2, single_spike=once, reset="zero")
+    assert net.max_pool((2, 3), stride=(2, 1), padding=(1, 0)) == 1
+    net.layer(np.ones((3, 2 * 4 * 4), int), theta=2)
+    network = net.build()
+    spikes = GoldenModel(network).run(np.random.default_rng(0).integers(0, 2, (8, 4, 72))).spikes
+    maps = torch.as_tensor(spikes[1]).double().reshape(32, 2, 6, 6)
+    wanted = torch.nn.functional.max_pool2d(maps, (2, 3), (2, 1), (1, 0)).reshape(8, 4, -1).numpy()
+    if once:  # the first of a window passes
+        wanted *= np.cumsum(wanted, axis=1) == 1
+    np.testing.assert_array_equal(spikes[2], wanted)
+    assert 0.05 < wanted.mean() < 0.95
+
+
+@pytest.mark.parametrize(("in_shape", "fields", "theta"), [
+    ((1, 6, 6), {"in_max": 2}, None), ((1, 6, 6), {"input_kind": "direct"}, None), (36, {}, None),
+    ((1, 6, 6), {}, [[1, 2]] * 2),
+])
+def test_a_pool_of_other_spikes_is_refused(in_shape, fields, theta):
+    net = builder(in_shape, **fields)
+    if theta:
+        net.layer(KERNEL, theta=theta)
+    with pytest.raises(NetworkError, match=r"^layer \d \(max_pool\d\): a max_pool must take a map of single spikes, "
+                                           r"from neurons with one threshold or from the input$"):
+        net.max_pool(2)

@@ -83,7 +83,7 @@ def quantise(
         Largest count of an input address in a step ("events" input), or largest number ("direct"); None: that of the
         network.
     steps_max : int
-        Longest inference, in steps; None: the network's ``steps``.
+        Longest inference, in steps; None: that of the network.
     leak_shift_max : int
         Largest shift of a leak num/2^shift, 0 … 15; each bit may cost a pass over all rows in every step. None: a leak
         that is num/2^15 is kept exactly; any other gets the smallest shift from 8 on with which 1 − leak, and so the
@@ -101,11 +101,13 @@ def quantise(
     if network.in_limit is not None and isinstance(in_max, int) and in_max > network.in_limit:
         raise CompileError(f"in_max must be at most {network.in_limit}, for which the model was imported, not "
                            f"{in_max}: with more, its neurons mean something else; import it again with that in_max")
+    if steps_max is None:
+        steps_max = network.steps if network.steps_max is None else network.steps_max
     pairs = [_quantise(index, layer, leak_shift_max) for index, layer in enumerate(network.layers)]
     try:
         integer = IntegerNetwork(
             name=network.name, layers=tuple(layer for layer, _ in pairs), readout=network.readout,
-            steps=network.steps, steps_max=network.steps if steps_max is None else steps_max,
+            steps=network.steps, steps_max=steps_max,
             input_kind=network.input_kind, cutoff=network.cutoff, in_min=network.in_min,
             in_max=in_max,
             step_weights=tuple(network.step_weights),
@@ -137,7 +139,7 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int | None) -> tupl
     num, shift = nearest_leak(leak, limit)
     numbers, off = _round_numbers(where, neuron, scales)
     connectivity = layer.connectivity or Dense(in_shape=sets[0].shape[1:], neurons=count)
-    name = f"{type(connectivity).__name__.lower()}{index}"
+    name = f"{type(connectivity).__name__.lower()}{index}" if layer.name is None else layer.name
     integer = Layer(
         name=name, weights=integers[0], weight_bits=bits, scale=float(np.mean(scale)), connectivity=connectivity,
         current_pool=layer.current_pool,
@@ -238,11 +240,13 @@ def _round_thresholds(theta: np.ndarray, strict: bool, scales: np.ndarray) -> tu
 
 def _round_fall(where: str, theta: np.ndarray, neuron: FloatNeuron, scale: float) -> np.ndarray:
     """How much lower the threshold is in each step than in the first, in steps of ``scale``, int64[T]."""
-    if (theta != theta[0]).any():
-        raise CompileError(f"{where}: theta must be the same for all neurons of a layer with theta_fall")
-    falling = np.asarray(neuron.theta_fall).tolist()
-    levels, _ = _round_thresholds(theta[0, 0] - np.array([[0.0, *falling]]), neuron.strict, np.array([scale]))
-    return levels[0, 0] - levels[0, 1:]
+    falling = np.array([0.0, *np.asarray(neuron.theta_fall).tolist()])
+    levels, _ = _round_thresholds(theta[:, :1] - falling, neuron.strict, np.full(len(theta), scale))
+    fall = levels[:, :1] - levels[:, 1:]
+    if (fall != fall[0]).any():
+        raise CompileError(f"{where}: theta must be the same for all neurons of a layer with theta_fall, or be whole "
+                           "steps, as theta_fall")
+    return fall[0]
 
 
 def _thresholds(where: str, theta: np.ndarray, count: int) -> np.ndarray:
