@@ -39,6 +39,8 @@ Gain = Annotated[float | None, typer.Option(
 ResetDelay = Annotated[bool | None, typer.Option(
     "--reset-delay/--reset-at-once", help="NIR file: reset one step late, snnTorch's default, or in the same step.")]
 Levels = Annotated[int | None, typer.Option(help="NIR file: most spikes of a neuron in a step, as of sinabs.")]
+Start = Annotated[str | None, typer.Option(
+    help="NIR file: IF neurons whose v_reset is not 0 start from 0 or from there, zero or reset.")]
 VMin = Annotated[float | None, typer.Option(help="NIR file: lowest membrane, such as -1.")]
 InMax = Annotated[int | None, typer.Option(
     min=1, help="Largest count of an input address in a step, or largest number of a direct input.")]

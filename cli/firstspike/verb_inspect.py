@@ -19,7 +19,7 @@ from rich.table import Column, Table
 
 from . import api
 from .build_folder import PROGRAM_FILE, BuildError, list_build, read_build
-from .options import Gain, InMax, LeakRule, Levels, Reset, ResetDelay, Steps, StepTime, Strict, VMin
+from .options import Gain, InMax, LeakRule, Levels, Reset, ResetDelay, Start, Steps, StepTime, Strict, VMin
 
 HEAD = ("layer", "type", "shapes", "takes", "neuron", "parameters", "weights", "operations a step", "memory, kbit")
 
@@ -27,7 +27,8 @@ HEAD = ("layer", "type", "shapes", "takes", "neuron", "parameters", "weights", "
 def inspect(
     file: Annotated[Path, typer.Argument(help="Checkpoint, NIR file or build folder, possibly broken.")],
     steps: Steps = None, reset: Reset = None, strict: Strict = None, dt: StepTime = None, leak_rule: LeakRule = None,
-    gain: Gain = None, reset_delay: ResetDelay = None, levels: Levels = None, v_min: VMin = None, in_max: InMax = None,
+    gain: Gain = None, reset_delay: ResetDelay = None, levels: Levels = None, v_min: VMin = None,
+    start: Start = None, in_max: InMax = None,
 ) -> None:
     """Show the contents of a file, what they compile to, and what is refused and why; broken files are read, too.
 
@@ -37,7 +38,7 @@ def inspect(
         whole = _build(console, file)
     elif api.is_nir(file):
         given = {"steps": steps, "reset": reset, "strict": strict, "dt": dt, "leak_rule": leak_rule, "gain": gain,
-                 "reset_delay": reset_delay, "levels": levels, "v_min": v_min, "in_max": in_max}
+                 "reset_delay": reset_delay, "levels": levels, "v_min": v_min, "start": start, "in_max": in_max}
         options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         whole = _nir(console, file, inspect_nir(file, **options))
     else:

@@ -21,6 +21,7 @@ from .options import (
     ResetDelay,
     Scales,
     Split,
+    Start,
     Steps,
     StepTime,
     Strict,
@@ -41,11 +42,11 @@ def quantise(
         min=0, help="Also choose bits layer by layer that cost at most so many percentage points.")] = None,
     steps: Steps = None, reset: Reset = None, strict: Strict = None, readout: Readout = None, dt: StepTime = None,
     leak_rule: LeakRule = None, gain: Gain = None, reset_delay: ResetDelay = None, levels: Levels = None,
-    v_min: VMin = None, in_max: InMax = None,
+    v_min: VMin = None, start: Start = None, in_max: InMax = None,
 ) -> None:
     """Measure the accuracy of the integer network against bits a weight, on sample data."""
     real = load_file(network, steps=steps, reset=reset, strict=strict, readout=readout, dt=dt, leak_rule=leak_rule,
-                     gain=gain, reset_delay=reset_delay, levels=levels, v_min=v_min)
+                     gain=gain, reset_delay=reset_delay, levels=levels, v_min=v_min, start=start)
     inputs, labels = load_inputs(data, split, limit)
     console = Console()
     calibration = api.calibrate(real, inputs, labels)

@@ -80,7 +80,7 @@ def save_nir(network: IntegerNetwork, path: str | Path) -> dict[str, Any]:
     nir.write(file, nir.NIRGraph(nodes=nodes, edges=edges, type_check=False))  # pyright: ignore - h5py takes it
     write_atomically(Path(path), file.getvalue())
     options = {"steps": network.steps, "reset": reset, "strict": strict, "readout": network.readout, "dt": 1.0,
-               "leak_rule": "euler", "reset_delay": False, "levels": 1,
+               "leak_rule": "euler", "reset_delay": False, "levels": 1, "start": "zero",
                "input_kind": network.input_kind, "in_max": network.in_max, "in_min": network.in_min,
                "cutoff": network.cutoff, "step_weights": network.step_weights}
     defaults = {"in_min": 0, "cutoff": 1, "step_weights": ()}

@@ -58,8 +58,8 @@ def written(tmp_path, parts: dict, edges=None):
     return path
 
 
-def load(path, dt=1e-3):
-    return load_nir(path, steps=7, reset="zero", strict=True, readout="spike_count", dt=dt)
+def load(path, dt=1e-3, **more):
+    return load_nir(path, steps=7, reset="zero", strict=True, readout="spike_count", dt=dt, **more)
 
 
 def test_a_chain_becomes_layers(tmp_path):
@@ -137,7 +137,11 @@ def test_what_cannot_be_mapped_is_refused_by_name(tmp_path, change, sentence):
 
 def test_a_reset_potential_apart_from_rest_is_kept(tmp_path):
     change = {"fire": spiking(4, 8, 8, v_reset=-1.0), "out_fire": leaky(5, v_leak=0.5)}
-    first, last = load(written(tmp_path, nodes() | change)).layers
+    path = written(tmp_path, nodes() | change)
+    with pytest.raises(CompileError, match="node 'fire': start must be given for IF with v_reset = -1: SpikingJelly's"):
+        load(path)
+    assert np.allclose(load(path, start="reset").layers[0].neuron.v_init, -2000)
+    first, last = load(path, start="zero").layers
     assert np.allclose(first.neuron.v_reset, -2000) and first.neuron.v_init is None  # −1 / (0.5 · 1 ms)
     assert np.allclose(last.neuron.v_reset, -0.5 / (0.25 * 2)) and np.allclose(last.neuron.theta, 0.5 / (0.25 * 2))
 

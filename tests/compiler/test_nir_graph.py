@@ -215,7 +215,7 @@ def test_spikes_are_those_of_the_equations(draw, subtract):
         rng = np.random.default_rng(seed)
         graph = draw(rng)
         network = load_nir(graph, steps=STEPS, reset="subtract" if subtract else "zero", strict=True, dt=DT,
-                           reset_delay=False, readout="spike_count")
+                           reset_delay=False, start="zero", readout="spike_count")
         inputs = rng.integers(0, 2, size=(5, STEPS, int(np.prod(graph.nodes["input"].input_type["input"]))))
         expected = run_nir(opened(graph) if draw is nested else graph, inputs, subtract)
         actual = run_float(network, inputs).spikes[1:]

@@ -16,9 +16,10 @@ from ..errors import CompileError
 from .nir_graph import Graph, Node
 from .nir_nodes import FIRING, HOLDING
 
-__all__ = ["Conventions", "LeakRule", "Settled", "settle"]
+__all__ = ["Conventions", "LeakRule", "Settled", "Start", "settle"]
 
 LeakRule = Literal["euler", "exponential"]
+Start = Literal["zero", "reset"]
 
 TINY = np.finfo(np.float64).tiny
 
@@ -38,6 +39,7 @@ class Conventions:
     reset_delay: bool | None = None
     levels: int | None = None
     v_min: float | None = None
+    start: Start | None = None
 
     def __post_init__(self) -> None:
         def number(name: str, rule: str, low: float, high: float) -> None:
@@ -48,9 +50,10 @@ class Conventions:
 
         if self.reset not in ("subtract", "zero"):
             raise CompileError(f"reset must be 'subtract' or 'zero', not {self.reset!r}")
-        if self.leak_rule is not None and self.leak_rule not in get_args(LeakRule):
-            raise CompileError(f"leak_rule must be {' or '.join(map(repr, get_args(LeakRule)))}, not "
-                               f"{self.leak_rule!r}")
+        for name, kind in (("leak_rule", LeakRule), ("start", Start)):
+            if getattr(self, name) not in (None, *get_args(kind)):
+                raise CompileError(f"{name} must be {' or '.join(map(repr, get_args(kind)))}, not "
+                                   f"{getattr(self, name)!r}")
         number("dt", "a positive number of seconds", TINY, np.inf)
         number("gain", "a positive number", TINY, np.inf)
         number("v_min", "a number ≤ 0, where membranes start", -np.inf, 0)
@@ -69,7 +72,7 @@ class Settled:
     notes : list of str
         What was found in the file and assumed, and what is given against it.
     likely : str
-        The dt that the file's numbers speak for, as the end of a sentence; "" if there is none.
+        The dt that the file's numbers speak for, in words; "" if there is none, or if it is the one given.
     """
 
     said: Conventions
@@ -141,17 +144,17 @@ def settle(graph: Graph, said: Conventions) -> Settled:
     shown = None if added and decayed else added or decayed
     if said.dt is None and shown is not None:
         if seen.tau.size or shown != 1.0:
-            notes.append(f"dt = {shown:g} is taken from the numbers of the neurons: " + (
+            notes.append(f"dt = {shown:g} is taken from r and tau of the neurons: " + (
                 "with it they add their inputs as they are (r = tau / dt, of IF 1 / dt)" if added else
                 "r is tau·exp(−dt/tau) / dt, as Rockpool writes it"))
         said = replace(said, dt=shown)
     elif said.dt is not None and shown is not None and not np.isclose(said.dt, shown, rtol=1e-3, atol=0):
-        notes.append(f"dt should be {shown:g}, by the numbers of the neurons, not {said.dt:g}")
+        notes.append(f"dt should be {shown:g}, by r and tau of the neurons, not {said.dt:g}")
     dt = said.dt
     if dt is None:
         pass
     elif seen.is_decayed(dt) and not seen.is_added_as_it_is(dt) and said.leak_rule is None:
-        notes.append("leak_rule = 'exponential' and gain = 1 are taken from the numbers of the neurons: "
+        notes.append("leak_rule = 'exponential' and gain = 1 are taken from r and tau of the neurons: "
                      "r = tau·exp(−dt/tau) / dt is how Rockpool writes v = exp(−dt/tau)·v + x; its neurons subtract, "
                      "at the threshold, and spike several times a step (levels)")
         said = replace(said, leak_rule="exponential", gain=1.0 if said.gain is None else said.gain)
@@ -171,8 +174,10 @@ def settle(graph: Graph, said: Conventions) -> Settled:
             and (seen.rates == 1).all()):
         notes.append("levels = 1 and no v_min are assumed: neurons of sinabs, which writes r = 1, may spike several "
                      "times a step (levels) and be clamped (v_min)")
-    words = [(shown, "by the numbers of the neurons")] if shown else seen.candidates()
-    return Settled(said=said, notes=notes, likely=" or ".join(f"{value:g} ({why})" for value, why in words))
+    other = [(shown, "by r and tau of the neurons")] if shown else seen.candidates()
+    known = said.dt is not None and any(np.isclose(value, said.dt, rtol=1e-3, atol=0) for value, _ in other)
+    words = [] if known else [f"{value:g} ({why})" for value, why in other]
+    return Settled(said=said, notes=notes, likely=" or ".join(words))
 
 
 def _evidence(nodes: Iterable[Node]) -> _Evidence:

@@ -15,7 +15,7 @@ from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork,
 
 from ..errors import CompileError, CompileWarning
 from ..passes.choose_scales import WeightScale, take_scales
-from .nir_conventions import Conventions, LeakRule, Settled, settle
+from .nir_conventions import Conventions, LeakRule, Settled, Start, settle
 from .nir_graph import Graph, read_graph
 from .nir_neurons import neurons
 from .nir_nodes import DIMENSIONS, FIRING, HOLDING, PASSED, POOLS, SYNAPSES, NodeError, check_kind
@@ -51,7 +51,8 @@ def load_nir(
     source: Any, *, steps: int, reset: Literal["subtract", "zero"], strict: bool, readout: Readout,
     dt: float | None = None, leak_rule: LeakRule | None = None, gain: float | None = None,
     reset_delay: bool | None = None, levels: int | None = None, v_min: float | None = None,
-    weight_scale: WeightScale | None = None, weight_bits: int | Sequence[int | None] | None = None, **fields: Any,
+    start: Start | None = None, weight_scale: WeightScale | None = None,
+    weight_bits: int | Sequence[int | None] | None = None, **fields: Any,
 ) -> FloatNetwork:
     """Read a NIR file or graph; the parameters say what NIR does not.
 
@@ -87,6 +88,9 @@ def load_nir(
         Neurons have thresholds at 1, 2 … ``levels`` times v_threshold, up to 15, and so many spikes a step. None: 1.
     v_min : float
         Lowest membrane after a step, in the unit of v_threshold. None: there is none.
+    start : "zero" or "reset"
+        IF neurons start from 0 or from v_reset, others from v_leak. It must be given if there are some whose v_reset is
+        not 0.
     weight_scale, weight_bits
         Real value of one step of the weights and their bits, as quantisation-aware training fixed them: one number, or
         one (or None) for each layer. A file whose metadata hold them needs neither.
@@ -99,7 +103,7 @@ def load_nir(
         The source is not a NIR graph, or a node has no counterpart; the message names it.
     """
     said = Conventions(reset=reset, strict=strict, dt=dt, leak_rule=leak_rule, gain=gain, reset_delay=reset_delay,
-                       levels=levels, v_min=v_min)
+                       levels=levels, v_min=v_min, start=start)
     graph = read_graph(source)
     settled = settle(graph, said)
     layers = _Mapper(graph, settled, potential=readout == "potential", collect=False).run()
@@ -116,7 +120,8 @@ def load_nir(
 def inspect_nir(
     source: Any, *, steps: int | None = None, reset: Literal["subtract", "zero"] = "zero", strict: bool = True,
     dt: float | None = None, leak_rule: LeakRule | None = None, gain: float | None = None,
-    reset_delay: bool | None = None, levels: int | None = None, v_min: float | None = None, in_max: int = 1,
+    reset_delay: bool | None = None, levels: int | None = None, v_min: float | None = None,
+    start: Start | None = None, in_max: int = 1,
 ) -> NirInspection:
     """Report what `load_nir` would make of each node, without raising for nodes that cannot be mapped.
 
@@ -128,7 +133,7 @@ def inspect_nir(
         Nothing in the file can be read, or an option is none.
     """
     said = Conventions(reset=reset, strict=strict, dt=dt, leak_rule=leak_rule, gain=gain, reset_delay=reset_delay,
-                       levels=levels, v_min=v_min)
+                       levels=levels, v_min=v_min, start=start)
     graph = read_graph(source)
     try:
         settled = settle(graph, said)

@@ -146,11 +146,17 @@ def neurons(
             raise NodeError(name, f"v_leak must be 0 with several levels, not {farthest(rest)!r}")
         theta = theta[:, None] * np.arange(1, said.levels + 1)
     apart = (after - origin) / unit if not soft and (after != origin).any() else None
+    begin = pull / unit if pull.any() else None
+    if node.kind == "IF" and apart is not None:
+        if said.start is None:
+            raise NodeError(name, f"start must be given for IF with v_reset = {farthest(after):g}: SpikingJelly's "
+                           "neurons start from there, 'reset', those of others from 0, 'zero'")
+        begin = apart if said.start == "reset" else None
     # Setting the membrane to 0 before the next step's leak is the same as doing so after the spike.
     late = bool(said.reset_delay) and (said.reset == "subtract" or apart is not None)
     return FloatNeuron(
         theta=(theta.T / unit).T, leak=leak, reset=said.reset, strict=said.strict, reset_delay=late, v_reset=apart,
-        reset_step=threshold / unit if soft and rest.any() else None, v_init=pull / unit if pull.any() else None,
+        reset_step=threshold / unit if soft and rest.any() else None, v_init=begin,
         bias=(1 - leak) * pull / unit if pull.any() else None, v_min=lowest), drive
 
 

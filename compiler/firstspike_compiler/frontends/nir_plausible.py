@@ -13,7 +13,7 @@ SLOW, LOST = 0.999, 0.1
 
 def implausible(network: FloatNetwork, likely: str) -> list[str]:
     """One sentence for each thing that a wrong ``dt`` gives; ``likely`` is the dt that the file speaks for, if any."""
-    hint = f"; by the file, dt could be {likely}" if likely else "; is dt right?"
+    hint = f"; by the file, dt could be {likely}" if likely else ""
     found = []
     for index, layer in enumerate(network.layers):
         leak = float(np.max(layer.neuron.leak))
