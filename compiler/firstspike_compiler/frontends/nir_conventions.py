@@ -71,12 +71,15 @@ class Settled:
         Those given, and those that the file shows.
     notes : list of str
         What was found in the file and assumed, and what is given against it.
+    added : bool
+        All leaky neurons add their inputs as they are, r = tau / dt, as snnTorch's do.
     likely : str
         The dt that the file's numbers speak for, in words; "" if there is none, or if it is the one given.
     """
 
     said: Conventions
     notes: list[str]
+    added: bool
     likely: str
 
 
@@ -90,11 +93,14 @@ class _Evidence:
         Different pairs of leaky neurons; r = 1 says nothing about dt.
     rates : float64[M]
         Different r of neurons that do not leak.
+    endless : bool
+        Some have an infinite tau and r, as snnTorch writes beta = 1.
     """
 
     tau: np.ndarray
     r: np.ndarray
     rates: np.ndarray
+    endless: bool
 
     def added_as_they_are(self) -> float | None:
         """The dt with which every neuron does v = leak·v + x: r = tau / dt, and 1 / dt of IF."""
@@ -111,8 +117,10 @@ class _Evidence:
         found = None if self.rates.size else _agreed(self.tau * _solved(self.r))
         return found if found and _round(found, "125") else None
 
-    def is_added_as_it_is(self, dt: float) -> bool:
-        return bool(self.tau.size) and _same(self.r, self.tau / dt)
+    def is_added_as_it_is(self, dt: float | None) -> bool:
+        if not self.tau.size:
+            return self.endless
+        return dt is not None and _same(self.r, self.tau / dt)
 
     def is_decayed(self, dt: float) -> bool:
         return bool(self.tau.size) and _same(self.r, self.tau * np.exp(-dt / self.tau) / dt)
@@ -165,8 +173,8 @@ def settle(graph: Graph, said: Conventions) -> Settled:
     elif seen.is_plain() and dt == 1.0 and said.leak_rule == "exponential" and said.gain is None:
         notes.append("inputs are weighed by 1 − exp(−dt/tau), as by sinabs's norm_input=True; for norm_input=False "
                      "give gain = 1")
-    if (dt is not None and seen.is_added_as_it_is(dt) and said.leak_rule != "exponential"
-            and said.reset == "subtract" and said.reset_delay is None):
+    added = seen.is_added_as_it_is(dt) and said.leak_rule != "exponential"
+    if added and said.reset == "subtract" and said.reset_delay is None:
         raise CompileError(
             f"{graph.name}: reset_delay must be given with a reset that subtracts: r = tau / dt is what snnTorch "
             "writes, whose neurons subtract one step late unless they were made with reset_delay=False")
@@ -177,30 +185,32 @@ def settle(graph: Graph, said: Conventions) -> Settled:
     other = [(shown, "by r and tau of the neurons")] if shown else seen.candidates()
     known = said.dt is not None and any(np.isclose(value, said.dt, rtol=1e-3, atol=0) for value, _ in other)
     words = [] if known else [f"{value:g} ({why})" for value, why in other]
-    return Settled(said=said, notes=notes, likely=" or ".join(words))
+    return Settled(said=said, notes=notes, added=added, likely=" or ".join(words))
 
 
 def _evidence(nodes: Iterable[Node]) -> _Evidence:
-    pairs, rates = [np.zeros((2, 0))], [np.zeros(0)]
+    pairs, rates, endless = [np.zeros((2, 0))], [np.zeros(0)], False
     for node in nodes:
         if node.kind not in FIRING + HOLDING or node.kind == "Threshold":
             continue
         r, tau = _positive(node, "r"), _positive(node, "tau_mem" if node.kind.startswith("Cuba") else "tau")
+        endless |= bool(np.isinf(r).any() and np.isinf(tau).any())
         if node.kind in ("IF", "I"):
-            rates.append(r)
+            rates.append(r[np.isfinite(r)])
         elif r.size and tau.size and (r.size == tau.size or 1 in (r.size, tau.size)):
-            pairs.append(np.stack(np.broadcast_arrays(tau, r)))
+            both = np.stack(np.broadcast_arrays(tau, r))
+            pairs.append(both[:, np.isfinite(both).all(0)])
     tau, r = np.array(sorted(set(zip(*np.concatenate(pairs, axis=1), strict=True)))).reshape(-1, 2).T
-    return _Evidence(tau=tau, r=r, rates=np.unique(np.concatenate(rates)))
+    return _Evidence(tau=tau, r=r, rates=np.unique(np.concatenate(rates)), endless=endless)
 
 
 def _positive(node: Node, what: str) -> np.ndarray:
-    """The numbers of a field, flat; empty if any is not finite and positive."""
+    """The numbers of a field, flat; empty if any is not positive."""
     value = node.fields.get(what)
     if not isinstance(value, np.ndarray):
         return np.zeros(0)
     value = value.astype(np.float64).ravel()
-    return value if (np.isfinite(value) & (value > 0)).all() else np.zeros(0)
+    return value if (value > 0).all() else np.zeros(0)
 
 
 def _agreed(votes: Sequence[float] | np.ndarray) -> float | None:

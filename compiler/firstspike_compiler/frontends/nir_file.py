@@ -16,7 +16,7 @@ from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork,
 from ..errors import CompileError, CompileWarning
 from ..passes.choose_scales import WeightScale, take_scales
 from .nir_conventions import Conventions, LeakRule, Settled, Start, settle
-from .nir_graph import Graph, read_graph
+from .nir_graph import Graph, Node, read_graph
 from .nir_neurons import neurons
 from .nir_nodes import DIMENSIONS, FIRING, HOLDING, PASSED, POOLS, SYNAPSES, NodeError, check_kind
 from .nir_plausible import implausible
@@ -139,7 +139,7 @@ def inspect_nir(
         settled = settle(graph, said)
     except CompileError as error:
         graph.errors.append(str(error).removeprefix(f"{graph.name}: "))
-        settled = Settled(said=said, notes=[], likely="")
+        settled = Settled(said=said, notes=[], added=False, likely="")
     mapper = _Mapper(graph, settled, potential=None, collect=True)
     mapper.run()
     notes = list(settled.notes)
@@ -328,6 +328,8 @@ class _Mapper:
         assert first.connectivity is not None
         neuron, drive = neurons(name, node, first.connectivity, self._settled, potential=self._potential,
                                 last=name in self._ends.values())
+        if index in sources or node.kind == "CubaLIF":
+            self._check_zeroed(name, node)
         biases = [one.bias * drive for one in sets if one.bias is not None]
         if neuron.bias is not None:
             biases.append(neuron.bias)
@@ -346,6 +348,13 @@ class _Mapper:
             layer = replace(layer, weight_scale=float(drive[0]), weight_bits=max(bits))  # pyright: ignore
         self.roles[name] = f"layer {index}: " + ("membranes that are read" if neuron.theta is None else "neurons")
         return layer
+
+    def _check_zeroed(self, name: str, node: Node) -> None:
+        """Refuse what snnTorch's neurons with a recurrence or a current may do, which zero a step late."""
+        said = self._settled.said
+        if self._settled.added and said.reset == "zero" and said.reset_delay is not False:
+            raise NodeError(name, f"{node.kind} must have reset_delay=False with a reset to zero: snnTorch's RLeaky and "
+                           "Synaptic, made without it, take the input of the step after a spike away, too")
 
     def _role(self, name: str, recurrent: bool) -> str:
         kind = self._graph.nodes[name].kind

@@ -47,15 +47,15 @@ class _Reader:
 
     def _leaky(self, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         said, current = self.settled.said, self.node.kind.startswith("Cuba")
-        if said.dt is None:
-            raise NodeError(self.name, f"dt must be given for {self.node.kind}: the file does not say how long a step "
-                           f"is{self._likely()}")
         tau = self.vector("tau_mem" if current else "tau", finite=False)
         positive(self.name, "tau_mem" if current else "tau", tau)
         lasting = np.isinf(tau)
         if (np.isinf(r) & ~lasting).any():
             raise NodeError(self.name, "r must be finite where tau is")
-        passed = said.dt / tau
+        if said.dt is None and (current or not lasting.all()):
+            raise NodeError(self.name, f"dt must be given for {self.node.kind}: the file does not say how long a step "
+                           f"is{self._likely()}")
+        passed = (said.dt or 1.0) / tau
         shares = _snapped(passed if said.leak_rule != "exponential" else -np.expm1(-passed))
         if (shares > 1).any():
             raise NodeError(self.name, f"dt / tau must be in 0 … 1, not {float(passed.max()):g}: dt is too long"

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: MIT
+"""Random networks of the frameworks that export to NIR: their own graph, and their own run.
+
+What a framework's exporter cannot write, such as a convolution of one that writes no Flatten, is not drawn. Weights are
+multiples of 1/8, and most leaks powers of two, so that float32 computes with them exactly.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .framework_runs import run_norse, run_spikingjelly
+
+__all__ = ["EXPORTERS", "Exported"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Exported:
+    """A network and what is known of it.
+
+    Parameters
+    ----------
+    graph : nir.NIRGraph
+        As the framework's exporter made it.
+    options : dict
+        Those of `load_nir` that it needs, beside steps and read-out.
+    shape : tuple
+        Of the input of one step.
+    run : function
+        Inputs float32[B, T, N] → spikes float32[B, T, M] of every layer, by the framework itself.
+    """
+
+    graph: Any
+    options: dict[str, Any]
+    shape: tuple[int, ...]
+    run: Callable[[torch.Tensor], list[np.ndarray]]
+
+
+def _drawn(rng: np.random.Generator, module: Any, low: int = -4, high: int = 6) -> Any:
+    with torch.no_grad():
+        for values, ends in ((module.weight, (low, high)), (module.bias, (-1, 2))):
+            if values is not None:
+                values.copy_(torch.tensor(rng.integers(ends[0], ends[1] + 1, tuple(values.shape)) / 8))
+    return module
+
+
+def _chain(
+    rng: np.random.Generator, spiking: Callable[[tuple[int, ...]], Any], kinds: Any = nn, *, maps: bool = True,
+    pool: Callable[[int], Any] | None = None, bias: bool = True,
+) -> tuple[list[Any], tuple[int, ...]]:
+    """Modules in order, and the shape of their input; ``spiking`` makes neurons of a shape."""
+    hidden, classes = int(rng.integers(4, 9)), int(rng.integers(2, 5))
+    if not maps or rng.random() < 0.5:
+        inputs = int(rng.integers(4, 10))
+        modules = [_drawn(rng, kinds.Linear(inputs, hidden, bias=bias)), spiking((hidden,)),
+                   _drawn(rng, kinds.Linear(hidden, classes, bias=bias)), spiking((classes,))]
+        return modules, (inputs,)
+    size, channels = int(rng.choice([6, 8])), int(rng.integers(1, 3))
+    modules, side = [_drawn(rng, kinds.Conv2d(channels, 2, 3, padding=1)), spiking((2, size, size))], size
+    if pool is not None and rng.random() < 0.6:
+        modules.append(pool(2))
+        side //= 2
+    modules += [kinds.Flatten(), _drawn(rng, kinds.Linear(2 * side * side, classes)), spiking((classes,))]
+    return modules, (channels, size, size)
+
+
+def _stepwise(modules: Sequence[Any], shape: tuple[int, ...], inputs: torch.Tensor, fires: Callable[[Any], bool],
+              step: Callable) -> list[np.ndarray]:
+    """Run step by step; ``step(module, x, state) -> (spikes, state)`` of modules that fire, from a state of None."""
+    states: dict[int, Any] = {}
+    records: dict[int, list[torch.Tensor]] = {index: [] for index, one in enumerate(modules) if fires(one)}
+    with torch.no_grad():
+        for time in range(inputs.shape[1]):
+            x = inputs[:, time].reshape(-1, *shape)
+            for index, module in enumerate(modules):
+                if index in records:
+                    x, states[index] = step(module, x, states.get(index))
+                    records[index].append(x.flatten(1))
+                else:
+                    x = module(x)
+    return [torch.stack(one, 1).numpy() for one in records.values()]
+
+
+def snntorch(rng: np.random.Generator) -> Exported:
+    """`Leaky` and `RLeaky`, whose reset is one step late unless told otherwise."""
+    import snntorch as snn  # pyright: ignore[reportMissingImports]
+    from snntorch.export_nir import export_to_nir  # pyright: ignore[reportMissingImports]
+
+    reset, recurrent = str(rng.choice(["subtract", "subtract", "zero"])), bool(rng.random() < 0.4)
+    # RLeaky that zeroes one step late takes an input away, and what subtracts at once takes twice: both are no resets.
+    late = reset == "subtract"
+
+    def spiking(shape: tuple[int, ...]) -> Any:
+        numbers: dict[str, Any] = {
+            "reset_mechanism": reset, "reset_delay": late, "init_hidden": True,
+            "beta": torch.full(shape, float(rng.choice([0.0, 0.5, 0.75, 0.9, 1.0]))),
+            "threshold": torch.full(shape, float(rng.choice([0.5, 1.0, 1.75])))}
+        if len(shape) > 1 or not recurrent:
+            return snn.Leaky(**numbers)
+        if rng.random() < 0.5:
+            module = snn.RLeaky(**numbers, linear_features=shape[0])
+            _drawn(rng, module.recurrent, -3, 3)
+            return module
+        weights = torch.tensor(rng.integers(-4, 5, shape) / 8, dtype=torch.float32)
+        return snn.RLeaky(**numbers, all_to_all=False, V=weights)
+
+    modules, shape = _chain(rng, spiking, maps=not recurrent, pool=nn.AvgPool2d)
+    graph = export_to_nir(nn.Sequential(*modules), torch.zeros(1, *shape), ignore_dims=[0])
+
+    def step(module: Any, x: torch.Tensor, state: tuple | None) -> tuple[torch.Tensor, tuple]:
+        module.init_hidden = False
+        spikes, *after = module(x, *(state or [torch.zeros_like(x)] * (1 + isinstance(module, snn.RLeaky))))
+        return spikes, (spikes, *after) if isinstance(module, snn.RLeaky) else tuple(after)
+
+    options = {"reset": reset, "strict": True} | ({"reset_delay": late} if reset == "subtract" or recurrent else {})
+    if all(float(one.beta.max()) in (0.0, 1.0) for one in modules if isinstance(one, snn.Leaky | snn.RLeaky)):
+        options["dt"] = 1e-4  # tau = dt or infinite: nothing shows it
+    return Exported(graph=graph, options=options, shape=shape, run=lambda inputs: _stepwise(
+        modules, shape, inputs, lambda one: isinstance(one, snn.Leaky | snn.RLeaky), step))
+
+
+def spikingjelly(rng: np.random.Generator) -> Exported:
+    """`IFNode` and `LIFNode`; only hard resets can be exported."""
+    from spikingjelly.activation_based import functional, layer, neuron  # pyright: ignore[reportMissingImports]
+    from spikingjelly.activation_based.nir_exchange import export_to_nir  # pyright: ignore[reportMissingImports]
+
+    kind, after = str(rng.choice(["if", "lif", "plain lif"])), float(rng.choice([-0.25, 0.0, 0.0]))
+
+    def spiking(shape: tuple[int, ...]) -> Any:
+        numbers = {"v_threshold": float(rng.choice([0.5, 1.0, 1.25])), "v_reset": after}
+        if kind == "if":
+            return neuron.IFNode(**numbers)
+        return neuron.LIFNode(tau=float(rng.choice([2.0, 3.0])), decay_input=kind == "lif", **numbers)
+
+    modules, shape = _chain(rng, spiking, layer, pool=layer.AvgPool2d)
+    model = nn.Sequential(*modules)
+    functional.set_step_mode(model, "m")
+    graph = export_to_nir(model, torch.zeros(1, 1, *shape))
+    options = {"reset": "zero", "strict": False} | ({"dt": 1e-4} if kind == "lif" else {})
+    if kind == "if" and after:
+        options["start"] = "reset"
+    return Exported(graph=graph, options=options, shape=shape,
+                    run=lambda inputs: run_spikingjelly(modules, shape, inputs))
+
+
+def norse(rng: np.random.Generator) -> Exported:
+    """`LIFBoxCell`, `LIFCell` without a lasting current, or `IAFCell`; times are written times dt."""
+    import norse.torch as norse  # pyright: ignore[reportMissingImports]
+
+    kind = str(rng.choice(["iaf", "box", "lif", "default"]))
+    dt = 0.001 if kind == "default" else 2.0**-10
+
+    def spiking(shape: tuple[int, ...]) -> Any:
+        numbers = {"v_th": torch.tensor(float(rng.choice([0.5, 0.75, 1.0])))}
+        if kind == "default":
+            return norse.LIFBoxCell()
+        if kind == "iaf":
+            return norse.IAFCell(norse.IAFParameters(**numbers))
+        numbers["tau_mem_inv"] = torch.tensor(float(rng.choice([0.25, 0.5])) / dt)
+        if kind == "box":
+            return norse.LIFBoxCell(norse.LIFBoxParameters(**numbers), dt=dt)
+        return norse.LIFCell(norse.LIFParameters(tau_syn_inv=torch.tensor(1 / dt), **numbers), dt=dt)
+
+    modules, shape = _chain(rng, spiking, maps=False)
+    graph = norse.to_nir(norse.SequentialState(*modules), torch.zeros(1, *shape), dt=dt)
+    options = {"reset": "zero", "strict": True} | ({} if kind == "iaf" else {"dt": dt * dt})
+    return Exported(graph=graph, options=options, shape=shape, run=lambda inputs: run_norse(modules, shape, inputs))
+
+
+def sinabs(rng: np.random.Generator) -> Exported:
+    """`IAF` and `LIF`, which spike several times a step, and may be clamped."""
+    import sinabs.layers as sl  # pyright: ignore[reportMissingImports]
+    from sinabs.nir import to_nir  # pyright: ignore[reportMissingImports]
+
+    kind, lowest = str(rng.choice(["iaf", "lif", "summing lif"])), float(rng.choice([-1.0, -0.5]))
+    clamp = lowest if rng.random() < 0.7 else None
+
+    def spiking(shape: tuple[int, ...]) -> Any:
+        numbers = {"spike_threshold": torch.tensor(float(rng.choice([0.5, 1.0]))), "min_v_mem": clamp, "batch_size": 1}
+        if kind == "iaf":
+            return sl.IAFSqueeze(**numbers)
+        tau = float(rng.choice([1 / np.log(2), 0.5 / np.log(2), 5.0]))  # exp(−1/tau) is 1/2 or 1/4, or no power of two
+        return sl.LIFSqueeze(tau_mem=tau, norm_input=kind == "lif", **numbers)
+
+    modules, shape = _chain(rng, spiking, pool=sl.SumPool2d)
+    graph = to_nir(nn.Sequential(*modules), torch.zeros(1, *shape))
+
+    def run(inputs: torch.Tensor) -> list[np.ndarray]:
+        x, records = inputs.flatten(0, 1).unflatten(1, shape), []
+        with torch.no_grad():
+            for module in modules:
+                if isinstance(module, sl.LIF):
+                    module.reset_states()
+                    module.batch_size = len(inputs)
+                x = module(x)
+                if isinstance(module, sl.LIF):
+                    records.append(x.unflatten(0, inputs.shape[:2]).flatten(2).numpy())
+        return records
+
+    options = {"reset": "subtract", "strict": False, "levels": 15} | ({"v_min": clamp} if clamp is not None else {})
+    options |= {} if kind == "iaf" else {"dt": 1.0, "leak_rule": "exponential"}
+    return Exported(graph=graph, options=options | ({"gain": 1.0} if kind == "summing lif" else {}), shape=shape,
+                    run=run)
+
+
+def rockpool(rng: np.random.Generator) -> Exported:
+    """`LIFNeuronTorch`, which spikes several times a step; its bias is not exported, and is 0."""
+    from rockpool.nn.combinators import Sequential  # pyright: ignore[reportMissingImports]
+    from rockpool.nn.modules import LIFNeuronTorch, LinearTorch  # pyright: ignore[reportMissingImports]
+    from rockpool.nn.modules.torch.nir import to_nir  # pyright: ignore[reportMissingImports]
+
+    dt = 1e-3
+
+    def spiking(shape: tuple[int, ...]) -> Any:
+        tau = dt * float(rng.choice([1 / np.log(2), 0.5 / np.log(2), 20]))  # exp(−dt/tau) is 1/2 or 1/4, or Rockpool's
+        return LIFNeuronTorch(shape[0], tau_mem=torch.tensor(tau), dt=dt,
+                              threshold=torch.tensor(float(rng.choice([0.5, 1.0]))), bias=torch.tensor(0.0))
+
+    class Kinds:
+        """Rockpool's weights are the other way round."""
+
+        @staticmethod
+        def Linear(inputs: int, outputs: int, bias: bool = True) -> Any:
+            return LinearTorch((inputs, outputs), has_bias=bias)
+
+    modules, shape = _chain(rng, spiking, Kinds, maps=False)
+    graph = to_nir(Sequential(*modules))
+
+    def run(inputs: torch.Tensor) -> list[np.ndarray]:
+        x, records = inputs, []
+        with torch.no_grad():
+            for module in modules:
+                module.reset_state()
+                x = module(x)[0]
+                if isinstance(module, LIFNeuronTorch):
+                    records.append(x.numpy())
+        return records
+
+    return Exported(graph=graph, options={"reset": "subtract", "strict": False, "levels": 15}, shape=shape, run=run)
+
+
+EXPORTERS = {"snntorch": snntorch, "spikingjelly": spikingjelly, "norse": norse, "sinabs": sinabs,
+             "rockpool": rockpool}
+"""By the name of the package, a function that draws a network."""
