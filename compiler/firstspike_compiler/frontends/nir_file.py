@@ -353,8 +353,8 @@ class _Mapper:
         """Refuse what snnTorch's neurons with a recurrence or a current may do, which zero a step late."""
         said = self._settled.said
         if self._settled.added and said.reset == "zero" and said.reset_delay is not False:
-            raise NodeError(name, f"{node.kind} must have reset_delay=False with a reset to zero: snnTorch's RLeaky and "
-                           "Synaptic, made without it, take the input of the step after a spike away, too")
+            raise NodeError(name, f"{node.kind} must have reset_delay=False with a reset to zero: snnTorch's RLeaky "
+                           "and Synaptic, made without it, take the input of the step after a spike away, too")
 
     def _role(self, name: str, recurrent: bool) -> str:
         kind = self._graph.nodes[name].kind

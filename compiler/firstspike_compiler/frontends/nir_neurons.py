@@ -52,10 +52,11 @@ class _Reader:
         lasting = np.isinf(tau)
         if (np.isinf(r) & ~lasting).any():
             raise NodeError(self.name, "r must be finite where tau is")
+        dt = 1.0 if said.dt is None else said.dt  # if nothing depends on it
         if said.dt is None and (current or not lasting.all()):
             raise NodeError(self.name, f"dt must be given for {self.node.kind}: the file does not say how long a step "
                            f"is{self._likely()}")
-        passed = (said.dt or 1.0) / tau
+        passed = dt / tau
         shares = _snapped(passed if said.leak_rule != "exponential" else -np.expm1(-passed))
         if (shares > 1).any():
             raise NodeError(self.name, f"dt / tau must be in 0 … 1, not {float(passed.max()):g}: dt is too long"
@@ -65,8 +66,8 @@ class _Reader:
         positive(self.name, "r·dt / tau", gain)
         if current:
             decays = self.vector("tau_syn")
-            if not np.allclose(decays, said.dt, rtol=1e-6, atol=0):
-                raise NodeError(self.name, f"tau_syn must be dt, {said.dt!r}, so that a step's current is gone after "
+            if not np.allclose(decays, dt, rtol=1e-6, atol=0):
+                raise NodeError(self.name, f"tau_syn must be dt, {dt!r}, so that a step's current is gone after "
                                f"it, not {float(decays.max())!r}: the core's neurons have one state")
             weights = self.vector("w_in", 1.0)
             positive(self.name, "w_in", weights)

@@ -5,8 +5,9 @@ What a framework's exporter cannot write, such as a convolution of one that writ
 multiples of 1/8, and most leaks powers of two, so that float32 computes with them exactly.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ import torch
 from torch import nn
 
 from .framework_runs import run_norse, run_spikingjelly
+from .random_chain import alive
 
-__all__ = ["EXPORTERS", "Exported"]
+__all__ = ["EXPORTERS", "Exported", "draw_alive"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,10 +104,10 @@ def snntorch(rng: np.random.Generator) -> Exported:
         if len(shape) > 1 or not recurrent:
             return snn.Leaky(**numbers)
         if rng.random() < 0.5:
-            module = snn.RLeaky(**numbers, linear_features=shape[0])
+            module = snn.RLeaky(**numbers, linear_features=int(np.prod(shape)))
             _drawn(rng, module.recurrent, -3, 3)
             return module
-        weights = torch.tensor(rng.integers(-4, 5, shape) / 8, dtype=torch.float32)
+        weights: Any = torch.tensor(rng.integers(-4, 5, shape) / 8, dtype=torch.float32)
         return snn.RLeaky(**numbers, all_to_all=False, V=weights)
 
     modules, shape = _chain(rng, spiking, maps=not recurrent, pool=nn.AvgPool2d)
@@ -131,7 +133,7 @@ def spikingjelly(rng: np.random.Generator) -> Exported:
     kind, after = str(rng.choice(["if", "lif", "plain lif"])), float(rng.choice([-0.25, 0.0, 0.0]))
 
     def spiking(shape: tuple[int, ...]) -> Any:
-        numbers = {"v_threshold": float(rng.choice([0.5, 1.0, 1.25])), "v_reset": after}
+        numbers: dict[str, Any] = {"v_threshold": float(rng.choice([0.5, 1.0, 1.25])), "v_reset": after}
         if kind == "if":
             return neuron.IFNode(**numbers)
         return neuron.LIFNode(tau=float(rng.choice([2.0, 3.0])), decay_input=kind == "lif", **numbers)
@@ -155,7 +157,7 @@ def norse(rng: np.random.Generator) -> Exported:
     dt = 0.001 if kind == "default" else 2.0**-10
 
     def spiking(shape: tuple[int, ...]) -> Any:
-        numbers = {"v_th": torch.tensor(float(rng.choice([0.5, 0.75, 1.0])))}
+        numbers: dict[str, Any] = {"v_th": torch.tensor(float(rng.choice([0.5, 0.75, 1.0])))}
         if kind == "default":
             return norse.LIFBoxCell()
         if kind == "iaf":
@@ -180,7 +182,8 @@ def sinabs(rng: np.random.Generator) -> Exported:
     clamp = lowest if rng.random() < 0.7 else None
 
     def spiking(shape: tuple[int, ...]) -> Any:
-        numbers = {"spike_threshold": torch.tensor(float(rng.choice([0.5, 1.0]))), "min_v_mem": clamp, "batch_size": 1}
+        threshold = torch.tensor(float(rng.choice([0.5, 1.0])))
+        numbers: dict[str, Any] = {"spike_threshold": threshold, "min_v_mem": clamp, "batch_size": 1}
         if kind == "iaf":
             return sl.IAFSqueeze(**numbers)
         tau = float(rng.choice([1 / np.log(2), 0.5 / np.log(2), 5.0]))  # exp(−1/tau) is 1/2 or 1/4, or no power of two
@@ -195,7 +198,7 @@ def sinabs(rng: np.random.Generator) -> Exported:
             for module in modules:
                 if isinstance(module, sl.LIF):
                     module.reset_states()
-                    module.batch_size = len(inputs)
+                    module.batch_size = len(inputs)  # pyright: ignore[reportArgumentType] - as its constructor does
                 x = module(x)
                 if isinstance(module, sl.LIF):
                     records.append(x.unflatten(0, inputs.shape[:2]).flatten(2).numpy())
@@ -220,14 +223,8 @@ def rockpool(rng: np.random.Generator) -> Exported:
         return LIFNeuronTorch(shape[0], tau_mem=torch.tensor(tau), dt=dt,
                               threshold=torch.tensor(float(rng.choice([0.5, 1.0]))), bias=torch.tensor(0.0))
 
-    class Kinds:
-        """Rockpool's weights are the other way round."""
-
-        @staticmethod
-        def Linear(inputs: int, outputs: int, bias: bool = True) -> Any:
-            return LinearTorch((inputs, outputs), has_bias=bias)
-
-    modules, shape = _chain(rng, spiking, Kinds, maps=False)
+    kinds = SimpleNamespace(Linear=lambda inputs, outputs, bias: LinearTorch((inputs, outputs), has_bias=bias))
+    modules, shape = _chain(rng, spiking, kinds, maps=False)
     graph = to_nir(Sequential(*modules))
 
     def run(inputs: torch.Tensor) -> list[np.ndarray]:
@@ -246,3 +243,20 @@ def rockpool(rng: np.random.Generator) -> Exported:
 EXPORTERS = {"snntorch": snntorch, "spikingjelly": spikingjelly, "norse": norse, "sinabs": sinabs,
              "rockpool": rockpool}
 """By the name of the package, a function that draws a network."""
+
+
+def draw_alive(name: str, count: int) -> Iterator[tuple[int, Exported, np.ndarray]]:
+    """Yield seed, network and inputs int64[20, 6, N] in 0 … 2 of ``count`` networks of which all layers fire, but no
+    neuron more than 15 times a step."""
+    for seed in range(40 * count):
+        rng = np.random.default_rng(seed)
+        one = EXPORTERS[name](rng)
+        size = (20, 6, int(np.prod(one.shape)))
+        inputs = rng.integers(0, 3, size) * (rng.random(size) < 0.5)
+        spikes = one.run(torch.tensor(inputs, dtype=torch.float32))
+        if alive(spikes) and max(layer.max() for layer in spikes) <= 15:
+            yield seed, one, inputs
+            count -= 1
+            if not count:
+                return
+    raise ValueError("networks must be alive, but hardly any is")

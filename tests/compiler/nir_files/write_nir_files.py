@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: MIT
+"""Writes the files of this folder: networks of frameworks that do not go with the others
+(nir 1.0.8 writes no scalars, which sinabs exports), as they export them, with inputs, spikes and the options that they
+need.
+
+    pip install nir==1.0.7 sinabs==3.1.3 rockpool==3.1.0 && python write_nir_files.py
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nir
+import numpy as np
+import torch
+from firstspike_sim.testing.nir_exporters import draw_alive
+
+written: set[tuple] = set()
+for name, count in (("sinabs", 20), ("rockpool", 1)):
+    for seed, one, inputs in draw_alive(name, count):
+        if (name, *sorted(one.options.keys() - {"v_min"})) in written or len(one.shape) > 1:
+            continue
+        written.add((name, *sorted(one.options.keys() - {"v_min"})))
+        path = Path(__file__).with_name(f"{name}_{seed}.nir")
+        nir.write(path, one.graph)
+        spikes = one.run(torch.tensor(inputs[:5], dtype=torch.float32))
+        arrays: dict[str, Any] = {f"spikes{index}": layer.astype(np.uint8) for index, layer in enumerate(spikes)}
+        np.savez_compressed(path.with_suffix(".npz"), inputs=inputs[:5].astype(np.uint8),
+                            options=json.dumps(one.options), **arrays)
