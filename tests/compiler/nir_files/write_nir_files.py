@@ -16,14 +16,15 @@ import torch
 from firstspike_sim.testing.nir_exporters import draw_alive
 
 written: set[tuple] = set()
-for name, count in (("sinabs", 20), ("rockpool", 1)):
+for name, count in (("sinabs", 60), ("rockpool", 1)):
     for seed, one, inputs in draw_alive(name, count):
-        if (name, *sorted(one.options.keys() - {"v_min"})) in written or len(one.shape) > 1:
+        spikes = one.run(torch.tensor(inputs[:5], dtype=torch.float32))
+        kind = (name, *sorted(one.options.keys() - {"v_min"}))
+        if kind in written or len(one.shape) > 1 or sum(layer.sum() for layer in spikes) < 100:
             continue
-        written.add((name, *sorted(one.options.keys() - {"v_min"})))
+        written.add(kind)
         path = Path(__file__).with_name(f"{name}_{seed}.nir")
         nir.write(path, one.graph)
-        spikes = one.run(torch.tensor(inputs[:5], dtype=torch.float32))
         arrays: dict[str, Any] = {f"spikes{index}": layer.astype(np.uint8) for index, layer in enumerate(spikes)}
         np.savez_compressed(path.with_suffix(".npz"), inputs=inputs[:5].astype(np.uint8),
                             options=json.dumps(one.options), **arrays)
