@@ -30,7 +30,7 @@ def draw(seed: int, neurons_max: int = 24) -> tuple[Program, np.ndarray]:
         port=str(rng.choice(["events", "image"])) if bytes_ else "events",
         early_exit=network.earliest_decides and bool(rng.random() < 0.6), register_rows=int(rng.choice([2, 8])),
         winner=str(rng.choice(["tree", "scan"])), kernel_parallel=bool(rng.random() < 0.5),
-        bit_serial=network.input_kind == "direct" and network.in_min == 0 and bool(rng.random() < 0.5),
+        bit_serial=network.bit_by_bit and bool(rng.random() < 0.5),
     ).program
     return program, random_inputs(rng, network, 8)
 
@@ -86,6 +86,7 @@ def exactly():
     """``exactly(draw)``: `NETWORKS` living networks, `INPUTS` inputs each, float and integer.
 
     ``draw(rng)`` gives the imported network and ``run(inputs[B, T, N]) -> [spikes[B, T, M], …]``, the framework's own.
+    Inputs are 0 … `IN_MAX`, or, if the network's can be negative, all that it takes, times its ``input_scale``.
     """
 
     def check(draw: Callable) -> Exactness:
@@ -94,9 +95,11 @@ def exactly():
             rng = np.random.default_rng(seed)
             network, run = draw(rng)
             size = int(np.prod(network.layers[0].connectivity.in_shape))
-            inputs = rng.integers(0, IN_MAX + 1, size=(INPUTS, STEPS, size)) * (rng.random((INPUTS, STEPS, size)) < 0.5)
+            high = network.in_max if network.in_min else IN_MAX
+            inputs = rng.integers(network.in_min, high + 1, size=(INPUTS, STEPS, size)) * (
+                rng.random((INPUTS, STEPS, size)) < 0.5)
             with torch.no_grad():
-                expected = run(torch.tensor(inputs, dtype=torch.float32))
+                expected = run(torch.tensor(inputs * network.input_scale, dtype=torch.float32))
             if not alive(expected):
                 continue
             actual = run_float(network, inputs).spikes[1:]

@@ -38,7 +38,7 @@ class LayerOptions:
         Kernel-parallel banks, down and across. A row then holds so many neighbouring positions, each in a bank of lanes
         of its own. An event reaches all its neighbours at once, and each bank has its own row for it.
     bit_serial : bool
-        For a direct input: an event is walked once for each bit of its value that is 1, with shifted weights. Then
+        For an input of numbers: an event is walked once for each bit of its value that is 1, with shifted weights. Then
         there are no multipliers.
     single_port : bool
         Whether the weight memory has a single port for reads and writes and no initial contents, so that a host must

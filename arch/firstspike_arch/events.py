@@ -17,7 +17,7 @@ MARKER = 1 << MARKER_BIT
 FINAL_MARKER = MARKER | 1 << FINAL_BIT
 
 MAGNITUDE_MAX = 15
-"""Largest magnitude of one spike event; a larger count becomes several events."""
+"""Largest magnitude of a neuron's spike, and largest value of an event that hardware multiplies by adding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class TokenLayout:
     """Layout of a token, from the lowest bit: ``final``, ``marker``, ``address``, ``value``.
 
     A spike event has ``marker`` = 0 and the address of the neuron that fired: its number, or in a map, from the lowest
-    bit, its channel, x and y. ``value`` is the magnitude of the spike or, on a direct input, the number that the host
+    bit, its channel, x and y. ``value`` is the magnitude of the spike or, on an input, the number that the host
     sends (in two's complement if it can be negative); it has no bits if it can only be 1. A marker ends a step; with
     ``final`` it ends the inference. Address and value of a marker are 0.
 
@@ -116,15 +116,14 @@ def neuron_name(token: int, layout: TokenLayout) -> str:
 
 
 def tokens_from_spikes(spikes: np.ndarray, layout: TokenLayout) -> tuple[np.ndarray, np.ndarray]:
-    """Convert magnitudes of spikes to tokens of inferences back to back.
+    """Convert values of spikes to tokens of inferences back to back.
 
-    A marker ends each step, and the last marker of an inference is final. A magnitude above ``layout.high`` becomes
-    several events.
+    A marker ends each step, and the last marker of an inference is final.
 
     Parameters
     ----------
     spikes : integer or bool[B, T, N]
-        Magnitudes; the events of a step follow in torch's order of the neurons.
+        Values in the range of the layout, or 0: no event. The events of a step follow in torch's order of the neurons.
 
     Returns
     -------
@@ -136,11 +135,6 @@ def tokens_from_spikes(spikes: np.ndarray, layout: TokenLayout) -> tuple[np.ndar
     flat = np.ascontiguousarray(spikes).reshape(-1)
     where = np.flatnonzero(flat)
     values = flat[where].astype(np.int64)
-    if values.size and values.max() > layout.high:
-        parts = -(-values // layout.high)
-        where, values = np.repeat(where, parts), np.repeat(values, parts)
-        nth = np.arange(len(where)) - np.repeat(np.cumsum(parts) - parts, parts)
-        values = np.minimum(values - nth * layout.high, layout.high)
     step, neuron = np.divmod(where, size)
     tokens = np.empty(len(step) + count * steps, dtype=np.int64)
     # An event's index counts all earlier events, and a marker for each earlier step.

@@ -92,9 +92,10 @@ class FloatNetwork:
     readout, cutoff, in_min, in_max
         As in `firstspike_arch.network.IntegerNetwork`.
     input_kind : "latency", "events" or "direct"
-        "latency": uint8 images; each pixel of at least ``cutoff`` spikes once. "events": spike counts per step.
-        "direct": integers x in ``in_min`` … ``in_max``; the first layer gets their current W·(x·``input_scale``) in
-        every step (only at t = 0 if its neurons have ``theta_fall``).
+        "latency": uint8 images; each pixel of at least ``cutoff`` spikes once. "events": integers x in
+        ``in_min`` … ``in_max`` in every step, such as spike counts; synapses take x·``input_scale``. "direct":
+        integers x in ``in_min`` … ``in_max``; the first layer gets their current W·(x·``input_scale``) in every step
+        (only at t = 0 if its neurons have ``theta_fall``).
     step_weights : tuple of int
         Weight w[t] of a spike in step t for the "weighted_spikes" read-out, strictly decreasing.
     in_limit : int

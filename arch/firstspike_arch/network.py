@@ -184,9 +184,10 @@ class IntegerNetwork:
     steps : int
         Number of steps of an inference whose length does not follow from the input (latency and direct input).
     input_kind : "latency", "events" or "direct"
-        "latency": uint8 images; each pixel of at least ``cutoff`` spikes once. "events": spike counts per step, each at
-        most ``in_max``. "direct": integers ``in_min`` … ``in_max``; the first layer gets their current Σ W·x in every
-        step (only at t = 0 if it is a learned latency encoder).
+        "latency": uint8 images; each pixel of at least ``cutoff`` spikes once. "events": in every step a number
+        ``in_min`` … ``in_max`` from each address, such as a count of spikes, a polarity, or a sample of a signal.
+        "direct": integers ``in_min`` … ``in_max``; the first layer gets their current Σ W·x in every step (only at
+        t = 0 if it is a learned latency encoder).
     readout : "first_spike", "weighted_spikes", "potential" or "spike_count"
     step_weights : tuple of int
         Weight w[t] of a spike in step t for the "weighted_spikes" read-out: positive, strictly decreasing, at least
@@ -218,10 +219,11 @@ class IntegerNetwork:
     @property
     def input_layout(self) -> TokenLayout:
         """Token layout of the stream that the network takes."""
-        if self.input_kind == "direct":
-            return TokenLayout(shape=self.input_shape, low=self.in_min, high=self.in_max)
-        high = min(self.in_max, MAGNITUDE_MAX) if self.input_kind == "events" else 1
-        return TokenLayout(shape=self.input_shape, high=high)
+        if self.input_kind == "latency":
+            return TokenLayout(shape=self.input_shape)
+        # An event that is counted is at least 1; a number of a direct input may be 0, and is then no event.
+        low = 1 if self.input_kind == "events" and self.in_min == 0 else self.in_min
+        return TokenLayout(shape=self.input_shape, low=low, high=self.in_max)
 
     def edges(self) -> tuple[Edge, ...]:
         """All edges, layer by layer, in the order in which benches and traces number them."""
@@ -239,6 +241,12 @@ class IntegerNetwork:
         if source != INPUT:
             return max(1, self.layers[source].neuron.levels)
         return 1 if self.input_kind == "latency" else max(-self.in_min, self.in_max)
+
+    @property
+    def bit_by_bit(self) -> bool:
+        """Whether the first layer can add its input bit by bit (`LayerOptions.bit_serial`): numbers, none of them
+        negative, from one set of synapses."""
+        return self.in_min == 0 and bool(self.input_layout.value_bits) and not self.layers[0].branches
 
     def is_static(self, index: int) -> bool:
         """Whether the synapses of a layer give the same current in every step."""
@@ -279,8 +287,9 @@ def verify(network: IntegerNetwork) -> None:
         )
     if not 1 <= network.in_max <= 255:
         raise NetworkError(f"in_max must be 1…255, not {network.in_max!r}")
-    if network.in_min != 0 and not (network.input_kind == "direct" and -256 <= network.in_min < 0):
-        raise NetworkError(f"in_min must be −256…0 for direct input and 0 for any other, not {network.in_min!r}")
+    if not -256 <= network.in_min <= 0 or (network.in_min and network.input_kind == "latency"):
+        raise NetworkError(f"in_min must be −256…0 for events and direct input and 0 for latency, not "
+                           f"{network.in_min!r}")
     if not 0 <= network.cutoff <= 256:
         raise NetworkError(f"cutoff must be 0…256, not {network.cutoff!r}")
     for index, layer in enumerate(network.layers):

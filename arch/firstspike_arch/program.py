@@ -84,9 +84,9 @@ class Program:
         except ValueError as error:
             raise ProgramError(str(error)) from None
         for index, options in enumerate(self.config.layers):
-            if options.bit_serial and (index or self.network.input_kind != "direct" or self.network.in_min < 0):
-                raise ProgramError(f"layer {index}: bit_serial must be off: it takes a direct input without negative "
-                                   "numbers")
+            if options.bit_serial and (index or not self.network.bit_by_bit):
+                raise ProgramError(f"layer {index}: bit_serial must be off: it takes an input of numbers, none of them "
+                                   "negative, and no branches")
         if self.config.early_exit and not self.network.earliest_decides:
             raise ProgramError(
                 "early_exit must be off: only first_spike, or weighted_spikes of single-spike neurons with one "

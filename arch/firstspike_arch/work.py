@@ -87,14 +87,12 @@ def workload(core: CoreSpec, spikes: Sequence[np.ndarray]) -> Workload:
     count, steps = spikes[0].shape[:2]
     events, ones, idle = [], [], np.zeros(count, dtype=np.int64)
     for one in core.inputs:
-        values = np.abs(np.asarray(spikes[one.source + 1]).astype(np.int64))
-        # A count larger than the magnitude of one event becomes several events.
-        tokens = -(-values // max(one.layout.high, -one.layout.low))
+        values = np.asarray(spikes[one.source + 1])
         if one.recurrent:
-            idle += tokens[:, -1].sum(1)
-            values, tokens = values[:, :-1], tokens[:, :-1]
-        events.append(tokens.sum(1))
-        ones.append(np.bitwise_count(values).astype(np.int64).sum(1))
+            idle += (values[:, -1] != 0).sum(1)
+            values = values[:, :-1]
+        events.append((values != 0).sum(1))
+        ones.append(np.bitwise_count(values.astype(np.int64)).astype(np.int64).sum(1))
     return Workload(steps=steps, events=tuple(events), ones=tuple(ones), idle=idle)
 
 

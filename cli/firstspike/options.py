@@ -42,8 +42,10 @@ Levels = Annotated[int | None, typer.Option(help="NIR file: most spikes of a neu
 Start = Annotated[str | None, typer.Option(
     help="NIR file: IF neurons whose v_reset is not 0 start from 0 or from there, zero or reset.")]
 VMin = Annotated[float | None, typer.Option(help="NIR file: lowest membrane, such as -1.")]
+InMin = Annotated[int | None, typer.Option(
+    max=0, help="Least number of an input address in a step, or of a direct input: -1 for events with polarity.")]
 InMax = Annotated[int | None, typer.Option(
-    min=1, help="Largest count of an input address in a step, or largest number of a direct input.")]
+    min=1, help="Largest number of an input address in a step, or of a direct input.")]
 Scales = Annotated[str, typer.Option(help="One weight scale for each layer, or for each channel: layer or channel.")]
 Percentile = Annotated[float | None, typer.Option(
     help="Clip weights above this percentile of magnitudes, weighted by input power; default: least squared error.")]

@@ -14,6 +14,7 @@ from .mapping import SAMPLES
 from .options import (
     Gain,
     InMax,
+    InMin,
     LeakRule,
     Levels,
     NetworkFile,
@@ -54,7 +55,7 @@ def compile_(
     scales: Scales = "layer", percentile: Percentile = None, weight_scale: WeightScale = None,
     steps: Steps = None, reset: Reset = None, strict: Strict = None, readout: Readout = None, dt: StepTime = None,
     leak_rule: LeakRule = None, gain: Gain = None, reset_delay: ResetDelay = None, levels: Levels = None,
-    v_min: VMin = None, start: Start = None, in_max: InMax = None,
+    v_min: VMin = None, start: Start = None, in_min: InMin = None, in_max: InMax = None,
     leak_shift_max: Annotated[int | None, typer.Option(
         min=0, max=LEAK_SHIFT_MAX, help="Largest shift of a leak num / 2^shift; a smaller one may save passes over all "
         "rows in every step. Default: what the slowest leak needs.")] = None,
@@ -68,7 +69,7 @@ def compile_(
         help="Convolutions update all positions that an event reaches at once, each in a bank of lanes of its own.",
     )] = False,
     bit_serial: Annotated[bool, typer.Option(
-        help="Add a direct input bit by bit, without multipliers.")] = False,
+        help="Add an input of numbers bit by bit, without multipliers.")] = False,
     register_rows: Annotated[int, typer.Option(
         help="Largest number of rows whose membranes are kept in registers instead of memory; 2 suits a device without "
         "LUT RAM.",
@@ -84,7 +85,7 @@ def compile_(
     options = {"port": port, "early_exit": early_exit, "winner": winner, "timeout": timeout,
                "register_rows": register_rows,
                "single_port": _numbers("--single-port", single_port) or (), "read_back": read_back,
-               "bit_serial": bit_serial, "in_max": in_max, "leak_shift_max": leak_shift_max,
+               "bit_serial": bit_serial, "in_min": in_min, "in_max": in_max, "leak_shift_max": leak_shift_max,
                **scale_options(scales, percentile, weight_scale)}
     console = Console()
     real = load_file(network, steps=steps, reset=reset, strict=strict, readout=readout, dt=dt, leak_rule=leak_rule,
@@ -94,8 +95,9 @@ def compile_(
         with console.status(f"choosing bits on {len(inputs)} samples"):
             calibration = api.calibrate(real, inputs, labels)
             options |= {"powers": calibration.powers}
-            chosen = api.choose_bits(calibration, accuracy_budget, in_max=in_max, powers=calibration.powers,
-                                     leak_shift_max=leak_shift_max, **scale_options(scales, percentile, weight_scale))
+            chosen = api.choose_bits(calibration, accuracy_budget, in_min=in_min, in_max=in_max,
+                                     powers=calibration.powers, leak_shift_max=leak_shift_max,
+                                     **scale_options(scales, percentile, weight_scale))
         real, options["weight_bits"] = calibration.network, list(chosen.bits)
         console.print(f"weights of {', '.join(map(str, chosen.bits))} bits: {chosen.score:.2f} % on {len(inputs)} "
                       f"samples, in float {calibration.score(calibration.classes):.2f} %", highlight=False)

@@ -12,6 +12,7 @@ from .options import (
     Data,
     Gain,
     InMax,
+    InMin,
     LeakRule,
     Levels,
     NetworkFile,
@@ -42,7 +43,7 @@ def quantise(
         min=0, help="Also choose bits layer by layer that cost at most so many percentage points.")] = None,
     steps: Steps = None, reset: Reset = None, strict: Strict = None, readout: Readout = None, dt: StepTime = None,
     leak_rule: LeakRule = None, gain: Gain = None, reset_delay: ResetDelay = None, levels: Levels = None,
-    v_min: VMin = None, start: Start = None, in_max: InMax = None,
+    v_min: VMin = None, start: Start = None, in_min: InMin = None, in_max: InMax = None,
 ) -> None:
     """Measure the accuracy of the integer network against bits a weight, on sample data."""
     real = load_file(network, steps=steps, reset=reset, strict=strict, readout=readout, dt=dt, leak_rule=leak_rule,
@@ -50,7 +51,8 @@ def quantise(
     inputs, labels = load_inputs(data, split, limit)
     console = Console()
     calibration = api.calibrate(real, inputs, labels)
-    options = {**scale_options(scales, percentile, weight_scale), "powers": calibration.powers, "in_max": in_max}
+    options = {**scale_options(scales, percentile, weight_scale), "powers": calibration.powers, "in_min": in_min,
+               "in_max": in_max}
     what = "right" if labels is not None else "as in float"
     table = Table("bits a weight", what, "as in float", "weights clipped", "weights, kbit",
                   title=f"{len(inputs)} samples; in float {calibration.score(calibration.classes):.2f} % {what}")

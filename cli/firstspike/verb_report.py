@@ -30,8 +30,8 @@ def report(
 ) -> None:
     """Report accuracy and spikes by step, spike rates, operations, the papers' energy estimate and memory traffic."""
     inputs, labels = load_inputs(data, split, limit)
-    largest = {"in_max": int(inputs.max())} if inputs.ndim == 3 else {}
-    program = api.compile(api.load(network), **largest).program
+    span = {"in_min": min(int(inputs.min()), 0), "in_max": max(int(inputs.max()), 1)} if inputs.ndim == 3 else {}
+    program = api.compile(api.load(network), **span).program
     console = Console(highlight=False)
     with console.status(f"running {len(inputs)} inferences"):
         activity = measure_activity(program.network, inputs)

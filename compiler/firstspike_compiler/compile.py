@@ -47,6 +47,7 @@ class Options:
     register_rows: int = 8
     single_port: Sequence[int] = ()
     headroom_bits: int = 0
+    in_min: int | None = None
     in_max: int | None = None
     steps_max: int | None = None
     leak_shift_max: int | None = None
@@ -122,7 +123,8 @@ def _scale(draft: _Draft) -> tuple[_Draft, PassResult]:
 def _quantise(draft: _Draft) -> tuple[_Draft, PassResult]:
     options = draft.options
     integer, roundings = quantise(
-        draft.real, in_max=options.in_max, steps_max=options.steps_max, leak_shift_max=options.leak_shift_max,
+        draft.real, in_min=options.in_min, in_max=options.in_max, steps_max=options.steps_max,
+        leak_shift_max=options.leak_shift_max,
     )
     lines = [
         f"{item.layer}: weights off by {item.weight_error:.3f} steps r.m.s., {item.saturated} saturated; "
@@ -257,7 +259,8 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         Whether all output positions that an event reaches are updated at once, each in a bank of ``lanes`` of its own:
         for every layer that can, or for each layer.
     bit_serial : bool
-        For a direct input without negative numbers: shift and add, once for each bit that is 1, instead of multiplying.
+        For an input of numbers, none of them negative: shift and add, once for each bit that is 1, instead of
+        multiplying.
     weight_bits : int or sequence of int, optional
         Bits a weight, 2 … 8, for every layer or for each, instead of those the network was trained for.
     weight_scale : float or sequence of float or None, optional
@@ -277,8 +280,8 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         Numbers of the layers whose weights lie in a memory with one port, which a host loads; see `LayerOptions`.
     headroom_bits : int
         Membrane bits beyond the proof, so that other weights fit later.
-    in_max, steps_max : int
-        Largest count of an input address in a step, or largest number of a direct input; and steps of the longest
+    in_min, in_max, steps_max : int
+        Least and largest number of an input address, in a step or of a direct input; and steps of the longest
         inference. They replace those of a real network.
     leak_shift_max : int
         Largest shift of a leak num / 2^shift, 0 … 15; None: as large as the leaks need, see `quantise`.

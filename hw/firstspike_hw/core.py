@@ -32,8 +32,8 @@ class Core(wiring.Component):
     The `Sequencer` issues at most one row a cycle, and a row passes four stages: issue (weight address), fetch (weight
     word → weight register, beside the memory), operand (weight · value, or another operand → operand register, beside
     the adder), add (u + operand, written at the end of the cycle). A row issued in cycle c is added in c + 3. The
-    product with a spike's magnitude is a sum of shifted weights; with a number of a direct input it is a
-    multiplication, or a shift if ``bit_serial``.
+    product with a spike's magnitude is a sum of shifted weights, with a polarity a negation; with any other number it
+    is a multiplication, or a shift if ``bit_serial``.
 
     The first pass of the microcode for a step or for the final step captures the spikes of each row in the add stage. A
     capturing row waits in the operand stage until ``capture.grant`` was high in the cycle before. Nothing else waits
@@ -160,7 +160,8 @@ class Core(wiring.Component):
             peeks["shadow"] = lanes_of(shadow.peek, bits)
         operands = operand_registers(
             m, spec, fetch=fetch, free=free, peeks=peeks,
-            products=products(weights, operand.value, one_bit=spec.plan.bit_serial))
+            products=products(weights, operand.value, one_bit=spec.plan.bit_serial, polarity=all(
+                layout.low >= -1 and layout.high == 1 for layout in spec.layouts)))
         spiked = self._build_spikes(m, u, add, rows)
         left = u if currents is None else [
             Mux(add.which(lambda op: op.store == "current"), value.as_signed(), other)

@@ -17,18 +17,23 @@ from .pass_row import PassRow
 __all__ = ["operand_registers", "products"]
 
 
-def products(weights: list[Value], value: Value, *, one_bit: bool) -> list[Value]:
+def products(weights: list[Value], value: Value, *, one_bit: bool, polarity: bool) -> list[Value]:
     """Return value · weight of each lane, from unsigned slices that hold signed weights.
 
-    The product with a spike's magnitude is a sum of shifted weights, with a number of a direct input a multiplication.
-    With ``one_bit`` the value is a power of two, and the product a shift.
+    The product with a spike's magnitude is a sum of shifted weights, with any other number a multiplication. With
+    ``one_bit`` the value is a power of two, and the product a shift; with ``polarity`` it is −1, 0 or 1, and the
+    product a negation.
     """
-    return [_product(weight.as_signed(), value, one_bit) for weight in weights]
+    return [_product(weight.as_signed(), value, one_bit, polarity) for weight in weights]
 
 
-def _product(weight: Value, value: Value, one_bit: bool) -> Value:
+def _product(weight: Value, value: Value, one_bit: bool, polarity: bool) -> Value:
     if not len(value):
         return weight
+    if polarity and value.shape().signed:
+        # −w = ~w + 1: beside the sum, one LUT a bit.
+        kept, negated = (bit.replicate(len(weight)).as_signed() for bit in (value[0], value[1]))
+        return ((weight & kept) ^ negated) + value[1]
     if one_bit:
         wide = Shape(len(weight) + len(value), True)
         return reduce(or_, (Mux(value[bit], Const(0, wide) + (weight << bit), 0)[:wide.width]

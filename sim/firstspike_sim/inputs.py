@@ -46,8 +46,8 @@ def check_inputs(network: IntegerNetwork, inputs: Any, *, some: bool = False) ->
         if values.ndim != 2 or values.shape[1] != network.inputs:
             raise ValueError(f"inputs must have shape (batch, {network.inputs}), not {values.shape}")
     elif values.ndim != 3 or values.shape[2] != network.inputs or not 1 <= values.shape[1] <= network.steps_max:
-        raise ValueError(f"inputs must be spike counts of shape (batch, 1…{network.steps_max} steps, "
-                         f"{network.inputs}), not {values.shape}")
+        raise ValueError(f"inputs must be {'numbers' if network.in_min else 'spike counts'} of shape (batch, "
+                         f"1…{network.steps_max} steps, {network.inputs}), not {values.shape}")
     if some and not len(values):
         raise ValueError(f"inputs must be at least one inference, not none, of shape {values.shape}")
     if kind == "latency":
@@ -56,13 +56,13 @@ def check_inputs(network: IntegerNetwork, inputs: Any, *, some: bool = False) ->
         whole = values.dtype.kind == "f" and bool((np.isfinite(values) & (values == np.rint(values))).all())
         raise ValueError(f"inputs must be integers, not {values.dtype}: " + (
             "these are whole, and can be converted" if whole else "real numbers are whole multiples of input_scale"))
-    what, least = ("numbers", network.in_min) if kind == "direct" else ("spike counts", 0)
     if values.size:
         low, high = int(values.min()), int(values.max())
-        if low < least or high > network.in_max:
-            raise ValueError(f"inputs must be {what} {least}…{network.in_max}, not {low}…{high}")
+        if low < network.in_min or high > network.in_max:
+            what = "numbers" if kind == "direct" or network.in_min else "spike counts"
+            raise ValueError(f"inputs must be {what} {network.in_min}…{network.in_max}, not {low}…{high}")
     # Within the range, which is at most −256…255.
-    return values if values.dtype in _PLAIN else values.astype(np.uint8 if least == 0 else np.int16)
+    return values if values.dtype in _PLAIN else values.astype(np.int16 if network.in_min else np.uint8)
 
 
 def _as_array(inputs: Any) -> np.ndarray:

@@ -283,14 +283,14 @@ def test_a_neuron_is_named_with_what_it_says():
     assert neuron_name(token, graded) == "(2, 4, 1) with -2"
 
 
-def test_more_than_an_event_can_say_is_several_events():
-    layout = TokenLayout(shape=(4,), high=15)
-    spikes = np.array([[[0, 31, 0, 2], [15, 0, 16, 0]]])
+def test_a_number_is_one_event_and_zero_is_none():
+    layout = TokenLayout(shape=(4,), low=-256, high=255)
+    spikes = np.array([[[0, 31, 0, -2], [255, 0, -256, 0]]])
     tokens, starts = tokens_from_spikes(spikes, layout)
     markers = [MARKER, FINAL_MARKER]
     assert [int(token) for token in tokens if token & MARKER] == markers and starts.tolist() == [0, len(tokens)]
     addresses, values = layout.split(tokens[tokens & MARKER == 0])
-    assert addresses.tolist() == [1, 1, 1, 3, 0, 2, 2] and values.tolist() == [15, 15, 1, 2, 15, 15, 1]
+    assert addresses.tolist() == [1, 3, 0, 2] and values.tolist() == [31, -2, 255, -256]
 
 
 def test_windows_are_those_of_torch():

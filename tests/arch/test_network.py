@@ -95,7 +95,7 @@ def encoder(fall=(0, 1, 1), *, direct=True, alone=False, **neuron) -> dict:
 @pytest.mark.parametrize("change", [
     second(source=0), second(source=1), second(source=-1, connectivity=Dense(in_shape=(4,), neurons=3),
                                                weights=LAYER.weights),
-    encoder(), {**layer(), "input_kind": "direct", "in_min": -256, "in_max": 255},
+    encoder(), *({**layer(), "input_kind": kind, "in_min": -256, "in_max": 255} for kind in ("direct", "events")),
     layer({"theta": np.arange(1, 46).reshape(3, 15)}), layer({"theta": np.full((3, 2), 4)}),
 ])
 def test_what_keeps_the_rules_is_a_network(change):
@@ -129,10 +129,11 @@ def test_what_keeps_the_rules_is_a_network(change):
      "layer 1 (second): a direct input must go to the first layer only, which must have no branches"),
     ({"layers": (dataclasses.replace(LAYER, branches=(BRANCH,)),), "input_kind": "direct"},
      "layer 0 (only): a direct input must go to the first layer only, which must have no branches"),
-    ({"in_min": -1}, "in_min must be −256…0 for direct input and 0 for any other, not -1"),
+    ({"in_min": -1}, "in_min must be −256…0 for events and direct input and 0 for latency, not -1"),
     ({"in_min": -257, "input_kind": "direct"},
-     "in_min must be −256…0 for direct input and 0 for any other, not -257"),
-    ({"in_min": 1, "input_kind": "direct"}, "in_min must be −256…0 for direct input and 0 for any other, not 1"),
+     "in_min must be −256…0 for events and direct input and 0 for latency, not -257"),
+    ({"in_min": 1, "input_kind": "direct"},
+     "in_min must be −256…0 for events and direct input and 0 for latency, not 1"),
     ({"in_max": 0, "input_kind": "direct"}, "in_max must be 1…255, not 0"),
     (layer({"theta": np.arange(1, 49).reshape(3, 16)}), "layer 0 (only): theta must be 1…15 thresholds, not 16"),
     (layer({"theta": np.zeros((3, 0), dtype=np.int64)}), "layer 0 (only): theta must be 1…15 thresholds, not 0"),

@@ -20,7 +20,7 @@ def test_random_networks_with_every_option_take_the_work_that_is_estimated():
         program = compile_network(
             network, lanes=[int(rng.integers(1, layer.channels // layer.groups + 1)) for layer in network.layers],
             register_rows=int(rng.choice([2, 8])), kernel_parallel=bool(rng.random() < 0.5),
-            bit_serial=network.input_kind == "direct" and network.in_min == 0 and bool(rng.random() < 0.7),
+            bit_serial=network.bit_by_bit and bool(rng.random() < 0.7),
         ).program
         prediction = predict_inputs(program, random_inputs(rng, network, 4), waits=seed if seed % 3 == 0 else None)
         assert prediction.trace.busy is not None
@@ -29,7 +29,7 @@ def test_random_networks_with_every_option_take_the_work_that_is_estimated():
             assert work.shape == (4,) and int(work.sum()) == busy, f"seed {seed}, core {core.index}"
             seen |= kinds(program, core)
     assert seen == {
-        "bit-serial", "banks", "scattered", "recurrent", "residual", "graded", "several events", "static", "one step",
+        "bit-serial", "banks", "scattered", "recurrent", "residual", "graded", "signed", "static", "one step",
         "waits for its operand", "nothing reached",
     }
 
@@ -41,7 +41,7 @@ def kinds(program, core) -> set[str]:
         "bit-serial": plan.bit_serial, "banks": plan.bank_count > 1, "scattered": plan.scattered,
         "recurrent": core.recurrent is not None, "residual": len(core.inputs) - (core.recurrent is not None) > 1,
         "graded": any(one.layout.high > 1 for one in core.inputs), "static": code.event.store == "current",
-        "several events": network.input_kind == "events" and core.inputs[0].layout.high < network.in_max,
+        "signed": network.input_kind == "events" and any(one.layout.signed for one in core.inputs),
         "one step": not code.step, "waits for its operand": plan.rows == 1 and plan.in_registers and any(
             op.settle for op in code.passes),
         "nothing reached": any((event_rows(core, place) == 0).any() for place in range(len(core.inputs))),

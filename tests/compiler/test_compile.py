@@ -17,6 +17,7 @@ from firstspike_compiler.passes.choose_scales import choose_scales
 from firstspike_compiler.passes.fold_normalisation import fold_normalisation
 from firstspike_compiler.passes.map_lanes import map_lanes
 from firstspike_compiler.passes.quantise import quantise
+from firstspike_sim.models.float_reference import run_float
 from firstspike_sim.models.golden import GoldenModel
 
 RNG = np.random.default_rng(5)
@@ -152,8 +153,23 @@ def test_the_unit_of_a_direct_input_goes_into_the_first_weights():
     np.testing.assert_array_equal(integer.layers[0].neuron.theta, 2048)
     np.testing.assert_array_equal(integer.layers[0].neuron.bias, 256)
     assert roundings[0].weight_error == 0 and (integer.in_min, integer.in_max) == (-128, 127)
-    spiking = fold_normalisation(replace(network, input_kind="events", in_min=0))  # a spike has no unit
-    np.testing.assert_array_equal(spiking.layers[0].weight, whole / 8)
+    with pytest.raises(CompileError, match=r"^network net: input_scale must be 1 for latency input, whose spikes are 1"
+                                           r", not 0\.0078125$"):
+        fold_normalisation(replace(network, input_kind="latency", in_min=0))
+
+
+def test_the_unit_of_numbers_in_every_step_goes_into_all_weights_for_the_input():
+    deep = layer_of(WEIGHTS[1], branches=(
+        FloatBranch(source=-1, weight=np.ones((3, 20)), connectivity=Dense(in_shape=(20,), neurons=3)),
+        FloatBranch(source=0, weight=np.ones((3, 6)), connectivity=Dense(in_shape=(6,), neurons=3))))
+    network = network_of(layer_of(WEIGHTS[0]), deep, input_kind="events", in_min=-128, in_max=127, input_scale=1 / 4)
+    folded = fold_normalisation(network)
+    np.testing.assert_array_equal(folded.layers[0].weight, WEIGHTS[0] / 4)
+    np.testing.assert_array_equal(folded.layers[1].weight, WEIGHTS[1])
+    assert [np.unique(branch.weight).tolist() for branch in folded.layers[1].branches] == [[0.25], [1.0]]
+    numbers = np.random.default_rng(4).integers(-128, 128, (3, 5, 20))
+    for one, other in zip(run_float(network, numbers).membranes, run_float(folded, numbers).membranes, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_leaks_are_the_nearest_fraction():
@@ -346,7 +362,7 @@ REFUSALS = [
     (replace(two_layers(), input_kind="direct", input_scale=0.0), {},
      "network net: input_scale must be a positive number, not 0.0"),
     (replace(two_layers(), input_kind="direct", in_min=-300), {},
-     "in_min must be −256…0 for direct input and 0 for any other, not -300"),
+     "in_min must be −256…0 for events and direct input and 0 for latency, not -300"),
     (replace(two_layers(), input_kind="direct", in_min=-1, in_max=200), {"port": "image"},
      "port 'image' must have latency input, or a direct input of 0…255 or −128…127, not 'direct' of -1…200"),
     (network_of(layer_of(branches=(OWN,))), {},

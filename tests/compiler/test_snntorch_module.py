@@ -50,6 +50,18 @@ def test_synaptic_without_a_lasting_current(exactly, reset, delay):
     assert found.networks == 20 and found.integer_networks >= 10
 
 
+@pytest.mark.parametrize("fields", [{"in_min": -1, "in_max": 1}, {"in_min": -9, "in_max": 15, "input_scale": 1 / 8}])
+def test_polarities_and_signals_are_numbers_in_every_step(exactly, fields):
+    def draw(rng):
+        modules, shape = random_chain(rng, lambda: snn.Leaky(
+            beta=float(rng.choice([0.5, 0.75, 1.0])), threshold=float(rng.choice([0.5, 1.0, 1.75]))))
+        network = from_snntorch(modules, in_shape=shape, steps=6, readout="spike_count", **fields)
+        return network, lambda inputs: run_snntorch(modules, shape, inputs)
+
+    found = exactly(draw)
+    assert found.networks == 20 and found.integer_networks >= 10
+
+
 def in_step(rng, slack: float) -> list[nn.Module]:
     """Two layers that subtract in the same step; with no slack, no membrane can stay above its threshold."""
     modules: list[nn.Module] = []

@@ -226,10 +226,8 @@ class _Reader:
     def read(self, model: Any) -> FloatNetwork:
         """The network of a whole model."""
         low, high = 0.0, 1.0
-        if self._empty.input_kind == "direct":
+        if self._empty.input_kind != "latency":
             low, high = self._empty.in_min * self._empty.input_scale, self._empty.in_max * self._empty.input_scale
-        elif self._empty.input_kind == "events":
-            high = float(self._empty.in_max)
         self._model = model
         return self._end(self._run("model", model, Spikes(
             where="the input", shape=self._in_shape, flat=False,
@@ -392,8 +390,8 @@ class _Reader:
         makes fire."""
         shape = map_shape(where, value)
         term = None if isinstance(value, Synapses) else value.plain
-        if term is None or isinstance(value, Synapses) or term.high != 1 or (
-            term.source == INPUT and self._empty.input_kind == "direct"
+        if term is None or isinstance(value, Synapses) or (term.low, term.high) != (0, 1) or (
+            term.source == INPUT and (self._empty.input_kind == "direct" or self._empty.input_scale != 1)
         ):
             raise CompileError(f"{where} must come directly behind neurons, or behind an input of single spikes: the "
                                "largest of other values has no counterpart")

@@ -7,6 +7,7 @@ import numpy as np
 from firstspike_arch.connectivity import Dense
 from firstspike_arch.fixed import standardise
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
+from firstspike_arch.network import INPUT
 
 from ..errors import CompileError
 
@@ -18,7 +19,7 @@ def fold_normalisation(network: FloatNetwork) -> FloatNetwork:
 
     An average pool becomes a sum pool, with weights and ``weight_scale`` divided by the pixels of a window; counted in
     steps of that scale, the weights keep their values and all other numbers on the membrane grow. In the same way the
-    weights for a direct input, and their ``weight_scale``, are multiplied by ``input_scale``, which becomes 1.
+    weights for the input, and their ``weight_scale``, are multiplied by ``input_scale``, which becomes 1.
 
     Raises
     ------
@@ -30,14 +31,17 @@ def fold_normalisation(network: FloatNetwork) -> FloatNetwork:
     if not (np.isfinite(network.input_scale) and network.input_scale > 0):
         raise CompileError(f"network {network.name}: input_scale must be a positive number, "
                            f"not {network.input_scale!r}")
-    units = [network.input_scale if network.input_kind == "direct" else 1.0] + [1.0] * len(network.layers)
+    unit = network.input_scale
+    if network.input_kind == "latency" and unit != 1:
+        raise CompileError(f"network {network.name}: input_scale must be 1 for latency input, whose spikes are 1, not "
+                           f"{unit!r}")
     return replace(network, input_scale=1.0, layers=tuple(
-        _fold(f"layer {index}", layer, network.steps, unit)
-        for index, (layer, unit) in enumerate(zip(network.layers, units, strict=False))
+        _fold(f"layer {index}", layer, network.steps, 1.0 if index else unit, unit)
+        for index, layer in enumerate(network.layers)
     ))
 
 
-def _fold(where: str, layer: FloatLayer, steps: int, unit: float) -> FloatLayer:
+def _fold(where: str, layer: FloatLayer, steps: int, unit: float, input_unit: float) -> FloatLayer:
     weight, synapses = np.asarray(layer.weight, dtype=np.float64), layer.connectivity
     if synapses is None:
         if weight.ndim != 2 or 0 in weight.shape:
@@ -69,7 +73,8 @@ def _fold(where: str, layer: FloatLayer, steps: int, unit: float) -> FloatLayer:
             raise CompileError(f"{where}: weight of branch {number} must be finite and have shape {shape}, "
                                f"not {values.shape}")
         pool = branch.connectivity.pool_size if branch.average_pool else 1
-        branches.append(replace(branch, weight=values / pool, average_pool=False))
+        worth = input_unit if branch.source == INPUT else 1.0
+        branches.append(replace(branch, weight=values / pool * worth, average_pool=False))
     return replace(layer, weight=weight * unit, gain=None, shift=None, branches=tuple(branches),
                    neuron=replace(layer.neuron, bias=bias),
                    weight_scale=None if scale is None else scale * unit, average_pool=False, connectivity=synapses)

@@ -146,7 +146,7 @@ def _reach(network: IntegerNetwork, branch: Branch) -> tuple[np.ndarray, np.ndar
     weights = np.asarray(branch.weights, dtype=np.int64).reshape(branch.connectivity.channels, -1)
     most = network.largest(branch.source)
     least = 0
-    if branch.source == INPUT and network.input_kind == "direct":
+    if branch.source == INPUT and network.input_kind != "latency":
         least, most = network.in_min, network.in_max
     pool = branch.connectivity.pool_size
     low = np.minimum(weights * least, weights * most).sum(1) * pool
@@ -166,8 +166,9 @@ def _assumption(network: IntegerNetwork, index: int, once: bool) -> str:
         return f"each input in {network.in_min}…{network.in_max}"
     if once:
         return "each input at most once an inference"
-    largest = max(network.largest(branch.source) for branch in network.layers[index].synapses(index))
-    return f"each input at most {largest} a step"
+    layouts = [network.layout_of(branch.source) for branch in network.layers[index].synapses(index)]
+    lowest, largest = min(layout.low for layout in layouts), max(layout.high for layout in layouts)
+    return f"each input {f'in {lowest}…' if lowest < 0 else 'at most '}{largest} a step"
 
 
 class _OnceBound:

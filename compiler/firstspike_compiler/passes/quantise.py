@@ -70,7 +70,7 @@ class Rounding:
 
 
 def quantise(
-    network: FloatNetwork, *, in_max: int | None = None, steps_max: int | None = None,
+    network: FloatNetwork, *, in_min: int | None = None, in_max: int | None = None, steps_max: int | None = None,
     leak_shift_max: int | None = None,
 ) -> tuple[IntegerNetwork, tuple[Rounding, ...]]:
     """Round a network to integers; return it and the rounding errors of each layer.
@@ -79,9 +79,9 @@ def quantise(
     ----------
     network : FloatNetwork
         Network with normalisation folded and ``weight_scale`` set in every layer.
-    in_max : int
-        Largest count of an input address in a step ("events" input), or largest number ("direct"); None: that of the
-        network.
+    in_min, in_max : int
+        Least and largest number of an input address, in a step ("events" input) or in all ("direct"); None: those of
+        the network.
     steps_max : int
         Longest inference, in steps; None: that of the network.
     leak_shift_max : int
@@ -97,7 +97,11 @@ def quantise(
     limit = LEAK_SHIFT_MAX if leak_shift_max is None else leak_shift_max
     if not isinstance(limit, int) or not 0 <= limit <= LEAK_SHIFT_MAX:
         raise CompileError(f"leak_shift_max must be 0…{LEAK_SHIFT_MAX}, not {leak_shift_max!r}")
+    in_min = network.in_min if in_min is None else in_min
     in_max = network.in_max if in_max is None else in_max
+    if network.in_limit is not None and isinstance(in_min, int) and in_min < network.in_min:
+        raise CompileError(f"in_min must be at least {network.in_min}, for which the model was imported, not {in_min}: "
+                           "with less, its neurons mean something else; import it again with that in_min")
     if network.in_limit is not None and isinstance(in_max, int) and in_max > network.in_limit:
         raise CompileError(f"in_max must be at most {network.in_limit}, for which the model was imported, not "
                            f"{in_max}: with more, its neurons mean something else; import it again with that in_max")
@@ -108,7 +112,7 @@ def quantise(
         integer = IntegerNetwork(
             name=network.name, layers=tuple(layer for layer, _ in pairs), readout=network.readout,
             steps=network.steps, steps_max=steps_max,
-            input_kind=network.input_kind, cutoff=network.cutoff, in_min=network.in_min,
+            input_kind=network.input_kind, cutoff=network.cutoff, in_min=in_min,
             in_max=in_max,
             step_weights=tuple(network.step_weights),
         )

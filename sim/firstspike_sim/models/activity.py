@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 import torch
 from firstspike_arch.connectivity import Conv2d, Dense, size_of
+from firstspike_arch.events import MAGNITUDE_MAX
 from firstspike_arch.network import INPUT, IntegerNetwork
 
 from .golden import GoldenModel, decide
@@ -33,7 +34,8 @@ class Operations:
     additions : int
         Accumulations: an event of magnitude m counts as m.
     multiplications : int
-        Multiply-accumulates of a direct input: once an inference for each number that is not 0.
+        Multiply-accumulates of a direct input, once an inference for each number that is not 0, and of events whose
+        numbers are below −1 or beyond 15.
     dense : int
         Multiply-accumulates of the same synapses without spikes, as in one pass of an ANN.
     updates : int
@@ -66,8 +68,8 @@ class Activity:
     decision_steps : int64[B]
         Step in which the class was settled; T − 1 if the read-out waits for the end.
     spikes : float64[1 + L, T]
-        Spikes of the input and of every layer in each step: their magnitudes added up, mean over the inferences. For a
-        direct input, its numbers other than 0 are counted, in step 0.
+        Spikes of the input and of every layer in each step: their magnitudes added up, mean over the inferences. Of
+        an input of numbers that are multiplied, those other than 0 are counted.
     neurons : int64[1 + L]
         Number of addresses of the input, and of neurons of every layer.
     operations : tuple of Operations
@@ -110,8 +112,7 @@ def measure_activity(network: IntegerNetwork, inputs: np.ndarray) -> Activity:
             for ended in range(1, fired.shape[1] + 1)]))
         steps.append(result.steps)
         streams = [np.asarray(stream) for stream in result.spikes]
-        if network.input_kind == "direct":
-            streams[0] = streams[0] != 0
+        streams[0] = streams[0] != 0 if _multiplies(network) else np.abs(streams[0])
         counts = np.stack([stream.sum((0, 2), dtype=np.int64) for stream in streams])
         spikes = spikes + counts if start else counts
         operations = [
@@ -124,6 +125,11 @@ def measure_activity(network: IntegerNetwork, inputs: np.ndarray) -> Activity:
     )
 
 
+def _multiplies(network: IntegerNetwork) -> bool:
+    """Whether the input has numbers that are multiplied, instead of counts or polarities that are added."""
+    return network.input_kind == "direct" or network.in_min < -1 or network.in_max > MAGNITUDE_MAX
+
+
 def _count(network: IntegerNetwork, index: int, reach: list[np.ndarray], streams: list[np.ndarray]) -> Operations:
     layer, (batch, steps, _) = network.layers[index], streams[0].shape
     events = additions = multiplications = 0
@@ -131,7 +137,7 @@ def _count(network: IntegerNetwork, index: int, reach: list[np.ndarray], streams
         # Recurrent synapses take the spikes of the step before, so those of the last step have no effect.
         stream = streams[branch.source + 1][:, : steps - 1 if branch.source == index else steps]
         count = int((stream != 0).sum((0, 1), dtype=np.int64) @ fans)
-        if branch.source == INPUT and network.input_kind == "direct":
+        if branch.source == INPUT and _multiplies(network):
             multiplications += count
         else:
             events += count

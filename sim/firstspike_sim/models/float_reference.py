@@ -61,7 +61,7 @@ def run_float(network: FloatNetwork, inputs: np.ndarray) -> FloatResult:
     elif network.input_kind == "direct":
         source = encode_direct(inputs, network.steps) * network.input_scale
     else:
-        source = np.asarray(inputs, dtype=np.float64)
+        source = np.asarray(inputs, dtype=np.float64) * network.input_scale
     streams, membranes = [torch.as_tensor(source)], []
     for index, layer in enumerate(network.layers):
         static = index == 0 and network.input_kind == "direct" and layer.neuron.theta_fall is None

@@ -12,7 +12,7 @@ Membranes are int64. The one exception has the same proof: integrate-and-fire ne
 product's format if |v_init| + T·(|bias| + Σ|w|·count) stays below its bound, because their membrane before the spike is
 a plain cumulative sum.
 
-For a direct input, "count" is the number that is given, of either sign; nothing else changes.
+Of an input, "count" is the number that is given, of either sign; nothing else changes.
 """
 
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class GoldenResult:
         over t ≤ t* (weighted_spikes), spike counts (spike_count).
     spikes : tuple of bool[B, T, M] or uint8[B, T, M]
         Magnitudes of every layer's spikes (bool where they can only be 1), those of the input first, over all T steps.
-        The input of a direct network, int16[B, T, N], comes in step 0.
+        An input that can be negative is int16[B, T, N], and so is that of a direct network, which comes in step 0.
     membranes : tuple of int64[B, T, M] or None
         Pre-reset membranes of every layer, if asked for. A neuron that fires once keeps its value from then on.
     """
@@ -125,7 +125,7 @@ class GoldenModel:
         elif network.input_kind == "direct":
             spikes = [functional.pad(values.to(torch.int16)[:, None], (0, 0, 0, steps - 1))]
         else:
-            spikes = [values.to(torch.uint8)]
+            spikes = [values.to(torch.int16 if network.in_min < 0 else torch.uint8)]
         potentials = []
         for index, (layer, sets) in enumerate(zip(network.layers, synapses, strict=True)):
             keep = membranes or index == len(synapses) - 1

@@ -144,6 +144,11 @@ def random_network(
             layer = _with_branches(rng, layer, index, shapes if kind != "direct" else [None, *shapes[1:]])
         layers.append(layer)
         shapes.append(layer.out_shape)
+    # Drawn last, and from a separate stream, so that it does not change the networks of a seed.
+    other = rng.spawn(1)[0]
+    if kind == "events" and other.random() < 0.5:
+        in_min, in_max = (int(other.choice(choices)) for choices in ([0, -1, -1, -7, -256], [1, 1, 9, 255]))
+        layers[0] = _with_larger_thresholds(layers[0], 1 + max(-in_min, in_max) // 4)
     return IntegerNetwork(
         name="random", layers=tuple(layers), readout=readout, steps=int(rng.integers(1, longest + 1)),
         steps_max=longest, input_kind=kind, cutoff=int(rng.choice([0, 1, 100, 256])), in_min=in_min, in_max=in_max,
@@ -220,8 +225,8 @@ def _matching(shape: Shape, wanted: Shape) -> Conv2d | None:
 
 
 def random_inputs(rng: np.random.Generator, network: IntegerNetwork, batch: int) -> np.ndarray:
-    """Draw inputs of the network's kind, some dense, some sparse: images uint8[B, N], spike counts uint8[B, T, N], or,
-    for direct input, numbers int16[B, N]."""
+    """Draw inputs of the network's kind, some dense, some sparse: images uint8[B, N], spike counts uint8[B, T, N],
+    signed numbers int16[B, T, N], or, for direct input, numbers int16[B, N]."""
     if network.input_kind == "latency":
         images = rng.integers(0, 256, (batch, network.inputs))
         return np.where(rng.random(images.shape) < rng.random((batch, 1)), images, 255 * (images & 1)).astype(np.uint8)
@@ -229,5 +234,6 @@ def random_inputs(rng: np.random.Generator, network: IntegerNetwork, batch: int)
         numbers = rng.integers(network.in_min, network.in_max + 1, (batch, network.inputs))
         return np.where(rng.random(numbers.shape) < rng.random((batch, 1)), numbers, 0).astype(np.int16)
     shape = (batch, int(rng.integers(1, network.steps_max + 1)), network.inputs)
-    counts = rng.integers(1, network.in_max + 1, shape)
-    return np.where(rng.random(shape) < rng.random((batch, 1, 1)), counts, 0).astype(np.uint8)
+    counts = rng.integers(network.in_min or 1, network.in_max + 1, shape)
+    return np.where(rng.random(shape) < rng.random((batch, 1, 1)), counts, 0).astype(
+        np.int16 if network.in_min else np.uint8)

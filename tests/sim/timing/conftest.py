@@ -125,7 +125,7 @@ def random_work() -> Callable[[int], list[Work]]:
         program = compile_network(
             network, lanes=[int(rng.integers(1, layer.channels // layer.groups + 1)) for layer in network.layers],
             register_rows=int(rng.choice([2, 8])), kernel_parallel=bool(rng.random() < 0.5),
-            bit_serial=network.input_kind == "direct" and network.in_min == 0 and bool(rng.random() < 0.7),
+            bit_serial=network.bit_by_bit and bool(rng.random() < 0.7),
         ).program
         spikes = GoldenModel(network).run(random_inputs(rng, network, 5)).spikes
         work = []
