@@ -62,6 +62,14 @@ def test_polarities_and_signals_are_numbers_in_every_step(exactly, fields):
     assert found.networks == 20 and found.integer_networks >= 10
 
 
+@pytest.mark.parametrize("fields", [{"in_min": -1}, {"in_max": 4, "input_scale": 1 / 4}, {"in_max": 2}])
+def test_a_maximum_pool_takes_an_input_of_single_spikes_only(fields):
+    modules = [nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4, 3), snn.Leaky(beta=0.5)]
+    assert len(from_snntorch(modules, in_shape=(1, 4, 4), steps=6, readout="spike_count").layers) == 2
+    with pytest.raises(CompileError, match="must come directly behind neurons, or behind an input of single spikes"):
+        from_snntorch(modules, in_shape=(1, 4, 4), steps=6, readout="spike_count", **fields)
+
+
 def in_step(rng, slack: float) -> list[nn.Module]:
     """Two layers that subtract in the same step; with no slack, no membrane can stay above its threshold."""
     modules: list[nn.Module] = []
