@@ -27,7 +27,7 @@ Pool = int | tuple[int, int]
 
 
 def as_shape(given: int | Sequence[int]) -> Shape:
-    """Return the shape that a user gives as N, (N,) or (C, H, W).
+    """Return the shape that a user gives as N, (N,), (C, L) or (C, H, W); (C, L) becomes a map of height 1.
 
     Raises
     ------
@@ -38,9 +38,9 @@ def as_shape(given: int | Sequence[int]) -> Shape:
         shape = tuple(index(side) for side in (given if isinstance(given, Iterable) else (given,)))
     except TypeError:
         shape = ()
-    if len(shape) not in (1, 3) or min(shape) < 1 or isinstance(given, bool):
-        raise ValueError(f"in_shape must be N, (N,) or (C, H, W), each at least 1, not {given!r}")
-    return shape
+    if len(shape) not in (1, 2, 3) or min(shape) < 1 or isinstance(given, bool):
+        raise ValueError(f"in_shape must be N, (N,), (C, L) or (C, H, W), each at least 1, not {given!r}")
+    return (shape[0], 1, shape[1]) if len(shape) == 2 else shape
 
 
 def size_of(shape: Shape) -> int:

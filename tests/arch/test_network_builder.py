@@ -74,11 +74,12 @@ L = "layer 0 (dense0): "
 
 
 @pytest.mark.parametrize(("make", "sentence"), [
-    (lambda: builder((2, 2)), "in_shape must be N, (N,) or (C, H, W), each at least 1, not (2, 2)"),
+    (lambda: builder((2, 2, 2, 2)),
+     "in_shape must be N, (N,), (C, L) or (C, H, W), each at least 1, not (2, 2, 2, 2)"),
     *((lambda shape=shape: builder(shape),
-       f"in_shape must be N, (N,) or (C, H, W), each at least 1, not {shape!r}")
+       f"in_shape must be N, (N,), (C, L) or (C, H, W), each at least 1, not {shape!r}")
       for shape in (True, None, "8", 2.5, (), (1, 2, 3.0), -1)),
-    (lambda: builder(0), "in_shape must be N, (N,) or (C, H, W), each at least 1, not 0"),
+    (lambda: builder(0), "in_shape must be N, (N,), (C, L) or (C, H, W), each at least 1, not 0"),
     (lambda: builder().build(), "a network must have at least one layer, not 0"),
     (lambda: builder().branch([[1]], source=0), "a branch must come after its layer, but there is none yet"),
     (lambda: one([[0.5, 1]]), "layer 0: weights must be whole numbers below 2^53, not 0.5: nothing is rounded here"),

@@ -111,7 +111,8 @@ def test_the_shape_of_a_vector_may_be_a_number():
                              in_max=2).layers[0].connectivity.in_shape
 
     assert read(6) == read(np.int64(6)) == read([6]) == (6,)
-    with pytest.raises(CompileError, match=r"^in_shape must be N, \(N,\) or \(C, H, W\), each at least 1, not 6\.5$"):
+    with pytest.raises(CompileError, match=r"^in_shape must be N, \(N,\), \(C, L\) or \(C, H, W\), each at least 1, "
+                                           r"not 6\.5$"):
         read(6.5)
 
 
@@ -182,14 +183,21 @@ REFUSALS = [
     ({"norm": nn.MaxPool2d(2)}, "model.norm (MaxPool2d) must come directly behind neurons"),
     ({"norm": nn.BatchNorm2d(2, track_running_stats=False)}, "model.norm (BatchNorm2d) must have running statistics"),
     ({"norm": nn.Conv2d(2, 2, 1)}, "model.norm (Conv2d) must come behind neurons, not behind model.conv (Conv2d)"),
-    ({"conv": nn.Conv2d(1, 2, 3, dilation=2)}, "model.conv (Conv2d) must have padding_mode 'zeros' and dilation 1"),
+    ({"conv": nn.Conv2d(1, 2, 3, padding=1, padding_mode="circular")},
+     "model.conv (Conv2d) must have padding_mode 'zeros', not 'circular'"),
+    ({"conv": nn.Conv1d(1, 2, 3)}, "model.conv (Conv1d) must take (C, L), not (1, 8, 8)"),
+    ({"conv": nn.ConvTranspose2d(1, 2, 3, padding=9)}, "model.conv (ConvTranspose2d) must fit what comes in: padding"),
     ({"conv": nn.Conv2d(1, 2, 9)}, "model.conv (Conv2d) must fit what comes in: kernel must be at most"),
-    ({"pool": nn.AvgPool2d(3, 2)}, "model.pool (AvgPool2d) must have square windows side by side"),
-    ({"pool": nn.AdaptiveAvgPool2d(4)},
-     "model.pool (AdaptiveAvgPool2d) must divide a map of 6 × 6 into equal squares, not into 4 × 4"),
-    ({"pool": nn.AdaptiveAvgPool2d((3, None))},
-     "model.pool (AdaptiveAvgPool2d) must divide a map of 6 × 6 into equal squares, not into 3 × 6"),
-    ({"pool": nn.AdaptiveAvgPool2d(0)}, "model.pool (AdaptiveAvgPool2d) must divide a map into at least one square"),
+    ({"pool": nn.AvgPool2d(7)}, "model.pool (AvgPool2d) must have windows inside the map of 6 × 6"),
+    ({"norm": nn.AvgPool2d(4, ceil_mode=True)}, "model.norm (AvgPool2d) must have windows of one size inside the map"),
+    ({"norm": nn.AdaptiveAvgPool2d(4)}, "model.norm (AdaptiveAvgPool2d) must have windows of one size inside the map"),
+    ({"conv": nn.ConvTranspose2d(1, 2, 3), "norm": nn.AvgPool2d(2)},
+     "model.norm (AvgPool2d) must come behind neurons, or directly behind a convolution that is not transposed"),
+    ({"pool": nn.AdaptiveAvgPool2d(4), "flat": nn.Conv2d(2, 2, 1)},
+     "model.flat (Conv2d) must be dense (a Linear), as the windows of the pool before it differ"),
+    ({"pool": nn.AvgPool2d(3, 2), "flat": nn.Conv2d(2, 2, 1, padding=1)},
+     "model.flat (Conv2d) must not have padding behind a pool whose windows do not lie side by side"),
+    ({"pool": nn.AdaptiveAvgPool2d(0)}, "model.pool (AdaptiveAvgPool2d) must divide a map into at least one window"),
     ({"pool": nn.BatchNorm2d(2)}, "model.pool (BatchNorm2d) must come behind synapses, not behind model.fire (Leaky)"),
     ({"flat": nn.Identity()}, "model.dense (Linear) must come behind a Flatten"),
     ({"dense": nn.Linear(72, 3)}, "model.dense (Linear) must have weights of shape (3, 18) for what comes in"),

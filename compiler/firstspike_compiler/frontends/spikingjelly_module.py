@@ -55,8 +55,9 @@ def from_spikingjelly(
             neuron.NonSpikingIFNode: _potential, neuron.NonSpikingLIFNode: _potential,
         },
         same={getattr(layer, kind.__name__): kind for kind in (
-            nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.MaxPool2d,
-            nn.Flatten, nn.Dropout, nn.Dropout2d,
+            nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.BatchNorm1d, nn.BatchNorm2d,
+            nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.MaxPool2d, nn.Flatten,
+            nn.Dropout, nn.Dropout2d,
         )},
         containers=(layer.SeqToANNContainer, layer.MultiStepContainer, layer.StepModeContainer),
         protocol=lambda module: Protocol(all_steps=module.step_mode == "m"),

@@ -48,8 +48,9 @@ _BATCHES = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71
 """Sizes of a symbol's batch, of which one no other dimension should have: what acts on the batch then shows."""
 
 _IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout)
-_MAPPED = (nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.MaxPool2d,
-           nn.Flatten, *_IDENTITIES)
+_SYNAPSES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d)
+_AVERAGES = (nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
+_MAPPED = (*_SYNAPSES, nn.BatchNorm1d, nn.BatchNorm2d, *_AVERAGES, nn.MaxPool2d, nn.Flatten, *_IDENTITIES)
 
 
 class Fields(TypedDict, total=False):
@@ -180,7 +181,8 @@ def read_modules(
         A chain, `nn.Sequential` or a list: the modules in the order in which they run in one step. Or any module whose
         ``forward`` calls modules, adds up, scales by constants, concatenates, pools and flattens what they give, the
         same in every step; it may take one step's input, or those of all steps, or run one input through all steps.
-    in_shape : N, (N,) or (C, H, W)
+    in_shape : N, (N,), (C, L) or (C, H, W)
+        (C, L) becomes a map of height 1.
     fields
         See `Fields`.
 
@@ -198,7 +200,7 @@ def read_modules(
         shape = as_shape(in_shape)
     except ValueError as error:
         raise CompileError(str(error)) from None
-    reader = _Reader(framework, shape, empty)
+    reader = _Reader(framework, shape, empty, line=isinstance(in_shape, Sequence) and len(in_shape) == 2)
     network = reader.read(model)
     return take_scales(network, reader.scales(weight_scale), weight_bits)
 
@@ -210,12 +212,14 @@ class _Reader:
     ----------
     framework : Framework
     in_shape : (N,) or (C, H, W)
+    line : bool
+        Whether a map of height 1 is taken as (C, L).
     empty : FloatNetwork
         The network without its layers.
     """
 
-    def __init__(self, framework: Framework, in_shape: Shape, empty: FloatNetwork):
-        self._framework, self._empty, self._in_shape = framework, empty, in_shape
+    def __init__(self, framework: Framework, in_shape: Shape, empty: FloatNetwork, *, line: bool):
+        self._framework, self._empty, self._in_shape, self._line = framework, empty, in_shape, line
         self._layers: list[FloatLayer] = []
         self._names: list[str] = []  # of the modules that fire, one a layer
         self._shapes: list[Shape] = []  # of the layers
@@ -230,7 +234,7 @@ class _Reader:
             low, high = self._empty.in_min * self._empty.input_scale, self._empty.in_max * self._empty.input_scale
         self._model = model
         return self._end(self._run("model", model, Spikes(
-            where="the input", shape=self._in_shape, flat=False,
+            where="the input", shape=self._in_shape, flat=False, line=self._line,
             terms=(Term(source=INPUT, shape=self._in_shape, low=low, high=high),))))
 
     def scales(self, given: WeightScale | None) -> WeightScale | None:
@@ -346,11 +350,11 @@ class _Reader:
             return value
         if kind is nn.Flatten:
             return flatten(where, module, value)
-        if kind is nn.Linear or kind is nn.Conv2d:
+        if kind in _SYNAPSES:
             return connect(where, module, value)
         if kind is nn.BatchNorm1d or kind is nn.BatchNorm2d:
             return normalise(where, module, value)
-        if kind is nn.AvgPool2d or kind is nn.AdaptiveAvgPool2d:
+        if kind in _AVERAGES:
             return average(where, module, value)
         if kind is nn.MaxPool2d:
             return self._maximum(where, module, value)
@@ -372,7 +376,7 @@ class _Reader:
             value = self._fire(value.where, FloatNeuron(reset="none"), value)
         if not self._layers:
             raise CompileError("model must have at least one module of synapses, followed by neurons")
-        if any(one.pool > 1 for one in value.terms):
+        if any(one.pool is not None for one in value.terms):
             raise CompileError(f"{value.pooled} must be followed by synapses")
         if [one.source for one in value.terms] != [len(self._layers) - 1]:
             raise CompileError(f"{self._names[-1]} must lead to the end of the model, which takes {value.where}")
@@ -421,9 +425,9 @@ class _Reader:
         kind = type(module)
         if kind not in self._framework.neurons:
             known = ", ".join(one.__name__ for one in (*self._framework.neurons, *self._framework.feedback))
-            raise CompileError(f"{where} must be a module that can be mapped: Linear, Conv2d, BatchNorm1d, "
-                               "BatchNorm2d, AvgPool2d, AdaptiveAvgPool2d, MaxPool2d, Flatten, Dropout, Identity, "
-                               f"or of {self._framework.name}'s neurons {known}")
+            mapped = ", ".join(one.__name__ for one in _MAPPED[:-3])
+            raise CompileError(f"{where} must be a module that can be mapped: {mapped}, or of "
+                               f"{self._framework.name}'s neurons {known}")
         if isinstance(value, Spikes):
             if len(value.terms) == 1:
                 raise CompileError(f"{where} must come behind synapses, not behind {value.where}")
@@ -474,5 +478,5 @@ class _Reader:
         if synapses.normalised:
             self._normalised[index] = where
         self._shapes.append(synapses.shape)
-        return Spikes(where=where, shape=synapses.shape, flat=synapses.flat, terms=(
+        return Spikes(where=where, shape=synapses.shape, flat=synapses.flat, line=synapses.line, terms=(
             Term(source=index, shape=synapses.shape, low=0.0, high=float(max(1, neuron.levels))),))

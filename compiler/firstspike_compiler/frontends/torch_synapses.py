@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from firstspike_arch.connectivity import Conv2d, Dense, Shape, pooled, size_of
+from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Shape, size_of
 from torch import nn
 
 from ..errors import CompileError
+from .map_pool import MapPool, adaptive_pool, pool_currents, take_pool, window_pool
 from .one_to_one import one_to_one
-from .pooled_kernel import pooled_kernel
 
 __all__ = [
     "OWN", "Spikes", "Synapses", "Term", "add_up", "as_array", "as_pair", "average", "check_eval", "check_heaviside",
@@ -26,6 +26,9 @@ __all__ = [
 OWN = -2
 """Source of the spikes that the neurons themselves sent in the step before."""
 
+_LINES = (nn.Conv1d, nn.ConvTranspose1d)
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d)
+
 _PROBE = (-1e3, -1.0, -0.5, -1e-3, -1e-6, 0.0, 1e-6, 1e-3, 0.5, 1.0, 1e3)
 
 
@@ -33,8 +36,8 @@ _PROBE = (-1e3, -1.0, -0.5, -1e-3, -1e-6, 0.0, 1e-6, 1e-3, 0.5, 1.0, 1e3)
 class Term:
     """The spikes of one layer or of the input, as a part of `Spikes`.
 
-    ``shape`` is that of the sender. Magnitudes are ``low`` … ``high``, times ``gain``. ``pool`` is the side of the
-    average pools on the way, together. ``first`` is the place of its first value among the values of the whole.
+    ``shape`` is that of the sender. Magnitudes are ``low`` … ``high``, times ``gain``. ``pool`` are the average pools
+    on the way, together. ``first`` is the place of its first value among the values of the whole.
     """
 
     source: int
@@ -42,12 +45,17 @@ class Term:
     low: float
     high: float
     gain: float = 1.0
-    pool: int = 1
+    pool: MapPool | None = None
     first: int = 0
 
     @property
+    def out_shape(self) -> Shape:
+        """Shape after the pools, (N,) or (C, H, W)."""
+        return self.shape if self.pool is None else self.pool.shape(self.shape)
+
+    @property
     def size(self) -> int:
-        return size_of(pooled(self.shape, self.pool))
+        return size_of(self.out_shape)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,7 +63,7 @@ class Spikes:
     """Spikes on their way to synapses: those of one layer or of the input, or of several, joined or added up.
 
     ``where`` names the module that sends them, and ``pooled`` the last pool on the way. ``shape`` is (N,) or (C, H, W),
-    after the pools; ``flat``: a map is taken as a vector.
+    after the pools; ``flat``: a map is taken as a vector; ``line``: a map of height 1 is taken as (C, L).
     """
 
     where: str
@@ -63,16 +71,17 @@ class Spikes:
     shape: Shape
     flat: bool
     pooled: str = ""
+    line: bool = False
 
     @property
     def out_shape(self) -> Shape:
-        return (size_of(self.shape),) if self.flat else self.shape
+        return _seen(self.shape, flat=self.flat, line=self.line)
 
     @property
     def plain(self) -> Term | None:
         """The spikes themselves, if they are those of one layer, neither pooled nor scaled."""
         one = self.terms[0]
-        return one if len(self.terms) == 1 and one.pool == 1 and one.gain == 1 else None
+        return one if len(self.terms) == 1 and one.pool is None and one.gain == 1 else None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,14 +100,16 @@ class _Set:
 class Synapses:
     """The synapses of a layer's neurons: one set, or several whose currents add up.
 
-    ``where`` names the last module that was merged in. ``bias`` is float64[C]. ``flat``: a map is taken as a vector.
-    ``normalised``: a normalisation gave the weights of each channel a factor of its own.
+    ``where`` names the last module that was merged in. ``bias`` is float64[C]. ``flat``: a map is taken as a vector;
+    ``line``: a map of height 1 is taken as (C, L). ``normalised``: a normalisation gave the weights of each channel a
+    factor of its own.
     """
 
     where: str
     sets: tuple[_Set, ...]
     bias: np.ndarray
     flat: bool = False
+    line: bool = False
     normalised: bool = False
 
     @property
@@ -108,7 +119,7 @@ class Synapses:
 
     @property
     def out_shape(self) -> Shape:
-        return (size_of(self.shape),) if self.flat else self.shape
+        return _seen(self.shape, flat=self.flat, line=self.line)
 
     @property
     def channels(self) -> int:
@@ -126,6 +137,11 @@ class Synapses:
         """The synapses with weights and bias multiplied by a factor for each channel, float64[C]."""
         return replace(self, bias=self.bias * gain, sets=tuple(
             replace(one, weight=one.weight * gain.reshape(-1, *[1] * (one.weight.ndim - 1))) for one in self.sets))
+
+
+def _seen(shape: Shape, *, flat: bool, line: bool) -> Shape:
+    """The shape that torch sees."""
+    return (size_of(shape),) if flat else (shape[0], shape[2]) if line else shape
 
 
 def merged(sets: tuple[_Set, ...]) -> tuple[_Set, ...]:
@@ -151,17 +167,22 @@ def flatten(where: str, module: nn.Flatten, value: Spikes | Synapses) -> Spikes 
 
 
 def connect(where: str, module: Any, value: Spikes | Synapses) -> Synapses:
-    """The synapses of a Linear or Conv2d that takes spikes, or of a Linear that takes the currents of another."""
+    """The synapses of a Linear or a convolution that takes spikes, or of a Linear that takes currents of another."""
     weight = as_array(module.weight)
+    if isinstance(module, _LINES):
+        weight = weight[:, :, None]
+    if isinstance(module, _TRANSPOSED):  # torch has the channels of the input first
+        groups = weight.reshape(module.groups, -1, *weight.shape[1:])
+        weight = groups.swapaxes(1, 2).reshape(-1, *groups.shape[1:2], *weight.shape[2:])
     bias = np.zeros(len(weight)) if module.bias is None else as_array(module.bias)
-    if isinstance(module, nn.Conv2d):
+    if weight.ndim == 4:
         return _convolve(where, module, weight, bias, value)
     return multiply(where, weight, bias, value)
 
 
 def multiply(where: str, weight: np.ndarray, bias: np.ndarray, value: Spikes | Synapses) -> Synapses:
     """The dense synapses W·x + b of spikes, or of the currents of dense synapses; float64[M, N] and float64[M]."""
-    if len(value.out_shape) == 3:
+    if len(value.out_shape) > 1:
         raise CompileError(f"{where} must come behind a Flatten: it would act on the rows of a map")
     if weight.shape[1:] != value.out_shape:
         raise CompileError(f"{where} must have weights of shape {(len(weight), *value.out_shape)} for what comes in, "
@@ -173,17 +194,20 @@ def multiply(where: str, weight: np.ndarray, bias: np.ndarray, value: Spikes | S
             one, weight=weight @ one.weight, connectivity=replace(one.connectivity, neurons=len(weight)))
             for one in value.sets))
     return Synapses(where=where, bias=bias, sets=tuple(
-        _set(one, weight[:, one.first : one.first + one.size],
-             Dense(in_shape=one.shape, neurons=len(weight), pool=one.pool)) for one in value.terms))
+        _set(where, one, weight[:, one.first : one.first + one.size],
+             Dense(in_shape=one.out_shape, neurons=len(weight))) for one in value.terms))
 
 
 def _convolve(
-    where: str, module: nn.Conv2d, weight: np.ndarray, bias: np.ndarray, value: Spikes | Synapses,
+    where: str, module: Any, weight: np.ndarray, bias: np.ndarray, value: Spikes | Synapses,
 ) -> Synapses:
+    """The synapses of a convolution, with its weights in our order, float64[Co, Ci/groups, Kh, Kw]."""
     if isinstance(value, Synapses):
         raise CompileError(f"{where} must come behind neurons, not behind {value.where}")
-    if len(value.out_shape) != 3:
+    if len(value.out_shape) == 1:
         raise CompileError(f"{where} must take a map, not a vector")
+    if value.line != isinstance(module, _LINES):
+        raise CompileError(f"{where} must take {'(C, H, W)' if value.line else '(C, L)'}, not {value.out_shape}")
     if len(value.terms) > 1 and module.groups > 1 and any(one.size != size_of(value.shape) for one in value.terms):
         raise CompileError(f"{where} must have groups 1 behind channels that were joined, not {module.groups}")
     if module.in_channels != value.shape[0]:
@@ -195,16 +219,21 @@ def _convolve(
         first, channels = one.first // size_of(value.shape[1:]), one.shape[0]
         part = weight if channels == value.shape[0] else weight[:, first : first + channels]
         try:
-            sets.append(_set(one, part, _convolution(where, module, one)))
+            sets.append(_set(where, one, part, _convolution(where, module, one)))
         except CompileError:
             raise
         except ValueError as error:
             raise CompileError(f"{where} must fit what comes in: {error}") from None
-    return Synapses(where=where, sets=tuple(sets), bias=bias)
+    return Synapses(where=where, sets=tuple(sets), bias=bias, line=value.line)
 
 
-def _set(one: Term, weight: np.ndarray, connectivity: Dense | Conv2d) -> _Set:
-    return _Set(source=one.source, weight=weight * one.gain, connectivity=connectivity, average_pool=one.pool > 1,
+def _set(where: str, one: Term, weight: np.ndarray, connectivity: Dense | Conv2d) -> _Set:
+    """Synapses that take what comes out of the pools behind one sender."""
+    try:
+        weight, connectivity, averages = take_pool(one.pool, one.shape, weight, connectivity)
+    except ValueError as error:
+        raise CompileError(f"{where} {error}") from None
+    return _Set(source=one.source, weight=weight * one.gain, connectivity=connectivity, average_pool=averages,
                 low=one.low, high=one.high)
 
 
@@ -220,7 +249,7 @@ def add_up(where: str, left: Spikes | Synapses, right: Spikes | Synapses) -> Spi
     if one.shape != other.shape:
         raise CompileError(f"{where} must add up equal shapes, not {one.shape} and {other.shape}")
     return Synapses(where=where, sets=(*one.sets, *other.sets), bias=one.bias + other.bias, flat=one.flat,
-                    normalised=one.normalised or other.normalised)
+                    line=one.line, normalised=one.normalised or other.normalised)
 
 
 def join(where: str, values: list[Spikes | Synapses]) -> Spikes:
@@ -232,9 +261,10 @@ def join(where: str, values: list[Spikes | Synapses]) -> Spikes:
             raise CompileError(f"{where} must join spikes, not the currents of {value.where}")
         terms.extend(replace(one, first=first + one.first) for one in value.terms)
         first += size_of(value.shape)
-    shape = values[0].out_shape
-    return Spikes(where=where, terms=tuple(terms), flat=False,
-                  shape=(first,) if len(shape) == 1 else (first // size_of(shape[1:]), *shape[1:]))
+    shape, line = values[0].shape, values[0].line
+    vector = len(values[0].out_shape) == 1
+    return Spikes(where=where, terms=tuple(terms), flat=False, line=line and not vector,
+                  shape=(first,) if vector else (first // size_of(shape[1:]), *shape[1:]))
 
 
 def scale(where: str, factor: np.ndarray, value: Spikes | Synapses) -> Spikes | Synapses:
@@ -274,34 +304,47 @@ def normalise(where: str, module: Any, value: Spikes | Synapses) -> Synapses:
 def average(where: str, module: Any, value: Spikes | Synapses) -> Spikes | Synapses:
     """Merge an average pool of spikes or of currents."""
     shape = map_shape(where, value)
-    if isinstance(module, nn.AdaptiveAvgPool2d):
+    if value.line != isinstance(module, nn.AvgPool1d | nn.AdaptiveAvgPool1d):
+        raise CompileError(f"{where} must take {'(C, H, W)' if value.line else '(C, L)'}, not {value.out_shape}")
+    try:
+        pool = _pool(module, (shape[1], shape[2]))
+        if not pool.changes:
+            return value
+        if isinstance(value, Spikes):
+            old, new = size_of(shape[1:]), size_of(pool.size)
+            return replace(value, shape=pool.shape(shape), pooled=where, terms=tuple(
+                replace(one, pool=pool.behind(one.pool), first=one.first // old * new) for one in value.terms))
+        sets = []
+        for one in value.sets:
+            weight, connectivity = pool_currents(pool, one.weight, one.connectivity)
+            sets.append(replace(one, weight=weight, connectivity=connectivity))
+    except ValueError as error:
+        raise CompileError(f"{where} {error}") from None
+    return replace(value, sets=tuple(sets), bias=value.bias if pool.gain == 1 else value.bias * float(pool.gain))
+
+
+def _pool(module: Any, size: tuple[int, int]) -> MapPool:
+    """An average pool of torch, of a map of this height and width."""
+    line = isinstance(module, nn.AvgPool1d | nn.AdaptiveAvgPool1d)
+
+    def pair(value: Any, across: int) -> tuple[int, int]:
+        return (across, as_pair(value)[1]) if line else as_pair(value)
+
+    if isinstance(module, nn.AdaptiveAvgPool1d | nn.AdaptiveAvgPool2d):
         given = module.output_size if isinstance(module.output_size, tuple) else (module.output_size,) * 2
-        side = tuple(size if one is None else one for one, size in zip(given, shape[1:], strict=True))
-        if min(side) < 1:
-            raise CompileError(f"{where} must divide a map into at least one square, not into {side[0]} × {side[1]}")
-        kernel = stride = (shape[1] // side[0], shape[2] // side[1])
-        whole = (side[0] * kernel[0], side[1] * kernel[1]) == shape[1:] and kernel[0] == kernel[1] and kernel[0]
-        if not whole:
-            raise CompileError(f"{where} must divide a map of {shape[1]} × {shape[2]} into equal squares, not into "
-                               f"{side[0]} × {side[1]}")
-    else:
-        kernel, stride = as_pair(module.kernel_size), as_pair(module.stride or module.kernel_size)
-        if (kernel != stride or kernel[0] != kernel[1] or any(as_pair(module.padding)) or module.ceil_mode
-                or module.divisor_override is not None or kernel[0] > min(shape[1:])):
-            raise CompileError(f"{where} must have square windows side by side inside the map, with no padding, "
-                               "ceil_mode or divisor_override")
-    if kernel[0] == 1:
-        return value
-    if isinstance(value, Spikes):
-        return replace(value, shape=pooled(value.shape, kernel[0]), pooled=where, terms=tuple(
-            replace(one, pool=one.pool * kernel[0], first=one.first // size_of(shape[1:]) * size_of(
-                pooled(shape, kernel[0])[1:])) for one in value.terms))
-    return replace(value, sets=tuple(_averaged(one, kernel[0]) for one in value.sets))
+        wanted = (None, given[-1]) if line else given
+        down, across = (length if one is None else one for one, length in zip(wanted, size, strict=True))
+        return adaptive_pool(size, (down, across))
+    return window_pool(
+        size, pair(module.kernel_size, 1), pair(module.stride or module.kernel_size, 1), pair(module.padding, 0),
+        ceil_mode=module.ceil_mode, count_include_pad=module.count_include_pad,
+        divisor=getattr(module, "divisor_override", None))
 
 
 def reach(where: str, value: Spikes, weight: np.ndarray, connectivity: Dense | Conv2d) -> Synapses:
     """The synapses that take the spikes of one layer with this weight."""
-    return Synapses(where=where, bias=np.zeros(len(weight)), sets=(_set(value.terms[0], weight, connectivity),))
+    return Synapses(where=where, bias=np.zeros(len(weight)), sets=(
+        _set(where, value.terms[0], weight, connectivity),))
 
 
 def passed_on(where: str, value: Spikes) -> Synapses:
@@ -309,15 +352,15 @@ def passed_on(where: str, value: Spikes) -> Synapses:
     channels, size = value.shape[0], size_of(value.shape)
     try:
         if all(one.size == size for one in value.terms):
-            each = [(one, *one_to_one(one.shape, one.pool, flat=value.flat)) for one in value.terms]
-            return Synapses(where=where, bias=np.zeros(len(each[0][2])), sets=tuple(
-                _set(one, ones, connectivity) for one, connectivity, ones in each))
+            each = [(one, *one_to_one(one.out_shape, flat=value.flat)) for one in value.terms]
+            return Synapses(where=where, bias=np.zeros(len(each[0][2])), line=value.line, sets=tuple(
+                _set(where, one, ones, connectivity) for one, connectivity, ones in each))
         if len(value.out_shape) == 1:
-            return multiply(where, one_to_one(value.out_shape, 1)[1], np.zeros(size), value)
+            return multiply(where, one_to_one(value.out_shape)[1], np.zeros(size), value)
     except ValueError as error:
         raise CompileError(f"{where} must add up less: {error}") from None
-    return _convolve(where, nn.Conv2d(channels, channels, 1, bias=False), np.eye(channels)[:, :, None, None],
-                     np.zeros(channels), value)
+    identity = (nn.Conv1d if value.line else nn.Conv2d)(channels, channels, 1, bias=False)
+    return _convolve(where, identity, np.eye(channels)[:, :, None, None], np.zeros(channels), value)
 
 
 def silent(in_shape: Shape, out_shape: Shape) -> tuple[Dense | Conv2d, np.ndarray]:
@@ -345,33 +388,37 @@ def silent(in_shape: Shape, out_shape: Shape) -> tuple[Dense | Conv2d, np.ndarra
     return maps, np.zeros(maps.weight_shape)
 
 
-def _convolution(where: str, module: nn.Conv2d, value: Term) -> Conv2d:
-    if module.padding_mode != "zeros" or tuple(module.dilation) != (1, 1):
-        raise CompileError(f"{where} must have padding_mode 'zeros' and dilation 1, not {module.padding_mode!r} "
-                           f"and {tuple(module.dilation)}")
-    kernel, padding = tuple(module.kernel_size), module.padding
+def _convolution(where: str, module: Any, value: Term) -> Conv2d:
+    if module.padding_mode != "zeros":
+        raise CompileError(f"{where} must have padding_mode 'zeros', not {module.padding_mode!r}: what it repeats at "
+                           "the border has no synapses of its own")
+    padding = module.padding
     if isinstance(padding, str):
-        if padding == "same" and any(size % 2 == 0 for size in kernel):
-            raise CompileError(f"{where} must have a kernel of odd sides for padding 'same', not {kernel}")
-        padding = [(size - 1) // 2 if padding == "same" else 0 for size in kernel]
-    return Conv2d(
-        in_shape=value.shape, channels=module.out_channels, kernel=(kernel[0], kernel[1]),
-        stride=as_pair(module.stride), padding=as_pair(padding), groups=module.groups, pool=value.pool,
-    )
+        reach = [step * (side - 1) for side, step in zip(module.kernel_size, module.dilation, strict=True)]
+        if padding == "same" and any(length % 2 for length in reach):
+            raise CompileError(f"{where} must have a kernel of odd sides for padding 'same', not "
+                               f"{tuple(module.kernel_size)}")
+        padding = tuple(length // 2 if padding == "same" else 0 for length in reach)
+    line = isinstance(module, _LINES)
+
+    def pair(given: Any, across: int) -> tuple[int, int]:
+        return (across, as_pair(given)[1]) if line else as_pair(given)
+
+    options: dict[str, Any] = {
+        "in_shape": value.out_shape, "channels": module.out_channels, "kernel": pair(module.kernel_size, 1),
+        "stride": pair(module.stride, 1), "padding": pair(padding, 0), "dilation": pair(module.dilation, 1),
+        "groups": module.groups,
+    }
+    if isinstance(module, _TRANSPOSED):
+        return ConvTranspose2d(**options, output_padding=pair(module.output_padding, 0))
+    return Conv2d(**options)
 
 
 def map_shape(where: str, value: Spikes | Synapses) -> Shape:
-    """Shape of the map that reaches a pool, after the pools before it; a vector raises CompileError."""
-    if len(value.out_shape) != 3:
+    """Shape (C, H, W) of the map that reaches a pool, after the pools before it; a vector raises CompileError."""
+    if len(value.out_shape) == 1:
         raise CompileError(f"{where} must take a map, not a vector")
-    return value.out_shape
-
-
-def _averaged(synapses: _Set, side: int) -> _Set:
-    """The convolution that gives the means of side × side outputs of a convolution."""
-    assert isinstance(synapses.connectivity, Conv2d)
-    weight, connectivity = pooled_kernel(synapses.weight, synapses.connectivity, side)
-    return replace(synapses, weight=weight / side**2, connectivity=connectivity)
+    return value.shape
 
 
 def per_channel(where: str, name: str, value: Any, synapses: Synapses) -> np.ndarray:
@@ -441,5 +488,5 @@ def as_array(value: Any) -> np.ndarray:
 
 def as_pair(value: Any) -> tuple[int, int]:
     """An option of torch, one number or two, as (vertical, horizontal)."""
-    first, second = (value, value) if isinstance(value, int) else value
+    first, second = (value, value) if isinstance(value, int) else value if len(value) == 2 else (value[0], value[0])
     return int(first), int(second)

@@ -39,7 +39,7 @@ _RESHAPED = ("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", 
 _ADD, _SUBTRACT = ("add", "__add__", "__radd__", "__iadd__", "add_"), ("sub", "__sub__", "__isub__", "sub_")
 _SCALE = ("mul", "__mul__", "__rmul__", "__imul__", "mul_", "div", "__truediv__", "__itruediv__", "div_", "true_divide")
 _POOLS = {"max_pool2d": nn.MaxPool2d, "avg_pool2d": nn.AvgPool2d, "adaptive_avg_pool2d": nn.AdaptiveAvgPool2d,
-          "dropout": nn.Dropout}
+          "avg_pool1d": nn.AvgPool1d, "adaptive_avg_pool1d": nn.AdaptiveAvgPool1d, "dropout": nn.Dropout}
 
 
 @dataclass(frozen=True, kw_only=True)

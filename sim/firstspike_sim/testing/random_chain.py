@@ -11,6 +11,8 @@ from firstspike_arch.fixed import nearest_leak
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
 from firstspike_compiler.compile import compile_network
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.pooling import _AvgPoolNd
 
 from ..compare import ALIVE
 from ..models.float_reference import run_float
@@ -72,23 +74,12 @@ def random_chain(
         modules.append(spiking())
         shape, width = (inputs,), hidden
     else:
-        side, channels = int(rng.integers(12, 15)), int(rng.integers(1, 3))
-        modules, shape = [], (channels, side, side)
-        if rng.random() < 0.3:
-            modules.append(kinds.AvgPool2d(2))
-        modules.append(_fill(rng, kinds.Conv2d(channels, 2, 3, padding=int(rng.integers(0, 2))), exact))
-        if rng.random() < 0.4:
-            modules.append(_fill(rng, kinds.BatchNorm2d(2), exact))
-        if rng.random() < 0.3:
-            modules.append(kinds.AvgPool2d(2))
-        modules.append(spiking())
-        if rng.random() < 0.7:
-            modules.append(kinds.AvgPool2d(2) if rng.random() < 0.5 else kinds.MaxPool2d(2))
+        modules, shape = _maps(rng, spiking, kinds, exact)
         modules.extend([kinds.Flatten(), kinds.Dropout(0.5)])
         probe = torch.zeros(1, *shape)
         for module in modules:
-            same = not isinstance(module, nn.Conv2d | nn.AvgPool2d | nn.MaxPool2d | nn.Flatten)
-            probe = probe if same else module(probe)
+            shapes = isinstance(module, _ConvNd | _AvgPoolNd | nn.MaxPool2d | nn.Flatten)
+            probe = module(probe) if shapes else probe
         width = probe.shape[1]
     modules.extend([_fill(rng, kinds.Linear(width, classes), exact), spiking()])
     for module in modules:
@@ -97,15 +88,66 @@ def random_chain(
 
 
 def neurons_of(modules: Sequence[nn.Module]) -> Iterator[tuple[nn.Module, tuple[int, ...]]]:
-    """Yield each module of a framework's neurons, with the shape (N,) or (C, 1, 1) of a number for each channel."""
+    """Yield each module of a framework's neurons, with the shape (N,), (C, 1) or (C, 1, 1) of a number for each channel."""
     shape: tuple[int, ...] = ()
     for module in modules:
         if isinstance(module, nn.Linear):
             shape = (module.out_features,)
-        elif isinstance(module, nn.Conv2d):
-            shape = (module.out_channels, 1, 1)
+        elif isinstance(module, _ConvNd):
+            shape = (module.out_channels, *(1 for _ in module.kernel_size))
         elif not type(module).__module__.startswith("torch."):
             yield module, shape
+
+
+def _maps(
+    rng: np.random.Generator, spiking: Callable[[], nn.Module], kinds: Any, exact: bool,
+) -> tuple[list[nn.Module], tuple[int, ...]]:
+    """Draw a convolution of maps or lines with its neurons, and pools around it."""
+    side, channels = int(rng.integers(12, 15)), int(rng.integers(1, 3))
+    other = rng.spawn(1)[0]
+    line, plain = other.random() < 0.2, other.random() < 0.5
+    modules, shape = [], (channels, side) if line else (channels, side, side)
+    normalisation = kinds.BatchNorm1d if line else kinds.BatchNorm2d
+    padding = int(rng.integers(0, 2))
+    if rng.random() < 0.3:  # windows apart need a convolution without padding
+        modules.append(_average(other, kinds, line=line, plain=plain or padding > 0, where="front"))
+    if plain:
+        synapses = (kinds.Conv1d if line else kinds.Conv2d)(channels, 2, 3, padding=padding)
+    elif other.random() < 0.6 or modules:
+        dilation, groups = int(other.integers(1, 3)), int(other.choice([1, channels]))
+        synapses = (kinds.Conv1d if line else kinds.Conv2d)(
+            channels, 2, 2 if line else (2, 3), padding=padding, dilation=dilation, groups=groups)
+    else:
+        stride = int(other.integers(1, 3))
+        synapses = (kinds.ConvTranspose1d if line else kinds.ConvTranspose2d)(
+            channels, 2, 3, padding=padding, stride=stride, output_padding=int(other.integers(0, stride)))
+    modules.append(_fill(rng, synapses, exact))
+    if rng.random() < 0.4:
+        modules.append(_fill(rng, normalisation(2), exact))
+    if rng.random() < 0.3 and not isinstance(synapses, nn.ConvTranspose1d | nn.ConvTranspose2d):
+        modules.append(_average(other, kinds, line=line, plain=plain, where="currents"))
+    modules.append(spiking())
+    if rng.random() < 0.7:
+        pools = rng.random() < 0.5 or line
+        modules.append(_average(other, kinds, line=line, plain=plain, where="behind") if pools else kinds.MaxPool2d(2))
+    return modules, shape
+
+
+def _average(rng: np.random.Generator, kinds: Any, *, line: bool, plain: bool, where: str) -> nn.Module:
+    """Draw an average pool in front of a convolution, of its currents, or behind neurons, before dense synapses. Its
+    divisors are powers of two."""
+    pool = kinds.AvgPool1d if line else kinds.AvgPool2d
+    if plain:
+        return pool(2)
+    made = [lambda: pool(2), lambda: pool(2, stride=1)]
+    if where != "front":
+        made.append(lambda: pool(2, stride=3))
+    if not line:
+        made.append(lambda: pool((1, 2)))
+    if where == "behind":
+        made += [lambda: pool(2, ceil_mode=True), lambda: pool(2, stride=1, padding=1, count_include_pad=False),
+                 lambda: pool(4, stride=2, padding=1)]
+    return made[int(rng.integers(0, len(made)))]()
 
 
 def alive(spikes: Sequence[np.ndarray]) -> bool:
