@@ -2,6 +2,7 @@
 """The loop: resuming, learning, gradients, and the files it leaves."""
 
 import re
+from copy import deepcopy
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -16,6 +17,7 @@ from firstspike_train.loop import DivergenceError, ResumeError, _Run, one_cycle
 from firstspike_train.methods.ettfs import EttfsNetwork
 from firstspike_train.recipe import (
     DataRecipe,
+    DietRecipe,
     EttfsRecipe,
     MultiThresholdRecipe,
     NetworkRecipe,
@@ -255,6 +257,35 @@ def test_a_teacher_learns_first_and_is_then_learned_from(tmp_path):
         run.advance()
     assert run.history[-1]["potential"] > 0.75
     assert all(torch.equal(value, taught[name]) for name, value in run.teacher.state_dict().items())
+
+
+def test_a_teacher_of_the_same_layers_is_the_ann_of_diet(tmp_path):
+    layers = "8C3p1-P2-32-10"
+    recipe = replace(
+        ALL, teacher=TeacherRecipe(layers=layers, epochs=2, learning_rate=0.01, share=0.5),
+        network=NetworkRecipe(layers=layers, steps=4, normalisation="batch"),
+        method=DietRecipe(kind="diet_snn", pretraining_epochs=0), quantisation=replace(
+            ALL.quantisation, weight_bits=(8, 6, 8)))
+    assert [phase.name for phase in recipe.phases] == ["teacher", "real", "quantised"]
+    run = _Run(recipe, tmp_path / "state")
+    while run.epoch < 2:
+        run.advance()
+    module, images = deepcopy(run.module), run.images[:50]
+    module.adopt(run.teacher)
+    module.analogue = True
+    module.eval()
+    with torch.no_grad():
+        own = module.potential(module.rectified(images, None)[-1])
+        assert torch.allclose(own, run.teacher(images) - run.teacher.layers[-1].bias, atol=1e-4)
+        folded = own.clone()
+        for layer in module.stack:
+            layer.fold()
+        assert torch.allclose(module.potential(module.rectified(images, None)[-1]), folded, atol=1e-3)
+    again = _Run(recipe, tmp_path / "state")
+    again.restore(resume=True)
+    for one in (run, again):
+        one.advance()
+    assert run.history[-1] == again.history[-1] and run.history[-1]["phase"] == "real"
 
 
 def test_a_network_of_many_weights_takes_the_threads_that_are_there_and_goes_on_with_them(tmp_path, monkeypatch):

@@ -306,6 +306,10 @@ class _Run:
             self.learner = self.teacher
         else:
             self.learner = self.module
+            if phase.name == "real" and isinstance(self.module, DietNetwork) and "pretraining" not in (
+                one.name for one in self.phases
+            ):
+                self.module.adopt(cast(Teacher, self.teacher))
             self.module.start(phase.name, self.images)
         if phase.name == "quantised":
             require_exact(self.module)

@@ -45,9 +45,10 @@ class BatchNormalisation(nn.Module):
         return functional.batch_norm(
             current, self.mean, self.variance, self.gain, self.shift, self.training and spreads, MOMENTUM, EPSILON)
 
-    def bias(self, unit: float) -> torch.Tensor:
-        """The bias after folding, in whole numbers of ``unit``, float64[C]."""
-        return whole_steps(self.shift.double(), unit, -torch.inf)
+    def bias(self, unit: float | None) -> torch.Tensor:
+        """The bias after folding, float64[C]: in whole numbers of ``unit``, or, if that is None, as it is."""
+        shift = self.shift.double()
+        return shift if unit is None else whole_steps(shift, unit, -torch.inf)
 
     @torch.no_grad()
     def fold(self) -> torch.Tensor:

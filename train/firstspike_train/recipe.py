@@ -107,7 +107,7 @@ class NetworkRecipe:
         "best": of the read-outs that the method trains for, the one with the highest validation accuracy.
     normalisation : str
         "batch": batch normalisation of the currents of hidden layers, which quantisation folds into weights and a bias;
-        only for the methods latency_coding and multi_threshold.
+        with diet_snn that of the ANN, folded before the spiking network is trained. Not for ettfs.
     """
 
     layers: str
@@ -176,7 +176,8 @@ class DietRecipe:
     Parameters
     ----------
     pretraining_epochs, pretraining_learning_rate :
-        Epochs and learning rate for the training of the ANN; the rate is the peak of a one-cycle schedule of its own.
+        Epochs and learning rate for the training of the ANN; the rate is the peak of a one-cycle schedule of its own. 0
+        epochs: the recipe's teacher, which has the same layers, is the ANN.
     percentile, scaling : float
         The first thresholds are this percentile of the currents, 50 … 100, times this factor.
     leak : float
@@ -204,7 +205,7 @@ class DietRecipe:
     READOUTS: ClassVar = ("potential",)
 
     def __post_init__(self) -> None:
-        _require(self.pretraining_epochs >= 1, "method.pretraining_epochs", "at least 1", self.pretraining_epochs)
+        _require(self.pretraining_epochs >= 0, "method.pretraining_epochs", "at least 0", self.pretraining_epochs)
         _require(50 <= self.percentile <= 100, "method.percentile", "50…100", self.percentile)
         _require(0 <= self.leak <= 1, "method.leak", "0…1", self.leak)
         _require(0 <= self.dropout < 1, "method.dropout", "at least 0 and below 1", self.dropout)
@@ -421,7 +422,7 @@ class Recipe:
             _require(not self.data.step_us, "teacher", "left out with recordings of event cameras", self.teacher.layers)
         _require(self.data.cutout <= min(self.shape[1:]), "data.cutout",
                  f"at most the {min(self.shape[1:])} pixels of an image", self.data.cutout)
-        _require(network.normalisation == "none" or isinstance(method, LatencyCodingRecipe | MultiThresholdRecipe),
+        _require(network.normalisation == "none" or not isinstance(method, EttfsRecipe),
                  "network.normalisation", f"'none' with {method.kind}, which has none", network.normalisation)
         _require(not isinstance(method, EttfsRecipe) or all(layer.skip is None for layer in layers), "network.layers",
                  "a chain without skips with ettfs", network.layers)
@@ -429,6 +430,11 @@ class Recipe:
                  f"of at least {method.LAYERS_MIN} layers with {method.kind}", network.layers)
         _require(len(self.quantisation.weight_bits) == len(layers), "quantisation.weight_bits",
                  f"one number for each of the {len(layers)} layers", self.quantisation.weight_bits)
+        if isinstance(method, DietRecipe) and not method.pretraining_epochs:
+            _require(self.teacher is not None and self.teacher.layers == network.layers, "method.pretraining_epochs",
+                     "at least 1 without a teacher of the same layers", 0)
+            _require(network.normalisation == "batch", "network.normalisation",
+                     "'batch' where the teacher is the ANN of diet_snn", network.normalisation)
         low, high = method.STEPS
         _require(low <= network.steps <= high, "network.steps", f"{low}…{high} with {method.kind}", network.steps)
         _require(network.readout in ("best", *method.READOUTS), "network.readout",
@@ -465,7 +471,7 @@ class Recipe:
         if self.teacher is not None:
             found.append(Phase(name="teacher", epochs=self.teacher.epochs, learning_rate=self.teacher.learning_rate,
                                weight_decay=training.weight_decay))
-        if isinstance(self.method, DietRecipe):
+        if isinstance(self.method, DietRecipe) and self.method.pretraining_epochs:
             found.append(Phase(name="pretraining", epochs=self.method.pretraining_epochs,
                                learning_rate=self.method.pretraining_learning_rate,
                                weight_decay=training.weight_decay))

@@ -55,8 +55,18 @@ class Synapses(nn.Module):
         self.rounds = False
 
     def normalise_currents(self) -> None:
-        """Add batch normalisation of the currents; `fix_scale` folds it into the weights and a bias."""
+        """Add batch normalisation of the currents; `fold` makes it a part of the weights, and a bias."""
         self.normalisation = BatchNormalisation(self.connectivity.channels)
+
+    def fold(self) -> None:
+        """Fold batch normalisation, if there is any left, into the weights and a bias."""
+        if self.normalisation is None or self.normalisation.folded:
+            return
+        factor = self.normalisation.fold()
+        with torch.no_grad():
+            for weight in (self.weight, self.skip_weight):
+                if weight is not None:
+                    weight.mul_(factor.view(-1, *[1] * (weight.dim() - 1)))
 
     @property
     def fan_in(self) -> int:
@@ -115,7 +125,7 @@ class Synapses(nn.Module):
                 skipping, weight, None, past.stride, past.padding, 1, past.groups)
         if self.normalisation is not None:
             if self.normalisation.folded:
-                bias = self.normalisation.bias(self.unit).to(self.weight.dtype)
+                bias = self.normalisation.bias(self.unit if self.rounds else None).to(self.weight.dtype)
                 return current.to(self.weight.dtype) + bias.view(-1, *[1] * (current.dim() - 2))
             current = self.normalisation(current)
         return current.to(self.weight.dtype)
@@ -156,12 +166,7 @@ class Synapses(nn.Module):
 
     def fix_scale(self) -> None:
         """Fold batch normalisation, choose the scale, and compute in integers from now on."""
-        if self.normalisation is not None and not self.normalisation.folded:
-            factor = self.normalisation.fold()
-            with torch.no_grad():
-                for weight in (self.weight, self.skip_weight):
-                    if weight is not None:
-                        weight.mul_(factor.view(-1, *[1] * (weight.dim() - 1)))
+        self.fold()
         real = self.real_weight().detach()
         if self.skip_weight is not None:
             real = torch.cat([real.flatten(), self.skip_weight.detach().double().flatten()])

@@ -6,9 +6,10 @@ the same step without a slope through the spike, no bias, the image as the curre
 spikes, dropout masks that last an inference, an output that integrates W·s without leak; the ANN (ReLU, no bias,
 average pools) trained first; thresholds from the 99.7 percentile of the currents, layer by layer, times a scaling
 factor; the slope γ·max(0, 1 − |mem/theta − 1|); leaks clamped to at most 1; cross entropy of the output's potential.
-Our own choices: pixels are not normalised (as in the code for MNIST), AdamW with one cycle instead of Adam with steps
-or cosines, dropout also before a pool (the code's pools replace it), thresholds bounded below by a small positive
-number, and everything in integers: a threshold is a whole number of steps and a leak num/2^shift.
+Our own choices: batch normalisation of the ANN, where a recipe asks for it, folded into weights and a bias that the
+spiking network goes on learning; pixels are not normalised (as in the code for MNIST), AdamW with one cycle instead of
+Adam with steps or cosines, dropout also before a pool (the code's pools replace it), thresholds bounded below by a
+small positive number, and everything in integers: a threshold is a whole number of steps and a leak num/2^shift.
 """
 
 # Ref: N. Rathi, K. Roy, "DIET-SNN"; github.com/nitin-rathi/DIET-SNN at 4c7527b: self_models/vgg_spiking.py, snn.py,
@@ -20,20 +21,23 @@ import torch
 from firstspike_arch.connectivity import Dense, Shape, size_of
 from firstspike_arch.float_network import Readout
 from firstspike_arch.neuron import FloatNeuron
+from torch import nn
 from torch.nn import functional
 
 from ..image_folders import Images
 from ..lif import LifLayer, NeuronKind
 from ..lif_network import LifNetwork
+from ..normalisation import BatchNormalisation
 from ..recipe import DietRecipe, Recipe
+from ..teacher import Teacher
 
 __all__ = ["DietNetwork", "percentile"]
 
 CALIBRATION_BATCH = 512
 CALIBRATION_STEPS = 100
-CALIBRATION_NUMBERS = 1 << 30
-"""Most membranes of one layer, over all steps and images, during calibration (4 GiB); large networks use fewer
-images."""
+CALIBRATION_NUMBERS = 1 << 27
+"""Most membranes of one layer, over all steps and images, during calibration (512 MiB, of several arrays at once);
+large networks use fewer images."""
 
 
 class DietNetwork(LifNetwork):
@@ -48,6 +52,18 @@ class DietNetwork(LifNetwork):
         self.analogue = True
         super().__init__(recipe, shape, generator, hidden, NeuronKind(fires=False))
 
+    @torch.no_grad()
+    def adopt(self, teacher: Teacher) -> None:
+        """Take over the weights of a network without spikes that has the same layers, but for the bias of its
+        output."""
+        weighted = [part for part in teacher.layers if isinstance(part, nn.Conv2d | nn.Linear)]
+        normalised = [part for part in teacher.layers if isinstance(part, BatchNormalisation)]
+        for layer, part in zip(self.stack, weighted, strict=True):
+            layer.weight.copy_(part.weight)
+        for layer, part in zip(self.stack[:-1], normalised, strict=True):
+            assert layer.normalisation is not None
+            layer.normalisation.load_state_dict(part.state_dict())
+
     def initialise(self, layer: LifLayer, generator: torch.Generator) -> None:
         # As in the authors' code: N(0, √(2/(k²·C))) for a convolution to C channels, N(0, 0.01) for a dense layer.
         dense = isinstance(layer.connectivity, Dense)
@@ -59,6 +75,9 @@ class DietNetwork(LifNetwork):
         """Begin a phase; before the spiking network is trained, its thresholds are taken from currents on
         ``images``."""
         self.analogue = phase == "pretraining"
+        if not self.analogue:
+            for layer in self.stack:
+                layer.fold()
         if phase == "real":
             largest = max(size_of(layer.connectivity.out_shape) for layer in self.stack)
             self.calibrate(images[:min(CALIBRATION_BATCH, 1 + CALIBRATION_NUMBERS // (CALIBRATION_STEPS * largest))])
