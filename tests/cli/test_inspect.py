@@ -4,9 +4,11 @@
 from itertools import pairwise
 
 import firstspike as fs
+import h5py
 import nir
 import numpy as np
 import pytest
+import torch
 from firstspike.verb_demo import shipped
 
 
@@ -73,6 +75,39 @@ def test_what_is_refused_is_named_and_the_rest_goes_on(firstspike, path):
     path.write_bytes(b"nothing")
     out, said = firstspike("inspect", path)
     assert not out and "must be a NIR file" in said and said.count("\n") == 1
+
+
+def test_hdf5_is_nir_whatever_the_name(firstspike, path, tmp_path):
+    for name in ("x.NIR", "x.hdf5", "x.h5", "x"):
+        (tmp_path / name).write_bytes(path.read_bytes())
+        out, said = firstspike("inspect", tmp_path / name, "--dt", "0.001", "--steps", 4)
+        assert "everything can be mapped" in out and not said
+        assert "note: layer 0: no neuron can fire: 4 steps bring at most" in out
+    with h5py.File(tmp_path / "net.net", "w") as file:
+        file["layer/0/weight"] = np.zeros(3)
+    out, _ = firstspike("inspect", tmp_path / "net.net")
+    assert "refused: the group 'node' of NIR must be there: the file holds 'layer'" in out
+
+
+def test_a_file_that_is_something_else_says_what_it_is(firstspike, tmp_path):
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "x.pt")
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    np.save(tmp_path / "x.npy", np.zeros(3))
+    np.savez(tmp_path / "x.npz", weight=np.zeros(3))
+    (tmp_path / "page").write_text("<html>no such file</html>")
+    (tmp_path / "pointer").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    for name, kind in (("x.pt", "a file of torch"), ("old.pt", "a Python pickle"), ("x.npy", "an array of NumPy"),
+                       ("x.npz", "an archive of NumPy's arrays"), ("page", "a page of HTML"),
+                       ("pointer", "a pointer of Git LFS to the file, which 'git lfs pull' fetches")):
+        for suffix in ("", ".nir", ".safetensors"):
+            file = tmp_path / f"{name}{suffix}"
+            file.write_bytes((tmp_path / name).read_bytes())
+            options = ["--steps", 4, "--reset", "zero", "--at-least", "--readout", "spike_count"]
+            _, said = firstspike("compile", file, "-o", tmp_path / "b", *(options if suffix == ".nir" else []))
+            rule = "a NIR file" if suffix == ".nir" else "a firstspike network"
+            assert f"{file}: must be {rule}, not {kind}" in said and said.count("\n") == 1
+            out, said = firstspike("inspect", file)
+            assert f", not {kind}" in out + said
 
 
 def test_checkpoints_whole_cut_off_and_foreign(firstspike, tmp_path):

@@ -50,3 +50,9 @@ def test_spikes_are_those_recorded_of_the_framework(path):
 
 def test_there_are_recorded_files_of_each_framework_that_no_test_environment_has():
     assert {path.stem.split("_")[0] for path in FILES} == {"sinabs", "rockpool"}
+
+
+def test_each_exporter_of_the_documentation_is_run_here():
+    text = (Path(__file__).parents[2] / "docs" / "bring_your_own.md").read_text()
+    table = text.split("| written by |")[1].split("\n\n")[0]
+    assert {line.split()[1].lower() for line in table.splitlines()[2:]} - {"…"} == set(EXPORTERS)

@@ -125,7 +125,7 @@ def _nested(tree: Tree, path: str) -> _Nested:
         errors[""] = tree.errors[path]
     prefix = f"{path}/metadata/"
     node = Node(
-        kind=kind if isinstance(kind, str) else "?", errors=errors,
+        kind=kind[:60] if isinstance(kind, str) else "?", errors=errors,
         fields={name: value for name, value in values.items() if isinstance(value, np.ndarray | str)},
         shapes={name: tree.shapes[one] for name, one in inside(tree.shapes).items() if name != "type"},
         metadata={one.removeprefix(prefix): value for one, value in tree.values.items()

@@ -48,7 +48,8 @@ def numbers(name: str, node: Node, what: str, *, finite: bool = True) -> np.ndar
     """A field of a node as a float64 array that is not empty, holds no NaN and is ``finite``, or raise NodeError."""
     value = node.fields.get(what)
     if not isinstance(value, np.ndarray):
-        raise NodeError(name, f"{what} must be numbers, but " + ("is missing" if value is None else f"is {value!r}"))
+        raise NodeError(name, f"{what} must be numbers, but "
+                        + ("is missing" if value is None else f"is {value[:40]!r}"))
     value = value.astype(np.float64)
     if not value.size or np.isnan(value).any() or (finite and not np.isfinite(value).all()):
         raise NodeError(name, f"{what} must be finite everywhere, but holds NaN or infinity" if value.size else
