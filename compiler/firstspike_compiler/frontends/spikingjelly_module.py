@@ -9,6 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.neuron import FloatNeuron
+from firstspike_arch.shown import shown
 from torch import nn
 
 from ..errors import CompileError
@@ -86,7 +87,7 @@ def _node(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
 
 def _potential(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     if module.decode not in (None, "last_mem"):
-        raise CompileError(f"{where} must have decode None or 'last_mem', not {module.decode!r}")
+        raise CompileError(f"{where} must have decode None or 'last_mem', not {shown(module.decode)}")
     return FloatNeuron(leak=_leak(where, module)[0], reset="none")
 
 
