@@ -13,7 +13,6 @@ from .events import MAGNITUDE_MAX, TokenLayout
 from .fixed import LEAK_SHIFT_MAX
 from .float_network import InputKind, Readout
 from .neuron import Neuron, Reset
-from .shown import shown
 
 __all__ = [
     "INPUT", "NAME_RULE", "Branch", "IntegerNetwork", "Layer", "Edge", "NetworkError", "Neuron", "is_name",
@@ -25,9 +24,6 @@ INPUT = -1
 _LIMIT = 1 << 47
 """Numbers on a membrane must be smaller in magnitude: a membrane has at most 48 bits, and fits int64 after the
 multiplication by ``leak_num``."""
-
-_SCORE_LIMIT = 1 << 62
-"""Scores must be smaller, to fit int64 with room for a sum."""
 
 NAME_RULE = "1…80 letters, digits or _ . + -"
 """The rule for names of networks and layers, in words; names go into Verilog, Tcl and YAML files."""
@@ -44,7 +40,7 @@ def is_name(text: str) -> bool:
 
 def _check_integer(where: str, name: str, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise NetworkError(f"{where}{name} must be an integer, not {shown(value)}")
+        raise NetworkError(f"{where}{name} must be an integer, not {value!r}")
 
 
 def _vector(where: str, name: str, value: Any, size: int) -> np.ndarray:
@@ -275,7 +271,7 @@ def verify(network: IntegerNetwork) -> None:
         raise NetworkError("a network must have at least one layer, not 0")
     for what, name in [("network", network.name), *(("layer", layer.name) for layer in network.layers)]:
         if not is_name(name):
-            raise NetworkError(f"name of a {what} must be {NAME_RULE}, not {shown(name)}")
+            raise NetworkError(f"name of a {what} must be {NAME_RULE}, not {name!r}")
     for what in ("steps", "steps_max", "cutoff", "in_min", "in_max"):
         _check_integer("", what, getattr(network, what))
     if not 1 <= network.steps <= network.steps_max <= 4096:
@@ -283,19 +279,19 @@ def verify(network: IntegerNetwork) -> None:
             f"steps must be 1 ≤ steps ≤ steps_max ≤ 4096, not steps={network.steps}, steps_max={network.steps_max}"
         )
     if network.input_kind not in ("latency", "events", "direct"):
-        raise NetworkError(f"input_kind must be 'latency', 'events' or 'direct', not {shown(network.input_kind)}")
+        raise NetworkError(f"input_kind must be 'latency', 'events' or 'direct', not {network.input_kind!r}")
     if network.readout not in ("first_spike", "weighted_spikes", "potential", "spike_count"):
         raise NetworkError(
             "readout must be first_spike, weighted_spikes, potential or spike_count, "
-            f"not {shown(network.readout)}"
+            f"not {network.readout!r}"
         )
     if not 1 <= network.in_max <= 255:
-        raise NetworkError(f"in_max must be 1…255, not {shown(network.in_max)}")
+        raise NetworkError(f"in_max must be 1…255, not {network.in_max!r}")
     if not -256 <= network.in_min <= 0 or (network.in_min and network.input_kind == "latency"):
         raise NetworkError(f"in_min must be −256…0 for events and direct input and 0 for latency, not "
-                           f"{shown(network.in_min)}")
+                           f"{network.in_min!r}")
     if not 0 <= network.cutoff <= 256:
-        raise NetworkError(f"cutoff must be 0…256, not {shown(network.cutoff)}")
+        raise NetworkError(f"cutoff must be 0…256, not {network.cutoff!r}")
     for index, layer in enumerate(network.layers):
         where = f"layer {index} ({layer.name})"
         _verify_layer(where, layer)
@@ -318,19 +314,15 @@ def verify(network: IntegerNetwork) -> None:
             later >= earlier for earlier, later in pairwise(weights)
         ):
             raise NetworkError(
-                f"step_weights must be {network.steps_max} positive, strictly decreasing integers, not {shown(weights)}"
+                f"step_weights must be {network.steps_max} positive, strictly decreasing integers, not {weights!r}"
             )
-        largest = sum(weights[:network.steps_max]) * network.layers[-1].neuron.levels
-        if largest >= _SCORE_LIMIT:
-            raise NetworkError(f"step_weights must add up to a score below 2^{_SCORE_LIMIT.bit_length() - 1} if an "
-                               f"output neuron fires in every step, not to about 2^{largest.bit_length() - 1}")
 
 
 def _verify_branch(network: IntegerNetwork, where: str, index: int, branch: Branch) -> None:
     layer, synapses, recurrent = network.layers[index], branch.connectivity, branch.source == index
     if not INPUT <= branch.source <= index:
         raise NetworkError(f"{where}: synapses must come from the layer itself, a layer before it, or the input (−1), "
-                           f"not from layer {shown(branch.source)}")
+                           f"not from layer {branch.source!r}")
     shape = network.layout_of(branch.source).shape
     if synapses.in_shape != shape:
         sender = "the input" if branch.source == INPUT else f"layer {branch.source}"
@@ -345,6 +337,9 @@ def _verify_branch(network: IntegerNetwork, where: str, index: int, branch: Bran
     if layer.branches and network.input_kind == "direct" and (index == 0 or branch.source == INPUT):
         raise NetworkError(f"{where}: a direct input must go to the first layer only, which must have no branches")
     _verify_weights(where, branch.weights, synapses.weight_shape, layer.weight_bits)
+    # A layer takes from the one before it; beside branches, these synapses may do nothing.
+    if not np.any(branch.weights) and not (layer.branches and branch.source == index - 1):
+        raise NetworkError(f"{where}: weights must not all be zero; use more weight bits or a smaller scale")
 
 
 def _verify_encoder(network: IntegerNetwork, where: str, index: int) -> None:
@@ -357,7 +352,7 @@ def _verify_encoder(network: IntegerNetwork, where: str, index: int) -> None:
         np.diff(fall) < 0
     ).any():
         raise NetworkError(f"{where}: theta_fall must be {network.steps_max} ascending integers from 0, "
-                           f"not {shown(neuron.theta_fall)}")
+                           f"not {neuron.theta_fall!r}")
     if neuron.leaky or neuron.clamped or not neuron.single_spike or neuron.levels != 1 or not neuron.bias_once:
         raise NetworkError(f"{where}: a layer with theta_fall must have single_spike, bias_once and one threshold, "
                            f"and no leak or clamps")
@@ -374,8 +369,6 @@ def _verify_weights(where: str, weights: np.ndarray, shape: Shape, bits: int) ->
         raise NetworkError(
             f"{where}: weights must be {low}…{high} at {bits} bits, not {weights.min()}…{weights.max()}"
         )
-    if not weights.any():
-        raise NetworkError(f"{where}: weights must not all be zero; use more weight bits or a smaller scale")
 
 
 def _verify_layer(where: str, layer: Layer) -> None:
@@ -385,7 +378,7 @@ def _verify_layer(where: str, layer: Layer) -> None:
         except ValueError as error:
             raise NetworkError(f"{where}: current_pool: {error}") from None
     if not isinstance(layer.weight_bits, int) or not 2 <= layer.weight_bits <= 8:
-        raise NetworkError(f"{where}: weight_bits must be 2…8, not {shown(layer.weight_bits)}")
+        raise NetworkError(f"{where}: weight_bits must be 2…8, not {layer.weight_bits!r}")
     neuron, count = layer.neuron, layer.channels
     _check_integer(f"{where}: ", "leak_shift", neuron.leak_shift)
     if isinstance(neuron.leak_num, np.ndarray):
@@ -401,10 +394,10 @@ def _verify_layer(where: str, layer: Layer) -> None:
             f"not {low if low < 0 else high}/2^{neuron.leak_shift}"
         )
     if neuron.reset not in get_args(Reset):
-        raise NetworkError(f"{where}: reset must be subtract, zero or none, not {shown(neuron.reset)}")
+        raise NetworkError(f"{where}: reset must be subtract, zero or none, not {neuron.reset!r}")
     for what, value in neuron.options().items():
         if isinstance(getattr(Neuron, what), bool) and not isinstance(value, bool):
-            raise NetworkError(f"{where}: {what} must be True or False, not {shown(value)}")
+            raise NetworkError(f"{where}: {what} must be True or False, not {value!r}")
     if neuron.theta is not None:
         if np.ndim(neuron.theta) != 2:
             raise NetworkError(f"{where}: theta must have shape ({count}, levels), not {np.shape(neuron.theta)}")

@@ -3,9 +3,6 @@
 
 from firstspike_arch.network_builder import NetworkBuilder
 from firstspike_compiler.frontends.nir_file import load_nir
-from firstspike_compiler.frontends.norse_module import from_norse
-from firstspike_compiler.frontends.snntorch_module import from_snntorch
-from firstspike_compiler.frontends.spikingjelly_module import from_spikingjelly
 from firstspike_compiler.nir_export import save_nir
 from firstspike_sim.stimulus import encode_latency
 from firstspike_train.neurons import IF, LIF, LeakyIntegrator, SpikingSequential
@@ -30,7 +27,7 @@ from .api import (
     simulate,
     verify,
 )
-from .torch_module import from_torch
+from .torch_module import from_norse, from_snntorch, from_spikingjelly, from_torch
 
 __version__ = "0.1.0"
 

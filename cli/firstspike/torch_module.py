@@ -1,20 +1,42 @@
 # SPDX-License-Identifier: MIT
-"""Frontend for plain torch modules: layers with the neurons of `firstspike_train.neurons` become a `FloatNetwork`."""
+"""Frontends for torch modules, with the float reference, beside which the models themselves are run.
 
-from collections.abc import Sequence
+Plain torch is read here: layers with the neurons of `firstspike_train.neurons` become a `FloatNetwork`.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Unpack
 
 import numpy as np
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.neuron import FloatNeuron
+from firstspike_compiler.frontends import norse_module, snntorch_module, spikingjelly_module
 from firstspike_compiler.frontends.torch_reader import Fields, Framework, Protocol, read_modules
 from firstspike_compiler.frontends.torch_synapses import Synapses, per_channel, single
+from firstspike_sim.models.float_reference import run_float
 from firstspike_train.neurons import IF, LIF, LeakyIntegrator, SpikingSequential
 from torch import nn
 
-__all__ = ["from_torch"]
+__all__ = ["from_norse", "from_snntorch", "from_spikingjelly", "from_torch"]
+
+Door = Callable[..., FloatNetwork]
 
 
+def _checked(door: Door) -> Door:
+    @wraps(door)
+    def read(model: nn.Module | Sequence[nn.Module], **options) -> FloatNetwork:
+        return door(model, **{"reference": run_float, **options})
+
+    return read
+
+
+from_norse, from_snntorch, from_spikingjelly = (
+    _checked(door) for door in (
+        norse_module.from_norse, snntorch_module.from_snntorch, spikingjelly_module.from_spikingjelly))
+
+
+@_checked
 def from_torch(
     model: nn.Module | Sequence[nn.Module], *, in_shape: int | Sequence[int], **fields: Unpack[Fields],
 ) -> FloatNetwork:

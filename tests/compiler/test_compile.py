@@ -343,7 +343,7 @@ REFUSALS = [
     (network_of(layer_of(weight=np.zeros(3))), {}, "layer 0: weight must have shape (neurons, fan-in), not (3,)"),
     (network_of(layer_of(weight=np.zeros((3, 4)))), {}, "layer 0: weight must not be zero everywhere"),
     (network_of(layer_of(weight_scale=1e3)), {},
-     "layer 0 (dense0): weights must not all be zero; use more weight bits or a smaller scale"),
+     "layer 0: weights must not all be rounded to zero; use more weight bits or a smaller scale"),
     (network_of(layer_of(weight_scale=0.0)), {}, "layer 0: weight_scale must be a positive number, not 0.0"),
     (network_of(layer_of(theta=np.zeros(6))), {}, "layer 0: theta must be > 0, not 0.0"),
     (network_of(layer_of(theta=np.ones(5))), {}, "layer 0: theta must have shape (6,) or (6, levels), not (5,)"),

@@ -3,18 +3,17 @@
 
 # Ref: Norse 1.1.0, norse/torch/functional/{lif_box,iaf,lif,leaky_integrator_box,reset,threshold}.py
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Unpack
 
 import numpy as np
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.neuron import FloatNeuron
-from firstspike_arch.shown import shown
 from torch import nn
 
 from ..errors import CompileError
 from .torch_reader import Fields, Framework, Protocol, read_modules
-from .torch_synapses import Synapses, per_channel, single
+from .torch_synapses import Synapses, as_array, currents, multiply, per_channel, single
 
 __all__ = ["from_norse"]
 
@@ -65,9 +64,13 @@ def from_norse(
     framework = Framework(
         name="Norse",
         neurons={norse.LIFBoxCell: box, norse.LIFCell: _lif, norse.LIF: _lif, norse.IAFCell: _iaf, norse.IAF: _iaf,
-                 norse.LIBoxCell: _integrator},
-        protocol=lambda module: Protocol(all_steps=type(module) in (norse.LIF, norse.IAF), spikes_only=False,
-                                         kept=False),
+                 norse.LIFRecurrentCell: _lif, norse.LIFRecurrent: _lif, norse.LIBoxCell: _integrator,
+                 norse.LICell: _current_integrator, norse.LI: _current_integrator,
+                 norse.LILinearCell: _current_integrator},
+        feedback={norse.LIFRecurrentCell: _feedback, norse.LIFRecurrent: _feedback, norse.LILinearCell: _weighted},
+        protocol=lambda module: Protocol(
+            all_steps=type(module) in (norse.LIF, norse.IAF, norse.LI, norse.LIFRecurrent), spikes_only=False,
+            kept=False, neurons=int(getattr(module, "hidden_size", 0))),
         containers=(norse.SequentialState,),
         followed=(norse.SequentialState,),
         inner=inner,
@@ -91,11 +94,20 @@ def _leaky(where: str, module: Any, synapses: Synapses, *, soft: bool) -> FloatN
     )
 
 
+def _feedback(where: str, module: Any, value: Any, own: Callable, run: Callable) -> tuple[Any, Synapses]:
+    """The cell has weights of its own, for its input and for its spikes of the step before."""
+    count = int(module.hidden_size)
+    back = multiply(where, as_array(module.recurrent_weights), np.zeros(count), own((count,)))
+    return module, currents(where, _weighted(where, module, value, own, run)[1], back)
+
+
+def _weighted(where: str, module: Any, value: Any, own: Callable, run: Callable) -> tuple[Any, Synapses]:
+    weight = as_array(module.input_weights)
+    return module, multiply(where, weight, np.zeros(len(weight)), value)
+
+
 def _lif(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
-    decay = single(where, "dt·tau_syn_inv", module.dt * module.p.tau_syn_inv)
-    if decay != 1:
-        raise CompileError(f"{where} must have a current that is gone after each step (dt·tau_syn_inv = 1), not "
-                           f"{decay!r}: the core's neurons have one state; LIFBoxCell is the one without a current")
+    _check_current(where, module, "LIFBoxCell")
     if module.p.method == "adjoint":
         raise CompileError(f"{where} must have one of the methods {', '.join(_METHODS)}, not 'adjoint'")
     return _leaky(where, module, synapses, soft=False)
@@ -106,6 +118,20 @@ def _iaf(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     origin = per_channel(where, "v_reset", module.p.v_reset, synapses)
     theta = per_channel(where, "v_th", module.p.v_th, synapses) - origin
     return FloatNeuron(theta=theta, leak=1.0, strict=True, reset="zero")
+
+
+def _check_current(where: str, module: Any, other: str) -> None:
+    decay = single(where, "dt·tau_syn_inv", module.dt * module.p.tau_syn_inv)
+    if decay != 1:
+        raise CompileError(f"{where} must have a current that is gone after each step (dt·tau_syn_inv = 1), not "
+                           f"{decay!r}: the core's neurons have one state; {other} is the one without a current")
+
+
+def _current_integrator(
+    where: str, module: Any, synapses: Synapses,
+) -> FloatNeuron | tuple[FloatNeuron, Synapses]:
+    _check_current(where, module, "LIBoxCell")
+    return _integrator(where, module, synapses)
 
 
 def _integrator(where: str, module: Any, synapses: Synapses) -> FloatNeuron | tuple[FloatNeuron, Synapses]:
@@ -128,4 +154,4 @@ def _rate(where: str, module: Any, synapses: Synapses) -> np.ndarray:
 
 def _check_method(where: str, module: Any) -> None:
     if module.p.method not in _METHODS:
-        raise CompileError(f"{where} must have one of the methods {', '.join(_METHODS)}, not {shown(module.p.method)}")
+        raise CompileError(f"{where} must have one of the methods {', '.join(_METHODS)}, not {module.p.method!r}")

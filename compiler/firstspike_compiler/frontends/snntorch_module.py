@@ -3,18 +3,18 @@
 
 # Ref: snnTorch 1.0.0, snntorch/_neurons/{leaky,neurons}.py
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Unpack
 
 import numpy as np
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.neuron import FloatNeuron, Reset
-from firstspike_arch.shown import shown
 from torch import nn
 
 from ..errors import CompileError
 from .torch_reader import Fields, Framework, Protocol, read_modules
-from .torch_synapses import Synapses, check_heaviside, per_channel, single
+from .torch_synapses import Spikes, Synapses, check_heaviside, connect, currents, passed_on, per_channel, single
 
 __all__ = ["from_snntorch"]
 
@@ -53,7 +53,9 @@ def from_snntorch(
         raise CompileError("snntorch must be installed to read its models: pip install 'firstspike[snntorch]'"
                            ) from None
 
-    framework = Framework(name="snnTorch", neurons={snntorch.Leaky: _leaky, snntorch.Synaptic: _synaptic},
+    framework = Framework(name="snnTorch", neurons={
+        snntorch.Leaky: _leaky, snntorch.Synaptic: _synaptic, snntorch.RLeaky: _recurrent_leaky,
+    }, feedback={snntorch.RLeaky: _feedback},
                           protocol=_protocol, reset=_reset, stateful=lambda module: module.init_hidden,
                           bounded=_subtracts_at_once)
     return read_modules(framework, model, in_shape=in_shape, **fields)
@@ -63,7 +65,7 @@ def _leaky(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     if module.inhibition or module.state_quant:
         raise CompileError(f"{where} must have neither inhibition nor state_quant")
     if (factor := single(where, "graded_spikes_factor", module.graded_spikes_factor)) != 1:
-        raise CompileError(f"{where} must have a graded_spikes_factor of 1, not {shown(factor)}")
+        raise CompileError(f"{where} must have a graded_spikes_factor of 1, not {factor!r}")
     check_heaviside(where, module.spike_grad, at_zero=False)
     leak = np.clip(per_channel(where, "beta", module.beta, synapses), 0.0, 1.0)
     theta = per_channel(where, "threshold", module.threshold, synapses)
@@ -77,6 +79,24 @@ def _leaky(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     # Setting the membrane to 0 before the next step's leak is the same as doing so after the spike.
     return FloatNeuron(theta=theta, leak=leak, strict=True, reset=reset,
                        reset_delay=reset == "subtract" and bool(module.reset_delay))
+
+
+def _recurrent_leaky(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
+    if int(module.reset_mechanism_val) == 1 and module.reset_delay:
+        raise CompileError(f"{where} must have reset_delay=False for reset_mechanism 'zero': delayed, it also takes "
+                           "the next step's input away")
+    return _leaky(where, module, synapses)
+
+
+def _feedback(where: str, module: Any, value: Any, own: Callable, run: Callable) -> tuple[Any, Synapses]:
+    """The spikes of the step before come back through a Linear or Conv2d, or each to its own neuron, times V."""
+    if isinstance(value, Spikes):
+        raise CompileError(f"{where} must come behind synapses, not behind {value.where}")
+    spikes = replace(own(value.shape), flat=value.flat)
+    if module.all_to_all:
+        return module, currents(where, value, connect(where, module.recurrent, spikes))
+    back = passed_on(where, spikes)
+    return module, currents(where, value, back.scaled(per_channel(where, "V", module.V, back)))
 
 
 def _protocol(module: Any) -> Protocol:
@@ -98,7 +118,4 @@ def _synaptic(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     if (alpha := single(where, "alpha", module.alpha)) > 0:
         raise CompileError(f"{where} must have a current that is gone after each step (alpha = 0), not {alpha!r}: the "
                            "core's neurons have one state; Leaky is the one without a current")
-    if int(module.reset_mechanism_val) == 1 and module.reset_delay:
-        raise CompileError(f"{where} must have reset_delay=False for reset_mechanism 'zero': delayed, it also takes "
-                           "the next step's input away")
-    return _leaky(where, module, synapses)
+    return _recurrent_leaky(where, module, synapses)

@@ -3,18 +3,19 @@
 
 # Ref: SpikingJelly 2.0.0, activation_based/neuron/{base_node,integrate_and_fire,lif,plif}.py
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Unpack
 
 import numpy as np
+import torch
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.neuron import FloatNeuron
-from firstspike_arch.shown import shown
 from torch import nn
 
 from ..errors import CompileError
 from .torch_reader import Fields, Framework, Protocol, read_modules
-from .torch_synapses import Synapses, check_heaviside, single
+from .torch_synapses import Synapses, as_array, check_heaviside, currents, multiply, passed_on, single
 
 __all__ = ["from_spikingjelly"]
 
@@ -55,16 +56,20 @@ def from_spikingjelly(
             neuron.IFNode: _node, neuron.LIFNode: _node, neuron.ParametricLIFNode: _node,
             neuron.NonSpikingIFNode: _potential, neuron.NonSpikingLIFNode: _potential,
         },
+        feedback={layer.LinearRecurrentContainer: _linear_feedback,
+                  layer.ElementWiseRecurrentContainer: _elementwise_feedback},
         same={getattr(layer, kind.__name__): kind for kind in (
             nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.BatchNorm1d, nn.BatchNorm2d,
             nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.MaxPool2d, nn.Flatten,
             nn.Dropout, nn.Dropout2d,
         )},
         containers=(layer.SeqToANNContainer, layer.MultiStepContainer, layer.StepModeContainer),
-        protocol=lambda module: Protocol(all_steps=module.step_mode == "m"),
+        protocol=lambda module: Protocol(all_steps=module.step_mode == "m",
+                                         neurons=getattr(module, "sub_module_out_features", 0)),
         library=("spikingjelly.activation_based.model",),
         stateful=lambda module: True,
         votes={layer.VotingLayer: "voting_size"},
+        all_steps=lambda module: getattr(module, "step_mode", "s") == "m",
         reset=functional.reset_net,
     )
     return read_modules(framework, model, in_shape=in_shape, **fields)
@@ -85,9 +90,40 @@ def _node(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     )
 
 
+def _linear_feedback(where: str, module: Any, value: Any, own: Callable, run: Callable) -> tuple[nn.Module, Synapses]:
+    """A Linear takes the input, and behind it the spikes of the step before."""
+    spikes = own((module.sub_module_out_features,))
+    weight, count = as_array(module.rc.weight), module.rc.in_features - module.sub_module_out_features
+    bias = np.zeros(len(weight)) if module.rc.bias is None else as_array(module.rc.bias)
+    return _inside(where, module, run, currents(where, multiply(where, weight[:, :count], bias, value),
+                                                multiply(where, weight[:, count:], np.zeros(len(weight)), spikes)))
+
+
+def _elementwise_feedback(
+    where: str, module: Any, value: Any, own: Callable, run: Callable,
+) -> tuple[nn.Module, Synapses]:
+    """The spikes of the step before are added to the input."""
+    y, x = torch.tensor([0.0, 1.0]).repeat(7), torch.linspace(-3, 3, 14)
+    if not torch.equal(module.element_wise_function(y, x), y + x):
+        raise CompileError(f"{where} must have an element_wise_function that adds: x + y")
+    value = value if isinstance(value, Synapses) else passed_on(where, value)
+    spikes = replace(own(value.shape), flat=value.flat)
+    return _inside(where, module, run, currents(where, value, passed_on(where, spikes)))
+
+
+def _inside(where: str, module: Any, run: Callable, value: Synapses) -> tuple[nn.Module, Synapses]:
+    """The node that a container ends in, and its currents."""
+    *head, node = module.sub_module if isinstance(module.sub_module, nn.Sequential) else [module.sub_module]
+    for one in head:
+        value = run(one, value)
+        if not isinstance(value, Synapses):
+            raise CompileError(f"{where} must have its only node at its end")
+    return node, value
+
+
 def _potential(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     if module.decode not in (None, "last_mem"):
-        raise CompileError(f"{where} must have decode None or 'last_mem', not {shown(module.decode)}")
+        raise CompileError(f"{where} must have decode None or 'last_mem', not {module.decode!r}")
     return FloatNeuron(leak=_leak(where, module)[0], reset="none")
 
 

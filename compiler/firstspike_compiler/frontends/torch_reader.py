@@ -14,12 +14,12 @@ from firstspike_arch.connectivity import Conv2d, Shape, as_shape
 from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork, InputKind, Readout
 from firstspike_arch.network import INPUT
 from firstspike_arch.neuron import FloatNeuron
-from firstspike_arch.shown import shown
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from ..errors import CompileError
 from ..passes.choose_scales import WeightScale, take_scales
+from .torch_check import Reference, check_run
 from .torch_synapses import (
     OWN,
     Spikes,
@@ -71,6 +71,9 @@ class Fields(TypedDict, total=False):
         Real value of one step of the weights and their bits, as quantisation-aware training fixed them: one number, or
         one (or None) for each layer, see `take_scales`. One number is for layers without a BatchNorm, after which each
         channel has a step of its own.
+    reference : function
+        Runs the network that was read, beside which the model itself is run on a few random inputs, see
+        `torch_check.check_run`; the functions of `firstspike` give it. None: nothing is run.
     """
 
     name: str
@@ -84,6 +87,7 @@ class Fields(TypedDict, total=False):
     step_weights: tuple[int, ...]
     weight_scale: WeightScale
     weight_bits: int | Sequence[int]
+    reference: Reference
     accuracy: dict[str, float]
     recipe: dict
 
@@ -123,6 +127,8 @@ class Framework:
         ``run(module, value)`` what a module gives.
     votes : dict
         Class of modules that average groups of neurons → the name of the attribute with their number.
+    all_steps : function of module
+        Whether a module other than neurons takes the values of all steps, [T, B, …], where it stands in a chain.
     reset : function of model
         Sets all neurons back to their start.
     """
@@ -139,6 +145,7 @@ class Framework:
     bounded: Callable[[Any], bool] = lambda module: False
     feedback: Mapping[type, Callable[..., tuple[nn.Module, Synapses]]] = field(default_factory=dict)
     votes: Mapping[type, str] = field(default_factory=dict)
+    all_steps: Callable[[Any], bool] = lambda module: False
     reset: Callable[[nn.Module], None] = lambda model: None
 
     def fires(self, module: Any) -> Protocol | None:
@@ -193,6 +200,7 @@ def read_modules(
         A module has no counterpart; the message names it.
     """
     weight_scale, weight_bits = fields.pop("weight_scale", None), fields.pop("weight_bits", None)
+    reference = fields.pop("reference", None)
     try:
         empty = FloatNetwork(layers=(), **{"name": "imported", "input_kind": "events", **fields})
     except TypeError as error:
@@ -203,6 +211,8 @@ def read_modules(
         raise CompileError(str(error)) from None
     reader = _Reader(framework, shape, empty, line=isinstance(in_shape, Sequence) and len(in_shape) == 2)
     network = reader.read(model)
+    if reference is not None:
+        reader.check(model, network, reference)
     return take_scales(network, reader.scales(weight_scale), weight_bits)
 
 
@@ -226,6 +236,7 @@ class _Reader:
         self._shapes: list[Shape] = []  # of the layers
         self._seen: set[int] = set()  # modules of neurons
         self._normalised: dict[int, str] = {}  # layers behind a normalisation → its module
+        self._calls: dict[str, Call] = {}  # names of modules whose forward was followed
         self._own_modules: dict[nn.Module, nn.Module] = {}  # those that were traced → the user's own
 
     def read(self, model: Any) -> FloatNetwork:
@@ -233,10 +244,15 @@ class _Reader:
         low, high = 0.0, 1.0
         if self._empty.input_kind != "latency":
             low, high = self._empty.in_min * self._empty.input_scale, self._empty.in_max * self._empty.input_scale
-        self._model = model
         return self._end(self._run("model", model, Spikes(
             where="the input", shape=self._in_shape, flat=False, line=self._line,
             terms=(Term(source=INPUT, shape=self._in_shape, low=low, high=high),))))
+
+    def check(self, model: Any, network: FloatNetwork, reference: Reference) -> None:
+        """Run the model beside the network that was read of it."""
+        shape = self._in_shape
+        check_run(self._framework, model, network, self._names, self._calls, reference,
+                  (shape[0], shape[2]) if self._line else shape)
 
     def scales(self, given: WeightScale | None) -> WeightScale | None:
         """The scales of all layers; one number is not for those behind a normalisation."""
@@ -247,9 +263,9 @@ class _Reader:
                     for index, layer in enumerate(self._layers)]
         for index, where in self._normalised.items():
             if index < len(given) and given[index] is not None:
-                raise CompileError(f"layer {index}: weight_scale must be None, not {shown(given[index])}: the "
-                                   f"normalisation before {where} gives each channel a step of its own, which "
-                                   "compiling with per_channel=True finds")
+                raise CompileError(f"layer {index}: weight_scale must be None, not {given[index]!r}: the normalisation "
+                                   f"before {where} gives each channel a step of its own, which compiling with "
+                                   "per_channel=True finds")
         return given
 
     def _run(self, path: str, model: Any, value: Spikes | Synapses) -> Spikes | Synapses:
@@ -299,6 +315,7 @@ class _Reader:
             except Refused as error:
                 refused.append((trace.calls, error))
                 continue
+            self._calls[path] = call
             self._own_modules.update(zip(double.modules(), model.modules(), strict=True))
             return self._evaluate(node, {source: value})
         raise max(reversed(refused), key=lambda one: one[0])[1]  # of the way that led furthest
@@ -375,6 +392,7 @@ class _Reader:
             if not potential:
                 raise CompileError(f"{value.where} must be followed by neurons, or be read by its potential")
             value = self._fire(value.where, FloatNeuron(reset="none"), value)
+            self._names[-1] = f"the output of {self._names[-1]}"
         if not self._layers:
             raise CompileError("model must have at least one module of synapses, followed by neurons")
         if any(one.pool is not None for one in value.terms):
@@ -453,6 +471,11 @@ class _Reader:
         if wrong.size:
             raise CompileError(f"{where} must keep 0 … 1 of its membrane in a step, not {float(wrong[0])!r}")
         index = len(self._layers)
+        own = [one for one in synapses.sets if one.source == OWN]
+        if own and len(synapses.shape) == 3:
+            raise CompileError(f"{where} must be a vector for its own spikes to come back, not a map {synapses.shape}")
+        if any(one.connectivity.in_shape != synapses.shape for one in own):
+            raise CompileError(f"{where} must get back as many spikes as it has neurons, {synapses.shape}")
         sets = merged(tuple(replace(one, source=index) if one.source == OWN else one for one in synapses.sets))
         if self._empty.input_kind == "direct" and index and any(one.source == INPUT for one in sets):
             raise CompileError(f"{where} must not take the input, which is direct: such an input goes to the first "

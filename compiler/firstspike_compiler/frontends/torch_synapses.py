@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Shape, size_of
-from firstspike_arch.shown import shown
 from torch import nn
 
 from ..errors import CompileError
@@ -20,8 +19,8 @@ from .one_to_one import one_to_one
 
 __all__ = [
     "OWN", "Spikes", "Synapses", "Term", "add_up", "as_array", "as_pair", "average", "check_eval", "check_heaviside",
-    "connect", "flatten", "join", "map_shape", "merged", "multiply", "normalise", "passed_on", "per_channel", "reach",
-    "scale", "silent", "single", "vote",
+    "connect", "currents", "flatten", "join", "map_shape", "merged", "multiply", "normalise", "passed_on",
+    "per_channel", "reach", "scale", "silent", "single", "vote",
 ]
 
 OWN = -2
@@ -162,8 +161,8 @@ def flatten(where: str, module: nn.Flatten, value: Spikes | Synapses) -> Spikes 
     """Take a map as a vector; a vector is returned as it is."""
     # start_dim is 2 if time has a dimension before the batch's; if it is wrong, the next fan-in does not fit.
     if module.start_dim not in (1, 2, -3) or module.end_dim not in (-1, 3):
-        raise CompileError(f"{where} must flatten all but the batch, not dimensions {shown(module.start_dim)} to "
-                           f"{shown(module.end_dim)}")
+        raise CompileError(f"{where} must flatten all but the batch, not dimensions {module.start_dim!r} to "
+                           f"{module.end_dim!r}")
     return replace(value, flat=len(value.shape) == 3)
 
 
@@ -251,6 +250,13 @@ def add_up(where: str, left: Spikes | Synapses, right: Spikes | Synapses) -> Spi
         raise CompileError(f"{where} must add up equal shapes, not {one.shape} and {other.shape}")
     return Synapses(where=where, sets=(*one.sets, *other.sets), bias=one.bias + other.bias, flat=one.flat,
                     line=one.line, normalised=one.normalised or other.normalised)
+
+
+def currents(where: str, left: Synapses, right: Synapses) -> Synapses:
+    """The sum of currents onto the same neurons."""
+    value = add_up(where, left, right)
+    assert isinstance(value, Synapses)
+    return value
 
 
 def join(where: str, values: list[Spikes | Synapses]) -> Spikes:
@@ -439,7 +445,7 @@ def per_channel(where: str, name: str, value: Any, synapses: Synapses) -> np.nda
         raise CompileError(f"{where} must have a {name} that fits its neurons {shape}, not one of shape "
                            f"{array.shape}") from None
     if not np.isfinite(spread).all():
-        raise CompileError(f"{where} must have a finite {name}, not {shown(value)}")
+        raise CompileError(f"{where} must have a finite {name}, not {value!r}")
     if (spread != spread[:, :1]).any():
         raise CompileError(f"{where} must have the same {name} for all neurons of a channel")
     return spread[:, 0].copy()
@@ -455,7 +461,7 @@ def single(where: str, name: str, value: Any) -> float:
     """
     array = as_array(value)
     if not array.size or (array != array.flat[0]).any() or not np.isfinite(array.flat[0]):
-        raise CompileError(f"{where} must have one finite {name} for all its neurons, not {shown(value)}")
+        raise CompileError(f"{where} must have one finite {name} for all its neurons, not {value!r}")
     return float(array.flat[0])
 
 

@@ -17,7 +17,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from firstspike_arch.connectivity import Shape, size_of
-from firstspike_arch.shown import shown
 from torch import nn
 
 from ..errors import CompileError
@@ -249,7 +248,12 @@ class Trace:
             for step in range(calls):
                 when = {"step": step, "same": ALWAYS, "all": ALL}[how]
                 self.calls += 1
-                out = model(self.symbol(value, shape, when), *handed)
+                try:
+                    out = model(self.symbol(value, shape, when), *handed)
+                except CompileError:
+                    raise
+                except Exception as error:  # whatever a forward does with tensors without numbers
+                    raise self._refuse(f"{type(error).__name__}: {_line(error)}") from error
                 if "state" in inspect.signature(model.forward).parameters and isinstance(out, tuple) and len(out) == 2:
                     handed = out[1:]
                 node = self._given(out, step if how == "step" else None)
@@ -474,8 +478,6 @@ class Trace:
         if name == "__setitem__":
             return self._record(*args)
         if name in (*_ADD, *_SUBTRACT, *_SCALE, "__rsub__", "rsub", "neg", "__neg__"):
-            if name.endswith("_") and not name.endswith("__") and not isinstance(args[0], Symbol):
-                raise self._refuse(f"{name} changes a tensor that is no value of the model")
             return self._arithmetic(name, args, kwargs)
         if name in _RESHAPED:
             return self._reshaped(name, func, args, kwargs)
@@ -632,7 +634,7 @@ class Trace:
                 raise self._refuse("it takes a slice of a value; only steps can be taken")
             index = index[0]
         if not isinstance(index, int) or not -self._steps <= index < self._steps:
-            raise self._refuse(f"it takes {shown(index)} of the steps 0 … {self._steps - 1}")
+            raise self._refuse(f"it takes {index!r} of the steps 0 … {self._steps - 1}")
         return values[index]
 
     def _summed(self, name: str, args: tuple, kwargs: dict) -> Symbol:

@@ -22,7 +22,6 @@ from firstspike_arch.fixed import quantise as quantise_weights
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
 from firstspike_arch.network import Branch, IntegerNetwork, Layer, NetworkError
 from firstspike_arch.neuron import FloatNeuron, Neuron
-from firstspike_arch.shown import shown
 
 from ..errors import CompileError
 
@@ -97,7 +96,7 @@ def quantise(
     """
     limit = LEAK_SHIFT_MAX if leak_shift_max is None else leak_shift_max
     if not isinstance(limit, int) or not 0 <= limit <= LEAK_SHIFT_MAX:
-        raise CompileError(f"leak_shift_max must be 0…{LEAK_SHIFT_MAX}, not {shown(leak_shift_max)}")
+        raise CompileError(f"leak_shift_max must be 0…{LEAK_SHIFT_MAX}, not {leak_shift_max!r}")
     in_min = network.in_min if in_min is None else in_min
     in_max = network.in_max if in_max is None else in_max
     if network.in_limit is not None and isinstance(in_min, int) and in_min < network.in_min:
@@ -136,6 +135,10 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int | None) -> tupl
             raise CompileError(f"{where}: {name} must be at most 2^53 steps of {scales.min():.3g}, not {largest:.3g}")
     real_steps = [weight / scales.reshape(-1, *[1] * (weight.ndim - 1)) for weight in sets]
     integers = _whole_weights(real_steps, bits, shared=np.ndim(scale) == 0)
+    for real, whole in zip(real_steps, integers, strict=True):
+        if real.any() and not whole.any():
+            raise CompileError(f"{where}: weights must not all be rounded to zero; use more weight bits or a smaller "
+                               "scale")
     steps = np.concatenate([weight.ravel() for weight in real_steps])
     whole = np.concatenate([weights.ravel() for weights in integers])
     errors, saturated = whole - steps, int(np.count_nonzero(whole != np.rint(steps)))
@@ -279,5 +282,5 @@ def _clamp(where: str, name: str, value: float, scales: np.ndarray) -> int:
     if (scales != scales[0]).any():
         raise CompileError(f"{where}: weight_scale must be one number for a layer with {name}, not one a channel")
     if not np.isfinite(value):
-        raise CompileError(f"{where}: {name} must be finite, or None for no clamp, not {shown(value)}")
+        raise CompileError(f"{where}: {name} must be finite, or None for no clamp, not {value!r}")
     return round(value / float(scales[0]))
