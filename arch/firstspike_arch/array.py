@@ -221,12 +221,23 @@ class LayerPlan:
 
     def places(self) -> np.ndarray:
         """Return row·word_lanes + bit of each neuron's place in the spike words, in torch's order, int64[neurons]."""
+        row, bank, lane = self._rows_banks_lanes()
+        return row * self.word_lanes + bank * (self.word_lanes // self.bank_count) + lane
+
+    def neurons_of_rows(self) -> np.ndarray:
+        """Return the neuron, numbered in torch's order, in each element of each row, int64[rows, elements]; −1: none.
+        """
+        row, bank, lane = self._rows_banks_lanes()
+        neurons = np.full((self.rows, self.elements), -1, dtype=np.int64)
+        neurons[row, bank * self.lanes + lane] = np.arange(self.neurons)
+        return neurons
+
+    def _rows_banks_lanes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Row, bank and lane of each neuron, in torch's order."""
         channel, y, x = (part.ravel() for part in np.indices((self.groups * self.group_channels, *self.size)))
         row = (y // self.banks[0] * self.tiles[1] + x // self.banks[1]) * self.position_rows
         bank = y % self.banks[0] * self.banks[1] + x % self.banks[1]
-        lane = channel % self.group_channels % self.lanes
-        bits = self.word_lanes // self.bank_count
-        return (row + self.row_of_channel(channel)) * self.word_lanes + bank * bits + lane
+        return row + self.row_of_channel(channel), bank, channel % self.group_channels % self.lanes
 
     @property
     def in_registers(self) -> bool:
@@ -306,6 +317,6 @@ def spike_queue_depth(plan: LayerPlan) -> int:
 def readout_cycles(plan: LayerPlan, winner: Literal["tree", "scan"]) -> int:
     """Return the cycles that the read-out takes to compare the neurons of a row with each other and earlier rows."""
     if winner == "scan":
-        return plan.lanes
-    levels = (plan.lanes - 1).bit_length()
+        return plan.elements
+    levels = (plan.elements - 1).bit_length()
     return max(levels, 1) if plan.rows == 1 else levels + 1

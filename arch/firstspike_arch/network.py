@@ -304,8 +304,6 @@ def verify(network: IntegerNetwork) -> None:
             raise NetworkError(f"{where}: the output layer of a potential read-out must have no threshold")
         if layer.neuron.theta_fall is not None:
             _verify_encoder(network, where, index)
-    if len(network.layers[-1].out_shape) != 1:
-        raise NetworkError(f"{where}: the output layer must be dense, not a convolution to {layer.out_shape}")
     if network.readout == "weighted_spikes":
         weights = network.step_weights
         for step, weight in enumerate(weights):

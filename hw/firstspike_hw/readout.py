@@ -45,7 +45,8 @@ class Readout(wiring.Component):
     network : IntegerNetwork
         Its output layer and its rule to decide.
     plan : LayerPlan
-        Rows and lanes of the output layer.
+        Rows of the output layer, and the neurons in their lanes; the positions of a convolution come one after the
+        other, and several of them in a row if it has banks. Classes are numbered in torch's order all the same.
     layout : ResultLayout
         Widths of a result.
     value_bits : int
@@ -59,7 +60,7 @@ class Readout(wiring.Component):
 
     Members
     -------
-    capture : In(capture_signature(rows, lanes, value_bits, magnitude_bits))
+    capture : In(capture_signature(rows, elements, value_bits, magnitude_bits))
     result : Out(stream.Signature(result_struct(layout)))
     drop : Out(drop_signature(tag_bits))
     closes : Out(1)
@@ -84,7 +85,7 @@ class Readout(wiring.Component):
         self._tag_bits = integer_argument("tag_bits", tag_bits, 1)
         self._magnitude_bits = network.layers[-1].out_layout.value_bits
         super().__init__({
-            "capture": In(capture_signature(plan.rows, plan.lanes, value_bits, self._magnitude_bits)),
+            "capture": In(capture_signature(plan.rows, plan.elements, value_bits, self._magnitude_bits)),
             "result": Out(stream.Signature(result_struct(layout))),
             "drop": Out(drop_signature(tag_bits)), "closes": Out(1),
         })
@@ -131,7 +132,7 @@ class Readout(wiring.Component):
             weighted = network.readout == "weighted_spikes"
             weights = tuple(network.step_weights[:network.steps_max]) if weighted else (1,) * network.steps_max
         return ScoreWindow(
-            rows=plan.rows, lanes=plan.lanes, score_bits=self._layout.score_bits, value_bits=self._value_bits,
+            rows=plan.rows, lanes=plan.elements, score_bits=self._layout.score_bits, value_bits=self._value_bits,
             magnitude_bits=self._magnitude_bits, steps_max=network.steps_max, step_weights=weights,
             earliest=network.earliest_decides, turning=self._scan)
 
@@ -142,15 +143,15 @@ class Readout(wiring.Component):
         # Where the score is only the spike itself, neurons that fired are equal.
         ranked = bool(self._value_bits) or not earliest
         m.submodules.window = window = self._score_window()
+        order = plan.neurons_of_rows()
         m.submodules.winner = winner = (LaneScan if self._scan else Tournament)(
-            rows=plan.rows, lanes=plan.lanes, neurons=plan.neurons,
-            rank_bits=self._layout.score_bits if ranked else 1)
+            order=order, rank_bits=self._layout.score_bits if ranked else 1)
         connect(m, flipped(self.capture), window.capture)
         connect(m, window.row, winner.row)
         m.d.comb += winner.fired.eq(window.fired)
         if ranked:
-            top = (plan.rows - 1) * plan.lanes
-            m.d.comb += [winner.ranks[lane].eq(window.scores[top + lane]) for lane in range(plan.lanes)]
+            top = (plan.rows - 1) * plan.elements
+            m.d.comb += [winner.ranks[lane].eq(window.scores[top + lane]) for lane in range(plan.elements)]
         if isinstance(winner, LaneScan):
             m.d.comb += window.finished.eq(winner.finished)
 
@@ -160,7 +161,7 @@ class Readout(wiring.Component):
         m.d.comb += candidate.eq(winner.best)
         if self._scan or plan.rows > 1:
             with m.If(~winner.opens):
-                m.d.comb += candidate.eq(better(m, best, winner.best, "joined"))
+                m.d.comb += candidate.eq(better(m, best, winner.best, "joined", by_index=not winner.ascends))
 
         ends_step, ends, settles, offered = met.valid & met.payload.last, Signal(), Signal(), Signal()
         m.d.comb += [
@@ -173,7 +174,8 @@ class Readout(wiring.Component):
         m.d.comb += [
             self.result.payload.label.eq(best.index), self.result.payload.step.eq(window.step),
             self.result.payload.decided_by.eq(self._decided_by(best)),
-            *(self.result.payload.scores[index].eq(window.scores[index]) for index in range(plan.neurons)),
+            *(self.result.payload.scores[index].eq(window.scores[place])
+              for place, index in enumerate(order.ravel().tolist()) if index >= 0),
         ]
         self._build_drop(m, ends, settles)
         return m

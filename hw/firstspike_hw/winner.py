@@ -5,7 +5,8 @@ from functools import reduce
 from operator import or_
 from typing import TypeAlias
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike, signed
+import numpy as np
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, ValueLike, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -29,13 +30,16 @@ def contender_struct(*, rank_bits: int, neurons: int) -> data.StructLayout:
     })
 
 
-def better(m: Module, left: Contender, right: Contender, name: str) -> Contender:
-    """The larger of (here, fired, rank); the left one, whose index is lower, if they are equal. In the same cycle."""
+def better(m: Module, left: Contender, right: Contender, name: str, *, by_index: bool = False) -> Contender:
+    """The larger of (here, fired, rank); if they are equal, the one of lower index: that is the left one, unless they
+    are to be compared ``by_index``. In the same cycle."""
     def key(node: Contender) -> Value:
         return Cat(node.rank[:-1], ~node.rank[-1], node.fired, node.here)
 
     best = Signal(left.shape(), name=name)
     wins, equal = key(left) >= key(right), key(left) == key(right)
+    if by_index:
+        wins = Cat(~left.index, key(left)) >= Cat(~right.index, key(right))
     m.d.comb += [
         best.rank.eq(Mux(wins, left.rank, right.rank)), best.index.eq(Mux(wins, left.index, right.index)),
         best.tied.eq(Mux(wins, left.tied, right.tied) | equal),
@@ -71,11 +75,16 @@ class _Winner(wiring.Component):
     opens: Signal
     busy: Signal
 
-    def __init__(self, *, rows: int, lanes: int, neurons: int, rank_bits: int, **ports):
-        self._rows, self._lanes = integer_argument("rows", rows, 1), integer_argument("lanes", lanes, 1)
-        self._neurons = integer_argument("neurons", neurons, 1, rows * lanes)
+    def __init__(self, *, order: np.ndarray, rank_bits: int, **ports):
+        order = np.asarray(order)
+        if order.ndim != 2 or 0 in order.shape or order.min() < -1 or sorted(order[order >= 0]) != list(
+            range(int((order >= 0).sum()))
+        ):
+            raise ValueError("order must be the neurons 0, 1, … and −1, one for each lane of each row, not of shape "
+                             f"{order.shape} up to {int(order.max(initial=-1))}")
+        self._order, (rows, lanes) = order, order.shape
         self._rank_bits = integer_argument("rank_bits", rank_bits, 1)
-        self._contender = contender_struct(rank_bits=rank_bits, neurons=rows * lanes)
+        self._contender = contender_struct(rank_bits=rank_bits, neurons=order.size)
         super().__init__({
             "row": In(row_stream(rows)), "ranks": In(data.ArrayLayout(signed(rank_bits), lanes)),
             "fired": In(lanes), "met": Out(row_stream(rows)), "best": Out(self._contender), "opens": Out(1),
@@ -83,32 +92,42 @@ class _Winner(wiring.Component):
         })
 
     @property
-    def rows(self) -> int:
-        """Rows of the layer."""
-        return self._rows
-
-    @property
-    def lanes(self) -> int:
-        """Neurons in a row."""
-        return self._lanes
-
-    @property
-    def neurons(self) -> int:
-        """Neurons of the layer: its last row may have fewer than lanes."""
-        return self._neurons
+    def order(self) -> np.ndarray:
+        """Number of the neuron in each lane of each row; −1: none."""
+        return self._order
 
     @property
     def rank_bits(self) -> int:
         """Width of a score."""
         return self._rank_bits
 
+    @property
+    def ascends(self) -> bool:
+        """Whether neurons come in the order of their numbers."""
+        return bool((np.diff(self._order[self._order >= 0]) > 0).all())
+
+    @property
+    def _lanes(self) -> int:
+        return self._order.shape[1]
+
+    @property
+    def _rows(self) -> int:
+        return self._order.shape[0]
+
     def _contender_at(self, m: Module, place: int, lane: int | Value, name: str) -> Contender:
         """The neuron whose rank is at a place of the window; it may be in any ``lane`` of the row."""
-        one, row = Signal(self._contender, name=name), self.row.payload.number
+        one, row, count = Signal(self._contender, name=name), self.row.payload.number, int(self._order.max()) + 1
+        at = row * self._lanes + lane if self._rows > 1 else lane
+        index, here = at, (row != self._rows - 1) | (lane < count - (self._rows - 1) * self._lanes)
+        in_place = np.where(np.arange(self._order.size) < count, np.arange(self._order.size), -1)
+        if (self._order.ravel() != in_place).any():
+            # A table over the rows, or over all places if it may be any lane.
+            column = self._order[:, lane] if isinstance(lane, int) else self._order.ravel()
+            where = row if isinstance(lane, int) else at
+            index = Array(max(0, number) for number in column.tolist())[where]
+            here = Array(int(number >= 0) for number in column.tolist())[where]
         m.d.comb += [
-            one.rank.eq(self.ranks[place]), one.fired.eq(self.fired[place]),
-            one.index.eq(row * self._lanes + lane if self._rows > 1 else lane),
-            one.here.eq((row != self._rows - 1) | (lane < self._neurons - (self._rows - 1) * self._lanes)),
+            one.rank.eq(self.ranks[place]), one.fired.eq(self.fired[place]), one.index.eq(index), one.here.eq(here),
         ]
         return one
 
@@ -121,8 +140,10 @@ class Tournament(_Winner):
 
     Parameters
     ----------
-    rows, lanes, neurons, rank_bits : int
-        Rows of the layer, neurons in each, neurons in all, and the width of a score.
+    order : int[rows, lanes]
+        Number of the neuron in each lane of each row; −1: none.
+    rank_bits : int
+        Width of a score.
 
     Members
     -------
@@ -138,16 +159,18 @@ class Tournament(_Winner):
         A row is in the tree that is not met in this cycle.
     """
 
-    def __init__(self, *, rows: int, lanes: int, neurons: int, rank_bits: int):
-        super().__init__(rows=rows, lanes=lanes, neurons=neurons, rank_bits=rank_bits)
+    def __init__(self, *, order: np.ndarray, rank_bits: int):
+        super().__init__(order=order, rank_bits=rank_bits)
 
     def elaborate(self, platform):
         m = Module()
         nodes = [self._contender_at(m, lane, lane, f"lane{lane}") for lane in range(self._lanes)]
         valid, row, level, waiting = self.row.valid, self.row.payload, 0, []
+        # With banks, a row holds neurons of several positions.
+        mixed = any((np.diff(one[one >= 0]) < 0).any() for one in self._order)
         while len(nodes) > 1:
             merged = [nodes[place] if place + 1 == len(nodes) else
-                      better(m, nodes[place], nodes[place + 1], f"level{level}_better{place // 2}")
+                      better(m, nodes[place], nodes[place + 1], f"level{level}_better{place // 2}", by_index=mixed)
                       for place in range(0, len(nodes), 2)]
             if len(merged) == 1 and self._rows == 1:
                 nodes = merged
@@ -172,8 +195,10 @@ class LaneScan(_Winner):
 
     Parameters
     ----------
-    rows, lanes, neurons, rank_bits : int
-        Rows of the layer, neurons in each, neurons in all, and the width of a score.
+    order : int[rows, lanes]
+        Number of the neuron in each lane of each row; −1: none.
+    rank_bits : int
+        Width of a score.
 
     Members
     -------
@@ -193,8 +218,8 @@ class LaneScan(_Winner):
 
     finished: Signal
 
-    def __init__(self, *, rows: int, lanes: int, neurons: int, rank_bits: int):
-        super().__init__(rows=rows, lanes=lanes, neurons=neurons, rank_bits=rank_bits, finished=Out(1))
+    def __init__(self, *, order: np.ndarray, rank_bits: int):
+        super().__init__(order=order, rank_bits=rank_bits, finished=Out(1))
 
     def elaborate(self, platform):
         m = Module()

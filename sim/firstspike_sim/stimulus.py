@@ -85,7 +85,7 @@ def quiet_cycles(program: Program) -> int:
     total = 64
     for core in program.cores:
         start, step, final = marker_cycles(core)
-        total += 2 * (start + max(step, final) + core.plan.rows) + core.plan.rows * core.plan.lanes
+        total += 2 * (start + max(step, final) + core.plan.rows) + core.plan.rows * core.plan.elements
     return total
 
 

@@ -16,19 +16,28 @@ def best_of(ranks: np.ndarray, fired: np.ndarray) -> tuple[int, bool, bool]:
     return int(best), int((ranks[candidates] == ranks[best]).sum()) > 1, bool(fired.sum() > 1)
 
 
+def in_order(rows: int, lanes: int) -> np.ndarray:
+    places = np.arange(rows * lanes).reshape(rows, lanes)
+    return np.where(places < NEURONS, places, -1)
+
+
 @pytest.mark.parametrize("lanes", [3, 4, 11])
+@pytest.mark.parametrize("shuffled", [False, True])
 @pytest.mark.parametrize("unit", [Tournament, LaneScan])
-def test_the_best_of_each_row_is_found_as_late_as_it_says(unit, lanes):
+def test_the_best_of_each_row_is_found_as_late_as_it_says(unit, lanes, shuffled):
     rows, random = -(-NEURONS // lanes), np.random.default_rng(lanes)
-    made = unit(rows=rows, lanes=lanes, neurons=NEURONS, rank_bits=RANK_BITS)
-    assert (made.rows, made.lanes, made.neurons, made.rank_bits) == (rows, lanes, NEURONS, RANK_BITS)
+    order = in_order(rows, lanes)
+    if shuffled:
+        order = random.permuted(order, axis=None).reshape(rows, lanes)
+    made = unit(order=order, rank_bits=RANK_BITS)
+    assert made.ascends != shuffled and (made.order == order).all() and made.rank_bits == RANK_BITS
     levels = (lanes - 1).bit_length() - (rows == 1)
 
     async def bench(ctx):
         for _ in range(12):
             ranks = random.integers(-4, 4, lanes)
             row = int(random.integers(rows))
-            here = np.arange(lanes) < NEURONS - row * lanes
+            here = order[row] >= 0
             fired = (random.random(lanes) < random.choice([0, 0.4])) & here
             ctx.set(made.row.valid, 1)
             ctx.set(made.row.payload.number, row)
@@ -50,12 +59,18 @@ def test_the_best_of_each_row_is_found_as_late_as_it_says(unit, lanes):
                     ctx.set(made.row.valid, 0)
             if unit is LaneScan:
                 assert met == [
-                    (lane, row * lanes + lane, int(ranks[lane]), bool(fired[lane]), bool(here[lane]), 0, 0)
-                    for lane in range(lanes)]
+                    (lane, max(0, number) if shuffled else row * lanes + lane, int(ranks[lane]),
+                     bool(fired[lane]), bool(here[lane]), 0, 0)
+                    for lane, number in enumerate(order[row].tolist())]
                 continue
-            index, tied, several = best_of(ranks[here], fired[here])
             (found,) = met
-            assert found[:5] == (levels, row * lanes + index, ranks[index], fired.any(), 1)
+            if not here.any():
+                assert not found[4]
+                continue
+            by_number = np.argsort(np.where(here, order[row], NEURONS))[: here.sum()]
+            index, tied, several = best_of(ranks[by_number], fired[by_number])
+            lane = by_number[index]
+            assert found[:5] == (levels, order[row, lane], ranks[lane], fired.any(), 1)
             assert found[6] == several and (found[5] or not tied)
 
     simulator = Simulator(made)
@@ -65,10 +80,10 @@ def test_the_best_of_each_row_is_found_as_late_as_it_says(unit, lanes):
 
 
 @pytest.mark.parametrize("wrong, message", [
-    ({"lanes": 0}, "lanes must be an integer of at least 1, not 0"),
-    ({"neurons": 13}, "neurons must be an integer of 1…12, not 13"),
+    ({"order": np.zeros((0, 3), dtype=int)}, r"order must be the neurons 0, 1, … .*, not of shape \(0, 3\) up to -1"),
+    ({"order": np.array([[0, 2]])}, r"order must be the neurons 0, 1, … .*, not of shape \(1, 2\) up to 2"),
     ({"rank_bits": 0}, "rank_bits must be an integer of at least 1, not 0"),
 ])
 def test_a_winner_refuses_sizes(wrong, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
-        Tournament(**{"rows": 3, "lanes": 4, "neurons": 11, "rank_bits": 5, **wrong})
+        Tournament(**{"order": in_order(3, 4), "rank_bits": 5, **wrong})

@@ -88,7 +88,7 @@ def random_chain(
 
 
 def neurons_of(modules: Sequence[nn.Module]) -> Iterator[tuple[nn.Module, tuple[int, ...]]]:
-    """Yield each module of a framework's neurons, with the shape (N,), (C, 1) or (C, 1, 1) of a number for each channel."""
+    """Yield each module of a framework's neurons, with the shape (N,), (C, 1) or (C, 1, 1) of a number a channel."""
     shape: tuple[int, ...] = ()
     for module in modules:
         if isinstance(module, nn.Linear):

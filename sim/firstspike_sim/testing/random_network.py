@@ -123,6 +123,8 @@ def random_network(
     depth = int(rng.integers(1, layers_max + 1))
     sizes = rng.integers(1, neurons_max + 1, depth + 1).tolist()
     convolutions = int(rng.integers(0, depth)) if maps else 0
+    if maps and convolutions == depth - 1 and rng.spawn(1)[0].random() < 0.4:
+        convolutions = depth  # the output is a map, too
     shape: Shape = (int(rng.integers(1, 4)), int(rng.integers(2, 8)), int(rng.integers(2, 8))) if maps else (sizes[0],)
     readout = readout or _pick(rng, READOUTS)
     kind = input_kind or _pick(rng, INPUT_KINDS)
