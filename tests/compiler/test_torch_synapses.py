@@ -85,6 +85,45 @@ def test_kernels_keep_their_dilation_and_pools_their_sides():
     assert last.connectivity == Dense(in_shape=(2, 6, 8), neurons=2, pool=(3, 4)) and last.average_pool
 
 
+ENDS = {
+    "map": [leaky()],
+    "flat map": [leaky(), nn.Flatten()],
+    "flat before neurons": [nn.Flatten(), leaky()],
+    "global pool": [leaky(), nn.AdaptiveAvgPool2d(1), nn.Flatten()],
+    "pool": [leaky(), nn.AvgPool2d((2, 1), stride=1)],
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_classes_are_the_places_of_what_comes_out(name):
+    chain = drawn([nn.Conv2d(1, 4, 3), leaky(), nn.Conv2d(4, 3, (2, 3)), *ENDS[name]])
+    inputs = spikes_of((1, 7, 6))
+    network = from_snntorch(nn.Sequential(*chain), in_shape=(1, 7, 6), steps=STEPS, readout="spike_count")
+    assert network.readout == ("potential" if "pool" in name else "spike_count")
+    assert (len(network.layers) == 3) == ("pool" in name)
+    x, states, total = inputs.transpose(0, 1).unflatten(2, (1, 7, 6)), {}, torch.zeros(())
+    with torch.no_grad():
+        for step in x:
+            for place, module in enumerate(chain):
+                if isinstance(module, snn.Leaky):
+                    step, states[place] = module(step, states.get(place, torch.zeros_like(step)))
+                else:
+                    step = module(step)
+            total = total + step.flatten(1)
+    result = run_float(network, inputs.numpy())
+    wanted = total.argmax(1)
+    assert wanted.any() and np.array_equal(result.classes, wanted.numpy())
+    if len(network.layers) == 3:  # the membranes are the pooled counts themselves
+        assert torch.allclose(torch.as_tensor(result.membranes[-1][:, -1]), total.double())
+
+
+def test_pooled_spikes_have_no_first_spike():
+    chain = [nn.Conv2d(1, 4, 3), leaky(), nn.AdaptiveAvgPool2d(1)]
+    with pytest.raises(CompileError, match=r"^model\.2 \(AdaptiveAvgPool2d\) must be followed by synapses, or be read "
+                                           r"by its spike_count, not by first_spike$"):
+        from_snntorch(nn.Sequential(*chain).eval(), in_shape=(1, 7, 6), steps=STEPS, readout="first_spike")
+
+
 class Line(nn.Module):
     """A forward of its own, over lines."""
 

@@ -387,6 +387,11 @@ class _Reader:
 
     def _end(self, value: Spikes | Synapses) -> FloatNetwork:
         """Return the network whose last module gives ``value``."""
+        if isinstance(value, Spikes) and value.plain is None and self._empty.readout == "spike_count":
+            # Counts of pooled, scaled or joined spikes are the potentials of neurons that add them up.
+            self._check_fires("the read-out", value)
+            value = passed_on(value.where, value)
+            self._empty = replace(self._empty, readout="potential")
         potential = self._empty.readout == "potential"
         if isinstance(value, Synapses):
             if not potential:
@@ -396,7 +401,8 @@ class _Reader:
         if not self._layers:
             raise CompileError("model must have at least one module of synapses, followed by neurons")
         if any(one.pool is not None for one in value.terms):
-            raise CompileError(f"{value.pooled} must be followed by synapses")
+            raise CompileError(f"{value.pooled} must be followed by synapses, or be read by its spike_count, not by "
+                               f"{self._empty.readout}")
         if [one.source for one in value.terms] != [len(self._layers) - 1]:
             raise CompileError(f"{self._names[-1]} must lead to the end of the model, which takes {value.where}")
         last, neuron = self._layers[-1], self._layers[-1].neuron
