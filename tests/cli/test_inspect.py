@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """`firstspike inspect`, `compile` and `export-nir` of foreign and of broken files, as a user types them."""
 
+import json
 from itertools import pairwise
+from pathlib import Path
 
 import firstspike as fs
 import h5py
@@ -75,6 +77,22 @@ def test_what_is_refused_is_named_and_the_rest_goes_on(firstspike, path):
     path.write_bytes(b"nothing")
     out, said = firstspike("inspect", path)
     assert not out and "must be a NIR file" in said and said.count("\n") == 1
+
+
+def test_a_file_of_sinabs_by_command_fires_as_recorded(firstspike, tmp_path):
+    path = Path(__file__).parents[1] / "compiler" / "nir_files" / "sinabs_11.nir"
+    recorded = np.load(path.with_suffix(".npz"))
+    assert json.loads(str(recorded["options"])) == {"reset": "subtract", "strict": False, "levels": 15, "v_min": -1.0}
+    out, said = firstspike("compile", path, "-o", tmp_path / "b", "--steps", 6, "--readout", "spike_count", "--in-max",
+                           2, "--reset", "subtract", "--at-least", "--levels", 15, "--v-min", -1, "--lanes", 1)
+    assert "written to" in out, said
+    program, inputs = fs.open_build(tmp_path / "b"), recorded["inputs"].astype(np.int64)
+    golden = fs.infer(program, inputs)
+    assert np.array_equal(golden.spikes[1], recorded["spikes0"]) and np.array_equal(
+        golden.spikes[2], recorded["spikes1"])
+    assert fs.verify(program, inputs[:2], backend="pysim").equal
+    out, _ = firstspike("inspect", path, "--reset", "subtract", "--at-least", "--levels", 15, "--v-min", -1)
+    assert "IF, fires at ≥ 1…15, 15 levels, reset subtract, v min -1" in out
 
 
 def test_hdf5_is_nir_whatever_the_name(firstspike, path, tmp_path):
