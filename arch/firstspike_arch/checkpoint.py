@@ -61,10 +61,7 @@ def list_tensors(path: str | Path) -> list[Tensor]:
         The file cannot be read, or does not start like a safetensors file.
     """
     path = Path(path)
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
+    raw = _read(path, "safetensors file")
     size = int.from_bytes(raw[:8], "little")
     found = _ENTRY.findall(raw[8 : 8 + size].decode(errors="replace"))
     if not found and raw[8:9] != b"{":
@@ -72,6 +69,15 @@ def list_tensors(path: str | Path) -> list[Tensor]:
             f"not {kind}" if (kind := file_kind(path)) else "but does not start as one"))
     return [Tensor(name=name, dtype=dtype, shape=tuple(int(side) for side in shape.split(",") if side.strip()),
                    whole=8 + size + int(end) <= len(raw)) for name, dtype, shape, _, end in found]
+
+
+def _read(path: Path, what: str) -> bytes:
+    if path.is_dir():
+        raise CheckpointError(f"{path}: must be a {what}, not {file_kind(path)}")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def save_network(path: str | Path, network: FloatNetwork) -> None:
@@ -137,17 +143,16 @@ def load_network(path: str | Path) -> FloatNetwork:
         The file is missing, truncated or malformed, or a tensor has a wrong shape or holds NaN or infinity.
     """
     path = Path(path)
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
+    raw = _read(path, "firstspike network")
+    kind = file_kind(path)
     try:
         parts = _deserialize(raw)
         size = int.from_bytes(raw[:8], "little")
-        text = json.loads(raw[8 : 8 + size])["__metadata__"][HEADER]
-        head = json.loads(text)
-    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-        kind = file_kind(path)
+        metadata = json.loads(raw[8 : 8 + size]).get("__metadata__", {})
+        if HEADER not in metadata:
+            kind = kind or "a safetensors file of another tool, whose numbers do not say how the network runs"
+        head = json.loads(metadata[HEADER])
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: must be a firstspike network, " + (
             f"not {kind}" if kind else f"whole and unaltered: {error!r}")) from None
     tensors = {}

@@ -8,30 +8,51 @@ __all__ = ["HDF5", "file_kind"]
 
 HDF5 = "an HDF5 file"
 
+_MODEL = "read the model itself in Python, with from_snntorch, from_spikingjelly, from_norse or from_torch"
+_INPUTS = "which commands take as inputs (--data)"
+
 _STARTS = (
     (b"\x89HDF\r\n\x1a\n", HDF5),
     (b"version https://git-lfs", "a pointer of Git LFS to the file, which 'git lfs pull' fetches"),
-    (b"\x93NUMPY", "an array of NumPy (.npy)"),
-    (b"\x80", "a Python pickle, such as an old file of torch"),
+    (b"\x93NUMPY", f"an array of NumPy (.npy), {_INPUTS}"),
+    (b"\x80", f"a Python pickle, such as an old file of torch: {_MODEL}"),
     (b"<", "a page of HTML or XML, perhaps one that came instead of the file"),
+    (b"\x1f\x8b", "a gzip archive, to be unpacked first"),
 )
 """First bytes, and what a file that has them is."""
 
+_NAMES = {
+    ".onnx": f"an ONNX file, whose operations have no neurons with a state: {_MODEL}",
+    ".toml": "a recipe, from which 'firstspike train' makes a network",
+    ".py": f"Python code: {_MODEL}",
+    ".json": "a JSON file; 'firstspike compile' takes networks that fs.save wrote, and NIR files",
+    ".v": "Verilog, which 'firstspike compile' writes and does not read",
+    ".keras": "a Keras model; write its weights into a NetworkBuilder, or export it to NIR",
+}
+"""Ends of names, and what a file that is nothing else is by them."""
+
 
 def file_kind(path: str | Path) -> str:
-    """What a file is, such as "an array of NumPy (.npy)"; "" if it is not known or cannot be read."""
+    """What a file is, such as "an HDF5 file", and what would work; "" if it is not known or cannot be read."""
+    path = Path(path)
+    if path.is_dir():
+        manifest = (path / "manifest.json").is_file()
+        return "a build folder, whose network is compiled already" if manifest else "a folder"
     try:
-        with Path(path).open("rb") as file:
+        with path.open("rb") as file:
             head = file.read(32)
-        if head[:4] == b"PK\x03\x04":
+        if head[:4] == b"PK\x03\x04" and zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
             if any(name.endswith("data.pkl") for name in names):
-                return "a file of torch, whose numbers do not say how the network runs"
-            arrays = names and all(name.endswith(".npy") for name in names)
-            return "an archive of NumPy's arrays (.npz)" if arrays else "a zip archive"
+                return f"a file of torch, whose numbers do not say how the network runs: {_MODEL}"
+            if names and all(name.endswith(".npy") for name in names):
+                return f"an archive of NumPy's arrays (.npz), {_INPUTS}"
+            return _NAMES.get(path.suffix.lower(), "a zip archive, to be unpacked first")
     except (OSError, zipfile.BadZipFile, ValueError):
         return ""
-    if head[4:8] == bytes(4):  # the length of a safetensors header may begin with any byte
+    if not head:
+        return "an empty file"
+    if head[8:9] == b"{" and head[4:8] == bytes(4):  # the length of a safetensors header may begin with any byte
         return ""
-    return next((kind for start, kind in _STARTS if head.startswith(start)), "")
+    return next((kind for start, kind in _STARTS if head.startswith(start)), _NAMES.get(path.suffix.lower(), ""))
