@@ -6,8 +6,10 @@ is one that does the same.
 """
 
 import importlib
+import re
 import sys
 import types
+from pathlib import Path
 
 import firstspike as fs
 import norse.torch as norse
@@ -138,6 +140,44 @@ def test_the_sequential_of_snntorch_keeps_its_states_in_its_neurons():
         nn.Conv2d(2, 3, 5), nn.AvgPool2d(2), snn.Leaky(**hidden), nn.Flatten(), nn.Linear(3 * 5 * 5, 10),
         snn.Leaky(**hidden, output=True)).eval()
     assert shapes(fs.from_snntorch(model, in_shape=(2, 14, 14), **options())) == [(3, 5, 5), (10,)]
+
+
+class Tutorial6(nn.Module):
+    """Convolutions with maximum pools in front of their neurons."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.lif1 = nn.Conv2d(1, 2, 5), snn.Leaky(beta=0.5, threshold=0.3)
+        self.conv2, self.lif2 = nn.Conv2d(2, 3, 3), snn.Leaky(beta=0.5, threshold=0.2)
+        self.fc1, self.lif3 = nn.Linear(3 * 2 * 2, 4), snn.Leaky(beta=0.5, threshold=0.2)
+
+    def forward(self, x):
+        mem1, mem2, mem3 = self.lif1.init_leaky(), self.lif2.init_leaky(), self.lif3.init_leaky()
+        record = []
+        for step in range(x.size(0)):
+            cur1 = functional.max_pool2d(self.conv1(x[step]), 2)
+            spk1, mem1 = self.lif1(cur1, mem1)
+            cur2 = functional.max_pool2d(self.conv2(spk1), 2)
+            spk2, mem2 = self.lif2(cur2, mem2)
+            cur3 = self.fc1(spk2.view(x.size(1), -1))
+            spk3, mem3 = self.lif3(cur3, mem3)
+            record.append(spk3)
+        return torch.stack(record)
+
+
+def test_maximum_pools_in_front_of_neurons():
+    torch.manual_seed(0)
+    network = fs.from_snntorch(Tutorial6().eval(), in_shape=(1, 16, 16), **options())
+    assert shapes(network) == [(2, 12, 12), (3, 4, 4), (4,)] and network.layers[0].current_pool.kernel == (2, 2)
+    fs.compile(network, lanes=1)
+    hidden = {"beta": 0.5, "init_hidden": True, "threshold": 0.3}
+    model = nn.Sequential(
+        nn.Conv2d(2, 3, 5), nn.BatchNorm2d(3), nn.MaxPool2d(3, 2, padding=1, ceil_mode=True), nn.BatchNorm2d(3),
+        snn.Leaky(**hidden), nn.Flatten(), nn.Linear(3 * 3 * 3, 10), snn.Leaky(**hidden, output=True)).eval()
+    network = fs.from_snntorch(model, in_shape=(2, 9, 9), **options(steps=2))
+    program = fs.compile(network, lanes=3).program
+    outcome = fs.verify(program, np.random.default_rng(0).integers(0, 2, (1, 2, 162)), backend="pysim")
+    assert outcome.equal and min(outcome.alive) > 0.02, outcome.first
 
 
 def test_recurrence_of_snntorch_in_hardware():
@@ -427,3 +467,154 @@ def test_a_model_that_cannot_run_is_refused():
     model[1].spike_grad = lambda x: (x > 0).float() if len(x) > 8 else None
     with pytest.raises(CompileError, match=r"^model must run, to be compared with what was read of it: "):
         fs.from_snntorch(model.eval(), in_shape=20, **options())
+
+
+# the table of docs/bring_your_own.md
+
+PAGE = Path(__file__).parents[2] / "docs" / "bring_your_own.md"
+
+
+class Small(nn.Module):
+    """A forward as given, of one step, over two layers of neurons that keep their states."""
+
+    def __init__(self, forward):
+        super().__init__()
+        self.fc, self.lif = nn.Linear(20, 8), snn.Leaky(beta=0.5, threshold=0.3, init_hidden=True)
+        self.out, self.last = nn.Linear(8, 3), snn.Leaky(beta=0.5, threshold=0.3, init_hidden=True)
+        self.skip, self.back, self.h, self.norms = nn.Linear(20, 8), nn.Linear(8, 8), 0, nn.ModuleList(
+            nn.BatchNorm1d(8) for _ in range(STEPS))
+        self.how = forward
+
+    def forward(self, x):
+        return self.last(self.out(self.lif(self.how(self, x))))
+
+
+def keeps(self, x):
+    self.h += 1
+    return self.fc(x)
+
+
+def norm_a_step(self, x):
+    self.h += 1
+    return self.norms[self.h - 1](self.fc(x))
+
+
+def hooked() -> nn.Module:
+    model = Small(lambda self, x: self.fc(x))
+    model.fc.register_forward_hook(lambda *_: None)
+    return model
+
+
+class Anew(Small):
+    def forward(self, x):
+        return self.last(self.out(self.lif(self.fc(x), self.lif.init_leaky())))
+
+
+def from_snntorch(model, in_shape=20, **changes):
+    torch.manual_seed(0)
+    model = model() if isinstance(model, type) else model
+    model = [one.eval() for one in model] if isinstance(model, list) else model.eval()
+    return fs.from_snntorch(model, in_shape=in_shape, **options(**changes))
+
+
+def small(forward):
+    return lambda library: from_snntorch(Small(forward))
+
+
+def residual(self, x):
+    return self.fc(x) / 2 - 0.5 * self.skip(x)
+
+
+def net(library, name: str, kind: str, shape, **changes):
+    torch.manual_seed(0)
+    models = library(name)
+    model = getattr(models, kind)(2, neuron.IFNode, v_threshold=0.2)
+    return fs.from_spikingjelly(model.eval(), in_shape=shape, **potential(**changes))
+
+
+def resnet(library, name: str, kind: str, **more):
+    models = library(name)
+    model = getattr(models, kind)(models.BasicBlock, [1, 1, 1, 1], num_classes=3, spiking_neuron=neuron.IFNode, **more)
+    return fs.from_spikingjelly(model.eval(), in_shape=(3, 32, 32), **potential())
+
+
+def whole(library, name: str, kind: str, **sizes):
+    return fs.from_spikingjelly(getattr(library(name), kind)(T=2, **sizes).eval(), in_shape=(3, 32, 32), **potential())
+
+
+def feedback(library):
+    return [fs.from_spikingjelly(nn.Sequential(layer.Linear(20, 8), one, layer.Linear(8, 3), neuron.IFNode()).eval(),
+                                 in_shape=20, **options())
+            for one in (layer.LinearRecurrentContainer(neuron.IFNode(), 8, 8),
+                        layer.ElementWiseRecurrentContainer(neuron.IFNode(), lambda x, y: x + y))][-1]
+
+
+def sequential_states(library):
+    lifted = norse.SequentialState(norse.Lift(nn.Linear(20, 3)), norse.LIF(norse.LIFParameters(
+        tau_syn_inv=torch.tensor(1000.0)))).eval()
+    fs.from_norse(lifted, in_shape=20, **options())
+    return fs.from_norse(HandedState(True).eval(), in_shape=20, **options())
+
+
+def tutorial_of_norse(current: float):
+    return lambda library: fs.from_norse(
+        NorseTutorial(current).eval(), in_shape=(1, 5, 5), **options(readout="potential"))
+
+
+CONVOLUTION = {"conv2d_channels": 2, "kernel_size": 3}
+ROWS = {
+    "snnTorch, `class Net` that runs": lambda library: from_snntorch(Tutorial5, 784, input_kind="direct"),
+    "snnTorch, `class Net` on frames": lambda library: from_snntorch(Tutorial6, (1, 16, 16)),
+    "snnTorch, `nn.Sequential`": lambda library: from_snntorch(nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), snn.Leaky(beta=0.5, init_hidden=True), nn.Flatten(), nn.Linear(18, 3),
+        snn.Leaky(beta=0.5, init_hidden=True, output=True)), (1, 8, 8)),
+    "snnTorch, `forward` of one step": lambda library: from_snntorch(Anew(None)),
+    "snnTorch, `RLeaky` with `linear": lambda library: from_snntorch(Recurrent),
+    "snnTorch, `RLeaky` with a conv": lambda library: from_snntorch([
+        nn.Conv2d(1, 2, 3), snn.RLeaky(beta=0.5, **CONVOLUTION), nn.Flatten(), nn.Linear(72, 3), snn.Leaky(beta=0.5)],
+        (1, 8, 8)),
+    "snnTorch, `Synaptic` with alpha": lambda library: from_snntorch(
+        nn.Sequential(nn.Linear(20, 3), snn.Synaptic(alpha=0.9, beta=0.5))),
+    "SpikingJelly, `parametric_lif_net`": lambda library: net(library, "parametric_lif_net", "MNISTNet", (1, 28, 28)),
+    "SpikingJelly, `spiking_vgg`": lambda library: [
+        resnet(library, "spiking_resnet", "SpikingResNet"), resnet(library, "sew_resnet", "SEWResNet", cnf="ADD")][-1],
+    "SpikingJelly, `sew_resnet` with cnf": lambda library: resnet(library, "sew_resnet", "SEWResNet", cnf="AND"),
+    "SpikingJelly, `ms_resnet`": lambda library: whole(
+        library, "ms_resnet", "MSResNet", num_classes=3, layers=(1, 1, 1), base_channels=4),
+    "SpikingJelly, `spikformer`": lambda library: whole(library, "spikformer", "spikformer_cifar10"),
+    "SpikingJelly, `LinearRecurrent": feedback,
+    "Norse, `SequentialState`": sequential_states,
+    "Norse, `LIFRecurrentCell`": tutorial_of_norse(1000.0),
+    "Norse, the same with its own": tutorial_of_norse(200.0),
+    "any, branches side by side": lambda library: from_snntorch(Branches(ENDS[0]), (1, 4, 4)),
+    "any, the same spikes on two": small(residual),
+    "any, recurrence written out": lambda library: from_snntorch(Recurrent),
+    "any, such spikes kept": small(keeps),
+    "any, one BatchNorm": small(norm_a_step),
+    "any, random numbers": small(lambda self, x: self.fc(x + torch.randn_like(x))),
+    "any, a slice": small(lambda self, x: self.fc(x[:, :20])),
+    "any, a `forward` that depends": small(lambda self, x: self.fc(x) if x.mean() > 0 else self.skip(x)),
+    "any, hooks": lambda library: from_snntorch(hooked()),
+}
+
+
+def rows() -> list[tuple[str, str]]:
+    table = PAGE.read_text().split("| what your framework has | what happens |")[1].split("\n\n")[0]
+    return [tuple(cell.strip() for cell in line.split("|")[1:3]) for line in table.splitlines()[2:]]
+
+
+def test_the_table_has_the_rows_that_are_tested():
+    assert [sum(row.startswith(start) for start in ROWS) for row, _ in rows()] == [1] * len(ROWS)
+
+
+@pytest.mark.parametrize(("row", "happens"), rows())
+def test_what_the_table_says_happens(library, row, happens):
+    run = next(run for start, run in ROWS.items() if row.startswith(start))
+    if happens.startswith("refused: "):
+        with pytest.raises(CompileError, match=re.escape(happens.removeprefix("refused: "))):
+            run(library)
+    else:
+        assert happens.startswith("read")
+        network = run(library)
+        assert network.layers
+        assert any(sources(network)) or "recurrent" not in happens

@@ -66,7 +66,7 @@ def test_polarities_and_signals_are_numbers_in_every_step(exactly, fields):
 def test_a_maximum_pool_takes_an_input_of_single_spikes_only(fields):
     modules = [nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4, 3), snn.Leaky(beta=0.5)]
     assert len(from_snntorch(modules, in_shape=(1, 4, 4), steps=6, readout="spike_count").layers) == 2
-    with pytest.raises(CompileError, match="must come directly behind neurons, or behind an input of single spikes"):
+    with pytest.raises(CompileError, match="must come directly behind neurons, behind synapses, or behind an input of"):
         from_snntorch(modules, in_shape=(1, 4, 4), steps=6, readout="spike_count", **fields)
 
 
@@ -165,6 +165,13 @@ def test_the_potential_is_read_of_the_last_synapses_or_of_neurons_without_reset(
         load(small(), readout="potential")
 
 
+def turned(norm: nn.BatchNorm2d) -> nn.Module:
+    """A normalisation that makes the largest the smallest."""
+    assert norm.weight is not None
+    nn.init.constant_(norm.weight, -1.0)
+    return norm
+
+
 REFUSALS = [
     ({"fire": snn.Synaptic(alpha=0.5, beta=0.5)}, "model.fire (Synaptic) must have a current that is gone after"),
     ({"fire": snn.Synaptic(alpha=0.0, beta=0.5, reset_mechanism="zero")},
@@ -180,7 +187,12 @@ REFUSALS = [
     ({"fire": snn.Leaky(beta=0.5, state_quant=torch.round)}, "model.fire (Leaky) must have neither inhibition"),
     ({"fire": snn.Leaky(beta=0.5, spike_grad=torch.sigmoid)}, "model.fire (Leaky) must have a surrogate that is 1"),
     ({"fire": nn.ReLU()}, "model.fire (ReLU) must be a module that can be mapped: "),
-    ({"norm": nn.MaxPool2d(2)}, "model.norm (MaxPool2d) must come directly behind neurons"),
+    ({"norm": nn.MaxPool2d(2, return_indices=True)}, "model.norm (MaxPool2d) must not have return_indices"),
+    ({"norm": nn.MaxPool2d(7)}, "model.norm (MaxPool2d) must fit what comes in: kernel must be at most the padded map"),
+    ({"norm": nn.Sequential(nn.MaxPool2d(2), nn.AvgPool2d(2))},
+     "model.norm.1 (AvgPool2d) must come before model.norm.0 (MaxPool2d), which takes the largest of currents"),
+    ({"norm": nn.Sequential(nn.MaxPool2d(2), turned(nn.BatchNorm2d(2)))},
+     "model.norm.1 (BatchNorm2d) must come before model.norm.0 (MaxPool2d), which takes the largest of currents"),
     ({"norm": nn.BatchNorm2d(2, track_running_stats=False)}, "model.norm (BatchNorm2d) must have running statistics"),
     ({"norm": nn.Conv2d(2, 2, 1)}, "model.norm (Conv2d) must come behind neurons, not behind model.conv (Conv2d)"),
     ({"conv": nn.Conv2d(1, 2, 3, padding=1, padding_mode="circular")},

@@ -32,6 +32,7 @@ from .torch_synapses import (
     connect,
     flatten,
     join,
+    largest,
     map_shape,
     merged,
     normalise,
@@ -414,19 +415,22 @@ class _Reader:
             raise CompileError(f"{value.where} must fire for a {self._empty.readout} read-out")
         return replace(self._empty, layers=tuple(self._layers))
 
-    def _maximum(self, where: str, module: Any, value: Spikes | Synapses) -> Spikes:
-        """Replace a maximum pool of spikes by a layer of integrate-and-fire neurons, which any spike of their window
-        makes fire."""
-        shape = map_shape(where, value)
-        term = None if isinstance(value, Synapses) else value.plain
-        if term is None or isinstance(value, Synapses) or (term.low, term.high) != (0, 1) or (
+    def _maximum(self, where: str, module: Any, value: Spikes | Synapses) -> Spikes | Synapses:
+        """Take the largest of currents, or replace a maximum pool of spikes by a layer of integrate-and-fire neurons,
+        which any spike of their window makes fire."""
+        if module.return_indices:
+            raise CompileError(f"{where} must not have return_indices")
+        if isinstance(value, Synapses):
+            return largest(where, module, value)
+        shape, term = map_shape(where, value), value.plain
+        if term is None or (term.low, term.high) != (0, 1) or (
             term.source == INPUT and (self._empty.input_kind == "direct" or self._empty.input_scale != 1)
         ):
-            raise CompileError(f"{where} must come directly behind neurons, or behind an input of single spikes: the "
-                               "largest of other values has no counterpart")
+            raise CompileError(f"{where} must come directly behind neurons, behind synapses, or behind an input of "
+                               "single spikes: the largest of other values has no counterpart")
         kernel, stride = as_pair(module.kernel_size), as_pair(module.stride or module.kernel_size)
-        if as_pair(module.dilation) != (1, 1) or module.ceil_mode or module.return_indices:
-            raise CompileError(f"{where} must have dilation 1 and neither ceil_mode nor return_indices")
+        if as_pair(module.dilation) != (1, 1) or module.ceil_mode:
+            raise CompileError(f"{where} must have dilation 1 and no ceil_mode behind neurons")
         if kernel == stride == (1, 1):
             return value
         try:
@@ -491,15 +495,15 @@ class _Reader:
         if first.source != index - 1:
             others = [first, *others]
             try:
-                connectivity, nothing = silent(self._shapes[-1] if self._shapes else self._in_shape, synapses.shape)
+                connectivity, nothing = silent(self._shapes[-1], synapses.sums_shape)
             except ValueError:
-                before = self._names[-1] if self._names else "the input"
-                raise CompileError(f"{where} must take the spikes of {before}, which runs before it, among others"
-                                   ) from None
+                raise CompileError(f"{where} must take the spikes of {self._names[-1]}, which runs before it, among "
+                                   "others") from None
             first = replace(first, source=index - 1, weight=nothing, connectivity=connectivity, average_pool=False)
         bias = synapses.bias if neuron.bias is None else synapses.bias + neuron.bias
         self._layers.append(FloatLayer(
             weight=first.weight, connectivity=first.connectivity, average_pool=first.average_pool,
+            current_pool=synapses.window,
             neuron=replace(neuron, bias=bias if bias.any() else None),
             branches=tuple(FloatBranch(source=one.source, weight=one.weight, connectivity=one.connectivity,
                                        average_pool=one.average_pool) for one in others),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Shape, size_of
+from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Shape, Window, size_of
 from torch import nn
 
 from ..errors import CompileError
@@ -19,7 +19,7 @@ from .one_to_one import one_to_one
 
 __all__ = [
     "OWN", "Spikes", "Synapses", "Term", "add_up", "as_array", "as_pair", "average", "check_eval", "check_heaviside",
-    "connect", "currents", "flatten", "join", "map_shape", "merged", "multiply", "normalise", "passed_on",
+    "connect", "currents", "flatten", "join", "largest", "map_shape", "merged", "multiply", "normalise", "passed_on",
     "per_channel", "reach", "scale", "silent", "single", "vote",
 ]
 
@@ -102,7 +102,7 @@ class Synapses:
 
     ``where`` names the last module that was merged in. ``bias`` is float64[C]. ``flat``: a map is taken as a vector;
     ``line``: a map of height 1 is taken as (C, L). ``normalised``: a normalisation gave the weights of each channel a
-    factor of its own.
+    factor of its own. ``window``: the neurons get the largest of the sums in each window.
     """
 
     where: str
@@ -111,11 +111,17 @@ class Synapses:
     flat: bool = False
     line: bool = False
     normalised: bool = False
+    window: Window | None = None
+
+    @property
+    def sums_shape(self) -> Shape:
+        """Shape of the sums, (N,) or (C, H, W)."""
+        return self.sets[0].connectivity.out_shape
 
     @property
     def shape(self) -> Shape:
         """Shape of the neurons, (N,) or (C, H, W)."""
-        return self.sets[0].connectivity.out_shape
+        return self.sums_shape if self.window is None else self.window.out_shape(self.sums_shape)
 
     @property
     def out_shape(self) -> Shape:
@@ -188,7 +194,7 @@ def multiply(where: str, weight: np.ndarray, bias: np.ndarray, value: Spikes | S
         raise CompileError(f"{where} must have weights of shape {(len(weight), *value.out_shape)} for what comes in, "
                            f"{value.shape}, not {weight.shape}")
     if isinstance(value, Synapses):
-        if not all(isinstance(one.connectivity, Dense) for one in value.sets):
+        if value.window is not None or not all(isinstance(one.connectivity, Dense) for one in value.sets):
             raise CompileError(f"{where} must come behind neurons, not behind {value.where}")
         return Synapses(where=where, bias=weight @ value.bias + bias, sets=tuple(replace(
             one, weight=weight @ one.weight, connectivity=replace(one.connectivity, neurons=len(weight)))
@@ -237,8 +243,29 @@ def _set(where: str, one: Term, weight: np.ndarray, connectivity: Dense | Conv2d
                 low=one.low, high=one.high)
 
 
+def largest(where: str, module: Any, value: Synapses) -> Synapses:
+    """The largest of the currents in each window of a MaxPool2d."""
+    _check_no_window(where, value)
+    map_shape(where, value)
+    window = Window(kernel=as_pair(module.kernel_size), stride=as_pair(module.stride or module.kernel_size),
+                    padding=as_pair(module.padding), dilation=as_pair(module.dilation), ceil_mode=module.ceil_mode)
+    try:
+        window.out_shape(value.sums_shape)
+    except ValueError as error:
+        raise CompileError(f"{where} must fit what comes in: {error}") from None
+    return replace(value, where=where, window=window)
+
+
+def _check_no_window(where: str, value: Spikes | Synapses) -> None:
+    if isinstance(value, Synapses) and value.window is not None:
+        raise CompileError(f"{where} must come before {value.where}, which takes the largest of currents for neurons "
+                           "directly behind it")
+
+
 def add_up(where: str, left: Spikes | Synapses, right: Spikes | Synapses) -> Spikes | Synapses:
     """Add spikes, or currents onto the same neurons; spikes that are added to currents reach them one to one."""
+    _check_no_window(where, left)
+    _check_no_window(where, right)
     if left.out_shape != right.out_shape:
         raise CompileError(f"{where} must add up equal shapes, not {left.out_shape} and {right.out_shape}")
     if isinstance(left, Spikes) and isinstance(right, Spikes):
@@ -277,7 +304,10 @@ def join(where: str, values: list[Spikes | Synapses]) -> Spikes:
 def scale(where: str, factor: np.ndarray, value: Spikes | Synapses) -> Spikes | Synapses:
     """Multiply by a number, or currents by one for each channel."""
     if isinstance(value, Synapses):
-        return replace(value.scaled(per_channel(where, "factor", factor, value)), where=where)
+        factors = per_channel(where, "factor", factor, value)
+        if factors.min() < 0:
+            _check_no_window(where, value)
+        return replace(value.scaled(factors), where=where)
     if factor.ndim or not np.isfinite(factor):
         raise CompileError(f"{where} must scale the spikes of {value.where} by one finite number")
     return replace(value, where=where, terms=tuple(replace(one, gain=one.gain * float(factor)) for one in value.terms))
@@ -304,6 +334,8 @@ def normalise(where: str, module: Any, value: Spikes | Synapses) -> Synapses:
     gain = 1.0 / np.sqrt(as_array(module.running_var) + module.eps)
     if module.weight is not None:
         gain = gain * as_array(module.weight)
+    if gain.min() < 0:  # the largest would become the smallest
+        _check_no_window(where, value)
     value = replace(value, bias=value.bias - as_array(module.running_mean), normalised=True).scaled(gain)
     return value if module.bias is None else replace(value, bias=value.bias + as_array(module.bias))
 
@@ -311,6 +343,7 @@ def normalise(where: str, module: Any, value: Spikes | Synapses) -> Synapses:
 def average(where: str, module: Any, value: Spikes | Synapses) -> Spikes | Synapses:
     """Merge an average pool of spikes or of currents."""
     shape = map_shape(where, value)
+    _check_no_window(where, value)
     if value.line != isinstance(module, nn.AvgPool1d | nn.AdaptiveAvgPool1d):
         raise CompileError(f"{where} must take {'(C, H, W)' if value.line else '(C, L)'}, not {value.out_shape}")
     try:
