@@ -18,7 +18,8 @@ def main() -> None:
     path = Path(os.environ.get("FIRSTSPIKE_DATA", ".")) / MODEL
     if not path.exists():
         sys.exit(f"{path}: must be there; it comes with the NIR project's paper repository")
-    counts, labels = load_nmnist("test", STEPS)
+    recordings, labels = load_nmnist("test", STEPS)
+    counts = recordings[:]
     network = fs.load_nir(path, steps=STEPS, reset="zero", strict=True, readout="spike_count")
     in_float = run_float(network, counts).classes
     program = fs.compile(network, lanes=[16, 16, 8, 64, 10], in_max=int(counts.max())).program

@@ -10,6 +10,7 @@ from firstspike_train.data import DataError
 from firstspike_train.event_files import read_aedat2, read_aedat3, read_nmnist
 from firstspike_train.recordings import (
     DVS128_SHAPE,
+    Recordings,
     bin_events,
     load_cifar10_dvs,
     load_dvs_gesture,
@@ -55,12 +56,37 @@ def test_a_data_folder(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         (folder / "00001.bin").write_bytes(packed(EVENTS))
     counts, labels = load_nmnist("test", 3)
-    assert counts.shape == (2, 3, 2312) and labels.tolist() == [1, 3]
+    assert counts.shape == (2, 3, 2312) == np.asarray(counts).shape and labels.tolist() == [1, 3]
+    (folder / "00001.bin").write_bytes(b"")  # of class 1
+    assert counts[1].sum() == 4 == counts[[1]].sum() == counts[-1:].sum()
+    with pytest.raises(DataError, match=r"1/00001.bin: must hold events of 5 bytes, not 0 bytes; it is truncated$"):
+        counts[0]
     with pytest.raises(DataError, match="split must be train or test, not 'all'"):
         load_nmnist("all", 3)
     monkeypatch.delenv("FIRSTSPIKE_DATA")
     with pytest.raises(DataError, match="FIRSTSPIKE_DATA must be set"):
         load_nmnist("test", 3)
+
+
+def test_recordings_are_read_when_they_are_taken_and_never_all_at_once():
+    taken = []
+
+    def reads(number):
+        def read():
+            taken.append(number)
+            return np.repeat(EVENTS, number + 1, axis=0)
+        return read
+
+    many = Recordings([reads(number) for number in range(60)], 3, 1000, (2, 34, 34))
+    assert many.shape == (60, 3, 2312) and len(many) == 60 and taken == []
+    assert many[7].sum() == 8 * 4 and many[2:4].sum((1, 2)).tolist() == [12, 16] and taken == [7, 2, 3]
+    assert many[np.array([5, 1])].sum((1, 2)).tolist() == [24, 8] and many.max() == 120 and len(taken) == 65
+    few = many.part(np.array([9, 0]), 3)
+    assert few.shape == (2, 3, 2312) and few.max() == 3 and np.asarray(few, dtype=int).sum((1, 2)).tolist() == [9, 4]
+    huge = Recordings([reads(0)] * 10_000, 1 << 30, 1, (2, 34, 34))
+    with pytest.raises(DataError, match=r"^10000 recordings of 1073741824 steps must fit memory, as an array of .* "
+                                        r"GiB; take fewer of them$"):
+        huge[:]
 
 
 def test_events_before_the_beginning_are_refused():
@@ -134,7 +160,7 @@ def test_gestures_are_cut_out_and_binned(tmp_path, monkeypatch):
     labels.write_text("class,startTime_usec,endTime_usec\n2,999,1500\n11,1000,90000\n")
     counts, classes = load_dvs_gesture("test", 2, 400)
     assert counts.shape == (2, 2, 32768) and classes.tolist() == [1, 10]
-    assert counts.sum((1, 2)).tolist() == [2, 2] and counts[1, 0, 128 + 2] == 1 and counts[1, 1, 128 + 2] == 1
+    assert [one.sum() for one in counts] == [2, 2] and counts[1][0, 128 + 2] == 1 and counts[1][1, 128 + 2] == 1
     labels.write_text("class,startTime_usec,endTime_usec\n12,0,5\n")
     with pytest.raises(DataError, match=r"line 2 must have a class 1…11 and a time that runs on, not '12,0,5'"):
         read_trials(labels)
@@ -155,7 +181,7 @@ def test_cifar10_dvs_is_split_by_number(tmp_path, monkeypatch):
             (folder / f"cifar10_{name}_{number}.aedat").write_bytes(aedat2(events + np.array([number, 0, 0, 0])))
     for split in ("train", "test"):
         counts, labels = load_cifar10_dvs(split, 2, 1000)
-        assert labels.tolist() == [0, 1] and counts.sum((1, 2)).tolist() == [4, 4] and counts[0, 0].sum() == 3
+        assert labels.tolist() == [0, 1] and counts[:].sum((1, 2)).tolist() == [4, 4] and counts[0][0].sum() == 3
     (folder / "cifar10_automobile_x.aedat").write_bytes(aedat2(EVENTS))
     with pytest.raises(DataError, match=r"must be named cifar10_<class>_<number>.aedat"):
         load_cifar10_dvs("train", 2, 1000)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Recordings of event cameras: reading, checking, and binning into steps."""
+"""Recordings of event cameras: reading, checking, and binning into steps, when they are taken."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from firstspike_arch.connectivity import Shape
@@ -13,8 +15,8 @@ from .official_files import DataError, data_folder
 from .splits import check_split, part_of
 
 __all__ = [
-    "DVS128_SHAPE", "RECORDINGS", "RecordingSet", "bin_events", "load_cifar10_dvs", "load_dvs_gesture", "load_nmnist",
-    "load_recordings", "read_trials",
+    "DVS128_SHAPE", "RECORDINGS", "RecordingSet", "Recordings", "bin_events", "load_cifar10_dvs", "load_dvs_gesture",
+    "load_nmnist", "load_recordings", "read_trials",
 ]
 
 DVS128_SHAPE = (2, 128, 128)
@@ -25,6 +27,75 @@ CIFAR10_DVS_TEST = 100
 
 VALIDATION_SHARE = 10
 """One training recording in so many is for validation. No data set defines a validation split."""
+
+Read = Callable[[], np.ndarray]
+"""Reads the events of a recording, int64[K, 4], as `bin_events` takes them."""
+
+
+class Recordings:
+    """Recordings on disk, like an array of their counts, uint8[B, T, N]; those that are taken are read and binned then.
+
+    An index takes one recording, [T, N]; a slice or an array of indices several, [K, T, N]. All at once are
+    ``np.asarray(recordings)``, which may need much memory: the 10,000 of N-MNIST in 300 steps 6.5 GiB.
+
+    Parameters
+    ----------
+    reads : sequence of callable
+        Reads the events of each recording.
+    steps, step_us : int
+        Number of steps, and length of a step in µs.
+    shape : (2, H, W)
+        Sizes of polarity, y and x.
+    count_max : int
+        Largest count; higher ones are reduced to it.
+
+    Raises
+    ------
+    DataError
+        A file is missing or altered, or an address has too many events in a step; raised when it is taken.
+    """
+
+    def __init__(self, reads: Sequence[Read], steps: int, step_us: int, shape: Shape, count_max: int = 255) -> None:
+        self._reads, self._steps, self._step_us, self._map = list(reads), steps, step_us, shape
+        self._count_max = count_max
+        self.shape = (len(self._reads), steps, int(np.prod(shape)))
+        self.ndim, self.dtype = 3, np.dtype(np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._reads)
+
+    def __getitem__(self, chosen: int | np.integer | slice | Sequence[int] | np.ndarray) -> np.ndarray:
+        picked = np.arange(len(self))[chosen]
+        if picked.ndim == 0:
+            return self._binned(int(picked))
+        try:
+            found = np.empty((len(picked), *self.shape[1:]), dtype=self.dtype)
+        except MemoryError:
+            size = len(picked) * self.shape[1] * self.shape[2] / 2**30
+            raise DataError(f"{len(picked)} recordings of {self._steps} steps must fit memory, as an array of "
+                            f"{size:.1f} GiB; take fewer of them") from None
+        for place, index in enumerate(picked):
+            found[place] = self._binned(int(index))
+        return found
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return map(self._binned, range(len(self)))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+    def max(self) -> int:
+        """Return the largest count of all; every recording is read once."""
+        return max((int(one.max()) for one in self), default=0)
+
+    def part(self, chosen: np.ndarray, count_max: int) -> "Recordings":
+        """Select recordings by their numbers, with another largest count."""
+        return Recordings([self._reads[index] for index in chosen], self._steps, self._step_us, self._map, count_max)
+
+    def _binned(self, index: int) -> np.ndarray:
+        counts = bin_events(self._reads[index](), self._steps, self._step_us, self._map)
+        return np.minimum(counts, self._count_max, dtype=self.dtype)
+
 
 def bin_events(events: np.ndarray, steps: int, step_us: int, shape: Shape = NMNIST_SHAPE) -> np.ndarray:
     """Count the events of each address in each step, uint8[T, N]. Events after ``steps`` steps are left out.
@@ -51,10 +122,10 @@ def bin_events(events: np.ndarray, steps: int, step_us: int, shape: Shape = NMNI
     return counts.astype(np.uint8)
 
 
-def load_nmnist(split: str, steps: int, step_us: int = 1000) -> tuple[np.ndarray, np.ndarray]:
-    """Load all recordings under FIRSTSPIKE_DATA/nmnist: counts, uint8[B, T, 2312], and labels, int64[B].
+def load_nmnist(split: str, steps: int, step_us: int = 1000) -> tuple[Recordings, np.ndarray]:
+    """Find all recordings under FIRSTSPIKE_DATA/nmnist: counts, uint8[B, T, 2312], and labels, int64[B].
 
-    Recordings are ordered by class and number.
+    Recordings are ordered by class and number, and read when they are taken.
 
     Parameters
     ----------
@@ -63,13 +134,14 @@ def load_nmnist(split: str, steps: int, step_us: int = 1000) -> tuple[np.ndarray
     Raises
     ------
     DataError
-        A file is missing or altered, or an address has too many events in a step.
+        There are none.
     """
     _check_split(split)
     folder = data_folder(f"nmnist/{split.capitalize()}") / "nmnist" / split.capitalize()
-    recordings = ((read_nmnist(file), int(file.parent.name)) for file in sorted(folder.glob("[0-9]/*.bin")))
-    return _binned(recordings, steps, step_us, NMNIST_SHAPE,
-                   f"{folder}: must hold recordings as 0/*.bin … 9/*.bin; put the official files there")
+    found: list[tuple[Read, int]] = [
+        (partial(read_nmnist, file), int(file.parent.name)) for file in sorted(folder.glob("[0-9]/*.bin"))]
+    return _gathered(found, steps, step_us, NMNIST_SHAPE,
+                     f"{folder}: must hold recordings as 0/*.bin … 9/*.bin; put the official files there")
 
 
 def read_trials(path: Path) -> list[tuple[int, int, int]]:
@@ -98,15 +170,16 @@ def read_trials(path: Path) -> list[tuple[int, int, int]]:
     return trials
 
 
-def load_dvs_gesture(split: str, steps: int, step_us: int) -> tuple[np.ndarray, np.ndarray]:
-    """Load all gestures under FIRSTSPIKE_DATA/dvs-gesture/DvsGesture: counts, uint8[B, T, 32768], and labels, int64[B].
+def load_dvs_gesture(split: str, steps: int, step_us: int) -> tuple[Recordings, np.ndarray]:
+    """Find all gestures under FIRSTSPIKE_DATA/dvs-gesture/DvsGesture: counts, uint8[B, T, 32768], and labels, int64[B].
 
-    Each gesture is binned from its own beginning. trials_to_train.txt and trials_to_test.txt define the split.
+    Each gesture is binned from its own beginning, and read when it is taken. trials_to_train.txt and trials_to_test.txt
+    define the split.
 
     Raises
     ------
     DataError
-        A file is missing or altered, or an address has too many events in a step.
+        A list of recordings or gestures is missing or altered.
     """
     _check_split(split)
     folder = data_folder("dvs-gesture/DvsGesture") / "dvs-gesture" / "DvsGesture"
@@ -116,41 +189,44 @@ def load_dvs_gesture(split: str, steps: int, step_us: int) -> tuple[np.ndarray, 
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{listed}: must be the official list of recordings: {error}") from None
 
-    def trials() -> Iterable[tuple[np.ndarray, int]]:
-        for name in names:
-            path = folder / name
-            events = read_aedat3(path, DVS128_SHAPE)
-            for label, start, end in read_trials(path.with_name(f"{path.stem}_labels.csv")):
-                found = events[(events[:, 0] >= start) & (events[:, 0] < end)]
-                yield found - np.array([start, 0, 0, 0]), label
+    read = lru_cache(1)(lambda path: read_aedat3(path, DVS128_SHAPE))  # a file holds several gestures
 
-    return _binned(trials(), steps, step_us, DVS128_SHAPE, f"{listed}: must name recordings")
+    def gesture(path: Path, start: int, end: int) -> np.ndarray:
+        events = read(path)
+        return events[(events[:, 0] >= start) & (events[:, 0] < end)] - np.array([start, 0, 0, 0])
+
+    found: list[tuple[Read, int]] = [
+        (partial(gesture, path, start, end), label)
+        for path in (folder / name for name in names)
+        for label, start, end in read_trials(path.with_name(f"{path.stem}_labels.csv"))]
+    return _gathered(found, steps, step_us, DVS128_SHAPE, f"{listed}: must name recordings")
 
 
-def load_cifar10_dvs(split: str, steps: int, step_us: int) -> tuple[np.ndarray, np.ndarray]:
-    """Load the recordings FIRSTSPIKE_DATA/cifar10-dvs/<class>/cifar10_<class>_<number>.aedat.
+def load_cifar10_dvs(split: str, steps: int, step_us: int) -> tuple[Recordings, np.ndarray]:
+    """Find the recordings FIRSTSPIKE_DATA/cifar10-dvs/<class>/cifar10_<class>_<number>.aedat.
 
-    Returns counts, uint8[B, T, 32768], and labels, int64[B]. Each recording is binned from its first event. Numbers
-    0 … 99 are for testing.
+    Returns counts, uint8[B, T, 32768], and labels, int64[B]. Each recording is binned from its first event, when it is
+    taken. Numbers 0 … 99 are for testing.
 
     Raises
     ------
     DataError
-        A file is missing or altered, or an address has too many events in a step.
+        There are none, or a file has another name.
     """
     _check_split(split)
     folder = data_folder("cifar10-dvs/airplane") / "cifar10-dvs"
     classes = sorted(path for path in folder.glob("*") if path.is_dir())
 
-    def recordings() -> Iterable[tuple[np.ndarray, int]]:
-        for label, place in enumerate(classes):
-            for path in sorted(place.glob("*.aedat"), key=_number):
-                if (_number(path) < CIFAR10_DVS_TEST) == (split == "test"):
-                    events = read_aedat2(path, DVS128_SHAPE)
-                    yield events - np.array([events[:, 0].min() if len(events) else 0, 0, 0, 0]), label
+    def read(path: Path) -> np.ndarray:
+        events = read_aedat2(path, DVS128_SHAPE)
+        return events - np.array([events[:, 0].min() if len(events) else 0, 0, 0, 0])
 
-    return _binned(recordings(), steps, step_us, DVS128_SHAPE,
-                   f"{folder}: must hold a folder of .aedat files for each class")
+    found: list[tuple[Read, int]] = [
+        (partial(read, path), label) for label, place in enumerate(classes)
+        for path in sorted(place.glob("*.aedat"), key=_number)
+        if (_number(path) < CIFAR10_DVS_TEST) == (split == "test")]
+    return _gathered(found, steps, step_us, DVS128_SHAPE,
+                     f"{folder}: must hold a folder of .aedat files for each class")
 
 
 def _number(path: Path) -> int:
@@ -160,16 +236,13 @@ def _number(path: Path) -> int:
     return int(number)
 
 
-def _binned(
-    recordings: Iterable[tuple[np.ndarray, int]], steps: int, step_us: int, shape: Shape, rule: str,
-) -> tuple[np.ndarray, np.ndarray]:
-    counts, labels = [], []
-    for events, label in recordings:
-        counts.append(bin_events(events, steps, step_us, shape))
-        labels.append(label)
-    if not counts:
+def _gathered(
+    found: Sequence[tuple[Read, int]], steps: int, step_us: int, shape: Shape, rule: str,
+) -> tuple[Recordings, np.ndarray]:
+    if not found:
         raise DataError(rule)
-    return np.stack(counts), np.array(labels, dtype=np.int64)
+    reads, labels = zip(*found, strict=True)
+    return Recordings(reads, steps, step_us, shape), np.array(labels, dtype=np.int64)
 
 
 def _check_split(split: str) -> None:
@@ -186,13 +259,13 @@ class RecordingSet:
     shape : (2, H, W)
     classes : int
     read : callable
-        ``read(split, steps, step_us)`` returns counts, uint8[B, T, N], and labels, int64[B], of an official split,
-        "train" or "test".
+        ``read(split, steps, step_us)`` returns recordings, and labels, int64[B], of an official split, "train" or
+        "test".
     """
 
     shape: Shape
     classes: int
-    read: Callable[[str, int, int], tuple[np.ndarray, np.ndarray]]
+    read: Callable[[str, int, int], tuple[Recordings, np.ndarray]]
 
 
 RECORDINGS = {
@@ -228,4 +301,4 @@ def load_recordings(
     check_split(split)
     counts, labels = RECORDINGS[name].read("test" if split == "test" else "train", steps, step_us)
     chosen = part_of(name, split, len(counts), max(1, len(counts) // VALIDATION_SHARE))
-    return np.minimum(counts[chosen], count_max), labels[chosen]
+    return counts.part(chosen, count_max)[:], labels[chosen]
