@@ -25,6 +25,9 @@ _LIMIT = 1 << 47
 """Numbers on a membrane must be smaller in magnitude: a membrane has at most 48 bits, and fits int64 after the
 multiplication by ``leak_num``."""
 
+_SCORE_LIMIT = 1 << 62
+"""Scores must be smaller, to fit int64 with room for a sum."""
+
 NAME_RULE = "1…80 letters, digits or _ . + -"
 """The rule for names of networks and layers, in words; names go into Verilog, Tcl and YAML files."""
 
@@ -314,6 +317,10 @@ def verify(network: IntegerNetwork) -> None:
             raise NetworkError(
                 f"step_weights must be {network.steps_max} positive, strictly decreasing integers, not {weights!r}"
             )
+        largest = sum(weights[:network.steps_max]) * network.layers[-1].neuron.levels
+        if largest >= _SCORE_LIMIT:
+            raise NetworkError(f"step_weights must add up to a score below 2^{_SCORE_LIMIT.bit_length() - 1} if an "
+                               f"output neuron fires in every step, not to about 2^{largest.bit_length() - 1}")
 
 
 def _verify_branch(network: IntegerNetwork, where: str, index: int, branch: Branch) -> None:

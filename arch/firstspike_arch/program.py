@@ -21,7 +21,7 @@ from .memory import MemoryShape
 from .network import Branch, IntegerNetwork, Layer
 from .neuron import Neuron
 from .plain import decode
-from .status import program_address
+from .status import MEMORIES_MAX, PROGRAM_WORD, program_address
 from .weight_image import weight_image
 
 __all__ = ["Program", "ProgramError", "write_atomically"]
@@ -79,10 +79,19 @@ class Program:
                 f"config must have options for each of the {len(self.network.layers)} layers, "
                 f"not {len(self.config.layers)}"
             )
+        if len(self.network.layers) > MEMORIES_MAX:
+            raise ProgramError(f"a program must have at most {MEMORIES_MAX} layers, whose memories the program port can "
+                               f"name, not {len(self.network.layers)}")
         try:
             self.cores  # noqa: B018 - made now, so that options that do not fit their layer are reported here
         except ValueError as error:
             raise ProgramError(str(error)) from None
+        for core, shape in zip(self.cores, self.memories(), strict=True):
+            chunks = program_address(shape.depth, 0, shape.chunks)
+            if chunks > 1 << PROGRAM_WORD["address"]:
+                raise ProgramError(
+                    f"layer {core.index} ({core.layer.name}): weights must lie at 2^{PROGRAM_WORD['address']} addresses "
+                    f"of the program port, not {chunks}: give it more lanes, whose words are fewer and wider")
         for index, options in enumerate(self.config.layers):
             if options.bit_serial and (index or not self.network.bit_by_bit):
                 raise ProgramError(f"layer {index}: bit_serial must be off: it takes an input of numbers, none of them "

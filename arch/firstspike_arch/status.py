@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Counters and program port of a running accelerator, as a host addresses them."""
 
-__all__ = ["COUNTERS", "COUNTER_BITS", "PROGRAM_WORD", "STATUS_CYCLES", "program_address"]
+__all__ = ["COUNTERS", "COUNTER_BITS", "MEMORIES_MAX", "PROGRAM_WORD", "STATUS_CYCLES", "program_address"]
 
 COUNTER_BITS = 32
 
@@ -24,6 +24,9 @@ STATUS_CYCLES = len(COUNTERS) + 2
 
 PROGRAM_WORD = {"data": 32, "address": 24, "memory": 8}
 """Widths of the fields of a program-port word, from the lowest bit. ``memory`` is an index in `Program.memories`."""
+
+MEMORIES_MAX = (1 << PROGRAM_WORD["memory"]) - 1
+"""Most memories of a program. The last number is that of a device's identity, see `firstspike_hw.link.frames`."""
 
 
 def program_address(word: int, chunk: int, chunks: int) -> int:

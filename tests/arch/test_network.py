@@ -32,6 +32,8 @@ def layer(neuron=None, **change) -> dict:
     ({"cutoff": 257}, "cutoff must be 0…256, not 257"),
     ({"readout": "weighted_spikes", "step_weights": (3, 2, 2)},
      "step_weights must be 3 positive, strictly decreasing integers, not (3, 2, 2)"),
+    ({"readout": "weighted_spikes", "step_weights": (1 << 70, 2, 1)}, "step_weights must add up to a score below 2^62 "
+     "if an output neuron fires in every step, not to about 2^70"),
     ({"layers": (LAYER, LAYER)}, "layer 1 (only): fan-in must have the shape (3,) of layer 0, not (4,)"),
     ({"readout": "potential"}, "layer 0 (only): the output layer of a potential read-out must have no threshold"),
     (layer({"theta": None}), "layer 0 (only): a layer without threshold must be the output of a potential read-out"),

@@ -7,8 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from firstspike_arch.network import IntegerNetwork
+from firstspike_arch.network_builder import NetworkBuilder
 from firstspike_arch.program import Program, ProgramError
+from firstspike_arch.status import MEMORIES_MAX
 from firstspike_compiler.compile import compile_network
+from firstspike_compiler.errors import CompileError
 from firstspike_sim.testing.random_network import random_network
 
 
@@ -86,3 +89,26 @@ def test_the_same_hardware_has_the_same_architecture():
         layers[0] = replace(layers[0], neuron=replace(neuron, theta=neuron.theta + 1))
         other = replace(program, network=replace(program.network, layers=tuple(layers)))
         assert other.architecture() != program.architecture()
+
+
+def chain(depth: int) -> IntegerNetwork:
+    net = NetworkBuilder(2, steps=2, readout="spike_count")
+    for _ in range(depth):
+        net.layer([[1, 1], [1, 0]], theta=1)
+    return net.build()
+
+
+def test_every_memory_has_a_number_of_its_own():
+    program = compile_network(chain(MEMORIES_MAX), lanes=1).program
+    assert len(np.unique(program.port_words() >> np.uint64(56))) == MEMORIES_MAX
+    with pytest.raises(CompileError, match="^a program must have at most 255 layers, whose memories the program port "
+                                           "can name, not 256$"):
+        compile_network(chain(MEMORIES_MAX + 1), lanes=1)
+
+
+def test_every_weight_has_an_address():
+    net = NetworkBuilder(4200, steps=2, readout="potential")
+    net.layer(np.ones((4200, 4200), np.int8))
+    with pytest.raises(CompileError, match=r"^layer 0 \(dense0\): weights must lie at 2\^24 addresses of the program "
+                                           r"port, not 34414592: give it more lanes, whose words are fewer and wider$"):
+        compile_network(net.build(), lanes=1)

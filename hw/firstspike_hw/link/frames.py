@@ -19,7 +19,7 @@ from firstspike_arch.fixed import CHUNK_BITS, ceil_div
 from firstspike_arch.memory import MemoryShape
 from firstspike_arch.program import Program
 from firstspike_arch.result import ResultLayout, result_layout
-from firstspike_arch.status import COUNTERS
+from firstspike_arch.status import COUNTERS, MEMORIES_MAX
 
 from ..integer_argument import integer_argument
 
@@ -272,13 +272,20 @@ PROGRAM_PLACES = (_PROGRAM_WORD, _PROGRAM_WORD + 1)
 IDENTITY = MemoryShape(name="identity", depth=256, used_bits=32)
 """The device keeps its identity in a block RAM of its own: it is patched and loaded together with the weights."""
 
-IDENTITY_MEMORY = 255
+IDENTITY_MEMORY = MEMORIES_MAX
 """Its number at the program port."""
 
 
 def identity_of(program: Program, *, buffer_bytes: int, clk_hz: int = 0, initialised: bool = True) -> Identity:
-    """The identity of a device with this program."""
+    """The identity of a device with this program.
+
+    Raises
+    ------
+    ValueError
+        More classes than the identity holds.
+    """
     network = program.network
+    integer_argument("classes of a network behind a host link", network.classes, 1, (1 << 16) - 1)
     return Identity(
         port=int(program.config.port == "events"), word_bytes=wire_format(program).word_bytes,
         buffer_bytes=buffer_bytes, clk_hz=clk_hz, inputs=network.inputs, steps_max=network.steps_max,

@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 import pytest
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
+from firstspike_arch.network_builder import NetworkBuilder
 from firstspike_arch.program import Program
 from firstspike_compiler.compile import compile_network
 from firstspike_hw.link.frames import (
@@ -108,3 +109,11 @@ def test_port_words_hold_every_chunk_of_every_memory():
     second = small.memories()[0].depth
     assert int(words[second]) >> 56 == 1 and int(words[second]) >> 32 & 0xFFFFFF == 0
     assert int(words[5]) & 0xFFFF_FFFF == small.images()["core0_weights"][5]
+
+
+def test_an_identity_has_room_for_so_many_classes():
+    net = NetworkBuilder(1, steps=1, readout="potential")
+    net.layer(np.ones((65536, 1), np.int8))
+    with pytest.raises(ValueError, match=r"^classes of a network behind a host link must be an integer of 1…65535, not "
+                                         r"65536$"):
+        identity_of(compile_network(net.build(), lanes=256).program, buffer_bytes=0)
