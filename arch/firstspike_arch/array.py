@@ -10,6 +10,7 @@ import numpy as np
 from .connectivity import Conv2d, Dense
 from .fixed import ceil_div
 from .network import Layer
+from .shown import shown
 
 __all__ = [
     "GROUP_BITS", "ArrayConfig", "LayerOptions", "LayerPlan", "kernel_banks", "reach", "readout_cycles",
@@ -59,11 +60,11 @@ class LayerOptions:
 
     def __post_init__(self) -> None:
         if self.lanes < 1:
-            raise ValueError(f"lanes must be at least 1, not {self.lanes!r}")
+            raise ValueError(f"lanes must be at least 1, not {shown(self.lanes)}")
         if not 2 <= self.membrane_bits <= 48:
-            raise ValueError(f"membrane_bits must be 2…48, not {self.membrane_bits!r}")
+            raise ValueError(f"membrane_bits must be 2…48, not {shown(self.membrane_bits)}")
         if self.register_rows < 2:
-            raise ValueError(f"register_rows must be at least 2, not {self.register_rows!r}")
+            raise ValueError(f"register_rows must be at least 2, not {shown(self.register_rows)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +132,7 @@ class LayerPlan:
     def __post_init__(self) -> None:
         if self.lanes > self.group_channels:
             limit = "the layer's neurons" if self.positions == 1 else "the channels of a group"
-            raise ValueError(f"lanes must be 1…{self.group_channels} ({limit}), not {self.lanes!r}")
+            raise ValueError(f"lanes must be 1…{self.group_channels} ({limit}), not {shown(self.lanes)}")
 
     @property
     def lanes(self) -> int:
@@ -277,9 +278,9 @@ class ArrayConfig:
     def __post_init__(self) -> None:
         for name, known in (("port", ("events", "image")), ("winner", ("tree", "scan"))):
             if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be {known[0]!r} or {known[1]!r}, not {getattr(self, name)!r}")
+                raise ValueError(f"{name} must be {known[0]!r} or {known[1]!r}, not {shown(getattr(self, name))}")
         if not isinstance(self.timeout, int) or isinstance(self.timeout, bool) or not 0 <= self.timeout < 1 << 32:
-            raise ValueError(f"timeout must be 1…2^32 − 1 cycles, or 0 for none, not {self.timeout!r}")
+            raise ValueError(f"timeout must be 1…2^32 − 1 cycles, or 0 for none, not {shown(self.timeout)}")
 
 
 def reach(synapses: Dense | Conv2d) -> tuple[int, int]:

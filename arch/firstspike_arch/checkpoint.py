@@ -18,6 +18,7 @@ from .float_network import FloatBranch, FloatLayer, FloatNetwork
 from .neuron import FloatNeuron
 from .plain import read_fields
 from .program import write_atomically
+from .shown import shown
 
 __all__ = ["CheckpointError", "Tensor", "list_tensors", "load_network", "save_network"]
 
@@ -182,9 +183,9 @@ def _network_from_parts(path: Path, head: Any, tensors: dict[str, np.ndarray]) -
         except ValueError as error:
             raise CheckpointError(f"{where}: {error}") from None
         if not 2 <= arguments.get("weight_bits", 8) <= 8:
-            raise CheckpointError(f"{where}: weight_bits must be 2…8, not {arguments['weight_bits']!r}")
+            raise CheckpointError(f"{where}: weight_bits must be 2…8, not {shown(arguments['weight_bits'])}")
         if arguments.get("weight_scale") is not None and not arguments["weight_scale"] > 0:
-            raise CheckpointError(f"{where}: weight_scale must be positive, not {arguments['weight_scale']!r}")
+            raise CheckpointError(f"{where}: weight_scale must be positive, not {shown(arguments['weight_scale'])}")
         weight = _tensor(path, tensors, f"{index}.weight", None if synapses is None else synapses.weight_shape)
         reaches = synapses or Dense(in_shape=weight.shape[1:], neurons=len(weight))
         if shapes and reaches.in_shape != shapes[-1]:
@@ -216,14 +217,14 @@ def _network_from_parts(path: Path, head: Any, tensors: dict[str, np.ndarray]) -
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from None
     if arguments["steps"] < 1:
-        raise CheckpointError(f"{path}: steps must be at least 1, not {arguments['steps']!r}")
+        raise CheckpointError(f"{path}: steps must be at least 1, not {shown(arguments['steps'])}")
     return FloatNetwork(layers=tuple(layers), **arguments)
 
 
 def _branches(plain: Any) -> list[dict[str, Any]]:
     """Arguments of `FloatBranch` for each branch, without the weight."""
     if not isinstance(plain, list):
-        raise ValueError(f"branches must be a list, not {plain!r}")
+        raise ValueError(f"branches must be a list, not {shown(plain)}")
     return [{**read_fields(FloatBranch, one, ("source", "average_pool")),
              "connectivity": from_plain(one.get("connectivity"))} for one in plain]
 

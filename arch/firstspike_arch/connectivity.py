@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .plain import decode
+from .shown import shown
 
 __all__ = [
     "Conv2d", "ConvTranspose2d", "Dense", "Pool", "Shape", "Window", "as_shape", "from_plain", "pool_sides", "pooled",
@@ -39,7 +40,7 @@ def as_shape(given: int | Sequence[int]) -> Shape:
     except TypeError:
         shape = ()
     if len(shape) not in (1, 2, 3) or min(shape) < 1 or isinstance(given, bool):
-        raise ValueError(f"in_shape must be N, (N,), (C, L) or (C, H, W), each at least 1, not {given!r}")
+        raise ValueError(f"in_shape must be N, (N,), (C, L) or (C, H, W), each at least 1, not {shown(given)}")
     return (shape[0], 1, shape[1]) if len(shape) == 2 else shape
 
 
@@ -62,14 +63,14 @@ def pooled(shape: Shape, pool: Pool) -> Shape:
 def _checked_pool(shape: Shape, pool: Any) -> Pool:
     """A pool that fits an input: equal sides as one number, as files have them."""
     if len(shape) not in (1, 3) or min(shape) < 1:
-        raise ValueError(f"in_shape must be (N,) or (C, H, W), each at least 1, not {shape!r}")
+        raise ValueError(f"in_shape must be (N,) or (C, H, W), each at least 1, not {shown(shape)}")
     height, width = shape[1:] if len(shape) == 3 else (1, 1)
     sides = (pool, pool) if isinstance(pool, int) else pool
     if not (isinstance(sides, tuple) and len(sides) == 2 and all(isinstance(side, int) for side in sides)
             and 1 <= sides[0] <= height and 1 <= sides[1] <= width):
         limit = f"1…{min(height, width)}"
         limit += f", or sides of at most ({height}, {width})," if height != width or isinstance(pool, tuple) else ""
-        raise ValueError(f"pool must be {limit} for an input of shape {shape}, not {pool!r}")
+        raise ValueError(f"pool must be {limit} for an input of shape {shape}, not {shown(pool)}")
     return sides[0] if sides[0] == sides[1] else sides
 
 
@@ -114,7 +115,7 @@ class Dense(_Pooled):
     def __post_init__(self) -> None:
         object.__setattr__(self, "pool", _checked_pool(self.in_shape, self.pool))
         if self.neurons < 1:
-            raise ValueError(f"neurons must be at least 1, not {self.neurons!r}")
+            raise ValueError(f"neurons must be at least 1, not {shown(self.neurons)}")
 
     @property
     def channels(self) -> int:
@@ -168,19 +169,19 @@ class Conv2d(_Pooled):
 
     def __post_init__(self) -> None:
         if len(self.in_shape) != 3:
-            raise ValueError(f"in_shape must be (C, H, W), not {self.in_shape!r}")
+            raise ValueError(f"in_shape must be (C, H, W), not {shown(self.in_shape)}")
         object.__setattr__(self, "pool", _checked_pool(self.in_shape, self.pool))
         if self.channels < 1 or min(self.kernel) < 1 or min(self.stride) < 1 or min(self.padding) < 0:
             raise ValueError(
-                f"channels, kernel and stride must be at least 1 and padding at least 0, not {self.channels!r}, "
-                f"{self.kernel!r}, {self.stride!r}, {self.padding!r}"
+                f"channels, kernel and stride must be at least 1 and padding at least 0, not {shown(self.channels)}, "
+                f"{shown(self.kernel)}, {shown(self.stride)}, {shown(self.padding)}"
             )
         if min(self.dilation) < 1:
-            raise ValueError(f"dilation must be at least 1, not {self.dilation!r}")
+            raise ValueError(f"dilation must be at least 1, not {shown(self.dilation)}")
         inputs = self.in_shape[0]
         if self.groups < 1 or inputs % self.groups or self.channels % self.groups:
             raise ValueError(
-                f"groups must divide {inputs} input and {self.channels} output channels, not {self.groups!r}"
+                f"groups must divide {inputs} input and {self.channels} output channels, not {shown(self.groups)}"
             )
         self._check_size()
 
@@ -264,10 +265,10 @@ class ConvTranspose2d(Conv2d):
         most = [max(both) - 1 for both in zip(self.stride, self.dilation, strict=True)]
         if any(not 0 <= one <= limit for one, limit in zip(self.output_padding, most, strict=True)):
             raise ValueError(f"output_padding must be smaller than stride or dilation, at most ({most[0]}, {most[1]}), "
-                             f"not {self.output_padding!r}")
+                             f"not {shown(self.output_padding)}")
         if min(self.out_shape[1:]) < 1:
             raise ValueError(f"padding must leave an output, not one of {self.out_shape[1]} × {self.out_shape[2]}: "
-                             f"{self.padding!r}")
+                             f"{shown(self.padding)}")
 
     @property
     def out_shape(self) -> Shape:
@@ -333,14 +334,14 @@ class Window:
             The map is smaller than a window, or a window lies in the padding altogether.
         """
         if len(shape) != 3:
-            raise ValueError(f"a maximum pool must take a map (C, H, W), not {shape!r}")
+            raise ValueError(f"a maximum pool must take a map (C, H, W), not {shown(shape)}")
         size = tuple(self._windows(axis, shape[1 + axis]) for axis in (0, 1))
         if min(size) < 1:
             raise ValueError(f"kernel must be at most the padded map, not {self.kernel[0]} × {self.kernel[1]} for "
                              f"{shape[1]} × {shape[2]}")
         if any((self._inside(axis, shape[1 + axis]).sum(0) == 0).any() for axis in (0, 1)):
             raise ValueError(f"padding must leave each window a pixel of the map {shape[1]} × {shape[2]}, not "
-                             f"{self.padding!r}")
+                             f"{shown(self.padding)}")
         return shape[0], *size
 
     def taps(self, axis: int, length: int) -> np.ndarray:
@@ -396,7 +397,7 @@ def from_plain(plain: Any) -> Dense | Conv2d:
     """
     kind = _KINDS.get(str(plain.get("kind"))) if isinstance(plain, dict) else None
     if kind is None:
-        raise ValueError(f"connectivity must be a table of kind {', '.join(_KINDS)}, not {plain!r}")
+        raise ValueError(f"connectivity must be a table of kind {', '.join(_KINDS)}, not {shown(plain)}")
     try:
         return decode(kind, {name: value for name, value in plain.items() if name != "kind"})
     except ValueError as error:

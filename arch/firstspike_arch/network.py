@@ -13,6 +13,7 @@ from .events import MAGNITUDE_MAX, TokenLayout
 from .fixed import LEAK_SHIFT_MAX
 from .float_network import InputKind, Readout
 from .neuron import Neuron, Reset
+from .shown import shown
 
 __all__ = [
     "INPUT", "NAME_RULE", "Branch", "IntegerNetwork", "Layer", "Edge", "NetworkError", "Neuron", "is_name",
@@ -43,7 +44,7 @@ def is_name(text: str) -> bool:
 
 def _check_integer(where: str, name: str, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise NetworkError(f"{where}{name} must be an integer, not {value!r}")
+        raise NetworkError(f"{where}{name} must be an integer, not {shown(value)}")
 
 
 def _vector(where: str, name: str, value: Any, size: int) -> np.ndarray:
@@ -274,7 +275,7 @@ def verify(network: IntegerNetwork) -> None:
         raise NetworkError("a network must have at least one layer, not 0")
     for what, name in [("network", network.name), *(("layer", layer.name) for layer in network.layers)]:
         if not is_name(name):
-            raise NetworkError(f"name of a {what} must be {NAME_RULE}, not {name!r}")
+            raise NetworkError(f"name of a {what} must be {NAME_RULE}, not {shown(name)}")
     for what in ("steps", "steps_max", "cutoff", "in_min", "in_max"):
         _check_integer("", what, getattr(network, what))
     if not 1 <= network.steps <= network.steps_max <= 4096:
@@ -282,19 +283,19 @@ def verify(network: IntegerNetwork) -> None:
             f"steps must be 1 ≤ steps ≤ steps_max ≤ 4096, not steps={network.steps}, steps_max={network.steps_max}"
         )
     if network.input_kind not in ("latency", "events", "direct"):
-        raise NetworkError(f"input_kind must be 'latency', 'events' or 'direct', not {network.input_kind!r}")
+        raise NetworkError(f"input_kind must be 'latency', 'events' or 'direct', not {shown(network.input_kind)}")
     if network.readout not in ("first_spike", "weighted_spikes", "potential", "spike_count"):
         raise NetworkError(
             "readout must be first_spike, weighted_spikes, potential or spike_count, "
-            f"not {network.readout!r}"
+            f"not {shown(network.readout)}"
         )
     if not 1 <= network.in_max <= 255:
-        raise NetworkError(f"in_max must be 1…255, not {network.in_max!r}")
+        raise NetworkError(f"in_max must be 1…255, not {shown(network.in_max)}")
     if not -256 <= network.in_min <= 0 or (network.in_min and network.input_kind == "latency"):
         raise NetworkError(f"in_min must be −256…0 for events and direct input and 0 for latency, not "
-                           f"{network.in_min!r}")
+                           f"{shown(network.in_min)}")
     if not 0 <= network.cutoff <= 256:
-        raise NetworkError(f"cutoff must be 0…256, not {network.cutoff!r}")
+        raise NetworkError(f"cutoff must be 0…256, not {shown(network.cutoff)}")
     for index, layer in enumerate(network.layers):
         where = f"layer {index} ({layer.name})"
         _verify_layer(where, layer)
@@ -315,7 +316,7 @@ def verify(network: IntegerNetwork) -> None:
             later >= earlier for earlier, later in pairwise(weights)
         ):
             raise NetworkError(
-                f"step_weights must be {network.steps_max} positive, strictly decreasing integers, not {weights!r}"
+                f"step_weights must be {network.steps_max} positive, strictly decreasing integers, not {shown(weights)}"
             )
         largest = sum(weights[:network.steps_max]) * network.layers[-1].neuron.levels
         if largest >= _SCORE_LIMIT:
@@ -327,7 +328,7 @@ def _verify_branch(network: IntegerNetwork, where: str, index: int, branch: Bran
     layer, synapses, recurrent = network.layers[index], branch.connectivity, branch.source == index
     if not INPUT <= branch.source <= index:
         raise NetworkError(f"{where}: synapses must come from the layer itself, a layer before it, or the input (−1), "
-                           f"not from layer {branch.source!r}")
+                           f"not from layer {shown(branch.source)}")
     shape = network.layout_of(branch.source).shape
     if synapses.in_shape != shape:
         sender = "the input" if branch.source == INPUT else f"layer {branch.source}"
@@ -357,7 +358,7 @@ def _verify_encoder(network: IntegerNetwork, where: str, index: int) -> None:
         np.diff(fall) < 0
     ).any():
         raise NetworkError(f"{where}: theta_fall must be {network.steps_max} ascending integers from 0, "
-                           f"not {neuron.theta_fall!r}")
+                           f"not {shown(neuron.theta_fall)}")
     if neuron.leaky or neuron.clamped or not neuron.single_spike or neuron.levels != 1 or not neuron.bias_once:
         raise NetworkError(f"{where}: a layer with theta_fall must have single_spike, bias_once and one threshold, "
                            f"and no leak or clamps")
@@ -383,7 +384,7 @@ def _verify_layer(where: str, layer: Layer) -> None:
         except ValueError as error:
             raise NetworkError(f"{where}: current_pool: {error}") from None
     if not isinstance(layer.weight_bits, int) or not 2 <= layer.weight_bits <= 8:
-        raise NetworkError(f"{where}: weight_bits must be 2…8, not {layer.weight_bits!r}")
+        raise NetworkError(f"{where}: weight_bits must be 2…8, not {shown(layer.weight_bits)}")
     neuron, count = layer.neuron, layer.channels
     _check_integer(f"{where}: ", "leak_shift", neuron.leak_shift)
     if isinstance(neuron.leak_num, np.ndarray):
@@ -399,10 +400,10 @@ def _verify_layer(where: str, layer: Layer) -> None:
             f"not {low if low < 0 else high}/2^{neuron.leak_shift}"
         )
     if neuron.reset not in get_args(Reset):
-        raise NetworkError(f"{where}: reset must be subtract, zero or none, not {neuron.reset!r}")
+        raise NetworkError(f"{where}: reset must be subtract, zero or none, not {shown(neuron.reset)}")
     for what, value in neuron.options().items():
         if isinstance(getattr(Neuron, what), bool) and not isinstance(value, bool):
-            raise NetworkError(f"{where}: {what} must be True or False, not {value!r}")
+            raise NetworkError(f"{where}: {what} must be True or False, not {shown(value)}")
     if neuron.theta is not None:
         if np.ndim(neuron.theta) != 2:
             raise NetworkError(f"{where}: theta must have shape ({count}, levels), not {np.shape(neuron.theta)}")

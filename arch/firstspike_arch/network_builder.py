@@ -13,6 +13,7 @@ from .fixed import LEAK_SHIFT_MAX, bits_for_signed, nearest_leak
 from .float_network import InputKind, Readout
 from .network import INPUT, Branch, IntegerNetwork, Layer, NetworkError
 from .neuron import Neuron
+from .shown import shown
 
 __all__ = ["NetworkBuilder"]
 
@@ -209,7 +210,7 @@ class NetworkBuilder:
             plain = not transposed and groups == 1 and pairs == _PLAIN
             if not transposed and pairs["output_padding"] != (0, 0):
                 raise NetworkError(f"{where}: output_padding must be 0 unless the convolution is transposed, not "
-                                   f"{sides['output_padding']!r}")
+                                   f"{shown(sides['output_padding'])}")
             if weights.ndim == 4:
                 further = pairs if transposed else {name: pairs[name] for name in pairs if name != "output_padding"}
                 connectivity: Dense | Conv2d = (ConvTranspose2d if transposed else Conv2d)(
@@ -288,7 +289,7 @@ def _leak(where: str, leak: Any, channels: int) -> tuple[int | np.ndarray, int]:
     if values.shape not in ((), (channels,)):
         raise NetworkError(f"{where}: leak must be one number or have shape ({channels},), not {values.shape}")
     if values.dtype.kind not in "iuf":
-        raise NetworkError(f"{where}: leak must be 0…1, not {leak!r}" if values.ndim == 0 else
+        raise NetworkError(f"{where}: leak must be 0…1, not {shown(leak)}" if values.ndim == 0 else
                            f"{where}: leak must be numbers 0…1, not {values.dtype}")
     real = values.astype(np.float64)
     wrong = real[~((real >= 0) & (real <= 1))]

@@ -10,6 +10,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, to_json
 from typing_extensions import TypedDict
 
+from .shown import shown
+
 __all__ = ["decode", "read_fields"]
 
 Made = TypeVar("Made")
@@ -73,9 +75,9 @@ def _sentence(error: ErrorDetails, kind: type) -> str:
         case "union_tag_not_found":
             return f"{place}.kind must be given: {', '.join(_members(parents[-1]))}"
         case "union_tag_invalid":
-            return f"{place}.kind must be {' or '.join(map(repr, _members(parents[-1])))}, not {context['tag']!r}"
+            return f"{place}.kind must be {' or '.join(map(repr, _members(parents[-1])))}, not {shown(context['tag'])}"
     rule = error["msg"].replace("Input should be an object", "Input should be a table").removeprefix("Input should be ")
-    return f"{place} must be {rule}, not {error['input']!r}".lstrip()
+    return f"{place} must be {rule}, not {shown(error['input'])}".lstrip()
 
 
 def _walk(kind: Any, location: tuple[int | str, ...]) -> tuple[list[Any], str]:

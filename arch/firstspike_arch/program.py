@@ -21,6 +21,7 @@ from .memory import MemoryShape
 from .network import Branch, IntegerNetwork, Layer
 from .neuron import Neuron
 from .plain import decode
+from .shown import shown
 from .status import MEMORIES_MAX, PROGRAM_WORD, program_address
 from .weight_image import weight_image
 
@@ -80,8 +81,8 @@ class Program:
                 f"not {len(self.config.layers)}"
             )
         if len(self.network.layers) > MEMORIES_MAX:
-            raise ProgramError(f"a program must have at most {MEMORIES_MAX} layers, whose memories the program port can "
-                               f"name, not {len(self.network.layers)}")
+            raise ProgramError(f"a program must have at most {MEMORIES_MAX} layers, whose memories the program port "
+                               f"can name, not {len(self.network.layers)}")
         try:
             self.cores  # noqa: B018 - made now, so that options that do not fit their layer are reported here
         except ValueError as error:
@@ -90,8 +91,8 @@ class Program:
             chunks = program_address(shape.depth, 0, shape.chunks)
             if chunks > 1 << PROGRAM_WORD["address"]:
                 raise ProgramError(
-                    f"layer {core.index} ({core.layer.name}): weights must lie at 2^{PROGRAM_WORD['address']} addresses "
-                    f"of the program port, not {chunks}: give it more lanes, whose words are fewer and wider")
+                    f"layer {core.index} ({core.layer.name}): weights must lie at 2^{PROGRAM_WORD['address']} "
+                    f"addresses of the program port, not {chunks}: give it more lanes, whose words are fewer and wider")
         for index, options in enumerate(self.config.layers):
             if options.bit_serial and (index or not self.network.bit_by_bit):
                 raise ProgramError(f"layer {index}: bit_serial must be off: it takes an input of numbers, none of them "
@@ -103,7 +104,7 @@ class Program:
             )
         if self.config.port == "image" and not (self.network.input_kind == "latency" or self.direct_bytes):
             raise ProgramError("port 'image' must have latency input, or a direct input of 0…255 or −128…127, not "
-                               f"{self.network.input_kind!r} of {self.network.in_min}…{self.network.in_max}")
+                               f"{shown(self.network.input_kind)} of {self.network.in_min}…{self.network.in_max}")
 
     @property
     def direct_bytes(self) -> bool:

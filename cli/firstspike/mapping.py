@@ -11,6 +11,7 @@ from firstspike_arch.fixed import ceil_div
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
+from firstspike_arch.shown import shown
 from firstspike_arch.work import work_cycles, workload
 from firstspike_boards.devices import DEVICES, Device
 from firstspike_compiler.compile import Compilation, compile_network, remap
@@ -89,11 +90,11 @@ def map_to_device(
         The network does not fit; the message names the nearest choice that does.
     """
     if device not in DEVICES:
-        raise CompileError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
+        raise CompileError(f"device must be one of {', '.join(DEVICES)}, not {shown(device)}")
     plain = compile_network(network, lanes=1, **options)
     integer, samples = plain.program.network, check_inputs(plain.program.network, inputs, some=True)[:SAMPLES]
     if lane_budget < len(integer.layers):
-        raise CompileError(f"lane_budget must be ≥ {len(integer.layers)} (one a layer), not {lane_budget!r}")
+        raise CompileError(f"lane_budget must be ≥ {len(integer.layers)} (one a layer), not {shown(lane_budget)}")
     spikes = GoldenModel(integer).run(samples).spikes
     choices = _choices(plain.program, spikes, DEVICES[device])
     found = _fastest(choices, lane_budget, DEVICES[device].blocks)
@@ -230,7 +231,7 @@ def _too_few_lanes(
     if not enough:
         return None
     return (f"lane_budget must be ≥ {min(enough)}, so that {network.name} fits the {device.blocks} block RAMs of "
-            f"{device.name}, not {elements!r}")
+            f"{device.name}, not {shown(elements)}")
 
 
 def _refusal(

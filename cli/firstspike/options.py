@@ -9,6 +9,7 @@ import numpy as np
 import typer
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
+from firstspike_arch.shown import shown
 from firstspike_train.data import load_lazily
 from PIL import Image
 
@@ -93,9 +94,9 @@ def scale_options(scales: str, percentile: float | None, weight_scale: str | Non
             None if part == "auto" else float(part) for part in weight_scale.split(",")]
     except ValueError:
         raise ValueError("--weight-scale must be a number or a list of numbers, one (or auto) a layer, not "
-                         f"{weight_scale!r}") from None
+                         f"{shown(weight_scale)}") from None
     if scales not in ("layer", "channel"):
-        raise ValueError(f"--scales must be layer or channel, not {scales!r}")
+        raise ValueError(f"--scales must be layer or channel, not {shown(scales)}")
     return {"per_channel": scales == "channel", "percentile": percentile,
             "weight_scale": given[0] if given and len(given) == 1 else given}
 

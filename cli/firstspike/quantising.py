@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from firstspike_arch.connectivity import Conv2d, Dense, pooled
 from firstspike_arch.float_network import FloatNetwork
+from firstspike_arch.shown import shown
 from firstspike_compiler.compile import compile_network
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.passes.choose_scales import Powers
@@ -134,7 +135,7 @@ def choose_bits(calibration: Calibration, budget: float, **options) -> Quantised
         The budget is negative, or even 8 bits cost more.
     """
     if not (isinstance(budget, int | float) and budget >= 0):
-        raise CompileError(f"accuracy budget must be a number of points ≥ 0, not {budget!r}")
+        raise CompileError(f"accuracy budget must be a number of points ≥ 0, not {shown(budget)}")
     least = calibration.score(calibration.classes) - budget
     best = None
     for bits in BITS:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from firstspike_arch.program import Program
+from firstspike_arch.shown import shown
 from firstspike_boards.bitstream import block_rams, build_bitstream, write_project
 from firstspike_boards.board import Board
 from firstspike_boards.boards import BOARDS
@@ -32,7 +33,7 @@ def build(
 ) -> None:
     """Build the bitstream of a board, or a project for the vendor's tools; new weights alone take seconds."""
     if board not in BOARDS:
-        raise ValueError(f"--board must be one of {', '.join(BOARDS)}, not {board!r}")
+        raise ValueError(f"--board must be one of {', '.join(BOARDS)}, not {shown(board)}")
     chosen = BOARDS[board].with_transport(transport)
     program, _ = read_build(folder)
     refuse_too_large(chosen, program)

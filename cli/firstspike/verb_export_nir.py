@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from firstspike_arch.shown import shown
 from firstspike_compiler.nir_export import save_nir
 from rich.console import Console
 
@@ -19,5 +20,5 @@ def export_nir(
     program, _ = read_build(build)
     options = save_nir(program.network, output)
     console = Console(highlight=False)
-    needed = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    needed = ", ".join(f"{name}={shown(value)}" for name, value in options.items())
     console.print(f"written to {output}; NIR cannot hold these: {needed}", markup=False, soft_wrap=True)

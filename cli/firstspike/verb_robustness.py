@@ -11,6 +11,7 @@ import torch
 import typer
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import write_atomically
+from firstspike_arch.shown import shown
 from firstspike_sim.models.golden import GoldenModel
 from firstspike_train.corruptions import CORRUPTIONS, SEVERITIES, corrupted
 from firstspike_train.data import image_shape
@@ -37,7 +38,7 @@ def robustness(
     shape = image_shape(data)
     images, labels = load_inputs(data, split, limit)
     if labels is None:
-        raise ValueError(f"--data must be a data set with labels, not {data!r}")
+        raise ValueError(f"--data must be a data set with labels, not {shown(data)}")
     integers = [api.compile(api.load(path)).program.network for path in networks]
     names = [network.name for network in integers]
     if len(set(names)) < len(names):

@@ -12,6 +12,7 @@ from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.microcode import has_constant_bias
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
+from firstspike_arch.shown import shown
 
 from .errors import CompileError
 from .passes.choose_scales import Powers, WeightScale, choose_scales, take_scales
@@ -338,15 +339,15 @@ def _run(draft: _Draft, passes: Iterable[Pass], before: tuple[PassResult, ...] =
 
 def _check_mapping(options: Options, layers: int) -> None:
     if not isinstance(options.headroom_bits, int) or options.headroom_bits < 0:
-        raise CompileError(f"headroom_bits must be ≥ 0, not {options.headroom_bits!r}")
+        raise CompileError(f"headroom_bits must be ≥ 0, not {shown(options.headroom_bits)}")
     if not isinstance(options.register_rows, int) or options.register_rows < 2:
-        raise CompileError(f"register_rows must be at least 2, not {options.register_rows!r}")
+        raise CompileError(f"register_rows must be at least 2, not {shown(options.register_rows)}")
     if options.timeout and options.port == "image":
         raise CompileError(f"timeout must be 0 with port 'image', where an image waits for its end, not "
-                           f"{options.timeout!r}")
+                           f"{shown(options.timeout)}")
     strays = [index for index in options.single_port if index not in range(layers)]
     if strays:
-        raise CompileError(f"single_port must name layers 0…{layers - 1}, not {strays[0]!r}")
+        raise CompileError(f"single_port must name layers 0…{layers - 1}, not {shown(strays[0])}")
 
 
 def _kernel_parallel(network: IntegerNetwork, wanted: bool | Sequence[bool]) -> list[tuple[int, int]]:
@@ -355,7 +356,7 @@ def _kernel_parallel(network: IntegerNetwork, wanted: bool | Sequence[bool]) -> 
         return [kernel_banks(layer) if wanted else (1, 1) for layer in network.layers]
     if len(wanted) != len(network.layers) or not all(isinstance(one, bool) for one in wanted):
         raise CompileError(f"kernel_parallel must be true or false, or that for each of the {len(network.layers)} "
-                           f"layers, not {wanted!r}")
+                           f"layers, not {shown(wanted)}")
     for index, (layer, one) in enumerate(zip(network.layers, wanted, strict=True)):
         if one and kernel_banks(layer) == (1, 1):
             raise CompileError(
@@ -384,7 +385,8 @@ def reload_weights(program: Program, network: IntegerNetwork) -> Program:
     old = program.network
     for name in ("input_kind", "readout", "steps", "steps_max", "cutoff", "in_min", "in_max", "step_weights"):
         if getattr(network, name) != getattr(old, name):
-            raise CompileError(f"{name} must be {getattr(old, name)!r} as built, not {getattr(network, name)!r}")
+            raise CompileError(f"{name} must be {shown(getattr(old, name))} as built, not "
+                               f"{shown(getattr(network, name))}")
     if len(network.layers) != len(old.layers):
         raise CompileError(f"network must have {len(old.layers)} layers as built, not {len(network.layers)}")
     for index, (built, layer) in enumerate(zip(old.layers, network.layers, strict=True)):

@@ -101,8 +101,8 @@ def chain(depth: int) -> IntegerNetwork:
 def test_every_memory_has_a_number_of_its_own():
     program = compile_network(chain(MEMORIES_MAX), lanes=1).program
     assert len(np.unique(program.port_words() >> np.uint64(56))) == MEMORIES_MAX
-    with pytest.raises(CompileError, match="^a program must have at most 255 layers, whose memories the program port "
-                                           "can name, not 256$"):
+    with pytest.raises(CompileError, match=r"^a program must have at most 255 layers, whose memories the program port "
+                                           r"can name, not 256$"):
         compile_network(chain(MEMORIES_MAX + 1), lanes=1)
 
 

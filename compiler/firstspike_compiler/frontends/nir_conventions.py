@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from firstspike_arch.events import MAGNITUDE_MAX
 from firstspike_arch.neuron import Reset
+from firstspike_arch.shown import shown
 
 from ..errors import CompileError
 from .nir_graph import Graph, Node
@@ -46,19 +47,19 @@ class Conventions:
             value: Any = getattr(self, name)
             known = isinstance(value, int | float | np.number) and not isinstance(value, bool)
             if value is not None and not (known and np.isfinite(value) and low <= value <= high):
-                raise CompileError(f"{name} must be {rule}, not {value!r}")
+                raise CompileError(f"{name} must be {rule}, not {shown(value)}")
 
         if self.reset not in ("subtract", "zero"):
-            raise CompileError(f"reset must be 'subtract' or 'zero', not {self.reset!r}")
+            raise CompileError(f"reset must be 'subtract' or 'zero', not {shown(self.reset)}")
         for name, kind in (("leak_rule", LeakRule), ("start", Start)):
             if getattr(self, name) not in (None, *get_args(kind)):
                 raise CompileError(f"{name} must be {' or '.join(map(repr, get_args(kind)))}, not "
-                                   f"{getattr(self, name)!r}")
+                                   f"{shown(getattr(self, name))}")
         number("dt", "a positive number of seconds", TINY, np.inf)
         number("gain", "a positive number", TINY, np.inf)
         number("v_min", "a number ≤ 0, where membranes start", -np.inf, 0)
         if self.levels is not None and self.levels not in range(1, MAGNITUDE_MAX + 1):
-            raise CompileError(f"levels must be a whole number in 1 … {MAGNITUDE_MAX}, not {self.levels!r}")
+            raise CompileError(f"levels must be a whole number in 1 … {MAGNITUDE_MAX}, not {shown(self.levels)}")
 
 
 @dataclass(frozen=True, kw_only=True)

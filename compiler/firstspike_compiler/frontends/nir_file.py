@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from firstspike_arch.connectivity import Shape
 from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork, Readout
+from firstspike_arch.shown import shown
 
 from ..errors import CompileError, CompileWarning
 from ..passes.choose_scales import WeightScale, take_scales
@@ -207,7 +208,7 @@ class _Mapper:
 
     def _refuse(self, error: NodeError) -> None:
         if not self._collect:
-            raise CompileError(f"{self._graph.name}: node {error.node!r}: {error}") from None
+            raise CompileError(f"{self._graph.name}: node {shown(error.node)}: {error}") from None
         self.refusals.setdefault(error.node, str(error))
 
     def _doors(self, kind: str) -> list[str]:
@@ -257,7 +258,7 @@ class _Mapper:
                 lost = waiting[name] - done - set(waiting)
                 self._refuse(NodeError(
                     name, f"{self._graph.nodes[name].kind} must take spikes of layers before it and its own, not of "
-                    f"{sorted(lost or waiting[name] - done)[0]!r}"))
+                    f"{shown(sorted(lost or waiting[name] - done)[0])}"))
                 ready = [name]
             last = next((name for name in ready if last in waiting[name]), ready[0])
             done.add(last)
@@ -283,7 +284,7 @@ class _Mapper:
                     raise NodeError(output, f"Output must have one predecessor, not {len(before)}")
                 source, chain = self._trace(output, before[0])
                 if source != last or any(self._graph.nodes[one].kind not in PASSED for one in chain):
-                    raise NodeError(output, f"Output must take the neurons {last!r}, the last layer, as they are; "
+                    raise NodeError(output, f"Output must take the neurons {shown(last)}, the last layer, as they are; "
                                    "a graph that ends in synapses is read by its potential")
                 self.roles |= dict.fromkeys(chain, "passed on")
             except NodeError as error:

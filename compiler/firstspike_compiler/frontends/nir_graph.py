@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from firstspike_arch.shown import shown
 
 from ..errors import CompileError
 from .hdf5_tree import Tree, TreeReader
@@ -172,14 +173,14 @@ def _open_up(graph: Graph, prefix: str, outer: _Nested) -> None:
                 [f"{prefix}{name}/{one}" for one, node in child.children.items() if node.kind == "Output"])
             for what, found in zip(("Input", "Output"), doors[name], strict=True):
                 if len(found) != 1:
-                    graph.errors.append(f"sub-graph {prefix + name!r} must have one {what} node, not {len(found)}")
+                    graph.errors.append(f"sub-graph {shown(prefix + name)} must have one {what} node, not {len(found)}")
         else:
             graph.nodes[prefix + name] = child.node
     graph.errors.extend(f"{prefix}: {one}" if prefix else one for one in outer.errors)
     for source, target in outer.edges:
         if lost := [one for one in (source, target) if one not in outer.children]:
             graph.errors.append(
-                f"edge {prefix}{source} → {target} must join nodes of the graph: there is no {lost[0]!r}")
+                f"edge {prefix}{source} → {target} must join nodes of the graph: there is no {shown(lost[0])}")
             continue
         ends = doors[source][1] if source in doors else [prefix + source]
         starts = doors[target][0] if target in doors else [prefix + target]

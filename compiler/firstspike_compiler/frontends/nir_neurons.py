@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.neuron import FloatNeuron
+from firstspike_arch.shown import shown
 
 from .nir_conventions import Settled
 from .nir_graph import Node
@@ -67,7 +68,7 @@ class _Reader:
         if current:
             decays = self.vector("tau_syn")
             if not np.allclose(decays, dt, rtol=1e-6, atol=0):
-                raise NodeError(self.name, f"tau_syn must be dt, {dt!r}, so that a step's current is gone after "
+                raise NodeError(self.name, f"tau_syn must be dt, {shown(dt)}, so that a step's current is gone after "
                                f"it, not {float(decays.max())!r}: the core's neurons have one state")
             weights = self.vector("w_in", 1.0)
             positive(self.name, "w_in", weights)
@@ -119,7 +120,7 @@ def neurons(
     after = rest if holds else reader.vector("v_reset", 0.0)
     soft = said.reset == "subtract"
     if soft and not holds and after.any():
-        raise NodeError(name, f"v_reset must be 0 with a reset that subtracts, not {farthest(after)!r}")
+        raise NodeError(name, f"v_reset must be 0 with a reset that subtracts, not {shown(farthest(after))}")
     if holds:
         # What differs by rounding alone is the same. Membranes are compared: with what they rest at, if that differs.
         same = np.allclose(gain, gain[0], rtol=1e-12, atol=0)
@@ -132,7 +133,7 @@ def neurons(
     pull, theta = rest - origin, threshold - origin
     if rest.any() and (theta <= 0).any():
         raise NodeError(name, f"v_threshold must be above v_leak{'' if soft else ', or above v_reset'}, not "
-                        + (f"below by {-float(theta.min())!r}" if theta.min() < 0 else "equal to it"))
+                        + (f"below by {shown(-float(theta.min()))}" if theta.min() < 0 else "equal to it"))
     positive(name, "v_threshold", theta)
     unit, drive, lowest = gain, plain, None
     if said.v_min is not None:
@@ -141,10 +142,10 @@ def neurons(
         unit, drive = (gain, plain) if (gain == gain[0]).all() else (plain, gain)
         lowest = (said.v_min - float(origin[0])) / float(unit[0])
         if said.v_min > rest.min():
-            raise NodeError(name, f"v_min must be at most v_leak, {float(rest.min())!r}, not {said.v_min!r}")
+            raise NodeError(name, f"v_min must be at most v_leak, {float(rest.min())!r}, not {shown(said.v_min)}")
     if said.levels is not None and said.levels > 1:
         if rest.any():
-            raise NodeError(name, f"v_leak must be 0 with several levels, not {farthest(rest)!r}")
+            raise NodeError(name, f"v_leak must be 0 with several levels, not {shown(farthest(rest))}")
         theta = theta[:, None] * np.arange(1, said.levels + 1)
     apart = (after - origin) / unit if not soft and (after != origin).any() else None
     begin = pull / unit if pull.any() else None

@@ -3,6 +3,7 @@
 
 import numpy as np
 from firstspike_arch.connectivity import Conv2d, Dense, size_of
+from firstspike_arch.shown import shown
 
 from ..errors import CompileError
 from .nir_graph import Node
@@ -49,7 +50,7 @@ def numbers(name: str, node: Node, what: str, *, finite: bool = True) -> np.ndar
     value = node.fields.get(what)
     if not isinstance(value, np.ndarray):
         raise NodeError(name, f"{what} must be numbers, but "
-                        + ("is missing" if value is None else f"is {value[:40]!r}"))
+                        + ("is missing" if value is None else f"is {shown(value[:40])}"))
     value = value.astype(np.float64)
     if not value.size or np.isnan(value).any() or (finite and not np.isfinite(value).all()):
         raise NodeError(name, f"{what} must be finite everywhere, but holds NaN or infinity" if value.size else

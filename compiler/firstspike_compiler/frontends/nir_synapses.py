@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from firstspike_arch.connectivity import Conv2d, Dense, Shape, size_of
+from firstspike_arch.shown import shown
 
 from .map_pool import MapPool, pool_currents, take_pool, window_pool
 from .nir_graph import Node
@@ -155,7 +156,7 @@ def _sides(name: str, node: Node, kernel: tuple[int, int], flat: bool) -> dict[s
     reach = [(side - 1) * step + 1 for side, step in zip(kernel, dilation, strict=True)]
     if padding not in ("same", "valid") or (padding == "same" and any(side % 2 == 0 for side in reach[first:])):
         raise NodeError(name, f"padding must be numbers, 'valid', or 'same' with a kernel of odd sides, not "
-                       f"{padding[:40]!r} with {tuple(reach[first:])}")
+                       f"{shown(padding[:40])} with {tuple(reach[first:])}")
     amount = [(side - 1) // 2 if padding == "same" else 0 for side in reach]
     return {"dilation": dilation, "stride": stride, "padding": (amount[0], amount[1])}
 

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.neuron import FloatNeuron
+from firstspike_arch.shown import shown
 from torch import nn
 
 from ..errors import CompileError
@@ -154,4 +155,4 @@ def _rate(where: str, module: Any, synapses: Synapses) -> np.ndarray:
 
 def _check_method(where: str, module: Any) -> None:
     if module.p.method not in _METHODS:
-        raise CompileError(f"{where} must have one of the methods {', '.join(_METHODS)}, not {module.p.method!r}")
+        raise CompileError(f"{where} must have one of the methods {', '.join(_METHODS)}, not {shown(module.p.method)}")

@@ -10,6 +10,7 @@ from typing import Any, Unpack
 import numpy as np
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.neuron import FloatNeuron, Reset
+from firstspike_arch.shown import shown
 from torch import nn
 
 from ..errors import CompileError
@@ -65,7 +66,7 @@ def _leaky(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     if module.inhibition or module.state_quant:
         raise CompileError(f"{where} must have neither inhibition nor state_quant")
     if (factor := single(where, "graded_spikes_factor", module.graded_spikes_factor)) != 1:
-        raise CompileError(f"{where} must have a graded_spikes_factor of 1, not {factor!r}")
+        raise CompileError(f"{where} must have a graded_spikes_factor of 1, not {shown(factor)}")
     check_heaviside(where, module.spike_grad, at_zero=False)
     leak = np.clip(per_channel(where, "beta", module.beta, synapses), 0.0, 1.0)
     theta = per_channel(where, "threshold", module.threshold, synapses)

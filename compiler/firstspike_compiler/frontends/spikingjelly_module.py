@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.neuron import FloatNeuron
+from firstspike_arch.shown import shown
 from torch import nn
 
 from ..errors import CompileError
@@ -123,7 +124,7 @@ def _inside(where: str, module: Any, run: Callable, value: Synapses) -> tuple[nn
 
 def _potential(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     if module.decode not in (None, "last_mem"):
-        raise CompileError(f"{where} must have decode None or 'last_mem', not {module.decode!r}")
+        raise CompileError(f"{where} must have decode None or 'last_mem', not {shown(module.decode)}")
     return FloatNeuron(leak=_leak(where, module)[0], reset="none")
 
 

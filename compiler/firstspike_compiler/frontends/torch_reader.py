@@ -14,6 +14,7 @@ from firstspike_arch.connectivity import Conv2d, Shape, as_shape
 from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork, InputKind, Readout
 from firstspike_arch.network import INPUT
 from firstspike_arch.neuron import FloatNeuron
+from firstspike_arch.shown import shown
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -264,9 +265,9 @@ class _Reader:
                     for index, layer in enumerate(self._layers)]
         for index, where in self._normalised.items():
             if index < len(given) and given[index] is not None:
-                raise CompileError(f"layer {index}: weight_scale must be None, not {given[index]!r}: the normalisation "
-                                   f"before {where} gives each channel a step of its own, which compiling with "
-                                   "per_channel=True finds")
+                raise CompileError(f"layer {index}: weight_scale must be None, not {shown(given[index])}: the "
+                                   f"normalisation before {where} gives each channel a step of its own, which "
+                                   "compiling with per_channel=True finds")
         return given
 
     def _run(self, path: str, model: Any, value: Spikes | Synapses) -> Spikes | Synapses:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Shape, Window, size_of
+from firstspike_arch.shown import shown
 from torch import nn
 
 from ..errors import CompileError
@@ -167,8 +168,8 @@ def flatten(where: str, module: nn.Flatten, value: Spikes | Synapses) -> Spikes 
     """Take a map as a vector; a vector is returned as it is."""
     # start_dim is 2 if time has a dimension before the batch's; if it is wrong, the next fan-in does not fit.
     if module.start_dim not in (1, 2, -3) or module.end_dim not in (-1, 3):
-        raise CompileError(f"{where} must flatten all but the batch, not dimensions {module.start_dim!r} to "
-                           f"{module.end_dim!r}")
+        raise CompileError(f"{where} must flatten all but the batch, not dimensions {shown(module.start_dim)} to "
+                           f"{shown(module.end_dim)}")
     return replace(value, flat=len(value.shape) == 3)
 
 
@@ -478,7 +479,7 @@ def per_channel(where: str, name: str, value: Any, synapses: Synapses) -> np.nda
         raise CompileError(f"{where} must have a {name} that fits its neurons {shape}, not one of shape "
                            f"{array.shape}") from None
     if not np.isfinite(spread).all():
-        raise CompileError(f"{where} must have a finite {name}, not {value!r}")
+        raise CompileError(f"{where} must have a finite {name}, not {shown(value)}")
     if (spread != spread[:, :1]).any():
         raise CompileError(f"{where} must have the same {name} for all neurons of a channel")
     return spread[:, 0].copy()
@@ -494,7 +495,7 @@ def single(where: str, name: str, value: Any) -> float:
     """
     array = as_array(value)
     if not array.size or (array != array.flat[0]).any() or not np.isfinite(array.flat[0]):
-        raise CompileError(f"{where} must have one finite {name} for all its neurons, not {value!r}")
+        raise CompileError(f"{where} must have one finite {name} for all its neurons, not {shown(value)}")
     return float(array.flat[0])
 
 

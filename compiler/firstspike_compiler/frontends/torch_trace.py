@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from firstspike_arch.connectivity import Shape, size_of
+from firstspike_arch.shown import shown
 from torch import nn
 
 from ..errors import CompileError
@@ -634,7 +635,7 @@ class Trace:
                 raise self._refuse("it takes a slice of a value; only steps can be taken")
             index = index[0]
         if not isinstance(index, int) or not -self._steps <= index < self._steps:
-            raise self._refuse(f"it takes {index!r} of the steps 0 … {self._steps - 1}")
+            raise self._refuse(f"it takes {shown(index)} of the steps 0 … {self._steps - 1}")
         return values[index]
 
     def _summed(self, name: str, args: tuple, kwargs: dict) -> Symbol:

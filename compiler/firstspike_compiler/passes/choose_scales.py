@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from firstspike_arch.fixed import are_whole, quantise, weight_scale
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
+from firstspike_arch.shown import shown
 
 from ..errors import CompileError
 from .weight_grid import finest_multiple, grid_step, moved_to_whole
@@ -103,7 +104,7 @@ def take_scales(
     for index, (layer, scale, width) in enumerate(zip(network.layers, scales, bits, strict=True)):
         if scale is not None:
             if not (isinstance(scale, int | float) and np.isfinite(scale) and scale > 0):
-                raise CompileError(f"layer {index}: weight_scale must be a positive number, not {scale!r}")
+                raise CompileError(f"layer {index}: weight_scale must be a positive number, not {shown(scale)}")
             layer = replace(layer, weight_scale=float(scale))
         elif layer.weight_scale is not None:
             width = None
@@ -157,7 +158,7 @@ def choose_scales(
     """
     count, bits = len(network.layers), _for_each(network, "weight_bits", weight_bits)
     if percentile is not None and not (isinstance(percentile, int | float) and 50 <= percentile <= 100):
-        raise CompileError(f"percentile must be 50…100, not {percentile!r}")
+        raise CompileError(f"percentile must be 50…100, not {shown(percentile)}")
     return replace(network, layers=tuple(
         _choose(
             f"layer {index}", layer, layer.weight_bits if bits[index] is None else bits[index], percentile=percentile,
@@ -171,11 +172,11 @@ def _choose(
     powers: Sequence[np.ndarray] | None,
 ) -> FloatLayer:
     if not isinstance(bits, int) or not 2 <= bits <= 8:
-        raise CompileError(f"{where}: weight_bits must be 2…8, not {bits!r}")
+        raise CompileError(f"{where}: weight_bits must be 2…8, not {shown(bits)}")
     if layer.weight_scale is not None and bits == layer.weight_bits:
         scale = layer.weight_scale
         if not (np.isfinite(scale) and scale > 0):
-            raise CompileError(f"{where}: weight_scale must be a positive number, not {scale!r}")
+            raise CompileError(f"{where}: weight_scale must be a positive number, not {shown(scale)}")
         return replace(layer, weight_scale=float(scale))
     sets = [np.asarray(one.weight) for one in (layer, *layer.branches)]
     shared = not per_channel or layer.neuron.shares_numbers

@@ -8,6 +8,7 @@ from firstspike_arch.connectivity import Dense
 from firstspike_arch.fixed import standardise
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
 from firstspike_arch.network import INPUT
+from firstspike_arch.shown import shown
 
 from ..errors import CompileError
 
@@ -27,14 +28,14 @@ def fold_normalisation(network: FloatNetwork) -> FloatNetwork:
         A weight, gain, shift or bias has a wrong shape or is not finite, or T or ``input_scale`` is out of range.
     """
     if not isinstance(network.steps, int) or not 1 <= network.steps <= 4096:
-        raise CompileError(f"network {network.name}: steps must be 1…4096, not {network.steps!r}")
+        raise CompileError(f"network {network.name}: steps must be 1…4096, not {shown(network.steps)}")
     if not (np.isfinite(network.input_scale) and network.input_scale > 0):
         raise CompileError(f"network {network.name}: input_scale must be a positive number, "
-                           f"not {network.input_scale!r}")
+                           f"not {shown(network.input_scale)}")
     unit = network.input_scale
     if network.input_kind == "latency" and unit != 1:
         raise CompileError(f"network {network.name}: input_scale must be 1 for latency input, whose spikes are 1, not "
-                           f"{unit!r}")
+                           f"{shown(unit)}")
     return replace(network, input_scale=1.0, layers=tuple(
         _fold(f"layer {index}", layer, network.steps, 1.0 if index else unit, unit)
         for index, layer in enumerate(network.layers)

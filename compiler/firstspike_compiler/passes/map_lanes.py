@@ -7,6 +7,7 @@ from firstspike_arch.connectivity import Conv2d, ConvTranspose2d
 from firstspike_arch.fixed import ceil_div
 from firstspike_arch.microcode import microcodes_of
 from firstspike_arch.network import IntegerNetwork, Layer
+from firstspike_arch.shown import shown
 
 from ..errors import CompileError
 
@@ -43,24 +44,25 @@ def map_lanes(
     if lanes is not None:
         if isinstance(lanes, int):
             if lanes < 1:
-                raise CompileError(f"lanes must be ≥ 1, not {lanes!r}")
+                raise CompileError(f"lanes must be ≥ 1, not {shown(lanes)}")
             return tuple(min(lanes, _most(layer)) for layer in layers)
         chosen = tuple(lanes)
         if len(chosen) != len(layers):
-            raise CompileError(f"lanes must be one number, or one for each of the {len(layers)} layers, not {chosen!r}")
+            raise CompileError(f"lanes must be one number, or one for each of the {len(layers)} layers, not "
+                               f"{shown(chosen)}")
         for index, (count, layer) in enumerate(zip(chosen, layers, strict=True)):
             if not isinstance(count, int) or not 1 <= count <= _most(layer):
                 limit = "its neurons" if layer.positions == 1 else "its channels in a group"
                 raise CompileError(
-                    f"layer {index} ({layer.name}): lanes must be 1…{_most(layer)} ({limit}), not {count!r}"
+                    f"layer {index} ({layer.name}): lanes must be 1…{_most(layer)} ({limit}), not {shown(count)}"
                 )
         return chosen
     budget = LANE_BUDGET if lane_budget is None else lane_budget
     if not isinstance(budget, int) or budget < len(layers):
-        raise CompileError(f"lane_budget must be ≥ {len(layers)} (one a layer), not {budget!r}")
+        raise CompileError(f"lane_budget must be ≥ {len(layers)} (one a layer), not {shown(budget)}")
     work = tuple(float(layer.inputs) for layer in layers) if events is None else tuple(events)
     if len(work) != len(layers) or min(work) < 0:
-        raise CompileError(f"events must be {len(layers)} numbers ≥ 0, one a layer, not {work!r}")
+        raise CompileError(f"events must be {len(layers)} numbers ≥ 0, one a layer, not {shown(work)}")
     # Cycles of a core for each row of a group: its events, and in every step every pass over all positions.
     cycles = tuple(
         count * _positions_reached(layer)

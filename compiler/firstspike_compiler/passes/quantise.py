@@ -22,6 +22,7 @@ from firstspike_arch.fixed import quantise as quantise_weights
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
 from firstspike_arch.network import Branch, IntegerNetwork, Layer, NetworkError
 from firstspike_arch.neuron import FloatNeuron, Neuron
+from firstspike_arch.shown import shown
 
 from ..errors import CompileError
 
@@ -96,7 +97,7 @@ def quantise(
     """
     limit = LEAK_SHIFT_MAX if leak_shift_max is None else leak_shift_max
     if not isinstance(limit, int) or not 0 <= limit <= LEAK_SHIFT_MAX:
-        raise CompileError(f"leak_shift_max must be 0…{LEAK_SHIFT_MAX}, not {leak_shift_max!r}")
+        raise CompileError(f"leak_shift_max must be 0…{LEAK_SHIFT_MAX}, not {shown(leak_shift_max)}")
     in_min = network.in_min if in_min is None else in_min
     in_max = network.in_max if in_max is None else in_max
     if network.in_limit is not None and isinstance(in_min, int) and in_min < network.in_min:
@@ -282,5 +283,5 @@ def _clamp(where: str, name: str, value: float, scales: np.ndarray) -> int:
     if (scales != scales[0]).any():
         raise CompileError(f"{where}: weight_scale must be one number for a layer with {name}, not one a channel")
     if not np.isfinite(value):
-        raise CompileError(f"{where}: {name} must be finite, or None for no clamp, not {value!r}")
+        raise CompileError(f"{where}: {name} must be finite, or None for no clamp, not {shown(value)}")
     return round(value / float(scales[0]))
