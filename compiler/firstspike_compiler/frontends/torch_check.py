@@ -25,8 +25,8 @@ Reference = Callable[[FloatNetwork, np.ndarray], Any]
 float64[B, T, M] each."""
 
 INFERENCES = 4
-OPERATIONS = 2 << 30
-"""About as many synaptic operations may take part; a larger model runs fewer inferences and steps."""
+OPERATIONS, STEPS = 2 << 30, 1000
+"""About as many synaptic operations and steps may take part; a larger model runs fewer inferences and steps."""
 
 TIE = 1e-4
 """Relative distance from the threshold up to which two runs may put a membrane on different sides of it."""
@@ -56,11 +56,13 @@ def check_run(
     CompileError
         The model cannot be run, or its spikes, or its outputs if they are no spikes, differ.
     """
+    if not isinstance(network.steps, int) or network.steps < 1:
+        return  # the compiler refuses it, as it does all other fields
     steps, inferences = network.steps, INFERENCES
     work = sum(map(_operations, network.layers))
-    inferences = int(np.clip(OPERATIONS // (work * steps), 1, INFERENCES))
+    inferences = min(INFERENCES, max(1, OPERATIONS // (work * steps)))
     if "same" not in calls.values():
-        steps = int(np.clip(OPERATIONS // work, 1, steps))
+        steps = min(steps, STEPS, max(1, OPERATIONS // work))
     network = replace(network, steps=steps)
     result = reference(network, _inputs(network, inferences))
     source = torch.tensor(result.spikes[0]).transpose(0, 1)
