@@ -28,7 +28,8 @@ def draw(seed: int, neurons_max: int = 24) -> tuple[Program, np.ndarray]:
     program = compile_network(
         network, lanes=[int(rng.integers(1, layer.channels // layer.groups + 1)) for layer in network.layers],
         port=str(rng.choice(["events", "image"])) if bytes_ else "events",
-        early_exit=network.earliest_decides and bool(rng.random() < 0.6), register_rows=int(rng.choice([2, 8])),
+        early_exit=network.earliest_decides and not network.endless and bool(rng.random() < 0.6),
+        register_rows=int(rng.choice([2, 8])),
         winner=str(rng.choice(["tree", "scan"])), kernel_parallel=bool(rng.random() < 0.5),
         bit_serial=network.bit_by_bit and bool(rng.random() < 0.5),
     ).program

@@ -33,18 +33,31 @@ class Stimulus:
         Bounds of the inferences: inference i is words[starts[i] : starts[i + 1]].
     gaps : int64[K] or None
         Idle cycles before each word is offered. None: no idle cycles.
-    sink_stalls : int64[B] or None
+    sink_stalls : int64[R] or None
         Cycles for which each result waits at the output before it is taken. None: results are taken at once.
+    opens : int64[R] or None
+        Index of the first word of each window of an endless network. None: each inference has one result, R = B.
     """
 
     words: np.ndarray
     starts: np.ndarray
     gaps: np.ndarray | None = None
     sink_stalls: np.ndarray | None = None
+    opens: np.ndarray | None = None
 
     @property
     def inferences(self) -> int:
         return len(self.starts) - 1
+
+    @property
+    def results(self) -> int:
+        """Number of results, R."""
+        return len(self.first_words)
+
+    @property
+    def first_words(self) -> np.ndarray:
+        """Index of the first word on which each result decides, int64[R]."""
+        return self.starts[:-1] if self.opens is None else self.opens
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,14 +68,15 @@ class Trace:
     ----------
     accepted : int64[K]
         Cycle at which each input word was taken.
-    classes, steps, decided_by : int64[B]
-        Class, decision step and `DecidedBy` of each inference.
-    scores : int64[B, classes]
+    classes, steps, decided_by : int64[R]
+        Class, decision step and `DecidedBy` of each inference, or of each window of an endless network, whose steps
+        are counted from its first.
+    scores : int64[R, classes]
         Evidence: membranes before reset at the decision (first_spike, potential); Σ w[t]·s[t] (weighted_spikes);
         spike counts (spike_count).
-    decided : int64[B]
+    decided : int64[R]
         Cycle at which each result is first offered at the output.
-    taken : int64[B]
+    taken : int64[R]
         Cycle at which each result was taken.
     edge_tokens, edge_cycles : tuple of int64[*]
         Tokens on each edge (input → core 0, core 0 → core 1, …), and the cycles of their transfers.

@@ -194,7 +194,7 @@ def core_spec(network: IntegerNetwork, index: int, options: LayerOptions, **arra
     return CoreSpec(
         index=index, layer=layer, plan=plan, bias_word=bias_word,
         sends=any(edge.source == index for edge in network.edges()),
-        microcode=microcode_of(layer, static=network.is_static(index), steps_max=network.steps_max),
+        microcode=microcode_of(layer, static=network.is_static(index), steps_max=network.longest),
         inputs=tuple(
             CoreInput(source=branch.source, recurrent=branch.source == index, connectivity=branch.connectivity,
                       layout=network.layout_of(branch.source), walk=walk)

@@ -9,7 +9,7 @@ import numpy as np
 from .connectivity import Conv2d, Dense, Window
 from .neuron import FloatNeuron
 
-__all__ = ["FloatBranch", "FloatLayer", "FloatNetwork", "InputKind", "Readout"]
+__all__ = ["FloatBranch", "FloatLayer", "FloatNetwork", "InputKind", "Readout", "windows_of"]
 
 Readout = Literal["first_spike", "weighted_spikes", "potential", "spike_count"]
 InputKind = Literal["latency", "events", "direct"]
@@ -79,6 +79,11 @@ class FloatLayer:
     name: str | None = None
 
 
+def windows_of(steps: int, size: int) -> list[slice]:
+    """Divide the steps of an inference into windows of ``size`` steps; the last may have fewer."""
+    return [slice(start, min(start + size, steps)) for start in range(0, steps, size)]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FloatNetwork:
     """Layers in order, their input and their read-out.
@@ -89,7 +94,7 @@ class FloatNetwork:
         Number of steps of an inference.
     steps_max : int
         Longest inference, in steps; None: ``steps``.
-    readout, cutoff, in_min, in_max
+    readout, cutoff, in_min, in_max, endless
         As in `firstspike_arch.network.IntegerNetwork`.
     input_kind : "latency", "events" or "direct"
         "latency": uint8 images; each pixel of at least ``cutoff`` spikes once. "events": integers x in
@@ -117,6 +122,12 @@ class FloatNetwork:
     input_scale: float = 1.0
     steps_max: int | None = None
     step_weights: tuple[int, ...] = ()
+    endless: bool = False
     in_limit: int | None = None
     accuracy: dict[str, float] = field(default_factory=dict)
     recipe: dict = field(default_factory=dict)
+
+    def windows(self, steps: int) -> list[slice]:
+        """The steps on which each result of an inference of so many steps decides."""
+        size = self.steps if self.steps_max is None else self.steps_max
+        return windows_of(steps, size if self.endless else steps)

@@ -143,7 +143,7 @@ def _largest_weight(layer: Layer) -> int:
 def microcodes_of(network: IntegerNetwork) -> tuple[Microcode, ...]:
     """The microcode of every layer, in order."""
     return tuple(
-        microcode_of(layer, static=network.is_static(index), steps_max=network.steps_max)
+        microcode_of(layer, static=network.is_static(index), steps_max=network.longest)
         for index, layer in enumerate(network.layers)
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 from .connectivity import Conv2d, Dense, Shape, Window, size_of
 from .events import MAGNITUDE_MAX, TokenLayout
 from .fixed import LEAK_SHIFT_MAX
-from .float_network import InputKind, Readout
+from .float_network import InputKind, Readout, windows_of
 from .neuron import Neuron, Reset
 from .shown import shown
 
@@ -193,6 +193,9 @@ class IntegerNetwork:
         "direct": integers ``in_min`` … ``in_max``; the first layer gets their current Σ W·x in every step (only at
         t = 0 if it is a learned latency encoder).
     readout : "first_spike", "weighted_spikes", "potential" or "spike_count"
+    endless : bool
+        An inference need not end: the read-out decides on one window of ``steps_max`` steps after another, as if each
+        were an inference, and membranes go on. For "events" input.
     step_weights : tuple of int
         Weight w[t] of a spike in step t for the "weighted_spikes" read-out: positive, strictly decreasing, at least
         ``steps_max`` of them.
@@ -208,6 +211,7 @@ class IntegerNetwork:
     in_min: int = 0
     in_max: int = 1
     step_weights: tuple[int, ...] = ()
+    endless: bool = False
 
     def __post_init__(self) -> None:
         verify(self)
@@ -245,6 +249,15 @@ class IntegerNetwork:
         if source != INPUT:
             return max(1, self.layers[source].neuron.levels)
         return 1 if self.input_kind == "latency" else max(-self.in_min, self.in_max)
+
+    @property
+    def longest(self) -> int | None:
+        """Longest inference, in steps; None: it need not end."""
+        return None if self.endless else self.steps_max
+
+    def windows(self, steps: int) -> list[slice]:
+        """The steps on which each result of an inference of so many steps decides."""
+        return windows_of(steps, self.steps_max if self.endless else steps)
 
     @property
     def bit_by_bit(self) -> bool:
@@ -294,6 +307,13 @@ def verify(network: IntegerNetwork) -> None:
     if not -256 <= network.in_min <= 0 or (network.in_min and network.input_kind == "latency"):
         raise NetworkError(f"in_min must be −256…0 for events and direct input and 0 for latency, not "
                            f"{shown(network.in_min)}")
+    if not isinstance(network.endless, bool):
+        raise NetworkError(f"endless must be True or False, not {shown(network.endless)}")
+    if network.endless and network.input_kind != "events":
+        raise NetworkError(f"input_kind must be 'events' of an endless network, not {network.input_kind!r}")
+    if network.endless and network.layers[-1].neuron.single_spike:
+        raise NetworkError("single_spike must be off in the output layer of an endless network, of which every window "
+                           "is read")
     if not 0 <= network.cutoff <= 256:
         raise NetworkError(f"cutoff must be 0…256, not {shown(network.cutoff)}")
     for index, layer in enumerate(network.layers):

@@ -34,7 +34,7 @@ class NetworkBuilder:
     in_shape : int, (N,) or (C, H, W)
         Shape of the input.
     steps : int
-    readout, input_kind, cutoff, in_min, in_max, step_weights
+    readout, input_kind, cutoff, in_min, in_max, step_weights, endless
         As in `IntegerNetwork`. By default the input is "events", at most one of each address in a step.
     steps_max : int
         Longest inference, in steps; None: ``steps``.
@@ -48,7 +48,7 @@ class NetworkBuilder:
     def __init__(
         self, in_shape: int | Sequence[int], *, steps: int, readout: Readout, input_kind: InputKind = "events",
         name: str = "handmade", steps_max: int | None = None, cutoff: int = 1, in_min: int = 0, in_max: int = 1,
-        step_weights: Sequence[int] = (),
+        step_weights: Sequence[int] = (), endless: bool = False,
     ) -> None:
         try:
             self._in_shape: Shape = as_shape(in_shape)
@@ -58,7 +58,7 @@ class NetworkBuilder:
         self._fields: dict[str, Any] = {
             "name": name, "readout": readout, "steps": steps, "steps_max": steps if steps_max is None else steps_max,
             "input_kind": input_kind, "cutoff": cutoff, "in_min": in_min, "in_max": in_max,
-            "step_weights": tuple(step_weights),
+            "step_weights": tuple(step_weights), "endless": endless,
         }
 
     def layer(

@@ -102,6 +102,9 @@ class Program:
                 "early_exit must be off: only first_spike, or weighted_spikes of single-spike neurons with one "
                 f"threshold, can decide before the last step, not {self.network.readout}"
             )
+        if self.config.early_exit and self.network.endless:
+            raise ProgramError("early_exit must be off for an endless network, whose results come at the end of each "
+                               "window")
         if self.config.port == "image" and not (self.network.input_kind == "latency" or self.direct_bytes):
             raise ProgramError("port 'image' must have latency input, or a direct input of 0…255 or −128…127, not "
                                f"{shown(self.network.input_kind)} of {self.network.in_min}…{self.network.in_max}")

@@ -173,8 +173,8 @@ class Verification:
         Share of neuron-steps that fire, for the input and then for each layer.
     dead : list of int
         Layers with thresholds that fire too rarely or too often for the comparison to mean much.
-    classes : int64[B]
-        Classes from the hardware.
+    classes : int64[R]
+        Classes from the hardware, one for each result.
     latency, intervals : int64[*]
         Latencies and intervals of the hardware in cycles, see `latencies` and `intervals`.
     cycles : int
@@ -255,13 +255,13 @@ def verify(
 
 
 def latencies(stimulus: Stimulus, trace: Trace) -> np.ndarray:
-    """Return the cycles from the first input word taken to the decision offered, both included, int64[B]."""
-    return trace.decided - trace.accepted[stimulus.starts[:-1]] + 1
+    """Return the cycles from the first input word taken to the decision offered, both included, int64[R]."""
+    return trace.decided - trace.accepted[stimulus.first_words] + 1
 
 
 def intervals(stimulus: Stimulus, trace: Trace) -> np.ndarray:
-    """Return the cycles between the first input words of successive inferences, int64[B − 1]."""
-    return np.diff(trace.accepted[stimulus.starts[:-1]])
+    """Return the cycles between the first input words of successive inferences, or windows, int64[R − 1]."""
+    return np.diff(trace.accepted[stimulus.first_words])
 
 
 def _backend(name: str, waves: Path | None) -> VerilatorBackend | PysimBackend:

@@ -16,7 +16,8 @@ from firstspike_compiler.passes.lower_max_pools import lower_max_pools
 from firstspike_sim.models.float_reference import run_float
 from firstspike_sim.models.golden import GoldenModel
 
-__all__ = ["BITS", "SAMPLES", "Calibration", "Quantised", "calibrate", "choose_bits", "quantise_at"]
+__all__ = ["BITS", "SAMPLES", "Calibration", "Quantised", "calibrate", "choose_bits", "labels_of_results",
+           "quantise_at"]
 
 BITS = (2, 3, 4, 5, 6, 7, 8)
 
@@ -52,7 +53,8 @@ class Calibration:
 
     def score(self, classes: np.ndarray) -> float:
         """Return the percentage of right classes; without labels, of classes equal to the float reference's."""
-        return 100 * float(np.mean(classes == (self.classes if self.labels is None else self.labels)))
+        return 100 * float(np.mean(classes == (
+            self.classes if self.labels is None else labels_of_results(self.labels, classes))))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,11 @@ class Quantised:
     agreement: float
     saturated: int
     weight_bits: int
+
+
+def labels_of_results(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return the label of each result, int64[R], from those of the inferences, int64[B]: of all windows the same."""
+    return np.repeat(labels, len(classes) // len(labels))
 
 
 def calibrate(network: FloatNetwork, inputs: np.ndarray, labels: np.ndarray | None = None) -> Calibration:

@@ -59,6 +59,9 @@ def compile_(
     leak_shift_max: Annotated[int | None, typer.Option(
         min=0, max=LEAK_SHIFT_MAX, help="Largest shift of a leak num / 2^shift; a smaller one may save passes over all "
         "rows in every step. Default: what the slowest leak needs.")] = None,
+    endless: Annotated[bool | None, typer.Option(
+        "--endless", help="Inferences need not end: a result every so many steps as an inference has, and membranes go "
+        "on.")] = None,
     port: Annotated[str, typer.Option(
         help="Input: events (a token stream) or image (64-bit beats of eight pixels).")] = "events",
     early_exit: Annotated[bool, typer.Option(help="Decide at the first step that settles the class.")] = False,
@@ -82,7 +85,7 @@ def compile_(
 ) -> None:
     """Compile a trained network to Verilog, memory images and a manifest."""
     given = _numbers("--lanes", lanes)
-    options = {"port": port, "early_exit": early_exit, "winner": winner, "timeout": timeout,
+    options = {"port": port, "endless": endless, "early_exit": early_exit, "winner": winner, "timeout": timeout,
                "register_rows": register_rows,
                "single_port": _numbers("--single-port", single_port) or (), "read_back": read_back,
                "bit_serial": bit_serial, "in_min": in_min, "in_max": in_max, "leak_shift_max": leak_shift_max,

@@ -8,6 +8,7 @@ from rich.console import Console
 from .api import intervals, latencies
 from .build_folder import read_build
 from .options import Build, Data, Limit, Split, load_inputs
+from .quantising import labels_of_results
 from .verb_simulate import distribution
 
 
@@ -18,7 +19,8 @@ def estimate(build: Build, data: Data, split: Split = "test", limit: Limit = Non
     prediction = predict_inputs(program, inputs)
     console = Console(highlight=False)
     if labels is not None:
-        console.print(f"accuracy of the integer network: {np.mean(prediction.golden.classes == labels):.2%}")
+        right = prediction.golden.classes == labels_of_results(labels, prediction.golden.classes)
+        console.print(f"accuracy of the integer network: {np.mean(right):.2%}")
     console.print(f"decision step: {distribution(prediction.golden.steps)}")
     console.print(f"interval, cycles: {distribution(intervals(prediction.stimulus, prediction.trace))}")
     console.print(f"latency in the stream, cycles: {distribution(latencies(prediction.stimulus, prediction.trace))}")

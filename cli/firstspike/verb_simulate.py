@@ -41,9 +41,12 @@ def simulate(
                 step, line = step + 1, []
             else:
                 line.append(neuron_name(token, layout))
-    scores = ", ".join(str(score) for score in trace.scores[0])
-    console.print(f"class {trace.classes[0]} at step {trace.steps[0]}, decided in cycle {trace.decided[0]}, "
-                  f"{DecidedBy(int(trace.decided_by[0])).name.lower().replace('_', ' ')}; scores {scores}")
+    for result in range(len(trace.classes)):
+        scores = ", ".join(str(score) for score in trace.scores[result])
+        console.print(
+            f"{f'window {result}: ' * network.endless}class {trace.classes[result]} at step {trace.steps[result]}, "
+            f"decided in cycle {trace.decided[result]}, "
+            f"{DecidedBy(int(trace.decided_by[result])).name.lower().replace('_', ' ')}; scores {scores}")
     if labels is not None:
         console.print(f"label {labels[index]}")
     if waves:

@@ -15,6 +15,7 @@ from rich.table import Table
 from . import api
 from .build_folder import read_build
 from .options import Backend, Build, Data, Limit, Split, load_inputs
+from .quantising import labels_of_results
 
 
 def verify(
@@ -54,7 +55,8 @@ def show(console: Console, outcome: api.Verification, labels: np.ndarray | None)
     layers = ", ".join(f"{share:.1%}" for share in outcome.alive)
     console.print(f"firing share of neuron-steps, input first: {layers}", highlight=False)
     if labels is not None:
-        console.print(f"accuracy in hardware: {np.mean(outcome.classes == labels):.2%}", highlight=False)
+        right = outcome.classes == labels_of_results(labels, outcome.classes)
+        console.print(f"accuracy in hardware: {np.mean(right):.2%}", highlight=False)
     mean = f"{np.mean(outcome.intervals):.1f}" if len(outcome.intervals) else "-"
     console.print(f"mean interval {mean} cycles, mean latency in the stream {np.mean(outcome.latency):.1f} cycles, "
                   f"{outcome.cycles} cycles simulated", highlight=False)

@@ -48,6 +48,7 @@ class Options:
     register_rows: int = 8
     single_port: Sequence[int] = ()
     headroom_bits: int = 0
+    endless: bool | None = None
     in_min: int | None = None
     in_max: int | None = None
     steps_max: int | None = None
@@ -125,7 +126,7 @@ def _quantise(draft: _Draft) -> tuple[_Draft, PassResult]:
     options = draft.options
     integer, roundings = quantise(
         draft.real, in_min=options.in_min, in_max=options.in_max, steps_max=options.steps_max,
-        leak_shift_max=options.leak_shift_max,
+        leak_shift_max=options.leak_shift_max, endless=options.endless,
     )
     lines = [
         f"{item.layer}: weights off by {item.weight_error:.3f} steps r.m.s., {item.saturated} saturated; "
@@ -217,7 +218,8 @@ class Compilation:
         network, config = self.program.network, self.program.config
         lines = [
             f"{network.name}: {network.input_kind} input, {network.readout}, {network.steps} steps "
-            f"(at most {network.steps_max}), port {config.port}, early exit {'on' if config.early_exit else 'off'}",
+            f"({'a window' if network.endless else f'at most {network.steps_max}'}), port {config.port}, early exit "
+            f"{'on' if config.early_exit else 'off'}",
             "",
         ]
         for item in self.passes:
@@ -281,6 +283,9 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         Numbers of the layers whose weights lie in a memory with one port, which a host loads; see `LayerOptions`.
     headroom_bits : int
         Membrane bits beyond the proof, so that other weights fit later.
+    endless : bool
+        Whether inferences need not end, and results come every ``steps_max`` steps, see `IntegerNetwork`. It replaces
+        that of a real network.
     in_min, in_max, steps_max : int
         Least and largest number of an input address, in a step or of a direct input; and steps of the longest
         inference. They replace those of a real network.
@@ -383,7 +388,8 @@ def reload_weights(program: Program, network: IntegerNetwork) -> Program:
         than the hardware has.
     """
     old = program.network
-    for name in ("input_kind", "readout", "steps", "steps_max", "cutoff", "in_min", "in_max", "step_weights"):
+    for name in ("input_kind", "readout", "steps", "steps_max", "cutoff", "in_min", "in_max", "step_weights",
+                 "endless"):
         if getattr(network, name) != getattr(old, name):
             raise CompileError(f"{name} must be {shown(getattr(old, name))} as built, not "
                                f"{shown(getattr(network, name))}")

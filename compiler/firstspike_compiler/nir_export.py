@@ -82,8 +82,8 @@ def save_nir(network: IntegerNetwork, path: str | Path) -> dict[str, Any]:
     options = {"steps": network.steps, "reset": reset, "strict": strict, "readout": network.readout, "dt": 1.0,
                "leak_rule": "euler", "reset_delay": False, "levels": 1, "start": "zero",
                "input_kind": network.input_kind, "in_max": network.in_max, "in_min": network.in_min,
-               "cutoff": network.cutoff, "step_weights": network.step_weights}
-    defaults = {"in_min": 0, "cutoff": 1, "step_weights": ()}
+               "cutoff": network.cutoff, "step_weights": network.step_weights, "endless": network.endless}
+    defaults = {"in_min": 0, "cutoff": 1, "step_weights": (), "endless": False}
     return {name: value for name, value in options.items() if name not in defaults or value != defaults[name]}
 
 

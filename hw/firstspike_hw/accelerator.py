@@ -158,7 +158,7 @@ class Accelerator(wiring.Component):
                            forgets=first.cut)
         else:
             m.submodules.guard = first = Guard(
-                layout=layout, steps_max=network.steps_max, timeout=program.config.timeout,
+                layout=layout, steps_max=network.longest or 0, timeout=program.config.timeout,
                 once=network.input_kind == "direct")
             entry = _Entry(source=first.source, events=first.events, opens=first.opens, cut=first.cut,
                            bad=first.bad_address, overrun=first.overrun)

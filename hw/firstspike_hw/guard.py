@@ -19,8 +19,8 @@ class Guard(wiring.Component):
 
     - An event whose address, or a field of it, or value is out of range is taken and dropped (``bad_address``); with
       ``once`` also one behind the first marker of an inference.
-    - A marker that would open step ``steps_max`` ends the inference instead (``overrun``); what follows is taken and
-      dropped up to and with the next final marker.
+    - A marker that would open step ``steps_max``, if there is such a limit, ends the inference instead (``overrun``);
+      what follows is taken and dropped up to and with the next final marker.
     - ``restart``, or a silence of ``timeout`` cycles inside an inference, ends it with a final marker (``cut``); what
       comes next starts a new inference. Both also end the dropping after an overrun.
 
@@ -29,7 +29,7 @@ class Guard(wiring.Component):
     layout : TokenLayout
         Layout of the tokens.
     steps_max : int
-        Most steps of an inference.
+        Most steps of an inference; 0: it need not end.
     timeout : int
         Cycles of silence after which an open inference ends; 0: it waits forever, and nothing counts.
     once : bool
@@ -56,7 +56,7 @@ class Guard(wiring.Component):
 
     def __init__(self, *, layout: TokenLayout, steps_max: int, timeout: int, once: bool = False):
         self._layout, self._once = layout, once
-        self._steps_max = integer_argument("steps_max", steps_max, 1)
+        self._steps_max = integer_argument("steps_max", steps_max, int(once))
         self._timeout = integer_argument("timeout", timeout, 0, unit="cycles")
         super().__init__({
             "source": In(token_stream(layout)), "events": Out(token_stream(layout)), "restart": In(1),
@@ -70,7 +70,7 @@ class Guard(wiring.Component):
 
     @property
     def steps_max(self) -> int:
-        """Most steps of an inference."""
+        """Most steps of an inference; 0: it need not end."""
         return self._steps_max
 
     @property
@@ -87,7 +87,7 @@ class Guard(wiring.Component):
         m = Module()
         token = self.source.payload
         is_open, dropping, ending = Signal(), Signal(), Signal()
-        step = Signal(range(self._steps_max))
+        step = Signal(range(max(1, self._steps_max)))
         outside, low = Const(0), 0
         layout = self._layout
         for bits, size in zip(layout.field_bits, layout.field_sizes, strict=True):
@@ -97,7 +97,9 @@ class Guard(wiring.Component):
         if self._once:
             outside = outside | (step != 0)
         bad = ~token.marker & outside
-        too_long = token.marker & ~token.final & (step == self._steps_max - 1)
+        too_long: Value = Const(0)
+        if self._steps_max:
+            too_long = token.marker & ~token.final & (step == self._steps_max - 1)
         swallow = dropping | bad
         move, valid, out = self.events.ready, self.events.valid, self.events.payload
         m.d.comb += [

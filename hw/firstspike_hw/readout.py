@@ -37,6 +37,8 @@ class Readout(wiring.Component):
     row) is granted from the cycle in which the row before decides, and not while a result is offered. Rows that can
     decide nothing do not enter, and hold up none.
 
+    Of an endless network, the last step of a window is decided as the final step of an inference is.
+
     With ``early_exit`` the result is offered as soon as a step decides, and ``drop`` names the inference until its
     final row has passed; otherwise it is offered after the final row.
 
@@ -134,7 +136,7 @@ class Readout(wiring.Component):
         return ScoreWindow(
             rows=plan.rows, lanes=plan.elements, score_bits=self._layout.score_bits, value_bits=self._value_bits,
             magnitude_bits=self._magnitude_bits, steps_max=network.steps_max, step_weights=weights,
-            earliest=network.earliest_decides, turning=self._scan)
+            earliest=network.earliest_decides, turning=self._scan, endless=network.endless)
 
     def elaborate(self, platform):
         m = Module()
@@ -165,7 +167,10 @@ class Readout(wiring.Component):
 
         ends_step, ends, settles, offered = met.valid & met.payload.last, Signal(), Signal(), Signal()
         m.d.comb += [
-            ends.eq(ends_step & met.payload.final), self.closes.eq(ends),
+            ends.eq(ends_step & met.payload.final),
+            # The end of a window is not that of an inference.
+            self.closes.eq(window.capture.valid & window.capture.last & window.capture.final
+                           if network.endless else ends),
             settles.eq(ends_step & ((candidate.fired & earliest) | met.payload.final) & ~decided),
             offered.eq((settles if self._early_exit else ends) | (self.result.valid & ~self.result.ready)),
             window.decided.eq(decided), window.occupied.eq(offered | winner.busy),

@@ -48,6 +48,9 @@ class ScoreWindow(wiring.Component):
         The earliest spike decides.
     turning : bool
         One lane after another is met at place 0.
+    endless : bool
+        Every ``steps_max`` steps are decided on, and the next ones start anew, as if an inference had ended; what
+        holds for a final step holds for the last of these.
 
     Members
     -------
@@ -78,7 +81,7 @@ class ScoreWindow(wiring.Component):
 
     def __init__(
         self, *, rows: int, lanes: int, score_bits: int, value_bits: int, magnitude_bits: int, steps_max: int,
-        step_weights: Sequence[int], earliest: bool, turning: bool,
+        step_weights: Sequence[int], earliest: bool, turning: bool, endless: bool = False,
     ):
         self._rows, self._lanes = integer_argument("rows", rows, 1), integer_argument("lanes", lanes, 1)
         self._score_bits = integer_argument("score_bits", score_bits, 1)
@@ -90,7 +93,7 @@ class ScoreWindow(wiring.Component):
             raise ValueError(f"step_weights must be {steps_max} numbers, one a step, not {len(self._step_weights)}")
         if (value_bits or earliest) and self._step_weights:
             raise ValueError(f"step_weights must be empty where no spikes are summed, not {self._step_weights!r}")
-        self._earliest, self._turning = earliest, turning
+        self._earliest, self._turning, self._endless = earliest, turning, endless
         super().__init__({
             "capture": In(capture_signature(rows, lanes, value_bits, magnitude_bits)), "decided": In(1),
             "occupied": In(1), **({"finished": In(1)} if turning else {}), "row": Out(row_stream(rows)),
@@ -143,23 +146,30 @@ class ScoreWindow(wiring.Component):
         """Whether one lane after another is met at place 0."""
         return self._turning
 
+    @property
+    def endless(self) -> bool:
+        """Whether every ``steps_max`` steps are decided on."""
+        return self._endless
+
     def elaborate(self, platform):
         m = Module()
         capture, row, lanes = self.capture, self.row, self._lanes
         scores = [Signal(signed(self._score_bits), name=f"score{index}") for index in range(self._rows * lanes)]
         top, fired = scores[-lanes:], [Signal(name=f"fired{lane}") for lane in range(lanes)]
         remembers = self._earliest and bool(self._value_bits)
-        step, entering = Signal(range(self._steps_max)), Signal()
+        step, entering, final = Signal(range(self._steps_max)), Signal(), capture.final
+        if self._endless:
+            final = capture.final | (step == self._steps_max - 1)
         m.d.comb += [
-            entering.eq(capture.valid & self._enters()),
+            entering.eq(capture.valid & self._enters(final)),
             *(self.scores[index].eq(score) for index, score in enumerate(scores)),
         ]
         m.d.sync += row.valid.eq(entering)
         with m.If(capture.valid):
             m.d.sync += [row.payload.number.eq(capture.row), row.payload.last.eq(capture.last),
-                         row.payload.final.eq(capture.final)]
+                         row.payload.final.eq(final)]
             with m.If(capture.last):
-                m.d.sync += step.eq(Mux(capture.final, 0, step + 1))
+                m.d.sync += step.eq(Mux(final, 0, step + 1))
             with m.If(~self.decided):
                 new = self._captured(step, scores[:lanes])
                 m.d.sync += [
@@ -182,13 +192,13 @@ class ScoreWindow(wiring.Component):
         m.d.comb += capture.grant.eq(~(opening & (self.occupied | entering | capture.coming)))
         return m
 
-    def _enters(self) -> Value:
+    def _enters(self, final: Value) -> Value:
         """High if the row that is being captured can decide anything."""
         if not self._earliest:
-            return self.capture.final
+            return final
         if self._rows > 1:
             return Const(1)
-        return self.capture.final | (self.capture.spikes.any() & ~self.decided)
+        return final | (self.capture.spikes.any() & ~self.decided)
 
     def _captured(self, step: Value, sums: Sequence[Value]) -> list[Value]:
         """Scores of the row that is being captured; ``sums`` are those that it had before."""

@@ -45,14 +45,14 @@ def compare(
 
     ``stimulus`` tells to which inference an input word belongs, ``network`` which layers the edges connect.
     """
-    checks = []
+    checks, unit = [], "inference" if stimulus.opens is None else "window"
     for name, what in (
         ("classes", "class"), ("steps", "decision step"), ("decided_by", "deciding rule"), ("scores", "score"),
         ("decided", "cycle of the decision"), ("taken", "cycle of the result's transfer"),
     ):
         # A value of an inference is known when its result is first offered.
         cycles = (expected.taken, actual.taken) if name == "taken" else (expected.decided, actual.decided)
-        checks.append(_array(name, what, getattr(expected, name), getattr(actual, name), cycles))
+        checks.append(_array(name, what, getattr(expected, name), getattr(actual, name), cycles, unit=unit))
     owner = np.searchsorted(stimulus.starts, np.arange(len(stimulus.words)), side="right") - 1
     places = [f"inference {image}, input word {word - stimulus.starts[image]}" for word, image in
               _first_places(expected.accepted, actual.accepted, owner)]
@@ -105,7 +105,7 @@ def _first_places(expected: np.ndarray, actual: np.ndarray, owner: np.ndarray) -
 
 def _array(
     name: str, quantity: str, expected: np.ndarray, actual: np.ndarray, cycles: tuple[np.ndarray, np.ndarray],
-    places: list[str] | None = None,
+    places: list[str] | None = None, *, unit: str = "inference",
 ) -> Check:
     if expected.shape != actual.shape:
         return Check(name=name, compared=expected.size, different=expected.size,
@@ -115,7 +115,7 @@ def _array(
     if differs.any():
         place = tuple(int(index) for index in np.argwhere(differs)[0])
         inference = place[0]
-        where = places[0] if places else f"inference {inference}" + (f", class {place[1]}" if len(place) > 1 else "")
+        where = places[0] if places else f"{unit} {inference}" + (f", class {place[1]}" if len(place) > 1 else "")
         values = [array[place] for array in (expected, actual)]
         if name == "decided_by":
             values = [DecidedBy(int(value)).name.lower() for value in values]

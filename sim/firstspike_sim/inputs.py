@@ -19,7 +19,8 @@ def check_inputs(network: IntegerNetwork, inputs: Any, *, some: bool = False) ->
     Parameters
     ----------
     inputs : array, tensor or nested list
-        uint8[B, N] ("latency"), integers[B, N] ("direct"), or integers[B, T, N] with 1 ≤ T ≤ ``steps_max`` ("events");
+        uint8[B, N] ("latency"), integers[B, N] ("direct"), or integers[B, T, N] ("events"), 1 ≤ T ≤ ``steps_max``, or
+        any T ≥ 1 of an endless network;
         or with the axes C, H, W of the network's input in place of N. Integers may have any type, also bool.
     some : bool
         Whether there must be at least one inference.
@@ -45,9 +46,12 @@ def check_inputs(network: IntegerNetwork, inputs: Any, *, some: bool = False) ->
     elif kind == "direct":
         if values.ndim != 2 or values.shape[1] != network.inputs:
             raise ValueError(f"inputs must have shape (batch, {network.inputs}), not {values.shape}")
-    elif values.ndim != 3 or values.shape[2] != network.inputs or not 1 <= values.shape[1] <= network.steps_max:
-        raise ValueError(f"inputs must be {'numbers' if network.in_min else 'spike counts'} of shape (batch, "
-                         f"1…{network.steps_max} steps, {network.inputs}), not {values.shape}")
+    elif values.ndim != 3 or values.shape[2] != network.inputs or not 1 <= values.shape[1] <= (
+        network.longest or values.shape[1]
+    ):
+        steps = "steps" if network.endless else f"1…{network.steps_max} steps"
+        raise ValueError(f"inputs must be {'numbers' if network.in_min else 'spike counts'} of shape (batch, {steps}, "
+                         f"{network.inputs}), not {values.shape}")
     if some and not len(values):
         raise ValueError(f"inputs must be at least one inference, not none, of shape {values.shape}")
     if kind == "latency":

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Conversion of images or spike counts to input words, and limits for how long a simulator runs them."""
 
+from dataclasses import replace
+
 import numpy as np
 from firstspike_arch.backend import Stimulus
-from firstspike_arch.events import tokens_from_spikes
+from firstspike_arch.events import MARKER, tokens_from_spikes
 from firstspike_arch.fixed import ceil_div, latency_step
 from firstspike_arch.program import Program
 from firstspike_arch.work import marker_cycles
@@ -40,7 +42,7 @@ def make_stimulus(
     ----------
     inputs : uint8[B, N], integer[B, N] or integer[B, T, N]
         Images (latency input), numbers (direct input) or spike counts (events); see `check_inputs`.
-    gaps, sink_stalls : int64[K], int64[B]
+    gaps, sink_stalls : int64[K], int64[R]
         Waits, see `Stimulus`.
     spikes : integer or bool[B, T, N]
         Spikes of the inputs, if they are already known.
@@ -62,7 +64,12 @@ def make_stimulus(
             spikes = {"latency": lambda: encode_latency(inputs, network.steps, network.cutoff),
                       "direct": lambda: encode_direct(inputs, network.steps), "events": lambda: inputs}[kind]()
         words, starts = tokens_from_spikes(spikes, network.input_layout)
-    return Stimulus(words=words, starts=starts, gaps=gaps, sink_stalls=sink_stalls)
+    opens = None
+    if network.endless:
+        behind = np.flatnonzero(words & MARKER).reshape(len(inputs), -1) + 1  # each step
+        size = network.steps_max
+        opens = np.concatenate([starts[:-1, None], behind[:, size - 1 : -1 : size]], axis=1).ravel()
+    return Stimulus(words=words, starts=starts, gaps=gaps, sink_stalls=sink_stalls, opens=opens)
 
 
 def random_waits(
@@ -72,8 +79,8 @@ def random_waits(
     random = np.random.default_rng(seed)
     count = len(stimulus.words)
     gaps = np.where(random.random(count) < often, random.integers(1, gap_max + 1, count), 0)
-    stalls = random.integers(0, stall_max + 1, stimulus.inferences)
-    return Stimulus(words=stimulus.words, starts=stimulus.starts, gaps=gaps, sink_stalls=stalls)
+    stalls = random.integers(0, stall_max + 1, stimulus.results)
+    return replace(stimulus, gaps=gaps, sink_stalls=stalls)
 
 
 def quiet_cycles(program: Program) -> int:
@@ -95,6 +102,7 @@ def cycle_limit(program: Program, stimulus: Stimulus) -> int:
     work = len(stimulus.words) + stimulus.inferences * program.network.inputs
     for core in program.cores:
         passes = len(core.microcode.passes) - 1
-        work += stimulus.inferences * program.network.steps_max * (core.plan.neurons + 2 * passes)
+        steps = program.network.steps_max * stimulus.results
+        work += steps * (core.plan.neurons + 2 * passes)
     rows = max(core.plan.rows for core in program.cores)
     return 100_000 + waits + quiet_cycles(program) + 8 * rows * work

@@ -15,7 +15,7 @@ from firstspike_compiler.frontends.nir_file import load_nir
 from firstspike_compiler.nir_export import save_nir
 from firstspike_sim.compare import ALIVE, aliveness
 from firstspike_sim.models.golden import GoldenModel
-from firstspike_sim.testing.random_network import random_inputs, random_network
+from firstspike_sim.testing.random_network import is_bounded, random_inputs, random_network
 from norse import torch as norse
 
 
@@ -29,7 +29,7 @@ def sayable(network: IntegerNetwork, reset: str, strict: bool) -> IntegerNetwork
             layer.neuron, theta=theta, reset_step=below, reset=reset, v_init=0 * layer.neuron.v_init, reset_delay=False,
             single_spike=False, bias_once=False, theta_fall=None, v_min=None, v_max=None)
         layers.append(replace(layer, neuron=neuron))
-    return replace(network, layers=tuple(layers))
+    return replace(network, layers=tuple(layers), endless=network.endless and all(map(is_bounded, layers)))
 
 
 @pytest.mark.parametrize("reset", ["zero", "subtract"])

@@ -23,6 +23,15 @@ def test_guard_repairs_what_is_malformed():
     assert [seen[name] for name in ("bad_address", "overrun", "cut", "opens")] == [[2], [1], [1], [5]]
 
 
+def test_guard_without_a_last_step_lets_every_step_pass():
+    sent = [event(3), *[MARKER] * 50, event(4), MARKER, event(11), FINAL_MARKER, event(5), MARKER]
+    unit = Guard(layout=TokenLayout(shape=(11,)), steps_max=0, timeout=0)
+    seen = run_unit(unit, "pysim", offers={"source": sent}, takes=["events"], pulses={"restart": [90]},
+                    counts=["bad_address", "overrun", "cut", "opens"], cycles=120)
+    assert seen["events"] == [word for word in sent if word != event(11)] + [FINAL_MARKER]
+    assert [seen[name] for name in ("bad_address", "overrun", "cut", "opens")] == [[1], [0], [1], [2]]
+
+
 @pytest.mark.parametrize("timeout", [0, 40])
 def test_guard_waits_forever_without_a_timeout(timeout):
     unit = Guard(layout=TokenLayout(shape=(11,)), steps_max=2, timeout=timeout)

@@ -87,6 +87,7 @@ class Fields(TypedDict, total=False):
     in_max: int
     input_scale: float
     step_weights: tuple[int, ...]
+    endless: bool
     weight_scale: WeightScale
     weight_bits: int | Sequence[int]
     reference: Reference

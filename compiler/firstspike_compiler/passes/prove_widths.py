@@ -8,7 +8,14 @@ from firstspike_arch.fixed import bits_for_signed
 from firstspike_arch.microcode import Microcode, RowOp, bias_rows, microcodes_of
 from firstspike_arch.network import INPUT, Branch, IntegerNetwork, Layer
 
+from ..errors import CompileError
+
 __all__ = ["WidthProof", "prove_widths"]
+
+ITERATIONS = 1 << 12
+"""Steps after which the interval of an inference without end is no longer waited for, but guessed and checked."""
+
+MEMBRANE_BITS_MAX = 48
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -20,8 +27,8 @@ class WidthProof:
     layer : str
     lows, highs : int64[M]
         Proven range of each neuron.
-    steps : int
-        Longest inference that the proof covers, in steps.
+    steps : int or None
+        Longest inference that the proof covers, in steps; None: inferences without end.
     inputs : str
         Assumption of the proof about the input, in words.
     """
@@ -29,7 +36,7 @@ class WidthProof:
     layer: str
     lows: np.ndarray
     highs: np.ndarray
-    steps: int
+    steps: int | None
     inputs: str
 
     @property
@@ -56,9 +63,10 @@ class WidthProof:
         return max(2, bits_for_signed(self.low, self.high))
 
     def __str__(self) -> str:
+        steps = "any number of" if self.steps is None else f"≤ {self.steps}"
         return (
             f"{self.layer}: {self.bits} bits: {self.low} (neuron {self.low_neuron}) ≤ v − theta ≤ {self.high} "
-            f"(neuron {self.high_neuron}) for every order of events in ≤ {self.steps} steps, {self.inputs}"
+            f"(neuron {self.high_neuron}) for every order of events in {steps} steps, {self.inputs}"
         )
 
 
@@ -79,7 +87,7 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode) -> W
     current of a direct input lies in one interval from the end of step 0 on. The largest sum of a window lies in the
     interval of a sum.
     """
-    layer, steps, static = network.layers[index], network.steps_max, network.is_static(index)
+    layer, steps, static = network.layers[index], network.longest or ITERATIONS, network.is_static(index)
     neuron, biases, sets = layer.neuron, bias_rows(layer), layer.synapses(index)
     direct = index == 0 and network.input_kind == "direct"
     negative, positive = np.zeros((2, layer.channels), dtype=np.int64)
@@ -127,14 +135,38 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode) -> W
             low_after, high_after = bound.intersect(step, low_after, high_after)
         machine.record(low_after, high_after)
         if step == steps - 1:
+            if network.endless:
+                _prove_forever(f"layer {index} ({layer.name})", machine, negative, positive)
             break
         before = low, high
         low, high = machine.run(microcode.step, low_after, high_after, step)
         same = np.array_equal(low, before[0]) and np.array_equal(high, before[1])
         if same and (bound is None or bound.constant) and neuron.theta_fall is None:
             break
-    return WidthProof(layer=layer.name, lows=machine.lows, highs=machine.highs, steps=steps,
+    return WidthProof(layer=layer.name, lows=machine.lows, highs=machine.highs, steps=network.longest,
                       inputs=_assumption(network, index, once))
+
+
+def _prove_forever(where: str, machine: "_Intervals", negative: np.ndarray, positive: np.ndarray) -> None:
+    """Record an interval that contains all that was recorded so far, and that no step leaves, if there is one.
+
+    Raises
+    ------
+    CompileError
+        There is none of 48 bits.
+    """
+    bits = max(2, bits_for_signed(int(machine.lows.min()), int(machine.highs.max())))
+    for wider in range(bits, MEMBRANE_BITS_MAX + 1):
+        low, high = (np.full_like(negative, edge) for edge in (-(1 << wider - 1), (1 << wider - 1) - 1))
+        trial = machine.copy()
+        low_after, high_after = low + negative, high + positive
+        trial.record(low_after, high_after)
+        low_next, high_next = trial.run(trial.microcode.step, low_after, high_after)
+        if (low_next >= low).all() and (high_next <= high).all():
+            machine.record(trial.lows, trial.highs)
+            return
+    raise CompileError(f"{where}: membranes must stay bounded in an inference without end: every neuron must have a "
+                       "leak, or be reset to a value and clamped by v_min")
 
 
 def _reach(network: IntegerNetwork, branch: Branch) -> tuple[np.ndarray, np.ndarray]:
@@ -233,10 +265,16 @@ class _Intervals:
     """Runs passes on one interval per neuron, and keeps the extremes of all recorded values."""
 
     def __init__(self, microcode: Microcode, biases: np.ndarray):
-        self._microcode, self._biases = microcode, biases
+        self.microcode, self._biases = microcode, biases
         self._zero = np.zeros(len(microcode.offset), dtype=np.int64)
         self._current = self._zero, self._zero
         self.lows, self.highs = self._zero.copy(), self._zero.copy()
+
+    def copy(self) -> "_Intervals":
+        """Intervals of their own, with the same extremes so far."""
+        other = _Intervals(self.microcode, self._biases)
+        other.lows, other.highs = self.lows.copy(), self.highs.copy()
+        return other
 
     def record(self, low: np.ndarray, high: np.ndarray, where: np.ndarray | bool = True) -> None:
         """Record that values low … high occur in the neurons ``where``."""
@@ -254,11 +292,11 @@ class _Intervals:
     def run(self, ops: tuple[RowOp, ...], low: np.ndarray, high: np.ndarray, step: int = 0):
         """Return the interval after the passes ``ops``, which start from low … high at the end of step ``step``."""
         ops = tuple(op for op in ops if op.store == "membrane")
-        if not any(op.when == "spiked" for op in ops) or self._microcode.levels is None:
+        if not any(op.when == "spiked" for op in ops) or self.microcode.levels is None:
             return self._run_branch(ops, low, high, low <= high, 0, step)
         # The silent part, and the parts that fire with each magnitude.
-        edges = [low, *self._microcode.levels.T]
-        ends = [*(level - 1 for level in self._microcode.levels.T), high]
+        edges = [low, *self.microcode.levels.T]
+        ends = [*(level - 1 for level in self.microcode.levels.T), high]
         result = None
         for magnitude, (first, last) in enumerate(zip(edges, ends, strict=True)):
             part_low, part_high = np.maximum(low, first), np.minimum(high, last)
@@ -303,7 +341,7 @@ class _Intervals:
         if op.act in ("clear", "save"):
             return self._zero, self._zero
         if op.act == "init":
-            low = high = self._microcode.init
+            low = high = self.microcode.init
         elif op.operand == "leak":
             # u + ~(u >> k) never decreases with u, for k ≥ 1.
             low, high = low + _masked(op, ~(low >> op.index)), high + _masked(op, ~(high >> op.index))

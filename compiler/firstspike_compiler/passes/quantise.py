@@ -72,7 +72,7 @@ class Rounding:
 
 def quantise(
     network: FloatNetwork, *, in_min: int | None = None, in_max: int | None = None, steps_max: int | None = None,
-    leak_shift_max: int | None = None,
+    leak_shift_max: int | None = None, endless: bool | None = None,
 ) -> tuple[IntegerNetwork, tuple[Rounding, ...]]:
     """Round a network to integers; return it and the rounding errors of each layer.
 
@@ -85,6 +85,9 @@ def quantise(
         the network.
     steps_max : int
         Longest inference, in steps; None: that of the network.
+    endless : bool
+        Whether the read-out decides on one window of ``steps_max`` steps after another, see `IntegerNetwork`; None: as
+        in the network.
     leak_shift_max : int
         Largest shift of a leak num/2^shift, 0 … 15; each bit may cost a pass over all rows in every step. None: a leak
         that is num/2^15 is kept exactly; any other gets the smallest shift from 8 on with which 1 − leak, and so the
@@ -115,7 +118,7 @@ def quantise(
             steps=network.steps, steps_max=steps_max,
             input_kind=network.input_kind, cutoff=network.cutoff, in_min=in_min,
             in_max=in_max,
-            step_weights=tuple(network.step_weights),
+            step_weights=tuple(network.step_weights), endless=network.endless if endless is None else endless,
         )
     except NetworkError as error:
         raise CompileError(str(error)) from None

@@ -80,7 +80,7 @@ class AxiAccelerator(wiring.Component):
         wire = self._wire
         m.submodules.inputs = inputs = InputPackets(
             beat_bits=input_beat_bits(wire), word_bits=len(Value.cast(accelerator.source.payload)),
-            image_words=wire.image_words)
+            image_words=wire.image_words, endless=self._program.network.endless)
         m.submodules.results = results = ResultPackets(result_bits=wire.result.bits)
         m.submodules.registers = registers = AxiLiteSubordinate(address_bits=ADDRESS_BITS)
         connect(m, flipped(self.s_axis), inputs.packets)

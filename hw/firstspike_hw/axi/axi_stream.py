@@ -6,7 +6,7 @@
 
 from typing import Protocol
 
-from amaranth.hdl import Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Const, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from firstspike_arch.events import FINAL_MARKER
@@ -38,7 +38,8 @@ class InputPackets(wiring.Component):
     """Takes packets apart: each beat is an input word.
 
     Latency: a beat taken in cycle c is offered in c + 1. Throughput: one a cycle. No inference goes on beyond the
-    end of a packet: at tlast one that has not ended is completed, with a final marker or with beats of zeros.
+    end of a packet: at tlast one that has not ended is completed, with a final marker or with beats of zeros. If it is
+    ``endless``, it goes on, and tlast is only counted.
 
     Parameters
     ----------
@@ -46,6 +47,8 @@ class InputPackets(wiring.Component):
         Bits of tdata, and of a word: the lowest of tdata.
     image_words : int
         Words of an image; 0: tokens, and a final marker ends an inference.
+    endless : bool
+        An inference of tokens goes on from packet to packet.
 
     Members
     -------
@@ -62,7 +65,10 @@ class InputPackets(wiring.Component):
     packet: Signal
     completed: Signal
 
-    def __init__(self, *, beat_bits: int, word_bits: int, image_words: int):
+    def __init__(self, *, beat_bits: int, word_bits: int, image_words: int, endless: bool = False):
+        if endless and image_words:
+            raise ValueError(f"endless must be False for images of {image_words} words, not True")
+        self._endless = endless
         self._beat_bits = integer_argument("beat_bits", beat_bits, 1)
         self._word_bits = integer_argument("word_bits", word_bits, 1, beat_bits)
         self._image_words = integer_argument("image_words", image_words, 0)
@@ -86,6 +92,11 @@ class InputPackets(wiring.Component):
         """Words of an image; 0: tokens."""
         return self._image_words
 
+    @property
+    def endless(self) -> bool:
+        """Whether an inference goes on from packet to packet."""
+        return self._endless
+
     def elaborate(self, platform):
         m = Module()
         image_words, out = self._image_words, self.words
@@ -93,7 +104,9 @@ class InputPackets(wiring.Component):
         m.submodules.beats = ResetInserter(self.restart)(beats)
         given = beats.buffered
         place, completing = Signal(range(max(2, image_words))), Signal()
-        ends = place == image_words - 1 if image_words else out.payload[:2].all()
+        ends: Value = place == image_words - 1 if image_words else out.payload[:2].all()
+        if self._endless:
+            ends = Const(1)
         passes = out.valid & out.ready
         m.d.comb += [
             beats.source.payload.data.eq(self.packets.tdata), beats.source.payload.last.eq(self.packets.tlast),

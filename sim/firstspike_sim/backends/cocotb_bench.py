@@ -55,7 +55,7 @@ class CocotbBackend:
         if program is None:
             raise RuntimeError("load a program first")
         layout = result_layout(program)
-        count = stimulus.inferences
+        count = stimulus.results
         with tempfile.TemporaryDirectory(prefix="firstspike-") as name:
             folder = Path(name)
             source = folder / f"{TOP}.v"

@@ -43,7 +43,7 @@ class PysimBackend:
         enough = quiet_cycles(program)
         accelerator = Accelerator(program, program.images())
         layout = result_layout(program)
-        count, total = stimulus.inferences, len(stimulus.words)
+        count, total = stimulus.results, len(stimulus.words)
         gaps = [0] * total if stimulus.gaps is None else stimulus.gaps.tolist()
         stalls = [0] * count if stimulus.sink_stalls is None else stimulus.sink_stalls.tolist()
         accepted, decided, taken = np.full(total, -1), np.full(count, -1), np.full(count, -1)

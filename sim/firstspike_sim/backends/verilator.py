@@ -67,7 +67,7 @@ class VerilatorBackend:
         program = self._program
         if program is None:
             raise RuntimeError("load a program first")
-        count = stimulus.inferences
+        count = stimulus.results
         zeros = np.zeros(len(stimulus.words), dtype=_INTEGERS)
         gaps = zeros if stimulus.gaps is None else stimulus.gaps
         stalls = np.zeros(count, dtype=_INTEGERS) if stimulus.sink_stalls is None else stimulus.sink_stalls

@@ -97,6 +97,8 @@ def measure_activity(network: IntegerNetwork, inputs: np.ndarray) -> Activity:
     ValueError
         The inputs have a wrong shape, type or range, or there are none.
     """
+    if network.endless:
+        raise ValueError("network must have a last step for its activity to be measured, not be endless")
     if not len(inputs):
         raise ValueError("inputs must be at least one, not 0")
     reach = [[fan_out(branch.connectivity) for branch in layer.synapses(index)]

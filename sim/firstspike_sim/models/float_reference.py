@@ -28,6 +28,7 @@ class FloatResult:
     Parameters
     ----------
     classes : int64[B]
+        Of an endless network [B·⌈T / steps⌉], of each window of an inference after the other.
     spikes : tuple of float64[B, T, M]
         Magnitudes: of the input, then of every layer.
     membranes : tuple of float64[B, T, M]
@@ -69,7 +70,8 @@ def run_float(network: FloatNetwork, inputs: np.ndarray) -> FloatResult:
         streams.append(spikes)
         membranes.append(potentials)
     return FloatResult(
-        classes=_classes(network, streams[-1], membranes[-1]).numpy(),
+        classes=torch.stack([_classes(network, streams[-1][:, window], membranes[-1][:, window])
+                             for window in network.windows(streams[-1].shape[1])], 1).flatten().numpy(),
         spikes=tuple(stream.numpy() for stream in streams),
         membranes=tuple(one.numpy() for one in membranes),
     )

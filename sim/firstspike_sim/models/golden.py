@@ -44,12 +44,15 @@ CHUNK_ELEMENTS = 1 << 25
 class GoldenResult:
     """What a batch of B inferences of T steps means.
 
+    There are R = B results; of an endless network with windows of n steps R = B·⌈T / n⌉, one inference's after the
+    other's.
+
     Parameters
     ----------
-    classes, steps, decided_by : int64[B]
-        Class, decision step, and `DecidedBy` of each inference. ``steps``: t* of first_spike, and of weighted_spikes
-        with single-spike outputs (T − 1 if silent); otherwise T − 1.
-    scores : int64[B, C]
+    classes, steps, decided_by : int64[R]
+        Class, decision step, and `DecidedBy` of each result. ``steps``: t* of first_spike, and of weighted_spikes with
+        single-spike outputs (T − 1 if silent); otherwise T − 1. A window's steps are counted from its first.
+    scores : int64[R, C]
         Evidence at the decision: pre-reset membranes of the output neurons (first_spike, potential), weighted sums
         over t ≤ t* (weighted_spikes), spike counts (spike_count).
     spikes : tuple of bool[B, T, M] or uint8[B, T, M]
@@ -87,7 +90,7 @@ class GoldenModel:
         ----------
         inputs : uint8[B, N], integers[B, N], or integers[B, T, N]
             Images ("latency") or numbers ("direct"), T = ``network.steps``; or spike counts per step ("events",
-            1 ≤ T ≤ ``steps_max``). See `check_inputs`.
+            1 ≤ T ≤ ``steps_max``; any T of an endless network). See `check_inputs`.
         device : str or torch.device
             Where to compute; the result is in host memory.
         membranes : bool
@@ -141,7 +144,9 @@ class GoldenModel:
             fired, potential = _neurons(layer, currents, recurrent, sum(one.magnitude for one in sets), keep)
             spikes.append(fired)
             potentials.append(potential)
-        decision = decide(network, spikes[-1], potentials[-1])
+        decisions = [decide(network, spikes[-1][:, window], potentials[-1][:, window])
+                     for window in network.windows(steps)]
+        decision = [torch.stack(parts, 1).flatten(0, 1) for parts in zip(*decisions, strict=True)]
         return (*decision, spikes, potentials if membranes else [])
 
 

@@ -32,7 +32,7 @@ class RowMachine:
         self._program, self._biases = microcodes_of(network)[index], layer.spread(bias_rows(layer))
         self._columns = [_columns(branch) for branch in layer.synapses(index)]
         self._levels = None if self._program.levels is None else layer.spread(self._program.levels.T)
-        self._fall = np.zeros(network.steps_max) if layer.neuron.theta_fall is None else layer.neuron.theta_fall
+        self._fall = layer.neuron.theta_fall
         self._u = np.zeros(layer.neurons, dtype=np.int64)
         self._shadow, self._current = self._u.copy(), self._u.copy()
         self._sums, self._taps = np.zeros(size_of(layer.sums_shape), dtype=np.int64), _taps(layer)
@@ -57,7 +57,8 @@ class RowMachine:
             if step == 0 or self._program.recurs:
                 self._pass_all(self._program.start, 0)
                 self._sums[:] = 0
-            membranes.append(self._u + self._layer.spread(self._program.offset) - int(self._fall[step]))
+            fall = 0 if self._fall is None else int(self._fall[step])
+            membranes.append(self._u + self._layer.spread(self._program.offset) - fall)
             fires = self._magnitude()
             if self._layer.neuron.single_spike:
                 fires, has_fired = np.where(has_fired, 0, fires), (fires > 0) | has_fired

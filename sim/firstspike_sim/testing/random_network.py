@@ -13,7 +13,7 @@ from firstspike_arch.microcode import BIAS_ROWS_MAX
 from firstspike_arch.network import Branch, IntegerNetwork, Layer
 from firstspike_arch.neuron import Neuron
 
-__all__ = ["random_connectivity", "random_inputs", "random_layer", "random_network"]
+__all__ = ["is_bounded", "random_connectivity", "random_inputs", "random_layer", "random_network"]
 
 Choice = TypeVar("Choice")
 
@@ -151,11 +151,20 @@ def random_network(
     if kind == "events" and other.random() < 0.5:
         in_min, in_max = (int(other.choice(choices)) for choices in ([0, -1, -1, -7, -256], [1, 1, 9, 255]))
         layers[0] = _with_larger_thresholds(layers[0], 1 + max(-in_min, in_max) // 4)
+    endless = kind == "events" and not layers[-1].neuron.single_spike and all(map(is_bounded, layers)) and bool(
+        other.random() < 0.6)
     return IntegerNetwork(
         name="random", layers=tuple(layers), readout=readout, steps=int(rng.integers(1, longest + 1)),
         steps_max=longest, input_kind=kind, cutoff=int(rng.choice([0, 1, 100, 256])), in_min=in_min, in_max=in_max,
-        step_weights=tuple(range(2 * longest, 0, -2)) if readout == "weighted_spikes" else (),
+        step_weights=tuple(range(2 * longest, 0, -2)) if readout == "weighted_spikes" else (), endless=endless,
     )
+
+
+def is_bounded(layer: Layer) -> bool:
+    """Whether membranes stay within bounds in any number of steps: every neuron has a leak, or both clamps."""
+    neuron = layer.neuron
+    leaks = bool((np.asarray(neuron.leak_num) < 1 << neuron.leak_shift).all())
+    return leaks or (neuron.v_min is not None and neuron.v_max is not None and not neuron.single_spike)
 
 
 def _with_larger_thresholds(layer: Layer, factor: int) -> Layer:
@@ -235,7 +244,7 @@ def random_inputs(rng: np.random.Generator, network: IntegerNetwork, batch: int)
     if network.input_kind == "direct":
         numbers = rng.integers(network.in_min, network.in_max + 1, (batch, network.inputs))
         return np.where(rng.random(numbers.shape) < rng.random((batch, 1)), numbers, 0).astype(np.int16)
-    shape = (batch, int(rng.integers(1, network.steps_max + 1)), network.inputs)
+    shape = (batch, int(rng.integers(1, network.steps_max * (3 if network.endless else 1) + 1)), network.inputs)
     counts = rng.integers(network.in_min or 1, network.in_max + 1, shape)
     return np.where(rng.random(shape) < rng.random((batch, 1, 1)), counts, 0).astype(
         np.int16 if network.in_min else np.uint8)

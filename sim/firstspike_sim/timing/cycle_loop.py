@@ -108,13 +108,17 @@ def _run_sender(units, index, lists):  # pragma: no cover - compiled
 
 
 @twin
-def _run_readout(units, sink, decision_steps, cycle):  # pragma: no cover - compiled
+def _run_readout(units, sink, decision_steps, window, cycle):  # pragma: no cover - compiled
     """Run the read-out behind the last core; return whether it grants the row that asks."""
     before, behind, port = units.cores[-1], units.readouts[0], units.both_ports[0]
     taken = ports.takes_result(port, sink, cycle, behind.offered)
     ports.step_sink(port, sink, cycle, taken)
-    settles = before.add.captures and before.add.step == decision_steps[before.add.inference]
-    return readout.step(behind, cycle, before.add, settles, core.is_opening(before), core.coming(before), taken)
+    settles, final = False, False
+    if before.add.captures:
+        number, step = before.add.step // window, before.add.step % window
+        settles = step == decision_steps[before.add.inference, number]
+        final = before.add.final or step == window - 1
+    return readout.step(behind, cycle, before.add, final, settles, core.is_opening(before), core.coming(before), taken)
 
 
 @twin
@@ -143,13 +147,13 @@ def _run_edges(wiring, units, log, cycle):  # pragma: no cover - compiled
 
 
 @twin
-def _has_ended(units, source, sink, log):  # pragma: no cover - compiled
-    """Whether all words and results are taken, and every core has done its last marker.
+def _has_ended(units, source, sink, count, log):  # pragma: no cover - compiled
+    """Whether all words and results are taken, and every core has done its last marker, of so many inferences.
 
     A recurrent layer must also have taken its own spikes of the last step, although they have no effect.
     """
-    port, count = units.both_ports[0], len(sink.taken)
-    if port.result < count or port.word < len(source.words):
+    port = units.both_ports[0]
+    if port.result < len(sink.taken) or port.word < len(source.words):
         return False
     for index in range(len(units.cores)):
         if units.sequencers.state[index].inference < count:
@@ -161,18 +165,18 @@ def _has_ended(units, source, sink, log):  # pragma: no cover - compiled
 
 
 @twin
-def _run_cycles(wiring, units, source, sink, lists, decision_steps, log, limit):  # pragma: no cover - compiled
+def _run_cycles(wiring, units, source, sink, lists, decision_steps, window, log, limit):  # pragma: no cover - compiled
     """See `run`."""
     last = len(units.cores) - 1
     for cycle in range(limit):
         drop_valid, drop_inference = units.readouts[0].drop_valid, units.readouts[0].drop_inference
         _find_room(wiring, units)
         _run_input(wiring, units, source, lists, cycle)
-        granted = _run_readout(units, sink, decision_steps, cycle)
+        granted = _run_readout(units, sink, decision_steps, window, cycle)
         for index in range(last + 1):
             _run_core(wiring, units, index, lists, granted or index < last, drop_valid, drop_inference)
         _run_edges(wiring, units, log, cycle)
-        if _has_ended(units, source, sink, log):
+        if _has_ended(units, source, sink, len(decision_steps), log):
             return True
     return False
 
@@ -183,15 +187,15 @@ def _kept(digest: str):
     @numba.njit(cache=True, **WITHOUT_RUNTIME)
     def run(
         wiring: Wiring, units: Units, source: Source, sink: Sink, lists: SpikeLists, decision_steps: np.ndarray,
-        log: EdgeLog, limit: int,
+        window: int, log: EdgeLog, limit: int,
     ) -> bool:  # pragma: no cover - compiled
         """Run all units; return whether all results are taken, and all tokens, within ``limit`` cycles.
 
-        The cycles are written to ``source``, ``sink`` and ``log``. ``decision_steps`` int64[B] is the step that decides
-        each inference.
+        The cycles are written to ``source``, ``sink`` and ``log``. ``decision_steps`` int64[B, R / B] is the
+        step that decides each of the windows of ``window`` steps into which the inferences are divided.
         """
         _ = digest  # makes it a part of the key in the cache
-        return _run_cycles(wiring, units, source, sink, lists, decision_steps, log, limit)
+        return _run_cycles(wiring, units, source, sink, lists, decision_steps, window, log, limit)
 
     return run
 

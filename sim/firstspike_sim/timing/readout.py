@@ -46,23 +46,24 @@ def _decide(readout):  # pragma: no cover - compiled
 
 
 @twin
-def _capture(readout, cycle, row, settles):  # pragma: no cover - compiled
+def _capture(readout, cycle, row, final, settles):  # pragma: no cover - compiled
     """Take a captured row: "the last row of a step, captured in cycle c, decides in cycle c + 1 + `readout_cycles`".
     "Rows that can decide nothing do not enter, and hold up none: if the earliest spike decides and the layer has one
     row, those without a spike and those after the decision; if it does not, all but those of the final step"."""
-    if row.final or (readout.earliest and (readout.rows > 1 or settles)):
+    if final or (readout.earliest and (readout.rows > 1 or settles)):
         readout.free_from = cycle + 1 + readout.comparing
         if row.row == readout.rows - 1:
             readout.ends_at = readout.free_from
-            readout.ending_settles, readout.ending_final = settles, row.final
+            readout.ending_settles, readout.ending_final = settles, final
             readout.ending_inference = row.inference
 
 
 @twin
-def step(readout, cycle, row, settles, opening, coming, result_ready):  # pragma: no cover - compiled
+def step(readout, cycle, row, final, settles, opening, coming, result_ready):  # pragma: no cover - compiled
     """A cycle of `firstspike_hw.readout`; return whether a row is granted.
 
-    ``row`` is the row in the core's add stage; ``settles``, whether its step decides its inference. ``opening`` and
+    ``row`` is the row in the core's add stage; ``final``, whether its step is its inference's or its window's last;
+    ``settles``, whether it decides. ``opening`` and
     ``coming`` are those of the core's capture. "One step is decided at a time: its first row ("scan": any row) is
     granted from the cycle in which the row before decides, and not while a result is offered". A grant is for the next
     cycle, so it depends on the state after this one.
@@ -72,6 +73,6 @@ def step(readout, cycle, row, settles, opening, coming, result_ready):  # pragma
     if readout.ends_at == cycle + 1:
         _decide(readout)
     if row.captures:
-        _capture(readout, cycle, row, settles)
+        _capture(readout, cycle, row, final, settles)
     waits = readout.scan or opening
     return not (waits and (readout.offered or coming or cycle + 1 < readout.free_from))

@@ -36,8 +36,8 @@ def predict_cycles(
     ----------
     lists : SpikeLists
         Spikes of complete inferences, without early exit.
-    classes, steps, decided_by : int64[B]
-    scores : int64[B, C]
+    classes, steps, decided_by : int64[R]
+    scores : int64[R, C]
         Results of the golden model, copied to the trace; ``steps`` also gives the step that decides.
 
     Raises
@@ -54,7 +54,7 @@ def predict_cycles(
     # Beats need no contents, because the spikes are known.
     words = np.zeros(len(stimulus.words), dtype=np.int64) if wiring.image else codes_of_tokens(
         stimulus.words, network.input_layout)
-    source, sink = new_source(words, stimulus.gaps), new_sink(stimulus.inferences, stimulus.sink_stalls)
+    source, sink = new_source(words, stimulus.gaps), new_sink(stimulus.results, stimulus.sink_stalls)
     sent = lists.offsets[:, -1] - lists.offsets[:, 0] + (lists.offsets.shape[1] - 1)
     if not wiring.image:
         sent[0] = len(words)
@@ -64,7 +64,10 @@ def predict_cycles(
     work = int((tokens * configuration.longest_tokens(program)).sum())
     limit = 10_000 + 4 * (len(words) + int(source.gaps.sum() + sink.stalls.sum()) + work)
     units = _units(program, source)
-    if not run(wiring, units, source, sink, lists, np.asarray(steps, dtype=np.int64), log, limit):
+    # A window of a network with a last step is longer than any inference.
+    window = network.steps_max if network.endless else 1 << 62
+    decisions = np.asarray(steps, dtype=np.int64).reshape(stimulus.inferences, -1)
+    if not run(wiring, units, source, sink, lists, decisions, window, log, limit):
         raise RuntimeError(f"the timing model found no end within {limit} cycles")
     edge_tokens, edge_cycles = _transfers(program, log)
     return Trace(

@@ -177,11 +177,16 @@ def compare(network, inputs):
             assert edge[sample].tolist() == expected
         for layer, expected in zip(result.membranes, membranes, strict=True):
             assert layer[sample].tolist() == expected
-        label, step, by, scores = naive_decide(network, spikes[-1], membranes[-1])
-        for found in (result, lean):
-            assert found.classes[sample] == label and found.steps[sample] == step
-            assert found.decided_by[sample] == by
-            assert found.scores[sample].tolist() == scores
+        size = network.steps_max if network.endless else len(spikes[-1])
+        windows = range(0, len(spikes[-1]), size)
+        for number, start in enumerate(windows, sample * len(windows)):
+            label, step, by, scores = naive_decide(
+                network, spikes[-1][start:start + size], membranes[-1][start:start + size])
+            for found in (result, lean):
+                assert found.classes[number] == label and found.steps[number] == step
+                assert found.decided_by[number] == by
+                assert found.scores[number].tolist() == scores
+    assert len(result.classes) == len(inputs) * len(windows)
     for left, right in zip(result.spikes, lean.spikes, strict=True):
         assert np.array_equal(left, right)
     return result
