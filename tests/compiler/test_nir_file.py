@@ -197,3 +197,19 @@ def test_a_file_that_is_none_is_refused(tmp_path, raw):
         load(tmp_path / "x.nir")
     with pytest.raises(CompileError, match=r"absent.nir: must be a NIR file"):
         load(tmp_path / "absent.nir")
+
+
+def test_an_output_may_be_a_map_and_pooled_spikes_are_added_up(tmp_path):
+    parts = {name: nodes()[name] for name in ("in", "conv", "fire")}
+    whole = {**parts, "out": nir.Output({"output": np.array([4, 8, 8])})}
+    (only,) = load(written(tmp_path, whole)).layers
+    assert only.connectivity.out_shape == (4, 8, 8)
+    pool = nir.AvgPool2d(kernel_size=np.array([8, 8]), stride=np.array([8, 8]), padding=np.array([0, 0]))
+    network = load(written(tmp_path, {**parts, "pool": pool, "flat": nodes()["flat"], "out": nodes()["out"]}))
+    assert network.readout == "potential" and len(network.layers) == 2
+    last = network.layers[-1]
+    assert last.connectivity == Conv2d(in_shape=(4, 8, 8), channels=4, kernel=(1, 1), groups=4, pool=8)
+    assert last.average_pool and last.neuron.theta is None and last.neuron.leak == 1 and (last.weight == 1).all()
+    with pytest.raises(CompileError, match="node 'out': Output must take the neurons 'fire', the last layer"):
+        load_nir(written(tmp_path, {**parts, "pool": pool, "out": nodes()["out"]}), steps=7, reset="zero", strict=True,
+                 readout="first_spike", dt=1e-3)

@@ -72,7 +72,8 @@ def load_nir(
         Neurons fire on v > v_threshold instead of v ≥ v_threshold.
     readout : str
         "potential" reads a graph that ends in synapses, whose outputs are added up over the steps, or in I, LI or
-        CubaLI.
+        CubaLI. The "spike_count" of a graph that ends in pools of spikes becomes the potential of neurons that add them
+        up.
     dt : float
         Length of a step in seconds, or in whatever tau is given in; tau_syn of a CubaLIF must be equal to it. None: as
         r and tau of the neurons show it (all of them r = tau / dt, or 1 / dt of IF); else it must be given.
@@ -107,6 +108,8 @@ def load_nir(
                        levels=levels, v_min=v_min, start=start)
     graph = read_graph(source)
     settled = settle(graph, said)
+    if readout == "spike_count" and _Mapper(graph, settled, potential=None, collect=False).pools_spikes:
+        readout = "potential"  # of neurons that add the pooled spikes up
     layers = _Mapper(graph, settled, potential=readout == "potential", collect=False).run()
     default = {"name": re.sub(r"[^A-Za-z0-9_.+-]", "_", Path(graph.name).stem)[:80], "input_kind": "events"}
     try:
@@ -177,6 +180,17 @@ class _Mapper:
         self.roles: dict[str, str] = {}
         self.refusals: dict[str, str] = {}
         self.made: dict[int, FloatLayer] = {}
+
+    @property
+    def pools_spikes(self) -> bool:
+        """Whether the graph ends in pools of what neurons fire."""
+        if self._output is None:
+            return False
+        name, kinds = self._ends[self._output], []
+        while self._graph.nodes[name].kind in POOLS and len(kinds) < len(self._graph.nodes):
+            kinds.append(self._graph.nodes[name].kind)
+            name = self._behind(name)
+        return bool(kinds) and self._graph.nodes[name].kind in FIRING
 
     def run(self) -> list[FloatLayer]:
         """Return the layers in order; with ``collect``, those that could be made."""
