@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from firstspike_arch.connectivity import Conv2d, Dense, Window
+from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Window
 from firstspike_arch.network import IntegerNetwork, NetworkError
 from firstspike_arch.network_builder import NetworkBuilder
 from firstspike_sim.models.golden import GoldenModel
@@ -41,6 +41,19 @@ def test_all_of_it_is_as_written():
     assert [(one.source, one.weights.tolist()) for one in dense.branches] == [
         (1, [[1, 2], [3, -4]]), (-1, np.ones((2, 9)).tolist())]
     assert dense.branches[1].connectivity.pool == 2 and dense.weight_bits == 3
+
+
+def test_kernels_may_be_dilated_or_transposed_and_pools_may_have_two_sides():
+    net = builder((2, 6, 8))
+    first = net.layer(np.ones((3, 2, 2, 3), int), theta=5, dilation=(1, 2), pool=(2, 1), padding=(0, 1))
+    net.layer(np.ones((4, 3, 3, 2), int), theta=9, transposed=True, stride=2, padding=1, output_padding=(1, 0))
+    net.branch(np.ones((4, 3, 3, 2), int), source=first, transposed=True, stride=2, padding=1, output_padding=(1, 0))
+    one, other = net.build().layers
+    assert one.connectivity == Conv2d(in_shape=(2, 6, 8), channels=3, kernel=(2, 3), dilation=(1, 2), pool=(2, 1),
+                                      padding=(0, 1))
+    assert other.connectivity == other.branches[0].connectivity == ConvTranspose2d(
+        in_shape=(3, 2, 6), channels=4, kernel=(3, 2), stride=(2, 2), padding=(1, 1), output_padding=(1, 0))
+    assert other.out_shape == (4, 4, 10) and net.build().classes == 160
 
 
 def test_whole_numbers_may_come_in_any_array():
@@ -90,6 +103,11 @@ L = "layer 0 (dense0): "
     (lambda: one([[1], [2, 3]]), "layer 0: weights must be an array of integers: setting an array element"),
     (lambda: one([1, 2]), f"{L}weights must have shape (neurons, inputs), without stride"),
     (lambda: one([[1, 2]], stride=2), f"{L}weights must have shape (neurons, inputs), without stride"),
+    (lambda: one([[1, 2]], transposed=True), f"{L}weights must have shape (neurons, inputs), without stride"),
+    (lambda: one(KERNEL, (1, 9, 9), output_padding=1),
+     "layer 0 (conv2d0): output_padding must be 0 unless the convolution is transposed, not 1"),
+    (lambda: one(KERNEL, (1, 9, 9), dilation=5), "layer 0 (conv2d0): kernel of 11 × 11 with its dilation must be at m"),
+    (lambda: one(KERNEL, (1, 9, 9), pool=(2, 10)), "layer 0 (conv2d0): pool must be 1…9, or sides of at most (9, 9)"),
     (lambda: one([[1, 2, 3]]), f"{L}weights must have shape (1, 2) for the shape (2,) that comes in, not (1, 3)"),
     (lambda: one([[1, 200]]), f"{L}weights must be −128…127, not 0…200"),
     (lambda: one([[1, 7]], weight_bits=3), f"{L}weights must be -4…3 at 3 bits, not 1…7"),

@@ -5,9 +5,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from firstspike_arch.backend import DecidedBy
+from firstspike_arch.network_builder import NetworkBuilder
+from firstspike_compiler.compile import compile_network
 from firstspike_sim.backends.pysim import PysimBackend
 from firstspike_sim.backends.verilator import VerilatorBackend
 from firstspike_sim.compare import compare
+from firstspike_sim.models.golden import GoldenModel
 from firstspike_sim.models.prediction import predict_inputs
 
 
@@ -25,6 +29,37 @@ def test_many_random_networks_in_both_simulators(alive_programs, part, agree):
     for number, (program, inputs) in enumerate(alive_programs(100_000 + 1000 * part, 5, neurons_max=8)):
         for backend in (PysimBackend(), VerilatorBackend(optimise=False)):
             agree(backend, program, inputs, seed=number if number % 2 else None)
+
+
+GEOMETRIES = {
+    "dilated": {"dilation": (2, 3), "stride": (1, 2)}, "transposed": {"transposed": True, "stride": 2},
+    "spread": {"transposed": True, "dilation": 2, "stride": (2, 3), "padding": (1, 0), "output_padding": (1, 2)},
+    "pooled": {"pool": (3, 1)}, "plain": {},
+}
+
+
+@pytest.mark.parametrize("winner", ["tree", "scan"])
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_maps_that_are_the_output(name, winner, agree):
+    """Of every geometry; ties between the classes, which come position by position."""
+    size = (2, 2, 2) if "transposed" in GEOMETRIES[name] else (2, 6, 7)
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        net = NetworkBuilder(size, steps=4, readout="spike_count" if winner == "tree" else "first_spike")
+        net.layer(rng.integers(-2, 4, (2, 2, 2, 2)), theta=2, reset="zero", **GEOMETRIES[name])
+        net.layer(rng.integers(-1, 3, (3, 2, 1, 2)), theta=4, leak=0.5)
+        network = net.build()
+        inputs = (rng.random((4, 4, network.inputs)) < 0.3).astype(np.uint8)
+        decided = GoldenModel(network).run(inputs)
+        ties = decided.decided_by == DecidedBy.TIE_BY_INDEX.value
+        if len(set(decided.classes[ties].tolist())) > 1:
+            break
+    else:
+        pytest.fail("no network has ties of several classes")
+    parallel = name in ("plain", "pooled")
+    program = compile_network(network, lanes=2, winner=winner, kernel_parallel=parallel).program
+    assert program.cores[-1].plan.bank_count == (2 if parallel else 1)
+    agree(PysimBackend(), program, inputs, seed=1)
 
 
 @pytest.fixture(scope="module")
