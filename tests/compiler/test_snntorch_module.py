@@ -70,6 +70,49 @@ def test_a_maximum_pool_takes_an_input_of_single_spikes_only(fields):
         from_snntorch(modules, in_shape=(1, 4, 4), steps=6, readout="spike_count", **fields)
 
 
+def eighths(rng: np.random.Generator, module: nn.Module) -> nn.Module:
+    """Multiples of 1/8, with which float32 rounds nothing."""
+    with torch.no_grad():
+        for one in module.parameters():
+            one.copy_(torch.tensor(rng.integers(-3, 5, tuple(one.shape)) / 8))
+    return module.eval()
+
+
+@pytest.mark.parametrize(("reset", "delay"), [("subtract", True), ("zero", False), ("none", True)])
+@pytest.mark.parametrize("all_to_all", [True, False])
+def test_recurrence_is_that_of_snntorch(exactly, all_to_all, reset, delay):
+    def draw(rng):
+        def leaky(size: int) -> nn.Module:
+            back = {"linear_features": size} if all_to_all else {"all_to_all": False, "V": torch.zeros(size)}
+            return eighths(rng, snn.RLeaky(
+                beta=float(rng.choice([0.5, 0.75])), threshold=float(rng.choice([0.5, 1.0])), reset_mechanism=reset,
+                reset_delay=delay, **back))
+
+        modules = [eighths(rng, nn.Linear(7, 6)), leaky(6), eighths(rng, nn.Linear(6, 3)), leaky(3)]
+        network = from_snntorch(modules, in_shape=(7,), steps=6, readout="spike_count", in_max=2)
+        assert [[one.source for one in layer.branches] for layer in network.layers] == [[0], [1]]
+        return network, lambda inputs: run_snntorch(modules, (7,), inputs)
+
+    found = exactly(draw)
+    assert found.networks == 20 and found.integer_networks >= 10
+
+
+@pytest.mark.parametrize("options", [{}, {"stride": 1}, {"kernel_size": 3, "padding": 1}, {"ceil_mode": True}])
+def test_maximum_pools_in_front_of_neurons_are_those_of_snntorch(exactly, options):
+    def draw(rng):
+        pool = nn.MaxPool2d(**{"kernel_size": 2, **options})
+        head = [eighths(rng, nn.Conv2d(1, 2, 3)), pool]
+        width = nn.Sequential(*head, nn.Flatten())(torch.zeros(1, 1, 7, 7)).shape[1]
+        modules = [*head, snn.Leaky(beta=0.5, threshold=1.5), nn.Flatten(), eighths(rng, nn.Linear(width, 3)),
+                   snn.Leaky(beta=0.75, threshold=2.0)]
+        network = from_snntorch(modules, in_shape=(1, 7, 7), steps=6, readout="spike_count", in_max=2)
+        assert network.layers[0].current_pool is not None
+        return network, lambda inputs: run_snntorch(modules, (1, 7, 7), inputs)[1:]  # the pool has no spikes
+
+    found = exactly(draw)
+    assert found.networks == 20 and found.integer_networks >= 10
+
+
 def in_step(rng, slack: float) -> list[nn.Module]:
     """Two layers that subtract in the same step; with no slack, no membrane can stay above its threshold."""
     modules: list[nn.Module] = []

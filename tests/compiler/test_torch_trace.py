@@ -21,7 +21,7 @@ class Net(nn.Module):
     def __init__(self, forward, **attributes):
         super().__init__()
         self.fc, self.back = nn.Linear(6, 5), nn.Linear(5, 5)
-        self.lif = snn.Leaky(beta=0.5, init_hidden=True)
+        self.lif, self.handed = snn.Leaky(beta=0.5, init_hidden=True), snn.Leaky(beta=0.5)
         self.norms = nn.ModuleList(nn.BatchNorm1d(5) for _ in range(STEPS))
         self.register_buffer("seen", torch.zeros(1))
         for name, value in attributes.items():
@@ -110,6 +110,60 @@ def runs_less(self, x):
     return torch.stack([self.lif(self.fc(x)) for _ in range(STEPS - 1)])
 
 
+def backwards(self, x):
+    state, spikes = self.handed.reset_mem(), []
+    for step in reversed(range(STEPS)):
+        one, state = self.handed(self.fc(x[step]), state)
+        spikes.append(one)
+    return torch.stack(spikes)
+
+
+def handed(body):
+    """A loop over [T, B, …] in which the body gets and gives the state of `handed`."""
+
+    def forward(self, x):
+        state, values = self.handed.reset_mem(), []
+        for step in range(STEPS):
+            one, state = body(self, x, step, state)
+            values.append(one)
+        return torch.stack(values)
+
+    return forward
+
+
+def membranes_on(self, x, step, state):
+    _, state = self.handed(self.fc(x[step]), state)
+    return self.lif(self.back(state)), state
+
+
+def membranes_out(self, x, step, state):
+    _, state = self.handed(self.fc(x[step]), state)
+    return state, state
+
+
+def decays_by_hand(self, x, step, state):
+    one, state = self.handed(self.fc(x[step]), state)
+    return one, 0.5 * state
+
+
+def starts_again(self, x, step, state):
+    return self.handed(self.fc(x[step]), self.handed.reset_mem() if step == 2 else state)
+
+
+def in_place(self, x, step, state):
+    one, state = self.handed(self.fc(x[step]), state)
+    spikes = torch.zeros(x.shape[1], 5)
+    spikes.add_(one)
+    return self.lif(self.back(spikes)), state
+
+
+def one_step_late(self, x, step, state):
+    one, state = self.handed(self.fc(x[step]), state)
+    late = self.lif(self.back(self.late if step else torch.zeros(x.shape[1], 5)))
+    object.__setattr__(self, "late", one)
+    return late, state
+
+
 def forgets_a_step(self, x):
     spikes = [self.lif(self.fc(x)) for _ in range(STEPS)]
     return torch.stack(spikes[:-1])
@@ -140,6 +194,13 @@ REFUSALS = [
     (runs_less, "model (Net) must stack the values of all 4 steps, as many as steps says, not 3"),
     (forgets_a_step, "model (Net) must stack the values of all 4 steps"),
     (lambda self, x: self.lif(nn.Linear(6, 5)(x)), f"{RULE}"),
+    (backwards, "model.handed (Leaky) must run all steps in their order and start once, not in step 3"),
+    (handed(membranes_on), "model.handed (Leaky) must pass on its spikes, not its membrane"),
+    (handed(membranes_out), "model (Net) must return spikes for a spike_count read-out, not membranes only"),
+    (handed(decays_by_hand), f"{RULE}"),
+    (handed(starts_again), "model.handed (Leaky) must run all steps in their order and start once, not in step 2"),
+    (handed(in_place), "model must not take zeros alone: a tensor that is filled in place cannot be followed"),
+    (handed(one_step_late), "model.lif (Leaky) must not take spikes that model.handed (Leaky) sent in the step before"),
     (lambda self, x: self.lif(self.fc(x)[:, :3]), RULE),
 ]
 

@@ -318,6 +318,9 @@ class _Reader:
             except Refused as error:
                 refused.append((trace.calls, error))
                 continue
+            if trace.membranes and self._empty.readout != "potential":
+                raise CompileError(f"{where} must return spikes for a {self._empty.readout} read-out, not membranes "
+                                   "only")
             self._calls[path] = call
             self._own_modules.update(zip(double.modules(), model.modules(), strict=True))
             return self._evaluate(node, {source: value})
@@ -342,7 +345,9 @@ class _Reader:
         if node.kind == "before":
             return self._own(node.where, node.shape)
         if node.kind == "zero":
-            raise CompileError(f"{node.where} must not be all that comes in")
+            raise CompileError("model must not take zeros alone: a tensor that is filled in place cannot be followed")
+        if node.kind == "state":
+            raise CompileError(f"{node.where} must pass on its spikes, not its membrane")
         if node.kind == "module" or node.kind == "neurons":
             return self._take(node.where, self._own_modules.get(node.module, node.module), inputs[0])
         for one in inputs:

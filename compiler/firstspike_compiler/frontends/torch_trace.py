@@ -145,6 +145,8 @@ class Trace:
     ----------
     calls : int
         Number of operations so far.
+    membranes : bool
+        The model gives the states of neurons, and no spikes.
     """
 
     def __init__(
@@ -162,6 +164,7 @@ class Trace:
         self._how: Call = "step"
         self._records: dict[int, tuple[torch.Tensor, dict[int, Symbol]]] = {}
         self.calls = 0
+        self.membranes = False
         self.batch = batch
 
     # nodes
@@ -398,9 +401,11 @@ class Trace:
             site = self._kept[where]
         node, step = given.node, site.steps
         if given.when not in (ALWAYS, step):
-            if step == 0:
+            if step == 0 and self._how == "step":
                 raise Refused(f"{where} must go on from its states of the step before, not start anew in every call: "
                               "keep them in the module, or run all steps in the forward")
+            if step == 0:
+                raise Refused(f"{where} must run all steps in their order and start once, not in step {given.when}")
             if given.when != step - 1 or (not tokens and self._how == "step"):
                 if not tokens:
                     raise self._two_places(where)
@@ -680,7 +685,8 @@ class Trace:
             one.node.kind == "state" and one.when == self._steps - 1)
         if not whole or one.folded:
             raise self._refuse("it must return the values of all steps, or their sum")
-        return one.node.inputs[0] if one.node.kind == "state" else one.node
+        self.membranes = one.node.kind == "state"
+        return one.node.inputs[0] if self.membranes else one.node
 
     def _steps_of(self, out: Any) -> bool:
         """Whether a list holds the values of all steps of one node."""

@@ -27,14 +27,15 @@ def run_firstspike(modules: Sequence[nn.Module], shape: tuple[int, ...], inputs:
 
 
 def run_snntorch(modules: Sequence[nn.Module], shape: tuple[int, ...], inputs: torch.Tensor) -> list[np.ndarray]:
-    """Run a chain with snnTorch's `Leaky` and `Synaptic`, step by step."""
+    """Run a chain with snnTorch's `Leaky`, `RLeaky` and `Synaptic`, step by step."""
     import snntorch  # pyright: ignore[reportMissingImports]
 
     def step(module: nn.Module, x: torch.Tensor, state: tuple | None):
-        spikes, *after = module(x, *(state or [torch.zeros_like(x)] * (1 + isinstance(module, snntorch.Synaptic))))
-        return spikes, tuple(after)
+        handed = 1 if isinstance(module, snntorch.Leaky) else 2
+        spikes, *after = module(x, *(state or [torch.zeros_like(x)] * handed))
+        return spikes, (spikes, *after) if isinstance(module, snntorch.RLeaky) else tuple(after)
 
-    return _run(modules, shape, inputs, (snntorch.Leaky, snntorch.Synaptic), step)
+    return _run(modules, shape, inputs, (snntorch.Leaky, snntorch.RLeaky, snntorch.Synaptic), step)
 
 
 def run_norse(modules: Sequence[nn.Module], shape: tuple[int, ...], inputs: torch.Tensor) -> list[np.ndarray]:
