@@ -237,6 +237,33 @@ def test_hooks_and_other_forwards_are_refused():
         handle.remove()
 
 
+def test_parametrised_modules_and_classes_that_only_construct_are_read():
+    class Scaled(nn.Linear):
+        def __init__(self, *sizes: int):
+            super().__init__(*sizes)
+            nn.init.constant_(self.weight, 0.5)
+
+    class Doubled(nn.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    for change in (nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm):
+        model = Net(lambda self, x: self.lif(self.fc(x)))
+        change(model.fc)
+        weight = model.eval().fc.weight.detach().double().numpy()
+        assert np.array_equal(load(model).layers[0].weight, weight)
+    model = Net(lambda self, x: self.lif(self.fc(x)))
+    model.fc = Scaled(6, 5)
+    assert (load(model).layers[0].weight == 0.5).all()
+    model.fc = Doubled(6, 5)
+    with pytest.raises(CompileError, match=r"^model.fc \(Doubled\) must have a forward that calls modules"):
+        load(model)
+    model = Net(lambda self, x: self.lif(self.fc(x)))
+    for wrapped, inside in ((nn.DataParallel(model), "module"), (torch.compile(model), "_orig_mod")):
+        with pytest.raises(CompileError, match=rf"must be given without its wrapper: model.{inside}"):
+            load(wrapped)
+
+
 def test_what_was_trained_before_is_read_all_the_same():
     """States that are no leaves of autograd, which deepcopy refuses."""
     model = Net(lambda self, x: self.lif(self.fc(x)))

@@ -155,6 +155,16 @@ class Framework:
         """How neurons are called; None for other modules."""
         return self.protocol(module) if type(module) in self.neurons or type(module) in self.feedback else None
 
+    def kind(self, module: nn.Module) -> type:
+        """The class of a module; that of torch which does the same, if there is one."""
+        kind = type(module).__bases__[0] if is_parametrized(module) else type(module)
+        kind = self.same.get(kind, kind)
+        base = next((one for one in kind.__mro__ if one in _MAPPED), kind)
+        # A class of the user's own that only constructs itself in another way.
+        own = {name for one in kind.__mro__[: kind.__mro__.index(base)] for name, value in vars(one).items()
+               if callable(value) or isinstance(value, property | staticmethod | classmethod)}
+        return base if own <= {"__init__", "__repr__", "extra_repr", "reset_parameters"} else kind
+
     def children(self, module: nn.Module) -> list[nn.Module] | None:
         """The modules that a container runs one after the other in every step; None if it is none."""
         inner = self.inner(module)
@@ -166,12 +176,11 @@ class Framework:
 
     def follows(self, module: nn.Module) -> bool:
         """Whether a module's ``forward`` is followed: that of a class of the user's own, or of a library of models."""
-        kind = type(module).__bases__[0] if is_parametrized(module) else type(module)
-        known = (*self.neurons, *self.feedback)
-        name = kind.__module__
+        kind, known = self.kind(module), (*self.neurons, *self.feedback)
+        name = type(module).__module__ if kind is type(module) else kind.__module__
         if kind in self.followed:
             return True
-        if kind in known or self.same.get(kind, kind) in _MAPPED or kind in self.votes or isinstance(module, known):
+        if kind in _MAPPED or kind in self.votes or isinstance(module, known):
             return False
         if self.children(module) is not None:
             return False
@@ -289,6 +298,9 @@ class _Reader:
             return value
         if self._framework.follows(model):
             return self._follow(path, where, model, value)
+        if hasattr(model, "_orig_mod") or isinstance(model, nn.DataParallel):
+            inside = "_orig_mod" if hasattr(model, "_orig_mod") else "module"
+            raise CompileError(f"{where} must be given without its wrapper: {path}.{inside}")
         if path == "model":
             raise CompileError(f"{where} must be a Sequential, or the list of its modules in the order in which they "
                                "run")
@@ -366,8 +378,7 @@ class _Reader:
 
     def _take(self, where: str, module: Any, value: Spikes | Synapses) -> Spikes | Synapses:
         """Return what a module of torch or of neurons gives for a value."""
-        kind = type(module).__bases__[0] if is_parametrized(module) else type(module)
-        kind = self._framework.same.get(kind, kind)
+        kind = self._framework.kind(module)
         self._check_fires(where, value)
         if kind in self._framework.votes:
             return vote(where, getattr(module, self._framework.votes[kind]), value)

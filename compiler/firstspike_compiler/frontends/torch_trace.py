@@ -158,6 +158,7 @@ class Trace:
         self._inner, self._children, self._follows = inner, children, follows
         self._nodes: dict[tuple, Node] = {}
         self._shapes: dict[Node, Shape] = {}
+        self._outputs: dict[tuple[int, Shape], Shape] = {}  # shapes of what modules made of shapes
         self._sites: dict[Node, _Site] = {}
         self._kept: dict[str, _Site] = {}  # sites of modules that keep their states, by name
         self._path: list[str] = []
@@ -324,18 +325,18 @@ class Trace:
             raise self._refuse(f"{where} must be called with one tensor")
         if "forward" in module.__dict__:
             raise CompileError(f"{where} must have the forward of its class, not one of its own")
-        try:
-            with torch._C.DisableTorchFunctionSubclass():
-                out = _shape_only(module, first)
-        except CompileError:
-            raise
-        except Exception as error:
-            raise Refused(f"{where} must take what comes in, as torch does: {_line(error)}") from None
-        lead = self._lead(first)
-        if out.shape[:lead] != first.shape[:lead]:
-            raise Refused(f"{where} must act on each step and inference alone: it makes {tuple(out.shape)} of "
-                          f"{tuple(first.shape)}, which is {'[T, B, …]' if lead == 2 else '[B, …]'}")
-        return self._like(first, self.make("module", where, first.node, module=module), tuple(out.shape)[lead:])
+        given, lead = tuple(first.shape), self._lead(first)
+        out = self._outputs.get((id(module), given))
+        if out is None:
+            try:
+                with torch._C.DisableTorchFunctionSubclass():
+                    out = self._outputs[id(module), given] = _shape_only(module, given)
+            except Exception as error:
+                raise Refused(f"{where} must take what comes in, as torch does: {_line(error)}") from None
+        if out[:lead] != given[:lead]:
+            raise Refused(f"{where} must act on each step and inference alone: it makes {out} of {given}, which is "
+                          f"{'[T, B, …]' if lead == 2 else '[B, …]'}")
+        return self._like(first, self.make("module", where, first.node, module=module), out[lead:])
 
     def _chain(self, module: nn.Module) -> Sequence[nn.Module] | None:
         """The modules of a container that gives each of them one step at a time; None if it is none."""
@@ -627,10 +628,11 @@ class Trace:
         one, rest = args[0], [*args[1:], *kwargs.values()]
         if not isinstance(one, Symbol) or one.when != ALL or one.folded:
             raise self._refuse("it takes a slice of a value; only steps can be taken")
-        values = [self.symbol(one.node, self._shape(one), step) for step in range(self._steps)]
+        shape = self._shape(one)
         if name in ("unbind", "__iter__"):
             if rest and rest[0] != 0:
                 raise self._refuse("it takes a slice of a value; only steps can be taken")
+            values = [self.symbol(one.node, shape, step) for step in range(self._steps)]
             return values if name == "unbind" else iter(values)
         index = rest[0] if name == "__getitem__" else rest[1]
         if name == "select" and rest[0] != 0:
@@ -641,7 +643,7 @@ class Trace:
             index = index[0]
         if not isinstance(index, int) or not -self._steps <= index < self._steps:
             raise self._refuse(f"it takes {shown(index)} of the steps 0 … {self._steps - 1}")
-        return values[index]
+        return self.symbol(one.node, shape, index % self._steps)
 
     def _summed(self, name: str, args: tuple, kwargs: dict) -> Symbol:
         one, dim = args[0], args[1] if len(args) > 1 else kwargs.get("dim")
@@ -743,10 +745,11 @@ def _line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def _shape_only(module: nn.Module, given: torch.Tensor) -> torch.Tensor:
+def _shape_only(module: nn.Module, given: Shape) -> Shape:
+    """The shape that a module makes of one, with nothing computed."""
     numbers = {name: one.to("meta") for name, one in (*module.named_parameters(), *module.named_buffers())}
     with torch.no_grad():
-        return torch.func.functional_call(module, numbers, (torch.empty(given.shape, device="meta"),))
+        return tuple(torch.func.functional_call(module, numbers, (torch.empty(given, device="meta"),)).shape)
 
 
 def check_hooks(where: str, module: nn.Module) -> None:
