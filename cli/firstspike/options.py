@@ -10,6 +10,7 @@ import typer
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.shown import shown
+from firstspike_compiler.frontends.nir_graph import read_graph
 from firstspike_train.data import load_lazily
 from PIL import Image
 
@@ -83,6 +84,7 @@ def load_file(network: Path, **given: Any) -> FloatNetwork:
         missing = [f"--{name}" if name != "strict" else "--strict or --at-least"
                    for name in ("steps", "reset", "strict", "readout") if name not in options]
         if missing:
+            read_graph(network)  # no options would help with a file that is none
             raise ValueError(f"{network}: {', '.join(missing)} must be given: a NIR file does not define it")
     return api.load(network, **options)
 

@@ -158,3 +158,10 @@ def test_a_build_folder_that_is_broken(firstspike, tmp_path):
     (tmp_path / "b" / "manifest.json").write_text("{")
     out, _ = firstspike("inspect", tmp_path / "b")
     assert "truncated or altered" in out and "refused: " in out
+
+
+def test_a_file_that_is_no_nir_is_named_before_options_are_asked_for(firstspike, tmp_path):
+    file = tmp_path / "net.nir"
+    file.write_text("version https://git-lfs.github.com/spec/v1\n")
+    _, said = firstspike("compile", file, "-o", tmp_path / "build")
+    assert "net.nir: must be a NIR file, not a pointer of Git LFS" in said and "must be given" not in said
