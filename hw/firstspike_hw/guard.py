@@ -126,12 +126,12 @@ class Guard(wiring.Component):
         with m.Elif(taken & dropping & token.marker & token.final):
             m.d.sync += dropping.eq(0)
         breaks: Value = self.restart
+        silence = Signal(range(self._timeout + 1))
         if self._timeout:
-            silence = Signal(range(self._timeout + 1))
             breaks = self.restart | (silence == self._timeout)
-            m.d.sync += silence.eq(Mux(self.source.valid | ~(is_open | dropping) | breaks, 0, silence + 1))
+            m.d.sync += silence.eq(Mux(self.source.valid | ~(is_open | dropping), 0, silence + 1))
         with m.If(breaks):
-            m.d.sync += [dropping.eq(0), ending.eq(open_next)]
+            m.d.sync += [dropping.eq(0), ending.eq(open_next), silence.eq(0)]
         with m.If(self.cut):
             m.d.sync += ending.eq(0)
         return m
