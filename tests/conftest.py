@@ -12,6 +12,7 @@ from firstspike_compiler.compile import compile_network
 from firstspike_sim.compare import ALIVE, aliveness
 from firstspike_sim.models.float_reference import run_float
 from firstspike_sim.models.golden import GoldenModel
+from firstspike_sim.testing.network_options import varied
 from firstspike_sim.testing.random_chain import alive, exact_golden_spikes
 from firstspike_sim.testing.random_network import random_inputs, random_network
 
@@ -61,6 +62,13 @@ def alive_programs() -> Callable[..., list[tuple[Program, np.ndarray]]]:
         return found
 
     return collect
+
+
+@pytest.fixture(scope="session")
+def varied_programs(alive_programs) -> list[tuple[Program, np.ndarray]]:
+    """The random programs that CI runs in simulators, with inputs: 30 of 90, in which every option is."""
+    programs = alive_programs(0, 90)
+    return [programs[index] for index in varied([program for program, _ in programs], 30)]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -100,6 +100,9 @@ def random_layer(
         slow = np.where(other.random(count) < 0.4, 1 << shift, max((1 << shift) - 1, 0))
         leak = slow if other.random() < 0.3 else np.where(
             other.random(count) < 0.2, slow, other.integers(0, (1 << shift) + 1, count))
+    if other.random() < 0.1:  # a slow one
+        shift = int(other.integers(9, 16))
+        leak = (1 << shift) - int(other.integers(1, 1 << (shift - 5)))
     neuron = Neuron(
         bias=vector(-reach, reach) if sometimes(0.5) else vector(0, 0), theta=theta,
         v_init=vector(-spread, spread) if sometimes(0.4) else vector(0, 0), reset_step=reset_step,
@@ -110,6 +113,8 @@ def random_layer(
     pool = None
     if isinstance(connectivity, Conv2d) and other.random() < 0.3:
         pool = _window(other, connectivity.out_shape)
+    if other.random() < 0.3:  # one more step below than above
+        weights.flat[-1] = -(1 << (bits - 1))
     return Layer(name=name, weights=weights, weight_bits=bits, neuron=neuron, connectivity=connectivity,
                  current_pool=pool)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, pool_sides
 from firstspike_compiler.compile import compile_network
 from firstspike_sim.models.activity import Operations, fan_out, measure_activity
 from firstspike_sim.models.energy import FP32, INT8, compute_energy, memory_traffic
@@ -15,34 +15,39 @@ from firstspike_sim.testing.random_network import random_inputs, random_network
 
 def naive_fan_out(synapses):
     """Pixel by pixel, tap by tap."""
-    if isinstance(synapses, Dense):
-        if len(synapses.in_shape) == 1:
-            return np.full(synapses.in_shape[0], synapses.neurons)
-        _, height, width = synapses.in_shape
-        side = synapses.pool
-        kept = (np.arange(height) < height // side * side)[:, None] & (np.arange(width) < width // side * side)
-        return np.broadcast_to(kept * synapses.neurons, synapses.in_shape).ravel()
+    if len(synapses.in_shape) == 1:
+        return np.full(synapses.in_shape[0], synapses.neurons)
+    sides = pool_sides(synapses.pool)
+    sizes = [length // side for length, side in zip(synapses.in_shape[1:], sides, strict=True)]
     counts = np.zeros(synapses.in_shape, dtype=int)
-    _, height, width = synapses.in_shape
-    _, tall, wide = synapses.out_shape
-    for y in range(height):
-        for x in range(width):
-            row, column = y // synapses.pool, x // synapses.pool
-            if row >= height // synapses.pool or column >= width // synapses.pool:
-                continue
-            reached = sum(
-                0 <= row + synapses.padding[0] - v * synapses.stride[0] < synapses.kernel[0]
-                and 0 <= column + synapses.padding[1] - u * synapses.stride[1] < synapses.kernel[1]
-                for v in range(tall) for u in range(wide))
-            counts[:, y, x] = reached * synapses.channels // synapses.groups
+    for place in np.ndindex(synapses.in_shape[1:]):
+        pixel = [at // side for at, side in zip(place, sides, strict=True)]
+        if any(at >= size for at, size in zip(pixel, sizes, strict=True)):
+            continue
+        if isinstance(synapses, Dense):
+            counts[:, *place] = synapses.neurons
+        else:
+            reached = [naive_reach(synapses, axis, at) for axis, at in enumerate(pixel)]
+            counts[:, *place] = reached[0] * reached[1] * synapses.channels // synapses.groups
     return counts.ravel()
+
+
+def naive_reach(synapses, axis, at):
+    """How many outputs along an axis a pixel reaches, each through a tap of its own."""
+    stride, padding, dilation = synapses.stride[axis], synapses.padding[axis], synapses.dilation[axis]
+    return sum(
+        output == at * stride - padding + tap * dilation if isinstance(synapses, ConvTranspose2d)
+        else at == output * stride - padding + tap * dilation
+        for output in range(synapses.out_shape[1 + axis]) for tap in range(synapses.kernel[axis]))
 
 
 @pytest.mark.parametrize("synapses", [
     Dense(in_shape=(5,), neurons=7), Dense(in_shape=(2, 5, 4), neurons=3, pool=2),
     Conv2d(in_shape=(2, 7, 6), channels=4, kernel=(3, 2)),
     Conv2d(in_shape=(2, 7, 6), channels=4, kernel=(3, 3), padding=(1, 1), stride=(2, 1), groups=2),
-    Conv2d(in_shape=(3, 9, 8), channels=6, kernel=(2, 3), padding=(0, 2), stride=(1, 2), groups=3, pool=2),
+    Conv2d(in_shape=(3, 9, 8), channels=6, kernel=(2, 3), padding=(0, 2), stride=(1, 2), groups=3, pool=(2, 3)),
+    Conv2d(in_shape=(2, 9, 8), channels=4, kernel=(3, 2), padding=(1, 0), stride=(2, 1), dilation=(2, 3)),
+    ConvTranspose2d(in_shape=(2, 3, 4), channels=2, kernel=(3, 2), padding=(1, 0), stride=(2, 3), dilation=(1, 2)),
 ])
 def test_fan_out_is_that_of_every_tap(synapses):
     assert np.array_equal(fan_out(synapses), naive_fan_out(synapses))
