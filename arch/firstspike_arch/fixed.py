@@ -11,9 +11,9 @@ import numpy as np
 
 __all__ = [
     "LEAK_ERROR_MAX", "LEAK_SHIFT", "LEAK_SHIFT_MAX", "are_whole", "bits_for_signed", "bits_for_unsigned", "ceil_div",
-    "largest_weight", "latency_step", "leak_error", "nearest_leak", "pack_rows", "quantise", "shortest_leak",
-    "standardise", "sufficient_shift", "threshold_at_least", "threshold_above", "unpack_rows", "weight_range",
-    "weight_scale",
+    "largest_weight", "latency_step", "leak_error", "leak_origin", "nearest_leak", "pack_rows", "quantise",
+    "shortest_leak", "standardise", "sufficient_shift", "threshold_at_least", "threshold_above", "unpack_rows",
+    "weight_range", "weight_scale",
 ]
 
 CHUNK_BITS = 32
@@ -127,6 +127,20 @@ def shortest_leak(num, shift: int):
     while shift and not np.any(num % 2):
         num, shift = num // 2, shift - 1
     return num, shift
+
+
+def leak_origin(num, shift: int):
+    """Return k ≥ 0 with which a leak num/2^shift, one or several, rounds membranes that count from −k to the nearest.
+
+    Rounding down then does that: floor(leak·(v − k)) = floor(leak·v + k·(1 − leak)) − k. The k is taken with which the
+    mean of what rounding adds is nearest to 0, the smaller of two: leak·v is off by at most half a step, half down if
+    leak = 1 − 2^−n, and by at most (1 − leak)/2 more for others. 0: rounding down is as near; or nothing is rounded.
+    """
+    one = (1 << shift) // np.gcd(num, 1 << shift)  # the leak is (one − lost) / one in its lowest terms
+    lost = one - (num * one >> shift)
+    least = -((lost + 1 - one) // np.maximum(2 * lost, 1))
+    found = np.where(lost > 0, np.maximum(least, 0), 0)
+    return found if np.ndim(num) else int(found)
 
 
 def latency_step(pixels, steps: int):

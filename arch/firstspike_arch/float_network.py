@@ -9,10 +9,11 @@ import numpy as np
 from .connectivity import Conv2d, Dense, Window
 from .neuron import FloatNeuron
 
-__all__ = ["FloatBranch", "FloatLayer", "FloatNetwork", "InputKind", "Readout", "windows_of"]
+__all__ = ["FloatBranch", "FloatLayer", "FloatNetwork", "InputKind", "LeakRounding", "Readout", "windows_of"]
 
 Readout = Literal["first_spike", "weighted_spikes", "potential", "spike_count"]
 InputKind = Literal["latency", "events", "direct"]
+LeakRounding = Literal["nearest", "floor"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,6 +106,8 @@ class FloatNetwork:
         Weight w[t] of a spike in step t for the "weighted_spikes" read-out, strictly decreasing.
     in_limit : int
         Largest ``in_max`` for which an imported network does the same as its model; None: any.
+    leak_rounding : "nearest" or "floor"
+        How membranes in integers round as they leak, if training or another tool fixed it; None: the compiler chooses.
     accuracy : dict
         Measured float accuracy by data split, such as ``{"test": 0.98}``; empty if unknown.
     recipe : dict
@@ -124,6 +127,7 @@ class FloatNetwork:
     step_weights: tuple[int, ...] = ()
     endless: bool = False
     in_limit: int | None = None
+    leak_rounding: LeakRounding | None = None
     accuracy: dict[str, float] = field(default_factory=dict)
     recipe: dict = field(default_factory=dict)
 

@@ -431,8 +431,9 @@ def _verify_layer(where: str, layer: Layer) -> None:
             raise NetworkError(f"{where}: theta must be 1…{MAGNITUDE_MAX} thresholds, not {neuron.levels}")
         for level in range(neuron.levels):
             _vector(where, "theta", neuron.theta[:, level], count)
-        if neuron.theta.min() < 1:
-            raise NetworkError(f"{where}: theta must be ≥ 1, not {int(np.min(neuron.theta))}")
+        # Membranes may count from below 0 (`leak_origin`), and thresholds with them.
+        if ((neuron.theta < 1) & (neuron.theta <= np.reshape(neuron.v_init, (-1, 1)))).any():
+            raise NetworkError(f"{where}: theta must be ≥ 1, or above v_init, not {int(np.min(neuron.theta))}")
         if (np.diff(neuron.theta, axis=1) < 0).any():
             raise NetworkError(f"{where}: theta must ascend from one level to the next")
     if neuron.reset_step is not None and np.min(neuron.reset_step) < 0:

@@ -44,8 +44,8 @@ class NeuronDescription:
     bias : [C]
         Added at every step, or at t = 0 only (``bias_once``).
     theta : [C, n], or [C] for n = 1
-        n ≤ 15 ascending thresholds > 0; the magnitude of a spike is the number of thresholds that v reaches. None: the
-        neurons never fire, and the read-out takes their potential.
+        n ≤ 15 ascending thresholds, > 0 or above v_init; the magnitude of a spike is the number of thresholds that v
+        reaches. None: the neurons never fire, and the read-out takes their potential.
     reset : "subtract", "zero" or "none"
     reset_step : [C]
         Amount that the reset "subtract" takes from v for each threshold reached; None: the first threshold.
@@ -144,7 +144,7 @@ class FloatNeuron(NeuronDescription):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Neuron(NeuronDescription):
-    """Neurons in integers; arrays are int64, thresholds ≥ 1.
+    """Neurons in integers; arrays are int64, thresholds ≥ 1 or above v_init.
 
     Parameters
     ----------

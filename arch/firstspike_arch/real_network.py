@@ -20,7 +20,7 @@ def real_network(network: IntegerNetwork) -> FloatNetwork:
     return FloatNetwork(
         name=network.name, steps=network.steps, steps_max=network.steps_max, readout=network.readout,
         input_kind=network.input_kind, cutoff=network.cutoff, in_min=network.in_min, in_max=network.in_max,
-        step_weights=network.step_weights, endless=network.endless,
+        step_weights=network.step_weights, endless=network.endless, leak_rounding="floor",
         layers=tuple(_layer(layer) for layer in network.layers),
     )
 

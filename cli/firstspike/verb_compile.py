@@ -62,6 +62,9 @@ def compile_(
     endless: Annotated[bool | None, typer.Option(
         "--endless", help="Inferences need not end: a result every so many steps as an inference has, and membranes go "
         "on.")] = None,
+    leak_rounding: Annotated[str | None, typer.Option(
+        help="How membranes round as they leak: nearest or floor. Default: floor for networks trained by firstspike, "
+        "nearest for others where that is better.")] = None,
     port: Annotated[str, typer.Option(
         help="Input: events (a token stream) or image (64-bit beats of eight pixels).")] = "events",
     early_exit: Annotated[bool, typer.Option(help="Decide at the first step that settles the class.")] = False,
@@ -89,6 +92,7 @@ def compile_(
                "register_rows": register_rows,
                "single_port": _numbers("--single-port", single_port) or (), "read_back": read_back,
                "bit_serial": bit_serial, "in_min": in_min, "in_max": in_max, "leak_shift_max": leak_shift_max,
+               "leak_rounding": leak_rounding,
                **scale_options(scales, percentile, weight_scale)}
     console = Console()
     real = load_file(network, steps=steps, reset=reset, strict=strict, readout=readout, dt=dt, leak_rule=leak_rule,
@@ -100,6 +104,7 @@ def compile_(
             options |= {"powers": calibration.powers}
             chosen = api.choose_bits(calibration, accuracy_budget, in_min=in_min, in_max=in_max,
                                      powers=calibration.powers, leak_shift_max=leak_shift_max,
+                                     leak_rounding=leak_rounding,
                                      **scale_options(scales, percentile, weight_scale))
         real, options["weight_bits"] = calibration.network, list(chosen.bits)
         console.print(f"weights of {', '.join(map(str, chosen.bits))} bits: {chosen.score:.2f} % on {len(inputs)} "

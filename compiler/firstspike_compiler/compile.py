@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from firstspike_arch.array import ArrayConfig, LayerOptions, LayerPlan, kernel_banks
 from firstspike_arch.connectivity import Shape
-from firstspike_arch.float_network import FloatNetwork
+from firstspike_arch.float_network import FloatNetwork, LeakRounding
 from firstspike_arch.microcode import has_constant_bias
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
@@ -21,6 +21,7 @@ from .passes.lower_max_pools import lower_max_pools
 from .passes.map_lanes import map_lanes
 from .passes.prove_widths import WidthProof, prove_widths
 from .passes.quantise import Rounding, quantise
+from .passes.round_leaks import round_leaks
 
 __all__ = [
     "MAPPING_PASSES", "PROOF_PASSES", "REAL_PASSES", "Compilation", "Options", "PassResult", "compile_network",
@@ -53,6 +54,7 @@ class Options:
     in_max: int | None = None
     steps_max: int | None = None
     leak_shift_max: int | None = None
+    leak_rounding: LeakRounding | None = None
     timeout: int = 0
     read_back: bool = False
 
@@ -139,6 +141,15 @@ def _quantise(draft: _Draft) -> tuple[_Draft, PassResult]:
     return draft, PassResult(name="quantise", result=integer, text="\n".join(lines))
 
 
+def _round_leaks(draft: _Draft) -> tuple[_Draft, PassResult]:
+    # Training by firstspike rounds down in its own forward pass, and fits the weights to it.
+    wanted = draft.options.leak_rounding or draft.real.leak_rounding or ("floor" if draft.real.recipe else None)
+    integer, leaks = round_leaks(draft.integer, wanted)
+    lines = [", ".join(f"{item.layer} {item.text}" for item in leaks)]
+    lines += [f"warning: {item.layer}: {sentence}" for item in leaks for sentence in item.warnings]
+    return replace(draft, integer=integer), PassResult(name="round_leaks", result=integer, text="\n".join(lines))
+
+
 def _prove(draft: _Draft) -> tuple[_Draft, PassResult]:
     draft = replace(draft, proofs=prove_widths(draft.integer))
     text = "\n".join(str(proof) for proof in draft.proofs)
@@ -181,7 +192,7 @@ def _assemble(draft: _Draft) -> tuple[_Draft, PassResult]:
     return replace(draft, program=program), PassResult(name="assemble", result=program, text=text)
 
 
-REAL_PASSES = (_lower, _take, _fold, _scale, _quantise)
+REAL_PASSES = (_lower, _take, _fold, _scale, _quantise, _round_leaks)
 """Passes, in order, that turn a network of real numbers into integers."""
 
 PROOF_PASSES = (_prove,)
@@ -291,6 +302,9 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         inference. They replace those of a real network.
     leak_shift_max : int
         Largest shift of a leak num / 2^shift, 0 … 15; None: as large as the leaks need, see `quantise`.
+    leak_rounding : "nearest" or "floor"
+        How membranes round as they leak, see `round_leaks`. None: as the network says; else "floor" if firstspike
+        trained it, and to the nearest where that is better if not.
     timeout : int
         Cycles of silence within an inference after which it is ended, see `ArrayConfig`; 0: never.
     read_back : bool
@@ -324,9 +338,9 @@ def remap(compilation: Compilation, **changes) -> Compilation:
 
 def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compilation:
     if isinstance(network, IntegerNetwork):
-        for name in ("weight_bits", "weight_scale"):
+        for name, what in (("weight_bits", "weights"), ("weight_scale", "weights"), ("leak_rounding", "leaks")):
             if getattr(options, name) is not None:
-                raise CompileError(f"{name} must not be given for an integer network, whose weights are quantised")
+                raise CompileError(f"{name} must not be given for an integer network, whose {what} are quantised")
         return _run(_Draft(options=options, integer=network), PROOF_PASSES + MAPPING_PASSES)
     if isinstance(network, FloatNetwork):
         return _run(_Draft(options=options, real=network), REAL_PASSES + PROOF_PASSES + MAPPING_PASSES)

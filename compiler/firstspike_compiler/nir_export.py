@@ -2,17 +2,19 @@
 """Writes integer networks as NIR files, which other tools can run."""
 
 import io
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from firstspike_arch.connectivity import ConvTranspose2d, Dense, pooled
+from firstspike_arch.float_network import LeakRounding
 from firstspike_arch.network import INPUT, Branch, IntegerNetwork, Layer
 from firstspike_arch.neuron import Neuron
 from firstspike_arch.program import write_atomically
 
 from .errors import CompileError
+from .passes.round_leaks import round_leaks, rounded_down
 
 __all__ = ["save_nir"]
 
@@ -31,8 +33,9 @@ def save_nir(network: IntegerNetwork, path: str | Path) -> dict[str, Any]:
     One step takes dt = 1. The threshold of neurons that reset to zero is written as a half below the integer, so that
     tools with v > theta and tools with v ≥ theta agree. The threshold of neurons that subtract is written as what they
     subtract, so that the comparison (``strict``) matters. A leak becomes v += (x − v)/tau; other tools do not round it
-    down in every step as the integer network does, but `load_nir` and a compilation give the integers back. The
-    metadata of synapses hold ``scale``, the real value of one integer step, and ``weight_bits``.
+    in every step as the integer network does, but `load_nir` and a compilation give the integers back. Membranes count
+    from 0, also those that count from below it so that they round to the nearest (`round_leaks`). The metadata of
+    synapses hold ``scale``, the real value of one integer step, and ``weight_bits``.
 
     Returns
     -------
@@ -50,6 +53,7 @@ def save_nir(network: IntegerNetwork, path: str | Path) -> dict[str, Any]:
         import nir
     except ImportError:
         raise CompileError("nir must be installed to write NIR files: pip install 'firstspike[nir]'") from None
+    network, leak_rounding = _counted_from_zero(network)
     reset, strict = _agreed(network)
     nodes: dict[str, Any] = {}
     edges: list[tuple[str, str]] = []
@@ -82,9 +86,26 @@ def save_nir(network: IntegerNetwork, path: str | Path) -> dict[str, Any]:
     options = {"steps": network.steps, "reset": reset, "strict": strict, "readout": network.readout, "dt": 1.0,
                "leak_rule": "euler", "reset_delay": False, "levels": 1, "start": "zero",
                "input_kind": network.input_kind, "in_max": network.in_max, "in_min": network.in_min,
-               "cutoff": network.cutoff, "step_weights": network.step_weights, "endless": network.endless}
-    defaults = {"in_min": 0, "cutoff": 1, "step_weights": (), "endless": False}
+               "cutoff": network.cutoff, "step_weights": network.step_weights, "endless": network.endless,
+               "leak_rounding": leak_rounding}
+    defaults = {"in_min": 0, "cutoff": 1, "step_weights": (), "endless": False, "leak_rounding": None}
     return {name: value for name, value in options.items() if name not in defaults or value != defaults[name]}
+
+
+def _counted_from_zero(network: IntegerNetwork) -> tuple[IntegerNetwork, LeakRounding | None]:
+    """The network with membranes that count from 0, and the ``leak_rounding`` that makes it of that."""
+    plain = replace(network, layers=tuple(
+        replace(layer, neuron=rounded_down(layer.neuron)) for layer in network.layers))
+    if not any(layer.neuron.leaky for layer in network.layers):
+        return plain, None
+    ways: tuple[LeakRounding | None, ...] = ("floor", "nearest", None)
+    for way in ways:
+        made, _ = round_leaks(plain, way)
+        if all(np.array_equal(one.neuron.v_init, other.neuron.v_init)
+               for one, other in zip(made.layers, network.layers, strict=True)):
+            return plain, way
+    raise CompileError("leaks must round all down or all to the nearest to be exported, or as the compiler chooses: "
+                       "load_nir has one leak_rounding for all layers")
 
 
 def _agreed(network: IntegerNetwork) -> tuple[str, bool]:

@@ -60,7 +60,7 @@ def layer(neuron=None, **change) -> dict:
     (layer({"v_init": ZEROS + 2**47}), "layer 0 (only): v_init must be within ±2^47, as membranes are"),
     ({"readout": "weighted_spikes", "step_weights": (3, 2.0, 1)}, "step_weights[1] must be an integer, not 2.0"),
     (layer({"reset": "half"}), "layer 0 (only): reset must be subtract, zero or none, not 'half'"),
-    (layer({"theta": ZEROS}), "layer 0 (only): theta must be ≥ 1, not 0"),
+    (layer({"theta": ZEROS}), "layer 0 (only): theta must be ≥ 1, or above v_init, not 0"),
     (layer({"reset_step": ZEROS - 1}), "layer 0 (only): reset_step must be ≥ 0, not -1"),
     (layer({"v_reset": ZEROS[:2]}), "layer 0 (only): v_reset must have shape (3,), not (2,)"),
     (layer({"v_min": 3, "v_max": 2}), "layer 0 (only): v_min must not exceed v_max, not 3 > 2"),

@@ -116,7 +116,7 @@ L = "layer 0 (dense0): "
     (lambda: one(KERNEL, (1, 2, 2)), "layer 0 (conv2d0): kernel must be at most the padded input, 2 × 2, not 3 × 3"),
     (lambda: one(KERNEL, (2, 6, 6)), "layer 0 (conv2d0): weights must have shape (2, 2, 3, 3) for the shape (2, 6, 6)"),
     (lambda: one(pool=2), f"{L}pool must be 1…1 for an input of shape (2,), not 2"),
-    (lambda: one(theta=0), f"{L}theta must be ≥ 1, not 0"),
+    (lambda: one(theta=0), f"{L}theta must be ≥ 1, or above v_init, not 0"),
     (lambda: one(theta=1.5), f"{L}theta must be whole numbers below 2^53, not 1.5: nothing is rounded here"),
     (lambda: one(theta=[1, 2, 3]), f"{L}theta must be one number or have shape (2,), not (3,)"),
     (lambda: one(theta=[[1, 2, 3]]), f"{L}theta must have shape (2,) or (2, n) with n = 1…15, not (1, 3)"),

@@ -206,8 +206,6 @@ def test_a_leak_gets_the_shift_that_its_time_constant_needs(leak, num, shift):
     (np.array([0.5, 1 - 1 / 600]), 8.0, {"leak_shift_max": 8}, "leak 0.9983333, a time constant of 600 steps, became "
      "2/2: none at all; leak_shift_max must be 14 to come near"),
     (1 - 1e-5, 8000.0, {}, "leak 0.99999, a time constant of 1e+05 steps, became 1/1: none at all"),
-    (1 - 1 / 600, 0.3, {}, "a membrane at its threshold of 300 steps leaks 0.5 of a step, and rounding down takes up "
-     "to 1; more weight bits, or weights smaller beside the thresholds, are finer"),
 ])
 def test_a_leak_that_is_another_in_integers_is_told(leak, theta, options, sentence):
     assert leaky(leak, theta, **options)[1].warnings == (sentence,)
@@ -235,8 +233,8 @@ def test_a_compilation_can_be_read_and_run():
     assert [plan.lanes for plan in program.config.layers] == [2, 2]
     assert [plan.membrane_bits for plan in program.config.layers] == [proof.bits + 1 for proof in compilation.proofs]
     assert [item.name for item in compilation.passes] == [
-        "lower_max_pools", "take_scales", "fold_normalisation", "choose_scales", "quantise", "prove_widths",
-        "map_lanes", "assemble",
+        "lower_max_pools", "take_scales", "fold_normalisation", "choose_scales", "quantise", "round_leaks",
+        "prove_widths", "map_lanes", "assemble",
     ]
     report = compilation.report()
     for word in ("20→6", "6→3", "saturated", "v − theta", "early exit on"):
@@ -345,7 +343,7 @@ REFUSALS = [
     (network_of(layer_of(weight_scale=1e3)), {},
      "layer 0: weights must not all be rounded to zero; use more weight bits or a smaller scale"),
     (network_of(layer_of(weight_scale=0.0)), {}, "layer 0: weight_scale must be a positive number, not 0.0"),
-    (network_of(layer_of(theta=np.zeros(6))), {}, "layer 0: theta must be > 0, not 0.0"),
+    (network_of(layer_of(theta=np.zeros(6))), {}, "layer 0: theta must be > 0, or above v_init, not 0.0"),
     (network_of(layer_of(theta=np.ones(5))), {}, "layer 0: theta must have shape (6,) or (6, levels), not (5,)"),
     (network_of(layer_of(theta=np.full(6, np.nan))), {}, "layer 0: theta must be finite, not nan"),
     (network_of(layer_of(theta=np.ones((6, 2, 2)))), {},
@@ -354,7 +352,8 @@ REFUSALS = [
      "layer 0: theta must have shape (6,) or (6, levels), not (6, 0)"),
     (network_of(layer_of(theta=np.tile([2.0, 1.0], (6, 1)), weight_scale=0.1)), {},
      "layer 0 (dense0): theta must ascend from one level to the next"),
-    (network_of(layer_of(theta=np.tile([1.0, -1.0], (6, 1)))), {}, "layer 0: theta must be > 0, not -1.0"),
+    (network_of(layer_of(theta=np.tile([1.0, -1.0], (6, 1)))), {},
+     "layer 0: theta must be > 0, or above v_init, not -1.0"),
     (network_of(layer_of(theta=np.arange(1.0, 7) / 3, theta_fall=np.arange(5) / 7, bias_once=True)), {},
      "layer 0: theta must be the same for all neurons of a layer with theta_fall, or be whole steps, as theta_fall"),
     (network_of(layer_of(theta_fall=np.zeros(5), bias_once=True)), {},

@@ -11,7 +11,7 @@ from typing import Any, Required, TypedDict, Unpack
 
 import numpy as np
 from firstspike_arch.connectivity import Conv2d, Shape, as_shape
-from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork, InputKind, Readout
+from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork, InputKind, LeakRounding, Readout
 from firstspike_arch.network import INPUT
 from firstspike_arch.neuron import FloatNeuron
 from firstspike_arch.shown import shown
@@ -76,6 +76,8 @@ class Fields(TypedDict, total=False):
     reference : function
         Runs the network that was read, beside which the model itself is run on a few random inputs, see
         `torch_check.check_run`; the functions of `firstspike` give it. None: nothing is run.
+    leak_rounding : str
+        As in `FloatNetwork`.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Fields(TypedDict, total=False):
     weight_scale: WeightScale
     weight_bits: int | Sequence[int]
     reference: Reference
+    leak_rounding: LeakRounding
     accuracy: dict[str, float]
     recipe: dict
 

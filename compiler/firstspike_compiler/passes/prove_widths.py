@@ -213,9 +213,9 @@ class _OnceBound:
     - adding d: P grows by max(d, 0), Q by max(−d, 0);
     - leak: 0 ≤ floor(λv) ≤ v for v ≥ 0, and v ≤ floor(λv) ≤ 0 for whole v < 0, as 0 ≤ λ ≤ 1;
     - clamps with v_min ≤ 0 ≤ v_max move v towards 0, or not at all;
-    - a reset that leaves v ≥ 0 keeps v ≥ −Q, and one that leaves v no higher than the threshold that it reached keeps
-      v ≤ P. A reset that subtracts leaves the least v if v was at a threshold itself; this does not hold if a leak or
-      clamp may come between firing and a delayed reset.
+    - a reset that leaves v ≥ min(v_init, 0) keeps v ≥ −Q, and one that leaves v no higher than the threshold that it
+      reached keeps v ≤ P. A reset that subtracts leaves the least v if v was at a threshold itself; this does not hold
+      if a leak or clamp may come between firing and a delayed reset.
 
     Where a condition fails, that side is not bounded.
     """
@@ -239,7 +239,7 @@ class _OnceBound:
             if neuron.v_max is not None and neuron.v_max < 0:
                 self._bounds_low[:] = False
             if after is not None:
-                self._bounds_low &= (after >= 0).all(1)
+                self._bounds_low &= (after >= np.minimum(init, 0)[:, None]).all(1)
                 self._bounds_high &= (after <= np.asarray(neuron.theta)).all(1)
                 if neuron.reset == "subtract" and neuron.reset_delay and (neuron.leaky or neuron.clamped):
                     self._bounds_low[:] = False

@@ -55,7 +55,7 @@ class Rounding:
     leak_error : float
         num/2^shift minus the real leak; that of the channel where it is largest in magnitude.
     warnings : tuple of str
-        Sentences about leaks that the integers do not do as the real numbers.
+        Sentences about leaks that are others in integers.
     """
 
     layer: str
@@ -166,15 +166,13 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int | None) -> tupl
         reset_error=max((off[name] for name in off.keys() - {"bias", "theta", "v_init"}), default=0.0),
         leak="…".join(f"{one}/{1 << shift}" for one in np.unique([np.min(num), np.max(num)])),
         leak_error=float(max(np.ravel(num / (1 << shift) - leak), key=abs)),
-        warnings=tuple(_leak_warnings(leak, num, shift, limit, numbers.get("theta"))),
+        warnings=tuple(_leak_warnings(leak, num, shift, limit)),
     )
 
 
-def _leak_warnings(
-    leak: np.ndarray, num: int | np.ndarray, shift: int, limit: int, theta: np.ndarray | None,
-) -> Iterable[str]:
-    """Yield what num/2^shift, with the largest shift ``limit`` allowed, does differently from the real leaks: off by
-    more than `LEAK_ERROR_MAX`, or lost in the rounding of membranes."""
+def _leak_warnings(leak: np.ndarray, num: int | np.ndarray, shift: int, limit: int) -> Iterable[str]:
+    """Yield where num/2^shift, with the largest shift ``limit`` allowed, is off the real leaks by more than
+    `LEAK_ERROR_MAX`."""
     share, real = np.ravel(leak_error(leak, num, shift)), np.ravel(leak)
     worst = int(share.argmax())
     if share[worst] > LEAK_ERROR_MAX:
@@ -183,12 +181,6 @@ def _leak_warnings(
         better = f"; leak_shift_max must be {needed} to come near" if needed > limit else ""
         yield (f"leak {real[worst]:.7g}, a time constant of {1 / (1 - real[worst]):.4g} steps, became {kept}/{whole}: "
                f"{found}{better}")
-    if theta is not None:
-        lost = np.where(real < 1, (1 - real) * theta[:, -1], np.inf)
-        least = int(lost.argmin())
-        if lost[least] < 1:
-            yield (f"a membrane at its threshold of {theta[least, -1]} steps leaks {lost[least]:.2g} of a step, and "
-                   "rounding down takes up to 1; more weight bits, or weights smaller beside the thresholds, are finer")
 
 
 def _leak(where: str, leak: float | np.ndarray, count: int) -> np.ndarray:
@@ -218,7 +210,7 @@ def _round_numbers(where: str, neuron: FloatNeuron, scales: np.ndarray) -> tuple
     numbers: dict[str, Any] = {}
     off: dict[str, float] = {}
     given = {"bias": np.zeros(count), "v_init": np.zeros(count), **neuron.given()}
-    theta = None if neuron.theta is None else _thresholds(where, neuron.theta, count)
+    theta = None if neuron.theta is None else _thresholds(where, neuron.theta, neuron.v_init, count)
     # A soft reset needs a reset_step of its own if it differs from the first threshold, also if only rounding makes it
     # so.
     subtracts = theta is not None and neuron.reset == "subtract" and not neuron.single_spike
@@ -261,15 +253,18 @@ def _round_fall(where: str, theta: np.ndarray, neuron: FloatNeuron, scale: float
     return fall[0]
 
 
-def _thresholds(where: str, theta: np.ndarray, count: int) -> np.ndarray:
+def _thresholds(where: str, theta: np.ndarray, v_init: np.ndarray | None, count: int) -> np.ndarray:
     """Thresholds as float64[C, n], checked."""
+    least = np.zeros(count)
+    if v_init is not None:  # membranes may count from below 0, and thresholds with them
+        least = np.minimum(least, _vector(where, "v_init", v_init, count))
     levels = np.asarray(theta, dtype=np.float64)
     levels = levels[:, None] if levels.ndim == 1 else levels
     if levels.ndim != 2 or len(levels) != count or not levels.size:
         raise CompileError(f"{where}: theta must have shape ({count},) or ({count}, levels), not {np.shape(theta)}")
     for level in levels.T:
-        if _vector(where, "theta", level, count).min() <= 0:
-            raise CompileError(f"{where}: theta must be > 0, not {float(level.min())!r}")
+        if (_vector(where, "theta", level, count) <= least).any():
+            raise CompileError(f"{where}: theta must be > 0, or above v_init, not {float(level.min())!r}")
     return levels
 
 
