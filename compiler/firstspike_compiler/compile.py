@@ -143,8 +143,9 @@ def _quantise(draft: _Draft) -> tuple[_Draft, PassResult]:
 
 def _round_leaks(draft: _Draft) -> tuple[_Draft, PassResult]:
     # Training by firstspike rounds down in its own forward pass, and fits the weights to it.
-    wanted = draft.options.leak_rounding or draft.real.leak_rounding or ("floor" if draft.real.recipe else None)
-    integer, leaks = round_leaks(draft.integer, wanted)
+    default = "floor" if draft.real.recipe and draft.real.leak_rounding is None else draft.real.leak_rounding
+    given = draft.options.leak_rounding
+    integer, leaks = round_leaks(draft.integer, default if given is None else given)
     lines = [", ".join(f"{item.layer} {item.text}" for item in leaks)]
     lines += [f"warning: {item.layer}: {sentence}" for item in leaks for sentence in item.warnings]
     return replace(draft, integer=integer), PassResult(name="round_leaks", result=integer, text="\n".join(lines))
