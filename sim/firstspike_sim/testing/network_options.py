@@ -13,13 +13,13 @@ __all__ = ["OPTIONS", "options", "varied"]
 OPTIONS = {
     "input latency", "input events", "input direct", "events below 0", "events above 15", "direct input below 0",
     "read-out first_spike", "read-out weighted_spikes", "read-out potential", "read-out spike_count",
-    "shorter than steps_max", "output a map", "dense", "convolution", "transposed convolution", "dilation", "stride",
-    "padding", "groups", "sum pool", "rectangular sum pool", "maximum pool of currents", "… with windows that overlap",
-    "… with padding", "… with ceil_mode", "residual", "from the input past layers", "recurrent", "reset subtract",
-    "reset zero", "reset none", "reset_step", "v_reset", "reset_delay", "single_spike", "bias", "bias_once", "v_init",
-    "v_min", "v_max", "several thresholds", "learned latency", "leak", "leak for each channel", "leak / 2^9 or finer",
-    "lowest weight", *(f"{bits} weight bits" for bits in range(2, 9)), "port image", "early exit", "winner scan",
-    "kernel-parallel", "bit-serial", "several lanes", "rows in memory",
+    "shorter than steps_max", "endless", "output a map", "dense", "convolution", "transposed convolution", "dilation",
+    "stride", "padding", "groups", "sum pool", "rectangular sum pool", "maximum pool of currents",
+    "… with windows that overlap", "… with padding", "… with ceil_mode", "residual", "from the input past layers",
+    "recurrent", "reset subtract", "reset zero", "reset none", "reset_step", "v_reset", "reset_delay", "single_spike",
+    "bias", "bias_once", "v_init", "v_min", "v_max", "several thresholds", "learned latency", "leak",
+    "leak for each channel", "leak / 2^9 or finer", "lowest weight", *(f"{bits} weight bits" for bits in range(2, 9)),
+    "port image", "early exit", "winner scan", "kernel-parallel", "bit-serial", "several lanes", "rows in memory",
 }
 
 
@@ -38,7 +38,8 @@ def _options(program: Program) -> Iterator[str]:
         "events below 0": network.input_kind == "events" and lowest,
         "events above 15": network.input_kind == "events" and highest,
         "direct input below 0": network.input_kind == "direct" and lowest,
-        "shorter than steps_max": network.steps < network.steps_max, "output a map": len(output.out_shape) == 3,
+        "shorter than steps_max": network.steps < network.steps_max, "endless": network.endless,
+        "output a map": len(output.out_shape) == 3,
         "port image": config.port == "image", "early exit": config.early_exit, "winner scan": config.winner == "scan",
     }
     for index, (core, layer) in enumerate(zip(program.cores, network.layers, strict=True)):
