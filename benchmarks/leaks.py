@@ -53,7 +53,8 @@ def main() -> None:
             what=f"wrong spikes by leaks, reset {reset}, τ = {tau:g} steps", floor=f"≤ {down:.2f} %, rounding down",
             met=chosen <= down, measured=(
                 f"{chosen:.2f} %; to the nearest {nearest:.2f} %, without a leak {none:.2f} %; "
-                f"{own:.1f} cycles a step, down {slow:.1f}, nearest {fast:.1f}; {width[2]:.1f} bits, down {width[0]:.1f}")))
+                f"{own:.1f} cycles a step, down {slow:.1f}, nearest {fast:.1f}; "
+                f"{width[2]:.1f} bits, down {width[0]:.1f}")))
     publish("leaks", rows)
 
 
