@@ -62,6 +62,7 @@ def from_torch(
         name="firstspike", neurons={IF: _lif, LIF: _lif, LeakyIntegrator: _integrator},
         containers=(SpikingSequential,),
         protocol=lambda module: Protocol(all_steps=True, kept=False),
+        all_steps=lambda module: isinstance(module, SpikingSequential),
     )
     return read_modules(framework, model, in_shape=in_shape, **fields)
 

@@ -342,6 +342,34 @@ def test_states_of_norse_are_handed_around():
 # SpikingJelly's containers and its library
 
 
+class Past(nn.Module):
+    """A path past synapses, without neurons of its own."""
+
+    def __init__(self, synapses: nn.Module):
+        super().__init__()
+        self.synapses = synapses
+
+    def forward(self, x):
+        return self.synapses(x) + x
+
+
+@pytest.mark.parametrize("read", ["spikingjelly", "torch"])
+def test_what_takes_all_steps_may_stand_in_a_forward_without_neurons(read):
+    torch.manual_seed(0)
+    if read == "torch":
+        model = fs.SpikingSequential(
+            nn.Conv2d(1, 2, 3), fs.IF(0.3), Past(fs.SpikingSequential(nn.Conv2d(2, 2, 3, padding=1))), fs.IF(0.3),
+            nn.Flatten(), nn.Linear(72, 3), fs.IF(0.3))
+        network = fs.from_torch(model.eval(), in_shape=(1, 8, 8), **options())
+    else:
+        model = nn.Sequential(
+            layer.Conv2d(1, 2, 3), neuron.IFNode(0.3), Past(layer.SeqToANNContainer(nn.Conv2d(2, 2, 3, padding=1))),
+            neuron.IFNode(0.3), layer.Flatten(), layer.Linear(72, 3), neuron.IFNode(0.3))
+        jelly.set_step_mode(model, "m")
+        network = fs.from_spikingjelly(model.eval(), in_shape=(1, 8, 8), **options())
+    assert shapes(network) == [(2, 6, 6), (2, 6, 6), (3,)] and len(network.layers[1].branches) == 1
+
+
 def test_recurrent_containers_of_spikingjelly():
     torch.manual_seed(0)
 

@@ -144,6 +144,16 @@ def test_windows_side_by_side_stay_what_they_are():
     assert window_pool((5, 5), (1, 1), (1, 1)).changes is False and total.changes is True
 
 
+@pytest.mark.parametrize(("length", "sides"), [(2, 2), (3, 2), (4, None), (7, None)])
+def test_a_window_alone_may_leave_any_number_of_pixels_behind_it(length, sides):
+    pool = window_pool((length, length), (2, 2), (9, 9))
+    assert pool.size == (1, 1) and pool.windows is not None and pool.sides == (sides and (sides, sides))
+    weight = np.arange(9.0).reshape(1, 1, 3, 3)
+    total, composed = pool_currents(pool, weight, Conv2d(in_shape=(1, length + 2, length + 2), channels=1,
+                                                         kernel=(3, 3)))
+    assert composed.out_shape == (1, 1, 1) and total.sum() == weight.sum()
+
+
 @pytest.mark.parametrize(("pool", "connectivity", "sentence"), [
     (window_pool((7, 7), (2, 2), (2, 2), ceil_mode=True), Conv2d(in_shape=(1, 4, 4), channels=1, kernel=(2, 2)),
      "must be dense (a Linear), as the windows of the pool before it differ in size or divisor; behind windows of one "

@@ -63,8 +63,9 @@ class _Axis:
             return None
         first, last = self.begins + taken.argmax(1), self.begins + span - 1 - taken[:, ::-1].argmax(1)
         kernel = int((last - first).max()) + 1
-        stride = int(last[1] - last[0]) if outputs > 1 else kernel
         padding = kernel - 1 - int(last[0])
+        # A window alone may leave pixels behind it, which a stride must then pass over.
+        stride = int(last[1] - last[0]) if outputs > 1 else max(kernel, self.pixels + 2 * padding - kernel + 1)
         if stride < 1 or padding < 0 or (self.pixels + 2 * padding - kernel) // stride + 1 != outputs:
             return None
         begins = np.arange(outputs) * stride - padding

@@ -70,7 +70,8 @@ def from_spikingjelly(
         library=("spikingjelly.activation_based.model",),
         stateful=lambda module: True,
         votes={layer.VotingLayer: "voting_size"},
-        all_steps=lambda module: getattr(module, "step_mode", "s") == "m",
+        all_steps=lambda module: getattr(module, "step_mode", "s") == "m" or isinstance(
+            module, layer.SeqToANNContainer | layer.MultiStepContainer),
         reset=functional.reset_net,
     )
     return read_modules(framework, model, in_shape=in_shape, **fields)

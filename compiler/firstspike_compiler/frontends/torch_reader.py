@@ -134,7 +134,7 @@ class Framework:
     votes : dict
         Class of modules that average groups of neurons → the name of the attribute with their number.
     all_steps : function of module
-        Whether a module other than neurons takes the values of all steps, [T, B, …], where it stands in a chain.
+        Whether a module other than neurons takes the values of all steps, [T, B, …], wherever it is called.
     reset : function of model
         Sets all neurons back to their start.
     """
@@ -314,7 +314,8 @@ class _Reader:
         framework = self._framework
         check_eval(where, model)  # its forward may depend on the mode
         calls: tuple[Call, ...] = ("step", "same", "all") if self._empty.input_kind == "direct" else ("step", "all")
-        if any((protocol := framework.fires(one)) and protocol.all_steps for one in model.modules()):
+        if any(protocol.all_steps if (protocol := framework.fires(one)) else framework.all_steps(one)
+               for one in model.modules()):
             calls = ("all",)
         refused: list[tuple[int, Refused]] = []
         for call in calls:
