@@ -3,6 +3,7 @@
 
 import re
 from collections import OrderedDict
+from functools import partial
 
 import firstspike as fs
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 from firstspike_compiler.errors import CompileError
 from firstspike_sim.testing.framework_runs import run_firstspike
-from firstspike_sim.testing.random_chain import alive, random_chain
+from firstspike_sim.testing.random_chain import Fork, alive, random_chain
 from torch import nn
 
 KINDS = {
@@ -25,14 +26,14 @@ KINDS = {
 def draw(rng: np.random.Generator, **options):
     """A network as imported, its own run, and its modules."""
 
-    def neurons() -> nn.Module:
+    def neurons(shape: tuple[int, ...]) -> nn.Module:
         theta = float(rng.choice([0.5, 1.0, 1.75]))
         return fs.IF(theta, **options) if rng.random() < 0.3 else fs.LIF(float(rng.choice([0.5, 0.75])), theta,
                                                                          **options)
 
-    modules, shape = random_chain(rng, neurons)
-    if "levels" in options:  # the largest of several magnitudes has no counterpart
-        modules = [nn.AvgPool2d(2) if isinstance(one, nn.MaxPool2d) else one for one in modules]
+    # The largest of several magnitudes has no counterpart.
+    modules, shape = random_chain(rng, neurons, fork=partial(Fork, chain=fs.SpikingSequential),
+                                  spikes_maximum="levels" not in options)
     network = fs.from_torch(fs.SpikingSequential(*modules), in_shape=shape, steps=6, readout="spike_count", in_max=2)
     return network, lambda inputs: run_firstspike(modules, shape, inputs)
 

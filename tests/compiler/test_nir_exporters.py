@@ -31,7 +31,8 @@ def test_spikes_are_those_of_the_framework(name, networks):
     ties = compared = 0
     for seed, one, inputs in draw_alive(name, networks):
         expected = one.run(torch.tensor(inputs, dtype=torch.float32))
-        network = loaded(one.graph, steps=inputs.shape[1], in_max=int(inputs.max()), **one.options)
+        network = loaded(one.graph, steps=inputs.shape[1], in_min=int(inputs.min()), in_max=int(inputs.max()),
+                         **one.options)
         parting = part(network, inputs, expected)
         assert not parting.unexplained, f"seed {seed}: {parting.unexplained} of {len(inputs)} inferences differ"
         ties, compared = ties + parting.ties, compared + len(inputs)

@@ -2,6 +2,7 @@
 """Norse's own run of random networks against the imported ones; what is refused."""
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,17 +10,17 @@ import torch
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.norse_module import from_norse
 from firstspike_sim.models.float_reference import run_float
-from firstspike_sim.testing.framework_runs import run_norse
-from firstspike_sim.testing.random_chain import neurons_of, random_chain
+from firstspike_sim.testing.framework_runs import StateFork, run_norse
+from firstspike_sim.testing.random_chain import random_chain
 from norse import torch as norse
 from norse.torch.functional.reset import reset_subtract, reset_value
 from torch import nn
 
-CELLS = (norse.LIFBoxCell, norse.LIFCell, norse.IAFCell)
 
+def cell(rng, kind: str, shape: tuple[int, ...], *, each: bool) -> nn.Module:
+    """A cell with one number for all neurons, or one for each channel; of some vectors, with recurrent weights."""
+    size = shape if each else ()
 
-def cell(rng, kind: str, size: tuple[int, ...] = ()) -> nn.Module:
-    """A cell with one number for all neurons, or one for each of ``size``."""
     def drawn(*choices: float) -> torch.Tensor:
         return torch.tensor(rng.choice(choices, size=size), dtype=torch.float32)
 
@@ -29,7 +30,13 @@ def cell(rng, kind: str, size: tuple[int, ...] = ()) -> nn.Module:
         return norse.IAFCell(norse.IAFParameters(**numbers))
     numbers |= {"tau_mem_inv": rate / dt, "v_leak": drawn(0.0, 0.125)}
     if kind == "lif":
-        return norse.LIFCell(norse.LIFParameters(tau_syn_inv=torch.tensor(1 / dt), **numbers), dt=dt)
+        parameters = norse.LIFParameters(tau_syn_inv=torch.tensor(1 / dt), **numbers)
+        if len(shape) > 1 or rng.random() < 0.6:
+            return norse.LIFCell(parameters, dt=dt)
+        weights = torch.tensor(rng.choice([-0.25, 0.125, 0.25], size=shape * 2), dtype=torch.float32)
+        return norse.LIFRecurrentCell(  # which takes no tensor of several for v_leak
+            shape[0], shape[0], parameters._replace(v_leak=torch.tensor(0.125)), dt=dt,
+            input_weights=torch.eye(shape[0]), recurrent_weights=weights)
     reset = reset_subtract if kind == "soft box" else reset_value
     return norse.LIFBoxCell(norse.LIFBoxParameters(reset_method=reset, **numbers), dt=dt)
 
@@ -37,10 +44,9 @@ def cell(rng, kind: str, size: tuple[int, ...] = ()) -> nn.Module:
 @pytest.mark.parametrize("kind", ["hard box", "soft box", "lif", "iaf"])
 def test_spikes_are_those_of_norse(exactly, kind):
     def draw(rng):
-        modules, shape = random_chain(rng, lambda: cell(rng, kind))
-        if rng.random() < 0.5:
-            sizes = {id(module): size for module, size in neurons_of(modules)}
-            modules = [cell(rng, kind, sizes[id(one)]).eval() if id(one) in sizes else one for one in modules]
+        each = rng.random() < 0.5
+        modules, shape = random_chain(rng, lambda shape: cell(rng, kind, shape, each=each),
+                                      fork=partial(StateFork, chain=norse.SequentialState))
         network = from_norse(norse.SequentialState(*modules), in_shape=shape, steps=6, readout="spike_count", in_max=2)
         return network, lambda inputs: run_norse(modules, shape, inputs)
 

@@ -13,7 +13,7 @@ from firstspike_compiler.compile import compile_network
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.snntorch_module import from_snntorch
 from firstspike_sim.testing.framework_runs import run_snntorch
-from firstspike_sim.testing.random_chain import neurons_of, random_chain
+from firstspike_sim.testing.random_chain import Fork, random_chain
 from torch import nn
 
 
@@ -21,15 +21,15 @@ from torch import nn
     ("subtract", True), ("zero", True), ("zero", False), ("none", True), ("none", False)])
 def test_spikes_are_those_of_snntorch(exactly, reset, delay):
     def draw(rng):
-        def leaky():
-            return snn.Leaky(beta=float(rng.choice([0.5, 0.75, 1.0])), threshold=float(rng.choice([0.5, 1.0, 1.75])),
-                             reset_mechanism=reset, reset_delay=delay)
+        each, kept = rng.random() < 0.5, rng.random() < 0.5
 
-        modules, shape = random_chain(rng, leaky)
-        if rng.random() < 0.5:
-            for module, size in neurons_of(modules):
-                module.beta = torch.tensor(rng.choice([0.5, 0.75, 1.0], size=size), dtype=torch.float32)
-                module.threshold = torch.tensor(rng.choice([0.5, 1.0, 1.75], size=size), dtype=torch.float32)
+        def leaky(shape):
+            beta, threshold = (torch.tensor(rng.choice(values, shape if each else ()), dtype=torch.float32)
+                               for values in ([0.5, 0.75, 1.0], [0.5, 1.0, 1.75]))
+            return snn.Leaky(beta=beta, threshold=threshold, reset_mechanism=reset, reset_delay=delay,
+                             init_hidden=kept)
+
+        modules, shape = random_chain(rng, leaky, fork=Fork if kept else None)
         network = from_snntorch(modules, in_shape=shape, steps=6, readout="spike_count", in_max=2)
         return network, lambda inputs: run_snntorch(modules, shape, inputs)
 
@@ -40,7 +40,7 @@ def test_spikes_are_those_of_snntorch(exactly, reset, delay):
 @pytest.mark.parametrize(("reset", "delay"), [("subtract", True), ("zero", False), ("none", True)])
 def test_synaptic_without_a_lasting_current(exactly, reset, delay):
     def draw(rng):
-        modules, shape = random_chain(rng, lambda: snn.Synaptic(
+        modules, shape = random_chain(rng, lambda shape: snn.Synaptic(
             alpha=0.0, beta=float(rng.choice([0.5, 0.75])), threshold=float(rng.choice([0.5, 1.0])),
             reset_mechanism=reset, reset_delay=delay))
         network = from_snntorch(modules, in_shape=shape, steps=6, readout="spike_count", in_max=2)
@@ -53,7 +53,7 @@ def test_synaptic_without_a_lasting_current(exactly, reset, delay):
 @pytest.mark.parametrize("fields", [{"in_min": -1, "in_max": 1}, {"in_min": -9, "in_max": 15, "input_scale": 1 / 8}])
 def test_polarities_and_signals_are_numbers_in_every_step(exactly, fields):
     def draw(rng):
-        modules, shape = random_chain(rng, lambda: snn.Leaky(
+        modules, shape = random_chain(rng, lambda shape: snn.Leaky(
             beta=float(rng.choice([0.5, 0.75, 1.0])), threshold=float(rng.choice([0.5, 1.0, 1.75]))))
         network = from_snntorch(modules, in_shape=shape, steps=6, readout="spike_count", **fields)
         return network, lambda inputs: run_snntorch(modules, shape, inputs)
@@ -107,7 +107,7 @@ def test_maximum_pools_in_front_of_neurons_are_those_of_snntorch(exactly, option
                    snn.Leaky(beta=0.75, threshold=2.0)]
         network = from_snntorch(modules, in_shape=(1, 7, 7), steps=6, readout="spike_count", in_max=2)
         assert network.layers[0].current_pool is not None
-        return network, lambda inputs: run_snntorch(modules, (1, 7, 7), inputs)[1:]  # the pool has no spikes
+        return network, lambda inputs: run_snntorch(modules, (1, 7, 7), inputs)
 
     found = exactly(draw)
     assert found.networks == 20 and found.integer_networks >= 10

@@ -9,7 +9,7 @@ import torch
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.spikingjelly_module import from_spikingjelly
 from firstspike_sim.testing.framework_runs import run_spikingjelly
-from firstspike_sim.testing.random_chain import random_chain
+from firstspike_sim.testing.random_chain import Fork, random_chain
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 
@@ -22,11 +22,27 @@ def node(rng, decay_input: bool | None, v_reset: float | None) -> nn.Module:
                           v_reset=v_reset, step_mode="m")
 
 
+def neurons(rng, shape: tuple[int, ...], *options) -> nn.Module:
+    """A node; of some vectors, one whose spikes come back."""
+    one = node(rng, *options)
+    if len(shape) > 1 or rng.random() < 0.7:
+        return one
+    one.step_mode = "s"  # a container runs it step by step
+    if rng.random() < 0.5:
+        return layer.ElementWiseRecurrentContainer(one, lambda spikes, x: spikes + x)
+    module, size = layer.LinearRecurrentContainer(one, shape[0], shape[0]), shape[0]
+    with torch.no_grad():
+        module.rc.weight[:, :size] = torch.eye(size)  # what comes in passes through
+        module.rc.weight[:, size:] = torch.tensor(rng.integers(-3, 4, (size, size)) / 8)
+        module.rc.bias.copy_(torch.tensor(rng.integers(-1, 3, size) / 8))
+    return module
+
+
 @pytest.mark.parametrize("v_reset", [None, 0.0, -0.25, 0.25])
 @pytest.mark.parametrize("decay_input", [None, False, True])
 def test_spikes_are_those_of_spikingjelly(exactly, decay_input, v_reset):
     def draw(rng):
-        modules, shape = random_chain(rng, lambda: node(rng, decay_input, v_reset), layer)
+        modules, shape = random_chain(rng, lambda shape: neurons(rng, shape, decay_input, v_reset), layer, fork=Fork)
         model = nn.Sequential(*modules)
         functional.set_step_mode(model, "m")
         network = from_spikingjelly(model, in_shape=shape, steps=6, readout="spike_count", in_max=2)

@@ -30,6 +30,8 @@ class Exported:
         As the framework's exporter made it.
     options : dict
         Those of `load_nir` that it needs, beside steps and read-out.
+    modules : sequence of modules
+        In the order in which they run.
     shape : tuple
         Of the input of one step.
     run : function
@@ -38,6 +40,7 @@ class Exported:
 
     graph: Any
     options: dict[str, Any]
+    modules: Sequence[Any]
     shape: tuple[int, ...]
     run: Callable[[torch.Tensor], list[np.ndarray]]
 
@@ -52,22 +55,43 @@ def _drawn(rng: np.random.Generator, module: Any, low: int = -4, high: int = 6) 
 
 def _chain(
     rng: np.random.Generator, spiking: Callable[[tuple[int, ...]], Any], kinds: Any = nn, *, maps: bool = True,
-    pool: Callable[[int], Any] | None = None, bias: bool = True,
+    flat: bool = True, lines: bool = False, pools: Sequence[Callable[[], Any]] = (), bias: bool = True,
 ) -> tuple[list[Any], tuple[int, ...]]:
-    """Modules in order, and the shape of their input; ``spiking`` makes neurons of a shape."""
+    """Modules in order, and the shape of their input; ``spiking`` makes neurons of a shape.
+
+    Parameters
+    ----------
+    maps, flat, lines : bool
+        Whether there are convolutions, dense synapses behind them, and convolutions of lines.
+    pools : sequence of functions
+        Make pools, of which the first is 2 × 2, side by side.
+    """
     hidden, classes = int(rng.integers(4, 9)), int(rng.integers(2, 5))
-    if not maps or rng.random() < 0.5:
+    if not maps or rng.random() < 0.4:
         inputs = int(rng.integers(4, 10))
         modules = [_drawn(rng, kinds.Linear(inputs, hidden, bias=bias)), spiking((hidden,)),
                    _drawn(rng, kinds.Linear(hidden, classes, bias=bias)), spiking((classes,))]
         return modules, (inputs,)
-    size, channels = int(rng.choice([6, 8])), int(rng.integers(1, 3))
-    modules, side = [_drawn(rng, kinds.Conv2d(channels, 2, 3, padding=1)), spiking((2, size, size))], size
-    if pool is not None and rng.random() < 0.6:
-        modules.append(pool(2))
-        side //= 2
-    modules += [kinds.Flatten(), _drawn(rng, kinds.Linear(2 * side * side, classes)), spiking((classes,))]
-    return modules, (channels, size, size)
+    size, channels, wide = int(rng.choice([6, 8])), int(rng.integers(1, 3)), int(rng.integers(1, 3))
+    line, whole = lines and rng.random() < 0.4, not flat or rng.random() < 0.3
+    convolution, sides = (kinds.Conv1d, (size,)) if line else (kinds.Conv2d, (size, size))
+    modules = [_drawn(rng, convolution(channels, 2, 3, padding=wide, dilation=wide)), spiking((2, *sides))]
+    probe = torch.zeros(1, 2, *sides)
+    if pools and not line and rng.random() < 0.6:
+        modules.append(pools[0 if whole else int(rng.integers(len(pools)))]())
+        probe = modules[-1](probe)
+    if whole:
+        synapses = _drawn(rng, convolution(2, classes, 3))
+        return [*modules, synapses, spiking(tuple(synapses(probe).shape[1:]))], (channels, *sides)
+    modules += [kinds.Flatten(), _drawn(rng, kinds.Linear(probe[0].numel(), classes)), spiking((classes,))]
+    return modules, (channels, *sides)
+
+
+def _numbers(rng: np.random.Generator, shape: tuple[int, ...], each: bool, *choices: float) -> torch.Tensor:
+    """One of the choices for all neurons of a shape, or with ``each`` one for each channel, as a tensor of the
+    shape."""
+    drawn = torch.tensor(rng.choice(choices, shape[:1] if each else ()), dtype=torch.float32)
+    return drawn.reshape(drawn.shape + (1,) * max(0, len(shape) - 1)).expand(shape).clone()
 
 
 def _stepwise(modules: Sequence[Any], shape: tuple[int, ...], inputs: torch.Tensor, fires: Callable[[Any], bool],
@@ -94,13 +118,13 @@ def snntorch(rng: np.random.Generator) -> Exported:
 
     reset, recurrent = str(rng.choice(["subtract", "subtract", "zero"])), bool(rng.random() < 0.4)
     # RLeaky that zeroes one step late takes an input away, and what subtracts at once takes twice: both are no resets.
-    late = reset == "subtract"
+    late, each = reset == "subtract", bool(rng.random() < 0.5)
 
     def spiking(shape: tuple[int, ...]) -> Any:
         numbers: dict[str, Any] = {
             "reset_mechanism": reset, "reset_delay": late, "init_hidden": True,
-            "beta": torch.full(shape, float(rng.choice([0.0, 0.5, 0.75, 0.9, 1.0]))),
-            "threshold": torch.full(shape, float(rng.choice([0.5, 1.0, 1.75])))}
+            "beta": _numbers(rng, shape, each, 0.0, 0.5, 0.75, 0.9, 1.0),
+            "threshold": _numbers(rng, shape, each, 0.5, 1.0, 1.75)}
         if len(shape) > 1 or not recurrent:
             return snn.Leaky(**numbers)
         if rng.random() < 0.5:
@@ -110,7 +134,8 @@ def snntorch(rng: np.random.Generator) -> Exported:
         weights: Any = torch.tensor(rng.integers(-4, 5, shape) / 8, dtype=torch.float32)
         return snn.RLeaky(**numbers, all_to_all=False, V=weights)
 
-    modules, shape = _chain(rng, spiking, maps=not recurrent, pool=nn.AvgPool2d)
+    modules, shape = _chain(rng, spiking, maps=not recurrent, pools=[
+        lambda: nn.AvgPool2d(2), lambda: nn.AvgPool2d((1, 2)), lambda: nn.AvgPool2d(2, 1)])
     graph = export_to_nir(nn.Sequential(*modules), torch.zeros(1, *shape), ignore_dims=[0])
 
     def step(module: Any, x: torch.Tensor, state: tuple | None) -> tuple[torch.Tensor, tuple]:
@@ -119,9 +144,10 @@ def snntorch(rng: np.random.Generator) -> Exported:
         return spikes, (spikes, *after) if isinstance(module, snn.RLeaky) else tuple(after)
 
     options = {"reset": reset, "strict": True} | ({"reset_delay": late} if reset == "subtract" or recurrent else {})
-    if all(float(one.beta.max()) in (0.0, 1.0) for one in modules if isinstance(one, snn.Leaky | snn.RLeaky)):
+    neurons = [one for one in modules if isinstance(one, snn.Leaky | snn.RLeaky)]
+    if all(set(one.beta.flatten().tolist()) <= {0.0, 1.0} for one in neurons):
         options["dt"] = 1e-4  # tau = dt or infinite: nothing shows it
-    return Exported(graph=graph, options=options, shape=shape, run=lambda inputs: _stepwise(
+    return Exported(graph=graph, options=options, modules=modules, shape=shape, run=lambda inputs: _stepwise(
         modules, shape, inputs, lambda one: isinstance(one, snn.Leaky | snn.RLeaky), step))
 
 
@@ -138,14 +164,16 @@ def spikingjelly(rng: np.random.Generator) -> Exported:
             return neuron.IFNode(**numbers)
         return neuron.LIFNode(tau=float(rng.choice([2.0, 3.0])), decay_input=kind == "lif", **numbers)
 
-    modules, shape = _chain(rng, spiking, layer, pool=layer.AvgPool2d)
+    modules, shape = _chain(rng, spiking, layer, lines=True, pools=[
+        lambda: layer.AvgPool2d(2), lambda: layer.AvgPool2d((2, 1)), lambda: layer.AvgPool2d(2, stride=1),
+        lambda: layer.AvgPool2d(2, padding=1)])
     model = nn.Sequential(*modules)
     functional.set_step_mode(model, "m")
     graph = export_to_nir(model, torch.zeros(1, 1, *shape))
     options = {"reset": "zero", "strict": False} | ({"dt": 1e-4} if kind == "lif" else {})
     if kind == "if" and after:
         options["start"] = "reset"
-    return Exported(graph=graph, options=options, shape=shape,
+    return Exported(graph=graph, options=options, modules=modules, shape=shape,
                     run=lambda inputs: run_spikingjelly(modules, shape, inputs))
 
 
@@ -153,24 +181,26 @@ def norse(rng: np.random.Generator) -> Exported:
     """`LIFBoxCell`, `LIFCell` without a lasting current, or `IAFCell`; times are written times dt."""
     import norse.torch as norse  # pyright: ignore[reportMissingImports]
 
-    kind = str(rng.choice(["iaf", "box", "lif", "default"]))
+    kind, each = str(rng.choice(["iaf", "box", "lif", "default"])), bool(rng.random() < 0.5)
     dt = 0.001 if kind == "default" else 2.0**-10
 
     def spiking(shape: tuple[int, ...]) -> Any:
-        numbers: dict[str, Any] = {"v_th": torch.tensor(float(rng.choice([0.5, 0.75, 1.0])))}
+        size = shape if each else ()
+        numbers: dict[str, Any] = {"v_th": _numbers(rng, size, each, 0.5, 0.75, 1.0)}
         if kind == "default":
             return norse.LIFBoxCell()
         if kind == "iaf":
             return norse.IAFCell(norse.IAFParameters(**numbers))
-        numbers["tau_mem_inv"] = torch.tensor(float(rng.choice([0.25, 0.5])) / dt)
+        numbers |= {"tau_mem_inv": _numbers(rng, size, each, 0.25, 0.5) / dt, "v_leak": torch.zeros(size)}
         if kind == "box":
             return norse.LIFBoxCell(norse.LIFBoxParameters(**numbers), dt=dt)
-        return norse.LIFCell(norse.LIFParameters(tau_syn_inv=torch.tensor(1 / dt), **numbers), dt=dt)
+        return norse.LIFCell(norse.LIFParameters(tau_syn_inv=torch.full(size, 1 / dt), **numbers), dt=dt)
 
-    modules, shape = _chain(rng, spiking, maps=False)
+    modules, shape = _chain(rng, spiking, flat=False)
     graph = norse.to_nir(norse.SequentialState(*modules), torch.zeros(1, *shape), dt=dt)
     options = {"reset": "zero", "strict": True} | ({} if kind == "iaf" else {"dt": dt * dt})
-    return Exported(graph=graph, options=options, shape=shape, run=lambda inputs: run_norse(modules, shape, inputs))
+    return Exported(graph=graph, options=options, modules=modules, shape=shape,
+                    run=lambda inputs: run_norse(modules, shape, inputs))
 
 
 def sinabs(rng: np.random.Generator) -> Exported:
@@ -179,17 +209,19 @@ def sinabs(rng: np.random.Generator) -> Exported:
     from sinabs.nir import to_nir  # pyright: ignore[reportMissingImports]
 
     kind, lowest = str(rng.choice(["iaf", "lif", "summing lif"])), float(rng.choice([-1.0, -0.5]))
-    clamp = lowest if rng.random() < 0.7 else None
+    clamp, each = lowest if rng.random() < 0.7 else None, bool(rng.random() < 0.5)
 
     def spiking(shape: tuple[int, ...]) -> Any:
-        threshold = torch.tensor(float(rng.choice([0.5, 1.0])))
-        numbers: dict[str, Any] = {"spike_threshold": threshold, "min_v_mem": clamp, "batch_size": 1}
+        size = shape if each else ()
+        numbers: dict[str, Any] = {"spike_threshold": _numbers(rng, size, each, 0.5, 1.0), "min_v_mem": clamp,
+                                   "batch_size": 1}
         if kind == "iaf":
             return sl.IAFSqueeze(**numbers)
-        tau = float(rng.choice([1 / np.log(2), 0.5 / np.log(2), 5.0]))  # exp(−1/tau) is 1/2 or 1/4, or no power of two
+        tau = _numbers(rng, size, each, 1 / np.log(2), 0.5 / np.log(2), 5.0)  # exp(−1/tau): 1/2, 1/4, or other
         return sl.LIFSqueeze(tau_mem=tau, norm_input=kind == "lif", **numbers)
 
-    modules, shape = _chain(rng, spiking, pool=sl.SumPool2d)
+    modules, shape = _chain(rng, spiking, pools=[
+        lambda: sl.SumPool2d(2), lambda: sl.SumPool2d((1, 2)), lambda: sl.SumPool2d(2, 1)])
     graph = to_nir(nn.Sequential(*modules), torch.zeros(1, *shape))
 
     def run(inputs: torch.Tensor) -> list[np.ndarray]:
@@ -206,8 +238,8 @@ def sinabs(rng: np.random.Generator) -> Exported:
 
     options = {"reset": "subtract", "strict": False, "levels": 15} | ({"v_min": clamp} if clamp is not None else {})
     options |= {} if kind == "iaf" else {"dt": 1.0, "leak_rule": "exponential"}
-    return Exported(graph=graph, options=options | ({"gain": 1.0} if kind == "summing lif" else {}), shape=shape,
-                    run=run)
+    return Exported(graph=graph, options=options | ({"gain": 1.0} if kind == "summing lif" else {}), modules=modules,
+                    shape=shape, run=run)
 
 
 def rockpool(rng: np.random.Generator) -> Exported:
@@ -237,7 +269,8 @@ def rockpool(rng: np.random.Generator) -> Exported:
                     records.append(x.numpy())
         return records
 
-    return Exported(graph=graph, options={"reset": "subtract", "strict": False, "levels": 15}, shape=shape, run=run)
+    return Exported(graph=graph, options={"reset": "subtract", "strict": False, "levels": 15}, modules=modules,
+                    shape=shape, run=run)
 
 
 EXPORTERS = {"snntorch": snntorch, "spikingjelly": spikingjelly, "norse": norse, "sinabs": sinabs,
@@ -246,13 +279,13 @@ EXPORTERS = {"snntorch": snntorch, "spikingjelly": spikingjelly, "norse": norse,
 
 
 def draw_alive(name: str, count: int) -> Iterator[tuple[int, Exported, np.ndarray]]:
-    """Yield seed, network and inputs int64[20, 6, N] in 0 … 2 of ``count`` networks of which all layers fire, but no
-    neuron more than 15 times a step."""
+    """Yield seed, network and inputs int64[20, 6, N] of ``count`` networks of which all layers fire, but no neuron more
+    than 15 times a step. Inputs are 0 … 2, of some networks −2 … 2."""
     for seed in range(40 * count):
         rng = np.random.default_rng(seed)
         one = EXPORTERS[name](rng)
         size = (20, 6, int(np.prod(one.shape)))
-        inputs = rng.integers(0, 3, size) * (rng.random(size) < 0.5)
+        inputs = rng.integers(-2 if rng.random() < 0.3 else 0, 3, size) * (rng.random(size) < 0.5)
         spikes = one.run(torch.tensor(inputs, dtype=torch.float32))
         if alive(spikes) and max(layer.max() for layer in spikes) <= 15:
             yield seed, one, inputs

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Random chains of torch modules, and the comparison of two executors on them, spike for spike."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+from firstspike_arch.connectivity import Conv2d
 from firstspike_arch.fixed import nearest_leak
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
 from firstspike_compiler.compile import compile_network
@@ -18,7 +19,7 @@ from ..compare import ALIVE
 from ..models.float_reference import run_float
 from ..models.golden import GoldenModel
 
-__all__ = ["Parting", "alive", "exact_golden_spikes", "neurons_of", "part", "random_chain"]
+__all__ = ["Fork", "Parting", "alive", "exact_golden_spikes", "features", "fill", "part", "random_chain"]
 
 TIE = 1e-4
 """Relative distance from the threshold up to which float32 and float64 may put a membrane on different sides of it."""
@@ -28,7 +29,7 @@ def _dyadic(rng: np.random.Generator, low: int, high: int, shape, unit: float = 
     return torch.tensor(rng.integers(low, high + 1, size=shape) * unit, dtype=torch.float32)
 
 
-def _fill(rng: np.random.Generator, module: Any, exact: bool) -> nn.Module:
+def fill(rng: np.random.Generator, module: Any, exact: bool) -> Any:
     """Draw the numbers of a module of synapses or normalisation; with ``exact``, float32 computes with them exactly."""
     with torch.no_grad():
         if not exact:
@@ -51,86 +52,148 @@ def _fill(rng: np.random.Generator, module: Any, exact: bool) -> nn.Module:
     return module
 
 
+class Fork(nn.Module):
+    """Paths side by side, in a ``forward`` of its own.
+
+    Parameters
+    ----------
+    paths : sequence of sequences of modules
+        What a path gives has the shape of what it takes.
+    dim : int, optional
+        The dimension along which what the paths give is put one behind the other; None: it is added up.
+    chain : function
+        Makes one module of those of a path.
+    """
+
+    def __init__(
+        self, paths: Sequence[Sequence[nn.Module]], dim: int | None, chain: Callable[..., nn.Module] = nn.Sequential,
+    ):
+        super().__init__()
+        self.paths, self.dim = nn.ModuleList(chain(*one) for one in paths), dim
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.meet([path(x) for path in self.paths])
+
+    def meet(self, values: Sequence[torch.Tensor]) -> torch.Tensor:
+        """What the paths give, as one."""
+        first, second = values
+        return first + second if self.dim is None else torch.cat((first, second), self.dim)
+
+
 def random_chain(
-    rng: np.random.Generator, spiking: Callable[[], nn.Module], kinds: Any = nn, *, exact: bool = True,
+    rng: np.random.Generator, spiking: Callable[[tuple[int, ...]], nn.Module], kinds: Any = nn, *, exact: bool = True,
+    fork: Callable[..., Fork] | None = None, spikes_maximum: bool = True,
 ) -> tuple[list[nn.Module], tuple[int, ...]]:
     """Draw a chain of modules, in evaluation mode; return it with its in_shape.
 
     Parameters
     ----------
     spiking : function
-        Returns a module of neurons.
+        Returns a module of neurons for the shape of a number a channel: (N,), (C, 1) or (C, 1, 1).
     kinds
         Namespace with the classes Linear, Conv2d, …: `torch.nn`, or that of a framework.
     exact : bool
         All numbers are multiples of 1/8, so that float32 rounds nothing, and a membrane may be equal to its threshold.
+    fork : function, optional
+        Makes a `Fork` of paths and a dimension; None: there are none.
+    spikes_maximum : bool
+        Whether there are maximum pools of spikes.
     """
     hidden, classes = int(rng.integers(4, 9)), int(rng.integers(2, 5))
     if rng.random() < 0.4:
         inputs = int(rng.integers(4, 10))
-        modules = [_fill(rng, kinds.Linear(inputs, hidden, bias=bool(rng.random() < 0.7)), exact)]
+        modules = [fill(rng, kinds.Linear(inputs, hidden, bias=bool(rng.random() < 0.7)), exact)]
         if rng.random() < 0.5:
-            modules.append(_fill(rng, kinds.BatchNorm1d(hidden), exact))
-        modules.append(spiking())
-        shape, width = (inputs,), hidden
+            modules.append(fill(rng, kinds.BatchNorm1d(hidden), exact))
+        modules.append(spiking((hidden,)))
+        if fork is not None and rng.random() < 0.3:
+            modules.extend(_paths(rng, spiking, lambda: kinds.Linear(hidden, hidden), exact, fork, (hidden,)))
+        shape, whole = (inputs,), False
     else:
-        modules, shape = _maps(rng, spiking, kinds, exact)
-        modules.extend([kinds.Flatten(), kinds.Dropout(0.5)])
-        probe = torch.zeros(1, *shape)
-        for module in modules:
-            shapes = isinstance(module, _ConvNd | _AvgPoolNd | nn.MaxPool2d | nn.Flatten)
-            probe = module(probe) if shapes else probe
-        width = probe.shape[1]
-    modules.extend([_fill(rng, kinds.Linear(width, classes), exact), spiking()])
+        modules, shape, whole = _maps(rng, spiking, kinds, exact, fork, spikes_maximum=spikes_maximum)
+        if not whole:
+            modules.extend([kinds.Flatten(), kinds.Dropout(0.5)])
+    width, *sides = _given(modules, shape)
+    if whole:  # the places of the last convolution are the classes
+        last = (kinds.Conv1d if len(shape) == 2 else kinds.Conv2d)(width, classes, min(3, *sides), 2)
+        modules.extend([fill(rng, last, exact), spiking((classes, *(1 for _ in last.kernel_size)))])
+    else:
+        modules.extend([fill(rng, kinds.Linear(width, classes), exact), spiking((classes,))])
     for module in modules:
         module.eval()
     return modules, shape
 
 
-def neurons_of(modules: Sequence[nn.Module]) -> Iterator[tuple[nn.Module, tuple[int, ...]]]:
-    """Yield each module of a framework's neurons, with the shape (N,), (C, 1) or (C, 1, 1) of a number a channel."""
-    shape: tuple[int, ...] = ()
+def _given(modules: Sequence[nn.Module], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of what modules give for an input of this shape."""
+    probe = torch.zeros(1, *shape)
     for module in modules:
-        if isinstance(module, nn.Linear):
-            shape = (module.out_features,)
-        elif isinstance(module, _ConvNd):
-            shape = (module.out_channels, *(1 for _ in module.kernel_size))
-        elif not type(module).__module__.startswith("torch."):
-            yield module, shape
+        if isinstance(module, nn.Linear | _ConvNd | _AvgPoolNd | nn.MaxPool2d | nn.Flatten):
+            probe = module(probe)
+        elif isinstance(module, Fork):
+            probe = module.meet([probe, probe])
+    return tuple(probe.shape[1:])
 
 
 def _maps(
-    rng: np.random.Generator, spiking: Callable[[], nn.Module], kinds: Any, exact: bool,
-) -> tuple[list[nn.Module], tuple[int, ...]]:
-    """Draw a convolution of maps or lines with its neurons, and pools around it."""
+    rng: np.random.Generator, spiking: Callable[[tuple[int, ...]], nn.Module], kinds: Any, exact: bool,
+    fork: Callable[..., Fork] | None, *, spikes_maximum: bool,
+) -> tuple[list[nn.Module], tuple[int, ...], bool]:
+    """Draw a convolution of maps or lines with its neurons, and pools around it; the last tells whether another
+    convolution may follow."""
     side, channels = int(rng.integers(12, 15)), int(rng.integers(1, 3))
-    other = rng.spawn(1)[0]
-    line, plain = other.random() < 0.2, other.random() < 0.5
+    line, plain = rng.random() < 0.2, rng.random() < 0.5
     modules, shape = [], (channels, side) if line else (channels, side, side)
-    normalisation = kinds.BatchNorm1d if line else kinds.BatchNorm2d
-    padding = int(rng.integers(0, 2))
+    normalisation, convolution = (kinds.BatchNorm1d, kinds.Conv1d) if line else (kinds.BatchNorm2d, kinds.Conv2d)
+    padding, one = int(rng.integers(0, 2)), (2, 1) if line else (2, 1, 1)
     if rng.random() < 0.3:  # windows apart need a convolution without padding
-        modules.append(_average(other, kinds, line=line, plain=plain or padding > 0, where="front"))
+        modules.append(_average(rng, kinds, line=line, plain=plain or padding > 0, where="front"))
     if plain:
-        synapses = (kinds.Conv1d if line else kinds.Conv2d)(channels, 2, 3, padding=padding)
-    elif other.random() < 0.6 or modules:
-        dilation, groups = int(other.integers(1, 3)), int(other.choice([1, channels]))
-        synapses = (kinds.Conv1d if line else kinds.Conv2d)(
+        synapses = convolution(channels, 2, 3, padding=padding)
+    elif rng.random() < 0.6 or modules:
+        dilation, groups = int(rng.integers(1, 3)), int(rng.choice([1, channels]))
+        synapses = convolution(
             channels, 2, 2 if line else (2, 3), padding=padding, dilation=dilation, groups=groups)
     else:
-        stride = int(other.integers(1, 3))
+        stride = int(rng.integers(1, 3))
         synapses = (kinds.ConvTranspose1d if line else kinds.ConvTranspose2d)(
-            channels, 2, 3, padding=padding, stride=stride, output_padding=int(other.integers(0, stride)))
-    modules.append(_fill(rng, synapses, exact))
+            channels, 2, 3, padding=padding, stride=stride, output_padding=int(rng.integers(0, stride)))
+    modules.append(fill(rng, synapses, exact))
     if rng.random() < 0.4:
-        modules.append(_fill(rng, normalisation(2), exact))
-    if rng.random() < 0.3 and not isinstance(synapses, nn.ConvTranspose1d | nn.ConvTranspose2d):
-        modules.append(_average(other, kinds, line=line, plain=plain, where="currents"))
-    modules.append(spiking())
-    if rng.random() < 0.7:
-        pools = rng.random() < 0.5 or line
-        modules.append(_average(other, kinds, line=line, plain=plain, where="behind") if pools else kinds.MaxPool2d(2))
-    return modules, shape
+        modules.append(fill(rng, normalisation(2), exact))
+    pooled, least = rng.random(), min(_given(modules, shape)[1:])
+    if pooled < 0.45 and not line and least > 2:
+        modules.append(_maximum(rng, kinds))
+    elif pooled < 0.65 and least > 1 and not isinstance(synapses, nn.ConvTranspose1d | nn.ConvTranspose2d):
+        modules.append(_average(rng, kinds, line=line, plain=plain, where="currents"))
+    modules.append(spiking(one))
+    if fork is not None and rng.random() < 0.3:
+        modules.extend(_paths(rng, spiking, lambda: convolution(2, 2, 3, padding=1), exact, fork, one))
+    whole = rng.random() < 0.25
+    if rng.random() < 0.7 and min(_given(modules, shape)[1:]) > 1:
+        maxima = spikes_maximum and not line and not isinstance(modules[-1], Fork) and rng.random() < 0.5
+        modules.append(kinds.MaxPool2d(2) if maxima else _average(
+            rng, kinds, line=line, plain=plain or whole, where="behind"))
+    return modules, shape, whole
+
+
+def _paths(
+    rng: np.random.Generator, spiking: Callable[[tuple[int, ...]], nn.Module], synapses: Callable[[], nn.Module],
+    exact: bool, fork: Callable[..., Fork], shape: tuple[int, ...],
+) -> list[nn.Module]:
+    """Draw synapses with a path past them, in front of neurons, or two paths with neurons of their own."""
+    if rng.random() < 0.4:
+        return [fork([[fill(rng, synapses(), exact)], [nn.Identity()]], None), spiking(shape)]
+    dim = None if rng.random() < 0.5 else -len(shape)
+    return [fork([[fill(rng, synapses(), exact), spiking(shape)] for _ in range(2)], dim)]
+
+
+def _maximum(rng: np.random.Generator, kinds: Any) -> nn.Module:
+    """Draw a maximum pool of currents."""
+    return kinds.MaxPool2d(**[
+        {"kernel_size": 2}, {"kernel_size": 2, "stride": 1}, {"kernel_size": 3, "stride": 2, "padding": 1},
+        {"kernel_size": (1, 2)}, {"kernel_size": 3, "ceil_mode": True}, {"kernel_size": 2, "dilation": 2},
+    ][int(rng.integers(6))])
 
 
 def _average(rng: np.random.Generator, kinds: Any, *, line: bool, plain: bool, where: str) -> nn.Module:
@@ -148,6 +211,31 @@ def _average(rng: np.random.Generator, kinds: Any, *, line: bool, plain: bool, w
         made += [lambda: pool(2, ceil_mode=True), lambda: pool(2, stride=1, padding=1, count_include_pad=False),
                  lambda: pool(4, stride=2, padding=1)]
     return made[int(rng.integers(0, len(made)))]()
+
+
+def features(modules: Sequence[nn.Module], network: FloatNetwork) -> set[str]:
+    """Names of what a chain and its imported network have beside square kernels, pools side by side and one number a
+    layer."""
+    inside: list[Any] = [one for module in modules for one in module.modules()]
+    pools: list[Any] = [one for one in inside if isinstance(one, _AvgPoolNd | nn.LPPool2d)]
+    neurons = [layer.neuron for layer in network.layers]
+    has = {
+        "maximum of currents": any(layer.current_pool is not None for layer in network.layers),
+        "numbers per channel": any(np.ptp(one.leak) > 0 for one in neurons) or any(
+            one.theta is not None and (one.theta != one.theta[0]).any() for one in neurons),
+        "dilation": any(isinstance(one, _ConvNd) and max(one.dilation) > 1 for one in inside),
+        "transposed convolution": any(isinstance(one, nn.ConvTranspose1d | nn.ConvTranspose2d) for one in inside),
+        "lines": any(isinstance(one, nn.Conv1d | nn.ConvTranspose1d) for one in inside),
+        "other windows of averages": any(
+            np.ptp(one.kernel_size) > 0 or one.stride not in (None, one.kernel_size) or one.ceil_mode
+            or np.max(getattr(one, "padding", 0)) > 0 for one in pools),
+        "recurrence": any(
+            branch.source == index for index, layer in enumerate(network.layers) for branch in layer.branches),
+        "paths side by side": any(isinstance(one, Fork) for one in inside),
+        "signed events": network.in_min < 0,
+        "a convolution as the output": isinstance(network.layers[-1].connectivity, Conv2d),
+    }
+    return {name for name, there in has.items() if there}
 
 
 def alive(spikes: Sequence[np.ndarray]) -> bool:
@@ -201,9 +289,12 @@ def part(network: FloatNetwork, inputs: np.ndarray, expected: Sequence[np.ndarra
 def _fine(layer: FloatLayer) -> tuple[FloatLayer, int]:
     """The layer with 8-bit weights and a scale in which all its numbers are whole, and the longest inference that is
     exact."""
-    weights = np.concatenate([np.ravel(one.weight) for one in (layer, *layer.branches)])
+    parts = layer, *layer.branches
+    pools = [one.connectivity.pool_size if one.average_pool and one.connectivity else 1 for one in parts]
+    # An average pool divides weights and scale alike; all other numbers remain whole in the smaller steps, in which
+    # the weights of branches may be larger.
+    weights = np.concatenate([np.ravel(one.weight) * pools[0] / pool for one, pool in zip(parts, pools, strict=True)])
     values = np.concatenate([weights, *(np.ravel(one) for one in layer.neuron.given().values())])
-    # An average pool divides weights and scale alike; all other numbers remain whole in the smaller steps.
     whole = next(bits for bits in range(30) if not ((values * 2**bits) % 1).any())
     spare = int(np.floor(np.log2(127 / max(1.0, float(np.abs(weights).max()) * 2**whole))))
     num, shift = nearest_leak(layer.neuron.leak, 8)

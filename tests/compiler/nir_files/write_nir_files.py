@@ -26,5 +26,5 @@ for name, count in (("sinabs", 60), ("rockpool", 1)):
         path = Path(__file__).with_name(f"{name}_{seed}.nir")
         nir.write(path, one.graph)
         arrays: dict[str, Any] = {f"spikes{index}": layer.astype(np.uint8) for index, layer in enumerate(spikes)}
-        np.savez_compressed(path.with_suffix(".npz"), inputs=inputs[:5].astype(np.uint8),
+        np.savez_compressed(path.with_suffix(".npz"), inputs=inputs[:5].astype(np.int8),
                             options=json.dumps(one.options), **arrays)
