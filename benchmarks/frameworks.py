@@ -1,145 +1,243 @@
 # SPDX-License-Identifier: MIT
-"""Frameworks' own runs of random networks against what is imported of them, spike for spike.
+"""Frameworks' own runs of random networks against what is imported of them, or of their NIR files, spike for spike.
 
-Needs the frameworks: pip install 'firstspike[snntorch,spikingjelly,norse]'; one that is missing has no rows.
+Needs the frameworks: pip install 'firstspike[snntorch,spikingjelly,norse]'; one that is missing has no rows. Of sinabs
+(pip install sinabs) there are recorded files, too.
 """
 
+import json
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import astuple
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import firstspike as fs
 import numpy as np
 import torch
 from firstspike_arch.float_network import FloatNetwork
-from firstspike_compiler.errors import CompileError
-from firstspike_sim.testing.framework_runs import run_firstspike, run_norse, run_snntorch, run_spikingjelly
-from firstspike_sim.testing.random_chain import alive, exact_golden_spikes, part, random_chain
+from firstspike_compiler.errors import CompileError, CompileWarning
+from firstspike_sim.testing.framework_runs import StateFork, run_firstspike, run_norse, run_snntorch, run_spikingjelly
+from firstspike_sim.testing.nir_exporters import draw_alive
+from firstspike_sim.testing.random_chain import (
+    Fork,
+    Parting,
+    alive,
+    exact_golden_spikes,
+    features,
+    fill,
+    part,
+    random_chain,
+)
 from table import Row, publish
 from torch import nn
 
 NETWORKS, INPUTS, STEPS, IN_MAX = 50, 20, 6, 2
 MODEL = "../models/lif_norse.nir"
-IMPORTED = {"steps": STEPS, "readout": "spike_count", "in_max": IN_MAX}
-
-Draw = Callable[[np.random.Generator, bool], tuple[FloatNetwork, Callable[[torch.Tensor], list[np.ndarray]]]]
+FILES = Path(__file__).parents[1] / "tests" / "compiler" / "nir_files"
 
 
-def choose(rng: np.random.Generator, exact: bool, *values: float) -> float:
-    """One of the values, and anything a little more if it need not be exact."""
-    return float(rng.choice(values)) + (0.0 if exact else float(rng.uniform(0, 0.1)))
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A chain of modules, what was imported of it, and the framework's own run of inputs[B, T, N]."""
+
+    modules: Sequence[nn.Module]
+    network: FloatNetwork
+    run: Callable[[torch.Tensor], list[np.ndarray]]
 
 
-def draw_firstspike(rng: np.random.Generator, exact: bool):
-    options = ({"single_spike": True}, {}, {"reset": "zero", "strict": True}, {"levels": 3})[int(rng.integers(4))]
+Draw = Callable[[np.random.Generator, bool], Drawn]
 
-    def neurons() -> nn.Module:
-        theta = choose(rng, exact, 0.5, 1.0, 1.75)
-        leak = 1.0 if rng.random() < 0.3 else choose(rng, exact, 0.5, 0.75)
+
+def choose(rng: np.random.Generator, exact: bool, *values: float, shape: tuple[int, ...] = ()) -> np.ndarray:
+    """One of the values, or one for each place of ``shape``, and anything a little more if it need not be exact."""
+    return rng.choice(values, shape) + (0.0 if exact else rng.uniform(0, 0.1, shape))
+
+
+def tensor(values: np.ndarray | float) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float32)
+
+
+def fields(rng: np.random.Generator) -> dict[str, Any]:
+    """What is given to every import: sometimes events of both signs."""
+    signed = {"in_min": -IN_MAX} if rng.random() < 0.2 else {}
+    return {"steps": STEPS, "readout": "spike_count", "in_max": IN_MAX, **signed}
+
+
+def draw_firstspike(rng: np.random.Generator, exact: bool) -> Drawn:
+    kinds: tuple[dict[str, Any], ...] = {"single_spike": True}, {}, {"reset": "zero", "strict": True}, {"levels": 3}
+    options = kinds[int(rng.integers(4))]
+
+    def neurons(shape: tuple[int, ...]) -> nn.Module:
+        theta = float(choose(rng, exact, 0.5, 1.0, 1.75, 3.0))
+        leak = 1.0 if rng.random() < 0.3 else float(choose(rng, exact, 0.5, 0.75))
         return fs.LIF(leak, theta, **options)
 
-    modules, shape = random_chain(rng, neurons, exact=exact)
-    if "levels" in options:  # the largest of several magnitudes has no counterpart
-        modules = [nn.AvgPool2d(2) if isinstance(one, nn.MaxPool2d) else one for one in modules]
-    return (fs.from_torch(fs.SpikingSequential(*modules), in_shape=shape, **IMPORTED),
-            lambda x: run_firstspike(modules, shape, x))
+    # The largest of several magnitudes has no counterpart.
+    modules, shape = random_chain(rng, neurons, exact=exact, spikes_maximum="levels" not in options,
+                                  fork=partial(Fork, chain=fs.SpikingSequential))
+    network = fs.from_torch(fs.SpikingSequential(*modules), in_shape=shape, **fields(rng))
+    return Drawn(modules=modules, network=network, run=lambda x: run_firstspike(modules, shape, x))
 
 
-def draw_snntorch(rng: np.random.Generator, exact: bool):
+def draw_snntorch(rng: np.random.Generator, exact: bool) -> Drawn:
     import snntorch
 
-    reset, delay = str(rng.choice(["subtract", "zero", "none"])), bool(rng.random() < 0.5)
-    current = reset != "zero" and rng.random() < 0.3
+    reset, delay, kept = str(rng.choice(["subtract", "zero", "none"])), rng.random() < 0.5, rng.random() < 0.5
+    current, each = reset != "zero" and rng.random() < 0.2, rng.random() < 0.4
 
-    def neurons() -> nn.Module:
-        options = {"beta": choose(rng, exact, 0.5, 0.75), "threshold": choose(rng, exact, 0.5, 1.0, 1.75),
-                   "reset_mechanism": reset, "reset_delay": delay or reset == "subtract"}
-        return snntorch.Synaptic(alpha=0.0, **options) if current else snntorch.Leaky(**options)
+    def neurons(shape: tuple[int, ...]) -> nn.Module:
+        places = shape if each else ()
+        numbers: dict[str, Any] = {"beta": tensor(choose(rng, exact, 0.5, 0.75, shape=places)),
+                                   "threshold": tensor(choose(rng, exact, 0.5, 1.0, 1.75, 3.0, shape=places))}
+        options = numbers | {"reset_mechanism": reset, "reset_delay": delay or reset == "subtract",
+                             "init_hidden": kept}
+        if current:
+            return snntorch.Synaptic(alpha=0.0, **options)
+        size = shape[0]
+        if len(shape) > 1 or (reset == "zero" and delay) or rng.random() < 0.7:
+            return snntorch.Leaky(**options)
+        if rng.random() < 0.5:
+            module = snntorch.RLeaky(linear_features=size, **options)
+            fill(rng, module.recurrent, exact)
+            return module
+        weights: Any = tensor(choose(rng, exact, -0.5, -0.25, 0.5, shape=(size,)))
+        return snntorch.RLeaky(all_to_all=False, V=weights, **options)
 
-    modules, shape = random_chain(rng, neurons, exact=exact)
-    return fs.from_snntorch(modules, in_shape=shape, **IMPORTED), lambda x: run_snntorch(modules, shape, x)
+    modules, shape = random_chain(rng, neurons, exact=exact, fork=Fork if kept else None)
+    network = fs.from_snntorch(modules, in_shape=shape, **fields(rng))
+    return Drawn(modules=modules, network=network, run=lambda x: run_snntorch(modules, shape, x))
 
 
-def draw_spikingjelly(rng: np.random.Generator, exact: bool):
-    from spikingjelly.activation_based import layer, neuron
+def draw_spikingjelly(rng: np.random.Generator, exact: bool) -> Drawn:
+    from spikingjelly.activation_based import functional, layer, neuron
 
     v_reset = (None, 0.0, -0.25, 0.25)[int(rng.integers(4))]
     kind = int(rng.integers(3))
 
-    def neurons() -> nn.Module:
-        options = {"v_threshold": choose(rng, exact, 0.5, 0.75, 1.0), "v_reset": v_reset, "step_mode": "m"}
+    def node() -> nn.Module:
+        options = {"v_threshold": float(choose(rng, exact, 0.5, 1.0, 2.0, 3.0)), "v_reset": v_reset}
         if kind == 0:
             return neuron.IFNode(**options)
-        return neuron.LIFNode(tau=choose(rng, exact, 2.0, 4.0), decay_input=kind == 1, **options)
+        return neuron.LIFNode(tau=float(choose(rng, exact, 2.0, 4.0)), decay_input=kind == 1, **options)
 
-    modules, shape = random_chain(rng, neurons, layer, exact=exact)
-    return (fs.from_spikingjelly(nn.Sequential(*modules), in_shape=shape, **IMPORTED),
-            lambda x: run_spikingjelly(modules, shape, x))
+    def neurons(shape: tuple[int, ...]) -> nn.Module:
+        size = shape[0]
+        if len(shape) > 1 or rng.random() < 0.7:
+            return node()
+        if rng.random() < 0.5:
+            return layer.ElementWiseRecurrentContainer(node(), lambda one, other: one + other)
+        module = layer.LinearRecurrentContainer(node(), size, size)
+        fill(rng, module.rc, exact)
+        with torch.no_grad():  # what comes in passes through
+            module.rc.weight[:, :size] = torch.eye(size)
+        return module
+
+    modules, shape = random_chain(rng, neurons, layer, exact=exact, fork=Fork)
+    model = nn.Sequential(*modules)
+    functional.set_step_mode(model, "m")
+    network = fs.from_spikingjelly(model, in_shape=shape, **fields(rng))
+    return Drawn(modules=modules, network=network, run=lambda x: run_spikingjelly(modules, shape, x))
 
 
-def draw_norse(rng: np.random.Generator, exact: bool):
+def draw_norse(rng: np.random.Generator, exact: bool) -> Drawn:
     import norse.torch as norse
     from norse.torch.functional.reset import reset_subtract, reset_value
 
-    kind, dt = int(rng.integers(4)), 2.0**-10
+    kind, dt, each = int(rng.integers(4)), 2.0**-10, rng.random() < 0.4
 
-    def neurons() -> nn.Module:
-        numbers = {"v_th": torch.tensor(choose(rng, exact, 0.5, 0.75, 1.0)),
-                   "v_reset": torch.tensor(float(rng.choice([-0.125, 0.0, 0.125])))}
+    def neurons(shape: tuple[int, ...]) -> nn.Module:
+        size, count = shape if each else (), shape[0]
+        numbers: dict[str, Any] = {"v_th": tensor(choose(rng, exact, 0.5, 0.75, 1.0, 2.0, shape=size)),
+                                   "v_reset": tensor(rng.choice([-0.125, 0.0, 0.125], size))}
         if kind == 0:
             return norse.IAFCell(norse.IAFParameters(**numbers))
-        numbers |= {"tau_mem_inv": torch.tensor(choose(rng, exact, 0.25, 0.5) / dt),
-                    "v_leak": torch.tensor(float(rng.choice([0.0, 0.125])))}
+        numbers |= {"tau_mem_inv": tensor(choose(rng, exact, 0.25, 0.5, shape=size) / dt),
+                    "v_leak": tensor(rng.choice([0.0, 0.125], size))}
         if kind == 1:
-            return norse.LIFCell(norse.LIFParameters(tau_syn_inv=torch.tensor(1 / dt), **numbers), dt=dt)
+            parameters = norse.LIFParameters(tau_syn_inv=torch.tensor(1 / dt), **numbers)
+            if len(shape) > 1 or rng.random() < 0.4:
+                return norse.LIFCell(parameters, dt=dt)
+            weights = tensor(choose(rng, exact, -0.25, 0.125, 0.25, shape=(count, count)))
+            parameters = parameters._replace(v_leak=torch.tensor(0.125))  # the cell takes no tensor of several
+            return norse.LIFRecurrentCell(count, count, parameters, dt=dt, input_weights=torch.eye(count),
+                                          recurrent_weights=weights)
         reset = reset_subtract if kind == 2 else reset_value
         return norse.LIFBoxCell(norse.LIFBoxParameters(reset_method=reset, **numbers), dt=dt)
 
-    modules, shape = random_chain(rng, neurons, exact=exact)
-    return (fs.from_norse(norse.SequentialState(*modules), in_shape=shape, **IMPORTED),
-            lambda x: run_norse(modules, shape, x))
+    modules, shape = random_chain(rng, neurons, exact=exact, fork=partial(StateFork, chain=norse.SequentialState))
+    network = fs.from_norse(norse.SequentialState(*modules), in_shape=shape, **fields(rng))
+    return Drawn(modules=modules, network=network, run=lambda x: run_norse(modules, shape, x))
 
 
-def living(draw: Draw, exact: bool) -> Iterator[tuple[FloatNetwork, np.ndarray, list[np.ndarray]]]:
+def living(draw: Draw, exact: bool) -> Iterator[tuple[Drawn, np.ndarray, list[np.ndarray]]]:
     """Imported networks that fire on 2-70 % of their neuron-steps, inputs, and the framework's own spikes."""
     found, seed = 0, 0
     while found < NETWORKS:
         rng = np.random.default_rng(seed)
-        network, run = draw(rng, exact)
+        drawn = draw(rng, exact)
         seed += 1
-        size = int(np.prod(network.layers[0].connectivity.in_shape))  # pyright: ignore - imports have one
-        inputs = rng.integers(0, IN_MAX + 1, size=(INPUTS, STEPS, size)) * (rng.random((INPUTS, STEPS, size)) < 0.5)
-        expected = run(torch.tensor(inputs, dtype=torch.float32))
+        size = int(np.prod(drawn.network.layers[0].connectivity.in_shape))  # pyright: ignore - imports have one
+        inputs = rng.integers(drawn.network.in_min, IN_MAX + 1, size=(INPUTS, STEPS, size)) * (
+            rng.random((INPUTS, STEPS, size)) < 0.5)
+        expected = drawn.run(torch.tensor(inputs, dtype=torch.float32))
         if alive(expected):
             found += 1
-            yield network, inputs, expected
+            yield drawn, inputs, expected
+
+
+@dataclass
+class Tally:
+    """Sums over networks."""
+
+    networks: int = 0
+    compared: int = 0
+    ties: int = 0
+    unexplained: int = 0
+    found: Counter[str] = field(default_factory=Counter)
+    rich: int = 0
+
+    def add(self, parting: Parting, found: set[str]) -> None:
+        self.networks += 1
+        self.compared, self.ties, self.unexplained = (
+            self.compared + parting.compared, self.ties + parting.ties, self.unexplained + parting.unexplained)
+        self.rich += bool(found)
+        self.found.update(found)
+
+    def features(self) -> Row:
+        """How many networks have anything beside plain layers, and what."""
+        return Row(what=f"… of the {self.networks}, those with more than square kernels, pools side by side and one "
+                        "number a layer", floor="at least half",
+                   measured=f"{self.rich}: " + ", ".join(f"{name} {count}" for name, count in sorted(
+                       self.found.items(), key=lambda one: (-one[1], one[0]))),
+                   met=2 * self.rich >= self.networks)
 
 
 def rows(name: str, draw: Draw) -> Iterator[Row]:
-    compared = ties = unexplained = steps = different = whole = 0
-    for network, inputs, expected in living(draw, exact=True):
-        parting = part(network, inputs, expected)
-        compared, ties, unexplained = (one + other for one, other in zip(
-            (compared, ties, unexplained), astuple(parting), strict=True))
-        integers = exact_golden_spikes(network, inputs)
+    tally, steps, different, whole = Tally(), 0, 0, 0
+    for drawn, inputs, expected in living(draw, exact=True):
+        tally.add(part(drawn.network, inputs, expected), features(drawn.modules, drawn.network))
+        integers = exact_golden_spikes(drawn.network, inputs)
         whole += bool(integers)
         for one, other in zip(expected, integers, strict=False):
             steps, different = steps + other.size, different + int((one[:, : other.shape[1]] != other).sum())
     yield Row(
         what=f"{name}, {NETWORKS} networks of multiples of 1/8 × {INPUTS} inputs: its run against the import",
-        floor="0 differences", measured=f"{unexplained + ties} inferences part, of {compared} neuron-steps",
-        met=unexplained + ties == 0)
+        floor="0 differences",
+        measured=f"{tally.unexplained + tally.ties} inferences part, of {tally.compared} neuron-steps",
+        met=tally.unexplained + tally.ties == 0)
+    yield tally.features()
     yield Row(what=f"… and in integers, the {whole} that 8 bits hold", floor="0 differences",
               measured=f"{different} differences in {steps} neuron-steps", met=different == 0 and whole > 0)
-    compared = ties = unexplained = agree = classes = spikes = steps = 0
-    for network, inputs, expected in living(draw, exact=False):
-        parting = part(network, inputs, expected)
-        compared, ties, unexplained = (one + other for one, other in zip(
-            (compared, ties, unexplained), astuple(parting), strict=True))
+    tally, agree, classes, spikes, steps = Tally(), 0, 0, 0, 0
+    for drawn, inputs, expected in living(draw, exact=False):
+        tally.add(part(drawn.network, inputs, expected), features(drawn.modules, drawn.network))
         try:
-            golden = fs.infer(fs.compile(network, lanes=1).program, inputs)
+            golden = fs.infer(fs.compile(drawn.network, lanes=1).program, inputs)
         except CompileError:  # a bias far beyond the weights: refused by name
             continue
         classes, agree = classes + INPUTS, agree + int((golden.classes == expected[-1].sum(1).argmax(1)).sum())
@@ -148,11 +246,50 @@ def rows(name: str, draw: Draw) -> Iterator[Row]:
     yield Row(
         what=f"{name}, {NETWORKS} networks of any numbers × {INPUTS} inputs: its run against the import",
         floor="0 unexplained differences",
-        measured=f"{unexplained} unexplained in {compared} neuron-steps; {ties} inferences part at a float tie",
-        met=unexplained == 0)
+        measured=f"{tally.unexplained} unexplained in {tally.compared} neuron-steps; {tally.ties} inferences part at a "
+                 "float tie",
+        met=tally.unexplained == 0)
+    yield tally.features()
     yield Row(
         what=f"… and in 8-bit integers, the {classes // INPUTS} whose biases they hold", floor="reported",
         measured=f"{spikes / steps:.2%} of neuron-steps and {agree / classes:.1%} of classes the same", met=True)
+
+
+def nir_rows(name: str, package: str) -> Iterator[Row]:
+    """What a framework exports to NIR, read again."""
+    if find_spec(package) is not None:
+        tally = Tally()
+        for _, one, inputs in draw_alive(package, NETWORKS):
+            network = read_nir(one.graph, inputs, one.options)
+            tally.add(part(network, inputs, one.run(torch.tensor(inputs, dtype=torch.float32))),
+                      features(one.modules, network))
+        yield parted(f"{name} → NIR → import, {NETWORKS} networks × {INPUTS} inputs: its run against the import", tally)
+        yield tally.features()
+        return
+    tally = Tally()
+    for path in sorted(FILES.glob(f"{package}_*.nir")):
+        recorded = np.load(path.with_suffix(".npz"))
+        inputs = recorded["inputs"].astype(np.int64)
+        network = read_nir(path, inputs, json.loads(str(recorded["options"])))
+        expected = [recorded[f"spikes{index}"] for index in range(len(network.layers))]
+        tally.add(part(network, inputs, expected), set())
+    if tally.networks:
+        yield parted(f"{name} → NIR → import, {tally.networks} recorded files", tally)
+
+
+def read_nir(source: Any, inputs: np.ndarray, options: dict[str, Any]) -> FloatNetwork:
+    signed = {"in_min": int(inputs.min())} if inputs.min() < 0 else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CompileWarning)
+        return fs.load_nir(source, steps=inputs.shape[1], in_max=int(inputs.max()), readout="spike_count",
+                           **signed, **options)
+
+
+def parted(what: str, tally: Tally) -> Row:
+    return Row(what=what, floor="0 unexplained differences",
+               measured=f"{tally.unexplained} unexplained in {tally.compared} neuron-steps; {tally.ties} inferences "
+                        "part at a float tie",
+               met=tally.unexplained == 0)
 
 
 def norse_file() -> Iterator[Row]:
@@ -195,6 +332,9 @@ def main() -> None:
             print(f"{name} is not installed: pip install 'firstspike[{module}]'")
             continue
         found.extend(rows(name, draw))
+        if module != "torch":
+            found.extend(nir_rows(name, module))
+    found.extend(nir_rows("sinabs", "sinabs"))
     if find_spec("norse") is not None:
         found.extend(norse_file())
     publish("frameworks", found)
