@@ -127,7 +127,7 @@ class WireBackend:
         return sum(len(words) for words in images.values())
 
     def run(self, stimulus: Stimulus) -> Trace:
-        """Run the inferences of a stimulus, several in a request.
+        """Run the inferences of a stimulus, several in a request, none in more than one.
 
         In the trace, ``accepted`` is 0 for the first word of a request and −1 (not observed) for the others;
         ``decided`` and ``taken`` count cycles from the transfer of that first word until the result is offered. Spikes
@@ -138,7 +138,7 @@ class WireBackend:
         RuntimeError
             No program is loaded.
         ValueError
-            The stimulus has waits, or an inference does not fit the device's buffer.
+            The stimulus has waits, or an inference does not fit the device's buffer or does not end.
         LinkError
             A request got no answer, or the device lost its program.
         """
@@ -156,14 +156,16 @@ class WireBackend:
         if self.link.identify() != self.link.identity:
             raise LinkError("the device must keep its program during a run, but now reports another")
         accepted = np.full(len(stimulus.words), -1)
+        results_before = np.searchsorted(stimulus.first_words, stimulus.starts)  # each inference
         stamps, fields = [], []
         for (first, last), answer in zip(groups, answers, strict=True):
             accepted[stimulus.starts[first]] = 0
-            if len(answer) != (last - first) * wire.record_bytes + 1:
-                raise LinkError(f"the device must answer inferences {first}…{last - 1} with "
-                                f"{(last - first) * wire.record_bytes + 1} bytes, not {len(answer)}")
-            if answer[-1]:
+            if answer[-1:] == b"\1":
                 raise ValueError(f"inference {last - 1} must end with a final marker, or have all words of an image")
+            wanted = (results_before[last] - results_before[first]) * wire.record_bytes + 1
+            if len(answer) != wanted:
+                raise LinkError(f"the device must answer inferences {first}…{last - 1} with {wanted} bytes, not "
+                                f"{len(answer)}")
             for start in range(0, len(answer) - 1, wire.record_bytes):
                 record = answer[start : start + wire.record_bytes]
                 stamps.append(int.from_bytes(record[:STAMP_BYTES], "little"))

@@ -121,8 +121,8 @@ class Link:
     connect : callable
         Opens a Transport; called again if the connection breaks.
     timeout : float
-        Seconds to wait for an answer once all requests have had the time to arrive. It must be longer than all
-        inferences of a request, and the transmission of their answer, take.
+        Seconds of silence, once all requests have had the time to arrive, after which the oldest is lost. It must be
+        longer than all inferences of a request take.
     attempts : int
         How often a request is sent, or a connection tried, before it is given up.
 
@@ -242,6 +242,7 @@ class Link:
         deadline = max(self._heard, self._line_free) + self._timeout
         data = self._transport.read(max(0.0, deadline - self._transport.now()))
         if data:
+            self._heard = self._transport.now()
             *frames, self._received = (self._received + data).split(b"\0")
             for frame in filter(None, frames):
                 self._take(exchange, frame)
@@ -256,7 +257,6 @@ class Link:
             self.unreadable += 1
             exchange.doubt()
             return
-        self._heard = self._transport.now()
         if (kind, sequence) == (Kind.ERROR | RESPONSE, 0):
             exchange.doubt()
             return

@@ -114,7 +114,7 @@ def connect(
     baud : int
         Bits per second on the wire; for SPI, the frequency of sck in Hz.
     timeout : float
-        Seconds to wait for an answer before a request is sent again.
+        Seconds of silence after which a request is sent again.
     progress : callable
         Called as ``progress(answered, total)``, counts of requests.
 

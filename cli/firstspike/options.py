@@ -27,7 +27,7 @@ Backend = Annotated[str, typer.Option(help="Simulator: verilator or pysim.")]
 Port = Annotated[str, typer.Option(
     help="Serial port of the board, or spidev:BUS.DEVICE; 'simulated' and 'simulated-spi' need no board.")]
 Baud = Annotated[int, typer.Option(min=1, help="Bits a second on the wire; for SPI, the frequency of sck.")]
-Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds without an answer before a request is sent again.")]
+Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds of silence before a request is sent again.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="NIR file: number of steps of an inference.")]
 Reset = Annotated[str | None, typer.Option(help="NIR file: reset of the membrane, subtract or zero.")]
 Strict = Annotated[bool | None, typer.Option(

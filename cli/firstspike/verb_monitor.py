@@ -39,9 +39,10 @@ CLASSES = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """The outcome of one inference. ``label`` is None if it is not known."""
+    """The outcome of one inference, or of a window of an endless network. ``label`` is None if it is not known."""
 
     index: int
+    window: int | None = None
     class_: int
     step: int
     decided_by: DecidedBy
@@ -83,10 +84,12 @@ def monitor(
                 if program is not None and inputs is not None:
                     index = turn % len(inputs)
                     trace = backend.run(make_stimulus(program, inputs[index:index + 1]))
-                    decisions.append(Decision(
-                        index=index, class_=int(trace.classes[0]), step=int(trace.steps[0]),
-                        decided_by=DecidedBy(int(trace.decided_by[0])), cycles=int(trace.decided[0]) + 1,
-                        scores=trace.scores[0].tolist(), label=None if labels is None else int(labels[index])))
+                    decisions.extend(Decision(
+                        index=index, window=result if program.network.endless else None,
+                        class_=int(trace.classes[result]), step=int(trace.steps[result]),
+                        decided_by=DecidedBy(int(trace.decided_by[result])), cycles=int(trace.decided[result]) + 1,
+                        scores=trace.scores[result].tolist(), label=None if labels is None else int(labels[index]),
+                    ) for result in range(len(trace.classes)))
                     now = trace.counters
                 live.update(view(backend.link, now, before, decisions), refresh=True)
         if not console.is_terminal:
@@ -131,7 +134,8 @@ def _counters(link: Link, now: Mapping[str, int], before: Mapping[str, int] | No
 def _evidence(last: Decision) -> RenderableType:
     wrong = last.label is not None and last.label != last.class_
     label = f" (label {last.label})" if last.label is not None else ""
-    title = Text(f"input {last.index}: class {last.class_}{label} at step {last.step}, {last.cycles} cycles, "
+    window = "" if last.window is None else f", window {last.window}"
+    title = Text(f"input {last.index}{window}: class {last.class_}{label} at step {last.step}, {last.cycles} cycles, "
                  f"{last.decided_by.name.lower().replace('_', ' ')}", style="bold red" if wrong else "bold green")
     low, high = min(0, *last.scores), max(0, *last.scores)
     table = Table.grid(padding=(0, 2))

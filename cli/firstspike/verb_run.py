@@ -13,6 +13,7 @@ from rich.progress import Progress
 from . import api
 from .build_folder import read_build
 from .options import Baud, Build, Limit, Port, Split, Timeout, load_for
+from .quantising import labels_of_results
 
 
 def run(
@@ -45,14 +46,18 @@ def run(
             backend.link.close()
     if verify_memories:
         console.print(f"{words} words of weights and biases equal the images")
+    windows = len(trace.classes) // len(inputs)
     if len(inputs) == 1:
-        scores = ", ".join(str(score) for score in trace.scores[0])
-        console.print(
-            f"class {trace.classes[0]} at step {trace.steps[0]}, {trace.decided[0] + 1} cycles after its first word, "
-            f"{DecidedBy(int(trace.decided_by[0])).name.lower().replace('_', ' ')}; scores {scores}", soft_wrap=True)
+        for result in range(windows):
+            scores = ", ".join(str(score) for score in trace.scores[result])
+            console.print(
+                f"{f'window {result}: ' * program.network.endless}class {trace.classes[result]} at step "
+                f"{trace.steps[result]}, {trace.decided[result] + 1} cycles after the first word, "
+                f"{DecidedBy(int(trace.decided_by[result])).name.lower().replace('_', ' ')}; scores {scores}",
+                soft_wrap=True)
     if labels is not None:
-        console.print(f"accuracy on the device: {np.mean(trace.classes == labels):.2%}" if len(labels) > 1 else
-                      f"label {labels[0]}")
+        right = trace.classes == labels_of_results(labels, trace.classes)
+        console.print(f"accuracy on the device: {np.mean(right):.2%}" if len(labels) > 1 else f"label {labels[0]}")
     counters = trace.counters
     console.print(f"{len(inputs)} inferences, {backend.link.resent} requests sent again; the device counts "
                   f"{counters['corrupt']} corrupt frames, {counters['overflow']} dropped for want of room",
@@ -63,7 +68,8 @@ def run(
         device, model = (list(zip(one.classes.tolist(), one.steps.tolist(), one.decided_by.tolist(),
                                   one.scores.tolist(), strict=True)) for one in (trace, wanted.trace))
         first = next(index for index, pair in enumerate(zip(device, model, strict=True)) if pair[0] != pair[1])
-        raise ValueError(f"device and golden model must agree, but at input {first} the device says "
+        place = f"{first // windows}{f', window {first % windows},' * program.network.endless}"
+        raise ValueError(f"device and golden model must agree, but at input {place} the device says "
                          f"{_outcome(*device[first])}, the model {_outcome(*model[first])}")
     console.print("classes, steps and scores equal the golden model's")
 

@@ -38,6 +38,35 @@ def test_a_board_may_be_behind_spi(readable_build, run):
         run("run", readable_build, "--port", "spidev0.0", "--data", "digits", "--index", 0)
 
 
+@pytest.fixture(scope="module")
+def endless_build(tmp_path_factory):
+    """A network with a result for every three steps, and three recordings of eight steps with labels."""
+    random, folder = np.random.default_rng(3), tmp_path_factory.mktemp("endless")
+    net = fs.NetworkBuilder(6, steps=3, readout="spike_count", endless=True)
+    net.layer(random.integers(-6, 9, (4, 6)), theta=20, leak=0.9375)
+    fs.export(fs.compile(net.build()), folder / "build")
+    np.savez(folder / "x.npz", inputs=random.integers(0, 2, (3, 8, 6)), labels=[1, 0, 2])
+    return folder / "build", folder / "x.npz"
+
+
+def test_a_network_without_end_has_a_result_for_each_window(endless_build, run):
+    build, data = endless_build
+    program, (inputs, labels) = fs.open_build(build), load_inputs(str(data), "test")
+    wanted = fs.infer(program, inputs)
+    said = run("run", build, "--port", "simulated", "--data", data, "--index", 2)
+    for window, result in enumerate(range(6, 9)):
+        scores = ", ".join(map(str, wanted.scores[result]))
+        assert re.search(rf"^window {window}: class {wanted.classes[result]} at step {wanted.steps[result]}, \d+ "
+                         rf"cycles after the first word, .*; scores {scores}$", said, re.MULTILINE)
+    assert "label 2\n" in said and "classes, steps and scores equal the golden model's" in said
+    several = run("run", build, "--port", "simulated", "--data", data)
+    assert f"accuracy on the device: {np.mean(wanted.classes == np.repeat(labels, 3)):.2%}" in several
+    seen = run("monitor", build, "--port", "simulated", "--data", data, "--count", 3, "--interval", 0)
+    assert f"input 2, window 2: class {wanted.classes[-1]} (label 2) at step {wanted.steps[-1]}, " in seen
+    assert "buffer of 1024 bytes, endless\n" in seen and "the last 9 decisions\n" in seen
+    assert f"{np.sum(wanted.classes == np.repeat(labels, 3))} of 9 right" in seen
+
+
 def test_what_is_wrong_is_said_in_a_sentence(readable_build, tmp_path, run):
     with pytest.raises(ValueError, match=r"^--index must be below 360, the number of inputs, not 360$"):
         run("run", readable_build, "--port", "simulated", "--data", "digits", "--index", 360)
@@ -81,3 +110,16 @@ def test_a_board_that_decides_otherwise_is_named(readable_build, run):
           pytest.raises(ValueError, match=r"^device and golden model must agree, but at input 2 the device says "
                                           r"class \d at step \d by silent with scores \[.*, the model class ")):
         run("run", readable_build, "--port", "simulated", "--data", "digits", "--limit", 4)
+
+
+def test_a_window_that_the_board_decides_otherwise_is_named(endless_build, run):
+    answer, (build, data) = WireBackend.run, endless_build
+
+    def moved(backend, stimulus):
+        trace = answer(backend, stimulus)
+        return replace(trace, steps=trace.steps + (np.arange(9) == 4))
+
+    with (patch.object(WireBackend, "run", autospec=True, side_effect=moved),
+          pytest.raises(ValueError, match=r"^device and golden model must agree, but at input 1, window 1, the device "
+                                          r"says class ")):
+        run("run", build, "--port", "simulated", "--data", data)

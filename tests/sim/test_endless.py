@@ -11,7 +11,6 @@ from firstspike_arch.real_network import real_network
 from firstspike_arch.result import result_layout, scores_from_raw
 from firstspike_compiler.errors import CompileError
 from firstspike_hw.accelerator import Accelerator
-from firstspike_hw.link.linked_accelerator import LinkedAccelerator
 from firstspike_sim.backends.pysim import PysimBackend
 from firstspike_sim.compare import compare
 from firstspike_sim.models.float_reference import run_float
@@ -175,13 +174,6 @@ def test_neurons_that_fire_once_and_an_early_exit_are_refused():
     with pytest.raises(CompileError, match=r"^early_exit must be off for an endless network, whose results come at the "
                                            r"end of each window$"):
         fs.compile(network_of("first_spike", 3), early_exit=True)
-
-
-def test_the_host_link_is_refused():
-    with pytest.raises(ValueError, match=r"^an endless network must be driven by a stream or over AXI, not over the "
-                                         r"host link, which repeats what was lost, and would so change the membranes "
-                                         r"twice$"):
-        LinkedAccelerator(fs.compile(network_of("first_spike", 3)).program)
 
 
 def test_memories_are_loaded_between_inferences_only():

@@ -89,6 +89,7 @@ class Capability(IntFlag):
     """Abilities that not every device has."""
 
     READ_BACK = 1
+    ENDLESS = 2  # a record for each window of an inference, whose steps are the identity's ``steps_max``
 
 
 class FrameError(ValueError):
@@ -155,15 +156,19 @@ class WireFormat:
         Words of an image; 0: tokens, and a final marker ends an inference.
     result : ResultLayout
         Widths of a result.
+    window_steps : int
+        Steps of a window of an endless network, each of which has a record; 0: an inference has one.
     """
 
     word_bytes: int
     image_words: int
     result: ResultLayout
+    window_steps: int = 0
 
     def __post_init__(self):
         integer_argument("word_bytes", self.word_bytes, 1, 8)
         integer_argument("image_words", self.image_words, 0)
+        integer_argument("window_steps", self.window_steps, 0)
 
     @property
     def result_bytes(self) -> int:
@@ -172,7 +177,7 @@ class WireFormat:
 
     @property
     def record_bytes(self) -> int:
-        """Octets of stamp and result of one inference."""
+        """Octets of a stamp and its result."""
         return STAMP_BYTES + self.result_bytes
 
     def pack_words(self, words: np.ndarray) -> bytes:
@@ -187,6 +192,7 @@ def wire_format(program: Program) -> WireFormat:
     return WireFormat(
         word_bytes=8 if is_image else ceil_div(network.input_layout.bits, 8),
         image_words=ceil_div(network.inputs, 8) if is_image else 0, result=result_layout(program),
+        window_steps=network.steps_max if network.endless else 0,
     )
 
 
@@ -291,7 +297,8 @@ def identity_of(program: Program, *, buffer_bytes: int, clk_hz: int = 0, initial
         buffer_bytes=buffer_bytes, clk_hz=clk_hz, inputs=network.inputs, steps_max=network.steps_max,
         classes=network.classes, result_bits=result_layout(program).bits, architecture=program.architecture()[:16],
         program=program.digest()[:16] if initialised else NO_PROGRAM, name=network.name,
-        capabilities=Capability.READ_BACK if program.config.read_back else 0,
+        capabilities=(Capability.READ_BACK if program.config.read_back else 0)
+        | (Capability.ENDLESS if network.endless else 0),
     )
 
 

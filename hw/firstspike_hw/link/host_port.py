@@ -85,7 +85,8 @@ class HostPort(wiring.Component):
         self, *, format: WireFormat, identity: Sequence[int] = (), read_cycles: int = 0, needs_loading: bool = False,
     ):
         self._format = format
-        self._feeder = WordFeeder(word_bytes=format.word_bytes, image_words=format.image_words)
+        self._feeder = WordFeeder(
+            word_bytes=format.word_bytes, image_words=format.image_words, window_steps=format.window_steps)
         self._table = AnswerTable(identity=identity, read_cycles=read_cycles, needs_loading=needs_loading)
         super().__init__({
             **({"read_back": Out(read_back_signature())} if read_cycles else {}),

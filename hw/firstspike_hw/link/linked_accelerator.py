@@ -78,7 +78,7 @@ class LinkedAccelerator(wiring.Component):
     Raises
     ------
     ValueError
-        The program has a time-out of less than `TIMEOUT_MIN`, or its network is endless.
+        The program has a time-out of less than `TIMEOUT_MIN`.
     """
 
     rx: stream.Interface
@@ -90,9 +90,6 @@ class LinkedAccelerator(wiring.Component):
         self, program: Program, *, buffer_bytes: int | None = None,
         memories: Mapping[MemoryShape, Sequence[int]] | None = None,
     ):
-        if program.network.endless:
-            raise ValueError("an endless network must be driven by a stream or over AXI, not over the host link, which "
-                             "repeats what was lost, and would so change the membranes twice")
         # A request comes out of the buffer octet by octet.
         if 0 < program.config.timeout < TIMEOUT_MIN:
             raise ValueError(f"timeout must be 0 or at least {TIMEOUT_MIN} cycles behind a host link, not "

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Word feeder: the octets of a request become words for the accelerator or its memories."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from firstspike_arch.events import FINAL_MARKER
+from firstspike_arch.events import FINAL_MARKER, MARKER_BIT
 from firstspike_arch.status import PROGRAM_WORD
 
 from ..integer_argument import integer_argument
@@ -20,7 +20,7 @@ class WordFeeder(wiring.Component):
 
     Throughput: an octet a cycle, and one cycle between the last octet of a word and the word offered. Whatever a
     request breaks off, an inference is always completed, with beats of zeros or a final marker: there are as many
-    results as ends of inferences were sent.
+    results as ends of inferences, or of windows, were sent.
 
     Parameters
     ----------
@@ -28,6 +28,9 @@ class WordFeeder(wiring.Component):
         Octets of an input word.
     image_words : int
         Input words of an image; 0: tokens, and a final marker ends an inference.
+    window_steps : int
+        Every so many steps of an inference of tokens have a result, and those that are left at its end; 0: an inference
+        has one.
 
     Members
     -------
@@ -73,9 +76,12 @@ class WordFeeder(wiring.Component):
     done: Signal
     completed: Signal
 
-    def __init__(self, *, word_bytes: int, image_words: int):
+    def __init__(self, *, word_bytes: int, image_words: int, window_steps: int = 0):
         self._word_bytes = integer_argument("word_bytes", word_bytes, 1, PROGRAM_WORD_BYTES)
         self._image_words = integer_argument("image_words", image_words, 0)
+        self._window_steps = integer_argument("window_steps", window_steps, 0)
+        if window_steps and image_words:
+            raise ValueError(f"window_steps must be 0 for images of {image_words} words, not {window_steps}")
         super().__init__({
             "octets": In(frame_stream()), "running": In(1), "starts": In(1), "infers": In(1), "reads": In(1),
             "ended": In(1), "chunk_sent": In(1), "result_taken": In(1), "words": Out(stream.Signature(8 * word_bytes)),
@@ -92,6 +98,11 @@ class WordFeeder(wiring.Component):
     def image_words(self) -> int:
         """Input words of an image; 0: tokens."""
         return self._image_words
+
+    @property
+    def window_steps(self) -> int:
+        """Steps that have a result; 0: an inference has one."""
+        return self._window_steps
 
     def elaborate(self, platform):
         m = Module()
@@ -125,5 +136,11 @@ class WordFeeder(wiring.Component):
             m.d.sync += inside.eq(Mux(closes, 0, inside + 1 if image_words else 1))
         with m.If(passes | (port.valid & port.ready) | self.chunk_sent):
             m.d.sync += full.eq(0)
-        m.d.sync += expected.eq(expected + (passes & closes) - self.result_taken)
+        decides: Value = closes
+        if self._window_steps:
+            step, marker = Signal(range(self._window_steps)), words.payload[MARKER_BIT]
+            decides = closes | (marker & (step == self._window_steps - 1))
+            with m.If(passes & marker):
+                m.d.sync += step.eq(Mux(decides, 0, step + 1))
+        m.d.sync += expected.eq(expected + (passes & decides) - self.result_taken)
         return m

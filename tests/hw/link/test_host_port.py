@@ -3,7 +3,7 @@
 
 import numpy as np
 import pytest
-from firstspike_arch.events import FINAL_MARKER
+from firstspike_arch.events import FINAL_MARKER, MARKER
 from firstspike_arch.result import ResultLayout
 from firstspike_hw.link.frames import (
     CRC_BYTES,
@@ -17,6 +17,7 @@ from firstspike_hw.link.frames import (
     status_values,
 )
 from firstspike_hw.link.host_port import HostPort
+from firstspike_hw.link.word_feeder import WordFeeder
 from firstspike_sim.backends.unit_bench import run_unit
 from firstspike_sim.testing.unit_words import END, frame_words, frames_of
 
@@ -75,6 +76,24 @@ def test_host_port_completes_tokens_with_a_final_marker():
     assert [(len(body), body[-1]) for body, _ in frames_of(seen["responses"])] == [(3 + 16 + 1, 1), (3 + 8 + 1, 0)]
 
 
+@pytest.mark.parametrize(("size", "records"), [
+    (1, [3, 6, 2, 2]), (2, [2, 3, 1, 1]), (3, [1, 2, 1, 1]), (7, [1, 1, 1, 1])])
+def test_an_endless_network_has_a_record_for_each_window(size, records):
+    wire = WireFormat(word_bytes=2, image_words=0, result=LAYOUT, window_steps=size)
+    event, step, final = 0x104, MARKER, FINAL_MARKER
+    recordings = [[event, step, step, event, final], [step, event, event, step, step, event, step, step, final],
+                  [step, event],  # is completed
+                  [step, final]]
+    requests = [request(Kind.INFER, 1, wire.pack_words(np.array(recordings[0] + recordings[1]))),
+                *(request(Kind.INFER, number, wire.pack_words(np.array(recordings[number]))) for number in (2, 3))]
+    seen = asked(wire, requests, list(range(sum(records))), cycles=3000)
+    assert seen["source"] == [*recordings[0], *recordings[1], *recordings[2], final, *recordings[3]]
+    each = [records[0] + records[1], *records[2:]]
+    assert [(len(body), body[-1]) for body, _ in frames_of(seen["responses"])] == [
+        (3 + wire.record_bytes * count + 1, completed) for count, completed in zip(each, (0, 1, 0), strict=True)]
+    assert not any(seen["left"])
+
+
 def test_host_port_passes_on_why_a_frame_was_dropped():
     wire = WireFormat(word_bytes=2, image_words=0, result=LAYOUT)
     unit = HostPort(format=wire, identity=range(IDENTITY.depth))
@@ -102,3 +121,12 @@ def test_host_port_has_its_arguments_and_refuses_wrong_ones():
 def test_wire_format_refuses_sizes(word_bytes, image_words, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
         WireFormat(word_bytes=word_bytes, image_words=image_words, result=LAYOUT)
+
+
+def test_windows_are_of_tokens():
+    with pytest.raises(ValueError, match=r"^window_steps must be an integer of at least 0, not -1$"):
+        WireFormat(word_bytes=2, image_words=0, result=LAYOUT, window_steps=-1)
+    feeder = WordFeeder(word_bytes=2, image_words=0, window_steps=5)
+    assert (feeder.word_bytes, feeder.image_words, feeder.window_steps) == (2, 0, 5)
+    with pytest.raises(ValueError, match=r"^window_steps must be 0 for images of 3 words, not 5$"):
+        WordFeeder(word_bytes=8, image_words=3, window_steps=5)

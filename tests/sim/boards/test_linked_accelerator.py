@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""The accelerator behind the host link, octet by octet in Amaranth's simulator: networks without end."""
+
+from collections import deque
+from dataclasses import replace
+
+import firstspike as fs
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+from firstspike_arch.events import MARKER
+from firstspike_arch.program import Program
+from firstspike_boards.driver import WireBackend
+from firstspike_boards.link import Link
+from firstspike_hw.link.frames import Capability, Kind, wire_format
+from firstspike_hw.link.linked_accelerator import LinkedAccelerator, linked_memories
+from firstspike_sim.boards.faulty_transport import FaultyTransport
+from firstspike_sim.models.prediction import predict_inputs, predict_stimulus
+from firstspike_sim.stimulus import make_stimulus
+
+VALUES = ("classes", "steps", "decided_by", "scores")
+CLK_HZ = 1_000_000
+
+
+class PysimBoard:
+    """A `firstspike_hw.link.frames.Transport` to a `LinkedAccelerator`: an octet a cycle, and a cycle is 1 µs."""
+
+    octets_per_second = float(CLK_HZ)
+
+    def __init__(self, program: Program, *, buffer_bytes: int = 256):
+        linked = LinkedAccelerator(program, buffer_bytes=buffer_bytes, memories=linked_memories(
+            program, buffer_bytes=buffer_bytes, clk_hz=CLK_HZ))
+        self.cycles, self._given, self._taken = 0, deque(), bytearray()
+        self._simulator = Simulator(linked)
+        self._simulator.add_clock(1 / CLK_HZ)
+
+        async def wires(ctx):
+            ctx.set(linked.tx.ready, 1)
+            while True:
+                ctx.set(linked.rx.valid, bool(self._given))
+                ctx.set(linked.rx.payload, self._given.popleft() if self._given else 0)  # rx is always ready
+                if ctx.get(linked.tx.valid):
+                    self._taken.append(ctx.get(linked.tx.payload))
+                await ctx.tick()
+
+        self._simulator.add_testbench(wires, background=True)
+
+    def write(self, data: bytes) -> None:
+        self._given += data
+
+    def read(self, seconds: float) -> bytes:
+        end = self.cycles + max(1, round(seconds * CLK_HZ))
+        while self.cycles < end and not self._taken.endswith(b"\0"):
+            self.cycles += 1
+            self._simulator.run_until(self.cycles / CLK_HZ)
+        taken = bytes(self._taken)
+        self._taken.clear()
+        return taken
+
+    def now(self) -> float:
+        return self.cycles / CLK_HZ
+
+    def close(self) -> None:
+        pass
+
+
+def program_of(size: int, lanes: int = 4) -> Program:
+    """Two layers with a leak, so slow that a window depends on those before."""
+    random = np.random.default_rng(2)
+    builder = fs.NetworkBuilder(8, steps=size, readout="spike_count", endless=True, in_max=2)
+    builder.layer(random.integers(-6, 9, (7, 8)), theta=40, leak=0.9375)
+    builder.layer(random.integers(-6, 9, (5, 7)), theta=25, leak=0.9375, bias=1)
+    return fs.compile(builder.build(), lanes=lanes).program
+
+
+def inputs_of(batch: int, steps: int) -> np.ndarray:
+    random = np.random.default_rng(1)
+    return random.integers(0, 3, (batch, steps, 8)) * (random.random((batch, steps, 8)) < 0.4)
+
+
+def backend_of(transport, program: Program, **options) -> WireBackend:
+    backend = WireBackend(Link(lambda: transport, **{"timeout": 0.003, **options}))
+    backend.load(program)
+    return backend
+
+
+def differing(wanted, trace) -> list[str]:
+    return [name for name in VALUES if not np.array_equal(getattr(wanted.trace, name), getattr(trace, name))]
+
+
+@pytest.mark.parametrize(("size", "steps"), [(1, 9), (3, 20), (3, 21)])
+def test_an_answer_has_a_record_for_each_window(size, steps):
+    program, inputs = program_of(size), inputs_of(12, steps)
+    backend = backend_of(PysimBoard(program), program)
+    assert backend.link.identity.capabilities == Capability.ENDLESS
+    wanted = predict_inputs(program, inputs)
+    assert wanted.stimulus.results == 12 * -(-steps // size) and len(wanted.stimulus.words) > 256  # several requests
+    trace = backend.run(wanted.stimulus)
+    assert differing(wanted, trace) == [] and len({*trace.scores.ravel().tolist()}) > 1
+    assert backend.link.resent == 0 and trace.counters["inferences"] == wanted.stimulus.results
+
+
+def test_stamps_of_windows_equal_the_timing_model():
+    # With one lane a step takes longer than a record, so that no result waits for the one before it.
+    program, inputs = program_of(4, lanes=1), np.random.default_rng(1).integers(1, 3, (1, 30, 8))
+    wire, plain = wire_format(program), make_stimulus(program, inputs)
+    # A word comes out of the buffer octet by octet; then it is offered.
+    gaps = np.full(len(plain.words), wire.word_bytes)
+    gaps[0] = 200
+    wanted = predict_stimulus(program, inputs, replace(plain, gaps=gaps)).trace
+    stamps = backend_of(PysimBoard(program, buffer_bytes=1024), program).run(plain).decided
+    assert stamps.tolist() == (wanted.decided - wanted.accepted[0]).tolist() and len(stamps) == 8
+
+
+def test_faults_change_no_membrane_twice():
+    """A request that is carried out again begins from v_init, as it did before."""
+    program = program_of(3)
+    wanted = predict_inputs(program, inputs_of(20, 16))
+    faults = FaultyTransport(PysimBoard(program), flip=5e-4, drop=5e-4, cut=1e-4, seed=3)
+    backend = backend_of(faults, program)
+    trace = backend.run(wanted.stimulus)
+    assert differing(wanted, trace) == [] and faults.faults > 0 and backend.link.resent > 0
+    assert trace.counters["inferences"] > wanted.stimulus.results  # some were carried out twice
+
+
+def test_an_answer_may_take_longer_than_the_timeout():
+    program = program_of(1)
+    backend = backend_of(PysimBoard(program), program, timeout=0.001)
+    wanted = predict_inputs(program, np.zeros((1, 249, 8), int))
+    trace = backend.run(wanted.stimulus)
+    assert differing(wanted, trace) == [] and backend.link.resent == 0
+    assert trace.decided[-1] > 0.002 * CLK_HZ
+
+
+def test_what_a_request_cannot_hold_is_refused():
+    program = program_of(3)
+    backend = backend_of(PysimBoard(program), program)
+    stimulus = make_stimulus(program, inputs_of(2, 6))
+    words = stimulus.words.copy()
+    words[-1] = MARKER
+    with pytest.raises(ValueError, match=r"^inference 1 must end with a final marker, or have all words of an image$"):
+        backend.run(replace(stimulus, words=words))
+    with pytest.raises(ValueError, match=r"^request 0 \(INFER\) must fit the device's buffer of 256 bytes, not need "
+                                         r"307$"):
+        backend.run(make_stimulus(program, np.zeros((1, 300, 8), int)))
+    # What was completed left nothing behind.
+    wanted = predict_inputs(program, inputs_of(2, 6))
+    assert differing(wanted, backend.run(wanted.stimulus)) == []
+    answer, = backend.link.exchange([(Kind.INFER, wire_format(program).pack_words(words[-1:]))])
+    assert len(answer) == wire_format(program).record_bytes + 1 and answer[-1] == 1
