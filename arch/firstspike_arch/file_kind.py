@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Tells what a file is by its first bytes, for messages about files that are something else."""
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -12,14 +13,15 @@ _MODEL = "read the model itself in Python, with from_snntorch, from_spikingjelly
 _INPUTS = "which commands take as inputs (--data)"
 
 _STARTS = (
-    (b"\x89HDF\r\n\x1a\n", HDF5),
+    (rb"\x89HDF\r\n\x1a\n", HDF5),
     (b"version https://git-lfs", "a pointer of Git LFS to the file, which 'git lfs pull' fetches"),
-    (b"\x93NUMPY", f"an array of NumPy (.npy), {_INPUTS}"),
-    (b"\x80", f"a Python pickle, such as an old file of torch: {_MODEL}"),
+    (rb"\x93NUMPY", f"an array of NumPy (.npy), {_INPUTS}"),
+    # Behind the protocol comes a command, which is never 0; the length of a safetensors header may begin like a pickle.
+    (rb"\x80[\x02-\x05][^\x00]", f"a Python pickle, such as an old file of torch: {_MODEL}"),
     (b"<", "a page of HTML or XML, perhaps one that came instead of the file"),
-    (b"\x1f\x8b", "a gzip archive, to be unpacked first"),
+    (rb"\x1f\x8b", "a gzip archive, to be unpacked first"),
 )
-"""First bytes, and what a file that has them is."""
+"""Patterns of first bytes, and what a file that has them is."""
 
 _NAMES = {
     ".onnx": f"an ONNX file, whose operations have no neurons with a state: {_MODEL}",
@@ -55,4 +57,4 @@ def file_kind(path: str | Path) -> str:
         return "an empty file"
     if head[8:9] == b"{" and head[4:8] == bytes(4):  # the length of a safetensors header may begin with any byte
         return ""
-    return next((kind for start, kind in _STARTS if head.startswith(start)), _NAMES.get(path.suffix.lower(), ""))
+    return next((kind for start, kind in _STARTS if re.match(start, head)), _NAMES.get(path.suffix.lower(), ""))

@@ -2,12 +2,14 @@
 """FloatNetwork files: what is written is read back; every damage is one sentence."""
 
 import json
+import pickle
 from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from firstspike_arch.checkpoint import HEADER, CheckpointError, load_network, save_network
 from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.file_kind import file_kind
 from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork
 from firstspike_arch.neuron import FloatNeuron
 from safetensors.numpy import load as load_tensors
@@ -197,3 +199,11 @@ def test_missing_files_and_unwritable_networks(tmp_path):
     with pytest.raises(CheckpointError, match="must be finite and fit JSON"):
         save_network(tmp_path / "bad", replace(NETWORK, accuracy={"test": float("nan")}))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_length_that_begins_like_a_pickle_is_none(tmp_path):
+    for length in (0x80, 0x280, 0x480):
+        (tmp_path / "x").write_bytes(length.to_bytes(8, "little")[:5])
+        assert file_kind(tmp_path / "x") == ""
+    (tmp_path / "x").write_bytes(pickle.dumps([1], 4))
+    assert file_kind(tmp_path / "x").startswith("a Python pickle")
