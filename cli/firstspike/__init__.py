@@ -27,13 +27,13 @@ from .api import (
     simulate,
     verify,
 )
-from .torch_module import from_norse, from_snntorch, from_spikingjelly, from_torch
+from .torch_module import from_norse, from_sinabs, from_snntorch, from_spikingjelly, from_torch
 
 __version__ = "0.1.0"
 
 __all__ = [
     "IF", "LIF", "Calibration", "LeakyIntegrator", "Mapping", "NetworkBuilder", "Quantised", "SpikingSequential",
     "Verification", "calibrate", "choose_bits", "compile", "connect", "encode_latency", "estimate", "export",
-    "from_norse", "from_snntorch", "from_spikingjelly", "from_torch", "infer", "load", "load_nir", "map_to_device",
-    "open_build", "quantise_at", "save", "save_nir", "simulate", "verify",
+    "from_norse", "from_sinabs", "from_snntorch", "from_spikingjelly", "from_torch", "infer", "load", "load_nir",
+    "map_to_device", "open_build", "quantise_at", "save", "save_nir", "simulate", "verify",
 ]

@@ -11,14 +11,14 @@ from typing import Unpack
 import numpy as np
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.neuron import FloatNeuron
-from firstspike_compiler.frontends import norse_module, snntorch_module, spikingjelly_module
+from firstspike_compiler.frontends import norse_module, sinabs_module, snntorch_module, spikingjelly_module
 from firstspike_compiler.frontends.torch_reader import Fields, Framework, Protocol, read_modules
 from firstspike_compiler.frontends.torch_synapses import Synapses, per_channel, single
 from firstspike_sim.models.float_reference import run_float
 from firstspike_train.neurons import IF, LIF, LeakyIntegrator, SpikingSequential
 from torch import nn
 
-__all__ = ["from_norse", "from_snntorch", "from_spikingjelly", "from_torch"]
+__all__ = ["from_norse", "from_sinabs", "from_snntorch", "from_spikingjelly", "from_torch"]
 
 Door = Callable[..., FloatNetwork]
 
@@ -31,9 +31,10 @@ def _checked(door: Door) -> Door:
     return read
 
 
-from_norse, from_snntorch, from_spikingjelly = (
+from_norse, from_sinabs, from_snntorch, from_spikingjelly = (
     _checked(door) for door in (
-        norse_module.from_norse, snntorch_module.from_snntorch, spikingjelly_module.from_spikingjelly))
+        norse_module.from_norse, sinabs_module.from_sinabs, snntorch_module.from_snntorch,
+        spikingjelly_module.from_spikingjelly))
 
 
 @_checked

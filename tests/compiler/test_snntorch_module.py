@@ -286,3 +286,12 @@ def test_what_is_no_chain_is_refused():
         load(model)
     with pytest.raises(CompileError, match=r"model \(Linear\) must be a Sequential, or the list"):
         load(nn.Linear(3, 2))
+
+
+def test_a_sum_pool_brings_all_of_its_window_in_a_step():
+    """Four spikes of a window through a weight of 0.5 are a current of 2: the membrane may stay above its threshold."""
+    conv = nn.Conv2d(1, 1, 1, bias=False)
+    conv.weight.data.fill_(0.5)
+    modules = [nn.AvgPool2d(2, divisor_override=1), conv, snn.Leaky(0.5, reset_delay=False, reset_mechanism="subtract")]
+    with pytest.raises(CompileError, match="its membrane may stay above the threshold"):
+        from_snntorch(nn.Sequential(*modules).eval(), in_shape=(1, 4, 4), steps=4, readout="spike_count")

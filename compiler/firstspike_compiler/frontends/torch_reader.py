@@ -43,7 +43,7 @@ from .torch_synapses import (
     silent,
     vote,
 )
-from .torch_trace import Call, Node, Protocol, Refused, Trace, check_hooks, copied, keeps_nothing
+from .torch_trace import Call, Node, Protocol, Refused, Trace, check_hooks, copied, keeps_nothing, named_modules
 
 __all__ = ["Fields", "Framework", "Protocol", "read_modules"]
 
@@ -54,6 +54,14 @@ _IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDrop
 _SYNAPSES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d)
 _AVERAGES = (nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
 _MAPPED = (*_SYNAPSES, nn.BatchNorm1d, nn.BatchNorm2d, *_AVERAGES, nn.MaxPool2d, nn.Flatten, *_IDENTITIES)
+
+
+DOORS = {
+    "norse": ("Norse", "from_norse"), "sinabs": ("sinabs", "from_sinabs"), "snntorch": ("snnTorch", "from_snntorch"),
+    "spikingjelly": ("SpikingJelly", "from_spikingjelly"),
+    "rockpool": ("Rockpool", "load_nir, from the NIR graph that Rockpool writes"),
+}
+"""Package → the framework's name, and what reads its modules."""
 
 
 class Fields(TypedDict, total=False):
@@ -256,12 +264,21 @@ class _Reader:
 
     def read(self, model: Any) -> FloatNetwork:
         """The network of a whole model."""
+        self._check_home(model)
         low, high = 0.0, 1.0
         if self._empty.input_kind != "latency":
             low, high = self._empty.in_min * self._empty.input_scale, self._empty.in_max * self._empty.input_scale
         return self._end(self._run("model", model, Spikes(
             where="the input", shape=self._in_shape, flat=False, line=self._line,
             terms=(Term(source=INPUT, shape=self._in_shape, low=low, high=high),))))
+
+    def _check_home(self, model: Any) -> None:
+        """Refuse modules of a framework that another door reads."""
+        for where, one in named_modules(model):
+            package = type(one).__module__.partition(".")[0]
+            if package in DOORS and DOORS[package][0] != self._framework.name:
+                name, door = DOORS[package]
+                raise CompileError(f"{where} ({type(one).__name__}) must be read by {door}: it is a module of {name}")
 
     def check(self, model: Any, network: FloatNetwork, reference: Reference) -> None:
         """Run the model beside the network that was read of it."""

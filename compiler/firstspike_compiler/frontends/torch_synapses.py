@@ -4,13 +4,14 @@
 Every function takes ``where``, the name of the module for `CompileError` messages, and the value that comes in.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Shape, Window, size_of
+from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Shape, Window, pool_sides, size_of
 from firstspike_arch.shown import shown
 from torch import nn
 
@@ -137,7 +138,8 @@ class Synapses:
         drive = self.bias
         for one in self.sets:
             flat = one.weight.reshape(len(one.weight), -1)
-            drive = drive + np.maximum(0.0, np.maximum(flat * one.low, flat * one.high)).sum(1)
+            shared = 1 if one.average_pool else math.prod(pool_sides(one.connectivity.pool))  # a sum of whole windows
+            drive = drive + shared * np.maximum(0.0, np.maximum(flat * one.low, flat * one.high)).sum(1)
         return drive
 
     def scaled(self, gain: np.ndarray) -> "Synapses":

@@ -23,7 +23,9 @@ from torch import nn
 from ..errors import CompileError
 from .torch_synapses import as_array
 
-__all__ = ["Call", "Node", "Protocol", "Refused", "Trace", "check_hooks", "copied", "keeps_nothing"]
+__all__ = [
+    "Call", "Node", "Protocol", "Refused", "Trace", "check_hooks", "copied", "keeps_nothing", "named_modules",
+]
 
 Call = Literal["step", "same", "all"]
 """How a forward takes its input: one step's at a time, [B, …], called once for each step; one that it runs through all
@@ -772,7 +774,7 @@ def copied(model: Any) -> Any:
         An attribute cannot be copied.
     """
     memo: dict[int, Any] = {}
-    for module in _modules(model):
+    for _, module in named_modules(model):
         for tensors in (module._parameters, module._buffers, module.__dict__):
             for one in tensors.values():
                 if isinstance(one, nn.Parameter):
@@ -780,17 +782,21 @@ def copied(model: Any) -> Any:
                 elif isinstance(one, torch.Tensor):
                     memo[id(one)] = one.detach().clone()
     try:
-        return copy.deepcopy(model, memo)
+        made = copy.deepcopy(model, memo)
     except Exception as error:
         raise CompileError(f"model must be one that copy.deepcopy can copy: {_line(error)}") from None
+    for (_, one), (_, other) in zip(named_modules(model), named_modules(made), strict=True):
+        other.training = one.training  # copies of sinabs's layers begin in training mode
+    return made
 
 
-def _modules(model: Any) -> Iterator[nn.Module]:
+def named_modules(model: Any, path: str = "model") -> Iterator[tuple[str, nn.Module]]:
+    """Yield all modules of a model, or of a list of modules, with their names."""
     if isinstance(model, nn.Module):
-        yield from model.modules()
+        yield from ((f"{path}.{name}".rstrip("."), one) for name, one in model.named_modules())
     elif isinstance(model, list | tuple):
-        for one in model:
-            yield from _modules(one)
+        for index, one in enumerate(model):
+            yield from named_modules(one, f"{path}[{index}]")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from torch import nn
 
 from .random_chain import Fork
 
-__all__ = ["StateFork", "run_firstspike", "run_norse", "run_snntorch", "run_spikingjelly"]
+__all__ = ["StateFork", "run_firstspike", "run_norse", "run_sinabs", "run_snntorch", "run_spikingjelly"]
 
 
 class StateFork(Fork):
@@ -81,6 +81,20 @@ def run_spikingjelly(modules: Sequence[nn.Module], shape: tuple[int, ...], input
     functional.set_step_mode(chain, "m")
     functional.reset_net(chain)
     return _recorded(chain, (neuron.BaseNode,), shape, inputs)
+
+
+def run_sinabs(modules: Sequence[nn.Module], shape: tuple[int, ...], inputs: torch.Tensor) -> list[np.ndarray]:
+    """Run a chain with sinabs's layers for squeezed inputs, each inference on its own, all steps at once."""
+    import sinabs.layers as layers  # pyright: ignore[reportMissingImports]
+
+    chain = nn.Sequential(*modules)
+    records = []
+    for one in inputs:
+        for module in chain.modules():
+            if isinstance(module, layers.LIF):
+                module.reset_states()
+        records.append(_recorded(chain, (layers.LIF,), shape, one[None], lambda x: chain(x.flatten(0, 1))))
+    return [np.concatenate(layer) for layer in zip(*records, strict=True)]
 
 
 def _recorded(

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""sinabs modules: a chain of torch layers with IAF or LIF layers becomes a `FloatNetwork`."""
+
+# Ref: sinabs 2.0.3 and 3.1.3, sinabs/layers/{stateful_layer,lif,iaf,exp_leak,reshape}.py, layers/functional/lif.py,
+# activation/{spike_generation,reset_mechanism}.py
+
+from collections.abc import Sequence
+from typing import Any, Unpack
+
+import numpy as np
+import torch
+from firstspike_arch.events import MAGNITUDE_MAX
+from firstspike_arch.float_network import FloatNetwork
+from firstspike_arch.neuron import FloatNeuron
+from firstspike_arch.shown import shown
+from torch import nn
+
+from ..errors import CompileError
+from .torch_reader import Fields, Framework, Protocol, read_modules
+from .torch_synapses import Synapses, per_channel, single
+
+__all__ = ["from_sinabs"]
+
+
+def from_sinabs(
+    model: nn.Module | Sequence[nn.Module], *, in_shape: int | Sequence[int], levels: int | None = None,
+    **fields: Unpack[Fields],
+) -> FloatNetwork:
+    """Read a model in evaluation mode, whose layers start from a membrane of 0.
+
+    A layer computes V ← αV + X, or αV + (1 − α)X with ``norm_input``, gives ⌊V/θ⌋ spikes (`MultiSpike`) or one
+    (`SingleSpike`), subtracts θ for each of them or resets to 0, and keeps V above ``min_v_mem``. The network has
+    v = V/(1 − α) with ``norm_input``. The layers for squeezed inputs are read like the others; all take one step after
+    the other.
+
+    Parameters
+    ----------
+    model : nn.Sequential, or list of modules
+        The modules in the order in which they run; or any module whose ``forward`` takes one step's input.
+    in_shape : N, (N,) or (C, H, W)
+    levels : int
+        Most spikes of a neuron in a step, 1 … 15, where `MultiSpike` may give more for the largest inputs. None: as
+        many as it may give, which must be at most 15. With it, the model is not run beside what is read of it.
+    fields
+        Fields of the network, see `torch_reader.Fields`. A "potential" read-out may read an ExpLeak.
+
+    Raises
+    ------
+    CompileError
+        sinabs is not installed, or a module has no counterpart; the message names it.
+    """
+    try:
+        import sinabs.layers as layers  # pyright: ignore[reportMissingImports]
+        from sinabs.activation import (  # pyright: ignore[reportMissingImports]
+            MembraneReset,
+            MembraneSubtract,
+            MultiSpike,
+            SingleSpike,
+        )
+    except ImportError:
+        raise CompileError("sinabs must be installed to read its models: pip install 'firstspike[sinabs]'") from None
+    if levels is not None:
+        if not isinstance(levels, int) or not 1 <= levels <= MAGNITUDE_MAX:
+            raise CompileError(f"levels must be 1…{MAGNITUDE_MAX}, not {shown(levels)}")
+        fields.pop("reference", None)
+
+    def fires(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
+        leak, unit = _leak(where, module, synapses)
+        theta, after = per_channel(where, "spike_threshold", module.spike_threshold, synapses), module.reset_fn
+        if module.spike_fn not in (MultiSpike, SingleSpike):
+            raise CompileError(f"{where} must have the spike_fn MultiSpike or SingleSpike, not "
+                               f"{shown(module.spike_fn)}")
+        soft = isinstance(after, MembraneSubtract)
+        if not soft and not (isinstance(after, MembraneReset) and after.reset_value == 0):
+            raise CompileError(f"{where} must have the reset_fn MembraneSubtract, or MembraneReset to 0 (to another "
+                               f"value, sinabs adds it to silent neurons, too), not {shown(after)}")
+        step = theta if not soft or after.subtract_value is None else np.full_like(
+            theta, single(where, "subtract_value", after.subtract_value))
+        count = 1
+        if module.spike_fn is MultiSpike:
+            highest = leak * np.maximum(theta, 0) + synapses.largest_drive() / unit
+            count = _most(where, highest, theta, step, soft, levels)
+        return FloatNeuron(
+            theta=np.outer(theta * unit, np.arange(1, count + 1)) if count > 1 else theta * unit, leak=leak,
+            reset="subtract" if soft else "zero", reset_step=step * unit if soft and (step != theta).any() else None,
+            v_min=_lowest(where, module, unit),
+        )
+
+    def integrates(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
+        leak, unit = _leak(where, module, synapses)
+        if np.ndim(leak):
+            raise CompileError(f"{where} must have one tau_mem, for its outputs to be compared")
+        return FloatNeuron(leak=leak, reset="none", v_min=_lowest(where, module, unit))
+
+    def pools(module: Any) -> nn.Module:
+        # A sum, as an average that divides by 1; with ceil_mode, sinabs weighs windows beyond the border otherwise.
+        if type(module) is not layers.SumPool2d or module.ceil_mode:
+            return module
+        return nn.AvgPool2d(module.kernel_size, module.stride, divisor_override=1).train(module.training)
+
+    def restart(model: nn.Module) -> None:
+        """Set all neurons of a copy back, and let them take one step, [B, …], in a call."""
+        neurons: list[Any] = [one for one in model.modules() if isinstance(one, layers.LIF)]
+        for one in neurons:
+            one.reset_states()
+            one.forward = lambda x, one=one: layers.LIF.forward(one, x[:, None])[:, 0]
+
+    fire, potential = (layers.IAF, layers.IAFSqueeze, layers.LIF, layers.LIFSqueeze), (
+        layers.ExpLeak, layers.ExpLeakSqueeze)
+    framework = Framework(
+        name="sinabs", neurons={**dict.fromkeys(fire, fires), **dict.fromkeys(potential, integrates)},
+        protocol=lambda module: Protocol(), inner=pools, stateful=lambda module: True, reset=restart,
+        bounded=lambda module: module.spike_fn is MultiSpike and levels is None,
+    )
+    return read_modules(framework, model, in_shape=in_shape, **fields)
+
+
+def _leak(where: str, module: Any, synapses: Synapses) -> tuple[Any, float]:
+    """α, of the layer or of each channel, and the factor by which the network's membranes are larger."""
+    if module.tau_syn_calculated is not None:
+        raise CompileError(f"{where} must have no tau_syn: its current lasts, and the core's neurons have one state")
+    with torch.no_grad():
+        leaks = per_channel(where, "tau_mem", module.alpha_mem_calculated, synapses)
+    if not module.norm_input:
+        return (float(leaks[0]) if (leaks == leaks[0]).all() else leaks), 1.0
+    leak = single(where, "tau_mem with norm_input", leaks)
+    if leak >= 1:
+        raise CompileError(f"{where} must have a finite tau_mem with norm_input: its inputs count nothing")
+    return leak, 1.0 / (1.0 - leak)
+
+
+def _lowest(where: str, module: Any, unit: float) -> float | None:
+    return None if module.min_v_mem is None else unit * single(where, "min_v_mem", module.min_v_mem)
+
+
+def _most(
+    where: str, highest: np.ndarray, theta: np.ndarray, step: np.ndarray, soft: bool, levels: int | None,
+) -> int:
+    """Most spikes of a neuron in a step: those of the highest membrane, or as many as ``levels``."""
+    if levels is not None:
+        return levels
+    if soft and (step < theta).any():
+        raise CompileError(f"{where} must subtract at least its threshold, or be given levels: its membrane may grow "
+                           "without end")
+    most = int(np.max(np.floor(highest / theta)))
+    if most > MAGNITUDE_MAX:
+        raise CompileError(f"{where} may give {most} spikes in a step: levels, 1…{MAGNITUDE_MAX}, must say how many to "
+                           "keep, or in_max must be smaller")
+    return max(1, most)
