@@ -9,6 +9,7 @@ from firstspike_arch.fixed import leak_origin
 from firstspike_arch.float_network import LeakRounding
 from firstspike_arch.network import IntegerNetwork, Layer
 from firstspike_arch.neuron import Neuron
+from firstspike_arch.shown import shown
 
 from ..errors import CompileError
 
@@ -62,7 +63,7 @@ def round_leaks(
         The rounding is none of these.
     """
     if rounding is not None and rounding not in get_args(LeakRounding):
-        raise CompileError(f"leak_rounding must be 'nearest' or 'floor', or None, not {rounding!r}")
+        raise CompileError(f"leak_rounding must be 'nearest' or 'floor', or None, not {shown(rounding)}")
     pairs = [_round(network, index, rounding) for index in range(len(network.layers))]
     return replace(network, layers=tuple(layer for layer, _ in pairs)), tuple(found for _, found in pairs)
 
