@@ -11,7 +11,7 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/python" -m pip install --quiet sinabs==3.1.3 torch numpy
+"$folder/venv/bin/python" -m pip install --quiet sinabs==3.1.3 torch==2.13.0 numpy==2.4.6
 "$folder/venv/bin/python" - <<'PYTHON'
 import sinabs
 import torch
