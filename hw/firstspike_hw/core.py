@@ -9,6 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.fixed import CHUNK_BITS, pack_rows
+from firstspike_arch.microcode import Microcode
 
 from .capture import CaptureInterface, capture_signature
 from .lane_constants import LaneConstants
@@ -163,33 +164,35 @@ class Core(wiring.Component):
             products=products(weights, operand.value, one_bit=spec.plan.bit_serial, polarity=all(
                 layout.low >= -1 and layout.high == 1 for layout in spec.layouts)))
         spiked = self._build_spikes(m, u, add, rows)
-        left = u if currents is None else [
-            Mux(add.which(lambda op: op.store == "current"), value.as_signed(), other)
+        adds_current = add.which(lambda op: op.store == "current" and op.act == "add")
+        left = u if currents is None or not _adds_current(code) else [
+            Mux(adds_current, value.as_signed(), other)
             for value, other in zip(lanes_of(currents.value, bits), u, strict=True)]
         if sums is not None:
             left = [Mux(add.is_event, value.as_signed(), other)
                     for value, other in zip(lanes_of(sums.value, bits), left, strict=True)]
         totals = [(value + other)[:bits].as_signed() for value, other in zip(left, operands, strict=True)]
         m.d.comb += membranes.next.eq(Cat(self._updated(u, totals, spiked, init, add)))
-        if currents is not None:
+        if sums is not None and currents is not None:
+            m.d.comb += sums.next.eq(Mux(add.is_event, Cat(totals), 0))
+            nexts = Cat(self._pooled(lanes_of(currents.value, bits), operands, add))
+            m.d.comb += currents.next.eq(Mux(adds_current, Cat(totals), nexts) if _adds_current(code) else nexts)
+        elif currents is not None:
             is_init = add.which(lambda op: op.act == "init")
-            is_current = add.which(lambda op: op.store == "current")
-            if sums is not None:
-                m.d.comb += sums.next.eq(Mux(add.is_event, Cat(totals), 0))
-                totals = self._pooled(lanes_of(currents.value, bits), operands, totals, add)
-            m.d.comb += currents.next.eq(Mux(is_init, 0, Mux(is_current, Cat(totals), currents.value)))
+            m.d.comb += currents.next.eq(Mux(is_init, 0, Mux(adds_current, Cat(totals), currents.value)))
         if spec.value_bits:
             offset = LaneConstants(spec.plan, code.offset, absent=0)
             m.d.comb += [self.capture.values[lane].eq(value + offset.at(add.group, lane))
                          for lane, value in enumerate(u)]
 
-    def _pooled(self, currents: list[Value], operands: list[Signal], totals: list[Value], add: PassRow) -> list[Value]:
-        """Return the next current of each lane: in the passes of a pool the operand, or the larger of both."""
+    def _pooled(self, currents: list[Value], operands: list[Signal], add: PassRow) -> list[Value]:
+        """Return the next current of each lane: in the passes of a pool the operand, or the larger of both. The first
+        of these passes replaces whatever was there."""
         loads, compares = (add.which(lambda op, act=act: op.act == act) for act in ("load", "max"))
         pooled = []
-        for lane, operand, total in zip(currents, operands, totals, strict=True):
+        for lane, operand in zip(currents, operands, strict=True):
             current = lane.as_signed()
-            pooled.append(Mux(loads, operand, Mux(compares, Mux(operand > current, operand, current), total)))
+            pooled.append(Mux(loads | (compares & (operand > current)), operand, current))
         return pooled
 
     def _build_spikes(self, m: Module, u: list[Value], add: PassRow, rows) -> Value:
@@ -266,3 +269,8 @@ class Core(wiring.Component):
             value = Mux(hold, u[lane], total) if holds or self._spec.microcode.has_current else total
             nexts.append(Mux(is_init, init.at(add.group, lane), value)[:self._spec.plan.membrane_bits])
         return nexts
+
+
+def _adds_current(code: Microcode) -> bool:
+    """Whether a pass adds to the current: an event of a direct input, or the bias behind a pool of its currents."""
+    return any(op.store == "current" and op.act == "add" for op in code.passes)
