@@ -87,12 +87,11 @@ def run_sinabs(modules: Sequence[nn.Module], shape: tuple[int, ...], inputs: tor
     """Run a chain with sinabs's layers for squeezed inputs, each inference on its own, all steps at once."""
     import sinabs.layers as layers  # pyright: ignore[reportMissingImports]
 
-    chain = nn.Sequential(*modules)
-    records = []
+    chain, records = nn.Sequential(*modules), []
+    neurons: list[Any] = [one for one in chain.modules() if isinstance(one, layers.LIF)]
     for one in inputs:
-        for module in chain.modules():
-            if isinstance(module, layers.LIF):
-                module.reset_states()
+        for module in neurons:
+            module.reset_states()
         records.append(_recorded(chain, (layers.LIF,), shape, one[None], lambda x: chain(x.flatten(0, 1))))
     return [np.concatenate(layer) for layer in zip(*records, strict=True)]
 
