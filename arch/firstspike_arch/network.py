@@ -363,8 +363,9 @@ def _verify_branch(network: IntegerNetwork, where: str, index: int, branch: Bran
     if layer.branches and network.input_kind == "direct" and (index == 0 or branch.source == INPUT):
         raise NetworkError(f"{where}: a direct input must go to the first layer only, which must have no branches")
     _verify_weights(where, branch.weights, synapses.weight_shape, layer.weight_bits)
-    # A layer takes from the one before it; beside branches, these synapses may do nothing.
-    if not np.any(branch.weights) and not (layer.branches and branch.source == index - 1):
+    # Beside other synapses, some may do nothing: those from the layer before, which must be there, and any that are
+    # zero in the model, too.
+    if not any(np.any(one.weights) for one in layer.synapses(index)):
         raise NetworkError(f"{where}: weights must not all be zero; use more weight bits or a smaller scale")
 
 
