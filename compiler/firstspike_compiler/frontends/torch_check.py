@@ -16,7 +16,8 @@ from firstspike_arch.float_network import FloatLayer, FloatNetwork
 from torch import nn
 
 from ..errors import CompileError
-from .torch_trace import Call, copied
+from .torch_models import copied, first_line
+from .torch_trace import Call
 
 __all__ = ["Reference", "check_run"]
 
@@ -78,9 +79,8 @@ def check_run(
             raise
         except Exception as error:
             failed = failed or error
-    if out is None:
-        raise CompileError("model must run, to be compared with what was read of it: "
-                           f"{next(iter(str(failed).splitlines()), type(failed).__name__)}") from failed
+    if failed is not None and out is None:
+        raise CompileError(f"model must run, to be compared with what was read of it: {first_line(failed)}") from failed
     _compare(network, result, names, records, out, inferences)
 
 

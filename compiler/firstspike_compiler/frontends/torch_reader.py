@@ -21,6 +21,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from ..errors import CompileError
 from ..passes.choose_scales import WeightScale, take_scales
 from .torch_check import Reference, check_run
+from .torch_models import check_hooks, copied, keeps_nothing, named_modules
 from .torch_synapses import (
     OWN,
     Spikes,
@@ -43,7 +44,7 @@ from .torch_synapses import (
     silent,
     vote,
 )
-from .torch_trace import Call, Node, Protocol, Refused, Trace, check_hooks, copied, keeps_nothing, named_modules
+from .torch_trace import Call, Node, Protocol, Refused, Trace
 
 __all__ = ["Fields", "Framework", "Protocol", "read_modules"]
 

@@ -6,26 +6,22 @@ run; they hand out symbols for their spikes and states, each with its step. An o
 step must be one that the first step had, so that a ``forward`` that differs from step to step is refused.
 """
 
-import copy
 import inspect
-import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from firstspike_arch.connectivity import Shape, size_of
 from firstspike_arch.shown import shown
 from torch import nn
 
 from ..errors import CompileError
+from .torch_models import check_hooks, first_line
 from .torch_synapses import as_array
 
-__all__ = [
-    "Call", "Node", "Protocol", "Refused", "Trace", "check_hooks", "copied", "keeps_nothing", "named_modules",
-]
+__all__ = ["Call", "Node", "Protocol", "Refused", "Trace"]
 
 Call = Literal["step", "same", "all"]
 """How a forward takes its input: one step's at a time, [B, …], called once for each step; one that it runs through all
@@ -260,7 +256,7 @@ class Trace:
                 except CompileError:
                     raise
                 except Exception as error:  # whatever a forward does with tensors without numbers
-                    raise self._refuse(f"{type(error).__name__}: {_line(error)}") from error
+                    raise self._refuse(f"{type(error).__name__}: {first_line(error)}") from error
                 if "state" in inspect.signature(model.forward).parameters and isinstance(out, tuple) and len(out) == 2:
                     handed = out[1:]
                 node = self._given(out, step if how == "step" else None)
@@ -334,7 +330,7 @@ class Trace:
                 with torch._C.DisableTorchFunctionSubclass():
                     out = self._outputs[id(module), given] = _shape_only(module, given)
             except Exception as error:
-                raise Refused(f"{where} must take what comes in, as torch does: {_line(error)}") from None
+                raise Refused(f"{where} must take what comes in, as torch does: {first_line(error)}") from None
         if out[:lead] != given[:lead]:
             raise Refused(f"{where} must act on each step and inference alone: it makes {out} of {given}, which is "
                           f"{'[T, B, …]' if lead == 2 else '[B, …]'}")
@@ -591,7 +587,7 @@ class Trace:
             try:
                 shape = tuple(func(*args, **kwargs).shape)
             except Exception as error:
-                raise self._refuse(f"{name}: {_line(error)}") from None
+                raise self._refuse(f"{name}: {first_line(error)}") from None
         before = self._shape(one)
         for lead, folded in ((((self._steps, self.batch), False), ((self._steps * self.batch,), True))
                              if one.when == ALL else (((self.batch,), False),)):
@@ -669,7 +665,7 @@ class Trace:
             try:
                 shape = tuple(module(torch.empty(one.shape, device="meta")).shape)[1:]
             except Exception as error:
-                raise self._refuse(f"{name}: {_line(error)}") from None
+                raise self._refuse(f"{name}: {first_line(error)}") from None
         node = self.make("module", self._here(name), one.node, module=module, key=(name, repr(options)))
         return self._like(one, node, shape)
 
@@ -743,125 +739,8 @@ def _flat(value: Any) -> list[Any]:
     return [value]
 
 
-def _line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
-
-
 def _shape_only(module: nn.Module, given: Shape) -> Shape:
     """The shape that a module makes of one, with nothing computed."""
     numbers = {name: one.to("meta") for name, one in (*module.named_parameters(), *module.named_buffers())}
     with torch.no_grad():
         return tuple(torch.func.functional_call(module, numbers, (torch.empty(given, device="meta"),)).shape)
-
-
-def check_hooks(where: str, module: nn.Module) -> None:
-    """Raise CompileError for a module with hooks on its forward."""
-    from torch.nn.modules import module as globals_of
-
-    if module._forward_hooks or module._forward_pre_hooks:
-        raise CompileError(f"{where} must have no forward hooks: what they change cannot be seen")
-    if globals_of._global_forward_hooks or globals_of._global_forward_pre_hooks:
-        raise CompileError(f"{where} must be read without forward hooks for all modules: what they change cannot be "
-                           "seen")
-
-
-def copied(model: Any) -> Any:
-    """A copy of a model, or a list of modules, also of one with results of autograd among its attributes.
-
-    Raises
-    ------
-    CompileError
-        An attribute cannot be copied.
-    """
-    memo: dict[int, Any] = {}
-    for _, module in named_modules(model):
-        for tensors in (module._parameters, module._buffers, module.__dict__):
-            for one in tensors.values():
-                if isinstance(one, nn.Parameter):
-                    memo[id(one)] = nn.Parameter(one.detach().clone(), requires_grad=False)
-                elif isinstance(one, torch.Tensor):
-                    memo[id(one)] = one.detach().clone()
-    try:
-        made = copy.deepcopy(model, memo)
-    except Exception as error:
-        raise CompileError(f"model must be one that copy.deepcopy can copy: {_line(error)}") from None
-    for (_, one), (_, other) in zip(named_modules(model), named_modules(made), strict=True):
-        other.training = one.training  # copies of sinabs's layers begin in training mode
-    return made
-
-
-def named_modules(model: Any, path: str = "model") -> Iterator[tuple[str, nn.Module]]:
-    """Yield all modules of a model, or of a list of modules, with their names."""
-    if isinstance(model, nn.Module):
-        yield from ((f"{path}.{name}".rstrip("."), one) for name, one in model.named_modules())
-    elif isinstance(model, list | tuple):
-        for index, one in enumerate(model):
-            yield from named_modules(one, f"{path}[{index}]")
-
-
-@contextmanager
-def keeps_nothing(modules: Sequence[tuple[str, nn.Module]]) -> Iterator[None]:
-    """Check that running forwards changes nothing that could change what they do the next time.
-
-    Compared before and after are the modules' attributes, parameters and buffers, what their forwards read from
-    outside, and the states of random numbers.
-
-    Parameters
-    ----------
-    modules : pairs of name and module
-
-    Raises
-    ------
-    CompileError
-        Something differs; the message names it.
-    """
-    kept: list[Any] = []  # so that no id is given again
-    before = [_fingerprints(module, kept) for _, module in modules]
-    drawn = _random_states()
-    yield
-    for (where, module), old in zip(modules, before, strict=True):
-        new = _fingerprints(module, kept)
-        changed = next((name for name in {**old, **new} if old.get(name) != new.get(name)), None)
-        if changed is not None:
-            raise CompileError(f"{where} must keep nothing from step to step on its own, but its forward changes "
-                               f"{changed}: only neurons have states; hand others around as local variables")
-    if _random_states() != drawn:
-        raise CompileError("model must not draw random numbers in its forward: no two runs would be the same")
-
-
-def _random_states() -> tuple:
-    return random.getstate(), torch.get_rng_state().numpy().tobytes(), str(np.random.get_state())
-
-
-def _fingerprints(module: nn.Module, kept: list[Any]) -> dict[str, Any]:
-    """What is comparable of all that a forward could change or depend on, by name."""
-    plain = vars(nn.Module())
-    ours = {name: value for name, value in vars(module).items() if name not in plain}
-    values = {**module._parameters, **module._buffers, **ours}
-    found = {name: _fingerprint(value, kept) for name, value in values.items()}
-    for function in (type(module).forward, *(one for one in ours.values() if inspect.isfunction(one))):
-        try:
-            outside = inspect.getclosurevars(function)
-        except (TypeError, ValueError):  # not written in Python
-            continue
-        for name, value in (*outside.nonlocals.items(), *outside.globals.items()):
-            if not inspect.ismodule(value) and not callable(value):
-                found[f"{name}, which stands outside of it"] = _fingerprint(value, kept)
-    return found
-
-
-def _fingerprint(value: Any, kept: list[Any], depth: int = 4) -> Any:
-    kept.append(value)
-    if isinstance(value, torch.Tensor):
-        return id(value), 0 if isinstance(value, Symbol) else value._version
-    if isinstance(value, int | float | str | bytes | None):
-        return value
-    if isinstance(value, np.ndarray):
-        return id(value), value.tobytes()
-    if depth and isinstance(value, dict):
-        return [(key, _fingerprint(one, kept, depth - 1)) for key, one in value.items()]
-    if depth and isinstance(value, list | tuple | set | frozenset):
-        return [len(value), *(_fingerprint(one, kept, depth - 1) for one in value)]
-    if depth and not isinstance(value, nn.Module) and hasattr(value, "__dict__") and not callable(value):
-        return id(value), _fingerprint(vars(value), kept, depth - 1)
-    return id(value)
