@@ -123,9 +123,10 @@ def _layer_head(layer: FloatLayer) -> dict:
     head: dict[str, Any] = {name: getattr(layer, name) for name in _LAYER_SCALARS}
     head |= {name: value for name in _NEURON_SCALARS
              if not isinstance(value := getattr(layer.neuron, name), np.ndarray)}
-    if layer.current_pool is None:
-        del head["current_pool"]
-    else:
+    for name in ("current_pool", "events"):  # files without them stay as they are
+        if head[name] is None:
+            del head[name]
+    if layer.current_pool is not None:
         head["current_pool"] = asdict(layer.current_pool)
     if layer.connectivity is not None:
         head["connectivity"] = to_plain(layer.connectivity)
@@ -186,6 +187,8 @@ def _network_from_parts(path: Path, head: Any, tensors: dict[str, np.ndarray]) -
             raise CheckpointError(f"{where}: weight_bits must be 2…8, not {shown(arguments['weight_bits'])}")
         if arguments.get("weight_scale") is not None and not arguments["weight_scale"] > 0:
             raise CheckpointError(f"{where}: weight_scale must be positive, not {shown(arguments['weight_scale'])}")
+        if (arguments.get("events") or 0) < 0:
+            raise CheckpointError(f"{where}: events must be ≥ 0, not {shown(arguments['events'])}")
         weight = _tensor(path, tensors, f"{index}.weight", None if synapses is None else synapses.weight_shape)
         reaches = synapses or Dense(in_shape=weight.shape[1:], neurons=len(weight))
         if shapes and reaches.in_shape != shapes[-1]:

@@ -64,6 +64,9 @@ class FloatLayer:
     weight_scale : float or float64[C]
         Real value of one integer step, if training fixed it; None: the compiler chooses. Only the compiler makes a
         scale for each channel; no checkpoint holds one.
+    events : float
+        Mean number of events that reach the layer from the one before in an inference, as counted after training; the
+        compiler shares out processing elements by it. None: unknown.
     """
 
     weight: np.ndarray
@@ -78,6 +81,7 @@ class FloatLayer:
     current_pool: Window | None = None
     branches: tuple[FloatBranch, ...] = ()
     name: str | None = None
+    events: float | None = None
 
 
 def windows_of(steps: int, size: int) -> list[slice]:

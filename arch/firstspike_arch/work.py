@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .connectivity import size_of
 from .core_spec import CoreSpec
 from .microcode import RowOp
 
-__all__ = ["MarkerCycles", "Workload", "event_rows", "marker_cycles", "work_cycles", "workload"]
+__all__ = ["MarkerCycles", "Workload", "event_rows", "marker_cycles", "spread_workload", "work_cycles", "workload"]
 
 
 class MarkerCycles(NamedTuple):
@@ -45,6 +46,11 @@ class Workload:
     events: tuple[np.ndarray, ...]
     ones: tuple[np.ndarray, ...]
     idle: np.ndarray
+
+    def mean(self) -> "Workload":
+        """Return the mean of the inferences, float64, as the only one."""
+        events, ones = (tuple(one.mean(0, keepdims=True) for one in some) for some in (self.events, self.ones))
+        return Workload(steps=self.steps, events=events, ones=ones, idle=self.idle.mean(keepdims=True))
 
 
 def marker_cycles(core: CoreSpec) -> MarkerCycles:
@@ -94,6 +100,25 @@ def workload(core: CoreSpec, spikes: Sequence[np.ndarray]) -> Workload:
         events.append((values != 0).sum(1))
         ones.append(np.bitwise_count(values.astype(np.int64)).astype(np.int64).sum(1))
     return Workload(steps=steps, events=tuple(events), ones=tuple(ones), idle=idle)
+
+
+def spread_workload(core: CoreSpec, steps: int, sent: Sequence[float]) -> Workload:
+    """Return the workload of a core of one inference, float64, with events spread evenly over addresses and steps.
+
+    Parameters
+    ----------
+    sent : sequence of float
+        Number of events of the network's input, then of every layer.
+    """
+    events, ones, idle = [], [], 0.0
+    for one in core.inputs:
+        count, inputs = sent[one.source + 1], size_of(one.connectivity.in_shape)
+        if one.recurrent:
+            idle += count / steps
+            count -= count / steps
+        events.append(np.full((1, inputs), count / inputs))
+        ones.append(events[-1] * max(one.layout.value_bits / 2, 1))  # half of the bits of a random value
+    return Workload(steps=steps, events=tuple(events), ones=tuple(ones), idle=np.array([idle]))
 
 
 def work_cycles(core: CoreSpec, load: Workload) -> np.ndarray:

@@ -16,6 +16,7 @@ from .api import (
     choose_bits,
     compile,
     connect,
+    count_events,
     estimate,
     export,
     infer,
@@ -33,7 +34,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "IF", "LIF", "Calibration", "LeakyIntegrator", "Mapping", "NetworkBuilder", "Quantised", "SpikingSequential",
-    "Verification", "calibrate", "choose_bits", "compile", "connect", "encode_latency", "estimate", "export",
-    "from_norse", "from_sinabs", "from_snntorch", "from_spikingjelly", "from_torch", "infer", "load", "load_nir",
-    "map_to_device", "open_build", "quantise_at", "save", "save_nir", "simulate", "verify",
+    "Verification", "calibrate", "choose_bits", "compile", "connect", "count_events", "encode_latency", "estimate",
+    "export", "from_norse", "from_sinabs", "from_snntorch", "from_spikingjelly", "from_torch", "infer", "load",
+    "load_nir", "map_to_device", "open_build", "quantise_at", "save", "save_nir", "simulate", "verify",
 ]

@@ -30,13 +30,14 @@ from firstspike_sim.models.golden import GoldenModel, GoldenResult
 from firstspike_sim.models.prediction import predict_inputs
 
 from .build_folder import read_build, write_build
+from .event_counts import count_events
 from .mapping import Mapping, map_to_device
 from .quantising import Calibration, Quantised, calibrate, choose_bits, quantise_at
 
 __all__ = [
     "Calibration", "Mapping", "Quantised", "Verification", "calibrate", "choose_bits", "compile", "connect",
-    "estimate", "export", "infer", "load", "map_to_device", "open_build", "open_link", "quantise_at", "save",
-    "simulate", "verify",
+    "count_events", "estimate", "export", "infer", "load", "map_to_device", "open_build", "open_link", "quantise_at",
+    "save", "simulate", "verify",
 ]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 from firstspike_arch.fixed import LEAK_SHIFT_MAX
-from firstspike_compiler.passes.map_lanes import LANE_BUDGET
+from firstspike_compiler.passes.map_layers import LANE_BUDGET
 from rich.console import Console
 
 from . import api
@@ -41,7 +41,7 @@ def compile_(
     output: Annotated[Path, typer.Option("-o", "--output", help="Build folder.")],
     lanes: Annotated[str | None, typer.Option(help="Lanes of every layer, or of each: 128,10.")] = None,
     lane_budget: Annotated[int | None, typer.Option(
-        help="Lanes of all layers together, divided among them; with --device: processing elements.")] = None,
+        help="Processing elements of all layers together, divided among them; default: 256.")] = None,
     device: Annotated[str | None, typer.Option(
         help="Choose lanes and banks that fit this device, by the cycles of --data: ecp5-85, artix-35t, …")] = None,
     data: Annotated[str, typer.Option(
@@ -71,9 +71,10 @@ def compile_(
     timeout: Annotated[int, typer.Option(
         min=0, help="Cycles of silence within an inference after which it is ended; 0: never. For --port events.")] = 0,
     winner: Annotated[str, typer.Option(help="Comparison in the read-out: tree is fast, scan is small.")] = "tree",
-    kernel_parallel: Annotated[bool, typer.Option(
-        help="Convolutions update all positions that an event reaches at once, each in a bank of lanes of its own.",
-    )] = False,
+    kernel_parallel: Annotated[bool | None, typer.Option(
+        help="Convolutions update all positions that an event reaches at once, each in a bank of lanes of its own. "
+        "Default: where it pays; with --lanes, nowhere.",
+    )] = None,
     bit_serial: Annotated[bool, typer.Option(
         help="Add an input of numbers bit by bit, without multipliers.")] = False,
     register_rows: Annotated[int, typer.Option(
@@ -118,7 +119,7 @@ def compile_(
             kernel_parallel=kernel_parallel, **options,
         )
     else:
-        if given or kernel_parallel:
+        if given or kernel_parallel is not None:
             raise ValueError("--device must be given without --lanes and --kernel-parallel: it chooses them")
         inputs, _ = load_inputs(data, "validation", SAMPLES)
         with console.status(f"mapping to {device}"):
@@ -127,6 +128,9 @@ def compile_(
         compilation = mapping.compilation
         console.print(f"{device}: {mapping.elements} processing elements, {mapping.blocks} block RAMs, an inference "
                       f"every {mapping.interval:.0f} cycles; limited by {mapping.limit}", highlight=False)
+    if device is None and not given:
+        console.print("mapped without samples or a device: --device NAME --data DATA measures the cycles of a mapping, "
+                      "and keeps within a device", highlight=False, soft_wrap=True)
     api.export(compilation, output)
     console.print(compilation.report(), markup=False, highlight=False, soft_wrap=True)
     console.print(f"written to {output}")

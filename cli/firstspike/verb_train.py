@@ -6,8 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 import firstspike_train
+import numpy as np
 import typer
+from firstspike_train.inputs import load_inputs
+from firstspike_train.recipe_file import recipe_of
 from rich.console import Console
+
+from . import api
+from .event_counts import SAMPLES
 
 
 def train(
@@ -33,6 +39,8 @@ def train(
         threads=threads)
     if os.environ.get("RANK", "0") != "0":  # of several processes of torchrun, only the first prints
         return
+    inputs, _ = load_inputs(recipe_of(network), "validation")
+    api.save(api.count_events(network, np.asarray(inputs[:SAMPLES])), output)
     for split, accuracy in network.accuracy.items():
         Console().print(f"{split}: {accuracy:.2%}")
     Console().print(f"written to {output}")

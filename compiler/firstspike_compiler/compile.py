@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Compilation of a trained network to a program: the passes in their order, and a report of each."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -18,14 +19,14 @@ from .errors import CompileError
 from .passes.choose_scales import Powers, WeightScale, choose_scales, take_scales
 from .passes.fold_normalisation import fold_normalisation
 from .passes.lower_max_pools import lower_max_pools
-from .passes.map_lanes import map_lanes
+from .passes.map_layers import map_layers
 from .passes.prove_widths import WidthProof, prove_widths
 from .passes.quantise import Rounding, quantise
 from .passes.round_leaks import round_leaks
 
 __all__ = [
     "MAPPING_PASSES", "PROOF_PASSES", "REAL_PASSES", "Compilation", "Options", "PassResult", "compile_network",
-    "reload_weights", "remap",
+    "reload_weights", "remap", "remap_as",
 ]
 
 
@@ -35,7 +36,7 @@ class Options:
 
     lanes: int | Sequence[int] | None = None
     lane_budget: int | None = None
-    events: Sequence[float] | None = None
+    events: Sequence[float | None] | None = None
     weight_bits: int | Sequence[int] | None = None
     weight_scale: WeightScale | None = None
     per_channel: bool = False
@@ -44,7 +45,7 @@ class Options:
     port: Literal["events", "image"] = "events"
     early_exit: bool = False
     winner: Literal["tree", "scan"] = "tree"
-    kernel_parallel: bool | Sequence[bool] = False
+    kernel_parallel: bool | Sequence[bool] | None = None
     bit_serial: bool = False
     register_rows: int = 8
     single_port: Sequence[int] = ()
@@ -137,7 +138,9 @@ def _quantise(draft: _Draft) -> tuple[_Draft, PassResult]:
         for item in roundings
     ]
     lines += [f"warning: {item.layer}: {sentence}" for item in roundings for sentence in item.warnings]
-    draft = replace(draft, integer=integer, roundings=roundings)
+    if options.events is None:  # what the real network tells of its events outlives it, for `remap`
+        options = replace(options, events=[layer.events for layer in draft.real.layers])
+    draft = replace(draft, options=options, integer=integer, roundings=roundings)
     return draft, PassResult(name="quantise", result=integer, text="\n".join(lines))
 
 
@@ -159,24 +162,34 @@ def _prove(draft: _Draft) -> tuple[_Draft, PassResult]:
 
 def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
     options, network = draft.options, draft.integer
-    lanes = map_lanes(network, lanes=options.lanes, lane_budget=options.lane_budget, events=options.events)
-    text = ", ".join(
-        f"{layer.name}: {layer.neurons} neurons on {count} lane{'s' * (count > 1)}"
-        f"{', a bias too large for weights as a constant' * has_constant_bias(layer)}"
-        for layer, count in zip(network.layers, lanes, strict=True)
-    )
     _check_mapping(options, len(network.layers))
-    parts = zip(network.layers, lanes, draft.proofs, _kernel_parallel(network, options.kernel_parallel), strict=True)
-    chosen = []
-    for index, (layer, count, proof, banks) in enumerate(parts):
+    templates = []
+    for index, (layer, proof) in enumerate(zip(network.layers, draft.proofs, strict=True)):
         bits = proof.bits + options.headroom_bits
         if bits > 48:
             raise CompileError(f"layer {index} ({layer.name}): membranes must fit 48 bits, not {bits}")
-        chosen.append(LayerOptions(
-            lanes=count, membrane_bits=bits, register_rows=options.register_rows, banks=banks,
+        templates.append(LayerOptions(
+            lanes=1, membrane_bits=bits, register_rows=options.register_rows,
             bit_serial=options.bit_serial and index == 0, single_port=index in options.single_port,
         ))
-    return replace(draft, layers=tuple(chosen)), PassResult(name="map_lanes", result=tuple(chosen), text=text)
+    chosen = map_layers(
+        network, templates, lanes=options.lanes, lane_budget=options.lane_budget, events=options.events,
+        banks=_kernel_parallel(network, options.kernel_parallel))
+    return _mapped(draft, chosen)
+
+
+def _mapped(draft: _Draft, chosen: tuple[LayerOptions, ...]) -> tuple[_Draft, PassResult]:
+    text = ", ".join(
+        f"{layer.name}: {layer.neurons} neurons on {_banks_and_lanes(one)}"
+        f"{', a bias too large for weights as a constant' * has_constant_bias(layer)}"
+        for layer, one in zip(draft.integer.layers, chosen, strict=True)
+    )
+    return replace(draft, layers=chosen), PassResult(name="map_layers", result=chosen, text=text)
+
+
+def _banks_and_lanes(options: LayerOptions) -> str:
+    banks, lanes = math.prod(options.banks), f"{options.lanes} lane{'s' * (options.lanes > 1)}"
+    return lanes if banks == 1 else f"{lanes} in each of {options.banks[0]}×{options.banks[1]} banks"
 
 
 def _assemble(draft: _Draft) -> tuple[_Draft, PassResult]:
@@ -267,12 +280,14 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
     lanes : int or sequence of int, optional
         Lanes (processing elements of a bank) of every layer, or of each.
     lane_budget : int, optional
-        Lanes of all layers together, divided among the layers (default 256).
-    events : sequence of float, optional
-        Expected input events of each layer in an inference, by which ``lane_budget`` is divided.
+        Processing elements of all layers together (default 256), if ``lanes`` is not given: lanes and banks are then
+        chosen together, see `map_layers`.
+    events : sequence of float or None, optional
+        Expected input events of each layer in an inference, by which lanes and banks are chosen. None: as the network
+        says, else estimated.
     kernel_parallel : bool or sequence of bool
         Whether all output positions that an event reaches are updated at once, each in a bank of ``lanes`` of its own:
-        for every layer that can, or for each layer.
+        for every layer that can, or for each layer. None: chosen for each layer; with ``lanes``, for no layer.
     bit_serial : bool
         For an input of numbers, none of them negative: shift and add, once for each bit that is 1, instead of
         multiplying.
@@ -332,9 +347,25 @@ def remap(compilation: Compilation, **changes) -> Compilation:
     CompileError
         An option breaks a rule.
     """
-    draft = _Draft(options=replace(compilation.options, **changes), integer=compilation.program.network,
-                   roundings=compilation.roundings, proofs=compilation.proofs)
-    return _run(draft, MAPPING_PASSES, compilation.passes[: -len(MAPPING_PASSES)])
+    return _run_again(compilation, replace(compilation.options, **changes), _map)
+
+
+def remap_as(compilation: Compilation, layers: Sequence[LayerOptions]) -> Compilation:
+    """Map the same integer network as these options of each layer say, in place of the mapping options.
+
+    Raises
+    ------
+    CompileError
+        An option does not fit its layer.
+    """
+    return _run_again(compilation, compilation.options, lambda draft: _mapped(draft, tuple(layers)))
+
+
+def _run_again(compilation: Compilation, options: Options, first: Pass) -> Compilation:
+    """Run the mapping passes again, with another first one."""
+    draft = _Draft(options=options, integer=compilation.program.network, roundings=compilation.roundings,
+                   proofs=compilation.proofs)
+    return _run(draft, (first, *MAPPING_PASSES[1:]), compilation.passes[: -len(MAPPING_PASSES)])
 
 
 def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compilation:
@@ -370,8 +401,12 @@ def _check_mapping(options: Options, layers: int) -> None:
         raise CompileError(f"single_port must name layers 0…{layers - 1}, not {shown(strays[0])}")
 
 
-def _kernel_parallel(network: IntegerNetwork, wanted: bool | Sequence[bool]) -> list[tuple[int, int]]:
-    """Return the banks (down, across) of each layer."""
+def _kernel_parallel(
+    network: IntegerNetwork, wanted: bool | Sequence[bool] | None,
+) -> list[tuple[int, int]] | None:
+    """Return the banks (down, across) of each layer; None: the mapping chooses them."""
+    if wanted is None:
+        return None
     if isinstance(wanted, bool):
         return [kernel_banks(layer) if wanted else (1, 1) for layer in network.layers]
     if len(wanted) != len(network.layers) or not all(isinstance(one, bool) for one in wanted):

@@ -58,7 +58,9 @@ def test_golden_model_and_hardware_do_what_torch_does(network, images):
     assert fs.verify(program, images, waits=3).equal
 
 
-@pytest.mark.parametrize("options", [{"port": "image", "early_exit": True}, {"lanes": [6, 4, 1], "winner": "scan"}])
+@pytest.mark.parametrize("options", [
+    {"port": "image", "early_exit": True, "lane_budget": 40}, {"lanes": [6, 4, 1], "winner": "scan"},
+])
 def test_ports_and_mappings(network, images, options):
     assert fs.verify(fs.compile(network, **options).program, images).equal
 
@@ -75,7 +77,7 @@ def test_checkpoint_and_build_keep_the_maps(network, images, tmp_path):
 
 
 def test_a_difference_in_a_map_is_named_by_channel_y_and_x(network, images):
-    program = fs.compile(network).program
+    program = fs.compile(network, lanes=100).program  # as many as there are channels
     prediction = predict_inputs(program, images)
     cycles = [edge.copy() for edge in prediction.trace.edge_cycles]
     at = int(np.flatnonzero(prediction.trace.edge_tokens[1] & MARKER == 0)[3])
@@ -151,7 +153,8 @@ def test_a_bias_too_large_for_weights_is_a_constant(parallel):
     compilation = fs.compile(with_bias(700), lanes=[2, 3], kernel_parallel=[parallel, False])
     outcome = fs.verify(compilation.program, images, backend="pysim")
     assert outcome.equal and not outcome.dead
-    assert "conv2d0: 60 neurons on 2 lanes, a bias too large for weights as a constant" in compilation.report()
+    banks = " in each of 3×3 banks" * parallel
+    assert f"conv2d0: 60 neurons on 2 lanes{banks}, a bias too large for weights as a constant" in compilation.report()
     small, large = ([fs.compile(with_bias(bias)).program.architecture() for bias in pair]
                     for pair in ((100, 101), (700, 701)))
     assert small[0] == small[1] and large[0] != large[1]  # an image that is loaded, or a part of the hardware

@@ -73,7 +73,8 @@ def test_a_mapping_keeps_the_budgets_and_is_as_fast_as_the_default(name, device,
     if blocks_of(default, device) <= DEVICES[device].blocks:
         assert found.interval <= measured(default, inputs)
     else:
-        assert (name, device) == ("digits_multi_threshold", "ice40-up5k")  # its 8 bits of weights are too wide there
+        # Without a device, nobody knows that its block RAMs are this few and small.
+        assert device == "ice40-up5k" and name in ("digits_multi_threshold", "maps")
 
 
 def test_banks_are_chosen_where_they_help():

@@ -11,11 +11,11 @@ from firstspike_arch.fixed import nearest_leak, standardise, threshold_above, th
 from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork
 from firstspike_arch.network import Branch, IntegerNetwork
 from firstspike_arch.neuron import FloatNeuron
-from firstspike_compiler.compile import compile_network, reload_weights
+from firstspike_arch.work import marker_cycles
+from firstspike_compiler.compile import compile_network, reload_weights, remap
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.passes.choose_scales import choose_scales
 from firstspike_compiler.passes.fold_normalisation import fold_normalisation
-from firstspike_compiler.passes.map_lanes import map_lanes
 from firstspike_compiler.passes.quantise import quantise
 from firstspike_sim.models.float_reference import run_float
 from firstspike_sim.models.golden import GoldenModel
@@ -214,17 +214,26 @@ def test_a_leak_that_is_another_in_integers_is_told(leak, theta, options, senten
     assert "warning: dense0: leak" not in compile_network(network).report()
 
 
+def lanes_of(network, **options) -> tuple[int, ...]:
+    return tuple(plan.lanes for plan in compile_network(network, **options).program.config.layers)
+
+
 def test_lanes_are_shared_out_to_the_busiest():
     network = compile_network(two_layers()).program.network
-    assert map_lanes(network, lanes=4) == (4, 3)
-    assert map_lanes(network, lanes=(2, 3)) == (2, 3)
-    assert map_lanes(network)[0] == 6
-    assert sum(map_lanes(network, lane_budget=5)) <= 5
-    best = min(
-        max(20 * -(-6 // a), 6 * -(-3 // b)) for a in range(1, 7) for b in range(1, 4) if a + b <= 5
-    )
-    a, b = map_lanes(network, lane_budget=5)
-    assert max(20 * -(-6 // a), 6 * -(-3 // b)) == best
+    assert lanes_of(network, lanes=4) == (4, 3)
+    assert lanes_of(network, lanes=(2, 3)) == (2, 3)
+    assert lanes_of(network)[0] == 6
+    events = [20, 6]
+
+    def busiest(lanes) -> int:
+        """Events and markers of the busiest layer, each as many cycles as there are rows."""
+        program = compile_network(network, lanes=list(lanes)).program
+        return max(count * core.plan.rows + marker_cycles(core).final + (network.steps - 1) * marker_cycles(core).step
+                   for count, core in zip(events, program.cores, strict=True))
+
+    for budget in range(2, 10):
+        fits = [(a, b) for a in range(1, 7) for b in range(1, 4) if a + b <= budget]
+        assert busiest(lanes_of(network, lane_budget=budget, events=events)) == min(map(busiest, fits))
 
 
 def test_a_compilation_can_be_read_and_run():
@@ -234,7 +243,7 @@ def test_a_compilation_can_be_read_and_run():
     assert [plan.membrane_bits for plan in program.config.layers] == [proof.bits + 1 for proof in compilation.proofs]
     assert [item.name for item in compilation.passes] == [
         "lower_max_pools", "take_scales", "fold_normalisation", "choose_scales", "quantise", "round_leaks",
-        "prove_widths", "map_lanes", "assemble",
+        "prove_widths", "map_layers", "assemble",
     ]
     report = compilation.report()
     for word in ("20→6", "6→3", "saturated", "v − theta", "early exit on"):
@@ -243,7 +252,7 @@ def test_a_compilation_can_be_read_and_run():
     assert GoldenModel(program.network).run(images).classes.shape == (4,)
     assert set(program.images()) == {"core0_weights", "core1_weights"}
     again = compile_network(program.network, lanes=2)
-    assert [item.name for item in again.passes] == ["prove_widths", "map_lanes", "assemble"]
+    assert [item.name for item in again.passes] == ["prove_widths", "map_layers", "assemble"]
 
 
 def test_weights_are_reloaded_if_the_proof_allows():
@@ -411,3 +420,30 @@ def test_numbers_beyond_integers_are_refused(change, sentence):
     network = network_of(layer_of(**change), layer_of(WEIGHTS[1]))
     with pytest.raises(CompileError, match=f"^{re.escape(sentence)}"):
         compile_network(network)
+
+
+def test_counted_events_share_out_the_lanes():
+    """The layer with more events gets the lanes, whether network or caller knows them, and when mapped again."""
+    network = network_of(layer_of(RNG.normal(size=(30, 20))), layer_of(RNG.normal(size=(30, 30))))
+    assert lanes_of(network, lane_budget=20)[0] < 20
+
+    def counted(*events):
+        return replace(network, layers=tuple(
+            replace(layer, events=count) for layer, count in zip(network.layers, events, strict=True)))
+
+    few, many = counted(5, 500), counted(500, 5)
+    assert lanes_of(few, lane_budget=20) == lanes_of(network, lane_budget=20, events=(5, 500)) == (1, 15)
+    assert lanes_of(many, lane_budget=20) == (15, 1)
+    assert lanes_of(many, lane_budget=20, events=(5, 500)) == (1, 15)
+    again = remap(compile_network(few, lanes=1), lanes=None, lane_budget=20)
+    assert tuple(plan.lanes for plan in again.program.config.layers) == (1, 15)
+
+
+def test_banks_are_chosen_with_the_lanes():
+    network = convolutions()
+    banks = [options.banks for options in compile_network(network).program.config.layers]
+    assert banks == [(3, 2), (1, 1), (1, 1)]
+    # Twenty-five copies of a large kernel are too much memory for what is not known to have it.
+    wide = Conv2d(in_shape=(16, 9, 9), channels=16, kernel=(5, 5))
+    integer = compile_network(network_of(layer_of(RNG.normal(size=wide.weight_shape), connectivity=wide))).program
+    assert [options.banks for options in integer.config.layers] == [(1, 1)]

@@ -20,7 +20,7 @@ NETWORK = FloatNetwork(
     name="pair", steps=4, readout="weighted_spikes", step_weights=(4, 3, 2, 1), cutoff=9,
     accuracy={"test": 0.5}, recipe={"seed": 1},
     layers=(
-        FloatLayer(weight=RANDOM.normal(size=(3, 5)), weight_scale=0.1, weight_bits=5,
+        FloatLayer(weight=RANDOM.normal(size=(3, 5)), weight_scale=0.1, weight_bits=5, events=2.5,
                    neuron=FloatNeuron(bias=np.ones(3), theta=np.ones(3), single_spike=True)),
         FloatLayer(weight=RANDOM.normal(size=(2, 3)), gain=np.ones(2), shift=np.zeros(2),
                    neuron=FloatNeuron(theta=np.ones(2), v_min=-4.0)),

@@ -25,18 +25,22 @@ class Prediction:
     trace: Trace
 
 
-def predict_inputs(program: Program, inputs: np.ndarray, *, waits: int | None = None, **options) -> Prediction:
+def predict_inputs(
+    program: Program, inputs: np.ndarray, *, waits: int | None = None, golden: GoldenResult | None = None, **options,
+) -> Prediction:
     """Prediction for images or spike counts back to back.
 
     Parameters
     ----------
     waits : int or None
         Seed of `random_waits` on both sides; None: there are none but those in ``options``.
+    golden : GoldenResult or None
+        Result of the golden model for these inputs, if it has run: it is the same however the network is mapped.
     options
         Those of `make_stimulus`.
     """
     inputs = check_inputs(program.network, inputs, some=True)
-    golden = GoldenModel(program.network).run(inputs)
+    golden = GoldenModel(program.network).run(inputs) if golden is None else golden
     stimulus = make_stimulus(program, inputs, spikes=golden.spikes[0], **options)
     return _predict(program, golden, stimulus if waits is None else random_waits(stimulus, waits))
 
