@@ -13,7 +13,7 @@ from .network import Layer
 from .shown import shown
 
 __all__ = [
-    "GROUP_BITS", "ArrayConfig", "LayerOptions", "LayerPlan", "kernel_banks", "reach", "readout_cycles",
+    "GROUP_BITS", "ArrayConfig", "LayerOptions", "LayerPlan", "can_merge", "kernel_banks", "reach", "readout_cycles",
     "spike_queue_depth",
 ]
 
@@ -44,6 +44,10 @@ class LayerOptions:
     single_port : bool
         Whether the weight memory has a single port for reads and writes and no initial contents, so that a host must
         load it. It can then be one of the large RAMs that some devices have.
+    merges : bool
+        Whether the spikes of a pool window in a step reach the core as one event, whose value is their sum: of every
+        stream that is pooled. It costs three small memories for each stream, and in each lane the product of weight and
+        value: for up to 4 an adder, more for more.
 
     Raises
     ------
@@ -57,6 +61,7 @@ class LayerOptions:
     banks: tuple[int, int] = (1, 1)
     bit_serial: bool = False
     single_port: bool = False
+    merges: bool = False
 
     def __post_init__(self) -> None:
         if self.lanes < 1:
@@ -111,9 +116,13 @@ class LayerPlan:
         Raises
         ------
         ValueError
-            There are more lanes than channels in a group, or ``banks`` is neither (1, 1) nor `kernel_banks`.
+            There are more lanes than channels in a group, ``banks`` is neither (1, 1) nor `kernel_banks`, or there is
+            nothing that ``merges`` could merge.
         """
         synapses, banks = layer.connectivity, options.banks
+        if options.merges and not can_merge(layer):
+            raise ValueError("merges must be off: no set of synapses of the layer takes its spikes through a sum or "
+                             "average pool")
         if banks != (1, 1) and banks != kernel_banks(layer):
             raise ValueError(f"banks must be (1, 1) or {kernel_banks(layer)}, not {banks}")
         size, sums = (1, 1), (0, 0)
@@ -303,6 +312,11 @@ def kernel_banks(layer: Layer) -> tuple[int, int]:
         return 1, 1
     down, across = (ceil_div(kernel, stride) for kernel, stride in zip(synapses.kernel, synapses.stride, strict=True))
     return (down, across) if (down, across) == reach(synapses) else (1, 1)
+
+
+def can_merge(layer: Layer) -> bool:
+    """Whether the layer takes spikes through a pool, of which those of a window can be merged."""
+    return any(one.connectivity.pool_size > 1 for one in (layer, *layer.branches))
 
 
 def spike_queue_depth(plan: LayerPlan) -> int:

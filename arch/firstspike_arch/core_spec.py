@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Description of a core: the one source of its hardware, its timing twin and its memory images."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -10,8 +11,9 @@ from .connectivity import Conv2d, Dense, to_plain
 from .events import TokenLayout
 from .fixed import bits_for_unsigned, ceil_div
 from .memory import MemoryShape
+from .merging import Merging, lines_together, without_pool
 from .microcode import Microcode, RowOp, bias_rows, microcode_of
-from .network import IntegerNetwork, Layer
+from .network import INPUT, Branch, IntegerNetwork, Layer
 from .walk import Walk, row_stride, walks_of
 
 __all__ = ["CoreInput", "CoreSpec", "core_spec", "core_specs", "result_score_bits"]
@@ -28,10 +30,13 @@ class CoreInput:
     recurrent : bool
         Whether the layer itself sends the stream.
     connectivity : Dense or Conv2d
+        Without a pool, where the stream comes merged.
     layout : TokenLayout
-        Layout of the stream's tokens.
+        Layout of the stream's tokens, as the core takes them.
     walk : Walk
         Rows that its events visit.
+    merging : Merging or None
+        What a pool merger in front of the core does; None: there is none.
     """
 
     source: int
@@ -39,6 +44,7 @@ class CoreInput:
     connectivity: Dense | Conv2d
     layout: TokenLayout
     walk: Walk
+    merging: Merging | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -125,11 +131,14 @@ class CoreSpec:
 
     @cached_property
     def memories(self) -> tuple[MemoryShape, ...]:
-        """All memories of the core and its spike queue.
+        """All memories of the core, of the mergers in front of it, and of its spike queue.
 
-        These are the weights and, in each bank, membranes and what goes with them, if they are not in registers.
+        Those of the core are the weights and, in each bank, membranes and what goes with them, if they are not in
+        registers.
         """
         plan, found = self.plan, [self.memory]
+        for place, one in enumerate(self.inputs):
+            found += one.merging.memories(f"merger{self.index}_{place}") if one.merging else ()
         if not plan.in_registers:
             bits = plan.membrane_bits
             widths = {
@@ -163,6 +172,8 @@ class CoreSpec:
             "synapses": [[one.source, to_plain(one.connectivity)] for one in self.inputs],
             **({} if self.layer.current_pool is None else {"current_pool": asdict(self.layer.current_pool)}),
             "streams": [asdict(one.layout) for one in self.inputs],
+            **({"mergings": [one.merging and asdict(one.merging) for one in self.inputs]}
+               if self.plan.options.merges else {}),
             "weights": [self.layer.weight_bits, self.memory.depth],
             "neurons": {
                 "passes": [[_plain_pass(op) for op in ops]
@@ -174,11 +185,15 @@ class CoreSpec:
         }
 
 
-def core_spec(network: IntegerNetwork, index: int, options: LayerOptions, **array: Any) -> CoreSpec:
+def core_spec(
+    network: IntegerNetwork, index: int, options: LayerOptions, *, senders: Sequence[LayerPlan] = (), **array: Any,
+) -> CoreSpec:
     """Describe the core of one layer, mapped by ``options``.
 
     Parameters
     ----------
+    senders : sequence of LayerPlan
+        Plans of all earlier layers, by which a pool merger is sized. If they are left out, each has one bank.
     array
         ``value_bits``, ``tag_bits`` and ``read_back`` of the `CoreSpec`, which depend on the rest of the array. They
         can be left out where no hardware is built.
@@ -190,17 +205,32 @@ def core_spec(network: IntegerNetwork, index: int, options: LayerOptions, **arra
     """
     layer = network.layers[index]
     plan = LayerPlan.of(layer, index, options)
-    walks, bias_word = walks_of(layer, plan)
+    branches = layer.synapses(index)
+    mergings = [_merging(network, branch, plan, senders) for branch in branches]
+    sets = [branch.connectivity if merging is None else without_pool(branch.connectivity)
+            for branch, merging in zip(branches, mergings, strict=True)]
+    walks, bias_word = walks_of(sets, plan)
     return CoreSpec(
         index=index, layer=layer, plan=plan, bias_word=bias_word,
         sends=any(edge.source == index for edge in network.edges()),
         microcode=microcode_of(layer, static=network.is_static(index), steps_max=network.longest),
         inputs=tuple(
-            CoreInput(source=branch.source, recurrent=branch.source == index, connectivity=branch.connectivity,
-                      layout=network.layout_of(branch.source), walk=walk)
-            for branch, walk in zip(layer.synapses(index), walks, strict=True)),
+            CoreInput(source=branch.source, recurrent=branch.source == index, connectivity=synapses, walk=walk,
+                      layout=merging.layout if merging else network.layout_of(branch.source), merging=merging)
+            for branch, synapses, walk, merging in zip(branches, sets, walks, mergings, strict=True)),
         **array,
     )
+
+
+def _merging(
+    network: IntegerNetwork, branch: Branch, plan: LayerPlan, senders: Sequence[LayerPlan],
+) -> Merging | None:
+    """Return what is done to the stream of a set of synapses in front of the core; None: nothing."""
+    synapses, source = branch.connectivity, branch.source
+    if not plan.options.merges or synapses.pool_size == 1:
+        return None
+    sender = senders[source] if senders and source != INPUT else None
+    return Merging(spikes=network.layout_of(source), pool=synapses.pool, lines=lines_together(synapses, sender))
 
 
 def core_specs(network: IntegerNetwork, config: ArrayConfig) -> tuple[CoreSpec, ...]:
@@ -217,14 +247,15 @@ def core_specs(network: IntegerNetwork, config: ArrayConfig) -> tuple[CoreSpec, 
             plans.append(LayerPlan.of(layer, index, options))
         except ValueError as error:
             raise ValueError(f"layer {index} ({layer.name}): {error}") from None
-    # Enough to number all inferences that can be inside: each has at least one token or word somewhere.
-    held = sum(spike_queue_depth(plan) + 9 * len(layer.synapses(0))
+    # Enough to number all inferences that can be inside: each has at least one token or word somewhere. A merger has
+    # its two halves, three stages and a buffer of two tokens.
+    held = sum(spike_queue_depth(plan) + (9 + 7 * plan.options.merges) * len(layer.synapses(0))
                for layer, plan in zip(network.layers, plans, strict=True))
     tag_bits = bits_for_unsigned(held + GROUP_BITS)
     last = len(plans) - 1
     hands_out = network.readout in ("first_spike", "potential")
     return tuple(
-        core_spec(network, index, plan.options, tag_bits=tag_bits, read_back=config.read_back,
+        core_spec(network, index, plan.options, senders=plans, tag_bits=tag_bits, read_back=config.read_back,
                   value_bits=result_score_bits(network, plan) if index == last and hands_out else 0)
         for index, plan in enumerate(plans))
 

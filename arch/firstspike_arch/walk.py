@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Walk: the rows of membranes that an event visits, and the word of weights for each."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from .array import LayerPlan
 from .connectivity import Conv2d, Dense, pooled, size_of
-from .network import Layer
 
 __all__ = ["Axis", "Walk", "bank_taps", "conv_walk", "row_stride", "walks_of"]
 
@@ -88,10 +88,10 @@ def row_stride(plan: LayerPlan) -> int:
     return 1 << (plan.rows - 1).bit_length()
 
 
-def walks_of(layer: Layer, plan: LayerPlan) -> tuple[list[Walk], int]:
-    """Return the walk of each of a layer's sets of synapses, and the first word after their weights."""
+def walks_of(sets: Iterable[Dense | Conv2d], plan: LayerPlan) -> tuple[list[Walk], int]:
+    """Return the walk of each set of synapses of a layer, and the first word after their weights."""
     base, walks = 0, []
-    for synapses in (layer.connectivity, *(branch.connectivity for branch in layer.branches)):
+    for synapses in sets:
         if isinstance(synapses, Conv2d):
             walk, words = conv_walk(synapses, plan, base)
         else:

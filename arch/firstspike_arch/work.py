@@ -28,7 +28,7 @@ class MarkerCycles(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Workload:
-    """The events of B inferences that a layer's core must process, independent of the mapping.
+    """The events of B inferences that a layer's core must process, independent of its lanes and banks.
 
     Parameters
     ----------
@@ -88,7 +88,8 @@ def workload(core: CoreSpec, spikes: Sequence[np.ndarray]) -> Workload:
     Parameters
     ----------
     spikes : sequence of integer or bool[B, T, N]
-        Magnitudes of the spikes at the input, then of every layer, as the golden model gives them.
+        Magnitudes of the spikes at the input, then of every layer, as the golden model gives them. Where they come
+        merged, the events are those that the core takes.
     """
     count, steps = spikes[0].shape[:2]
     events, ones, idle = [], [], np.zeros(count, dtype=np.int64)
@@ -97,7 +98,10 @@ def workload(core: CoreSpec, spikes: Sequence[np.ndarray]) -> Workload:
         if one.recurrent:
             idle += (values[:, -1] != 0).sum(1)
             values = values[:, :-1]
-        events.append((values != 0).sum(1))
+        present = values != 0
+        if one.merging is not None:
+            present, values = one.merging.merged(values)
+        events.append(present.sum(1))
         ones.append(np.bitwise_count(values.astype(np.int64)).astype(np.int64).sum(1))
     return Workload(steps=steps, events=tuple(events), ones=tuple(ones), idle=idle)
 
@@ -116,6 +120,8 @@ def spread_workload(core: CoreSpec, steps: int, sent: Sequence[float]) -> Worklo
         if one.recurrent:
             idle += count / steps
             count -= count / steps
+        if one.merging is not None:
+            count = one.merging.expected(count / steps) * steps
         events.append(np.full((1, inputs), count / inputs))
         ones.append(events[-1] * max(one.layout.value_bits / 2, 1))  # half of the bits of a random value
     return Workload(steps=steps, events=tuple(events), ones=tuple(ones), idle=np.array([idle]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from firstspike_arch.array import ArrayConfig, LayerOptions, LayerPlan, kernel_banks
+from firstspike_arch.array import ArrayConfig, LayerOptions, LayerPlan, can_merge, kernel_banks
 from firstspike_arch.connectivity import Shape
 from firstspike_arch.float_network import FloatNetwork, LeakRounding
 from firstspike_arch.microcode import has_constant_bias
@@ -46,6 +46,7 @@ class Options:
     early_exit: bool = False
     winner: Literal["tree", "scan"] = "tree"
     kernel_parallel: bool | Sequence[bool] | None = None
+    merges: bool | Sequence[bool] = False
     bit_serial: bool = False
     register_rows: int = 8
     single_port: Sequence[int] = ()
@@ -164,13 +165,15 @@ def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
     options, network = draft.options, draft.integer
     _check_mapping(options, len(network.layers))
     templates = []
-    for index, (layer, proof) in enumerate(zip(network.layers, draft.proofs, strict=True)):
+    parts = zip(network.layers, draft.proofs, _merges(network, options.merges), strict=True)
+    for index, (layer, proof, merges) in enumerate(parts):
         bits = proof.bits + options.headroom_bits
         if bits > 48:
             raise CompileError(f"layer {index} ({layer.name}): membranes must fit 48 bits, not {bits}")
         templates.append(LayerOptions(
             lanes=1, membrane_bits=bits, register_rows=options.register_rows,
             bit_serial=options.bit_serial and index == 0, single_port=index in options.single_port,
+            merges=merges,
         ))
     chosen = map_layers(
         network, templates, lanes=options.lanes, lane_budget=options.lane_budget, events=options.events,
@@ -288,6 +291,9 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
     kernel_parallel : bool or sequence of bool
         Whether all output positions that an event reaches are updated at once, each in a bank of ``lanes`` of its own:
         for every layer that can, or for each layer. None: chosen for each layer; with ``lanes``, for no layer.
+    merges : bool or sequence of bool
+        Whether the spikes of a pool window in a step reach a core as one event, see `LayerOptions`: for every layer
+        that takes spikes through a pool, or for each layer.
     bit_serial : bool
         For an input of numbers, none of them negative: shift and add, once for each bit that is 1, instead of
         multiplying.
@@ -418,6 +424,18 @@ def _kernel_parallel(
                 f"layer {index} ({layer.name}): kernel_parallel must be false: it takes a convolution from one source, "
                 "with a kernel beyond one pixel and an output not smaller than what an event reaches")
     return [kernel_banks(layer) if one else (1, 1) for layer, one in zip(network.layers, wanted, strict=True)]
+
+
+def _merges(network: IntegerNetwork, wanted: bool | Sequence[bool]) -> list[bool]:
+    """Return for each layer whether the spikes of its pool windows are merged."""
+    if isinstance(wanted, bool):
+        return [wanted and can_merge(layer) for layer in network.layers]
+    if isinstance(wanted, str) or not isinstance(wanted, Sequence) or len(wanted) != len(network.layers) or not all(
+        isinstance(one, bool) for one in wanted
+    ):
+        raise CompileError(f"merges must be true or false, or that for each of the {len(network.layers)} layers, not "
+                           f"{shown(wanted)}")
+    return list(wanted)
 
 
 def _lanes(plan: LayerPlan) -> str:

@@ -19,6 +19,7 @@ from .extractor import Extractor
 from .guard import Guard
 from .latency_encoder import LatencyEncoder
 from .pixel_encoder import PixelEncoder
+from .pool_merger import PoolMerger
 from .program_port import ProgramPort
 from .read_back import read_back_signature
 from .readout import Readout, result_struct
@@ -193,13 +194,19 @@ class Accelerator(wiring.Component):
     def _build_edges(
         self, m: Module, senders: dict[int, stream.Interface], cores: dict[int, Core],
     ) -> list[EdgeWires]:
-        """Build a buffer for every edge. A stream moves when all buffers that take it have room."""
+        """Build a buffer for every edge, and the pool mergers behind some. A stream moves when all buffers that take it
+        have room."""
         network, edges = self._program.network, []
         buffers: dict[int, list[StreamBuffer]] = {source: [] for source in senders}
         for number, edge in enumerate(network.edges()):
             m.submodules[f"edge{number}"] = buffer = StreamBuffer(token_stream(network.layout_of(edge.source)))
             buffers[edge.source].append(buffer)
-            events = cores[edge.target].streams[edge.place]
+            core = cores[edge.target]
+            events, merging = core.streams[edge.place], core.spec.inputs[edge.place].merging
+            if merging is not None:
+                m.submodules[f"merger{number}"] = merger = PoolMerger(merging)
+                connect(m, merger.merged, events)
+                events = merger.events
             # Named wires that stay in the Verilog, so that benches and waveforms see the stream on every edge.
             valid = Signal(name=f"edge{number}_valid", attrs={"keep": 1})
             ready = Signal(name=f"edge{number}_ready", attrs={"keep": 1})

@@ -105,7 +105,7 @@ def layer_of(synapses) -> Layer:
 def core_of(layer: Layer, lanes: int, *, index: int = 0, banks: tuple[int, int] = (1, 1)) -> CoreSpec:
     """The core of a layer that is in no network."""
     plan = LayerPlan.of(layer, index, LayerOptions(lanes=lanes, membrane_bits=8, banks=banks))
-    walks, bias_word = walks_of(layer, plan)
+    walks, bias_word = walks_of([one.connectivity for one in layer.synapses(index)], plan)
     inputs = tuple(
         CoreInput(source=one.source, recurrent=one.source == index, connectivity=one.connectivity, walk=walk,
                   layout=TokenLayout(shape=one.connectivity.in_shape))

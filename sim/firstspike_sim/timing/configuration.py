@@ -18,13 +18,14 @@ from firstspike_arch.work import event_rows, marker_cycles
 from .core import new_cores
 from .latency_encoder import new_latency_encoder
 from .pixel_encoder import new_pixel_encoder
+from .pool_merger import Mergers, new_mergers
 from .readout import new_readout
 from .sequencer import CORE_SETTINGS, EDGE_SETTINGS, SequencerSettings
 from .spike_queue import SpikeQueues, new_spike_queues
 
 __all__ = [
-    "Wiring", "cores_of", "latency_encoder_of", "longest_tokens", "pixel_encoder_of", "queues_of", "readout_of",
-    "sequencer_settings", "wiring_of",
+    "Wiring", "cores_of", "latency_encoder_of", "longest_tokens", "mergers_of", "pixel_encoder_of", "queues_of",
+    "readout_of", "sequencer_settings", "wiring_of",
 ]
 
 
@@ -33,21 +34,24 @@ class Wiring(NamedTuple):
 
     ``image``: the port takes images. ``direct``: the encoder behind the port is the pixel encoder. ``sender``
     int64[edges]: sender of each edge, 0 for the input, i + 1 for core i. ``sends`` bool[cores]: whether any core takes
-    the spikes of core i.
+    the spikes of core i. ``merger`` int64[edges]: number of the pool merger on each edge; −1: none.
     """
 
     image: bool
     direct: bool
     sender: np.ndarray
     sends: np.ndarray
+    merger: np.ndarray
 
 
 def wiring_of(program: Program) -> Wiring:
     """The units and edges of the accelerator."""
+    merges = np.array([one.merging is not None for core in program.cores for one in core.inputs])
     return Wiring(
         image=program.config.port == "image", direct=program.network.input_kind == "direct",
         sender=np.array([edge.source + 1 for edge in program.network.edges()]),
         sends=np.array([core.sends for core in program.cores]),
+        merger=np.where(merges, np.cumsum(merges) - 1, -1),
     )
 
 
@@ -60,6 +64,14 @@ def cores_of(program: Program) -> np.ndarray:
 def queues_of(program: Program) -> SpikeQueues:
     """The spike queues of all cores after reset."""
     return new_spike_queues(np.array([core.queue_depth for core in program.cores]))
+
+
+def mergers_of(program: Program) -> Mergers:
+    """The pool mergers of all cores after reset."""
+    mergings = [one.merging for core in program.cores for one in core.inputs if one.merging is not None]
+    return new_mergers(
+        windows=[one.window_of_spikes() for one in mergings], bands=[one.band_of_spikes() for one in mergings],
+        sweeps=[one.places for one in mergings], graded=[one.spikes.value_bits > 0 for one in mergings])
 
 
 def readout_of(program: Program) -> np.ndarray:

@@ -18,6 +18,7 @@ from . import (
     extractor,
     latency_encoder,
     pixel_encoder,
+    pool_merger,
     ports,
     readout,
     sequencer,
@@ -27,6 +28,7 @@ from . import (
 from .compilation import WITHOUT_RUNTIME, sources, sources_digest, twin
 from .configuration import Wiring
 from .edge_log import EdgeLog
+from .pool_merger import Mergers
 from .ports import Sink, Source
 from .sequencer import Sequencers, SequencerSettings
 from .spike_lists import SpikeLists
@@ -43,7 +45,8 @@ class Units(NamedTuple):
 
     For each core: ``settings`` and ``sequencers``, ``cores``, ``issues`` (the wires between these two), ``queues`` and
     ``extractors``. For each sender (0: the input, i + 1: core i): ``emitters`` and ``offers``. For each edge:
-    ``buffers``. Arrays of length 1: ``readouts``, ``latency_encoders``, ``pixel_encoders``, ``both_ports``.
+    ``buffers``, from which the core takes; on some edges, ``mergers`` with a stream buffer in front of each. Arrays of
+    length 1: ``readouts``, ``latency_encoders``, ``pixel_encoders``, ``both_ports``.
     """
 
     settings: SequencerSettings
@@ -55,6 +58,7 @@ class Units(NamedTuple):
     emitters: np.ndarray
     offers: np.ndarray
     buffers: np.ndarray
+    mergers: Mergers
     readouts: np.ndarray
     latency_encoders: np.ndarray
     pixel_encoders: np.ndarray
@@ -67,7 +71,9 @@ def _find_room(wiring, units):  # pragma: no cover - compiled
     for sender in range(len(units.offers)):
         units.offers[sender].room = True
     for edge in range(len(units.buffers)):
-        if not stream_buffer.source_ready(units.buffers[edge]):
+        merger = wiring.merger[edge]
+        buffer = units.buffers[edge] if merger < 0 else units.mergers.buffers[merger]
+        if not stream_buffer.source_ready(buffer):
             units.offers[wiring.sender[edge]].room = False
 
 
@@ -138,9 +144,15 @@ def _run_core(wiring, units, index, lists, granted, drop_valid, drop_inference):
 
 @twin
 def _run_edges(wiring, units, log, cycle):  # pragma: no cover - compiled
-    """Run the stream buffers between senders and cores, and log their transfers."""
+    """Run the stream buffers between senders and cores, and the pool mergers behind some of them; log the transfers of
+    the former."""
     for edge in range(len(units.buffers)):
         buffer, offer, ready = units.buffers[edge], units.offers[wiring.sender[edge]], units.sequencers.ready[edge]
+        merger = wiring.merger[edge]
+        if merger >= 0:
+            behind, merged_ready, buffer = buffer, ready, units.mergers.buffers[merger]
+            ready = buffer.valid and pool_merger.takes(units.mergers, merger, buffer.token)
+            pool_merger.step(units.mergers, merger, buffer, ready, behind, merged_ready)
         if buffer.valid and ready:
             edge_log.note(log, edge, buffer.token, cycle)
         stream_buffer.step(buffer, offer.valid and offer.room, offer.token, ready)

@@ -62,8 +62,9 @@ def predict_cycles(
     log = new_edge_log(sent)
     tokens = sent + len(lists.first_step)
     work = int((tokens * configuration.longest_tokens(program)).sum())
-    limit = 10_000 + 4 * (len(words) + int(source.gaps.sum() + sink.stalls.sum()) + work)
     units = _units(program, source)
+    work += int(units.mergers.state["sweep"].sum())
+    limit = 10_000 + 4 * (len(words) + int(source.gaps.sum() + sink.stalls.sum()) + work)
     # A window of a network with a last step is longer than any inference.
     window = network.steps_max if network.endless else 1 << 62
     decisions = np.asarray(steps, dtype=np.int64).reshape(stimulus.inferences, -1)
@@ -99,7 +100,8 @@ def _units(program: Program, source: Source) -> Units:
         settings=settings, sequencers=new_sequencers(settings), cores=configuration.cores_of(program),
         issues=np.zeros(cores, ROW), queues=configuration.queues_of(program), extractors=new_extractors(cores),
         emitters=new_emitters(cores + 1), offers=np.zeros(cores + 1, OFFER),
-        buffers=new_stream_buffers(len(settings.edges)), readouts=configuration.readout_of(program),
+        buffers=new_stream_buffers(len(settings.edges)), mergers=configuration.mergers_of(program),
+        readouts=configuration.readout_of(program),
         latency_encoders=configuration.latency_encoder_of(program),
         pixel_encoders=configuration.pixel_encoder_of(program), both_ports=new_ports(source),
     )
