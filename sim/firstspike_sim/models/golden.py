@@ -8,9 +8,7 @@ float64 up to 2^53, so below these bounds nothing is ever rounded. A GPU may be 
 formats (TF32, bfloat16): they hold weights, and counts up to 2^8; larger ones are multiplied in float64 there. 2^53 is
 out of reach for any layer of less than 2^37 inputs.
 
-Membranes are int64. The one exception has the same proof: integrate-and-fire neurons that fire once stay in the
-product's format if |v_init| + T·(|bias| + Σ|w|·count) stays below its bound, because their membrane before the spike is
-a plain cumulative sum.
+Membranes are int32 where a bound on their magnitude proves that nothing can overflow (`_membrane_type`), else int64.
 
 Of an input, "count" is the number that is given, of either sign; nothing else changes.
 """
@@ -21,9 +19,9 @@ import numpy as np
 import torch
 import torch.nn.functional as functional
 from firstspike_arch.backend import DecidedBy
-from firstspike_arch.connectivity import Window
+from firstspike_arch.connectivity import Dense, Window
 from firstspike_arch.fixed import latency_step
-from firstspike_arch.network import Branch, IntegerNetwork, Layer
+from firstspike_arch.network import Branch, IntegerNetwork, Layer, Neuron
 
 from ..inputs import check_inputs
 from .synaptic_sums import synaptic_sums
@@ -37,7 +35,13 @@ SHORT_EXACT = 1 << 8
 """Integers of at most this magnitude are exact in bfloat16 and TF32."""
 
 CHUNK_ELEMENTS = 1 << 25
-"""Inferences are taken in chunks of about this many input or neuron values per step sequence."""
+"""Inferences are taken in chunks of at most about this many input or neuron values of all steps, to limit memory…"""
+
+STEP_ELEMENTS = 1 << 19
+"""… and, on a CPU, of about this many in each step, which its caches hold."""
+
+FEW = 1 / 16
+"""Up to this share of spikes, adding up their weights is faster than a matrix product, on a CPU."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,7 +109,10 @@ class GoldenModel:
         values = check_inputs(network, inputs)
         steps = values.shape[1] if network.input_kind == "events" else network.steps
         widest = max(network.inputs, *(layer.neurons for layer in network.layers))
-        size = max(1, CHUNK_ELEMENTS // (steps * widest))
+        size = CHUNK_ELEMENTS // (steps * widest)
+        if torch.device(device).type == "cpu":
+            size = min(size, STEP_ELEMENTS // widest)
+        size = max(1, size)
         synapses = [
             [_Synapses(branch, network.largest(branch.source), device) for branch in layer.synapses(index)]
             for index, layer in enumerate(network.layers)
@@ -174,10 +181,25 @@ class _Synapses:
         shortens = torch.device(device).type != "cpu" and largest * self._synapses.pool_size > SHORT_EXACT
         self._dtype = torch.float64 if shortens or self.magnitude >= FLOAT32_EXACT else torch.float32
         self._weights = torch.as_tensor(weights.astype(np.int16)).to(device).to(self._dtype)
+        self._columns = None  # the weights of each input, if they can be added up
+        if isinstance(self._synapses, Dense) and self._synapses.pool_size == 1 and self._weights.device.type == "cpu":
+            self._columns = self._weights.T.contiguous()
 
     def __call__(self, spikes: torch.Tensor) -> torch.Tensor:
-        return synaptic_sums(self._synapses, self._weights, spikes.flatten(0, 1).to(self._dtype)).unflatten(
-            0, spikes.shape[:2])
+        rows = spikes.flatten(0, 1)
+        if self._columns is not None and rows.dtype == torch.bool and rows.count_nonzero() <= FEW * rows.numel():
+            sums = _added_up(self._columns, rows)
+        else:
+            sums = synaptic_sums(self._synapses, self._weights, rows.to(self._dtype))
+        return sums.unflatten(0, spikes.shape[:2])
+
+
+def _added_up(columns: torch.Tensor, spikes: torch.Tensor) -> torch.Tensor:
+    """The sum over the columns [N, M] of the neurons that fire, [K, M], from few spikes bool[K, N]."""
+    inputs = spikes.shape[1]
+    fired = np.flatnonzero(spikes.numpy())
+    starts = np.searchsorted(fired, np.arange(len(spikes)) * inputs)
+    return functional.embedding_bag(torch.from_numpy(fired % inputs), columns, torch.from_numpy(starts), mode="sum")
 
 
 def _largest(layer: Layer, pool: Window, sums: torch.Tensor) -> torch.Tensor:
@@ -190,88 +212,72 @@ def _largest(layer: Layer, pool: Window, sums: torch.Tensor) -> torch.Tensor:
 def _neurons(layer: Layer, currents: torch.Tensor, recurrent: list[_Synapses], magnitude: int, keep: bool):
     """Spikes bool or uint8[B, T, M] and, to ``keep``, pre-reset membranes int64[B, T, M] from the synaptic sums."""
     neuron, steps = layer.neuron, currents.shape[1]
-    total = steps * (magnitude + int(np.abs(neuron.bias).max())) + int(np.abs(neuron.v_init).max())
-    plain = not (recurrent or neuron.leaky or neuron.clamped)
-    if neuron.single_spike and neuron.levels == 1 and plain and (
-        max(total, int(neuron.first_theta.max())) < FLOAT32_EXACT or currents.dtype == torch.float64
-    ):
-        return _integrate_and_fire_once(layer, currents, keep)
+    integers = _membrane_type(neuron, steps, magnitude)
 
     def vector(values) -> torch.Tensor:
-        return torch.as_tensor(layer.spread(np.asarray(values, dtype=np.int64)), device=currents.device)
+        return torch.as_tensor(layer.spread(np.asarray(values, dtype=np.int64)), device=currents.device).to(integers)
 
-    currents = currents.to(torch.int64)
     bias, levels = vector(neuron.bias), [] if neuron.theta is None else list(vector(neuron.theta.T))
     reset_step = vector(neuron.first_theta if neuron.reset_step is None else neuron.reset_step)
     v_reset = vector(0 * neuron.bias if neuron.v_reset is None else neuron.v_reset)
-    fall = torch.zeros(steps) if neuron.theta_fall is None else torch.as_tensor(np.asarray(neuron.theta_fall))
-    spikes = torch.zeros(currents.shape, dtype=torch.bool if neuron.levels <= 1 else torch.uint8, device=bias.device)
+    fall = [0] * steps if neuron.theta_fall is None else np.asarray(neuron.theta_fall).tolist()
     leak_num = vector(neuron.leak_num) if isinstance(neuron.leak_num, np.ndarray) else neuron.leak_num
+    spikes = torch.zeros(currents.shape, dtype=torch.bool if neuron.levels <= 1 else torch.uint8, device=bias.device)
+    potentials = torch.zeros(currents.shape if keep else 0, dtype=torch.int64, device=bias.device)
     v = vector(neuron.v_init).expand(currents.shape[0], -1)
-    spike = torch.zeros_like(v)
-    has_fired = spike > 0
+    has_fired = torch.zeros_like(v, dtype=torch.bool)
     for step in range(steps):
-        frozen = v
-        v = (v * leak_num) >> neuron.leak_shift
-        if neuron.reset_delay:
-            v = _reset(neuron.reset, v, spike, reset_step, v_reset)
-        v = v + currents[:, step]
+        before = v
+        if neuron.leaky:
+            v = (v * leak_num) >> neuron.leak_shift
+        if neuron.reset_delay and step:
+            v = _reset(neuron.reset, v, spikes[:, step - 1], reset_step, v_reset)
+        v = v + currents[:, step].to(integers)
         for synapses in recurrent:
             if step:
-                v = v + synapses(spikes[:, step - 1 : step])[:, 0].to(torch.int64)
+                v += synapses(spikes[:, step - 1 : step])[:, 0].to(integers)
         if step == 0 or not neuron.bias_once:
-            v = v + bias
-        if neuron.single_spike:
-            v = torch.where(has_fired, frozen, v)
-        currents[:, step] = v
-        spike = torch.zeros_like(v)
-        for theta in levels:
-            spike += v >= theta - fall[step].to(v.dtype)
-        if neuron.single_spike:
-            spike = torch.where(has_fired, 0, spike)
-            has_fired = has_fired | (spike > 0)
-        spikes[:, step] = spike
-        before = v
-        if not neuron.reset_delay:
-            v = _reset(neuron.reset, v, spike, reset_step, v_reset)
-        if neuron.clamped:
-            v = v.clamp(neuron.v_min, neuron.v_max)
+            v += bias
         if neuron.single_spike:
             v = torch.where(has_fired, before, v)
-    return spikes, currents
+        if keep:
+            potentials[:, step] = v
+        spike = spikes[:, step]
+        for theta in levels:
+            spike += v >= theta - fall[step]
+        if neuron.single_spike:
+            spike *= ~has_fired
+            has_fired |= spike.to(torch.bool)
+        elif not neuron.reset_delay:
+            v = _reset(neuron.reset, v, spike, reset_step, v_reset)
+        if neuron.clamped:
+            clamped = v.clamp(neuron.v_min, neuron.v_max)
+            v = torch.where(has_fired, v, clamped) if neuron.single_spike else clamped
+    return spikes, potentials
+
+
+def _membrane_type(neuron: Neuron, steps: int, magnitude: int) -> torch.dtype:
+    """int32 if no value in any step can overflow it, else int64.
+
+    A leak multiplies a membrane by ``leak_num`` before it shifts; the shift then leaves it no larger than it was. All
+    else adds at most the sum of the largest numbers, once or in every step.
+    """
+    def largest(*values) -> int:
+        return sum(int(np.abs(np.asarray(value, dtype=np.int64)).max()) for value in values if value is not None)
+
+    once = largest(neuron.v_init, neuron.v_reset, neuron.v_min, neuron.v_max, neuron.theta, neuron.theta_fall)
+    reset = neuron.levels * max(largest(neuron.first_theta), largest(neuron.reset_step))
+    bound = once + steps * (magnitude + largest(neuron.bias) + reset)
+    return torch.int32 if bound * max(1, largest(neuron.leak_num)) < 1 << 31 else torch.int64
 
 
 def _reset(
     kind: str, v: torch.Tensor, spike: torch.Tensor, reset_step: torch.Tensor, v_reset: torch.Tensor,
 ) -> torch.Tensor:
-    """Membranes after a reset by spikes of magnitude ``spike``, int64[B, M]."""
+    """Membranes after a reset by spikes of magnitude ``spike``, in the integers of ``v``[B, M]."""
     if kind == "subtract":
         return v - spike * reset_step
     return v if kind == "none" else torch.where(spike > 0, v_reset, v)
-
-
-def _integrate_and_fire_once(layer: Layer, v: torch.Tensor, keep: bool):
-    """`_neurons` of plain integrators that fire once: a cumulative sum, exact in the format of ``v``."""
-    neuron = layer.neuron
-
-    def vector(values) -> torch.Tensor:
-        return torch.as_tensor(layer.spread(np.asarray(values, dtype=np.int64)), device=v.device).to(v.dtype)
-
-    # Few operations on large arrays: each one costs a synchronisation of all threads.
-    bias, theta = vector(neuron.bias), vector(neuron.first_theta)
-    if neuron.theta_fall is not None:
-        fall = torch.as_tensor(np.asarray(neuron.theta_fall[: v.shape[1]]), device=v.device).to(v.dtype)
-        theta = theta - fall[:, None]
-    times = torch.arange(v.shape[1], device=v.device)
-    v = v.cumsum(1)
-    v += vector(neuron.v_init) + bias * (1 if neuron.bias_once else times[:, None] + 1)
-    reached = v >= theta
-    at = reached.to(torch.uint8).argmax(1, keepdim=True)  # the first of equals; 0 also if none
-    fired = reached & (at == times[:, None])
-    if keep:
-        fires = reached.any(1, keepdim=True)
-        v = v.gather(1, torch.where(fires, torch.minimum(at, times[:, None]), times[:, None])).to(torch.int64)
-    return fired, v
 
 
 def decide(network: IntegerNetwork, spikes: torch.Tensor, potentials: torch.Tensor):

@@ -278,6 +278,32 @@ def test_sums_beyond_float32_are_exact():
     assert np.array_equal(result.scores, expected)
 
 
+@pytest.mark.parametrize("leak", [{}, {"leak_num": 32767, "leak_shift": 15}])
+def test_membranes_beyond_int32_are_exact(leak):
+    network = output_of(np.full((3, 1200), 127), readout="spike_count", steps=70)
+    layer = network.layers[0]
+    layer = replace(layer, neuron=replace(layer.neuron, theta=None, **leak))
+    network = replace(network, readout="potential", in_max=255, layers=(layer,))
+    scores = GoldenModel(network).run(np.full((1, 70, 1200), 255, np.uint8)).scores
+    expected, left = 0, Fraction(leak.get("leak_num", 1), 1 << leak.get("leak_shift", 0))
+    for _ in range(70):
+        expected = floor(expected * left) + 1200 * 127 * 255
+    assert expected > 1 << 31 and scores.tolist() == [[expected] * 3]
+
+
+def test_few_spikes_and_many_add_up_to_the_same(monkeypatch):
+    rng = np.random.default_rng(13)
+    for _ in range(10):
+        network = random_network(rng, input_kind="latency", maps=False)
+        inputs = random_inputs(rng, network, 9)
+        results = []
+        for share in (0.0, 1.0):
+            monkeypatch.setattr(golden, "FEW", share)
+            results.append(GoldenModel(network).run(inputs, membranes=True))
+        for left, right in zip(results[0].membranes, results[1].membranes, strict=True):
+            assert np.array_equal(left, right)
+
+
 @pytest.mark.parametrize("wrong, sentence", [
     (np.zeros((2, 3), np.uint8), "inputs must be spike counts of shape (batch, 1…3 steps, 2), not (2, 3)"),
     (np.zeros((2, 4, 2), np.uint8), "inputs must be spike counts of shape (batch, 1…3 steps, 2), not (2, 4, 2)"),
