@@ -6,7 +6,7 @@ from functools import reduce
 from operator import add, or_
 
 import numpy as np
-from amaranth.hdl import Array, Const, Module, Mux, Shape, Signal, Value, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value, signed
 from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.events import MAGNITUDE_MAX
 from firstspike_arch.fixed import bits_for_unsigned
@@ -75,15 +75,17 @@ def operand_registers(
     registers = []
     for lane, product in enumerate(products):
         register = Signal(signed(bits), name=f"operand{lane}", reset_less=True)
-        for bit in range(bits):
-            high, low = selects.of(lane, bit)
-            weight, leak = product[min(bit, len(product) - 1)], leaks[lane][min(bit, len(leaks[lane]) - 1)]
-            chosen = Mux(high, Mux(low, 1, leak), Mux(low, weight, 0))
-            for extra in extras:
-                chosen = chosen | extra[lane][bit]
-            m.d.sync += register[bit].eq(chosen)
+        high, low = selects.of(lane)
+        weight, leak = (_extended(value, bits) for value in (product, leaks[lane]))
+        chosen = (high & (low | leak)) | (~high & low & weight)
+        m.d.sync += register.eq(reduce(or_, (extra[lane] for extra in extras), chosen))
         registers.append(register)
     return registers
+
+
+def _extended(value: Value, bits: int) -> Value:
+    """Return a signed value in so many bits."""
+    return Cat(value, value[-1].replicate(max(0, bits - len(value))))[:bits]
 
 
 class _Selects:
@@ -100,15 +102,30 @@ class _Selects:
                            and op.operand == "constant"]
         self._is_weight = fetch.which(lambda op: op.operand == "weight")
         self._leaks = _Adds(spec, fetch, "leak")
+        self._bits = spec.plan.membrane_bits
         self._made: dict[tuple, tuple[Signal, Signal]] = {}
+        self._words: dict[tuple, tuple[Value, Value]] = {}
 
-    def of(self, lane: int, bit: int) -> tuple[Signal, Signal]:
-        """Return the high and low select for one bit of a lane's operand."""
-        ones = tuple((number, tuple(int(value) >> bit & 1 for value in table[:, lane]))
-                     for number, table in self._constants)
-        pattern = ones, self._leaks.rows(lane)
+    def of(self, lane: int) -> tuple[Value, Value]:
+        """Return the high and the low select of each bit of a lane's operand.
+
+        Lanes with the same selects share the signals: whole words are elaborated, exported and simulated many times
+        faster than bits.
+        """
+        leaks = self._leaks.rows(lane)
+        patterns = tuple((tuple((number, tuple(int(value) >> bit & 1 for value in table[:, lane]))
+                                for number, table in self._constants), leaks) for bit in range(self._bits))
+        if patterns not in self._words:
+            high, low = (Signal(self._bits, name=f"selects_{name}{len(self._words)}") for name in ("high", "low"))
+            pairs = [self._pair(lane, pattern) for pattern in patterns]
+            self._m.d.comb += [high.eq(Cat(one for one, _ in pairs)), low.eq(Cat(one for _, one in pairs))]
+            self._words[patterns] = high, low
+        return self._words[patterns]
+
+    def _pair(self, lane: int, pattern: tuple) -> tuple[Signal, Signal]:
+        """Return the selects of a bit: registers, one pair for each pattern."""
         if pattern not in self._made:
-            one = _in_rows(Const(0), self._fetch, ones)
+            one = _in_rows(Const(0), self._fetch, pattern[0])
             count = len(self._made)
             high, low = Signal(name=f"select_high{count}"), Signal(name=f"select_low{count}")
             with self._m.If(self._free):
