@@ -42,7 +42,7 @@ class HiddenCore(wiring.Component):
         layout, plan = self._spec.layer.out_layout, self._spec.plan
         m.submodules.core = core = self.core
         m.submodules.queue = queue = SpikeQueue(layout=layout, plan=plan)
-        m.submodules.extractor = extractor = Extractor(layout=layout, lanes=plan.lanes)
+        m.submodules.extractor = extractor = Extractor(layout=layout, lanes=plan.lanes, aligned=plan.aligned)
         connect(m, core.capture, queue.capture)
         connect(m, queue.words, extractor.words)
         connect(m, extractor.events, flipped(self.spikes))

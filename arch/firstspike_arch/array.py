@@ -229,6 +229,11 @@ class LayerPlan:
         groups = np.arange(self.groups)[:, None, None] * self.group_channels
         return np.where(channel < 0, -1, channel + groups).reshape(self.position_rows, self.lanes)
 
+    @property
+    def aligned(self) -> bool:
+        """Whether every row begins at a channel whose number is a multiple of `GROUP_BITS`."""
+        return not (self.channels_of_rows()[:, 0] % GROUP_BITS).any()
+
     def places(self) -> np.ndarray:
         """Return row·word_lanes + bit of each neuron's place in the spike words, in torch's order, int64[neurons]."""
         row, bank, lane = self._rows_banks_lanes()

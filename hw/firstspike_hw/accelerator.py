@@ -178,7 +178,7 @@ class Accelerator(wiring.Component):
                 layout = spec.layer.out_layout
                 m.submodules[f"queue{spec.index}"] = queue = SpikeQueue(layout=layout, plan=spec.plan)
                 m.submodules[f"extractor{spec.index}"] = extractor = Extractor(
-                    layout=layout, lanes=spec.plan.word_lanes, banks=spec.plan.banks)
+                    layout=layout, lanes=spec.plan.word_lanes, banks=spec.plan.banks, aligned=spec.plan.aligned)
                 connect(m, queue.words, extractor.words)
                 takers.append(queue.capture)
                 spikes = extractor.events

@@ -72,7 +72,7 @@ class BucketSender(wiring.Component):
         m = Module()
         buckets, steps = self.buckets, self._steps
         beats = ceil_div(self._pixels, GROUP_BITS)
-        m.submodules.emitter = emitter = Emitter(layout=self._layout)
+        m.submodules.emitter = emitter = Emitter(layout=self._layout, aligned=True)
         connect(m, emitter.events, flipped(self.events))
 
         # Which entry of which bucket is read now.

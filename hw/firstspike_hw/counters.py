@@ -42,9 +42,11 @@ class Counters(wiring.Component):
         slot, first_round = Signal(range(count)), Signal(init=1)
         last = slot == count - 1
         m.d.sync += [slot.eq(Mux(last, 0, slot + 1)), first_round.eq(first_round & ~last)]
+        counted = Signal.like(self.events)  # a register: the events come from all over the device
+        m.d.sync += counted.eq(self.events)
         missed = [Signal(range(count + 1), name=f"missed_{name}") for name in COUNTERS]
         for index, events in enumerate(missed):
-            m.d.sync += events.eq(Mux(slot == index, 0, events) + self.events[index])
+            m.d.sync += events.eq(Mux(slot == index, 0, events) + counted[index])
         more, keeps = Signal(range(count + 1)), Signal()
         m.d.sync += [more.eq(Array(missed)[slot]), keeps.eq(~first_round), write.addr.eq(slot), write.en.eq(1)]
         m.d.comb += [

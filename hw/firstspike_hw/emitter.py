@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from firstspike_arch.array import GROUP_BITS
 from firstspike_arch.events import TokenLayout
 
-from .first_one import at_most_one, lowest_one, without_lowest
+from .first_one import at_most_two, lowest_one, without_lowest
 from .stream_token import token_stream
 
 __all__ = ["Emitter", "group_struct"]
@@ -37,6 +37,8 @@ class Emitter(wiring.Component):
     ----------
     layout : TokenLayout
         Layout of the events.
+    aligned : bool
+        Every ``base`` is a multiple of `GROUP_BITS`: an address then needs no adder.
 
     Members
     -------
@@ -47,8 +49,8 @@ class Emitter(wiring.Component):
     groups: stream.Interface
     events: stream.Interface
 
-    def __init__(self, *, layout: TokenLayout):
-        self._layout = layout
+    def __init__(self, *, layout: TokenLayout, aligned: bool = False):
+        self._layout, self._aligned = layout, aligned
         super().__init__({
             "groups": In(stream.Signature(group_struct(layout))), "events": Out(token_stream(layout)),
         })
@@ -58,13 +60,19 @@ class Emitter(wiring.Component):
         """Layout of the events."""
         return self._layout
 
+    @property
+    def aligned(self) -> bool:
+        """Whether groups begin at multiples of their size."""
+        return self._aligned
+
     def elaborate(self, platform):
         m = Module()
         held = Signal(group_struct(self._layout), reset_less=True)
         valid, ends = Signal(), Signal()  # ends: the token offered is the last of its group
         move = self.events.ready
         # A bit for each token, in their order; without the one that is offered.
-        later = without_lowest(Cat(held.bits, held.marker))
+        tokens = Cat(held.bits, held.marker)
+        later = without_lowest(tokens)
         m.d.comb += [
             self.groups.ready.eq(~valid | (move & ends)), self.events.valid.eq(valid),
             self.events.payload.marker.eq(held.bits == 0),
@@ -73,13 +81,16 @@ class Emitter(wiring.Component):
             m.d.comb += self.events.payload.final.eq(held.final)
         with m.Else():
             place = lowest_one(held.bits)
+            within = min(len(place), self._layout.field_bits[0])  # a map has the channel in its lowest bits
             m.d.comb += [
-                self.events.payload.address.eq(held.base + place), self.events.payload.value.eq(
+                self.events.payload.address.eq(
+                    Cat(place[:within], held.base[within:]) if self._aligned else held.base + place),
+                self.events.payload.value.eq(
                     Array(held.values[index] for index in range(GROUP_BITS))[place]),
             ]
         with m.If(self.groups.ready):
             m.d.sync += [valid.eq(self.groups.valid), held.eq(self.groups.payload), ends.eq(self.groups.payload.single)]
         with m.Elif(move):
-            m.d.sync += [held.bits.eq(later[:GROUP_BITS]), ends.eq(at_most_one(later))]
+            m.d.sync += [held.bits.eq(later[:GROUP_BITS]), ends.eq(at_most_two(tokens))]
         return m
 

@@ -9,7 +9,7 @@ from firstspike_arch.events import TokenLayout
 from firstspike_arch.fixed import ceil_div
 
 from .emitter import Emitter
-from .first_one import at_most_one, lowest_one, without_lowest
+from .first_one import at_most_one, at_most_two, lowest_one, without_lowest
 from .integer_argument import integer_argument
 from .spike_queue import word_struct
 from .stream_token import token_stream
@@ -33,6 +33,8 @@ class Extractor(wiring.Component):
         Spike bits of a word.
     banks : (int, int)
         The word has that many equal parts, of neighbouring positions down and across; each is a number of whole groups.
+    aligned : bool
+        Every word begins at a multiple of `GROUP_BITS`, see `Emitter`.
 
     Members
     -------
@@ -43,8 +45,8 @@ class Extractor(wiring.Component):
     words: stream.Interface
     events: stream.Interface
 
-    def __init__(self, *, layout: TokenLayout, lanes: int, banks: tuple[int, int] = (1, 1)):
-        self._layout, self._lanes = layout, integer_argument("lanes", lanes, 1)
+    def __init__(self, *, layout: TokenLayout, lanes: int, banks: tuple[int, int] = (1, 1), aligned: bool = False):
+        self._layout, self._lanes, self._aligned = layout, integer_argument("lanes", lanes, 1), aligned
         down, across = banks
         self._banks = integer_argument("banks down", down, 1), integer_argument("banks across", across, 1)
         if down * across > 1 and (lanes % (down * across * GROUP_BITS) or len(layout.shape) == 1):
@@ -69,9 +71,14 @@ class Extractor(wiring.Component):
         """Equal parts of the word, down and across."""
         return self._banks
 
+    @property
+    def aligned(self) -> bool:
+        """Whether words begin at multiples of the size of a group."""
+        return self._aligned
+
     def elaborate(self, platform):
         m = Module()
-        m.submodules.emitter = emitter = Emitter(layout=self._layout)
+        m.submodules.emitter = emitter = Emitter(layout=self._layout, aligned=self._aligned)
         connect(m, emitter.events, flipped(self.events))
         count = ceil_div(self._lanes, GROUP_BITS)
         layout = word_struct(self._layout, self._lanes)
@@ -88,7 +95,7 @@ class Extractor(wiring.Component):
                 word_valid.eq(self.words.valid & (new.last | new.occupied.any())),
             ]
         with m.Elif(pick_ready):
-            m.d.sync += [occupied.eq(later), ends.eq(at_most_one(later))]
+            m.d.sync += [occupied.eq(later), ends.eq(at_most_two(occupied))]
 
         # The word again, and the group to be sent now.
         picked, pick_valid = Signal(layout, reset_less=True), Signal()

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The lowest 1 of a word, by shallow trees of gates instead of carry chains; all in the same cycle."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Cat, Const, Mux, Value
 
-__all__ = ["at_most_one", "lowest_one", "without_lowest"]
+__all__ = ["at_most_one", "at_most_two", "lowest_one", "without_lowest"]
 
 
 def without_lowest(bits: Value) -> Value:
@@ -21,11 +24,18 @@ def lowest_one(bits: Value) -> Value:
 
 def at_most_one(bits: Value) -> Value:
     """High if at most one bit is 1."""
-    def count(part: Value) -> tuple[Value, Value]:
-        """Whether any bit is 1, and whether several are."""
-        if len(part) == 1:
-            return part[0], Const(0)
-        (any_low, many_low), (any_high, many_high) = count(part[:len(part) // 2]), count(part[len(part) // 2:])
-        return any_low | any_high, many_low | many_high | (any_low & any_high)
+    return ~_reaches(bits, 2)[1]
 
-    return ~count(bits)[1]
+
+def at_most_two(bits: Value) -> Value:
+    """High if at most two bits are 1."""
+    return ~_reaches(bits, 3)[2]
+
+
+def _reaches(bits: Value, most: int) -> list[Value]:
+    """Whether at least 1, 2, … ``most`` bits are 1."""
+    if len(bits) == 1:
+        return [bits[0], *(Const(0) for _ in range(most - 1))]
+    low, high = _reaches(bits[:len(bits) // 2], most), _reaches(bits[len(bits) // 2:], most)
+    return [reduce(or_, (low[count], high[count], *(low[one] & high[count - one - 1] for one in range(count))))
+            for count in range(most)]

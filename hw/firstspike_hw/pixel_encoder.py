@@ -80,7 +80,7 @@ class PixelEncoder(wiring.Component):
         layout, pixels = self._layout, size_of(self._layout.shape)
         count = ceil_div(pixels, GROUP_BITS)
         numbers = TokenLayout(shape=(pixels,), low=layout.low, high=layout.high)
-        m.submodules.emitter = emitter = Emitter(layout=numbers)
+        m.submodules.emitter = emitter = Emitter(layout=numbers, aligned=True)
         sent = emitter.events
         m.d.comb += [
             self.events.valid.eq(sent.valid), sent.ready.eq(self.events.ready),

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from firstspike_arch.core_spec import CoreSpec
@@ -100,12 +100,17 @@ class ProgramPort(wiring.Component):
         for core in self._cores:
             shape, access = core.memory, getattr(self, f"access{core.index}")
             low = (shape.chunks - 1).bit_length()
-            chunk, row = word.address[:low], word.address[low:]
-            m.d.comb += [access.ahead.eq(written), access.write.eq(writing), access.read.eq(reading)]
+            # The comparison is slow, and joins the decoded number of the chunk behind a register of its own.
+            fits, chosen = Signal(name=f"fits{core.index}"), Signal(shape.chunks, name=f"chosen{core.index}")
+            number, row, bits = word.address[:low], word.address[low:], len(access.word)
+            within = ~row[bits:].any() & (row[:bits] < shape.depth)
+            m.d.comb += [
+                access.ahead.eq(written), access.write.eq(writing), access.read.eq(reading),
+                access.chunk.eq(Mux(fits, chosen, 0)),
+            ]
             m.d.sync += [
-                access.data.eq(word.data), access.word.eq(row), access.chunk.eq(Cat(
-                    (word.memory == core.index) & (row < shape.depth) & (chunk == number)
-                    for number in range(shape.chunks))),
+                access.data.eq(word.data), access.word.eq(row), chosen.eq(Cat(number == chunk for chunk in range(shape.chunks))),
+                fits.eq((word.memory == core.index) & within),
             ]
             if reads_back:
                 # The chunk passes a register at each core, so that it need not cross the whole device in one cycle.

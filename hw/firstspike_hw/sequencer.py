@@ -138,6 +138,7 @@ class Sequencer(wiring.Component):
     The registers mean, while they are set::
 
         boot      the final passes run without a token, after reset or reload
+        runs      not boot, once more: the wires to the weight memory are long, and have a register of their own
         opening   no marker of the inference is done; the start passes precede those of the first one
         position  number of the current pass, counted from the first start pass
         begins    the current pass is the first of its token
@@ -196,6 +197,7 @@ class Sequencer(wiring.Component):
         first = 0 if code.pools else starts  # after reset, the passes of a pool clear the sums
         boot, opening, begins, fresh = (
             Signal(name=name, init=1) for name in ("boot", "opening", "begins", "fresh"))
+        runs = Signal()
         position = Signal(range(starts + max(len(code.step), len(code.final))), init=first)
         starting, take, marker, final, skip, dropped = (
             Signal(name=name) for name in ("starting", "take", "marker", "final", "skip", "dropped"))
@@ -210,14 +212,15 @@ class Sequencer(wiring.Component):
         if spec.plan.bit_serial:
             value, done = self._next_bit(m, token.value, marker, last_pass)
         m.d.comb += issue.value.eq(Mux(marker, 1, value))
-        pass_ends = self._walk(m, token, marker=marker, fresh=fresh)
+        pass_ends = self._walk(m, token, marker=~runs | token.marker, fresh=fresh)
         waits = self._waits(m, active=boot | token.valid, marker=marker, starting=starting)
         m.d.comb += issue.valid.eq((boot | (token.valid & ~skip & ~idle)) & free & ~waits)
 
         token_ends = Signal()
         m.d.comb += [
             token_ends.eq(issue.valid & pass_ends & last_pass),
-            take.eq(~boot & (token_ends | ((skip | (token.valid & idle)) & free))),
+            # Without a valid token, ready does not matter: the path to the stream is a short one.
+            take.eq(~boot & free & (skip | idle | (pass_ends & last_pass & ~waits))),
         ]
         with m.If(issue.valid):
             m.d.sync += fresh.eq(pass_ends)
@@ -227,13 +230,13 @@ class Sequencer(wiring.Component):
                     with m.If(~marker):
                         m.d.sync += done.eq(Mux(last_pass, 0, done | value))
         with m.If(token_ends):
-            m.d.sync += boot.eq(0)
+            m.d.sync += [boot.eq(0), runs.eq(1)]
             with m.If(marker):
                 m.d.sync += [opening.eq(final), position.eq(0 if code.recurs else Mux(final, 0, starts))]
         with m.If(self.reload):
-            m.d.sync += [boot.eq(1), position.eq(first)]
+            m.d.sync += [boot.eq(1), runs.eq(0), position.eq(first)]
         if fall_steps(spec):
-            with m.If(take & marker):
+            with m.If(token.valid & take & marker):
                 m.d.sync += issue.step.eq(Mux(final, 0, issue.step + 1))
         self._track_drop(m, dropped, ends=token.valid & take & final)
         masked = Signal()
@@ -365,10 +368,12 @@ class Sequencer(wiring.Component):
     def _track_drop(self, m: Module, dropped: Signal, *, ends: Value) -> None:
         """Count inferences, and remember whether the current one is to be dropped.
 
-        The comparison is registered, so that no long path goes through counter and comparator. The cycle of delay is
-        harmless: ``drop`` cannot name the next inference that soon.
+        The comparison is registered, so that no long path goes through counter and comparator; it is without effect in
+        the cycle after an inference has ended, when it still belongs to that one. The cycle of delay is harmless:
+        ``drop`` cannot name the next inference that soon.
         """
-        tag, ended = Signal(self._spec.tag_bits), Signal()
+        tag, ended, names = Signal(self._spec.tag_bits), Signal(), Signal()
         m.d.sync += [
-            ended.eq(ends), tag.eq(tag + ended), dropped.eq(self.drop.valid & (self.drop.tag == tag) & ~ends & ~ended),
+            ended.eq(ends), tag.eq(tag + ended), names.eq(self.drop.valid & (self.drop.tag == tag) & ~ended),
         ]
+        m.d.comb += dropped.eq(names & ~ended)

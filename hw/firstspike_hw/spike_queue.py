@@ -69,14 +69,13 @@ class SpikeQueue(wiring.Component):
         lanes = self._plan.word_lanes
         layout = word_struct(self._layout, lanes)
         depth = spike_queue_depth(self._plan)
-        word, spikes, stored = Signal(layout), self._filled_up(self.capture.spikes, 1), Signal()
+        word, spikes = Signal(layout), self._filled_up(self.capture.spikes, 1)
         m.d.comb += [
             word.final.eq(self.capture.final), word.last.eq(self.capture.last), word.base.eq(self._base(m)),
             word.spikes.eq(spikes),
             word.occupied.eq(Cat(
                 spikes[start:start + GROUP_BITS].any() for start in range(0, lanes, GROUP_BITS)
             )),
-            stored.eq(self.capture.valid & (word.last | word.occupied.any())),
         ]
         if self._layout.value_bits:
             magnitudes = self.capture.magnitudes.as_value()
@@ -84,36 +83,38 @@ class SpikeQueue(wiring.Component):
         taken = self.words.valid & self.words.ready
         count = Signal(range(depth + 1))
         comes, goes_on = self.capture.valid, self.capture.coming
-        if depth == 1:
-            m.d.sync += count.eq(count + stored - taken)
+        if depth == 1:  # every row is the last of its step, and stored
+            m.d.sync += count.eq(count + comes - taken)
             m.d.comb += self.capture.grant.eq(~(comes | goes_on | (count & ~taken)))
             held = Signal(layout, reset_less=True)
-            with m.If(stored):
+            with m.If(comes):
                 m.d.sync += held.eq(word)
             m.d.comb += [self.words.valid.eq(count != 0), self.words.payload.eq(held)]
         else:
-            # Every row is written. Whether it is kept is known late, so the count follows one cycle later.
+            # Every row is written. Whether it is kept is known late, so that follows one cycle later.
+            came, last, occupied = Signal(), Signal(), Signal.like(word.occupied)
             kept, least, most = Signal(), Signal(), Signal()
-            m.d.sync += [kept.eq(stored), count.eq(count + kept - taken)]
+            m.d.sync += [came.eq(comes), last.eq(word.last), occupied.eq(word.occupied), count.eq(count + kept - taken)]
             room = [count < depth - more for more in range(4)]
             m.d.comb += [
+                kept.eq(came & (last | occupied.any())),
                 least.eq(kept | comes | goes_on), most.eq(kept & comes & goes_on),
                 self.capture.grant.eq(Mux(most, room[3], Mux(
                     (kept & comes) | (kept & goes_on) | (comes & goes_on), room[2], Mux(least, room[1], room[0])))),
             ]
             m.submodules.words = words = Memory(shape=layout, depth=depth, init=[])
             write, read = words.write_port(), words.read_port()
-            head, second = Signal(range(depth)), Signal(range(depth))
-            place = Signal(range(depth))
-            m.d.sync += [
-                place.eq(write.addr), head.eq(read.addr),
-                self.words.valid.eq(Mux(taken, (count > 1) | (kept & (count != 0)), (count != 0) | kept)),
-            ]
+            # The word behind the one that is offered is next: no path goes from ready through its address.
+            place, behind, following = (Signal(range(depth), name=name) for name in ("place", "behind", "following"))
+            waiting, loads, found = Signal(range(depth + 1)), Signal(), Signal()
+            m.d.comb += [behind.eq(place + 1), loads.eq(~self.words.valid | taken), found.eq((waiting != 0) | kept)]
+            m.d.sync += [place.eq(write.addr), waiting.eq(waiting + kept - (loads & found))]
+            with m.If(loads):
+                m.d.sync += [self.words.valid.eq(found), following.eq(following + found)]
             m.d.comb += [
-                write.addr.eq(place + kept),
-                second.eq(head + 1), read.addr.eq(Mux(taken, second, head)),
+                write.addr.eq(Mux(kept, behind, place)), read.addr.eq(following),
                 # Never read the word being written: otherwise synthesis adds logic for what a collision would read.
-                read.en.eq(~(write.en & Mux(taken, write.addr == second, write.addr == head))),
+                read.en.eq(loads & ~(write.en & Mux(kept, behind == following, place == following))),
                 write.en.eq(comes), write.data.eq(word), self.words.payload.eq(read.data),
             ]
         return m

@@ -113,7 +113,8 @@ class CapturedRows(wiring.Component):
         m = Module()
         m.submodules.queue = queue = SpikeQueue(layout=self._layout, plan=self._plan)
         m.submodules.extractor = extractor = Extractor(
-            layout=self._layout, lanes=self._plan.word_lanes, banks=self._plan.banks)
+            layout=self._layout, lanes=self._plan.word_lanes, banks=self._plan.banks,
+            aligned=self._plan.aligned)
         connect(m, queue.words, extractor.words)
         connect(m, extractor.events, flipped(self.events))
         capture, coming = queue.capture, Signal.like(self.rows.payload)
@@ -152,7 +153,8 @@ class HiddenLayer(wiring.Component):
         layout, plan = spec.layer.out_layout, spec.plan
         m.submodules.core = core = Core(spec, self._program.images()[spec.memory.name])
         m.submodules.queue = queue = SpikeQueue(layout=layout, plan=plan)
-        m.submodules.extractor = extractor = Extractor(layout=layout, lanes=plan.word_lanes, banks=plan.banks)
+        m.submodules.extractor = extractor = Extractor(
+            layout=layout, lanes=plan.word_lanes, banks=plan.banks, aligned=plan.aligned)
         connect(m, core.capture, queue.capture)
         connect(m, queue.words, extractor.words)
         takers: list[Any] = [flipped(self.events)]
