@@ -109,8 +109,8 @@ class ProgramPort(wiring.Component):
                 access.chunk.eq(Mux(fits, chosen, 0)),
             ]
             m.d.sync += [
-                access.data.eq(word.data), access.word.eq(row), chosen.eq(Cat(number == chunk for chunk in range(shape.chunks))),
-                fits.eq((word.memory == core.index) & within),
+                access.data.eq(word.data), access.word.eq(row), fits.eq((word.memory == core.index) & within),
+                chosen.eq(Cat(number == chunk for chunk in range(shape.chunks))),
             ]
             if reads_back:
                 # The chunk passes a register at each core, so that it need not cross the whole device in one cycle.
