@@ -161,8 +161,10 @@ class Core(wiring.Component):
             peeks["shadow"] = lanes_of(shadow.peek, bits)
         operands = operand_registers(
             m, spec, fetch=fetch, free=free, peeks=peeks,
-            products=products(weights, operand.value, one_bit=spec.plan.bit_serial, polarity=all(
-                layout.low >= -1 and layout.high == 1 for layout in spec.layouts)))
+            products=products(
+                weights, operand.value, largest=max(layout.high for layout in spec.layouts),
+                one_bit=spec.plan.bit_serial,
+                polarity=all(layout.low >= -1 and layout.high == 1 for layout in spec.layouts)))
         spiked = self._build_spikes(m, u, add, rows)
         adds_current = add.which(lambda op: op.store == "current" and op.act == "add")
         left = u if currents is None or not _adds_current(code) else [

@@ -17,17 +17,17 @@ from .pass_row import PassRow
 __all__ = ["operand_registers", "products"]
 
 
-def products(weights: list[Value], value: Value, *, one_bit: bool, polarity: bool) -> list[Value]:
+def products(weights: list[Value], value: Value, *, largest: int, one_bit: bool, polarity: bool) -> list[Value]:
     """Return value · weight of each lane, from unsigned slices that hold signed weights.
 
-    The product with a spike's magnitude is a sum of shifted weights, with any other number a multiplication. With
-    ``one_bit`` the value is a power of two, and the product a shift; with ``polarity`` it is −1, 0 or 1, and the
-    product a negation.
+    The product with a number of 0 … ``largest``, if that is at most `MAGNITUDE_MAX`, is a sum of shifted weights, with
+    any other number a multiplication. With ``one_bit`` the value is a power of two, and the product a shift; with
+    ``polarity`` it is −1, 0 or 1, and the product a negation.
     """
-    return [_product(weight.as_signed(), value, one_bit, polarity) for weight in weights]
+    return [_product(weight.as_signed(), value, largest, one_bit, polarity) for weight in weights]
 
 
-def _product(weight: Value, value: Value, one_bit: bool, polarity: bool) -> Value:
+def _product(weight: Value, value: Value, largest: int, one_bit: bool, polarity: bool) -> Value:
     if not len(value):
         return weight
     if polarity and value.shape().signed:
@@ -38,9 +38,29 @@ def _product(weight: Value, value: Value, one_bit: bool, polarity: bool) -> Valu
         wide = Shape(len(weight) + len(value), True)
         return reduce(or_, (Mux(value[bit], Const(0, wide) + (weight << bit), 0)[:wide.width]
                             for bit in range(len(value)))).as_signed()
-    if value.shape().signed or len(value) > bits_for_unsigned(MAGNITUDE_MAX):
+    if value.shape().signed or largest > MAGNITUDE_MAX:
         return weight * value
-    return reduce(add, (Mux(value[bit], weight << bit if bit else weight, 0) for bit in range(len(value))))
+    addends = []
+    for bits in _apart(largest):
+        addend: Value = Const(0)
+        for bit in bits:
+            addend = Mux(value[bit], weight << bit if bit else weight, addend)
+        addends.append(addend)
+    return reduce(add, addends)[:len(weight) + (largest - 1).bit_length()].as_signed()
+
+
+def _apart(largest: int) -> list[list[int]]:
+    """Divide the bits of the numbers 0 … ``largest`` into few lists, of which no number has two bits that are 1."""
+    lists: list[list[int]] = []
+    for bit in range(bits_for_unsigned(largest)):
+        together = {other for number in range(1 << bit, largest + 1) if number >> bit & 1
+                    for other in range(bit) if number >> other & 1}
+        fits = next((bits for bits in lists if together.isdisjoint(bits)), None)
+        if fits is None:
+            lists.append([bit])
+        else:
+            fits.append(bit)
+    return lists
 
 
 def operand_registers(

@@ -24,11 +24,11 @@ class PoolMerger(wiring.Component):
     event of another band closes the open half and waits; a marker closes it and is taken. Pixels outside the pooled map
     are taken without effect.
 
-    Throughput: an event is taken in each cycle. If the open half is closed in cycle c, its windows are read from c + 2
-    on, one a cycle, and its end, with its marker, in the cycle after the last of them. What is read in cycle r is
-    offered in r + 4; nothing is read, and nothing that was read goes on, while a token has no room in the buffer of two
-    tokens in front of ``merged``. If the end is read in cycle e, the other half, which is now open, can be closed from
-    e + 1 on, and the emptied one takes events from e + 3 on.
+    Throughput: a token is taken in each cycle in which no event waits. If the open half is closed in cycle c, its
+    windows are read from c + 2 on, one a cycle, and its end, with its marker, in the cycle after the last of them. What
+    is read in cycle r is offered in r + 4; nothing is read, and nothing that was read goes on, while a token has no
+    room in the buffer of two tokens in front of ``merged``. If the end is read in cycle e, the other half, which is now
+    open, can be closed from e + 1 on, and the emptied one takes events from e + 3 on.
 
     A sum is cleared when it is read. After reset all are cleared, in `Merging.places` cycles in which nothing is taken.
 
