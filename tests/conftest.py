@@ -36,6 +36,7 @@ def draw(seed: int, neurons_max: int = 24) -> tuple[Program, np.ndarray]:
         register_rows=int(rng.choice([2, 8])),
         winner=str(rng.choice(["tree", "scan"])), kernel_parallel=bool(rng.random() < 0.5),
         bit_serial=network.bit_by_bit and bool(rng.random() < 0.5),
+        merges=bool(rng.spawn(1)[0].random() < 0.5),  # drawn apart, as it came later
     ).program
     return program, random_inputs(rng, network, 8)
 
