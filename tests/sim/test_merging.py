@@ -26,7 +26,7 @@ def weights(*shape: int) -> np.ndarray:
 def magnitudes() -> tuple[IntegerNetwork, dict]:
     """Three thresholds in front of a pool of 3 × 2 on an odd map, two in front of one of 1 × 3; cores with banks send.
     """
-    builder = fs.NetworkBuilder((1, 10, 11), steps=3, readout="spike_count", in_max=2)
+    builder = fs.NetworkBuilder((1, 10, 11), steps=2, readout="spike_count", in_max=2)
     builder.layer(weights(3, 1, 3, 3), theta=[[9, 14, 22]] * 3, leak=0.75, padding=1)
     builder.layer(weights(4, 3, 2, 2), theta=[[20, 50]] * 4, pool=(3, 2), reset="zero", bias=3, padding=1)
     builder.layer(weights(4, 4 * 4 * 2), theta=250, pool=(1, 3))
@@ -81,7 +81,7 @@ CASES: list[Callable[[], tuple[IntegerNetwork, dict]]] = [
     magnitudes, dense_behind, signed_input, numbers_bit_by_bit, residual, narrow]
 
 
-def inputs_of(network: IntegerNetwork, batch: int = 4) -> np.ndarray:
+def inputs_of(network: IntegerNetwork, batch: int = 3) -> np.ndarray:
     random = np.random.default_rng(5)
     if network.input_kind == "latency":
         return random.integers(0, 256, (batch, network.inputs)).astype(np.uint8)
