@@ -259,6 +259,11 @@ class LayerPlan:
         """Whether the membranes are in registers, not in a memory."""
         return self.rows <= self.options.register_rows and not self.scattered
 
+    @property
+    def in_one_row(self) -> bool:
+        """Whether all neurons are in one row of registers, so that a pass follows the previous one at once."""
+        return self.rows == 1 and self.in_registers
+
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayConfig:

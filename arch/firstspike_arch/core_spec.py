@@ -117,9 +117,14 @@ class CoreSpec:
         return self.layer.neuron.single_spike and self.layer.neuron.theta is not None
 
     @property
-    def remembers_spikes(self) -> bool:
-        """Whether a pass after the capturing one still depends on which neurons spiked."""
-        return any(op.when == "spiked" for op in self.microcode.step[1:])
+    def remembered_levels(self) -> int:
+        """Number of thresholds for which the core remembers, after the capturing pass, which neurons reached them."""
+        later = [op for op in self.microcode.step[1:] if op.asks_spikes]
+        return max((self.layer.neuron.levels if op.by_level else 1 for op in later), default=0)
+
+    def holds(self, op: RowOp) -> bool:
+        """Whether neurons that did not spike keep u in a pass, instead of adding 0 to it."""
+        return self.plan.in_one_row and op.by_level and self.layer.neuron.levels == 1
 
     @cached_property
     def memory(self) -> MemoryShape:
@@ -144,7 +149,7 @@ class CoreSpec:
             widths = {
                 "membranes": bits, "currents": bits * self.microcode.has_current,
                 "shadow": bits * any(op.operand == "shadow" for op in self.microcode.passes),
-                "fired": int(self.fires_once), "spiked": self.layer.neuron.levels * self.remembers_spikes,
+                "fired": int(self.fires_once), "spiked": self.remembered_levels,
             }
             found += [
                 MemoryShape(name=f"core{self.index}_{name}", depth=plan.rows, used_bits=width * plan.lanes)
@@ -178,7 +183,7 @@ class CoreSpec:
             "neurons": {
                 "passes": [[_plain_pass(op) for op in ops]
                            for ops in ((code.event,), code.start, code.step, code.final)],
-                "offset": code.offset.tolist(), "init": code.init.tolist(),
+                "offset": code.offset.tolist(), "current": code.current.tolist(),
                 "levels": None if code.levels is None else code.levels.tolist(), "fires_once": self.fires_once,
             },
             "outputs": [self.sends, self.value_bits, self.tag_bits, self.read_back],
@@ -213,7 +218,8 @@ def core_spec(
     return CoreSpec(
         index=index, layer=layer, plan=plan, bias_word=bias_word,
         sends=any(edge.source == index for edge in network.edges()),
-        microcode=microcode_of(layer, static=network.is_static(index), steps_max=network.longest),
+        microcode=microcode_of(
+            layer, static=network.is_static(index), steps_max=network.longest, in_one_row=plan.in_one_row),
         inputs=tuple(
             CoreInput(source=branch.source, recurrent=branch.source == index, connectivity=synapses, walk=walk,
                       layout=merging.layout if merging else network.layout_of(branch.source), merging=merging)
@@ -272,6 +278,6 @@ def result_score_bits(network: IntegerNetwork, plan: LayerPlan) -> int:
 
 
 def _plain_pass(op: RowOp) -> list[Any]:
-    values = None if op.values is None else op.values.tolist()
-    plain = [op.act, op.operand, op.index, values, op.when, op.level, op.store, op.halve, op.settle]
+    values, base = (None if one is None else one.tolist() for one in (op.values, op.base))
+    plain = [op.act, op.operand, op.index, values, op.when, base, op.store, op.halve, op.settle]
     return plain if op.channels is None else [*plain, op.channels.tolist()]

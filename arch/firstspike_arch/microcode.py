@@ -10,8 +10,8 @@ adds the current to u. A layer with a pool of currents has it, too: events add t
 of each window as the current.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,36 +25,38 @@ __all__ = [
 
 BIAS_ROWS_MAX = 16
 
-When = Literal["always", "spiked", "negative", "nonnegative"]
+When = Literal["never", "spiked", "negative", "nonnegative", "always"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RowOp:
-    """One pass over all rows: u ← act(u, operand) for the neurons where ``when`` holds; all others keep u.
+    """One pass over all rows: u ← act(base + operand), where base is ``base`` in the neurons for which ``when`` holds,
+    and u in all others.
 
-    ``act``: "add" (u + operand, then an arithmetic shift right by one if ``halve``), "clear" (0),
-    "init" (the first value of an inference; the current becomes 0), "save" (shadow ← u, u ← 0), "load" (the operand),
-    "max" (the larger of the number and the operand).
+    ``act``: "add" (the sum), "save" (shadow ← the sum; u ← 0 unless ``halve``), "init" (as "add", the first of an
+    inference: the current becomes `Microcode.current`), "load" (the operand), "max" (the larger of the number and the
+    operand). With ``halve``, an arithmetic shift right by one follows.
     ``store``: the number that the pass changes, the "membrane" u, the "current", or the "sum" that an event reaches.
-    ``operand``: "weight" (row ``index`` of the bias rows), "constant" (int64[C], ``values``), "current",
-    "fall" (``values``[t] at the end of step t), "leak" (~(u >> ``index``)), "shadow", "sum" (tap ``index`` of the
-    window, row by row of its kernel; the last pass that takes a sum clears it) or "zero".
+    ``operand``: "weight" (row ``index`` of the bias rows), "constant" (``values``, int64[C], or int64[L + 1, C] by the
+    magnitude 0…L of this step's spike), "current", "fall" (``values``[t] at the end of step t), "leak"
+    (~(u >> ``index``)), "shadow", "sum" (tap ``index`` of the window, row by row of its kernel; the last pass that
+    takes a sum clears it) or "zero".
     ``channels``: bool[C], those to which "leak" or "shadow" is added, and 0 to all others; None: to all.
-    ``when``: "spiked" holds where this step's spike has at least magnitude ``level``; "negative" and "nonnegative" test
-    u itself.
+    ``when``: "spiked" holds where this step's spike has a magnitude; "negative" and "nonnegative" test u itself.
+    ``base``: int64[C].
     """
 
-    act: Literal["add", "clear", "init", "load", "max", "save"]
+    act: Literal["add", "init", "load", "max", "save"]
     operand: Literal["weight", "constant", "current", "fall", "leak", "shadow", "sum", "zero"] = "zero"
     index: int = 0
     values: np.ndarray | None = None
-    when: When = "always"
-    level: int = 1
+    when: When = "never"
+    base: np.ndarray | None = None
     store: Literal["membrane", "current", "sum"] = "membrane"
     halve: bool = False
     channels: np.ndarray | None = None
     settle: bool = False
-    """The operand is a number that the previous pass wrote; if there is only one row, the core waits a cycle between
+    """The operand depends on what the previous pass wrote; if there is only one row, the core waits a cycle between
     them."""
 
     def __post_init__(self) -> None:
@@ -62,6 +64,18 @@ class RowOp:
             raise ValueError(f"operand {self.operand!r}: values must be given for 'constant' and 'fall', and no other")
         if self.channels is not None and self.operand not in ("leak", "shadow"):
             raise ValueError(f"operand {self.operand!r}: channels must be given for 'leak' and 'shadow' only")
+        if (self.base is None) != (self.when == "never"):
+            raise ValueError(f"when {self.when!r}: base must be given unless when is 'never'")
+
+    @property
+    def by_level(self) -> bool:
+        """Whether the operand is a constant that depends on the magnitude of this step's spike."""
+        return self.operand == "constant" and self.values is not None and self.values.ndim == 2
+
+    @property
+    def asks_spikes(self) -> bool:
+        """Whether the pass depends on this step's spikes."""
+        return self.by_level or self.when == "spiked"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,12 +86,13 @@ class Microcode:
     ``start`` runs before ``step`` or ``final`` at the first marker of an inference; at every marker if ``recurs``. The
     first pass of ``step`` and of ``final`` captures the spikes. ``step`` is empty if no inference has a second step.
 
-    ``offset`` int64[C]: u = v − offset. ``init`` int64[C]: u before the bias of step 0. ``levels`` int64[C, n]: the
-    magnitude of a spike is the number of levels that u reaches; None: the layer never fires.
+    ``offset`` int64[C]: u = v − offset. ``current`` int64[C]: the current before the events of an inference, which
+    includes what every step adds. ``levels`` int64[C, n]: the magnitude of a spike is the number of levels that u
+    reaches; None: the layer never fires.
     """
 
     offset: np.ndarray
-    init: np.ndarray
+    current: np.ndarray
     levels: np.ndarray | None
     event: RowOp
     start: tuple[RowOp, ...]
@@ -92,6 +107,13 @@ class Microcode:
         return (self.event, *self.start, *self.step, *self.final)
 
     @property
+    def init(self) -> np.ndarray:
+        """u at the beginning of an inference, before the bias of step 0, int64[C]."""
+        first = self.final[0].base
+        assert first is not None
+        return first
+
+    @property
     def has_current(self) -> bool:
         """Whether each neuron has a current beside its membrane."""
         return any(op.store == "current" for op in self.passes)
@@ -104,7 +126,7 @@ class Microcode:
     @property
     def pure_weights(self) -> bool:
         """Whether every operand comes from the weight memory, so that the operand register needs no multiplexer."""
-        return all(op.operand in ("weight", "zero") for op in self.passes)
+        return all(op.operand == "weight" for op in self.passes)
 
 
 def bias_rows(layer: Layer) -> np.ndarray:
@@ -140,131 +162,216 @@ def _largest_weight(layer: Layer) -> int:
     return (1 << (layer.weight_bits - 1)) - 1
 
 
-def microcodes_of(network: IntegerNetwork) -> tuple[Microcode, ...]:
-    """The microcode of every layer, in order."""
+def microcodes_of(network: IntegerNetwork, *, in_one_row: bool = False) -> tuple[Microcode, ...]:
+    """The microcode of every layer, in order; for ``in_one_row`` see `microcode_of`."""
     return tuple(
-        microcode_of(layer, static=network.is_static(index), steps_max=network.longest)
+        microcode_of(layer, static=network.is_static(index), steps_max=network.longest, in_one_row=in_one_row)
         for index, layer in enumerate(network.layers)
     )
 
 
-def microcode_of(layer: Layer, *, static: bool = False, steps_max: int | None = None) -> Microcode:
+def microcode_of(
+    layer: Layer, *, static: bool = False, steps_max: int | None = None, in_one_row: bool = False,
+) -> Microcode:
     """The microcode of a layer: passes on u = v − theta that do exactly what `Neuron` defines for v.
 
-    ``static``: the synapses give the same current in every step. ``steps_max``: longest inference, if known. If it is
-    1, no state is carried over, so there is no leak, reset or clamp.
+    Parameters
+    ----------
+    static : bool
+        The synapses give the same current in every step.
+    steps_max : int, optional
+        Longest inference, if known. If it is 1, no state is carried over, so there is no leak, reset or clamp.
+    in_one_row : bool
+        All neurons are in one row of registers (`LayerPlan.in_one_row`). An operand chosen by a spike would wait there
+        for the spike, so the subtraction after a binary one is a pass of its own, in which all other neurons keep u.
+        The first pass of an inference adds no bias, because flip-flops are then set without a multiplexer.
     """
-    neuron = layer.neuron
-    theta = neuron.first_theta
-    biases = bias_rows(layer)
-    pool = layer.current_pool
+    neuron, pool = layer.neuron, layer.current_pool
+    theta, biases, zeros = neuron.first_theta, bias_rows(layer), np.zeros(layer.channels, dtype=np.int64)
     store = "current" if static else "membrane"
     bias_ops = tuple(
         RowOp(act="add", operand="weight", index=k, store=store) for k in range(len(biases)) if biases[k].any())
-    if has_constant_bias(layer):
-        bias_ops = (RowOp(act="add", operand="constant", values=np.asarray(neuron.bias), store=store),)
+    constant = np.asarray(neuron.bias, dtype=np.int64) if has_constant_bias(layer) else zeros
     init = (np.asarray(neuron.v_init, dtype=np.int64) * neuron.leak_num) >> neuron.leak_shift
     if neuron.bias_once:
         init = init + neuron.bias
-    adds = (RowOp(act="add", operand="current"),) if static else bias_ops
     step: tuple[RowOp, ...] = ()
+    every_step = zeros  # what a step adds beside the current, as a part of it
     if steps_max != 1:
+        update = _Update(neuron, layer.channels, in_one_row=in_one_row, row_of_zeros=not biases[0].any())
+        update.run()
         if neuron.theta_fall is not None:
-            adds = (RowOp(act="add", operand="fall", values=np.diff(neuron.theta_fall)),)
-        step = (*_update(neuron, theta, layer.channels), *adds)
-        if not step:
-            step = (RowOp(act="add", operand="weight", index=0),)  # a row of zeros: the pass that captures
+            update.append(RowOp(act="add", operand="fall", values=np.diff(neuron.theta_fall)))
+        elif static:
+            every_step = update.take_constant()
+            update.append(RowOp(act="add", operand="current"))
+        else:
+            update.add(constant)
+            update.add_rows(bias_ops)
+        step = update.passes()
+    first = RowOp(act="init", when="always", base=init - theta + (-every_step if static else constant))
+    final = (first, *bias_ops)
+    if not static and not in_one_row:
+        final = (replace(first, operand="weight"), *bias_ops[1:])
+    current = constant + every_step if static else zeros
     start: tuple[RowOp, ...] = ()
     if static or pool is not None:
         start = (RowOp(act="add", operand="current", settle=True),)
-    final = (RowOp(act="init"), *bias_ops)
     if pool is not None:
         taps = tuple(RowOp(act="max" if tap else "load", operand="sum", index=tap, store="current")
                      for tap in range(pool.kernel[0] * pool.kernel[1]))
-        # The first tap replaces the current, so a bias that is a part of it comes behind the taps.
-        start = (*taps, *bias_ops, *start) if static else (*taps, *start)
-        final = final[:1] if static else final
+        if static:
+            # The first tap replaces the current, so what else is a part of it comes behind the taps.
+            more = RowOp(act="add", operand="constant", values=current, store="current")
+            taps, final, current = (*taps, *bias_ops, *((more,) if current.any() else ())), final[:1], zeros
+        start = (*taps, *start)
     return Microcode(
-        offset=theta, init=init - theta, levels=None if neuron.theta is None else neuron.theta - theta[:, None],
+        offset=theta, current=current, levels=None if neuron.theta is None else neuron.theta - theta[:, None],
         event=RowOp(act="add", operand="weight", store=store if pool is None else "sum"),
         start=start, step=step, final=final, recurs=pool is not None and not static,
     )
 
 
-def _update(neuron: Neuron, theta: np.ndarray, count: int):
-    """Yield the passes of reset, clamp and leak, which start and end with u = v − theta; none if there is nothing to
-    do."""
-    # A neuron that fires once is silent afterwards: its reset changes nothing that can be seen.
-    fires_again = neuron.theta is not None and not neuron.single_spike
-    reset = neuron.reset if fires_again else "none"
-    step = theta if neuron.reset_step is None else np.asarray(neuron.reset_step, dtype=np.int64)
-    # One threshold after the other, as often as the magnitude says.
-    subtract = [RowOp(act="add", operand="constant", values=-step, when="spiked", level=level)
-                for level in range(1, neuron.levels + 1)]
-    clear = RowOp(act="clear", when="spiked")
-    if reset == "subtract" and not neuron.leaky and not neuron.clamped:
-        yield from subtract
-        return
-    if reset == "none" and not neuron.leaky and not neuron.clamped:
-        return
-    ops: list[RowOp] = []
-    pending = theta.copy()  # to be added everywhere before a pass that needs v itself
+class _Update:
+    """Passes of a step: reset, clamp and leak of `Neuron`, then what is added in every step.
 
-    def flush() -> None:
-        nonlocal pending
-        if pending.any() or not ops:
-            ops.append(RowOp(act="add", operand="constant", values=pending))
-        pending = np.zeros(count, dtype=np.int64)
+    Constants are not added by passes of their own. They are collected in the open pass, which is closed by the first
+    operation that needs its result.
 
-    def apply_reset() -> None:
-        nonlocal pending
-        if reset == "subtract":
-            ops.extend(subtract)
-        elif reset == "zero":
-            # Shift to v − v_reset, which the reset sets to 0; as with clamps, the shift needs no pass of its own.
-            value = np.zeros(count, dtype=np.int64) if neuron.v_reset is None else neuron.v_reset
-            pending -= value
-            flush()
-            ops.append(clear)
-            pending += value
+    Parameters
+    ----------
+    neuron : Neuron
+    channels : int
+    in_one_row : bool
+        See `microcode_of`.
+    row_of_zeros : bool
+        Whether the first bias row holds zeros. They are then the operand where nothing is added, as all operands may
+        come from the weight memory.
+    """
 
-    if not neuron.reset_delay:
-        apply_reset()
-    if neuron.v_min is not None:
-        pending -= neuron.v_min
-        flush()
-        ops.append(RowOp(act="clear", when="negative"))
-        pending += neuron.v_min
-    if neuron.v_max is not None:
-        pending -= neuron.v_max
-        flush()
-        ops.append(RowOp(act="clear", when="nonnegative"))
-        pending += neuron.v_max
-    num, shift = shortest_leak(np.broadcast_to(neuron.leak_num, count), neuron.leak_shift)
-    leaks = num != 1 << shift
-    if not num.any():
-        flush()
-        ops.append(RowOp(act="clear"))
-    elif neuron.leaky and (num[leaks] == (1 << shift) - 1).all() and shift:
-        # v − ceil(v/2^k) = x + 1 + ~(x >> k) with x = v − 1
-        pending -= leaks
-        flush()
-        ops.append(RowOp(act="add", operand="leak", index=shift, channels=_some(leaks), settle=True))
-        pending += leaks
-    elif neuron.leaky:
-        # Horner from the lowest digit: floors of floors are exact, so after `shift` halvings u = (v·num) >> shift, but
-        # for the channels without a leak, of which only the last digit is 1.
-        flush()
-        ops.append(RowOp(act="save"))
-        for digit in range(shift + (not leaks.all())):
-            ones = num >> digit & 1 == 1
-            ops.append(RowOp(act="add", operand="shadow" if ones.any() else "zero", channels=_some(ones),
-                             halve=digit < shift, settle=digit == 0))
-    if neuron.reset_delay:
-        apply_reset()
-    pending -= theta
-    flush()
-    yield from ops
+    def __init__(self, neuron: Neuron, channels: int, *, in_one_row: bool, row_of_zeros: bool):
+        self._neuron, self._in_one_row = neuron, in_one_row
+        self._nothing: dict[str, Any] = {"operand": "weight" if row_of_zeros else "zero"}
+        self._zeros = np.zeros((neuron.levels + 1, channels), dtype=np.int64)  # for each magnitude of the spike
+        self._ops: list[RowOp] = []
+        self._open: dict[str, Any] = {}
+        self._constant = self._zeros
+
+    def run(self) -> None:
+        """Append the passes of reset, clamp and leak, which start and end with u = v − theta."""
+        neuron, theta = self._neuron, self._neuron.first_theta
+        self.add(theta)
+        if not neuron.reset_delay:
+            self._reset()
+        clamps: tuple[tuple[int | None, When], ...] = (neuron.v_min, "negative"), (neuron.v_max, "nonnegative")
+        for bound, beyond in clamps:
+            if bound is not None:
+                self.add(-bound)
+                self._replace(beyond)
+                self.add(bound)
+        if neuron.leaky:
+            self._leak()
+        if neuron.reset_delay:
+            self._reset()
+        self.add(-theta)
+
+    def add(self, values: np.ndarray | int) -> None:
+        """Add constants to the neurons of each channel, int64[C], which may depend on the magnitude of the spike."""
+        self._constant = self._constant + values
+
+    def append(self, *ops: RowOp) -> None:
+        """Append passes that need the result of those before."""
+        self._close()
+        self._ops.extend(ops)
+
+    def add_rows(self, ops: tuple[RowOp, ...]) -> None:
+        """Append passes that add rows of weights. A pass that adds nothing adds the first of them."""
+        self._close()
+        last = self._ops[-1] if self._ops else None
+        if ops and last and last.act == "add" and last.operand == "zero" and not last.halve and not self._in_one_row:
+            self._ops[-1] = replace(last, operand="weight", index=ops[0].index)
+            ops = ops[1:]
+        self._ops.extend(ops)
+
+    def take_constant(self) -> np.ndarray:
+        """Return the constants at the end, int64[C], to be added elsewhere; 0 if they belong to a pass."""
+        if self._open or self._by_level():
+            self._close()
+        taken, self._constant = self._constant[0], self._zeros
+        return taken
+
+    def passes(self) -> tuple[RowOp, ...]:
+        """All passes, at least the one that captures."""
+        self._close()
+        return tuple(self._ops) or (RowOp(act="add", **self._nothing),)
+
+    def _by_level(self) -> bool:
+        return bool((self._constant != self._constant[0]).any())
+
+    def _operand(self) -> dict[str, Any]:
+        """Take the constants as the operand of a pass, with the rest of the open pass."""
+        options, values, by_level = self._open, self._constant, self._by_level()
+        self._open, self._constant = {}, self._zeros
+        if options.get("when") == "always" and not by_level:
+            options, values = {**options, "base": options["base"] + values[0]}, self._zeros
+        if not values.any():
+            return {**options, **self._nothing}
+        # The spike is known when its row is captured, which the first pass does, and remembered afterwards.
+        return {**options, "operand": "constant", "values": values if by_level else values[0],
+                "settle": by_level and len(self._ops) < 2}
+
+    def _close(self) -> None:
+        if self._open or self._constant.any():
+            self._ops.append(RowOp(act="add", **self._operand()))
+
+    def _replace(self, when: When) -> None:
+        """Set u to 0 where ``when`` holds."""
+        if when == "always":
+            self._ops, self._open, self._constant = [], {}, self._zeros  # nothing before is seen
+        elif self._open or (when != "spiked" and self._constant.any()):
+            self._close()
+        self._open = {"when": when, "base": -self._constant[0]}
+
+    def _reset(self) -> None:
+        neuron = self._neuron
+        if neuron.theta is None or neuron.single_spike or neuron.reset == "none":
+            return  # a neuron that fires once is silent afterwards: its reset changes nothing that can be seen
+        if neuron.reset == "zero":
+            value = 0 if neuron.v_reset is None else neuron.v_reset
+            self.add(-value)
+            self._replace("spiked")
+            self.add(value)
+            return
+        step = neuron.first_theta if neuron.reset_step is None else np.asarray(neuron.reset_step, dtype=np.int64)
+        subtracted = -np.arange(neuron.levels + 1)[:, None] * step
+        if self._in_one_row and self._open:
+            self._close()  # the sum is replaced there, by one that the spike does not choose
+        if not self._in_one_row or neuron.levels > 1:
+            self.add(subtracted)
+        elif step.any():
+            self._ops.append(RowOp(act="add", operand="constant", values=subtracted))
+
+    def _leak(self) -> None:
+        neuron = self._neuron
+        num, shift = shortest_leak(np.broadcast_to(neuron.leak_num, self._zeros.shape[1]), neuron.leak_shift)
+        leaks = num != 1 << shift
+        if not num.any():
+            self._replace("always")
+        elif (num[leaks] == (1 << shift) - 1).all() and shift:
+            # v − ceil(v/2^k) = x + 1 + ~(x >> k) with x = v − 1
+            self.add(-leaks.astype(np.int64))
+            self.append(RowOp(act="add", operand="leak", index=shift, channels=_some(leaks), settle=True))
+            self.add(leaks)
+        else:
+            # Horner from the lowest digit: floors of floors are exact, so after `shift` halvings u = (v·num) >> shift,
+            # but for the channels without a leak, of which only the last digit is 1.
+            odd = bool((num & 1).all())  # the lowest digit then needs no pass of its own
+            self._ops.append(RowOp(act="save", halve=odd, **self._operand()))
+            for digit in range(odd, shift + (not leaks.all())):
+                ones = num >> digit & 1 == 1
+                self._ops.append(RowOp(
+                    act="add", operand="shadow" if ones.any() else "zero", channels=_some(ones), halve=digit < shift,
+                    settle=digit == odd))
 
 
 def _some(channels: np.ndarray) -> np.ndarray | None:

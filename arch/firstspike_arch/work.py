@@ -56,10 +56,10 @@ class Workload:
 def marker_cycles(core: CoreSpec) -> MarkerCycles:
     """Count the cycles of a core's markers.
 
-    Each pass visits all rows. With a single row in registers, a pass whose operand is the result of the previous pass
-    waits for one cycle.
+    Each pass visits all rows. With a single row in registers, a pass whose operand depends on the result of the
+    previous pass waits for one cycle.
     """
-    waits = core.plan.rows == 1 and core.plan.in_registers
+    waits = core.plan.in_one_row
 
     def cycles(ops: tuple[RowOp, ...]) -> int:
         return sum(core.plan.rows + (waits and op.settle) for op in ops)

@@ -36,8 +36,9 @@ class Core(wiring.Component):
     product with a spike's magnitude is a sum of shifted weights, with a polarity a negation; with any other number it
     is a multiplication, or a shift if ``bit_serial``.
 
-    The first pass of the microcode for a step or for the final step captures the spikes of each row in the add stage. A
-    capturing row waits in the operand stage until ``capture.grant`` was high in the cycle before. Nothing else waits
+    The first pass of the microcode for a step or for the final step captures the spikes of each row in the add stage.
+    An operand that the spikes choose is chosen one stage before, as a marker's row is never in two stages. A capturing
+    row waits in the operand stage until ``capture.grant`` was high in the cycle before. Nothing else waits
     after the sequencer.
 
     Parameters
@@ -145,8 +146,8 @@ class Core(wiring.Component):
 
         init = LaneConstants(spec.plan, code.init, absent=-1)
         membranes = rows("membranes", bits, init=pack_rows(init.table, bits) if spec.plan.in_registers else ())
-        u = [value.as_signed() for value in lanes_of(membranes.value, bits)]
-        peeks = {"membrane": lanes_of(membranes.peek, bits)}
+        u, peek = ([value.as_signed() for value in lanes_of(word, bits)] for word in (membranes.value, membranes.peek))
+        peeks = {"membrane": peek}
         currents = None
         if code.has_current:
             currents = rows("currents", bits, bubbles=True)
@@ -155,33 +156,45 @@ class Core(wiring.Component):
         if code.pools:
             sums = RowBanks(m, spec.plan, "sums", bits, sums=True, fetch=fetch, add=add, free=free)
             peeks["sum"] = lanes_of(sums.peek, bits)
-        if any(op.operand == "shadow" for op in code.passes):
+        shadow = None
+        if any(op.act == "save" for op in code.passes):
             shadow = rows("shadow", bits)
-            m.d.comb += shadow.next.eq(Mux(add.which(lambda op: op.act == "save"), membranes.value, shadow.value))
             peeks["shadow"] = lanes_of(shadow.peek, bits)
+        spiked, levels = self._build_spikes(m, u, peek, rows, operand=operand, add=add)
         operands = operand_registers(
-            m, spec, fetch=fetch, free=free, peeks=peeks,
+            m, spec, fetch=fetch, operand=operand, free=free, peeks=peeks, levels=levels,
             products=products(
                 weights, operand.value, largest=max(layout.high for layout in spec.layouts),
                 one_bit=spec.plan.bit_serial,
                 polarity=all(layout.low >= -1 and layout.high == 1 for layout in spec.layouts)))
-        spiked = self._build_spikes(m, u, add, rows)
+        bases = self._bases(u, spiked, add)
+        left = u
+        if not spec.plan.in_one_row:
+            left = [_replaced(value, lane, add, bases) for lane, value in enumerate(u)]
         adds_current = add.which(lambda op: op.store == "current" and op.act == "add")
-        left = u if currents is None or not _adds_current(code) else [
-            Mux(adds_current, value.as_signed(), other)
-            for value, other in zip(lanes_of(currents.value, bits), u, strict=True)]
+        if currents is not None and _adds_current(code):
+            left = [Mux(adds_current, value.as_signed(), other)
+                    for value, other in zip(lanes_of(currents.value, bits), left, strict=True)]
         if sums is not None:
             left = [Mux(add.is_event, value.as_signed(), other)
                     for value, other in zip(lanes_of(sums.value, bits), left, strict=True)]
         totals = [(value + other)[:bits].as_signed() for value, other in zip(left, operands, strict=True)]
-        m.d.comb += membranes.next.eq(Cat(self._updated(u, totals, spiked, init, add)))
+        sums_of_u = totals
+        if spec.plan.in_one_row:
+            sums_of_u = [_replaced(value, lane, add, bases) for lane, value in enumerate(totals)]
+        if shadow is not None:
+            m.d.comb += shadow.next.eq(Mux(add.which(lambda op: op.act == "save"), Cat(sums_of_u), shadow.value))
+        m.d.comb += membranes.next.eq(Cat(self._updated(u, sums_of_u, spiked, init, add)))
         if sums is not None and currents is not None:
             m.d.comb += sums.next.eq(Mux(add.is_event, Cat(totals), 0))
             nexts = Cat(self._pooled(lanes_of(currents.value, bits), operands, add))
             m.d.comb += currents.next.eq(Mux(adds_current, Cat(totals), nexts) if _adds_current(code) else nexts)
         elif currents is not None:
             is_init = add.which(lambda op: op.act == "init")
-            m.d.comb += currents.next.eq(Mux(is_init, 0, Mux(adds_current, Cat(totals), currents.value)))
+            first = LaneConstants(spec.plan, code.current, absent=0)
+            m.d.comb += currents.next.eq(Mux(
+                is_init, Cat(first.at(add.group, lane) for lane in range(spec.plan.elements)),
+                Mux(adds_current, Cat(totals), currents.value)))
         if spec.value_bits:
             offset = LaneConstants(spec.plan, code.offset, absent=0)
             m.d.comb += [self.capture.values[lane].eq(value + offset.at(add.group, lane))
@@ -197,36 +210,52 @@ class Core(wiring.Component):
             pooled.append(Mux(loads | (compares & (operand > current)), operand, current))
         return pooled
 
-    def _build_spikes(self, m: Module, u: list[Value], add: PassRow, rows) -> Value:
-        """Capture the spikes of the row; return, level by level, which neurons have reached the threshold.
+    def _build_spikes(
+        self, m: Module, u: list[Value], peek: list[Value], rows, *, operand: PassRow, add: PassRow,
+    ) -> tuple[Value, list[Value]]:
+        """Capture the spikes of the row in the add stage.
 
-        The capturing pass of a marker compares the complete u; later passes use the remembered spikes.
+        Returns which neurons have spiked in this step, in the add stage; and, for each threshold, which have reached
+        it, in the operand stage. A marker's capturing pass compares the complete u; later ones use remembered spikes.
         """
         spec, code, capture, lanes = self._spec, self._spec.microcode, self.capture, self._spec.plan.elements
-        levels = max(1, spec.layer.neuron.levels)
-        reached = [Signal(lanes, name=f"reached{level}") for level in range(levels)]
-        spikes = reached[0]
+        levels, plan = max(1, spec.layer.neuron.levels), spec.plan
+        now, reached = self._reached(u, add), [Signal(lanes, name=f"reached{level}") for level in range(levels)]
+        seen = now
+        if not plan.in_one_row:
+            # The row in the operand stage is next in the ring only while the row before it is replaced.
+            seen = self._reached(peek if not plan.in_registers else [
+                Mux(add.valid, one, value).as_signed() for one, value in zip(peek, u, strict=True)], operand)
+            if levels > 1:
+                now = [Signal(lanes, name=f"level{level}", reset_less=True) for level in range(levels)]
+                m.d.sync += [register.eq(level) for register, level in zip(now, seen, strict=True)]
         if code.levels is not None:
-            m.d.comb += spikes.eq(~Cat(value[-1] for value in u) & self._present(add))
-            for level in range(1, levels):
-                edges = LaneConstants(spec.plan, code.levels[:, level], absent=0)
-                m.d.comb += reached[level].eq(spikes & Cat(
-                    value >= edges.at(add.group, lane) for lane, value in enumerate(u)))
-        visible: Value = spikes
+            m.d.comb += [level.eq(one & self._present(add)) for level, one in zip(reached, now, strict=True)]
+        visible: Value = reached[0]
         if spec.fires_once:
             fired = rows("fired", 1)
             is_init = add.which(lambda op: op.act == "init")
-            m.d.comb += fired.next.eq(Mux(is_init, 0, Mux(capture.valid, fired.value | spikes, fired.value)))
-            visible = spikes & ~fired.value
+            m.d.comb += fired.next.eq(Mux(is_init, 0, Mux(capture.valid, fired.value | reached[0], fired.value)))
+            visible = reached[0] & ~fired.value
         m.d.comb += capture.spikes.eq(Mux(add.masked, 0, visible))
         if levels > 1:
             m.d.comb += [capture.magnitudes[lane].eq(sum(level[lane] for level in reached)) for lane in range(lanes)]
-        spiked: Value = Cat(reached)
-        if spec.remembers_spikes:
-            memories = [rows(f"spiked{level}", 1) for level in range(levels)]
-            spiked = Mux(capture.valid, spiked, Cat(memory.value for memory in memories))
-            m.d.comb += Cat(memory.next for memory in memories).eq(spiked)
-        return spiked
+        if not spec.remembered_levels:
+            return reached[0], seen
+        memories = [rows(f"spiked{level}", 1) for level in range(spec.remembered_levels)]
+        spiked = [Mux(capture.valid, level, memory.value) for level, memory in zip(reached, memories, strict=False)]
+        m.d.comb += [memory.next.eq(level) for level, memory in zip(spiked, memories, strict=True)]
+        return spiked[0], [memory.peek for memory in memories]
+
+    def _reached(self, u: list[Value], stage: PassRow) -> list[Value]:
+        """Return, for each threshold, which lanes of the row in a stage have reached it."""
+        spec = self._spec
+        found: list[Value] = [~Cat(value[-1] for value in u)]
+        thresholds = spec.microcode.levels
+        for edge in () if thresholds is None else thresholds.T[1:]:
+            edges = LaneConstants(spec.plan, edge, absent=0)
+            found.append(Cat(value >= edges.at(stage.group, lane) for lane, value in enumerate(u)))
+        return found
 
     def _present(self, add: PassRow) -> Value:
         """Return which lanes have a neuron in the row."""
@@ -244,33 +273,50 @@ class Core(wiring.Component):
             inside.append(~Cat(add.edges[axis] for axis in (0, 1) if beyond[axis]).any())
         return present & Cat(one.replicate(plan.lanes) for one in inside)
 
+    def _bases(self, u: list[Value], spiked: Value, add: PassRow) -> list[tuple[Value, LaneConstants]]:
+        """Return which lanes take a number instead of u before the sum, and this number, for each pass that has one.
+
+        If all neurons are in one row, the sum is replaced instead, by that of the number and the pass's constant, and
+        the number at the beginning of an inference is left out: flip-flops then need no multiplexer for it.
+        """
+        plan, lanes, bases = self._spec.plan, len(u), []
+        negative = Cat(value[-1] for value in u)
+        holds = {"spiked": spiked, "negative": negative, "nonnegative": ~negative, "always": Const(-1, lanes)}
+        for number, op in enumerate(self._spec.microcode.passes):
+            if op.base is None or (plan.in_one_row and op.act == "init"):
+                continue
+            base = op.base if op.values is None or not plan.in_one_row else op.base + op.values
+            select = (add.number == number).replicate(lanes) & holds[op.when]
+            bases.append((select, LaneConstants(plan, base, absent=-1)))
+        return bases
+
     def _updated(
         self, u: list[Value], totals: list[Value], spiked: Value, init: LaneConstants, add: PassRow,
     ) -> list[Value]:
-        """Return the next u of each lane: act(u, operand) in lanes that meet the condition of the pass, else u."""
-        passes, lanes = self._spec.microcode.passes, len(u)
-        is_init, halves = add.which(lambda op: op.act == "init"), add.which(lambda op: op.halve)
-        is_clear = add.which(lambda op: op.act in ("clear", "save"))
-        is_current = add.which(lambda op: op.store == "current")
-        negative = Cat(value[-1] for value in u)
-        holds = []  # for each condition, whether the pass has it, and the lanes that meet it; other lanes keep u
-        for key in sorted({(op.when, op.level) for op in passes if op.when != "always"}):
-            when, level = key
-            met = {"spiked": spiked[(level - 1) * lanes:level * lanes], "negative": negative,
-                   "nonnegative": ~negative}[when]
-            holds.append((add.which(lambda op, key=key: (op.when, op.level) == key), met))
+        """Return the next u of each lane, from the sum of each; in passes for the current, lanes keep u."""
+        spec, passes = self._spec, self._spec.microcode.passes
+        halves, is_init = add.which(lambda op: op.halve), add.which(lambda op: op.act == "init")
+        clears = add.which(lambda op: op.act == "save" and not op.halve)
+        is_current, holds = add.which(lambda op: op.store == "current"), add.which(spec.holds)
         nexts = []
         for lane, total in enumerate(totals):
             if any(op.halve for op in passes):
                 total = Mux(halves, total >> 1, total)
-            if any(op.act in ("clear", "save") for op in passes):
-                total = Mux(is_clear, 0, total)
-            hold = is_current
-            for select, met in holds:
-                hold = hold | (select & ~met[lane])
-            value = Mux(hold, u[lane], total) if holds or self._spec.microcode.has_current else total
-            nexts.append(Mux(is_init, init.at(add.group, lane), value)[:self._spec.plan.membrane_bits])
+            if any(op.act == "save" and not op.halve for op in passes):
+                total = Mux(clears, 0, total)
+            if any(map(spec.holds, passes)) or spec.microcode.has_current:
+                total = Mux(is_current | (holds & ~spiked[lane]), u[lane], total)
+            if spec.plan.in_one_row:
+                total = Mux(is_init, init.at(add.group, lane), total)
+            nexts.append(total[:spec.plan.membrane_bits])
         return nexts
+
+
+def _replaced(value: Value, lane: int, add: PassRow, bases: list[tuple[Value, LaneConstants]]) -> Value:
+    """Return a number of a lane, or that by which a pass replaces it."""
+    for select, base in bases:
+        value = Mux(select[lane], base.at(add.group, lane), value)
+    return value.as_signed()
 
 
 def _adds_current(code: Microcode) -> bool:

@@ -64,7 +64,8 @@ def _apart(largest: int) -> list[list[int]]:
 
 
 def operand_registers(
-    m: Module, spec: CoreSpec, *, fetch: PassRow, free: Value, products: list[Value], peeks: dict[str, list[Value]],
+    m: Module, spec: CoreSpec, *, fetch: PassRow, operand: PassRow, free: Value, products: list[Value],
+    peeks: dict[str, list[Value]], levels: list[Value],
 ) -> list[Signal]:
     """Build the operand register of each lane, loaded at the end of the operand stage.
 
@@ -72,8 +73,8 @@ def operand_registers(
 
     Parameters
     ----------
-    fetch : PassRow
-        Fetch stage, in which the selects of the operand stage are decoded.
+    fetch, operand : PassRow
+        Operand stage, and the fetch stage, in which its selects are decoded.
     free : Value
         High if the stages move at the end of this cycle.
     products : list of Value
@@ -81,6 +82,8 @@ def operand_registers(
     peeks : dict
         State of each lane in the operand stage, by name: "membrane", and "shadow", "current" and "sum" if the core has
         them.
+    levels : list of Value
+        For each threshold, which lanes in the operand stage have reached it in this step.
     """
     bits = spec.plan.membrane_bits
     if spec.microcode.pure_weights:
@@ -90,7 +93,7 @@ def operand_registers(
         m.d.sync += [register.eq(product) for register, product in zip(registers, products, strict=True)]
         return registers
     selects = _Selects(m, spec, fetch, free)
-    extras = _extras(m, spec, fetch, free, peeks)
+    extras = [*_extras(m, spec, fetch, free, peeks), *_by_level(m, spec, fetch, operand, free, levels)]
     leaks = _leaks(spec, peeks["membrane"])
     registers = []
     for lane, product in enumerate(products):
@@ -117,9 +120,10 @@ class _Selects:
 
     def __init__(self, m: Module, spec: CoreSpec, fetch: PassRow, free: Value):
         self._m, self._fetch, self._free = m, fetch, free
-        self._constants = [(number, LaneConstants(spec.plan, op.values, absent=0).table)
-                           for number, op in enumerate(spec.microcode.passes) if op.values is not None
-                           and op.operand == "constant"]
+        self._constants = [
+            (number, LaneConstants(spec.plan, op.values[-1] if op.by_level else op.values, absent=0).table)
+            for number, op in enumerate(spec.microcode.passes)
+            if op.values is not None and op.operand == "constant" and (not op.by_level or spec.holds(op))]
         self._is_weight = fetch.which(lambda op: op.operand == "weight")
         self._leaks = _Adds(spec, fetch, "leak")
         self._bits = spec.plan.membrane_bits
@@ -203,6 +207,29 @@ def _extras(
             with m.If(free):
                 m.d.sync += fall.eq(Mux(fetch.number == number, here, 0))
             extras.append([fall] * spec.plan.elements)
+    return extras
+
+
+def _by_level(
+    m: Module, spec: CoreSpec, fetch: PassRow, operand: PassRow, free: Value, levels: list[Value],
+) -> list[list[Value]]:
+    """Return the constants that the spike chooses, by lane, for each pass that adds such; they are 0 in other passes.
+    """
+    extras = []
+    for number, op in enumerate(spec.microcode.passes):
+        if not op.by_level or op.values is None or spec.holds(op):
+            continue
+        adds = Signal(name=f"adds_by_level{number}")
+        with m.If(free):
+            m.d.sync += adds.eq(fetch.number == number)
+        tables = [LaneConstants(spec.plan, values, absent=0) for values in op.values]
+        lanes = []
+        for lane in range(spec.plan.elements):
+            chosen: Value = tables[0].at(operand.group, lane)
+            for reached, table in zip(levels, tables[1:], strict=True):
+                chosen = Mux(reached[lane], table.at(operand.group, lane), chosen)
+            lanes.append(Mux(adds, chosen, 0))
+        extras.append(lanes)
     return extras
 
 

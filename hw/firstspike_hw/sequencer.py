@@ -112,9 +112,9 @@ class Sequencer(wiring.Component):
     """Turns tokens into rows: one row a cycle, with no idle cycles between tokens.
 
     An event visits the rows of its `Walk`, a marker visits all rows in each pass of its microcode; a token is taken
-    with its last row. An event that reaches nothing costs one cycle. With a single row, a pass whose operand is the
-    result of the previous pass waits one cycle. Events of a map are decoded into a register first (`TokenDecoder`),
-    which takes them one cycle earlier.
+    with its last row. An event that reaches nothing costs one cycle. With a single row, a pass whose operand depends
+    on the result of the previous pass waits one cycle. Events of a map are decoded into a register first
+    (`TokenDecoder`), which takes them one cycle earlier.
 
     With several streams, every stream is decoded into a register. An event is taken from the first stream that holds
     one; a marker waits until every stream holds one, and then all are taken. The stream of the layer's own spikes is
@@ -351,7 +351,7 @@ class Sequencer(wiring.Component):
         """Return whether the current row waits: for an operand being written, or for a row in the following stages."""
         spec, issue, plan, waits = self._spec, self.issue, self._spec.plan, Const(0)
         settling = [number for number, op in enumerate(spec.microcode.passes) if op.settle]
-        if spec.plan.rows == 1 and settling and spec.plan.in_registers:
+        if settling and plan.in_one_row:
             settled, settles = Signal(), Cat(issue.number == number for number in settling).any()
             with m.If(self.free):
                 m.d.sync += settled.eq(settles & ~settled & active)

@@ -92,7 +92,7 @@ class WeightMemory(wiring.Component):
         shape, access = self._spec.memory, self.access
         m.submodules[shape.name] = memory = Memory(shape=shape.width, depth=shape.depth, init=self._image)
         read, write = memory.read_port(), memory.write_port(granularity=CHUNK_BITS)
-        reads = Signal()
+        reads = Signal(init=1)  # the first row after reset reads at once
         m.d.sync += reads.eq(self.moves & ~access.ahead)
         address = Signal(range(shape.depth))
         lends: Value = Const(0)

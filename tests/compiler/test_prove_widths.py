@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from firstspike_arch.microcode import RowOp, bias_rows, has_constant_bias, microcodes_of
+from firstspike_arch.microcode import bias_rows, has_constant_bias, microcodes_of
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_compiler.passes.prove_widths import prove_widths
 from firstspike_sim.models.golden import GoldenModel
@@ -50,7 +50,7 @@ def test_row_operations_are_the_equation_within_the_proof(block):
         proofs = prove_widths(network)
         for index, layer in enumerate(network.layers):
             context = block, trial, index, layer.neuron
-            machine = RowMachine(network, index)
+            machine = RowMachine(network, index, in_one_row=bool(trial % 2))
             for sample in range(len(inputs)):
                 spikes, membranes = machine.run(events_of(rng, network, index, golden.spikes, sample))
                 expected = golden.spikes[index + 1][sample]
@@ -102,14 +102,14 @@ def test_adversarial_events_stay_within_the_proof(block):
             input_kind="latency" if once else "events", in_max=in_max,
         )
         proof, = prove_widths(network)
-        machine = RowMachine(network, 0)
+        machine = RowMachine(network, 0, in_one_row=bool(trial % 2))
         for _ in range(25):
             events = adversarial_steps(rng, layer, int(rng.integers(1, steps + 1)), in_max, once)
             machine.run([[(0, address, 1) for address in step.tolist()] for step in events])
         assert_within(proof, layer, machine, (block, trial, once, in_max, layer.neuron))
         for row in bias_rows(layer):
             assert (row >= proof.lows).all() and (row <= proof.highs).all()
-        for op in microcodes_of(network)[0].step:
+        for op in (*microcodes_of(network)[0].step, *microcodes_of(network, in_one_row=True)[0].step):
             if op.operand == "constant":
                 assert (op.values >= proof.lows).all() and (op.values <= proof.highs).all()
 
@@ -161,11 +161,5 @@ def test_a_bias_beyond_its_rows_is_a_constant(bias, operands):
     (program,), (layer,) = microcodes_of(network), network.layers
     assert [op.operand for op in program.step] == operands and has_constant_bias(layer) == (operands == ["constant"])
     proof, = prove_widths(network)
-    assert (proof.lows.item(), proof.highs.item()) == (-5000, 1 + 4 * bias - 5000)
-
-
-@pytest.mark.parametrize(("operand", "values"), [("constant", None), ("zero", np.zeros(1, np.int64))])
-def test_a_row_operation_has_values_if_its_operand_is_constant(operand, values):
-    sentence = f"^operand '{operand}': values must be given for 'constant' and 'fall', and no other$"
-    with pytest.raises(ValueError, match=sentence):
-        RowOp(act="add", operand=operand, values=values)
+    first = bias if has_constant_bias(layer) else 0  # a part of the first value
+    assert (proof.lows.item(), proof.highs.item()) == (first - 5000, 1 + 4 * bias - 5000)

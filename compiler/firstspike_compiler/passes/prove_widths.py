@@ -2,6 +2,7 @@
 """Prove how many bits a membrane needs, by running the microcode on intervals."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from firstspike_arch.fixed import bits_for_signed
@@ -72,20 +73,23 @@ class WidthProof:
 
 def prove_widths(network: IntegerNetwork) -> tuple[WidthProof, ...]:
     """Prove the width of each layer."""
-    microcodes = microcodes_of(network)
-    return tuple(_prove_layer(network, index, microcode) for index, microcode in enumerate(microcodes))
+    microcodes = zip(microcodes_of(network, in_one_row=True), microcodes_of(network), strict=True)
+    return tuple(_prove_layer(network, index, *pair) for index, pair in enumerate(microcodes))
 
 
-def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode) -> WidthProof:
+def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode, merged: Microcode) -> WidthProof:
     """Run the microcode on one interval per neuron.
+
+    It is that for neurons in one row. In several rows, fewer passes (``merged``) give the same numbers or skip some;
+    only their constants are others.
 
     Before the events of step t, u lies in a known interval. While they arrive, in any order, the sum stays within that
     interval widened downwards by Σ of the negative weights × largest magnitude and upwards by Σ of the positive ones,
-    because no subset of the events adds less or more. Then the passes of ``step`` run on the interval. Conditions on
-    the spike are evaluated separately on the silent part and on the part that fires with each magnitude; every sum is
-    recorded before it is halved. The last step ends with the passes of ``final``, which start again from ``init``. The
-    current of a direct input lies in one interval from the end of step 0 on. The largest sum of a window lies in the
-    interval of a sum.
+    because no subset of the events adds less or more. Then the passes of ``step`` run on the interval. Those that ask
+    for the spike are run separately on the silent part and on the part that fires with each magnitude; every sum is
+    recorded before it is halved. The last step ends with the passes of ``final``, which start again from a constant.
+    The current of a direct input lies in one interval from the end of step 0 on. The largest sum of a window lies in
+    the interval of a sum.
     """
     layer, steps, static = network.layers[index], network.longest or ITERATIONS, network.is_static(index)
     neuron, biases, sets = layer.neuron, bias_rows(layer), layer.synapses(index)
@@ -103,9 +107,10 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode) -> W
             machine.record(np.minimum(products.min(1), 0), np.maximum(products.max(1), 0))
     for row in biases:
         machine.record(row, row)
-    for op in microcode.passes:
-        if op.operand == "constant" and op.values is not None:
-            machine.record(op.values, op.values)
+    for op in (*microcode.passes, *merged.passes):
+        for constants in (op.base, op.values if op.operand == "constant" else None):
+            for row in [] if constants is None else np.atleast_2d(constants):
+                machine.record(row, row)
     if microcode.levels is not None:
         machine.record(microcode.levels[:, 0], microcode.levels[:, -1])
     if index == len(network.layers) - 1 and network.readout in ("first_spike", "potential"):
@@ -119,10 +124,12 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode) -> W
         bound = None
     if pools:
         machine.record(negative, positive)
-    low, high = machine.run(microcode.final, microcode.init, microcode.init)
+    low, high = machine.run(microcode.final, negative * 0, negative * 0)
     if static:
-        bias = 0 if neuron.bias_once else neuron.bias
-        machine.set_current(bias + negative, bias + positive)
+        machine.run_current(microcode.final, negative, positive)
+        if not pools:
+            machine.add_to_current(negative, positive)
+        machine.run_current(microcode.start, negative, positive)
         low, high = machine.run(microcode.start, low, high)
         negative = positive = np.zeros_like(negative)
     for step in range(steps):
@@ -281,18 +288,28 @@ class _Intervals:
         np.minimum(self.lows, low, out=self.lows, where=where)
         np.maximum(self.highs, high, out=self.highs, where=where)
 
-    def set_current(self, low: np.ndarray, high: np.ndarray) -> None:
-        """Set the interval of the current at the end of step 0, and record its partial sums."""
-        self._current = low, high
-        # The bias rows are added first, one by one; then the events, in any order.
-        self.record(np.minimum(low, 0), np.maximum(high, 0))
-        partial = np.cumsum(self._biases, axis=0)
-        self.record(partial.min(0), partial.max(0))
+    def add_to_current(self, low: np.ndarray, high: np.ndarray) -> None:
+        """Add to the current what lies in low … high, in parts and in any order."""
+        (least, most) = self._current
+        self.record(least + np.minimum(low, 0), most + np.maximum(high, 0))
+        self._current = least + low, most + high
+
+    def run_current(self, ops: tuple[RowOp, ...], low: np.ndarray, high: np.ndarray) -> None:
+        """Run the passes ``ops`` on the interval of the current; sums lie in low … high."""
+        for op in ops:
+            if op.act == "init":
+                self._current = self.microcode.current, self.microcode.current
+            elif op.act in ("load", "max"):
+                self._current = low, high
+            elif op.store == "current":
+                least, most = self._operand(op, self._current, 0, 0)
+                self._current = self._current[0] + least, self._current[1] + most
+            self.record(*self._current)
 
     def run(self, ops: tuple[RowOp, ...], low: np.ndarray, high: np.ndarray, step: int = 0):
         """Return the interval after the passes ``ops``, which start from low … high at the end of step ``step``."""
         ops = tuple(op for op in ops if op.store == "membrane")
-        if not any(op.when == "spiked" for op in ops) or self.microcode.levels is None:
+        if not any(op.asks_spikes for op in ops) or self.microcode.levels is None:
             return self._run_branch(ops, low, high, low <= high, 0, step)
         # The silent part, and the parts that fire with each magnitude.
         edges = [low, *self.microcode.levels.T]
@@ -317,46 +334,47 @@ class _Intervals:
     def _run_branch(self, ops, low, high, present, magnitude: int, step: int):
         shadow = self._zero, self._zero
         for op in ops:
-            if op.when == "spiked" and magnitude < op.level:
-                continue
-            if op.when in ("negative", "nonnegative"):
-                # The part that is acted on, the part that is kept, and the hull of both.
-                if op.when == "negative":
-                    acts, keeps = low < 0, high >= 0
-                    acted = self._act(op, low, np.minimum(high, -1), shadow, present & acts, step)
-                    kept = np.maximum(low, 0), high
-                else:
-                    acts, keeps = high >= 0, low < 0
-                    acted = self._act(op, np.maximum(low, 0), high, shadow, present & acts, step)
-                    kept = low, np.minimum(high, -1)
-                low = np.where(acts, np.where(keeps, np.minimum(acted[0], kept[0]), acted[0]), kept[0])
-                high = np.where(acts, np.where(keeps, np.maximum(acted[1], kept[1]), acted[1]), kept[1])
-                continue
+            low, high = self._base(op, low, high, magnitude)
+            if op.operand == "leak":
+                # u + ~(u >> k) never decreases with u, for k ≥ 1.
+                low, high = low + _masked(op, ~(low >> op.index)), high + _masked(op, ~(high >> op.index))
+            elif op.operand != "zero":
+                least, most = self._operand(op, shadow, magnitude, step)
+                low, high = low + least, high + most
+            self.record(low, high, present)
             if op.act == "save":
                 shadow = low, high
-            low, high = self._act(op, low, high, shadow, present, step)
+            if op.halve:
+                low, high = low >> 1, high >> 1
+            elif op.act == "save":
+                low = high = self._zero
         return low, high
 
-    def _act(self, op: RowOp, low, high, shadow, present, step: int):
-        if op.act in ("clear", "save"):
-            return self._zero, self._zero
-        if op.act == "init":
-            low = high = self.microcode.init
-        elif op.operand == "leak":
-            # u + ~(u >> k) never decreases with u, for k ≥ 1.
-            low, high = low + _masked(op, ~(low >> op.index)), high + _masked(op, ~(high >> op.index))
-        elif op.operand != "zero":
-            least, most = self._operand(op, shadow, step)
-            low, high = low + least, high + most
-        self.record(low, high, present)
-        return (low >> 1, high >> 1) if op.halve else (low, high)
+    def _base(self, op: RowOp, low, high, magnitude: int):
+        """The interval of u after it was replaced in the neurons for which the condition of the pass holds."""
+        base = op.base
+        if base is None or (op.when == "spiked" and not magnitude):
+            return low, high
+        if op.when in ("always", "spiked"):
+            return base, base
+        # The hull of the part that is replaced and of the part that is kept.
+        if op.when == "negative":
+            replaced, kept, kept_low, kept_high = low < 0, high >= 0, np.maximum(low, 0), high
+        else:
+            replaced, kept, kept_low, kept_high = high >= 0, low < 0, low, np.minimum(high, -1)
+        return (
+            np.where(replaced, np.where(kept, np.minimum(base, kept_low), base), kept_low),
+            np.where(replaced, np.where(kept, np.maximum(base, kept_high), base), kept_high),
+        )
 
-    def _operand(self, op: RowOp, shadow, step: int):
+    def _operand(self, op: RowOp, shadow, magnitude: int, step: int) -> tuple[Any, Any]:
         if op.operand == "shadow":
             return _masked(op, shadow[0]), _masked(op, shadow[1])
         if op.operand == "current":
             return self._current
         value = self._biases[op.index] if op.operand == "weight" else op.values
+        if op.by_level:
+            value = value[magnitude]  # pyright: ignore[reportOptionalSubscript]
         if op.operand == "fall":
             value = self._zero + int(op.values[step])  # pyright: ignore[reportOptionalSubscript]
         return value, value

@@ -20,6 +20,8 @@ class RowMachine:
     network : IntegerNetwork
     index : int
         Index of the layer.
+    in_one_row : bool
+        Whether its neurons are in one row of registers.
 
     Members
     -------
@@ -27,9 +29,10 @@ class RowMachine:
         Extremes of each neuron so far; they include 0.
     """
 
-    def __init__(self, network: IntegerNetwork, index: int):
+    def __init__(self, network: IntegerNetwork, index: int, *, in_one_row: bool = False):
         self._layer = layer = network.layers[index]
-        self._program, self._biases = microcodes_of(network)[index], layer.spread(bias_rows(layer))
+        self._program = microcodes_of(network, in_one_row=in_one_row)[index]
+        self._biases = layer.spread(bias_rows(layer))
         self._columns = [_columns(branch) for branch in layer.synapses(index)]
         self._levels = None if self._program.levels is None else layer.spread(self._program.levels.T)
         self._fall = layer.neuron.theta_fall
@@ -72,44 +75,46 @@ class RowMachine:
     def _pass_all(self, ops: tuple[RowOp, ...], step: int) -> None:
         magnitude = self._magnitude()
         for op in ops:
-            acts = {"always": magnitude >= 0, "spiked": magnitude >= op.level, "negative": self._u < 0,
-                    "nonnegative": self._u >= 0}[op.when]
-            if op.act == "save":
-                self._shadow = self._u
             if op.act == "init":
-                self._current = np.zeros_like(self._u)
-            self._act(op, self._operand(op, step), acts)
+                self._current = self._layer.spread(self._program.current)
+            operand = self._operand(op, step, magnitude)
+            if op.base is not None:
+                holds = {"always": magnitude >= 0, "spiked": magnitude > 0, "negative": self._u < 0,
+                         "nonnegative": self._u >= 0}[op.when]
+                self._u = np.where(holds, self._layer.spread(op.base), self._u)
+                self._record(self._u)
+            self._act(op, operand)
 
-    def _act(self, op: RowOp, operand: np.ndarray, acts: np.ndarray | bool = True) -> None:
+    def _act(self, op: RowOp, operand: np.ndarray) -> None:
         if op.store == "sum":
             self._sums += operand
             self._record(self._largest(np.minimum), self._largest(np.maximum))
             return
         kept = self._current if op.store == "current" else self._u
-        if op.act == "init":
-            value = self._layer.spread(self._program.init)
-        elif op.act == "add":
-            total = kept + operand
-            self._record(np.where(acts, total, kept))
-            value = total >> 1 if op.halve else total
-        elif op.act in ("load", "max"):
+        if op.act in ("load", "max"):
             value = np.maximum(kept, operand) if op.act == "max" else operand
         else:
-            value = np.zeros_like(self._u)
-        value = np.where(acts, value, kept)
+            value = kept + operand
         self._record(value)
+        if op.act == "save":
+            self._shadow = value
+        if op.halve:
+            value = value >> 1
+        elif op.act == "save":
+            value = np.zeros_like(value)
         if op.store == "current":
             self._current = value
         else:
             self._u = value
 
-    def _operand(self, op: RowOp, step: int) -> np.ndarray:
+    def _operand(self, op: RowOp, step: int, magnitude: np.ndarray) -> np.ndarray:
         if op.operand == "weight":
             return self._biases[op.index]
         if op.operand == "fall":
             return np.full_like(self._u, op.values[step])  # pyright: ignore[reportOptionalSubscript]
         if op.operand == "constant":
-            return self._layer.spread(op.values)  # pyright: ignore[reportArgumentType]
+            values = self._layer.spread(op.values)  # pyright: ignore[reportArgumentType]
+            return values[magnitude, np.arange(len(magnitude))] if op.by_level else values
         if op.operand == "sum":
             return self._sums[self._taps[op.index]]
         value = {"shadow": self._shadow, "current": self._current, "leak": ~(self._u >> op.index)}.get(

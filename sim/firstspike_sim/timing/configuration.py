@@ -125,7 +125,7 @@ def _settling_passes(specs: Sequence[CoreSpec]) -> np.ndarray:
     both = [(code.start + code.step, code.start + code.final) for code in (spec.microcode for spec in specs)]
     settles = np.zeros((len(specs), 2, max(len(passes) for pair in both for passes in pair)), np.bool_)
     for index, (spec, pair) in enumerate(zip(specs, both, strict=True)):
-        if spec.plan.rows == 1 and spec.plan.in_registers:
+        if spec.plan.in_one_row:
             for final, passes in enumerate(pair):
                 settles[index, final, :len(passes)] = [op.settle for op in passes]
     return settles

@@ -39,9 +39,9 @@ class SequencerSettings(NamedTuple):
     """Settings of all sequencers.
 
     ``cores``, ``edges``: `CORE_SETTINGS` [cores], `EDGE_SETTINGS` [edges]. ``settles`` bool[cores, 2, passes]: whether
-    the operand of a pass is what the pass before wrote, in a core with one row; for the passes of a step marker (0) and
-    of a final marker (1), each with those of ``start`` in front. ``row``, ``y_count``, ``x_count``: `Walk.visits` of
-    the events of all edges, int64.
+    the operand of a pass depends on what the pass before wrote, in a core with one row; for the passes of a step marker
+    (0) and of a final marker (1), each with those of ``start`` in front. ``row``, ``y_count``, ``x_count``:
+    `Walk.visits` of the events of all edges, int64.
     """
 
     cores: np.ndarray
@@ -187,8 +187,8 @@ def _pass(kind, settles, state, board, plan, issue):  # pragma: no cover - compi
 
     The first pass of a step or final marker, after those of the start, captures the spikes.
 
-    "With a single row, a pass whose operand is the result of the previous pass waits one cycle"; the passes after reset
-    "run once without capturing, behind those that clear the sums of a pool of currents".
+    "With a single row, a pass whose operand depends on the result of the previous pass waits one cycle"; the passes
+    after reset "run once without capturing, behind those that clear the sums of a pool of currents".
     """
     row = state.row
     state.settled = settles[kind - 1, state.position] and not state.settled
