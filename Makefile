@@ -40,7 +40,7 @@ lint: $(READY)  ## style, types, imports between rooms
 	$(BIN)/lint-imports
 
 bench: $(READY)  ## the figures of the README
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[synthesis,nir,snntorch,spikingjelly,norse]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[synthesis,simulation,nir,snntorch,spikingjelly,norse]'
 	$(BIN)/python benchmarks/run.py
 
 clean:  ## remove what the targets made

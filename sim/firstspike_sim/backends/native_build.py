@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Builds simulators: a Verilated model driven by a C++ loop, compiled once and cached."""
 
+import os
+import platform
+import shlex
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from firstspike_hw.toolchain import Tool, ToolError, find_tool
@@ -35,7 +40,8 @@ def build_simulator(
     waves : bool
         Build with FST waveforms; WAVES is defined for the sources.
     optimise : bool
-        Optimise the compiled code; False is faster for short runs, whose time is mostly compilation.
+        Optimise the compiled code, with Clang if there is one: its code is 1.2 to 1.4 times as fast as that of GCC.
+        False is faster for short runs, whose time is mostly compilation.
 
     Raises
     ------
@@ -43,12 +49,15 @@ def build_simulator(
         Verilator or the C++ compiler is missing or failed.
     """
     verilator = find_tool("verilator")
+    compiler = _compiler(fast=optimise and not waves)
+    if compiler:
+        verilator = _compiling(verilator, compiler)
     files = {f"{TOP}.v": text, **files}
     if waves:
         # Verilator links FST waves with -llz4, which few machines have; an empty archive replaces it.
         files["lz4.h"] = (NATIVE / "lz4.h").read_text()
     flags = (*_FLAGS, *(_WAVES if waves else ()), "-CFLAGS", "-O2" if optimise else "-O0")
-    tools = (*tool_identity(verilator), *flags)
+    tools = (*tool_identity(verilator), *((*tool_identity(compiler), _processor()) if compiler else ()), *flags)
 
     def build(folder: Path) -> Iterable[Path]:
         for name, content in files.items():
@@ -64,3 +73,33 @@ def build_simulator(
 
     kept = build_once([*tools, *(part for item in files.items() for part in item)], build)
     return Tool(name="simulator", command=(str(kept / "simulator"),))
+
+
+def _compiler(*, fast: bool) -> Tool | None:
+    """The compiler of ``$CXX``; without that, for ``fast`` code, Clang if there is one. None: Verilator's own choice.
+
+    FST waves need a library that Clang from PyPI does not find, and what is not optimised would gain nothing.
+    """
+    if os.environ.get("CXX"):
+        return find_tool("clang++")
+    with suppress(ToolError):
+        return find_tool("clang++") if fast else None
+    return None
+
+
+def _processor() -> str:
+    """What tells this processor from others: Clang from PyPI compiles for the one that it runs on."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith(("flags", "Features")):
+                return line
+    return platform.node()
+
+
+def _compiling(verilator: Tool, compiler: Tool) -> Tool:
+    """Return Verilator with this compiler and linker instead of those that its makefile names."""
+    # For the shell; then for make, which takes a variable in MAKEFLAGS to the first blank.
+    command = shlex.join(compiler.command).replace("$", "$$").replace("\\", "\\\\").replace(" ", "\\ ")
+    flags = verilator.environment.get("MAKEFLAGS", os.environ.get("MAKEFLAGS", ""))
+    environment = {**verilator.environment, "MAKEFLAGS": f"{flags} CXX={command} LINK={command}".strip()}
+    return replace(verilator, environment=environment)

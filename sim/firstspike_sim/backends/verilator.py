@@ -4,6 +4,7 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -91,8 +92,9 @@ class VerilatorBackend:
                 shutil.move(folder / "wave.fst", self._waves)
             return self._trace(program, folder, count)
 
-    def run_many(self, stimuli: list[Stimulus], processes: int | None = None) -> list[Trace]:
-        """Run each stimulus from reset, several at a time; ``processes`` None: one for each CPU."""
+    def run_many(self, stimuli: Iterable[Stimulus], processes: int | None = None) -> list[Trace]:
+        """Run each stimulus from reset, several at a time, from when the iterable has it; ``processes`` None: one for
+        each CPU."""
         with ThreadPoolExecutor(processes or os.cpu_count()) as pool:
             return list(pool.map(self.run, stimuli))
 

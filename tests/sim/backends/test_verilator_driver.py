@@ -177,6 +177,18 @@ def test_a_simulator_is_built_once_and_without_python_on_the_path(program, cache
     assert "verilated.o" in {file.name for file in runtime.iterdir()}
 
 
+def test_the_compiler_that_is_named_builds_a_simulator_of_its_own(program, stimulus, cache, monkeypatch, tmp_path):
+    loaded(program)
+    script = tmp_path / "my c++"
+    script.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\nexec c++ "$@"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("CXX", str(script))
+    assert loaded(program).run(stimulus).taken.tolist() == expected_cycles(stimulus)[2]
+    calls = (tmp_path / "calls").read_text()
+    assert "driver.cpp" in calls and "-o simulator" in calls  # compiles and links
+    assert len(list(cache.glob("build-*"))) == len(list(cache.glob("runtime-*"))) == 2
+
+
 def test_a_machine_that_hangs_ends_in_a_sentence(program, stimulus):
     with pytest.raises(ToolError, match=r"no end within 500 cycles: 0 of \d+ input words taken, 0 of 5 results"):
         loaded(program, accepts=0).run(stimulus, limit=500)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""Verification in several runs: every input once, in its order, and what differs with the run that it is in."""
+
+from dataclasses import replace
+
+import firstspike as fs
+import numpy as np
+import pytest
+from firstspike import api
+from firstspike_sim.backends.pysim import PysimBackend
+from firstspike_sim.backends.verilator import VerilatorBackend
+
+
+@pytest.fixture(scope="module")
+def case() -> tuple:
+    """A program, and images of which no two fire alike."""
+    random = np.random.default_rng(0)
+    network = fs.NetworkBuilder(9, steps=4, readout="first_spike", input_kind="latency", name="runs")
+    network.layer(random.integers(-7, 8, (6, 9)), theta=9, single_spike=True)
+    network.layer(random.integers(-7, 8, (3, 6)), theta=4, single_spike=True)
+    return fs.compile(network.build(), lanes=3).program, random.integers(0, 256, (7, 9)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("waits", [None, 5])
+def test_runs_add_up_to_all_inputs(case, waits):
+    program, images = case
+    outcome = fs.verify(program, images, backend="pysim", run_size=3, waits=waits)
+    assert outcome.equal and outcome.classes.tolist() == fs.infer(program, images).classes.tolist()
+    assert {check.name: check.compared for check in outcome.checks}["classes"] == len(outcome.latency) == 7
+    assert len(outcome.intervals) == 2 + 2 + 0
+
+
+def test_each_run_begins_as_soon_as_it_is_predicted(case, monkeypatch):
+    """In Verilator: while later ones are being predicted."""
+    program, images = case
+    simulator, seen = PysimBackend(), []
+
+    def run_many(self, stimuli, processes):
+        traces = []
+        for stimulus in stimuli:
+            seen.append((stimulus.inferences, len(predicted)))
+            traces.append(simulator.run(stimulus))
+        return traces
+
+    predicted, predict = [], api.predict_inputs
+
+    def noted(*args, **options):
+        predicted.append(1)
+        return predict(*args, **options)
+
+    monkeypatch.setattr(api, "predict_inputs", noted)
+    monkeypatch.setattr(VerilatorBackend, "load", lambda self, program: simulator.load(program))
+    monkeypatch.setattr(VerilatorBackend, "run_many", run_many)
+    assert fs.verify(program, images, run_size=3).equal
+    assert seen == [(3, 1), (3, 2), (1, 3)]
+
+
+def test_a_difference_is_in_the_run_that_has_it(case, monkeypatch):
+    program, images = case
+    run = PysimBackend.run
+
+    def wrong(self, stimulus):
+        trace = run(self, stimulus)
+        return replace(trace, decided=trace.decided + (stimulus.inferences == 1))
+
+    monkeypatch.setattr(PysimBackend, "run", wrong)
+    outcome = fs.verify(program, images, backend="pysim", run_size=3)
+    assert not outcome.equal and outcome.first.startswith("run 2 (from input 6): inference 0: cycle of the decision is")
