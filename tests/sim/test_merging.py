@@ -81,8 +81,8 @@ CASES: list[Callable[[], tuple[IntegerNetwork, dict]]] = [
     magnitudes, dense_behind, signed_input, numbers_bit_by_bit, residual, narrow]
 
 
-def inputs_of(network: IntegerNetwork, batch: int = 3) -> np.ndarray:
-    random = np.random.default_rng(5)
+def inputs_of(network: IntegerNetwork) -> np.ndarray:
+    random, batch = np.random.default_rng(5), 60 if network.steps == 1 else 3
     if network.input_kind == "latency":
         return random.integers(0, 256, (batch, network.inputs)).astype(np.uint8)
     steps = network.steps * (3 if network.endless else 1)
