@@ -15,7 +15,7 @@ from firstspike_sim.models.float_reference import run_float
 from firstspike_sim.models.golden import GoldenModel
 from firstspike_sim.testing.network_options import varied
 from firstspike_sim.testing.random_chain import alive, exact_golden_spikes
-from firstspike_sim.testing.random_network import random_inputs, random_network
+from firstspike_sim.testing.random_network import random_banks, random_inputs, random_network
 
 NETWORKS, INPUTS, STEPS, IN_MAX = 20, 10, 6, 2
 """Of `exactly`."""
@@ -34,7 +34,7 @@ def draw(seed: int, neurons_max: int = 24) -> tuple[Program, np.ndarray]:
         port=str(rng.choice(["events", "image"])) if bytes_ else "events",
         early_exit=network.earliest_decides and not network.endless and bool(rng.random() < 0.6),
         register_rows=int(rng.choice([2, 8])),
-        winner=str(rng.choice(["tree", "scan"])), kernel_parallel=bool(rng.random() < 0.5),
+        winner=str(rng.choice(["tree", "scan"])), banks=random_banks(rng, network),
         bit_serial=network.bit_by_bit and bool(rng.random() < 0.5),
         merges=bool(rng.spawn(1)[0].random() < 0.5),  # drawn apart, as it came later
     ).program

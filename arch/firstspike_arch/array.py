@@ -2,7 +2,7 @@
 """Configuration of the array: options for each layer and for the accelerator, and the geometry that follows."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,7 +13,8 @@ from .network import Layer
 from .shown import shown
 
 __all__ = [
-    "GROUP_BITS", "ArrayConfig", "LayerOptions", "LayerPlan", "can_merge", "kernel_banks", "reach", "readout_cycles",
+    "GROUP_BITS", "ArrayConfig", "LayerOptions", "LayerPlan", "bank_shapes", "can_merge", "kernel_banks", "reach",
+    "readout_cycles",
     "spike_queue_depth",
 ]
 
@@ -36,8 +37,11 @@ class LayerOptions:
         Largest number of rows for which the membranes are a ring of registers. With more rows they are a memory: block
         RAM, or LUT RAM if it is shallow. 2 suits a device without LUT RAM.
     banks : (int, int)
-        Kernel-parallel banks, down and across. A row then holds so many neighbouring positions, each in a bank of lanes
-        of its own. An event reaches all its neighbours at once, and each bank has its own row for it.
+        Kernel-parallel banks, down and across, at most `kernel_banks`. A row then holds so many neighbouring positions,
+        each in a bank of lanes of its own. An event visits as many of the positions that it reaches at once, and each
+        bank has its own row for it. The kernel is stored once for each position that an event can have relative to
+        the banks: in (1, 5) banks five times, in (5, 5) banks 25 times, in words that are as many times wider. In all,
+        weights take about as many times more memory as there are banks.
     bit_serial : bool
         For an input of numbers: an event is walked once for each bit of its value that is 1, with shifted weights. Then
         there are no multipliers.
@@ -70,6 +74,8 @@ class LayerOptions:
             raise ValueError(f"membrane_bits must be 2…48, not {shown(self.membrane_bits)}")
         if self.register_rows < 2:
             raise ValueError(f"register_rows must be at least 2, not {shown(self.register_rows)}")
+        if min(self.banks) < 1:
+            raise ValueError(f"banks must be at least (1, 1), not {shown(self.banks)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,27 +122,24 @@ class LayerPlan:
         Raises
         ------
         ValueError
-            There are more lanes than channels in a group, ``banks`` is neither (1, 1) nor `kernel_banks`, or there is
-            nothing that ``merges`` could merge.
+            There are more lanes than channels in a group, ``banks`` that the layer cannot have, or nothing that
+            ``merges`` could merge.
         """
-        synapses, banks = layer.connectivity, options.banks
+        synapses = layer.connectivity
         if options.merges and not can_merge(layer):
             raise ValueError("merges must be off: no set of synapses of the layer takes its spikes through a sum or "
                              "average pool")
-        if banks != (1, 1) and banks != kernel_banks(layer):
-            raise ValueError(f"banks must be (1, 1) or {kernel_banks(layer)}, not {banks}")
+        _check_banks(layer, options.banks)
         size, sums = (1, 1), (0, 0)
-        reached = [1]  # positions that an event reaches, for each set of synapses
         if isinstance(synapses, Conv2d):
             size = layer.out_shape[1:]
             sums = (0, 0) if layer.current_pool is None else layer.sums_shape[1:]
-            reached = [math.prod(reach(one.connectivity)) for one in (layer, *layer.branches)]
-        return cls(
+        plan = cls(
             options=options, neurons=layer.neurons, size=(size[0], size[1]), sums=(sums[0], sums[1]),
             groups=layer.groups, scattered=isinstance(synapses, Conv2d),
-            forwards=isinstance(synapses, Conv2d) and (banks != (1, 1) or min(reached) < 3),
             recurrent=any(branch.source == index for branch in layer.branches),
         )
+        return replace(plan, forwards=any(plan.revisits(one.connectivity) for one in (layer, *layer.branches)))
 
     def __post_init__(self) -> None:
         if self.lanes > self.group_channels:
@@ -234,6 +237,27 @@ class LayerPlan:
         """Whether every row begins at a channel whose number is a multiple of `GROUP_BITS`."""
         return not (self.channels_of_rows()[:, 0] % GROUP_BITS).any()
 
+    def channel_rows(self, synapses: Conv2d) -> tuple[int, np.ndarray]:
+        """Return the number of rows that an event visits at one position, and the first of them for each input channel.
+
+        With branches, the groups of a convolution can differ from those of the rows.
+        """
+        inputs, group_outputs = synapses.in_shape[0], synapses.channels // synapses.groups
+        first, last = (self.row_of_channel(np.arange(synapses.groups) * group_outputs + offset)
+                       for offset in (0, group_outputs - 1))
+        count = int((last - first).max()) + 1
+        return count, np.minimum(first, self.position_rows - count)[np.arange(inputs) // (inputs // synapses.groups)]
+
+    def revisits(self, synapses: Dense | Conv2d) -> bool:
+        """Return whether neighbouring events of a convolution visit the same row in one of two following cycles.
+
+        With three rows at a position they never do; with three visits they only do now and then, and may wait.
+        """
+        if not isinstance(synapses, Conv2d):
+            return False
+        visits = math.prod(ceil_div(one, banks) for one, banks in zip(reach(synapses), self.banks, strict=True))
+        return visits < 3 and self.channel_rows(synapses)[0] < 3
+
     def places(self) -> np.ndarray:
         """Return row·word_lanes + bit of each neuron's place in the spike words, in torch's order, int64[neurons]."""
         row, bank, lane = self._rows_banks_lanes()
@@ -310,18 +334,38 @@ def reach(synapses: Dense | Conv2d) -> tuple[int, int]:
     return min(down, synapses.out_shape[1]), min(across, synapses.out_shape[2])
 
 
-def kernel_banks(layer: Layer) -> tuple[int, int]:
-    """Return the banks, down and across, with which every event reaches all its neighbours at once.
+def bank_shapes(layer: Layer) -> list[tuple[int, int]]:
+    """Return all banks that a layer can have, down and across: up to as many as there are positions that an event
+    reaches.
 
-    (1, 1): the layer cannot have several banks. That holds for a dense layer, for a transposed or dilated convolution,
-    for a layer with several sets of synapses or a pool of currents, and for one whose output is smaller than the
-    kernel's reach.
+    Where outputs that an event reaches lie at a distance, as with a dilation, banks have no factor in common with it:
+    two outputs would be in one bank. Only (1, 1) is left for a dense layer, for a kernel of one pixel and for a layer
+    with a pool of currents.
     """
-    synapses = layer.connectivity
-    if not isinstance(synapses, Conv2d) or not synapses.slides or layer.branches or layer.current_pool is not None:
-        return 1, 1
-    down, across = (ceil_div(kernel, stride) for kernel, stride in zip(synapses.kernel, synapses.stride, strict=True))
-    return (down, across) if (down, across) == reach(synapses) else (1, 1)
+    sets = [one.connectivity for one in (layer, *layer.branches) if isinstance(one.connectivity, Conv2d)]
+    if not sets or layer.current_pool is not None:
+        return [(1, 1)]
+    down, across = (
+        [banks for banks in range(1, 1 + max(reach(one)[axis] for one in sets))
+         if all(math.gcd(banks, one.neighbours(axis)[0]) == 1 for one in sets)]
+        for axis in (0, 1))
+    return [(one, other) for one in down for other in across]
+
+
+def kernel_banks(layer: Layer) -> tuple[int, int]:
+    """Return the most of `bank_shapes`; an event then reaches its outputs in as few visits as possible, mostly one."""
+    return bank_shapes(layer)[-1]
+
+
+def _check_banks(layer: Layer, banks: tuple[int, int]) -> None:
+    """Raise ValueError unless the layer can have so many banks."""
+    if banks in bank_shapes(layer):
+        return
+    most = kernel_banks(layer)
+    if all(one <= limit for one, limit in zip(banks, most, strict=True)):
+        raise ValueError(f"banks must have no factor in common with the distance of outputs that an event reaches, as "
+                         f"{most} has none, not {banks}")
+    raise ValueError(f"banks must be {'' if most == (1, 1) else '(1, 1) to '}{most}, not {banks}")
 
 
 def can_merge(layer: Layer) -> bool:

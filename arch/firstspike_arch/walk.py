@@ -9,7 +9,36 @@ import numpy as np
 from .array import LayerPlan
 from .connectivity import Conv2d, Dense, pooled, size_of
 
-__all__ = ["Axis", "Walk", "bank_taps", "conv_walk", "row_stride", "walks_of"]
+__all__ = ["Axis", "Walk", "Window", "conv_walk", "row_stride", "walks_of", "window_taps"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Window:
+    """The outputs that an event visits at once along an axis: B of them at equal distances, each in a bank of its own.
+
+    Bank b holds outputs b, b + B, …; output o is in tile o // B. Tables are over the L values of the coordinate.
+
+    Parameters
+    ----------
+    tiles : int64[L, B]
+        How many tiles the output of each bank is further than the lowest output.
+    first, last : bool[L, B]
+        Whether each bank is reached in the first visit, and in the last; in a single visit both must hold. In between
+        all banks are.
+    lowest : int64[L]
+        Lowest output of the first visit, which can lie before the map.
+    reached : int64[L, 2]
+        First and last output that the event reaches.
+    distance : int
+        Distance from one output to the next.
+    """
+
+    tiles: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+    lowest: np.ndarray
+    reached: np.ndarray
+    distance: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -19,26 +48,35 @@ class Axis:
     Parameters
     ----------
     count : int64[L]
-        Number of output positions along this axis that the event reaches; 0: none.
+        Number of visits along this axis: one for each output that the event reaches, or for each window of them if
+        there are several banks; 0: none.
     row, word : int64[L]
-        Offset that the coordinate adds to the first row and to the first word.
+        Offset that the coordinate adds to the first row and to the first word. The row is that of the tile with the
+        lowest output of the window; a tile before the map has a negative one.
+    window : Window
+        What a visit reaches.
     row_step, word_step : int
-        Distance in rows and words from one of these positions to the next.
+        Distance in rows and words from one of these visits to the next.
+    tile_rows : int
+        Distance in rows from one tile to the next.
     """
 
     count: np.ndarray
     row: np.ndarray
     word: np.ndarray
+    window: Window
     row_step: int = 0
     word_step: int = 0
+    tile_rows: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Walk:
     """Rows that an event visits: at each y that it reaches, at each x, the rows of the channels that it reaches.
 
-    Each visit uses one row of membranes and one word of weights. Rows are numbered position by position (row-major),
-    within a position group by group. Words are numbered by input channel, within a channel by kernel tap (row-major).
+    Each visit uses one row of membranes in each bank that it reaches, and one word of weights. Rows are numbered tile
+    by tile (row-major; with one bank, a tile is a position), within a tile group by group. Words are numbered by input
+    channel, within a channel by what `window_taps` has down and across.
 
     Parameters
     ----------
@@ -52,9 +90,6 @@ class Walk:
         Distance in words from one input channel to the next; for a vector, from one address to the next.
     base : int
         First word.
-    bank_rows : (int64[H, By], int64[W, Bx]) or None
-        With kernel-parallel banks: contributions of y and x to the row of each bank, down and across; −1: the bank is
-        not reached. All banks are visited at once, as if they were one position.
     """
 
     x: Axis | None
@@ -63,7 +98,6 @@ class Walk:
     channel_row: np.ndarray
     channel_words: int
     base: int
-    bank_rows: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def longest(self) -> int:
@@ -115,65 +149,71 @@ def _dense_walk(synapses: Dense, plan: LayerPlan, base: int) -> tuple[Walk, int]
 
 def conv_walk(synapses: Conv2d, plan: LayerPlan, base: int) -> tuple[Walk, int]:
     """Return the walk of a convolution whose words start at ``base``, and the number of its words."""
-    if plan.bank_count > 1:
-        return _bank_walk(synapses, plan, base)
-    inputs = synapses.in_shape[0]
-    _, _, width = synapses.out_shape
-    reach, channel_row = _channel_rows(synapses, plan)
-    kernel_words = synapses.kernel[0] * synapses.kernel[1] * reach
+    reach, channel_row = plan.channel_rows(synapses)
+    down, across = (len(window_taps(synapses, plan, axis)) for axis in (0, 1))
     walk = Walk(
-        x=_taps(synapses, 1, plan.position_rows, reach),
-        y=_taps(synapses, 0, plan.position_rows * width, reach * synapses.kernel[1]),
-        reach=reach, channel_row=channel_row, channel_words=kernel_words, base=base,
+        x=_windows(synapses, plan, 1, plan.position_rows, reach),
+        y=_windows(synapses, plan, 0, plan.position_rows * plan.tiles[1], reach * across),
+        reach=reach, channel_row=channel_row, channel_words=down * across * reach, base=base,
     )
-    return walk, inputs * kernel_words
+    return walk, synapses.in_shape[0] * walk.channel_words
 
 
-def _channel_rows(synapses: Conv2d, plan: LayerPlan) -> tuple[int, np.ndarray]:
-    """Return the number of rows that an event visits at one position, and the first of them for each input channel.
+def window_taps(synapses: Conv2d, plan: LayerPlan, axis: int) -> np.ndarray:
+    """Return the kernel tap of each bank in each word along an axis, int64[words, banks]; −1: none.
 
-    With branches, the groups of a convolution can differ from those of the rows.
+    A pixel reaches outputs through taps that are a number of taps apart, and so the taps have as many phases. Those of
+    a phase, sorted by output, are cut into windows of as many as there are banks. Words are numbered by the bank of
+    the window's lowest output (its turn), then by how many windows of the phase have lower taps, then by phase. With
+    one bank they are the taps in their order.
     """
-    inputs, group_outputs = synapses.in_shape[0], synapses.channels // synapses.groups
-    first, last = (plan.row_of_channel(np.arange(synapses.groups) * group_outputs + offset)
-                   for offset in (0, group_outputs - 1))
-    reach = int((last - first).max()) + 1
-    return reach, np.minimum(first, plan.position_rows - reach)[np.arange(inputs) // (inputs // synapses.groups)]
+    banks, kernel = plan.banks[axis], synapses.kernel[axis]
+    distance, step = synapses.neighbours(axis)
+    windows = {}
+    for phase in range(min(abs(step), kernel)):
+        taps = np.arange(phase, kernel, abs(step))[::1 if step > 0 else -1]
+        cut = np.pad(taps, (0, -len(taps) % banks), constant_values=-1).reshape(-1, banks)
+        windows |= {(number, phase): window for number, window in enumerate(cut[::1 if step > 0 else -1])}
+    table = np.array([windows[key] for key in sorted(windows)])
+    return np.concatenate([table[:, slots] for slots in _slots(distance, banks)])
 
 
-def _bank_walk(synapses: Conv2d, plan: LayerPlan, base: int) -> tuple[Walk, int]:
-    """Return the walk that visits all banks at once, and the number of its words.
+def _slots(distance: int, banks: int) -> np.ndarray:
+    """Return which of a window's outputs, the lowest being 0, is in each bank, int64[turns, banks]."""
+    bank = np.arange(banks)
+    return (bank - bank[:, None]) * pow(distance, -1, banks) % banks
 
-    The kernel tap of each bank depends on the pixel's position relative to the banks, its phase. There is a word for
-    every phase.
+
+def _windows(synapses: Conv2d, plan: LayerPlan, axis: int, tile_rows: int, words: int) -> Axis:
+    """Return the axis of a convolution: an event reaches outputs at equal distances, through taps at equal distances.
+
+    It visits the windows of `window_taps` from the first in which it reaches an output to the last.
     """
-    reach, channel_row = _channel_rows(synapses, plan)
-    across = plan.banks[1] * synapses.stride[1]
-    x, x_rows = _bank_axis(synapses, plan, 1, plan.position_rows, reach)
-    y, y_rows = _bank_axis(synapses, plan, 0, plan.position_rows * plan.tiles[1], reach * across)
-    words = plan.banks[0] * synapses.stride[0] * across * reach
-    walk = Walk(x=x, y=y, reach=reach, channel_row=channel_row, channel_words=words, base=base,
-                bank_rows=(y_rows, x_rows))
-    return walk, synapses.in_shape[0] * words
-
-
-def bank_taps(synapses: Conv2d, plan: LayerPlan, axis: int) -> np.ndarray:
-    """Return the kernel tap of each bank in each phase along an axis, int64[phases, banks]; −1: none."""
-    banks, stride = plan.banks[axis], synapses.stride[axis]
-    tap = (np.arange(banks * stride)[:, None] - np.arange(banks) * stride) % (banks * stride)
-    return np.where(tap < synapses.kernel[axis], tap, -1)
-
-
-def _bank_axis(synapses: Conv2d, plan: LayerPlan, axis: int, rows: int, words: int) -> tuple[Axis, np.ndarray]:
-    """Return the axis with one visit if anything is reached, its word given by the phase; and the row of each bank."""
-    banks, stride, padding = plan.banks[axis], synapses.stride[axis], synapses.padding[axis]
-    pixel, _ = _pooled_pixels(synapses, axis)
-    table = np.full((len(pixel), banks), -1, dtype=np.int64)
-    for output in _outputs(synapses, axis):
-        hit = output >= 0
-        table[hit, output[hit] % banks] = output[hit] // banks * rows
-    phase = (pixel + padding) % (banks * stride)
-    return Axis(count=(table.max(1) >= 0).astype(np.int64), row=pixel * 0, word=phase * words), table
+    outputs, banks = _outputs(synapses, axis), plan.banks[axis]
+    distance, step = synapses.neighbours(axis)
+    hits = outputs >= 0
+    tap = np.where(hits, outputs, synapses.out_shape[1 + axis]).argmin(0)  # of the first output
+    low, count = np.maximum(outputs[tap, np.arange(outputs.shape[1])], 0), hits.sum(0)
+    phase, place = tap % abs(step), tap // abs(step)
+    size = (synapses.kernel[axis] - phase - 1) // abs(step) + 1  # taps of the phase
+    begin = place if step > 0 else size - 1 - place  # place of the first output among those that there would be
+    first, last = begin // banks, (begin + count - 1) // banks
+    number = first if step > 0 else (size - 1) // banks - first
+    lowest = low - distance * (begin - first * banks)
+    turn = lowest % banks
+    slots = _slots(distance, banks)[turn]
+    window = Window(
+        tiles=(turn[:, None] + distance * slots) // banks,
+        first=first[:, None] * banks + slots >= begin[:, None],
+        last=last[:, None] * banks + slots < (begin + count)[:, None],
+        lowest=lowest, reached=np.stack([low, low + distance * (count - 1)], axis=1), distance=distance,
+    )
+    turns = len(window_taps(synapses, plan, axis)) // banks
+    return Axis(
+        count=np.where(count > 0, last - first + 1, 0), row=lowest // banks * tile_rows,
+        word=(turn * turns + number * abs(step) + phase) * words, row_step=distance * tile_rows,
+        word_step=step * words, tile_rows=tile_rows, window=window,
+    )
 
 
 def _pooled_pixels(synapses: Dense | Conv2d, axis: int) -> tuple[np.ndarray, int]:
@@ -184,23 +224,14 @@ def _pooled_pixels(synapses: Dense | Conv2d, axis: int) -> tuple[np.ndarray, int
 
 def _pixels(synapses: Dense, axis: int, words: int) -> Axis:
     pixel, kept = _pooled_pixels(synapses, axis)
-    return Axis(count=(pixel < kept).astype(np.int64), row=pixel * 0, word=np.minimum(pixel, kept - 1) * words)
+    none = np.zeros((len(pixel), 1), dtype=np.int64)
+    window = Window(tiles=none, first=none == 0, last=none == 0, lowest=pixel * 0, reached=np.hstack([none, none]),
+                    distance=1)
+    return Axis(count=(pixel < kept).astype(np.int64), row=pixel * 0, word=np.minimum(pixel, kept - 1) * words,
+                window=window)
 
 
 def _outputs(synapses: Conv2d, axis: int) -> np.ndarray:
     """Return the output that each pixel, before the pool, reaches through each tap, int64[taps, L]; −1: none."""
     pixel, kept = _pooled_pixels(synapses, axis)
     return np.where(pixel < kept, synapses.outputs(axis)[:, np.minimum(pixel, kept - 1)], -1)
-
-
-def _taps(synapses: Conv2d, axis: int, rows: int, words: int) -> Axis:
-    """Return the axis of a convolution: an event reaches outputs at equal distances, through taps at equal
-    distances."""
-    outputs = _outputs(synapses, axis)
-    hits = outputs >= 0
-    tap = np.where(hits, outputs, synapses.out_shape[1 + axis]).argmin(0)  # of the first output
-    first = np.maximum(outputs[tap, np.arange(outputs.shape[1])], 0)
-    distance, step = synapses.neighbours(axis)
-    return Axis(
-        count=hits.sum(0), row=first * rows, word=tap * words, row_step=distance * rows, word_step=step * words,
-    )

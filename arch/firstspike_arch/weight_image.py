@@ -8,7 +8,7 @@ from .connectivity import Conv2d, Dense, pooled, size_of
 from .core_spec import CoreSpec
 from .fixed import pack_rows, unpack_rows
 from .microcode import bias_rows
-from .walk import bank_taps, conv_walk, row_stride
+from .walk import conv_walk, row_stride, window_taps
 
 __all__ = ["weight_image", "weights_from_image"]
 
@@ -65,13 +65,9 @@ def _places(synapses: Dense | Conv2d, plan: LayerPlan) -> np.ndarray:
     walk, _ = conv_walk(synapses, plan, 0)
     group_inputs, group_outputs = shape[0] // synapses.groups, synapses.channels // synapses.groups
     words = []
-    # Kernel taps of each word, by bank. With one bank there is a word for each tap, else a word for each phase.
-    taps = np.arange(synapses.kernel[0] * synapses.kernel[1])[:, None]
-    if plan.bank_count > 1:
-        down, across = (bank_taps(synapses, plan, axis) for axis in (0, 1))
-        down, across = down[:, None, :, None], across[None, :, None, :]
-        taps = np.where((down < 0) | (across < 0), -1, down * synapses.kernel[1] + across)
-        taps = taps.reshape(-1, plan.bank_count)
+    down, across = (window_taps(synapses, plan, axis) for axis in (0, 1))
+    down, across = down[:, None, :, None], across[None, :, None, :]
+    taps = np.where((down < 0) | (across < 0), -1, down * synapses.kernel[1] + across).reshape(-1, plan.bank_count)
     for channel in range(shape[0]):
         group, local = divmod(channel, group_inputs)
         first = int(walk.channel_row[channel])

@@ -46,6 +46,7 @@ class Options:
     early_exit: bool = False
     winner: Literal["tree", "scan"] = "tree"
     kernel_parallel: bool | Sequence[bool] | None = None
+    banks: Sequence[tuple[int, int]] | None = None
     merges: bool | Sequence[bool] = False
     bit_serial: bool = False
     register_rows: int = 8
@@ -177,7 +178,7 @@ def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
         ))
     chosen = map_layers(
         network, templates, lanes=options.lanes, lane_budget=options.lane_budget, events=options.events,
-        banks=_kernel_parallel(network, options.kernel_parallel))
+        banks=_banks(network, options))
     return _mapped(draft, chosen)
 
 
@@ -290,7 +291,12 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         says, else estimated.
     kernel_parallel : bool or sequence of bool
         Whether all output positions that an event reaches are updated at once, each in a bank of ``lanes`` of its own:
-        for every layer that can, or for each layer. None: chosen for each layer; with ``lanes``, for no layer.
+        for every layer that can, or for each layer: short for ``banks`` as large as they can be. None: chosen for each
+        layer; with ``lanes``, for no layer.
+    banks : sequence of (int, int), optional
+        Kernel-parallel banks of each layer, down and across, each a bank of ``lanes``; (1, 1): a single one. A layer
+        with fewer banks than positions that an event reaches takes several visits for an event: on a kernel of 5 × 5,
+        (1, 5) banks take five. Weights take as many times more block RAM as there are banks; see `LayerOptions`.
     merges : bool or sequence of bool
         Whether the spikes of a pool window in a step reach a core as one event, see `LayerOptions`: for every layer
         that takes spikes through a pool, or for each layer.
@@ -346,7 +352,7 @@ def remap(compilation: Compilation, **changes) -> Compilation:
     Parameters
     ----------
     changes
-        Options of `compile_network` that concern the mapping: ``lanes``, ``lane_budget``, ``kernel_parallel``, …
+        Options of `compile_network` that concern the mapping: ``lanes``, ``lane_budget``, ``banks``, …
 
     Raises
     ------
@@ -407,23 +413,32 @@ def _check_mapping(options: Options, layers: int) -> None:
         raise CompileError(f"single_port must name layers 0…{layers - 1}, not {shown(strays[0])}")
 
 
-def _kernel_parallel(
-    network: IntegerNetwork, wanted: bool | Sequence[bool] | None,
-) -> list[tuple[int, int]] | None:
+def _banks(network: IntegerNetwork, options: Options) -> list[tuple[int, int]] | None:
     """Return the banks (down, across) of each layer; None: the mapping chooses them."""
+    wanted, given, layers = options.kernel_parallel, options.banks, network.layers
+    if given is not None:
+        if wanted is not None:
+            raise CompileError("banks must not be given together with kernel_parallel, which chooses them")
+        pairs = [(one[0], one[1]) for one in given if isinstance(one, tuple | list) and len(one) == 2]
+        if not len(pairs) == len(given) == len(layers) or not all(
+                isinstance(side, int) and side >= 1 for pair in pairs for side in pair):
+            raise CompileError(f"banks must be a pair of numbers of at least 1 for each of the {len(layers)} layers, "
+                               f"not {shown(given)}")
+        return pairs
     if wanted is None:
         return None
     if isinstance(wanted, bool):
-        return [kernel_banks(layer) if wanted else (1, 1) for layer in network.layers]
-    if len(wanted) != len(network.layers) or not all(isinstance(one, bool) for one in wanted):
-        raise CompileError(f"kernel_parallel must be true or false, or that for each of the {len(network.layers)} "
+        return [kernel_banks(layer) if wanted else (1, 1) for layer in layers]
+    if len(wanted) != len(layers) or not all(isinstance(one, bool) for one in wanted):
+        raise CompileError(f"kernel_parallel must be true or false, or that for each of the {len(layers)} "
                            f"layers, not {shown(wanted)}")
-    for index, (layer, one) in enumerate(zip(network.layers, wanted, strict=True)):
+    for index, (layer, one) in enumerate(zip(layers, wanted, strict=True)):
         if one and kernel_banks(layer) == (1, 1):
             raise CompileError(
-                f"layer {index} ({layer.name}): kernel_parallel must be false: it takes a convolution from one source, "
-                "with a kernel beyond one pixel and an output not smaller than what an event reaches")
-    return [kernel_banks(layer) if one else (1, 1) for layer, one in zip(network.layers, wanted, strict=True)]
+                f"layer {index} ({layer.name}): kernel_parallel must be false: it takes a convolution whose events "
+                "reach several outputs, at distances that share no factor with their number, without a pool of "
+                "currents")
+    return [kernel_banks(layer) if one else (1, 1) for layer, one in zip(layers, wanted, strict=True)]
 
 
 def _merges(network: IntegerNetwork, wanted: bool | Sequence[bool]) -> list[bool]:

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.fixed import bits_for_unsigned, ceil_div
 
-from .token_head import head_struct
+from .token_head import axes_of, head_struct
 
 __all__ = ["MapWalk", "VectorWalk"]
 
@@ -85,8 +85,8 @@ class VectorWalk(wiring.Component):
 class MapWalk(wiring.Component):
     """Walk of any other core: an event visits positions along y, at each along x, at each the rows of its channels.
 
-    A marker visits all rows. With several banks, an event visits its neighbours in all of them at once. Outputs are
-    valid in the same cycle, for one row a cycle.
+    A marker visits all rows. With several banks, an event visits as many positions at once, of which those at the ends
+    of a walk need not be reached. Outputs are valid in the same cycle, for one row a cycle.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ class MapWalk(wiring.Component):
                              next_word.eq(event_word + self._along("x", "word_step", back=True))]
         m.d.comb += self.ends.eq(Mux(self.marker, current_row == plan.rows - 1, reach_ends & x_ends & y_ends))
         if plan.bank_count > 1:
-            self._reach_banks(m, at, position_ends)
+            self._reach_banks(m, x=x, y=y, x_ends=x_ends, y_ends=y_ends, position_ends=position_ends)
         if plan.sum_rows:
             self._take_sums(m, current_row, group, position_ends)
         with m.If(self.step):
@@ -219,17 +219,36 @@ class MapWalk(wiring.Component):
                     m.d.comb += bias_word.eq(spec.bias_word + op.index * spec.bias_stride + group)
         return bias_word
 
-    def _reach_banks(self, m: Module, at: Signal, position_ends: Value) -> None:
+    def _reach_banks(
+        self, m: Module, *, x: Signal, y: Signal, x_ends: Value, y_ends: Value, position_ends: Value,
+    ) -> None:
         """Drive the row of each bank, whether it is reached, and whether a marker's tile is the last down or across."""
         plan, head = self._spec.plan, self.head
         tile_y, tile_x = self._tile(m, position_ends)
         y_edge, x_edge = (tile == count - 1 for tile, count in zip((tile_y, tile_x), plan.tiles, strict=True))
         m.d.comb += self.edges.eq(Cat(y_edge, x_edge))
+        tiles, hits, rows = {}, {}, {}
+        for name, visit, ends in (("y", y, y_ends), ("x", x, x_ends)):
+            tiles[name] = [further & (~self.marker).replicate(len(further)) for further in head[f"{name}_tiles"]]
+            hits[name] = head[f"{name}_opens"]
+            if f"{name}_closes" in head.shape().members:
+                several = plan.banks["yx".index(name)]
+                hits[name] = ((hits[name] | (visit != 0).replicate(several))
+                              & (head[f"{name}_closes"] | (~ends).replicate(several)))
+            # Tiles before the map have negative rows: all sums are modulo a power of two.
+            distance = axes_of(self._spec, name)[0].tile_rows
+            rows[name] = [further * distance for further in range(1 << len(head[f"{name}_tiles"][0]))]
+        table = []
+        for down in rows["y"]:
+            for across in rows["x"]:
+                row = Signal(range(plan.rows), name=f"row_{len(table)}")
+                m.d.comb += row.eq(self.row + (down + across))
+                table.append(row)
         for bank in range(plan.bank_count):
-            y, x = divmod(bank, plan.banks[1])
+            down, across = divmod(bank, plan.banks[1])
             m.d.comb += [
-                self.bank_rows[bank].eq(Mux(self.marker, self.row, head.y_rows[y] + head.x_rows[x] + at)),
-                self.reached[bank].eq(self.marker | (head.y_hits[y] & head.x_hits[x])),
+                self.bank_rows[bank].eq(Array(table)[Cat(tiles["x"][across], tiles["y"][down])]),
+                self.reached[bank].eq(self.marker | (hits["y"][down] & hits["x"][across])),
             ]
 
     def _tile(self, m: Module, position_ends: Value) -> tuple[Signal, Signal]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Scoreboard: tracks the rows in the stages after the sequencer, which must not be read yet."""
 
-from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import wiring
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 __all__ = ["Scoreboard"]
@@ -11,9 +11,9 @@ __all__ = ["Scoreboard"]
 class Scoreboard(wiring.Component):
     """Tells whether the current row must wait for rows in the next two stages, whose sums are not written yet.
 
-    A row waits while the same row is in either stage. If sums are forwarded, only rows of a marker's passes wait for
-    that. If sums are forwarded, or ``drains``, the first row of a marker waits until both stages are empty. ``waits``
-    is valid in the same cycle.
+    A row waits while the same row of the same bank is in either stage. If sums are forwarded, only rows of a marker's
+    passes wait for that. If sums are forwarded, or ``drains``, the first row of a marker waits until both stages are
+    empty. ``waits`` is valid in the same cycle.
 
     Parameters
     ----------
@@ -23,43 +23,43 @@ class Scoreboard(wiring.Component):
         Whether a sum is forwarded to the same row before it is written.
     drains : bool
         Whether markers number other rows than events.
+    banks : int
+        Number of banks whose rows are compared.
 
     Members
     -------
-    row : In(range(rows))
-        Current row.
+    rows : In(ArrayLayout(range(rows), banks))
+        Current row of each bank.
+    reached : In(banks)
+        Whether each bank is visited.
     enters : In(1)
-        The current row enters the next stage at the end of this cycle.
+        The current rows enter the next stage at the end of this cycle.
     free : In(1)
         The following stages move.
     marker : In(1)
-        The current row belongs to a pass of a marker.
+        The current rows belong to a pass of a marker.
     starting : In(1)
-        The current row is the first of its token.
+        The current rows are the first of their token.
     waits : Out(1)
-        The current row must wait.
+        The current rows must wait.
     """
 
-    row: Signal
+    rows: data.View
+    reached: Signal
     enters: Signal
     free: Signal
     marker: Signal
     starting: Signal
     waits: Signal
 
-    def __init__(self, *, rows: int, forwards: bool, drains: bool = False):
-        if rows < 1:
-            raise ValueError(f"rows must be at least 1, not {rows!r}")
-        self._rows, self._forwards, self._drains = rows, forwards, drains
+    def __init__(self, *, rows: int, forwards: bool, drains: bool = False, banks: int = 1):
+        if rows < 1 or banks < 1:
+            raise ValueError(f"rows and banks must be at least 1, not {rows!r} and {banks!r}")
+        self._forwards, self._drains = forwards, drains
         super().__init__({
-            "row": In(range(rows)), "enters": In(1), "free": In(1), "marker": In(1), "starting": In(1),
-            "waits": Out(1),
+            "rows": In(data.ArrayLayout(range(rows), banks)), "reached": In(banks), "enters": In(1), "free": In(1),
+            "marker": In(1), "starting": In(1), "waits": Out(1),
         })
-
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-        return self._rows
 
     @property
     def forwards(self) -> bool:
@@ -73,12 +73,17 @@ class Scoreboard(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        valid = [Signal(name=f"{stage}_valid") for stage in ("fetched", "operand")]
-        rows = [Signal(range(self._rows), name=f"{stage}_row") for stage in ("fetched", "operand")]
-        with m.If(self.free):
-            m.d.sync += [valid[0].eq(self.enters), rows[0].eq(self.row), valid[1].eq(valid[0]), rows[1].eq(rows[0])]
-        same = Cat(used & (row == self.row) for used, row in zip(valid, rows, strict=True)).any()
-        drained = self.starting & Cat(valid).any()
+        same, busy = Const(0), Const(0)
+        rows, reached = self.rows, Mux(self.enters, self.reached, 0)
+        for stage in ("fetched", "operand"):
+            held = Signal.like(self.rows, name=f"{stage}_rows")
+            valid = Signal.like(self.reached, name=f"{stage}_valid")
+            with m.If(self.free):
+                m.d.sync += [held.eq(rows), valid.eq(reached)]
+            rows, reached, busy = held, valid, busy | valid.any()
+            for bank in range(len(valid)):
+                same = same | (self.reached[bank] & valid[bank] & (held[bank] == self.rows[bank]))
+        drained = self.starting & busy
         if self._forwards:
             same = self.marker & (same | drained)
         elif self._drains:

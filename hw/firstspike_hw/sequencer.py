@@ -125,8 +125,9 @@ class Sequencer(wiring.Component):
     Rows of a convolution come in no fixed order. A row waits while the same row is in one of the two following stages
     (it was issued one or two cycles before, not counting waits); see `Scoreboard`.
 
-    With several banks, an event visits its neighbours in all of them in the same cycle. If the plan is ``bit_serial``,
-    an event is walked once for each bit of its value that is 1, lowest first, and a value of 0 costs one cycle.
+    With several banks, an event visits as many positions in the same cycle, each bank in a row of its own. If the plan
+    is ``bit_serial``, an event is walked once for each bit of its value that is 1, lowest first, and a value of 0 costs
+    one cycle.
 
     The final marker's passes also start the next inference, so that there is no sweep between inferences. After reset,
     and after ``reload``, these passes run once without capturing, behind those that clear the sums of a pool of
@@ -336,8 +337,10 @@ class Sequencer(wiring.Component):
             if len(token.heads) == 1:
                 m.d.comb += walk.head.eq(token.heads[0])
             else:
-                m.d.comb += [walk.head[field].eq(Array(head[field] for head in token.heads)[token.choice])
-                             for field in ("row", "word", "x_last", "y_last")]
+                for field in walk.head.shape().members:
+                    if field not in ("valid", "marker", "final", "misses", "value"):
+                        given = Array(Value.cast(head[field]) for head in token.heads)
+                        m.d.comb += Value.cast(walk.head[field]).eq(given[token.choice])
             if self._spec.plan.bank_count > 1:
                 m.d.comb += [issue.bank_rows.eq(walk.bank_rows), issue.reached.eq(walk.reached),
                              issue.edges.eq(walk.edges)]
@@ -357,11 +360,17 @@ class Sequencer(wiring.Component):
                 m.d.sync += settled.eq(settles & ~settled & active)
             waits = settles & ~settled
         if spec.plan.scattered:
+            # If sums are forwarded, rows of events need not be compared, and a marker's are the same in all banks.
+            banks = 1 if plan.forwards else plan.bank_count
             m.submodules.scoreboard = board = Scoreboard(
-                rows=plan.walk_rows, forwards=plan.forwards, drains=plan.sum_rows > 0)
-            row = Mux(marker, issue.row, issue.sum_row) if plan.sum_rows else issue.row
-            m.d.comb += [board.row.eq(row), board.enters.eq(issue.valid), board.free.eq(self.free),
-                         board.marker.eq(marker), board.starting.eq(starting)]
+                rows=plan.walk_rows, forwards=plan.forwards, drains=plan.sum_rows > 0, banks=banks)
+            if banks > 1:
+                m.d.comb += [board.rows.eq(issue.bank_rows), board.reached.eq(issue.reached)]
+            else:
+                row = Mux(marker, issue.row, issue.sum_row) if plan.sum_rows else issue.row
+                m.d.comb += [board.rows[0].eq(row), board.reached.eq(1)]
+            m.d.comb += [board.enters.eq(issue.valid), board.free.eq(self.free), board.marker.eq(marker),
+                         board.starting.eq(starting)]
             waits = waits | board.waits
         return waits
 

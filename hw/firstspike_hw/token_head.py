@@ -14,7 +14,7 @@ from firstspike_arch.walk import Walk
 
 from .stream_token import token_stream
 
-__all__ = ["TokenDecoder", "head_struct", "value_shape"]
+__all__ = ["TokenDecoder", "axes_of", "head_struct", "value_shape"]
 
 
 def value_shape(layouts: Sequence[TokenLayout]) -> Shape:
@@ -28,23 +28,31 @@ def head_struct(spec: CoreSpec, walks: Sequence[Walk]) -> data.StructLayout:
 
     ``valid`` is high if there is a token, and ``marker``, ``final`` and ``value`` are the token's. ``misses`` is high
     for an event that reaches nothing. ``row`` and ``word`` are the first of its walk; ``x_last`` and ``y_last`` the
-    numbers of further positions along x and y. With several banks, ``x_rows`` and ``y_rows`` are the contributions of x
-    and y to the row of each bank, and ``x_hits`` and ``y_hits`` tell whether the bank is reached.
+    numbers of further visits along x and y. With several banks, ``x_tiles`` and ``y_tiles`` tell how many tiles further
+    the row of each bank is, and ``x_opens``, ``x_closes``, … whether each is reached in the first and in the last visit
+    along the axis. If there is only one, ``x_opens`` says it all.
     """
     plan = spec.plan
     across, down = (
         max(1 if axis is None else int(axis.count.max(initial=1)) for axis in axes)
         for axes in ([walk.x for walk in walks], [walk.y for walk in walks]))
     banks = {}
-    if plan.bank_count > 1:
-        for axis, count in zip("yx", plan.banks, strict=True):
-            banks[f"{axis}_rows"] = data.ArrayLayout(range(plan.rows), count)
-            banks[f"{axis}_hits"] = count
+    for name, count in zip("yx", plan.banks if plan.bank_count > 1 else (), strict=False):
+        axes = axes_of(spec, name)
+        banks[f"{name}_tiles"] = data.ArrayLayout(range(1 + max(int(one.window.tiles.max()) for one in axes)), count)
+        banks[f"{name}_opens"] = count
+        if max(one.count.max() for one in axes) > 1:
+            banks[f"{name}_closes"] = count
     return data.StructLayout({
         "valid": 1, "marker": 1, "final": 1, "misses": 1, "value": value_shape(spec.layouts),
         "row": range(plan.walk_rows), "word": range(spec.memory.depth), "x_last": range(across), "y_last": range(down),
         **banks,
     })
+
+
+def axes_of(spec: CoreSpec, name: str) -> list[Any]:
+    """Return the `Axis` named "y" or "x" of the walk of each stream."""
+    return [getattr(walk, name) for walk in spec.walks]
 
 
 class TokenDecoder(wiring.Component):
@@ -121,21 +129,26 @@ class TokenDecoder(wiring.Component):
         channel, x, y = (address[:channel_bits], address[channel_bits:channel_bits + x_bits],
                          address[channel_bits + x_bits:])
         start = _look_up(walk.channel_row, channel) if walk.channel_row.any() else Const(0)
+        rows = 1 << len(head.row)
         fields = [
-            (head.row, _look_up(walk.y.row, y) + _look_up(walk.x.row, x) + start),
+            (head.row, _look_up(walk.y.row % rows, y) + _look_up(walk.x.row % rows, x) + start),
             (head.word, walk.base + _look_up(walk.y.word, y) + _look_up(walk.x.word, x)
              + channel * walk.channel_words),
             (head.x_last, _look_up(walk.x.count - 1, x)), (head.y_last, _look_up(walk.y.count - 1, y)),
             (head.misses, _look_up(walk.x.count == 0, x) | _look_up(walk.y.count == 0, y)),
         ]
-        if walk.bank_rows is not None:
-            for table, coordinate, rows, hits, first in (
-                (walk.bank_rows[0], y, head.y_rows, head.y_hits, 0),
-                (walk.bank_rows[1], x, head.x_rows, head.x_hits, start),
-            ):
-                for bank, column in enumerate(table.T):
-                    fields += [(rows[bank], _look_up(column, coordinate) + first),
-                               (hits[bank], _look_up(column >= 0, coordinate))]
+        members = head.shape().members
+        for name, axis, coordinate in (("y", walk.y, y), ("x", walk.x, x)):
+            if f"{name}_tiles" not in members:
+                continue
+            fields += [(tiles, _look_up(column, coordinate)) for tiles, column in zip(
+                head[f"{name}_tiles"], axis.window.tiles.T, strict=True)]
+            hits = {"opens": axis.window.first, "closes": axis.window.last}
+            if f"{name}_closes" not in members:
+                hits = {"opens": axis.window.first & axis.window.last}
+            for field, table in hits.items():
+                fields += [(hit, _look_up(column, coordinate))
+                           for hit, column in zip(head[f"{name}_{field}"], table.T, strict=True)]
         return fields
 
 

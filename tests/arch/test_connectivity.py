@@ -2,6 +2,7 @@
 """Shapes, refusals, and the walk of an event, against counting by hand."""
 
 import json
+import math
 import re
 from contextlib import suppress
 from dataclasses import replace
@@ -9,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from firstspike_arch.array import LayerOptions, LayerPlan, kernel_banks
-from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Window, from_plain, to_plain
+from firstspike_arch.array import LayerOptions, LayerPlan, bank_shapes, kernel_banks
+from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Window, from_plain, pooled, to_plain
 from firstspike_arch.core_spec import CoreInput, CoreSpec
 from firstspike_arch.events import FINAL_MARKER, MARKER, TokenLayout, neuron_name, tokens_from_spikes
 from firstspike_arch.fixed import unpack_rows
@@ -152,38 +153,67 @@ def added(layer: Layer, channel: int, y: int, x: int) -> np.ndarray:
 
 
 BANKED = [
-    *CONVOLUTIONS[:3],
+    *CONVOLUTIONS, *SPREAD,
     Conv2d(in_shape=(1, 6, 8), channels=4, kernel=(2, 5), stride=(1, 3), padding=(1, 2)),
     Conv2d(in_shape=(2, 7, 7), channels=2, kernel=(1, 3), stride=(3, 1)),
     Conv2d(in_shape=(2, 7, 11), channels=2, kernel=(2, 3), pool=(1, 2)),
+    Conv2d(in_shape=(1, 8, 9), channels=3, kernel=(5, 4), padding=(2, 1)),
+    Conv2d(in_shape=(1, 9, 4), channels=1, kernel=(5, 5), stride=(2, 1), padding=(2, 2)),
+    Conv2d(in_shape=(1, 6, 3), channels=2, kernel=(4, 5), padding=(3, 2)),
 ]
 
 
 @pytest.mark.parametrize("synapses", BANKED)
 @pytest.mark.parametrize("lanes", [1, 2])
-def test_a_walk_of_banks_adds_the_weights_that_a_convolution_adds(synapses, lanes):
+def test_banks_of_any_shape_add_the_weights_that_a_convolution_adds(synapses, lanes):
     layer = layer_of(synapses)
     lanes = min(lanes, synapses.channels // synapses.groups)
-    core = core_of(layer, lanes, banks=kernel_banks(layer))
-    plan, (walk,) = core.plan, core.walks
-    down, across = plan.banks
-    assert plan.bank_count > 1 and len(set(plan.places().tolist())) == layer.neurons
+    shapes = bank_shapes(layer)
+    assert shapes[0] == (1, 1) and shapes[-1] == kernel_banks(layer)
+    for banks in shapes:
+        check_banks(core_of(layer, lanes, banks=banks))
+
+
+def check_banks(core: CoreSpec):
+    """Each event adds each weight to its output once, and visits no bank that it does not reach."""
+    (one,), plan, (walk,) = core.inputs, core.plan, core.walks
+    synapses, layer, across = one.connectivity, core.layer, plan.banks[1]
+    assert len(set(plan.places().tolist())) == layer.neurons
     words = unpack_rows(weight_image(core), 4, plan.elements)
     assert len(words) == core.memory.depth
-    _, first_words, y_counts, x_counts = walk.visits(synapses.in_shape)
+    rows, first_words, y_counts, x_counts = walk.visits(synapses.in_shape)
     bits = plan.word_lanes // plan.bank_count
+    wanted = {}
     for address, (channel, y, x) in enumerate(np.ndindex(synapses.in_shape)):
         got = np.zeros((plan.rows, plan.bank_count, bits), dtype=np.int64)
-        visits = y_counts[address] * x_counts[address]
-        assert visits in (0, 1)
-        for bank, at in np.ndindex(plan.bank_count, walk.reach * visits):
-            row_y, row_x = walk.bank_rows[0][y, bank // across], walk.bank_rows[1][x, bank % across]
-            if row_y >= 0 and row_x >= 0:
-                word = words[first_words[address] + at]
-                got[row_y + row_x + walk.channel_row[channel] + at, bank, :lanes] += (
-                    word[bank * lanes:(bank + 1) * lanes])
-        assert np.array_equal(got.ravel()[plan.places()], added(layer, channel, y, x)), (channel, y, x)
-    assert (down, across) == tuple(-(-k // s) for k, s in zip(synapses.kernel, synapses.stride, strict=True))
+        hits = 0
+        for visit_y, visit_x, bank in np.ndindex(y_counts[address], x_counts[address], plan.bank_count):
+            (bank_y, bank_x), row, word = divmod(bank, across), rows[address], first_words[address]
+            reached = True
+            for axis, pixel, visit, visits, place in ((walk.y, y, visit_y, y_counts[address], bank_y),
+                                                      (walk.x, x, visit_x, x_counts[address], bank_x)):
+                window = axis.window
+                row += visit * axis.row_step + window.tiles[pixel, place] * axis.tile_rows
+                word += visit * axis.word_step
+                reached &= bool((visit or window.first[pixel, place]) and (
+                    visit < visits - 1 or window.last[pixel, place]))
+            if reached:
+                hits += 1
+                for at in range(walk.reach):
+                    got[row + at, bank, :plan.lanes] += words[word + at, bank * plan.lanes:(bank + 1) * plan.lanes]
+        key = channel, y // synapses.pool_sides[0], x // synapses.pool_sides[1]
+        if key not in wanted:
+            wanted[key] = added(layer, channel, y, x)
+        assert np.array_equal(got.ravel()[plan.places()], wanted[key]), (plan.banks, channel, y, x)
+        outputs = [(synapses.outputs(axis)[:, at] >= 0).sum() if at < pooled(synapses.in_shape, synapses.pool)[1 + axis]
+                   else 0 for axis, at in enumerate(key[1:])]
+        assert hits == math.prod(outputs)
+        for visits, count, banks in zip((y_counts[address], x_counts[address]), outputs, plan.banks, strict=True):
+            assert -(-count // banks) * bool(hits) <= visits <= (count + banks - 2) // banks + 1
+    if synapses.slides:
+        largest = [-(-(-(-kernel // stride)) // banks) for kernel, stride, banks in zip(
+            synapses.kernel, synapses.stride, plan.banks, strict=True)]
+        assert walk.longest <= math.prod(largest) * walk.reach
 
 
 def test_neighbours_of_a_tile_are_in_banks_of_their_own():
@@ -192,10 +222,14 @@ def test_neighbours_of_a_tile_are_in_banks_of_their_own():
     row, bank = np.divmod(plan.places().reshape(2, 4, 5)[0] // 8, 6)
     assert bank.tolist() == [[0, 1, 2, 0, 1], [3, 4, 5, 3, 4]] * 2
     assert row.tolist() == [[0, 0, 0, 1, 1]] * 2 + [[2, 2, 2, 3, 3]] * 2
-    with pytest.raises(ValueError, match=r"^banks must be \(1, 1\) or \(2, 3\), not \(3, 3\)$"):
+    with pytest.raises(ValueError, match=r"^banks must be \(1, 1\) to \(2, 3\), not \(3, 3\)$"):
         core_of(layer, 2, banks=(3, 3))
-    for synapses in SPREAD[1:]:
-        assert kernel_banks(layer_of(synapses)) == (1, 1)
+    assert [kernel_banks(layer_of(synapses)) for synapses in SPREAD] == [
+        (2, 3), (3, 2), (1, 1), (1, 1), (3, 3), (4, 2), (2, 3)]
+    sentence = ("banks must have no factor in common with the distance of outputs that an event reaches, as (3, 2) has "
+                "none, not (2, 1)")
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        core_of(layer_of(SPREAD[1]), 2, banks=(2, 1))
 
 
 @pytest.mark.parametrize("synapses", [*CONVOLUTIONS, *SPREAD, Dense(in_shape=(3, 5, 4), neurons=7, pool=2),
@@ -211,10 +245,11 @@ def test_an_image_gives_its_weights_back(synapses):
 @pytest.mark.parametrize("synapses", BANKED)
 def test_an_image_of_banks_gives_its_weights_back(synapses):
     layer = layer_of(synapses)
-    core = core_of(layer, 1, banks=kernel_banks(layer))
-    (weights,), bias = weights_from_image(weight_image(core), core)
-    assert np.array_equal(weights, layer.weights)
-    assert np.array_equal(bias, layer.neuron.bias)
+    for banks in bank_shapes(layer):
+        core = core_of(layer, 1, banks=banks)
+        (weights,), bias = weights_from_image(weight_image(core), core)
+        assert np.array_equal(weights, layer.weights)
+        assert np.array_equal(bias, layer.neuron.bias)
 
 
 BRANCHED = [

@@ -63,7 +63,7 @@ def test_options_must_fit_their_layer():
     program = next(one for one in map(program_of, range(1, 99, 2)) if one.cores[0].plan.bank_count > 1)
     options, *others = program.config.layers
     where = rf"^layer 0 \({re.escape(program.network.layers[0].name)}\)"
-    with pytest.raises(ProgramError, match=rf"{where}: banks must be \(1, 1\) or \(\d, \d\), not \(9, 9\)$"):
+    with pytest.raises(ProgramError, match=rf"{where}: banks must be \(1, 1\) to \(\d, \d\), not \(9, 9\)$"):
         program.with_config(layers=(replace(options, banks=(9, 9)), *others))
     with pytest.raises(ProgramError, match=rf"{where}: lanes must be 1…\d+ \(the channels of a group\), not 99$"):
         program.with_config(layers=(replace(options, lanes=99), *others))

@@ -7,7 +7,7 @@ from firstspike_arch.network_builder import NetworkBuilder
 from firstspike_arch.work import event_rows, marker_cycles, work_cycles, workload
 from firstspike_compiler.compile import compile_network
 from firstspike_sim.models.prediction import predict_inputs
-from firstspike_sim.testing.random_network import random_inputs, random_network
+from firstspike_sim.testing.random_network import random_banks, random_inputs, random_network
 
 SEEDS = range(120)
 
@@ -19,7 +19,7 @@ def test_random_networks_with_every_option_take_the_work_that_is_estimated():
         network = random_network(rng, neurons_max=14, maps=bool(seed % 2))
         program = compile_network(
             network, lanes=[int(rng.integers(1, layer.channels // layer.groups + 1)) for layer in network.layers],
-            register_rows=int(rng.choice([2, 8])), kernel_parallel=bool(rng.random() < 0.5),
+            register_rows=int(rng.choice([2, 8])), banks=random_banks(rng, network),
             bit_serial=network.bit_by_bit and bool(rng.random() < 0.7), merges=seed % 4 > 1,
         ).program
         prediction = predict_inputs(program, random_inputs(rng, network, 4), waits=seed if seed % 3 == 0 else None)

@@ -6,7 +6,8 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.array import kernel_banks
+from firstspike_arch.connectivity import Conv2d, Dense, Window
 from firstspike_arch.fixed import nearest_leak, standardise, threshold_above, threshold_at_least
 from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork
 from firstspike_arch.network import Branch, IntegerNetwork
@@ -301,8 +302,8 @@ def test_kernel_parallel_layers_are_those_that_can_be():
     assert "3×2×1" in report
 
 
-CANNOT = ("kernel_parallel must be false: it takes a convolution from one source, with a kernel beyond one pixel and "
-          "an output not smaller than what an event reaches")
+CANNOT = ("kernel_parallel must be false: it takes a convolution whose events reach several outputs, at distances that "
+          "share no factor with their number, without a pool of currents")
 
 
 @pytest.mark.parametrize(("changes", "wanted", "sentence"), [
@@ -310,12 +311,37 @@ CANNOT = ("kernel_parallel must be false: it takes a convolution from one source
     ({}, [1, 0, 0], "kernel_parallel must be true or false, or that for each of the 3 layers, not [1, 0, 0]"),
     ({}, [False, True, False], f"layer 1 (conv2d1): {CANNOT}"),
     ({}, [False, False, True], f"layer 2 (dense2): {CANNOT}"),
-    ({"branches": (Branch(source=-1, weights=np.ones((2, 1, 3, 2), dtype=np.int64), connectivity=Conv2d(
-        in_shape=(1, 6, 6), channels=2, kernel=(3, 2))),)}, [True, False, False], f"layer 0 (conv2d0): {CANNOT}"),
+    ({"current_pool": Window(kernel=(1, 1), stride=(1, 1))}, [True, False, False], f"layer 0 (conv2d0): {CANNOT}"),
 ])
 def test_kernel_parallel_is_refused_in_one_sentence(changes, wanted, sentence):
     with pytest.raises(CompileError, match=f"^{re.escape(sentence)}$"):
         compile_network(convolutions(**changes), kernel_parallel=wanted)
+
+
+def test_banks_are_those_that_are_given():
+    network = convolutions()
+    compilation = compile_network(network, lanes=1, banks=[(1, 2), (1, 1), (1, 1)])
+    assert [options.banks for options in compilation.program.config.layers] == [(1, 2), (1, 1), (1, 1)]
+    assert "1×2×1" in compilation.report()
+    assert remap(compilation, banks=[(3, 2), (1, 1), (1, 1)]).program.cores[0].plan.bank_count == 6
+    branch = Branch(source=-1, weights=np.ones((2, 1, 3, 2), dtype=np.int64), connectivity=Conv2d(
+        in_shape=(1, 6, 6), channels=2, kernel=(3, 2)))
+    assert kernel_banks(replace(network.layers[0], branches=(branch,))) == (3, 2)
+
+
+@pytest.mark.parametrize(("options", "sentence"), [
+    ({"banks": [(1, 2)]}, "banks must be a pair of numbers of at least 1 for each of the 3 layers, not [(1, 2)]"),
+    ({"banks": [(0, 2), (1, 1), (1, 1)]},
+     "banks must be a pair of numbers of at least 1 for each of the 3 layers, not [(0, 2), (1, 1), (1, 1)]"),
+    ({"banks": [3, 2, 1]}, "banks must be a pair of numbers of at least 1 for each of the 3 layers, not [3, 2, 1]"),
+    ({"banks": [(4, 2), (1, 1), (1, 1)]}, "layer 0 (conv2d0): banks must be (1, 1) to (3, 2), not (4, 2)"),
+    ({"banks": [(3, 2), (1, 1), (1, 2)]}, "layer 2 (dense2): banks must be (1, 1), not (1, 2)"),
+    ({"banks": [(1, 1)] * 3, "kernel_parallel": True},
+     "banks must not be given together with kernel_parallel, which chooses them"),
+])
+def test_banks_that_cannot_be_are_refused_in_one_sentence(options, sentence):
+    with pytest.raises(CompileError, match=f"^{re.escape(sentence)}$"):
+        compile_network(convolutions(), lanes=1, **options)
 
 
 def test_weights_of_branches_are_reloaded():

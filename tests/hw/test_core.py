@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import Const, ResetInserter, Signal
 from amaranth.sim import Simulator
-from firstspike_arch.connectivity import Conv2d, Dense, Window
+from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Window
 from firstspike_arch.events import FINAL_MARKER, MARKER
 from firstspike_hw.row_memory import RowMemory
 from firstspike_hw.sequencer import Sequencer
@@ -78,13 +78,32 @@ HIDDEN = {
 }
 
 
+HIDDEN |= {
+    "banks across": (Conv2d(in_shape=MAP, channels=4, kernel=(3, 3), padding=(1, 1)), [], {"single_spike": True}, 4, {}),
+    "banks in two visits down": (
+        Conv2d(in_shape=MAP, channels=5, kernel=(4, 3), padding=(2, 1)), [], {"leak_num": 3, "leak_shift": 2}, 2, {}),
+    "banks of a dilated convolution": (
+        Conv2d(in_shape=MAP, channels=3, kernel=(3, 3), padding=(2, 2), dilation=(2, 2)), [], {}, 3, {"in_max": 2}),
+    "banks of a transposed convolution": (
+        ConvTranspose2d(in_shape=MAP, channels=2, kernel=(3, 4), stride=(2, 1), padding=(1, 1)), [], {}, 2, {}),
+    "banks of two convolutions": (
+        Conv2d(in_shape=MAP, channels=6, kernel=(3, 3), padding=(1, 1), groups=2),
+        [(-1, Conv2d(in_shape=MAP, channels=6, kernel=(1, 1)))], {"reset": "none"}, 2, {}),
+}
+BANKS = {
+    "kernel-parallel": (2, 3), "kernel-parallel, stride, groups": (2, 4),
+    "kernel-parallel, a leak for each channel": (3, 2), "banks across": (1, 3), "banks in two visits down": (3, 2),
+    "banks of a dilated convolution": (3, 1), "banks of a transposed convolution": (2, 2),
+    "banks of two convolutions": (3, 1),
+}
+"""Kernel-parallel banks of the cases that have any."""
+
+
 def run_hidden(name: str) -> tuple[dict, list[int]]:
     """What the hidden layer of a case is seen to do, and the tokens that it must send."""
     synapses, branches, neuron, lanes, inputs = HIDDEN[name]
-    parallel = "parallel" in name
     program = two_layers(len(name), synapses, branches=branches, neuron=neuron, lanes=lanes, inputs=inputs,
-                         parallel=parallel)
-    assert (program.cores[0].plan.bank_count > 1) == parallel
+                         banks=BANKS.get(name, (1, 1)))
     network, random = program.network, np.random.default_rng(len(name))
     shape = (6, network.inputs) if network.input_kind == "direct" else (3, STEPS, network.inputs)
     given = random.integers(network.in_min or 1, network.in_max + 1, shape) * (
@@ -94,7 +113,7 @@ def run_hidden(name: str) -> tuple[dict, list[int]]:
     sent = layer_tokens(encode_direct(given, STEPS) if given.ndim == 2 else given, network.input_layout)
     offers = {f"source{place}": sent for place, branch in enumerate(network.layers[0].synapses(0)) if branch.source}
     seen = run_unit(HiddenLayer(program), "pysim", offers=offers, takes=["events"], seed=lanes,
-                    cycles=len(sent) * (20 if branches else 12) + 6000 * ("pool" in name))
+                    cycles=len(sent) * (20 if branches or name in BANKS else 12) + 6000 * ("pool" in name))
     return seen, layer_tokens(fired, network.layers[0].out_layout, program.cores[0].plan)
 
 
@@ -108,7 +127,7 @@ def test_a_reset_in_the_middle_leaves_no_sums():
     """The sums of a pool are in a memory, which a reset of the registers leaves as it is."""
     pool = Window(kernel=(2, 2), stride=(2, 1), padding=(1, 0))
     program = two_layers(3, Conv2d(in_shape=MAP, channels=3, kernel=(2, 2)), branches=[],
-                         neuron={"current_pool": pool}, lanes=2, inputs={}, parallel=False)
+                         neuron={"current_pool": pool}, lanes=2, inputs={})
     random = np.random.default_rng(5)
     given = (random.random((2, STEPS, program.network.inputs)) < 0.2).astype(np.uint8)
     fired = GoldenModel(program.network).run(given).spikes[1]

@@ -13,7 +13,7 @@ ROWS, CYCLES = 5, 400
 def test_a_row_waits_for_itself_in_the_stages_behind(forwards, drains):
     random = np.random.default_rng(3)
     unit = Scoreboard(rows=ROWS, forwards=forwards, drains=drains)
-    assert (unit.rows, unit.forwards, unit.drains) == (ROWS, forwards, drains)
+    assert (unit.forwards, unit.drains) == (forwards, drains)
     behind: list[int | None] = [None, None]  # rows in the two stages
     seen = {False: 0, True: 0}
 
@@ -21,7 +21,7 @@ def test_a_row_waits_for_itself_in_the_stages_behind(forwards, drains):
         for _ in range(CYCLES):
             row = int(random.integers(ROWS))
             free, marker, starting, enters = (bool(bit) for bit in random.random(4) < (0.7, 0.5, 0.4, 0.6))
-            for port, value in ((unit.row, row), (unit.enters, enters), (unit.free, free), (unit.marker, marker),
+            for port, value in ((unit.rows[0], row), (unit.reached, 1), (unit.enters, enters), (unit.free, free), (unit.marker, marker),
                                 (unit.starting, starting)):
                 ctx.set(port, value)
             wanted = row in behind
@@ -42,6 +42,36 @@ def test_a_row_waits_for_itself_in_the_stages_behind(forwards, drains):
     assert min(seen.values()) > CYCLES // 20 and sum(seen.values()) == CYCLES
 
 
-def test_there_must_be_a_row():
-    with pytest.raises(ValueError, match=r"^rows must be at least 1, not 0$"):
+def test_banks_wait_for_rows_of_their_own():
+    random = np.random.default_rng(4)
+    unit = Scoreboard(rows=ROWS, forwards=False, banks=3)
+    behind: list[set[tuple[int, int]]] = [set(), set()]  # banks and rows in the two stages
+    seen = {False: 0, True: 0}
+
+    async def drive(ctx):
+        for _ in range(CYCLES):
+            rows, reached = random.integers(ROWS, size=3), random.random(3) < 0.5
+            free, enters = (bool(bit) for bit in random.random(2) < (0.7, 0.6))
+            for bank in range(3):
+                ctx.set(unit.rows[bank], int(rows[bank]))
+            ctx.set(unit.reached, sum(int(one) << bank for bank, one in enumerate(reached)))
+            ctx.set(unit.enters, enters)
+            ctx.set(unit.free, free)
+            now = {(bank, int(rows[bank])) for bank in range(3) if reached[bank]}
+            wanted = bool(now & (behind[0] | behind[1]))
+            assert bool(ctx.get(unit.waits)) == wanted
+            seen[wanted] += 1
+            await ctx.tick()
+            if free:
+                behind[:] = [now if enters else set(), behind[0]]
+
+    simulator = Simulator(unit)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(drive)
+    simulator.run_until(CYCLES * 2e-6)
+    assert min(seen.values()) > CYCLES // 20 and sum(seen.values()) == CYCLES
+
+
+def test_there_must_be_a_row_and_a_bank():
+    with pytest.raises(ValueError, match=r"^rows and banks must be at least 1, not 0 and 1$"):
         Scoreboard(rows=0, forwards=False)

@@ -19,8 +19,8 @@ OPTIONS = {
     "recurrent", "reset subtract", "reset zero", "reset none", "reset_step", "v_reset", "reset_delay", "single_spike",
     "bias", "bias_once", "v_init", "v_min", "v_max", "several thresholds", "learned latency", "leak",
     "leak for each channel", "leak / 2^9 or finer", "lowest weight", *(f"{bits} weight bits" for bits in range(2, 9)),
-    "port image", "early exit", "winner scan", "kernel-parallel", "bit-serial", "several lanes", "rows in memory",
-    "merged spikes",
+    "port image", "early exit", "winner scan", "kernel-parallel", "banks in several visits", "bit-serial",
+    "several lanes", "rows in memory", "merged spikes",
 }
 
 
@@ -85,7 +85,10 @@ def _options(program: Program) -> Iterator[str]:
             ("several thresholds", neuron.levels > 1), ("learned latency", neuron.theta_fall is not None),
             ("leak", neuron.leaky), ("leak for each channel", neuron.leaky and not isinstance(neuron.leak, float)),
             ("leak / 2^9 or finer", neuron.leaky and neuron.leak_shift > 8), ("several lanes", plan.lanes > 1),
-            ("kernel-parallel", plan.bank_count > 1), ("bit-serial", plan.options.bit_serial),
+            ("kernel-parallel", plan.bank_count > 1),
+            ("banks in several visits", plan.bank_count > 1 and any(
+                walk.longest > walk.reach for walk in core.walks)),
+            ("bit-serial", plan.options.bit_serial),
             ("rows in memory", plan.rows > plan.options.register_rows), ("merged spikes", plan.options.merges),
         ):
             if true:

@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
+from firstspike_arch.array import bank_shapes
 from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Pool, Shape, Window, pooled, size_of
 from firstspike_arch.fixed import largest_weight
 from firstspike_arch.float_network import InputKind, Readout
@@ -13,7 +14,7 @@ from firstspike_arch.microcode import BIAS_ROWS_MAX
 from firstspike_arch.network import Branch, IntegerNetwork, Layer
 from firstspike_arch.neuron import Neuron
 
-__all__ = ["is_bounded", "random_connectivity", "random_inputs", "random_layer", "random_network"]
+__all__ = ["is_bounded", "random_banks", "random_connectivity", "random_inputs", "random_layer", "random_network"]
 
 Choice = TypeVar("Choice")
 
@@ -238,6 +239,13 @@ def _matching(shape: Shape, wanted: Shape) -> Conv2d | None:
     groups = wanted[0] if shape[0] == wanted[0] else 1
     return Conv2d(in_shape=shape, channels=wanted[0], kernel=(kernel[0], kernel[1]), groups=groups,
                   padding=(padding[0] // 2, padding[1] // 2))
+
+
+def random_banks(rng: np.random.Generator, network: IntegerNetwork) -> list[tuple[int, int]]:
+    """Draw the banks of each layer: of any shape, often the largest, in half of the networks."""
+    other, parallel = rng.spawn(1)[0], rng.random() < 0.5
+    shapes = [bank_shapes(layer) if parallel else [(1, 1)] for layer in network.layers]
+    return [some[-1] if other.random() < 0.4 else _pick(other, some) for some in shapes]
 
 
 def random_inputs(rng: np.random.Generator, network: IntegerNetwork, batch: int) -> np.ndarray:

@@ -54,7 +54,7 @@ def one_layer(
 
 def two_layers(
     seed: int, synapses: Dense | Conv2d, *, branches: Sequence[tuple[int, Dense | Conv2d]] = (),
-    neuron: Mapping[str, Any], lanes: int, inputs: Mapping[str, Any], parallel: bool = False,
+    neuron: Mapping[str, Any], lanes: int, inputs: Mapping[str, Any], banks: tuple[int, int] = (1, 1),
 ) -> Program:
     """A program with a hidden layer to be tested, and an output layer.
 
@@ -71,8 +71,8 @@ def two_layers(
         Lanes of its core.
     inputs : mapping
         Options of the `IntegerNetwork`.
-    parallel : bool
-        Whether its core is kernel-parallel.
+    banks : (int, int)
+        Kernel-parallel banks of its core.
     """
     random, count, options = np.random.default_rng(seed), synapses.channels, dict(neuron)
     pool = options.pop("current_pool", None)
@@ -93,7 +93,7 @@ def two_layers(
                    neuron=Neuron(bias=np.zeros(2, int), theta=np.ones(2, int), v_init=np.zeros(2, int)))
     network = IntegerNetwork(name="unit", layers=(layer, output), readout="spike_count", steps=STEPS, steps_max=STEPS,
                              **{"input_kind": "events", **inputs})
-    return compile_network(network, lanes=[lanes, 2], kernel_parallel=[parallel, False], register_rows=2).program
+    return compile_network(network, lanes=[lanes, 2], banks=[banks, (1, 1)], register_rows=2).program
 
 
 class CapturedRows(wiring.Component):

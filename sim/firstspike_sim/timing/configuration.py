@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from firstspike_arch.array import GROUP_BITS, readout_cycles
+from firstspike_arch.array import GROUP_BITS, LayerPlan, readout_cycles
 from firstspike_arch.connectivity import size_of
 from firstspike_arch.core_spec import CoreInput, CoreSpec
 from firstspike_arch.fixed import ceil_div
@@ -98,26 +98,45 @@ def sequencer_settings(specs: Sequence[CoreSpec]) -> SequencerSettings:
     inputs = [(spec, one) for spec in specs for one in spec.inputs]
     rows, _, y_counts, x_counts = (
         np.concatenate(part) for part in
-        zip(*(one.walk.visits(one.connectivity.in_shape) for _, one in inputs), strict=True))
+        zip(*(_visits(spec, one) for spec, one in inputs), strict=True))
     cores, edges = np.zeros(len(specs), CORE_SETTINGS), np.zeros(len(inputs), EDGE_SETTINGS)
     ends = np.cumsum([len(spec.inputs) for spec in specs])
     for index, spec in enumerate(specs):
         code, plan = spec.microcode, spec.plan
         cores[index] = (plan.rows, len(code.start), len(code.step), len(code.final),
                         ends[index] - len(spec.inputs), ends[index], plan.scattered, plan.forwards,
-                        code.pools, code.recurs)
+                        code.pools, code.recurs, _compares_banks(plan), plan.position_rows, plan.tiles[1], *plan.banks)
     first_events = np.cumsum([0] + [size_of(one.connectivity.in_shape) for _, one in inputs])
+    windows = [np.zeros((0, 3), np.int64)]
     for number, (spec, one) in enumerate(inputs):
-        edges[number] = _edge_settings(spec, one, first_events[number])
+        edges[number] = _edge_settings(spec, one, first_events[number], windows)
     return SequencerSettings(cores=cores, edges=edges, settles=_settling_passes(specs), row=rows, y_count=y_counts,
-                             x_count=x_counts)
+                             x_count=x_counts, windows=np.concatenate(windows))
 
 
-def _edge_settings(spec: CoreSpec, one: CoreInput, first_event: int) -> tuple:
-    """The fields of `EDGE_SETTINGS` for one input of a core, in order."""
-    walk = one.walk
+def _compares_banks(plan: LayerPlan) -> bool:
+    """Whether events wait for rows of single banks."""
+    return plan.bank_count > 1 and not plan.forwards
+
+
+def _visits(spec: CoreSpec, one: CoreInput) -> tuple[np.ndarray, ...]:
+    """`Walk.visits` of an edge, with rows that are not negative: here, −1 says that a row waits."""
+    rows, *rest = one.walk.visits(one.connectivity.in_shape)
+    before = -(min(0, int(rows.min())) // spec.plan.position_rows)
+    return rows + before * spec.plan.position_rows, *rest
+
+
+def _edge_settings(spec: CoreSpec, one: CoreInput, first_event: int, windows: list[np.ndarray]) -> tuple:
+    """The fields of `EDGE_SETTINGS` for one input of a core, in order; its windows are added to the list."""
+    walk, places = one.walk, (0,) * 6
+    if _compares_banks(spec.plan) and walk.x and walk.y:
+        firsts = []
+        for axis in (walk.y, walk.x):
+            firsts.append(sum(map(len, windows)))
+            windows.append(np.column_stack([axis.window.lowest, axis.window.reached]))
+        places = *one.connectivity.in_shape[1:], *firsts, walk.y.window.distance, walk.x.window.distance
     return (first_event, walk.reach, walk.x.row_step if walk.x else 0, walk.y.row_step if walk.y else 0,
-            walk.x is not None or len(spec.inputs) > 1, spec.plan.bit_serial, one.recurrent)
+            walk.x is not None or len(spec.inputs) > 1, spec.plan.bit_serial, one.recurrent, *places)
 
 
 def _settling_passes(specs: Sequence[CoreSpec]) -> np.ndarray:

@@ -5,32 +5,78 @@ import numpy as np
 
 from .compilation import twin
 
-__all__ = ["SCOREBOARD", "new_scoreboards", "step", "waits"]
+__all__ = ["SCOREBOARD", "SPOT", "new_scoreboards", "set_span", "step", "waits"]
 
-SCOREBOARD = np.dtype([("fetched", np.int64), ("operand", np.int64)], align=True)
-"""State of a scoreboard: the rows in the two stages behind the sequencer, −1 for none."""
+SPAN = np.dtype([("low", np.int64), ("high", np.int64), ("distance", np.int64)], align=True)
+"""Outputs along an axis: the first, the last, and the distance between them."""
+
+SPOT = np.dtype([("row", np.int64), ("y", SPAN), ("x", SPAN)], align=True)
+"""What the banks are visited for: a row among those at each position, at the outputs of two `SPAN`."""
+
+SCOREBOARD = np.dtype([
+    ("fetched", np.int64), ("operand", np.int64), ("spot", SPOT), ("fetched_spot", SPOT), ("operand_spot", SPOT),
+], align=True)
+"""State of a scoreboard: the rows in the two stages behind the sequencer, −1 for none. Where rows are compared bank by
+bank, also where they are: two rows are in one row of one bank if they are for one output. ``spot`` is the current one.
+"""
 
 
 def new_scoreboards(count: int) -> np.ndarray:
     """State of scoreboards after reset, `SCOREBOARD` [count]."""
-    return np.full(count, -1, np.int64).repeat(2).view(SCOREBOARD)
+    state = np.zeros(count, SCOREBOARD)
+    state["fetched"] = state["operand"] = -1
+    return state
 
 
 @twin
-def waits(board, forwards, drains, row, marker, starting):  # pragma: no cover - compiled
-    """Whether a row must wait: "a row waits while the same row is in either stage. If sums are forwarded, only rows of
-    a marker's passes wait for that. If sums are forwarded, or ``drains``, the first row of a marker waits until both
-    stages are empty"."""
-    if forwards and not marker:
+def set_span(span, low, high, distance):  # pragma: no cover - compiled
+    """Set the fields of a `SPAN`."""
+    span.low, span.high, span.distance = low, high, distance
+
+
+@twin
+def _meet(one, other):  # pragma: no cover - compiled
+    """Whether two `SPAN` have an output in common."""
+    for output in range(max(one.low, other.low), min(one.high, other.high) + 1):
+        if (output - one.low) % one.distance == 0 and (output - other.low) % other.distance == 0:
+            return True
+    return False
+
+
+@twin
+def _same(one, other):  # pragma: no cover - compiled
+    """Whether two `SPOT` are in one row of one bank."""
+    return one.row == other.row and _meet(one.y, other.y) and _meet(one.x, other.x)
+
+
+@twin
+def _copy(spot, other):  # pragma: no cover - compiled
+    spot.row = other.row
+    set_span(spot.y, other.y.low, other.y.high, other.y.distance)
+    set_span(spot.x, other.x.low, other.x.high, other.x.distance)
+
+
+@twin
+def waits(board, plan, row, marker, starting):  # pragma: no cover - compiled
+    """Whether a row must wait: "a row waits while the same row of the same bank is in either stage. If sums are
+    forwarded, only rows of a marker's passes wait for that. If sums are forwarded, or ``drains``, the first row of a
+    marker waits until both stages are empty"."""
+    if plan.forwards and not marker:
         return False
-    if (forwards or drains) and marker and starting:
+    if (plan.forwards or plan.pools) and marker and starting:
         return board.fetched >= 0 or board.operand >= 0
+    if plan.by_bank:
+        return (board.fetched >= 0 and _same(board.spot, board.fetched_spot)) or (
+            board.operand >= 0 and _same(board.spot, board.operand_spot))
     return row == board.fetched or row == board.operand
 
 
 @twin
-def step(board, free, row):  # pragma: no cover - compiled
+def step(board, plan, free, row):  # pragma: no cover - compiled
     """A cycle of `firstspike_hw.scoreboard`, which "tracks the rows in the stages after the sequencer". ``row`` enters,
     −1: none."""
     if free:
         board.operand, board.fetched = board.fetched, row
+        if plan.by_bank:
+            _copy(board.operand_spot, board.fetched_spot)
+            _copy(board.fetched_spot, board.spot)

@@ -21,16 +21,21 @@ EVENT, STEP, FINAL = 0, 1, 2
 CORE_SETTINGS = np.dtype([
     ("rows", np.int64), ("starts", np.int64), ("steps", np.int64), ("finals", np.int64),
     ("first_edge", np.int64), ("edge_end", np.int64), ("scattered", np.bool_), ("forwards", np.bool_),
-    ("pools", np.bool_), ("recurs", np.bool_),
+    ("pools", np.bool_), ("recurs", np.bool_), ("by_bank", np.bool_), ("position_rows", np.int64),
+    ("tiles_across", np.int64), ("down", np.int64), ("across", np.int64),
 ], align=True)
 """Settings of the sequencer of a core: its rows, the numbers of passes in the lists of its microcode, the range of its
-edges, and the options of the same names in its plan and its microcode."""
+edges, and the options of the same names in its plan and its microcode. ``by_bank``: rows are compared bank by bank; the
+plan's rows at a position, tiles across, and banks ``down`` and ``across``."""
 
 EDGE_SETTINGS = np.dtype([
     ("first_event", np.int64), ("reach", np.int64), ("x_row_step", np.int64), ("y_row_step", np.int64),
-    ("decodes", np.bool_), ("serial", np.bool_), ("recurrent", np.bool_),
+    ("decodes", np.bool_), ("serial", np.bool_), ("recurrent", np.bool_), ("height", np.int64), ("width", np.int64),
+    ("first_y", np.int64), ("first_x", np.int64), ("y_distance", np.int64), ("x_distance", np.int64),
 ], align=True)
-"""Settings for an edge: index of its first event in the tables; the steps of its `Walk`; whether its tokens are decoded
+"""Settings for an edge: index of its first event in the tables; the steps of its `Walk`; height and width of the map
+that sends it, index of its first y and x in the windows, and the distances there, if its core compares rows bank by
+bank; whether its tokens are decoded
 into a register (``decodes``), an event is walked once for each bit of its value (``serial``), and it comes from its own
 core (``recurrent``)."""
 
@@ -41,7 +46,8 @@ class SequencerSettings(NamedTuple):
     ``cores``, ``edges``: `CORE_SETTINGS` [cores], `EDGE_SETTINGS` [edges]. ``settles`` bool[cores, 2, passes]: whether
     the operand of a pass depends on what the pass before wrote, in a core with one row; for the passes of a step marker
     (0) and of a final marker (1), each with those of ``start`` in front. ``row``, ``y_count``, ``x_count``:
-    `Walk.visits` of the events of all edges, int64.
+    `Walk.visits` of the events of all edges, int64; with several banks, rows have an offset that makes them positive.
+    ``windows`` int64[coordinates, 3]: lowest output of the first visit, first and last output reached (`Window`).
     """
 
     cores: np.ndarray
@@ -50,6 +56,7 @@ class SequencerSettings(NamedTuple):
     row: np.ndarray
     y_count: np.ndarray
     x_count: np.ndarray
+    windows: np.ndarray
 
 
 SEQUENCER = np.dtype([
@@ -162,6 +169,32 @@ def _reaches_nothing(hand, settings, state):  # pragma: no cover - compiled
 
 
 @twin
+def _locate(spot, settings, plan, edge, number, walk, row):  # pragma: no cover - compiled
+    """Set where the banks are visited: "with several banks, an event visits as many positions in the same cycle, each
+    bank in a row of its own"."""
+    spot.row = row % plan.position_rows
+    _set_window(spot.y, settings.windows[edge.first_y + number // edge.width % edge.height], walk.y, edge.y_distance,
+                plan.down)
+    _set_window(spot.x, settings.windows[edge.first_x + number % edge.width], walk.x, edge.x_distance, plan.across)
+
+
+@twin
+def _set_window(span, window, visit, distance, banks):  # pragma: no cover - compiled
+    """Set the outputs of a visit along an axis."""
+    lowest = window[0] + visit * distance * banks
+    scoreboard.set_span(span, max(lowest, window[1]), min(lowest + distance * (banks - 1), window[2]), distance)
+
+
+@twin
+def _locate_tile(spot, plan, row):  # pragma: no cover - compiled
+    """Set where the banks are visited by a row of a marker's pass: in a tile."""
+    tile, spot.row = row // plan.position_rows, row % plan.position_rows
+    y, x = tile // plan.tiles_across * plan.down, tile % plan.tiles_across * plan.across
+    scoreboard.set_span(spot.y, y, y + plan.down - 1, 1)
+    scoreboard.set_span(spot.x, x, x + plan.across - 1, 1)
+
+
+@twin
 def _walk(hand, settings, state, walk, board, plan):  # pragma: no cover - compiled
     """Walk one row of an event; return the row, or −1 if it must wait. ``state.starting`` is set after the last row.
 
@@ -171,7 +204,9 @@ def _walk(hand, settings, state, walk, board, plan):  # pragma: no cover - compi
     event = _event(hand, edge)
     first = settings.row[event]
     row = row_walk.row_at_hand(walk, first)
-    if plan.scattered and scoreboard.waits(board, plan.forwards, plan.pools, row, False, state.starting):
+    if plan.by_bank:
+        _locate(board.spot, settings, plan, edge, event - edge.first_event, walk, row)
+    if plan.scattered and scoreboard.waits(board, plan, row, False, state.starting):
         return -1
     row_walk.step(walk, edge, first, settings.x_count[event], settings.y_count[event])
     if walk.fresh:
@@ -192,9 +227,9 @@ def _pass(kind, settles, state, board, plan, issue):  # pragma: no cover - compi
     """
     row = state.row
     state.settled = settles[kind - 1, state.position] and not state.settled
-    if state.settled or (
-        plan.scattered and scoreboard.waits(board, plan.forwards, plan.pools, row, True, state.starting)
-    ):
+    if plan.by_bank:
+        _locate_tile(board.spot, plan, row)
+    if state.settled or (plan.scattered and scoreboard.waits(board, plan, row, True, state.starting)):
         return -1
     issue.captures = state.position == plan.starts and not state.boot
     if issue.captures:
@@ -279,7 +314,7 @@ def step(settings, units, core, streams, free, drop_valid, drop_inference, issue
             row = _work(hand, settings, units, core, issue)
             # Busy: a row, a token that is taken without one, or the wait for an operand that is being written.
             state.busy += int(not boot and (row >= 0 or hand.valid or state.settled))
-    scoreboard.step(units.scoreboards[core], free, row)
+    scoreboard.step(units.scoreboards[core], settings.cores[core], free, row)
     _take(hand, settings.cores[core], settings.edges, streams, units.heads, units.ready)
     state.dropped = drop_valid and drop_inference == state.inference
     return row

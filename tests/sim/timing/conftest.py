@@ -14,10 +14,11 @@ from amaranth.lib.wiring import Component
 from amaranth.sim import Simulator
 from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.events import tokens_from_spikes
+from firstspike_arch.network_builder import NetworkBuilder
 from firstspike_arch.program import Program
 from firstspike_compiler.compile import compile_network
 from firstspike_sim.models.golden import GoldenModel
-from firstspike_sim.testing.random_network import random_inputs, random_network
+from firstspike_sim.testing.random_network import random_banks, random_inputs, random_network
 from firstspike_sim.timing.spike_lists import codes_of_tokens
 
 
@@ -115,6 +116,18 @@ class Work:
     spikes: np.ndarray
 
 
+def work_of(program: Program, inputs: np.ndarray) -> list[Work]:
+    """The cores of a program, and what the inputs mean for each."""
+    spikes = GoldenModel(program.network).run(inputs).spikes
+    work = []
+    for spec in program.cores:
+        tokens = [tokens_from_spikes(np.asarray(spikes[one.source + 1]), one.layout)[0] for one in spec.inputs]
+        codes = [codes_of_tokens(said, one.layout) for said, one in zip(tokens, spec.inputs, strict=True)]
+        work.append(Work(program=program, spec=spec, tokens=tokens, codes=codes,
+                         spikes=np.asarray(spikes[spec.index + 1])))
+    return work
+
+
 @pytest.fixture(scope="session")
 def random_work() -> Callable[[int], list[Work]]:
     """``random_work(seed)``: the cores of a random program, and what five inferences mean for each."""
@@ -124,17 +137,28 @@ def random_work() -> Callable[[int], list[Work]]:
         network = random_network(rng, maps=bool(seed % 2))
         program = compile_network(
             network, lanes=[int(rng.integers(1, layer.channels // layer.groups + 1)) for layer in network.layers],
-            register_rows=int(rng.choice([2, 8])), kernel_parallel=bool(rng.random() < 0.5),
+            register_rows=int(rng.choice([2, 8])), banks=random_banks(rng, network),
             bit_serial=network.bit_by_bit and bool(rng.random() < 0.7),
         ).program
-        spikes = GoldenModel(network).run(random_inputs(rng, network, 5)).spikes
-        work = []
-        for spec in program.cores:
-            tokens = [tokens_from_spikes(np.asarray(spikes[one.source + 1]), one.layout)[0] for one in spec.inputs]
-            codes = [codes_of_tokens(said, one.layout) for said, one in zip(tokens, spec.inputs, strict=True)]
-            work.append(Work(program=program, spec=spec, tokens=tokens, codes=codes,
-                             spikes=np.asarray(spikes[spec.index + 1])))
-        return work
+        return work_of(program, random_inputs(rng, network, 5))
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def banked_work() -> Callable[[int], list[Work]]:
+    """``banked_work(seed)``: a convolution with banks, whose events take several visits or rows; perhaps with dilation,
+    perhaps with a branch."""
+
+    def draw(seed: int) -> list[Work]:
+        rng, dilation = np.random.default_rng(seed), 1 + seed % 2
+        net = NetworkBuilder((2, 5, 6), steps=3, readout="spike_count")
+        net.layer(rng.integers(-3, 6, (4, 2, 3, 3)), theta=9, padding=(dilation, 1), dilation=(dilation, 1))
+        if seed % 3 == 0:
+            net.branch(rng.integers(-3, 6, (4, 2, 1, 1)), source=-1)
+        banks = [(1, 2), (3, 1), (1, 3), (3, 2)][seed % 4]
+        program = compile_network(net.build(), lanes=1 + seed // 4 % 2, banks=[banks]).program
+        return work_of(program, (rng.random((4, 3, 60)) < 0.3).astype(np.uint8))
 
     return draw
 

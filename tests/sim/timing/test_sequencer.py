@@ -46,6 +46,28 @@ def test_twin_equals_unit(compare, random_work, seed):
         assert compare(sequencer, work, seed, moving=[0.5, 0.8, 1][seed % 3]) > 0.05
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_twin_equals_unit_with_banks(compare, banked_work, seed):
+    (work,) = banked_work(seed)
+    assert work.spec.plan.bank_count > 1 and work.spec.plan.forwards == (seed in (6, 7))
+    assert compare(sequencer, work, seed, moving=1) > 0.05
+
+
+@pytest.mark.parametrize(("module", "old", "new", "seed"), [
+    (scoreboard, "one.row == other.row and", "", 0), (scoreboard, "max(one.low, other.low)", "other.low", 1),
+    (sequencer, "max(lowest, window[1])", "lowest", 2), (sequencer, "min(lowest + distance * (banks - 1), window[2])",
+                                                         "window[2]", 2),
+    (sequencer, "y + plan.down - 1", "y", 1), (sequencer, "tile % plan.tiles_across * plan.across", "0", 0),
+])
+def test_a_fault_of_banks_is_noticed(compare, banked_work, spoiled, monkeypatch, module, old, new, seed):
+    wrong = spoiled(module, old, new)
+    if module is scoreboard:
+        wrong, part = spoiled(sequencer, "NUMBER_MASK = (1", "NUMBER_MASK = (1"), wrong
+        monkeypatch.setattr(wrong, "scoreboard", part)
+    with pytest.raises(AssertionError, match="the twin says"):
+        compare(wrong, banked_work(seed)[0], seed, moving=1)
+
+
 def test_random_cores_have_every_option(random_work, seeds):
     specs = [work.spec for seed in seeds for work in random_work(seed)]
     for option in (
