@@ -14,7 +14,7 @@ from firstspike_arch.array import LayerOptions, LayerPlan, bank_shapes, kernel_b
 from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Window, from_plain, pooled, to_plain
 from firstspike_arch.core_spec import CoreInput, CoreSpec
 from firstspike_arch.events import FINAL_MARKER, MARKER, TokenLayout, neuron_name, tokens_from_spikes
-from firstspike_arch.fixed import unpack_rows
+from firstspike_arch.fixed import ceil_div, unpack_rows
 from firstspike_arch.microcode import microcode_of
 from firstspike_arch.network import Branch, Layer, Neuron
 from firstspike_arch.walk import walks_of
@@ -209,9 +209,9 @@ def check_banks(core: CoreSpec):
                    else 0 for axis, at in enumerate(key[1:])]
         assert hits == math.prod(outputs)
         for visits, count, banks in zip((y_counts[address], x_counts[address]), outputs, plan.banks, strict=True):
-            assert -(-count // banks) * bool(hits) <= visits <= (count + banks - 2) // banks + 1
+            assert ceil_div(count, banks) * bool(hits) <= visits <= (count + banks - 2) // banks + 1
     if synapses.slides:
-        largest = [-(-(-(-kernel // stride)) // banks) for kernel, stride, banks in zip(
+        largest = [ceil_div(ceil_div(kernel, stride), banks) for kernel, stride, banks in zip(
             synapses.kernel, synapses.stride, plan.banks, strict=True)]
         assert walk.longest <= math.prod(largest) * walk.reach
 

@@ -79,7 +79,8 @@ HIDDEN = {
 
 
 HIDDEN |= {
-    "banks across": (Conv2d(in_shape=MAP, channels=4, kernel=(3, 3), padding=(1, 1)), [], {"single_spike": True}, 4, {}),
+    "banks across": (
+        Conv2d(in_shape=MAP, channels=4, kernel=(3, 3), padding=(1, 1)), [], {"single_spike": True}, 4, {}),
     "banks in two visits down": (
         Conv2d(in_shape=MAP, channels=5, kernel=(4, 3), padding=(2, 1)), [], {"leak_num": 3, "leak_shift": 2}, 2, {}),
     "banks of a dilated convolution": (

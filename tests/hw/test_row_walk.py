@@ -44,7 +44,7 @@ def test_an_event_of_a_map_visits_the_rows_of_its_walk(lanes, banks):
             assert bool(ctx.get(decoder.head.misses)) == (count == 0)
             for field in unit.head.shape().members:
                 ctx.set(Value.cast(unit.head[field]), ctx.get(Value.cast(decoder.head[field])))
-            channel, y_at, x_at = np.unravel_index(number, one.connectivity.in_shape)
+            _, y_at, x_at = np.unravel_index(number, one.connectivity.in_shape)
             for visit in range(count):
                 y, rest = divmod(visit, int(x_counts[number]) * walk.reach)
                 x, at = divmod(rest, walk.reach)

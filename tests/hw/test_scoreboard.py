@@ -21,8 +21,8 @@ def test_a_row_waits_for_itself_in_the_stages_behind(forwards, drains):
         for _ in range(CYCLES):
             row = int(random.integers(ROWS))
             free, marker, starting, enters = (bool(bit) for bit in random.random(4) < (0.7, 0.5, 0.4, 0.6))
-            for port, value in ((unit.rows[0], row), (unit.reached, 1), (unit.enters, enters), (unit.free, free), (unit.marker, marker),
-                                (unit.starting, starting)):
+            for port, value in ((unit.rows[0], row), (unit.reached, 1), (unit.enters, enters), (unit.free, free),
+                                (unit.marker, marker), (unit.starting, starting)):
                 ctx.set(port, value)
             wanted = row in behind
             if forwards:

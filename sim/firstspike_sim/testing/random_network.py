@@ -44,9 +44,13 @@ def random_connectivity(rng: np.random.Generator, in_shape: Shape, neurons: int 
         kernel=(kernel[0], kernel[1]), stride=(int(rng.integers(1, 4)), int(rng.integers(1, 3))), padding=padding,
         groups=groups, pool=pool,
     )
-    if other.random() < 0.6:
-        return plain
-    return _spread(other, plain)
+    spread = other.random() >= 0.6
+    wider = other.spawn(1)[0]
+    if wider.random() < 0.4:  # an event reaches several outputs along both axes
+        plain = replace(plain, stride=(1, 1), kernel=tuple(
+            int(wider.integers(min(2, length), min(5, length) + 1))
+            for length in (side + 2 * pad for side, pad in zip(size, padding, strict=True))))
+    return _spread(other, plain) if spread else plain
 
 
 def _spread(rng: np.random.Generator, plain: Conv2d) -> Conv2d:
@@ -242,10 +246,10 @@ def _matching(shape: Shape, wanted: Shape) -> Conv2d | None:
 
 
 def random_banks(rng: np.random.Generator, network: IntegerNetwork) -> list[tuple[int, int]]:
-    """Draw the banks of each layer: of any shape, often the largest, in half of the networks."""
+    """Draw the banks of each layer: in half of the networks, several of any shape for each layer that can have them."""
     other, parallel = rng.spawn(1)[0], rng.random() < 0.5
     shapes = [bank_shapes(layer) if parallel else [(1, 1)] for layer in network.layers]
-    return [some[-1] if other.random() < 0.4 else _pick(other, some) for some in shapes]
+    return [_pick(other, some[1:] or some) for some in shapes]
 
 
 def random_inputs(rng: np.random.Generator, network: IntegerNetwork, batch: int) -> np.ndarray:
