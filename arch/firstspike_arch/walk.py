@@ -8,6 +8,7 @@ import numpy as np
 
 from .array import LayerPlan
 from .connectivity import Conv2d, Dense, pooled, size_of
+from .fixed import ceil_div
 
 __all__ = ["Axis", "Walk", "Window", "conv_walk", "row_stride", "walks_of", "window_taps"]
 
@@ -151,9 +152,10 @@ def conv_walk(synapses: Conv2d, plan: LayerPlan, base: int) -> tuple[Walk, int]:
     """Return the walk of a convolution whose words start at ``base``, and the number of its words."""
     reach, channel_row = plan.channel_rows(synapses)
     down, across = (len(window_taps(synapses, plan, axis)) for axis in (0, 1))
+    tiles = ceil_div(synapses.out_shape[2], plan.banks[1])  # in front of a pool of currents more than of the membranes
     walk = Walk(
         x=_windows(synapses, plan, 1, plan.position_rows, reach),
-        y=_windows(synapses, plan, 0, plan.position_rows * plan.tiles[1], reach * across),
+        y=_windows(synapses, plan, 0, plan.position_rows * tiles, reach * across),
         reach=reach, channel_row=channel_row, channel_words=down * across * reach, base=base,
     )
     return walk, synapses.in_shape[0] * walk.channel_words
