@@ -141,8 +141,10 @@ class Core(wiring.Component):
         """Build membranes and other state of the lanes, their adders and their spikes."""
         spec, code, bits = self._spec, self._spec.microcode, self._spec.plan.membrane_bits
 
-        def rows(name: str, width: int, *, bubbles: bool = False, init: Sequence[int] = ()) -> RowBanks:
-            return RowBanks(m, spec.plan, name, width, fetch=fetch, add=add, free=free, bubbles=bubbles, init=init)
+        is_current = add.which(lambda op: op.store == "current") if code.has_current else None
+
+        def rows(name: str, width: int, *, init: Sequence[int] = ()) -> RowBanks:
+            return RowBanks(m, spec.plan, name, width, fetch=fetch, add=add, free=free, keeps=is_current, init=init)
 
         init = LaneConstants(spec.plan, code.init, absent=-1)
         membranes = rows("membranes", bits, init=pack_rows(init.table, bits) if spec.plan.in_registers else ())
@@ -150,7 +152,7 @@ class Core(wiring.Component):
         peeks = {"membrane": peek}
         currents = None
         if code.has_current:
-            currents = rows("currents", bits, bubbles=True)
+            currents = RowBanks(m, spec.plan, "currents", bits, fetch=fetch, add=add, free=free, bubbles=True)
             peeks["current"] = lanes_of(currents.peek, bits)
         sums = None
         if code.pools:
@@ -293,7 +295,7 @@ class Core(wiring.Component):
     def _updated(
         self, u: list[Value], totals: list[Value], spiked: Value, init: LaneConstants, add: PassRow,
     ) -> list[Value]:
-        """Return the next u of each lane, from the sum of each; in passes for the current, lanes keep u."""
+        """Return the next u of each lane, from the sum of each; in passes for the current, registers keep u."""
         spec, passes = self._spec, self._spec.microcode.passes
         halves, is_init = add.which(lambda op: op.halve), add.which(lambda op: op.act == "init")
         clears = add.which(lambda op: op.act == "save" and not op.halve)
@@ -304,7 +306,7 @@ class Core(wiring.Component):
                 total = Mux(halves, total >> 1, total)
             if any(op.act == "save" and not op.halve for op in passes):
                 total = Mux(clears, 0, total)
-            if any(map(spec.holds, passes)) or spec.microcode.has_current:
+            if any(map(spec.holds, passes)) or (spec.microcode.has_current and spec.plan.in_registers):
                 total = Mux(is_current | (holds & ~spiked[lane]), u[lane], total)
             if spec.plan.in_one_row:
                 total = Mux(is_init, init.at(add.group, lane), total)

@@ -10,6 +10,7 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value, s
 from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.events import MAGNITUDE_MAX
 from firstspike_arch.fixed import bits_for_unsigned
+from firstspike_arch.microcode import RowOp
 
 from .lane_constants import LaneConstants
 from .pass_row import PassRow
@@ -120,10 +121,8 @@ class _Selects:
 
     def __init__(self, m: Module, spec: CoreSpec, fetch: PassRow, free: Value):
         self._m, self._fetch, self._free = m, fetch, free
-        self._constants = [
-            (number, LaneConstants(spec.plan, op.values[-1] if op.by_level else op.values, absent=0).table)
-            for number, op in enumerate(spec.microcode.passes)
-            if op.values is not None and op.operand == "constant" and (not op.by_level or spec.holds(op))]
+        self._constants = [(number, LaneConstants(spec.plan, _certain(spec, op), absent=0).table)
+                           for number, op in enumerate(spec.microcode.passes) if op.operand == "constant"]
         self._is_weight = fetch.which(lambda op: op.operand == "weight")
         self._leaks = _Adds(spec, fetch, "leak")
         self._bits = spec.plan.membrane_bits
@@ -210,11 +209,20 @@ def _extras(
     return extras
 
 
+def _certain(spec: CoreSpec, op: RowOp) -> np.ndarray:
+    """Return the ones of a pass's constants, int64[C], that do not depend on the spike, or those of the neurons that
+    spiked if all others keep u."""
+    assert op.values is not None
+    if not op.by_level:
+        return op.values
+    return op.values[-1] if spec.holds(op) else np.bitwise_and.reduce(op.values)
+
+
 def _by_level(
     m: Module, spec: CoreSpec, fetch: PassRow, operand: PassRow, free: Value, levels: list[Value],
 ) -> list[list[Value]]:
-    """Return the constants that the spike chooses, by lane, for each pass that adds such; they are 0 in other passes.
-    """
+    """Return the ones of constants that the spike chooses, by lane, for each pass that adds such; they are 0 in other
+    passes."""
     extras = []
     for number, op in enumerate(spec.microcode.passes):
         if not op.by_level or op.values is None or spec.holds(op):
@@ -222,7 +230,7 @@ def _by_level(
         adds = Signal(name=f"adds_by_level{number}")
         with m.If(free):
             m.d.sync += adds.eq(fetch.number == number)
-        tables = [LaneConstants(spec.plan, values, absent=0) for values in op.values]
+        tables = [LaneConstants(spec.plan, values & ~_certain(spec, op), absent=0) for values in op.values]
         lanes = []
         for lane in range(spec.plan.elements):
             chosen: Value = tables[0].at(operand.group, lane)

@@ -153,6 +153,9 @@ class RowBanks:
         High if the fetch stage moves at the end of this cycle.
     sums : bool
         The rows are those of the sums that a pool of currents takes.
+    keeps : Value, optional
+        High if the row in the add stage is not replaced; in registers it is, by whatever is next. Only passes of
+        markers replace rows then.
     bubbles, init
         Parameters of `RowMemory`.
 
@@ -164,17 +167,19 @@ class RowBanks:
 
     def __init__(
         self, m: Module, plan: LayerPlan, name: str, width: int, *, fetch: PassRow, add: PassRow, free: Value,
-        sums: bool = False, bubbles: bool = False, init: Sequence[int] = (),
+        sums: bool = False, keeps: Value | None = None, bubbles: bool = False, init: Sequence[int] = (),
     ):
         banks = []
-        # Where events visit the sums, the neurons' rows are visited by markers alone, which wait for each other.
-        forwards = plan.forwards and (sums or not plan.sum_rows)
+        # Where events visit sums or currents, other rows are replaced by markers alone, which wait for each other.
+        forwards = plan.forwards and keeps is None and (sums or not plan.sum_rows)
         for number in range(plan.bank_count):
             bank = RowMemory(rows=plan.sum_rows if sums else plan.rows, width=plan.lanes * width,
                              registers=plan.in_registers, forwards=forwards, bubbles=bubbles, init=init)
             m.submodules[name if plan.bank_count == 1 else f"{name}_bank{number}"] = bank
             fetch_row, live = fetch.sums() if sums else fetch.bank(number)
             row, advance = add.sums() if sums else add.bank(number)
+            if keeps is not None and not plan.in_registers:
+                advance = advance & ~keeps
             m.d.comb += [bank.fetch_row.eq(fetch_row), bank.fetch.eq(free), bank.fetch_live.eq(live),
                          bank.row.eq(row), bank.advance.eq(advance)]
             banks.append(bank)
