@@ -254,8 +254,8 @@ def core_specs(network: IntegerNetwork, config: ArrayConfig) -> tuple[CoreSpec, 
         except ValueError as error:
             raise ValueError(f"layer {index} ({layer.name}): {error}") from None
     # Enough to number all inferences that can be inside: each has at least one token or word somewhere. A merger has
-    # its two halves, three stages and a buffer of two tokens.
-    held = sum(spike_queue_depth(plan) + (9 + 7 * plan.options.merges) * len(layer.synapses(0))
+    # its two halves, four stages and a buffer of two tokens.
+    held = sum(spike_queue_depth(plan) + (9 + 8 * plan.options.merges) * len(layer.synapses(0))
                for layer, plan in zip(network.layers, plans, strict=True))
     tag_bits = bits_for_unsigned(held + GROUP_BITS)
     last = len(plans) - 1

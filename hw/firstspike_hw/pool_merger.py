@@ -26,9 +26,9 @@ class PoolMerger(wiring.Component):
 
     Throughput: a token is taken in each cycle in which no event waits. If the open half is closed in cycle c, its
     windows are read from c + 2 on, one a cycle, and its end, with its marker, in the cycle after the last of them. What
-    is read in cycle r is offered in r + 4; nothing is read, and nothing that was read goes on, while a token has no
+    is read in cycle r is offered in r + 5; nothing is read, and nothing that was read goes on, while a token has no
     room in the buffer of two tokens in front of ``merged``. If the end is read in cycle e, the other half, which is now
-    open, can be closed from e + 1 on, and the emptied one takes events from e + 3 on.
+    open, can be closed from e + 1 on, and the emptied one takes events from e + 4 on.
 
     A sum is cleared when it is read. After reset all are cleared, in `Merging.places` cycles in which nothing is taken.
 
@@ -95,19 +95,21 @@ class PoolMerger(wiring.Component):
         with m.If(enters):
             m.d.sync += [is_open.eq(1), bands[takes_half].eq(band)]
 
-        # Adding. The place of a window is kept with its first event.
-        added, total = self._add(m, enters=enters, place=place, read=Mux(half, reads[0].data, reads[1].data),
-                                 begins=begins)
+        # Adding. The place of a window is kept with its first event. What is read of a half goes to a register first.
+        held = [Signal(_sum_struct(merging), name=f"held{number}", reset_less=True) for number in (0, 1)]
+        added, before, total = self._add(m, enters=enters, place=place, held=Mux(half, held[0], held[1]), begins=begins)
         count, windows = (Signal(range(merging.windows + 1), name=name) for name in ("count", "windows"))
         index = Signal(range(max(merging.places, merging.windows + 1)))  # of the place that is read, or swept
         low = slice(0, bits_for_unsigned(merging.windows - 1))
-        m.d.comb += [keep.en.eq(added.valid & ~added.before.seen), keep.addr.eq(Cat(count[low], ~half)),
+        m.d.comb += [keep.en.eq(added.valid & ~before.seen), keep.addr.eq(Cat(count[low], ~half)),
                      keep.data.eq(added.place)]
 
-        # Emptying: a place is read, loaded into a register, and its sum is read, and offered while it is cleared.
+        # Emptying: a place is read, and loaded into a register; its sum is read, loaded into a register while it is
+        # cleared, and offered.
         stage = data.StructLayout({"window": 1, "end": 1, "marker": 1, "final": 1, "half": 1,
                                    "place": len(read_place.data)})
-        place_read, fetched, offered = (Signal(stage, name=name) for name in ("place_read", "fetched", "offered"))
+        place_read, fetched, summed, offered = (
+            Signal(stage, name=name) for name in ("place_read", "fetched", "summed", "offered"))
         moves, ends = Signal(), Signal()
         m.d.comb += [
             moves.eq(~(offered.window | offered.marker) | buffer.source.ready), ends.eq(index == windows),
@@ -118,7 +120,7 @@ class PoolMerger(wiring.Component):
                 place_read.window.eq(reads_places & ~ends), place_read.end.eq(reads_places & ends),
                 place_read.marker.eq(reads_places & ends & closed.marker), place_read.final.eq(closed.final),
                 place_read.half.eq(half), fetched.eq(place_read), fetched.place.eq(read_place.data),
-                offered.eq(fetched),
+                summed.eq(fetched), offered.eq(summed),
             ]
         m.d.sync += count.eq(count + keep.en)
         with m.If(begins):
@@ -130,18 +132,20 @@ class PoolMerger(wiring.Component):
         for number, (read, write) in enumerate(zip(reads, writes, strict=True)):
             with m.If(closes & (takes_half == number)):
                 m.d.sync += dirty[number].eq(1)
-            with m.Elif(fetched.end & (fetched.half == number) & moves):
+            with m.Elif(summed.end & (summed.half == number) & moves):
                 m.d.sync += dirty[number].eq(0)
-            takes, clears = fetched.window & (fetched.half == number), offered.window & (offered.half == number)
+            takes, clears, offers = (one.window & (one.half == number) for one in (fetched, summed, offered))
+            with m.If(moves | ~offers):
+                m.d.sync += held[number].eq(read.data)
             m.d.comb += [
                 # Never read the word being written: otherwise synthesis adds logic for what a collision would read.
                 read.addr.eq(Mux(takes, fetched.place, place)),
                 read.en.eq((moves | ~(takes | clears)) & ~(write.en & (write.addr == read.addr))),
                 write.en.eq(sweeps | clears | (added.valid & (half != number))),
-                write.addr.eq(Mux(sweeps, index, Mux(clears, offered.place, added.place))),
+                write.addr.eq(Mux(sweeps, index, Mux(clears, summed.place, added.place))),
                 write.data.eq(Mux(sweeps | clears, 0, total)),
             ]
-        self._offer(m, buffer.source, offered, Mux(offered.half, reads[1].data, reads[0].data), bands)
+        self._offer(m, buffer.source, offered, Mux(offered.half, held[1], held[0]), bands)
         return m
 
     def _place(self, address: Value) -> tuple[Value, Value, Value]:
@@ -158,26 +162,28 @@ class PoolMerger(wiring.Component):
                 _look_up(columns < width, x) & _look_up(lines < height, y))
 
     def _add(
-        self, m: Module, *, enters: Value, place: Value, read: Value, begins: Value,
-    ) -> tuple[data.View, data.View]:
-        """Add the value of an event to its sum, in three stages; return the last stage, and the new sum."""
+        self, m: Module, *, enters: Value, place: Value, held: Value, begins: Value,
+    ) -> tuple[data.View, data.View, data.View]:
+        """Add the value of an event to its sum two cycles after it entered; return the event, and the sum before and
+        after."""
         value = self.events.payload.value if self._merging.spikes.value_bits else Const(1, 1)
-        common = {"valid": 1, "place": len(place), "value": value.shape()}
-        known = Signal(data.StructLayout(common))
-        added = Signal(data.StructLayout({**common, "before": _sum_struct(self._merging)}))
-        total, last = (Signal(_sum_struct(self._merging), name=name) for name in ("total", "last"))
-        is_added, was_added = Signal(), Signal()
-        m.d.comb += [total.sum.eq(added.before.sum + added.value), total.seen.eq(1)]
-        m.d.sync += [
-            known.valid.eq(enters), known.place.eq(place), known.value.eq(value), last.eq(total),
-            # The same window as that of the event before, or as that of the one before that: it is being written while
-            # it is read. In the cycle after a half was closed that is a window of the other half.
-            is_added.eq(known.valid & (known.place == place)),
-            was_added.eq(added.valid & (added.place == place) & ~begins),
-            added.valid.eq(known.valid), added.place.eq(known.place), added.value.eq(known.value),
-            added.before.eq(Mux(is_added, total, Mux(was_added, last, read))),
+        event = data.StructLayout({"valid": 1, "follows": 1, "trails": 1, "place": len(place), "value": value.shape()})
+        known, added = Signal(event, name="known"), Signal(event, name="added")
+        before, total, last, older = (
+            Signal(_sum_struct(self._merging), name=name) for name in ("before", "total", "last", "older"))
+        m.d.comb += [
+            before.eq(Mux(added.follows, last, Mux(added.trails, older, held))),
+            total.sum.eq(before.sum + added.value), total.seen.eq(1),
         ]
-        return added, total
+        m.d.sync += [
+            added.eq(known), last.eq(total), older.eq(last),
+            known.valid.eq(enters), known.place.eq(place), known.value.eq(value),
+            # The window of the event of the cycle before, or of the one before that: its sum is read too early. In the
+            # cycle after a half was closed, that one was in the other half.
+            known.follows.eq(known.valid & (known.place == place)),
+            known.trails.eq(added.valid & (added.place == place) & ~begins),
+        ]
+        return added, before, total
 
     def _offer(self, m: Module, source: stream.Interface, offered: data.View, sums: Value, bands: Array) -> None:
         """Offer the token of a stage whose sum has been read."""

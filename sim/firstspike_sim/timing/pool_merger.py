@@ -23,16 +23,16 @@ token if a marker closed it."""
 
 MERGER = np.dtype([
     ("sweep", np.int64), ("half", np.int64), ("begins", np.bool_), ("reads", np.bool_), ("open", np.bool_),
-    ("closed_by", np.int64), ("index", np.int64), ("place_read", STAGE), ("fetched", STAGE), ("offered", STAGE),
-    ("first", np.int64), ("graded", np.bool_),
+    ("closed_by", np.int64), ("index", np.int64), ("place_read", STAGE), ("fetched", STAGE), ("summed", STAGE),
+    ("offered", STAGE), ("first", np.int64), ("graded", np.bool_),
 ], align=True)
 """State and settings of a merger.
 
 ``sweep``: cycles for which sums are still cleared after reset. ``half``: the half that is emptied, or was last;
 ``begins``: the other one was closed in the cycle before; ``reads``: places are read, from ``index`` on. ``open``: the
-open half has an event. ``closed_by``: the marker that closed the half, 0 if an event did. ``place_read``, ``fetched``
-and ``offered`` are the three stages. ``first``: index of the first address of its stream in the tables; ``graded``:
-whether codes of spikes have a value.
+open half has an event. ``closed_by``: the marker that closed the half, 0 if an event did. ``place_read``, ``fetched``,
+``summed`` and ``offered`` are the four stages. ``first``: index of the first address of its stream in the tables;
+``graded``: whether codes of spikes have a value.
 """
 
 
@@ -187,9 +187,10 @@ def step(mergers, number, source, taken, buffer, merged_ready):  # pragma: no co
         _enter(mergers, number, source.token)
     stream_buffer.step(buffer, merger.offered.valid, merger.offered.token, merged_ready)
     if moves:
-        if merger.fetched.end:
-            mergers.dirty[number, merger.fetched.half] = False
-        _move(merger.offered, merger.fetched)
+        if merger.summed.end:
+            mergers.dirty[number, merger.summed.half] = False
+        _move(merger.offered, merger.summed)
+        _move(merger.summed, merger.fetched)
         _move(merger.fetched, merger.place_read)
         _read(mergers, number)
     if merger.sweep > 0:

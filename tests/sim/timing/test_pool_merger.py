@@ -68,7 +68,7 @@ def test_twin_equals_unit_for_few_and_many_spikes(beside, density):
     ("return not merger.begins and not merger.reads", "return not merger.begins"),
     ("merger.sweep == 0 and not mergers.dirty[number, _takes_half(merger)]", "merger.sweep == 0"),
     ("merger.sweep == 0 and not", "not"),
-    ("if merger.fetched.end:", "if merger.place_read.end:"),
+    ("if merger.summed.end:", "if merger.fetched.end:"),
     ("moves = not merger.offered.valid or room", "moves = room"),
     ("_move(merger.fetched, merger.place_read)", "_move(merger.fetched, merger.offered)"),
     ("mergers.sums[number, half, window] += value", "mergers.sums[number, half, window] = value"),
