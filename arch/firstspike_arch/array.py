@@ -52,6 +52,12 @@ class LayerOptions:
         Whether the spikes of a pool window in a step reach the core as one event, whose value is their sum: of every
         stream that is pooled. It costs three small memories for each stream, and in each lane the product of weight and
         value: for up to 4 an adder, more for more.
+    events_per_cycle : int
+        1, or 2: the core takes up to two events at once, and adds the sum of their weights. That is for a dense layer
+        whose only input is a vector (`pairs_obstacle`). What sends to the core sends two events a cycle if it can: the
+        encoder of images, or the core before. It costs an adder of the weights' width a lane, and a second port that
+        reads the weights: the block RAM of most devices has one if no more than half of its width is used, others take
+        a copy of the memory.
 
     Raises
     ------
@@ -66,6 +72,7 @@ class LayerOptions:
     bit_serial: bool = False
     single_port: bool = False
     merges: bool = False
+    events_per_cycle: int = 1
 
     def __post_init__(self) -> None:
         if self.lanes < 1:
@@ -76,6 +83,8 @@ class LayerOptions:
             raise ValueError(f"register_rows must be at least 2, not {shown(self.register_rows)}")
         if min(self.banks) < 1:
             raise ValueError(f"banks must be at least (1, 1), not {shown(self.banks)}")
+        if self.events_per_cycle not in (1, 2) or isinstance(self.events_per_cycle, bool):
+            raise ValueError(f"events_per_cycle must be 1 or 2, not {shown(self.events_per_cycle)}")
 
 
 @dataclass(frozen=True, kw_only=True)

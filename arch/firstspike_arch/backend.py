@@ -79,7 +79,8 @@ class Trace:
     taken : int64[R]
         Cycle at which each result was taken.
     edge_tokens, edge_cycles : tuple of int64[*]
-        Tokens on each edge (input → core 0, core 0 → core 1, …), and the cycles of their transfers.
+        Tokens on each edge (input → core 0, core 0 → core 1, …), one event each, and the cycles of their transfers: two
+        events that came at once have the same.
     busy : int64[cores] or None
         Cycles in which each core's sequencer worked on a token, as `firstspike_arch.work` counts them; None: the
         backend does not say.

@@ -2,13 +2,13 @@
 """Description of a core: the one source of its hardware, its timing twin and its memory images."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from .array import GROUP_BITS, ArrayConfig, LayerOptions, LayerPlan, spike_queue_depth
 from .connectivity import Conv2d, Dense, to_plain
-from .events import TokenLayout
+from .events import MAGNITUDE_MAX, TokenLayout
 from .fixed import bits_for_unsigned, ceil_div
 from .memory import MemoryShape
 from .merging import Merging, lines_together, without_pool
@@ -16,7 +16,7 @@ from .microcode import Microcode, RowOp, bias_rows, microcode_of
 from .network import INPUT, Branch, IntegerNetwork, Layer
 from .walk import Walk, row_stride, walks_of
 
-__all__ = ["CoreInput", "CoreSpec", "core_spec", "core_specs", "result_score_bits"]
+__all__ = ["CoreInput", "CoreSpec", "core_spec", "core_specs", "pairs_obstacle", "result_score_bits"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,6 +67,8 @@ class CoreSpec:
         First word of the bias rows in the weight memory.
     sends : bool
         Whether some core takes this core's spikes.
+    out_slots : int
+        Spikes that a token of the stream to it has room for, 1 or 2.
     value_bits : int
         Width of the membranes that the core hands to the read-out with a row of spikes; 0: none.
     tag_bits : int
@@ -82,6 +84,7 @@ class CoreSpec:
     inputs: tuple[CoreInput, ...]
     bias_word: int
     sends: bool
+    out_slots: int = 1
     value_bits: int = 0
     tag_bits: int = 1
     read_back: bool = False
@@ -100,6 +103,16 @@ class CoreSpec:
     def walks(self) -> tuple[Walk, ...]:
         """Walk of each input stream: the rows that its events visit."""
         return tuple(one.walk for one in self.inputs)
+
+    @property
+    def out_layout(self) -> TokenLayout:
+        """Token layout of the stream that the core sends."""
+        return replace(self.layer.out_layout, slots=self.out_slots)
+
+    @property
+    def pairs(self) -> bool:
+        """Whether the core takes two events at once."""
+        return self.plan.options.events_per_cycle == 2
 
     @property
     def bias_stride(self) -> int:
@@ -132,7 +145,7 @@ class CoreSpec:
         depth = self.bias_word + len(bias_rows(self.layer)) * self.bias_stride
         return MemoryShape(
             name=f"core{self.index}_weights", depth=depth, used_bits=self.plan.elements * self.layer.weight_bits,
-            loadable=True, single_port=self.plan.options.single_port)
+            loadable=True, single_port=self.plan.options.single_port, read_ports=self.plan.options.events_per_cycle)
 
     @cached_property
     def memories(self) -> tuple[MemoryShape, ...]:
@@ -200,8 +213,8 @@ def core_spec(
     senders : sequence of LayerPlan
         Plans of all earlier layers, by which a pool merger is sized. If they are left out, each has one bank.
     array
-        ``value_bits``, ``tag_bits`` and ``read_back`` of the `CoreSpec`, which depend on the rest of the array. They
-        can be left out where no hardware is built.
+        ``out_slots``, ``value_bits``, ``tag_bits`` and ``read_back`` of the `CoreSpec`, which depend on the rest of
+        the array. They can be left out where no hardware is built.
 
     Raises
     ------
@@ -209,7 +222,7 @@ def core_spec(
         The options do not fit the layer.
     """
     layer = network.layers[index]
-    plan = LayerPlan.of(layer, index, options)
+    plan = _plan(network, index, options)
     branches = layer.synapses(index)
     mergings = [_merging(network, branch, plan, senders) for branch in branches]
     sets = [branch.connectivity if merging is None else without_pool(branch.connectivity)
@@ -222,7 +235,8 @@ def core_spec(
             layer, static=network.is_static(index), steps_max=network.longest, in_one_row=plan.in_one_row),
         inputs=tuple(
             CoreInput(source=branch.source, recurrent=branch.source == index, connectivity=synapses, walk=walk,
-                      layout=merging.layout if merging else network.layout_of(branch.source), merging=merging)
+                      layout=merging.layout if merging else replace(
+                          network.layout_of(branch.source), slots=options.events_per_cycle), merging=merging)
             for branch, synapses, walk, merging in zip(branches, sets, walks, mergings, strict=True)),
         **array,
     )
@@ -239,6 +253,28 @@ def _merging(
     return Merging(spikes=network.layout_of(source), pool=synapses.pool, lines=lines_together(synapses, sender))
 
 
+def pairs_obstacle(network: IntegerNetwork, index: int, *, single_port: bool, bit_serial: bool) -> str | None:
+    """Return why the core of a layer cannot take two events at once (`LayerOptions.events_per_cycle`); None: it can."""
+    layer, layout = network.layers[index], network.layout_of(index - 1)
+    for name, given in (("single_port", single_port), ("bit_serial", bit_serial)):
+        if given:
+            return f"events_per_cycle must be 1 with {name}, not 2"
+    small = (layout.low >= 0 and layout.high <= MAGNITUDE_MAX) or (layout.low == -1 and layout.high == 1)
+    if (isinstance(layer.connectivity, Dense) and len(layout.shape) == 1 and not layer.branches and small
+            and sum(edge.source == index - 1 for edge in network.edges()) == 1):
+        return None
+    return ("events_per_cycle must be 1: 2 takes a dense layer whose only input is a vector, of spikes or of values of "
+            f"0…{MAGNITUDE_MAX} or −1…1, that goes to no other layer")
+
+
+def _plan(network: IntegerNetwork, index: int, options: LayerOptions) -> LayerPlan:
+    plan = LayerPlan.of(network.layers[index], index, options)
+    if options.events_per_cycle == 2 and (obstacle := pairs_obstacle(
+            network, index, single_port=options.single_port, bit_serial=options.bit_serial)):
+        raise ValueError(obstacle)
+    return plan
+
+
 def core_specs(network: IntegerNetwork, config: ArrayConfig) -> tuple[CoreSpec, ...]:
     """Describe the cores of an array, in order.
 
@@ -250,7 +286,7 @@ def core_specs(network: IntegerNetwork, config: ArrayConfig) -> tuple[CoreSpec, 
     plans = []
     for index, (layer, options) in enumerate(zip(network.layers, config.layers, strict=True)):
         try:
-            plans.append(LayerPlan.of(layer, index, options))
+            plans.append(_plan(network, index, options))
         except ValueError as error:
             raise ValueError(f"layer {index} ({layer.name}): {error}") from None
     # Enough to number all inferences that can be inside: each has at least one token or word somewhere. A merger has
@@ -262,6 +298,8 @@ def core_specs(network: IntegerNetwork, config: ArrayConfig) -> tuple[CoreSpec, 
     hands_out = network.readout in ("first_spike", "potential")
     return tuple(
         core_spec(network, index, plan.options, senders=plans, tag_bits=tag_bits, read_back=config.read_back,
+                  out_slots=max((config.layers[edge.target].events_per_cycle for edge in network.edges()
+                                 if edge.source == index), default=1),
                   value_bits=result_score_bits(network, plan) if index == last and hands_out else 0)
         for index, plan in enumerate(plans))
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The token that flows between all units: a spike event or an end-of-step marker."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,17 +29,23 @@ class TokenLayout:
     sends (in two's complement if it can be negative); it has no bits if it can only be 1. A marker ends a step; with
     ``final`` it ends the inference. Address and value of a marker are 0.
 
+    With two ``slots``, a token holds one event or two of the same step. Behind the first follow ``second.valid``, and
+    address and value of the second, which are 0 if there is none.
+
     Parameters
     ----------
     shape : (N,) or (C, H, W)
         Shape of the neurons that send the stream.
     low, high : int
         Range of the values.
+    slots : int
+        Events that a token has room for, 1 or 2.
     """
 
     shape: Shape
     low: int = 1
     high: int = 1
+    slots: int = 1
 
     @property
     def field_sizes(self) -> tuple[int, ...]:
@@ -72,8 +78,18 @@ class TokenLayout:
         return ADDRESS_SHIFT + self.address_bits
 
     @property
-    def bits(self) -> int:
+    def single(self) -> "TokenLayout":
+        """The same with one event a token."""
+        return replace(self, slots=1)
+
+    @property
+    def second_shift(self) -> int:
+        """First bit of what follows the first event."""
         return self.value_shift + self.value_bits
+
+    @property
+    def bits(self) -> int:
+        return self.second_shift + (self.slots - 1) * (1 + self.address_bits + self.value_bits)
 
     def addresses(self) -> np.ndarray:
         """Return the address of every neuron, in torch's order, int64[N]."""
@@ -106,6 +122,26 @@ class TokenLayout:
             return address, np.ones_like(address)
         sign = 1 << self.value_bits - 1 if self.signed else 0
         return address, ((tokens >> self.value_shift) ^ sign) - sign
+
+    def join(self, tokens: np.ndarray, joined: np.ndarray) -> np.ndarray:
+        """Return tokens of one event each, int64[K], as tokens of up to two.
+
+        ``joined`` bool[K]: the token is the second event of the one before, which is an event that is not joined.
+        """
+        tokens, second = np.asarray(tokens, dtype=np.int64), np.flatnonzero(joined)
+        both = tokens.copy()
+        both[second - 1] |= (tokens[second] >> ADDRESS_SHIFT << 1 | 1) << self.second_shift
+        return np.delete(both, second)
+
+    def one_by_one(self, tokens: np.ndarray, cycles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return tokens and the cycles of their transfers, int64[K], with an entry for each event: a second event has
+        the cycle of the first. Of the tokens, it is the inverse of `join`."""
+        if self.slots == 1:
+            return tokens, cycles
+        two = np.flatnonzero(tokens >> self.second_shift & 1)
+        first = tokens & (1 << self.second_shift) - 1
+        second = tokens[two] >> self.second_shift + 1 << ADDRESS_SHIFT
+        return np.insert(first, two + 1, second), np.insert(cycles, two + 1, cycles[two])
 
 
 def neuron_name(token: int, layout: TokenLayout) -> str:

@@ -21,6 +21,8 @@ class MemoryShape:
         Whether the program port writes the memory, chunk by chunk.
     single_port : bool
         Whether the memory has a single port and no initial contents.
+    read_ports : int
+        Words that are read in one cycle, 1 or 2.
     """
 
     name: str
@@ -28,6 +30,7 @@ class MemoryShape:
     used_bits: int
     loadable: bool = False
     single_port: bool = False
+    read_ports: int = 1
 
     @property
     def chunks(self) -> int:

@@ -17,6 +17,7 @@ from safetensors.numpy import save
 from .array import ArrayConfig
 from .connectivity import Window, from_plain, to_plain
 from .core_spec import CoreSpec, core_specs
+from .events import TokenLayout
 from .memory import MemoryShape
 from .network import Branch, IntegerNetwork, Layer
 from .neuron import Neuron
@@ -120,6 +121,13 @@ class Program:
     def cores(self) -> tuple[CoreSpec, ...]:
         """Description of each core, in order."""
         return core_specs(self.network, self.config)
+
+    @property
+    def edge_layouts(self) -> tuple[TokenLayout, ...]:
+        """Token layout of the stream on each edge."""
+        layers = self.config.layers
+        return tuple(replace(self.network.layout_of(edge.source), slots=layers[edge.target].events_per_cycle)
+                     for edge in self.network.edges())
 
     def memories(self) -> tuple[MemoryShape, ...]:
         """Return the loadable memories, in the order of the program port's memory index."""

@@ -8,7 +8,7 @@ COUNTER_BITS = 32
 COUNTERS = (
     "cycles",  # since reset
     "words_in",  # input words taken
-    "tokens_in",  # tokens into the first core
+    "tokens_in",  # events and markers into the first core
     "spikes",  # spikes of the first hidden layer; without one, of the input
     "inferences",  # results taken
     "stalled_in",  # cycles in which an input word waited

@@ -40,17 +40,22 @@ class Workload:
         Number of bits that are 1 in the values of these events.
     idle : int64[B]
         Number of events taken without effect: those that a recurrent layer sends itself in the last step.
+    joined : int64[B]
+        Number of events taken together with another one: all but the odd one of each step, if the core takes two at
+        once. It is fewer where events do not come in pairs.
     """
 
     steps: int
     events: tuple[np.ndarray, ...]
     ones: tuple[np.ndarray, ...]
     idle: np.ndarray
+    joined: np.ndarray
 
     def mean(self) -> "Workload":
         """Return the mean of the inferences, float64, as the only one."""
         events, ones = (tuple(one.mean(0, keepdims=True) for one in some) for some in (self.events, self.ones))
-        return Workload(steps=self.steps, events=events, ones=ones, idle=self.idle.mean(keepdims=True))
+        return Workload(steps=self.steps, events=events, ones=ones, idle=self.idle.mean(keepdims=True),
+                        joined=self.joined.mean(keepdims=True))
 
 
 def marker_cycles(core: CoreSpec) -> MarkerCycles:
@@ -92,7 +97,7 @@ def workload(core: CoreSpec, spikes: Sequence[np.ndarray]) -> Workload:
         merged, the events are those that the core takes.
     """
     count, steps = spikes[0].shape[:2]
-    events, ones, idle = [], [], np.zeros(count, dtype=np.int64)
+    events, ones, (idle, joined) = [], [], np.zeros((2, count), dtype=np.int64)
     for one in core.inputs:
         values = np.asarray(spikes[one.source + 1])
         if one.recurrent:
@@ -101,9 +106,11 @@ def workload(core: CoreSpec, spikes: Sequence[np.ndarray]) -> Workload:
         present = values != 0
         if one.merging is not None:
             present, values = one.merging.merged(values)
+        if core.pairs:
+            joined += (present.sum(2) // 2).sum(1)
         events.append(present.sum(1))
         ones.append(np.bitwise_count(values.astype(np.int64)).astype(np.int64).sum(1))
-    return Workload(steps=steps, events=tuple(events), ones=tuple(ones), idle=idle)
+    return Workload(steps=steps, events=tuple(events), ones=tuple(ones), idle=idle, joined=joined)
 
 
 def spread_workload(core: CoreSpec, steps: int, sent: Sequence[float]) -> Workload:
@@ -124,17 +131,21 @@ def spread_workload(core: CoreSpec, steps: int, sent: Sequence[float]) -> Worklo
             count = one.merging.expected(count / steps) * steps
         events.append(np.full((1, inputs), count / inputs))
         ones.append(events[-1] * max(one.layout.value_bits / 2, 1))  # half of the bits of a random value
-    return Workload(steps=steps, events=tuple(events), ones=tuple(ones), idle=np.array([idle]))
+    joined = sent[core.inputs[0].source + 1] / 2 if core.pairs else 0.0
+    return Workload(steps=steps, events=tuple(events), ones=tuple(ones), idle=np.array([idle]),
+                    joined=np.array([joined]))
 
 
 def work_cycles(core: CoreSpec, load: Workload) -> np.ndarray:
     """Count the cycles in which a core's sequencer is busy with each inference, int64[B], if nothing is dropped.
 
     Cycles in which the sequencer waits are not counted: for events, for room in the stages after it, or for a row that
-    these stages still process. The result is therefore a lower bound of the interval.
+    these stages still process; and events are taken to come in pairs to a core that takes two at once. The result is
+    therefore a lower bound of the interval.
     """
     markers = marker_cycles(core)
-    cycles = load.idle + markers.start + (load.steps - 1) * markers.step + markers.final
+    cycles = load.idle - load.joined * core.plan.rows + markers.start + (
+        load.steps - 1) * markers.step + markers.final
     for place, (events, ones) in enumerate(zip(load.events, load.ones, strict=True)):
         rows = event_rows(core, place)
         cycles = cycles + events @ (rows == 0) + (ones if core.plan.bit_serial else events) @ rows

@@ -29,6 +29,8 @@ class Device:
         Number of large RAMs, which have one port and no initial contents.
     large_shape : (int, int)
         Depth and width of a large RAM.
+    dual_width : int
+        Greatest width of a block RAM that reads two words at once. 0: it reads one, and two blocks hold the same.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Device:
     luts: int
     large_blocks: int = 0
     large_shape: tuple[int, int] = (1, 1)
+    dual_width: int = 18
 
     def blocks_of(self, memory: MemoryShape) -> int:
         """Count the block RAMs that a memory takes; 0 if it becomes LUT RAM or large RAM."""
@@ -45,8 +48,14 @@ class Device:
             return 0
         # Each chunk of a word has a write enable of its own, so no block holds parts of two chunks.
         whole, rest = divmod(memory.used_bits, CHUNK_BITS) if memory.loadable else (0, memory.used_bits)
-        return min(ceil_div(memory.depth, depth) * (whole * ceil_div(CHUNK_BITS, width) + ceil_div(rest, width))
-                   for depth, width in self.shapes)
+        shapes, copies = self.shapes, 1
+        if memory.read_ports == 2 and self.dual_width:
+            shapes = tuple((depth, width) for depth, width in shapes if width <= self.dual_width)
+        elif memory.read_ports == 2:
+            copies = 2
+        return copies * min(
+            ceil_div(memory.depth, depth) * (whole * ceil_div(CHUNK_BITS, width) + ceil_div(rest, width))
+            for depth, width in shapes)
 
     def large_blocks_of(self, memory: MemoryShape) -> int:
         """Count the large RAMs that a memory takes."""
@@ -69,7 +78,7 @@ DEVICES = {device.name: device for device in (
     Device(name="ecp5-25", blocks=56, shapes=_ECP5, lut_depth=64, luts=24288),
     Device(name="ecp5-85", blocks=208, shapes=_ECP5, lut_depth=64, luts=83640),
     Device(name="ice40-up5k", blocks=30, shapes=_ICE40, lut_depth=0, luts=5280,
-           large_blocks=4, large_shape=(16384, 16)),
+           large_blocks=4, large_shape=(16384, 16), dual_width=0),
     Device(name="gw1n-9", blocks=26, shapes=_GOWIN, lut_depth=64, luts=8640),
     Device(name="artix-35t", blocks=100, shapes=_XILINX7, lut_depth=64, luts=20800),
     Device(name="artix-100t", blocks=270, shapes=_XILINX7, lut_depth=64, luts=63400),

@@ -187,7 +187,7 @@ def _write_files(compilation: Compilation, folder: Path) -> dict:
         "memories": [
             {"name": shape.name, "file": f"{shape.name}.hex", "depth": shape.depth, "width": shape.width,
              "used_bits": shape.used_bits, "chunks": shape.chunks,
-             "single_port": shape.single_port} for shape in memories
+             "single_port": shape.single_port, "read_ports": shape.read_ports} for shape in memories
         ],
         "layers": [
             {"name": core.layer.name, "from": [one.source for one in core.inputs],

@@ -84,14 +84,19 @@ def compile_(
     single_port: Annotated[str | None, typer.Option(
         help="Layers, such as 0 or 0,1, whose weights a host loads into RAM with one port, such as the UP5K's SPRAM.",
     )] = None,
+    events_per_cycle: Annotated[str, typer.Option(
+        help="2: dense layers that take a vector take two events a cycle, through a second port of their weights; or 1 "
+        "or 2 for each layer.")] = "1",
     read_back: Annotated[bool, typer.Option(
         help="Let a host read weights and biases back over the host link.")] = False,
 ) -> None:
     """Compile a trained network to Verilog, memory images and a manifest."""
     given = _numbers("--lanes", lanes)
+    per_cycle = _numbers("--events-per-cycle", events_per_cycle) or []
     options = {"port": port, "endless": endless, "early_exit": early_exit, "winner": winner, "timeout": timeout,
                "register_rows": register_rows,
                "single_port": _numbers("--single-port", single_port) or (), "read_back": read_back,
+               "events_per_cycle": per_cycle[0] if len(per_cycle) == 1 else per_cycle,
                "bit_serial": bit_serial, "in_min": in_min, "in_max": in_max, "leak_shift_max": leak_shift_max,
                "leak_rounding": leak_rounding,
                **scale_options(scales, percentile, weight_scale)}

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from firstspike_arch.array import ArrayConfig, LayerOptions, LayerPlan, can_merge, kernel_banks
 from firstspike_arch.connectivity import Shape
+from firstspike_arch.core_spec import pairs_obstacle
 from firstspike_arch.float_network import FloatNetwork, LeakRounding
 from firstspike_arch.microcode import has_constant_bias
 from firstspike_arch.network import IntegerNetwork
@@ -51,6 +52,7 @@ class Options:
     bit_serial: bool = False
     register_rows: int = 8
     single_port: Sequence[int] = ()
+    events_per_cycle: int | Sequence[int] = 1
     headroom_bits: int = 0
     endless: bool | None = None
     in_min: int | None = None
@@ -166,15 +168,16 @@ def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
     options, network = draft.options, draft.integer
     _check_mapping(options, len(network.layers))
     templates = []
-    parts = zip(network.layers, draft.proofs, _merges(network, options.merges), strict=True)
-    for index, (layer, proof, merges) in enumerate(parts):
+    parts = zip(network.layers, draft.proofs, _merges(network, options.merges), _events_per_cycle(network, options),
+                strict=True)
+    for index, (layer, proof, merges, events) in enumerate(parts):
         bits = proof.bits + options.headroom_bits
         if bits > 48:
             raise CompileError(f"layer {index} ({layer.name}): membranes must fit 48 bits, not {bits}")
         templates.append(LayerOptions(
             lanes=1, membrane_bits=bits, register_rows=options.register_rows,
             bit_serial=options.bit_serial and index == 0, single_port=index in options.single_port,
-            merges=merges,
+            merges=merges, events_per_cycle=events,
         ))
     chosen = map_layers(
         network, templates, lanes=options.lanes, lane_budget=options.lane_budget, events=options.events,
@@ -185,6 +188,7 @@ def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
 def _mapped(draft: _Draft, chosen: tuple[LayerOptions, ...]) -> tuple[_Draft, PassResult]:
     text = ", ".join(
         f"{layer.name}: {layer.neurons} neurons on {_banks_and_lanes(one)}"
+        f"{', two events a cycle' * (one.events_per_cycle == 2)}"
         f"{', a bias too large for weights as a constant' * has_constant_bias(layer)}"
         for layer, one in zip(draft.integer.layers, chosen, strict=True)
     )
@@ -320,6 +324,9 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         Largest number of rows whose membranes are kept in registers, see `LayerOptions`.
     single_port : sequence of int
         Numbers of the layers whose weights lie in a memory with one port, which a host loads; see `LayerOptions`.
+    events_per_cycle : int or sequence of int
+        Events that a layer takes in one cycle, 1 or 2: of every layer that can, or of each; see `LayerOptions`. Dense
+        layers that take a vector can, unless their weights lie in a memory with one port.
     headroom_bits : int
         Membrane bits beyond the proof, so that other weights fit later.
     endless : bool
@@ -451,6 +458,29 @@ def _merges(network: IntegerNetwork, wanted: bool | Sequence[bool]) -> list[bool
         raise CompileError(f"merges must be true or false, or that for each of the {len(network.layers)} layers, not "
                            f"{shown(wanted)}")
     return list(wanted)
+
+
+def _events_per_cycle(network: IntegerNetwork, options: Options) -> list[int]:
+    """Return the events that each layer takes in one cycle."""
+    wanted, count = options.events_per_cycle, len(network.layers)
+    obstacles = [
+        pairs_obstacle(network, index, single_port=index in options.single_port,
+                       bit_serial=options.bit_serial and index == 0) for index in range(count)]
+    if _is_one_or_two(wanted):
+        return [2 if wanted == 2 and obstacle is None else 1 for obstacle in obstacles]
+    if isinstance(wanted, str) or not isinstance(wanted, Sequence) or len(wanted) != count or not all(
+        map(_is_one_or_two, wanted)
+    ):
+        raise CompileError(f"events_per_cycle must be 1 or 2, or that for each of the {count} layers, not "
+                           f"{shown(wanted)}")
+    for index, (one, obstacle) in enumerate(zip(wanted, obstacles, strict=True)):
+        if one == 2 and obstacle is not None:
+            raise CompileError(f"layer {index} ({network.layers[index].name}): {obstacle}")
+    return list(wanted)
+
+
+def _is_one_or_two(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value in (1, 2)
 
 
 def _lanes(plan: LayerPlan) -> str:

@@ -18,6 +18,7 @@ from .counters import Counters
 from .extractor import Extractor
 from .guard import Guard
 from .latency_encoder import LatencyEncoder
+from .pair_packer import PairPacker
 from .pixel_encoder import PixelEncoder
 from .pool_merger import PoolMerger
 from .program_port import ProgramPort
@@ -144,15 +145,18 @@ class Accelerator(wiring.Component):
         return readout
 
     def _entry(self, m: Module, readout: Readout) -> _Entry:
-        """Build the unit that takes input words: a guard, or the encoder of images."""
+        """Build the unit that takes input words: a guard, or the encoder of images.
+
+        If the first core takes two events at once and the unit sends one a token, a packer follows."""
         program, network, layout = self._program, self._program.network, self._program.network.input_layout
+        sent = program.edge_layouts[0]
         if program.config.port == "image" and network.input_kind == "direct":
             m.submodules.encoder = first = PixelEncoder(layout=layout, steps=network.steps)
             entry = _Entry(source=first.beats, events=first.events, opens=first.opens, cut=first.cut,
                            bad=first.bad_address)
         elif program.config.port == "image":
             m.submodules.encoder = first = LatencyEncoder(
-                layout=layout, steps=network.steps, cutoff=network.cutoff, tag_bits=program.cores[0].tag_bits)
+                layout=sent, steps=network.steps, cutoff=network.cutoff, tag_bits=program.cores[0].tag_bits)
             m.d.comb += [first.drop.valid.eq(readout.drop.valid), first.drop.tag.eq(readout.drop.tag)]
             # A partial image that the encoder forgets never leaves; an inference cut by a guard is ended, and leaves.
             entry = _Entry(source=first.beats, events=first.events, opens=first.opens, cut=first.cut,
@@ -164,6 +168,10 @@ class Accelerator(wiring.Component):
             entry = _Entry(source=first.source, events=first.events, opens=first.opens, cut=first.cut,
                            bad=first.bad_address, overrun=first.overrun)
         m.d.comb += first.restart.eq(self.restart)
+        if sent.slots == 2 and not isinstance(first, LatencyEncoder):
+            m.submodules.packer = packer = PairPacker(sent)
+            connect(m, entry.events, packer.events)
+            entry = entry._replace(events=packer.joined)
         return entry
 
     def _build_cores(self, m: Module, readout: Readout) -> dict[int, _BuiltCore]:
@@ -175,7 +183,7 @@ class Accelerator(wiring.Component):
             takers: list[CaptureInterface] = [readout.capture] if spec is self._program.cores[-1] else []
             spikes = None
             if spec.sends:
-                layout = spec.layer.out_layout
+                layout = spec.out_layout
                 m.submodules[f"queue{spec.index}"] = queue = SpikeQueue(layout=layout, plan=spec.plan)
                 m.submodules[f"extractor{spec.index}"] = extractor = Extractor(
                     layout=layout, lanes=spec.plan.word_lanes, banks=spec.plan.banks, aligned=spec.plan.aligned)
@@ -196,10 +204,10 @@ class Accelerator(wiring.Component):
     ) -> list[EdgeWires]:
         """Build a buffer for every edge, and the pool mergers behind some. A stream moves when all buffers that take it
         have room."""
-        network, edges = self._program.network, []
+        network, layouts, edges = self._program.network, self._program.edge_layouts, []
         buffers: dict[int, list[StreamBuffer]] = {source: [] for source in senders}
         for number, edge in enumerate(network.edges()):
-            m.submodules[f"edge{number}"] = buffer = StreamBuffer(token_stream(network.layout_of(edge.source)))
+            m.submodules[f"edge{number}"] = buffer = StreamBuffer(token_stream(layouts[number]))
             buffers[edge.source].append(buffer)
             core = cores[edge.target]
             events, merging = core.streams[edge.place], core.spec.inputs[edge.place].merging
@@ -242,11 +250,15 @@ class Accelerator(wiring.Component):
         return port.closed
 
     def _build_counters(self, m: Module, entry: _Entry) -> None:
-        m.submodules.counters = counters = Counters()
-        first = self.edges[0]
-        hidden = [wires for wires, edge in zip(self.edges, self._program.network.edges(), strict=True)
-                  if edge.source == 0]
-        spikes = hidden[0] if hidden else first
+        network, layouts = self._program.network, self._program.edge_layouts
+        # The edge of the input, and that of the spikes that are counted.
+        hidden = next((number for number, edge in enumerate(network.edges()) if edge.source == 0), 0)
+        first, spikes = self.edges[0], self.edges[hidden]
+        again = {name: wires.valid & wires.ready & wires.payload[layout.second_shift] for name, wires, layout in (
+            ("tokens_in", first, layouts[0]), ("spikes", spikes, layouts[hidden])) if layout.slots == 2}
+        m.submodules.counters = counters = Counters(tuple(again))
+        if again:
+            m.d.comb += counters.again.eq(Cat(again.values()))
         events = {
             "cycles": 1,
             "words_in": self.source.valid & self.source.ready,

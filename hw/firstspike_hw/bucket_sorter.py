@@ -10,10 +10,10 @@ from amaranth.lib.wiring import In, Out
 from firstspike_arch.array import GROUP_BITS
 from firstspike_arch.fixed import ceil_div, latency_step
 
-from .first_one import at_most_one
+from .first_one import at_most, at_most_one
 from .integer_argument import integer_argument
 
-__all__ = ["BucketSorter", "BucketsInterface", "bucket_entry", "buckets_signature"]
+__all__ = ["BucketSorter", "BucketsInterface", "bucket_entry", "bucket_sides", "buckets_signature", "next_side"]
 
 
 class BucketsInterface(Protocol):
@@ -29,32 +29,49 @@ class BucketsInterface(Protocol):
     signature: wiring.Signature
 
 
-def bucket_entry(beats: int) -> data.StructLayout:
-    """A beat with pixels in a bucket: a mask of these pixels, whether it is only one, and the number of the beat."""
-    return data.StructLayout({"mask": GROUP_BITS, "single": 1, "beat": range(beats)})
+def bucket_entry(beats: int, reads: int = 1) -> data.StructLayout:
+    """A beat with pixels in a bucket: a mask of these pixels, whether it is only one, and the number of the beat; if
+    two entries are read at once, also whether it is at most two."""
+    few = {"few": 1} if reads == 2 else {}
+    return data.StructLayout({"mask": GROUP_BITS, "single": 1, "beat": range(beats), **few})
 
 
-def buckets_signature(*, beats: int, steps: int) -> wiring.Signature:
-    """The buckets of two images, one a side and step, as the unit has them that reads them.
+def bucket_sides(reads: int) -> int:
+    """The number of images whose buckets are kept: one that is taken and one that is sent; with two ``reads``, one that
+    waits, too."""
+    return reads + 1
+
+
+def buckets_signature(*, beats: int, steps: int, reads: int = 1) -> wiring.Signature:
+    """The buckets of several images, one a side and step, as the unit has them that reads them. There are
+    `bucket_sides`.
 
     ``full``: which sides hold a whole image. ``counts``: entries of every bucket, by side and step. With ``read`` high
     in cycle c, ``entries`` are those at ``index`` of all buckets of ``side`` in c + 1, by step, and stay so until the
-    next ``read``. ``frees``: the image of ``side`` is not needed beyond this cycle.
+    next ``read``. Two ``reads``: these are two entries, and ``index`` is the number of such a pair. ``frees``: the
+    image of ``side`` is not needed beyond this cycle.
     """
+    entries, sides = data.ArrayLayout(bucket_entry(beats, reads), reads), bucket_sides(reads)
     return wiring.Signature({
-        "full": In(2), "counts": In(data.ArrayLayout(data.ArrayLayout(range(beats + 1), steps), 2)),
-        "side": Out(1), "index": Out(range(beats)), "read": Out(1),
-        "entries": In(data.ArrayLayout(bucket_entry(beats), steps)), "frees": Out(1),
+        "full": In(sides), "counts": In(data.ArrayLayout(data.ArrayLayout(range(beats + 1), steps), sides)),
+        "side": Out(range(sides)), "index": Out(range(ceil_div(beats, reads))), "read": Out(1),
+        "entries": In(data.ArrayLayout(entries, steps)), "frees": Out(1),
     })
+
+
+def next_side(side: Value, sides: int) -> Value:
+    """The side of the next image."""
+    return ~side if sides == 2 else Mux(side == sides - 1, 0, side + 1)
 
 
 class BucketSorter(wiring.Component):
     """Puts each pixel p ≥ cutoff into the bucket of its step, (2(T−1)(255−p)+255) // 510; brighter is earlier.
 
     Every step has a bucket, and a beat leaves one entry in each bucket that one of its pixels falls into. Buckets are
-    double: an image is taken into one side while that of the other is read. Throughput: one beat a cycle, and two
-    cycles behind the last of an image. Latency: the last beat of an image taken in cycle c, its side is full from
-    c + 2 on.
+    double: an image is taken into one side while that of the other is read. With two ``reads``, most images are sent in
+    less time than one is taken; a third side lets the next one come in while a longer one is sent. Throughput: one beat
+    a cycle, also from image to image. Latency: the last beat of an image taken in cycle c, its side is full from c + 2
+    on.
 
     Parameters
     ----------
@@ -64,6 +81,8 @@ class BucketSorter(wiring.Component):
         T, the number of buckets.
     cutoff : int
         0 … 256, the darkest pixel that falls into a bucket.
+    reads : int
+        Entries of a bucket that are read at once, 1 or 2.
 
     Members
     -------
@@ -84,12 +103,12 @@ class BucketSorter(wiring.Component):
     opens: Signal
     cut: Signal
 
-    def __init__(self, *, pixels: int, steps: int, cutoff: int):
+    def __init__(self, *, pixels: int, steps: int, cutoff: int, reads: int = 1):
         self._pixels, self._steps = integer_argument("pixels", pixels, 1), integer_argument("steps", steps, 1)
-        self._cutoff = integer_argument("cutoff", cutoff, 0, 256)
+        self._cutoff, self._reads = integer_argument("cutoff", cutoff, 0, 256), integer_argument("reads", reads, 1, 2)
         super().__init__({
             "beats": In(stream.Signature(64)),
-            "buckets": In(buckets_signature(beats=ceil_div(pixels, GROUP_BITS), steps=steps)),
+            "buckets": In(buckets_signature(beats=ceil_div(pixels, GROUP_BITS), steps=steps, reads=reads)),
             "restart": In(1), "opens": Out(1), "cut": Out(1),
         })
 
@@ -108,15 +127,22 @@ class BucketSorter(wiring.Component):
         """The darkest pixel that falls into a bucket."""
         return self._cutoff
 
+    @property
+    def reads(self) -> int:
+        """Entries of a bucket that are read at once."""
+        return self._reads
+
     def elaborate(self, platform):
         m = Module()
-        beats = ceil_div(self._pixels, GROUP_BITS)
+        beats, reads = ceil_div(self._pixels, GROUP_BITS), self._reads
+        depth, sides = ceil_div(beats, reads), bucket_sides(reads)
         buckets = self.buckets
-        filling, beat = Signal(), Signal(range(beats))  # the side that is filled, and the beat to be taken next
+        # The side that is filled, and the beat to be taken next.
+        filling, beat = Signal(range(sides)), Signal(range(beats))
         taken, last = Signal(), Signal()
         ends = Signal()  # the last beat is being sorted: its side is full from the next cycle on
         m.d.comb += [
-            self.beats.ready.eq(~buckets.full.bit_select(filling, 1) & ~ends),
+            self.beats.ready.eq(~buckets.full.bit_select(Mux(ends, next_side(filling, sides), filling), 1)),
             taken.eq(self.beats.valid & self.beats.ready), last.eq(beat == beats - 1),
             self.opens.eq(taken & (beat == 0)), self.cut.eq(self.restart & Mux(taken, ~last, beat != 0)),
         ]
@@ -133,24 +159,29 @@ class BucketSorter(wiring.Component):
             *(mask.eq(inside) for mask, inside in zip(masks, self._masks(last), strict=True)),
         ]
         counts = [[Signal(range(beats + 1), name=f"count{side}_{step}") for step in range(self._steps)]
-                  for side in range(2)]
+                  for side in range(sides)]
+        starts = [side * depth for side in range(sides)]
         for step, mask in enumerate(masks):
-            memory = Memory(shape=bucket_entry(beats), depth=2 * beats, init=[])
+            memory = Memory(shape=data.ArrayLayout(bucket_entry(beats, reads), reads), depth=sides * depth, init=[])
             m.submodules[f"bucket{step}"] = memory
-            write, read = memory.write_port(), memory.read_port()
+            write, read = memory.write_port(granularity=1), memory.read_port()
             hit, place = sorted_valid & (mask != 0), Mux(
-                sorted_first, 0, Mux(filling, counts[1][step], counts[0][step]))
+                sorted_first, 0, _of_side(filling, [side[step] for side in counts]))
+            for entry in (write.data[number] for number in range(reads)):
+                m.d.comb += [entry.beat.eq(sorted_beat), entry.mask.eq(mask), entry.single.eq(at_most_one(mask))]
+                if reads == 2:
+                    m.d.comb += entry.few.eq(at_most(2, mask))
+            word, enable = (place, hit) if reads == 1 else (place[1:], Cat(hit & ~place[0], hit & place[0]))
             m.d.comb += [
-                write.addr.eq(place + Mux(filling, beats, 0)), write.en.eq(hit), write.data.beat.eq(sorted_beat),
-                write.data.mask.eq(mask), write.data.single.eq(at_most_one(mask)),
-                read.addr.eq(buckets.index + Mux(buckets.side, beats, 0)), read.en.eq(buckets.read),
+                write.addr.eq(word + _of_side(filling, starts)), write.en.eq(enable),
+                read.addr.eq(buckets.index + _of_side(buckets.side, starts)), read.en.eq(buckets.read),
                 buckets.entries[step].eq(read.data),
-                *(buckets.counts[side][step].eq(counts[side][step]) for side in range(2)),
+                *(buckets.counts[side][step].eq(counts[side][step]) for side in range(sides)),
             ]
             with m.If(sorted_valid):
-                m.d.sync += Array([counts[0][step], counts[1][step]])[filling].eq(place + hit)
+                m.d.sync += Array(side[step] for side in counts)[filling].eq(place + hit)
         with m.If(ends):
-            m.d.sync += [filling.eq(~filling), buckets.full.bit_select(filling, 1).eq(1)]
+            m.d.sync += [filling.eq(next_side(filling, sides)), buckets.full.bit_select(filling, 1).eq(1)]
         with m.If(buckets.frees):
             m.d.sync += buckets.full.bit_select(buckets.side, 1).eq(0)
         return m
@@ -169,3 +200,8 @@ class BucketSorter(wiring.Component):
             masks.append(present & Cat(
                 ((octet >= here[0]) & (octet <= here[-1])) if here else Const(0) for octet in octets))
         return masks
+
+
+def _of_side(side: Value, values: list) -> Value:
+    """The value of a side, of those for each."""
+    return Mux(side, values[1], values[0]) if len(values) == 2 else Array(values)[side]

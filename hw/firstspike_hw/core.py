@@ -16,7 +16,7 @@ from .lane_constants import LaneConstants
 from .operands import operand_registers, products
 from .pass_row import PassRow
 from .row_memory import RowBanks, lanes_of
-from .sequencer import DropInterface, Sequencer, drop_signature
+from .sequencer import DropInterface, IssueInterface, Sequencer, drop_signature
 from .stream_token import token_stream
 from .weight_memory import AccessInterface, WeightMemory, memory_access_signature
 
@@ -34,12 +34,14 @@ class Core(wiring.Component):
     word → weight register, beside the memory), operand (weight · value, or another operand → operand register, beside
     the adder), add (u + operand, written at the end of the cycle). A row issued in cycle c is added in c + 3. The
     product with a spike's magnitude is a sum of shifted weights, with a polarity a negation; with any other number it
-    is a multiplication, or a shift if ``bit_serial``.
+    is a multiplication, or a shift if ``bit_serial``. If the core takes two events at once, their two products are
+    added up in the operand stage: what u becomes is in the proved range, and the sum of the two alone may leave it, as
+    all sums are modulo 2^bits.
 
     The first pass of the microcode for a step or for the final step captures the spikes of each row in the add stage.
     An operand that the spikes choose is chosen one stage before, as a marker's row is never in two stages. A capturing
-    row waits in the operand stage until ``capture.grant`` was high in the cycle before. Nothing else waits
-    after the sequencer.
+    row waits in the operand stage until ``capture.grant`` was high in the cycle before. Nothing else waits after the
+    sequencer.
 
     Parameters
     ----------
@@ -117,26 +119,44 @@ class Core(wiring.Component):
             capture.valid.eq(add.valid & add.captures), capture.row.eq(add.row),
             capture.last.eq(add.row == spec.plan.rows - 1), capture.final.eq(add.final),
         ]
-        weights = self._weights(m, word=sequencer.issue.word, free=free, moves=moves)
-        self._build_lanes(m, weights, fetch=fetch, operand=operand, add=add, free=free)
+        products = self._products(m, issue=sequencer.issue, fetch=fetch, operand=operand, free=free, moves=moves)
+        self._build_lanes(m, products, fetch=fetch, operand=operand, add=add, free=free)
         return m
 
-    def _weights(self, m: Module, *, word: Value, free: Value, moves: Value) -> list[Value]:
-        """Return the weight of each lane, in the operand stage."""
+    def _products(
+        self, m: Module, *, issue: IssueInterface, fetch: PassRow, operand: PassRow, free: Value, moves: Value,
+    ) -> list[Value]:
+        """Return what an event adds to each lane, weight times value; of two events, the sum of both. In the operand
+        stage."""
         spec, access = self._spec, self.access
         m.submodules.weights = memory = WeightMemory(spec, self._image)
         m.d.comb += [
-            memory.word.eq(word), memory.free.eq(free), memory.moves.eq(moves), memory.access.word.eq(access.word),
+            memory.word.eq(issue.word), memory.free.eq(free), memory.moves.eq(moves),
+            memory.access.word.eq(access.word),
             memory.access.chunk.eq(access.chunk), memory.access.ahead.eq(access.ahead),
             memory.access.write.eq(access.write), memory.access.data.eq(access.data),
             memory.access.read.eq(access.read),
         ]
         if spec.read_back:
             m.d.comb += self.chunk.eq(memory.chunk)
-        return lanes_of(memory.weights, spec.layer.weight_bits)
+        def of_event(words: Value, value: Value) -> list[Value]:
+            return products(
+                lanes_of(words, spec.layer.weight_bits), value, largest=max(layout.high for layout in spec.layouts),
+                one_bit=spec.plan.bit_serial,
+                polarity=all(layout.low >= -1 and layout.high == 1 for layout in spec.layouts))
+
+        first = of_event(memory.weights, operand.value)
+        if not spec.pairs:
+            return first
+        m.d.comb += [memory.second_word.eq(issue.second_word), memory.second.eq(fetch.second)]
+        sums = []
+        for one, other in zip(first, of_event(memory.second_weights, operand.second_value), strict=True):
+            sums.append(Signal((one + other).shape(), name=f"both{len(sums)}"))
+            m.d.comb += sums[-1].eq(one + other)
+        return sums
 
     def _build_lanes(
-        self, m: Module, weights: list[Value], *, fetch: PassRow, operand: PassRow, add: PassRow, free: Value,
+        self, m: Module, products: list[Value], *, fetch: PassRow, operand: PassRow, add: PassRow, free: Value,
     ) -> None:
         """Build membranes and other state of the lanes, their adders and their spikes."""
         spec, code, bits = self._spec, self._spec.microcode, self._spec.plan.membrane_bits
@@ -163,12 +183,8 @@ class Core(wiring.Component):
             shadow = rows("shadow", bits)
             peeks["shadow"] = lanes_of(shadow.peek, bits)
         spiked, levels = self._build_spikes(m, u, peek, rows, operand=operand, add=add)
-        operands = operand_registers(
-            m, spec, fetch=fetch, operand=operand, free=free, peeks=peeks, levels=levels,
-            products=products(
-                weights, operand.value, largest=max(layout.high for layout in spec.layouts),
-                one_bit=spec.plan.bit_serial,
-                polarity=all(layout.low >= -1 and layout.high == 1 for layout in spec.layouts)))
+        operands = operand_registers(m, spec, fetch=fetch, operand=operand, free=free, peeks=peeks, levels=levels,
+                                     products=products)
         bases = self._bases(u, spiked, add)
         left = u
         if not spec.plan.in_one_row:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Counters of what an accelerator does, for a host to read."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
@@ -17,20 +19,32 @@ class Counters(wiring.Component):
     register takes it over. So ``data`` belongs to ``address`` once that has been stable for `STATUS_CYCLES`, and lacks
     the events of no more cycles than these. An address beyond the last reads 0.
 
+    Parameters
+    ----------
+    again : sequence of str
+        Names of the counters that may count two in a cycle.
+
     Members
     -------
     events : In(len(COUNTERS))
         Bit k high: counter k counts this cycle.
+    again : In(len(again))
+        Bit k high: that counter counts one more.
     address : In(5)
     data : Out(COUNTER_BITS)
     """
 
     events: Signal
+    again: Signal
     address: Signal
     data: Signal
 
-    def __init__(self):
-        super().__init__({"events": In(len(COUNTERS)), "address": In(5), "data": Out(COUNTER_BITS)})
+    def __init__(self, again: Sequence[str] = ()):
+        self._again = tuple(again)
+        super().__init__({
+            "events": In(len(COUNTERS)), "address": In(5), "data": Out(COUNTER_BITS),
+            **({"again": In(len(self._again))} if self._again else {}),
+        })
 
     def elaborate(self, platform):
         m = Module()
@@ -44,10 +58,16 @@ class Counters(wiring.Component):
         m.d.sync += [slot.eq(Mux(last, 0, slot + 1)), first_round.eq(first_round & ~last)]
         counted = Signal.like(self.events)  # a register: the events come from all over the device
         m.d.sync += counted.eq(self.events)
-        missed = [Signal(range(count + 1), name=f"missed_{name}") for name in COUNTERS]
-        for index, events in enumerate(missed):
-            m.d.sync += events.eq(Mux(slot == index, 0, events) + counted[index])
-        more, keeps = Signal(range(count + 1)), Signal()
+        missed = [Signal(range(count * (2 if name in self._again else 1) + 1), name=f"missed_{name}")
+                  for name in COUNTERS]
+        for index, (name, events) in enumerate(zip(COUNTERS, missed, strict=True)):
+            total = Mux(slot == index, 0, events) + counted[index]
+            if name in self._again:
+                again = Signal(name=f"again_{name}")
+                m.d.sync += again.eq(self.again[self._again.index(name)])
+                total = total + again
+            m.d.sync += events.eq(total)
+        more, keeps = Signal(range(count * (2 if self._again else 1) + 1)), Signal()
         m.d.sync += [more.eq(Array(missed)[slot]), keeps.eq(~first_round), write.addr.eq(slot), write.en.eq(1)]
         m.d.comb += [
             read.addr.eq(slot),

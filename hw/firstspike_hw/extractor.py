@@ -9,7 +9,7 @@ from firstspike_arch.events import TokenLayout
 from firstspike_arch.fixed import ceil_div
 
 from .emitter import Emitter
-from .first_one import at_most_one, at_most_two, lowest_one, without_lowest
+from .first_one import at_most, at_most_one, lowest_one, without_lowest
 from .integer_argument import integer_argument
 from .spike_queue import word_struct
 from .stream_token import token_stream
@@ -24,6 +24,7 @@ class Extractor(wiring.Component):
     bit for each group that has a spike, then a word with the number of its next such group. Throughput: each passes one
     group a cycle and takes the next word in the cycle in which its last group moves on, so that there are no bubbles
     between groups, words or steps. Latency: the first token of a word is offered three cycles after the word is taken.
+    With two events a token, each passes two groups a cycle, the first two of those that are left in the word.
 
     Parameters
     ----------
@@ -85,19 +86,20 @@ class Extractor(wiring.Component):
 
         # A word, and which of its groups are still to be sent.
         word, word_valid = Signal(layout, reset_less=True), Signal()
-        occupied, ends = Signal(count), Signal()  # ends: at most one group is left
-        pick_ready = Signal()
-        new, later = self.words.payload, without_lowest(occupied)
+        occupied, ends = Signal(count), Signal()  # ends: no group is left but those that move on now
+        pick_ready, most = Signal(), self._layout.slots
+        new, rest = self.words.payload, without_lowest(occupied)
+        later = rest if most == 1 else without_lowest(rest)
         m.d.comb += self.words.ready.eq(~word_valid | (pick_ready & ends))
         with m.If(self.words.ready):
             m.d.sync += [
-                word.eq(new), occupied.eq(new.occupied), ends.eq(at_most_one(new.occupied)),
+                word.eq(new), occupied.eq(new.occupied), ends.eq(at_most(most, new.occupied)),
                 word_valid.eq(self.words.valid & (new.last | new.occupied.any())),
             ]
         with m.Elif(pick_ready):
-            m.d.sync += [occupied.eq(later), ends.eq(at_most_two(occupied))]
+            m.d.sync += [occupied.eq(later), ends.eq(at_most(2 * most, occupied))]
 
-        # The word again, and the group to be sent now.
+        # The word again, and the group or groups to be sent now.
         picked, pick_valid = Signal(layout, reset_less=True), Signal()
         group, ends_word, empty = Signal(range(count)), Signal(), Signal()
         few = Signal(count)  # groups with at most one spike
@@ -110,14 +112,31 @@ class Extractor(wiring.Component):
             ]
         marker = ends_word & picked.last
         out = emitter.groups.payload
+        sent, fits = [group], few.bit_select(group, 1)
+        spikes = Array(picked.spikes[part] for part in groups)
+        m.d.comb += out.base.eq(self._base(picked.base, group, count))
+        if most == 2:
+            second, two = Signal(range(count)), Signal()
+            fewer = Signal(count)  # groups with at most two spikes
+            with m.If(pick_ready):
+                m.d.sync += [two.eq(rest.any()), second.eq(lowest_one(rest)),
+                             fewer.eq(Cat(at_most(2, word.spikes[part]) for part in groups))]
+            sent.append(second)
+            fits = Mux(two, fits & few.bit_select(second, 1), fewer.bit_select(group, 1))
+            m.d.comb += [
+                out.bits.eq(Cat(spikes[group], Mux(two, spikes[second], 0))),
+                out.second_base.eq(self._base(picked.base, second, count)),
+            ]
+        else:
+            m.d.comb += out.bits.eq(spikes[group])
         m.d.comb += [
-            emitter.groups.valid.eq(pick_valid), out.bits.eq(Array(picked.spikes[part] for part in groups)[group]),
-            out.base.eq(self._base(picked.base, group, count)), out.marker.eq(marker),
-            out.single.eq(Mux(marker, empty, few.bit_select(group, 1))), out.final.eq(marker & picked.final),
+            emitter.groups.valid.eq(pick_valid), out.marker.eq(marker), out.single.eq(Mux(marker, empty, fits)),
+            out.final.eq(marker & picked.final),
         ]
         if self._layout.value_bits:
             bits, values = self._layout.value_bits, picked.values.as_value()
-            m.d.comb += out.values.eq(Array(values[part.start * bits:part.stop * bits] for part in groups)[group])
+            parts = Array(values[part.start * bits:part.stop * bits] for part in groups)
+            m.d.comb += out.values.eq(Cat(parts[one] for one in sent))
         return m
 
     def _base(self, base: Value, group: Value, count: int) -> Value:

@@ -6,7 +6,7 @@ from operator import or_
 
 from amaranth.hdl import Cat, Const, Mux, Value
 
-__all__ = ["at_most_one", "at_most_two", "lowest_one", "without_lowest"]
+__all__ = ["at_most", "at_most_one", "lowest_one", "without_lowest"]
 
 
 def without_lowest(bits: Value) -> Value:
@@ -24,12 +24,12 @@ def lowest_one(bits: Value) -> Value:
 
 def at_most_one(bits: Value) -> Value:
     """High if at most one bit is 1."""
-    return ~_reaches(bits, 2)[1]
+    return at_most(1, bits)
 
 
-def at_most_two(bits: Value) -> Value:
-    """High if at most two bits are 1."""
-    return ~_reaches(bits, 3)[2]
+def at_most(most: int, bits: Value) -> Value:
+    """High if at most so many bits are 1."""
+    return ~_reaches(bits, most + 1)[most]
 
 
 def _reaches(bits: Value, most: int) -> list[Value]:

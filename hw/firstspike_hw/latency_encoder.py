@@ -20,7 +20,8 @@ class LatencyEncoder(wiring.Component):
     """Sends one spike for each pixel p ≥ cutoff, at step (2(T−1)(255−p)+255) // 510; brighter is earlier.
 
     A `BucketSorter` takes an image while a `BucketSender` sends the one before. Throughput: one beat and one token a
-    cycle without bubbles, so images may follow each other every max(beats, spikes + T) cycles, and a few to switch.
+    cycle without bubbles, so images may follow each other every max(beats, tokens) cycles, and a few to switch. With
+    two events a token, those of two beats with pixels in a step are sent together.
     Latency: the last beat of an image taken in cycle c, its first token is offered in c + 4 if nothing is before it.
 
     From the cycle after ``drop`` names the image that is being sent, the rest of it is replaced by its final marker.
@@ -62,8 +63,8 @@ class LatencyEncoder(wiring.Component):
             raise ValueError(f"values of the layout of a latency encoder must be 1, not {layout.low}…{layout.high}")
         self._layout = layout
         pixels = size_of(layout.shape)
-        self._sorter = BucketSorter(pixels=pixels, steps=steps, cutoff=cutoff)
-        self._sender = BucketSender(pixels=pixels, steps=steps, tag_bits=tag_bits)
+        self._sorter = BucketSorter(pixels=pixels, steps=steps, cutoff=cutoff, reads=layout.slots)
+        self._sender = BucketSender(pixels=pixels, steps=steps, tag_bits=tag_bits, slots=layout.slots)
         super().__init__({
             "beats": In(stream.Signature(64)), "events": Out(token_stream(layout)),
             "drop": In(drop_signature(tag_bits)), "restart": In(1), "opens": Out(1), "cut": Out(1),
@@ -103,4 +104,10 @@ class LatencyEncoder(wiring.Component):
             self.events.payload.marker.eq(sent.payload.marker), self.events.payload.final.eq(sent.payload.final),
             self.events.payload.address.eq(pixel_address(m, self._layout, sent.payload.address)),
         ]
+        if self._layout.slots == 2:
+            second = sent.payload.second
+            m.d.comb += [
+                self.events.payload.second.valid.eq(second.valid),
+                self.events.payload.second.address.eq(pixel_address(m, self._layout, second.address)),
+            ]
         return m

@@ -16,7 +16,7 @@ __all__ = ["PassRow"]
 
 
 class PassRow:
-    """Registers of one stage: the members of `issue_signature` without the word of weights.
+    """Registers of one stage: the members of `issue_signature` without the words of weights.
 
     Parameters
     ----------
@@ -37,6 +37,10 @@ class PassRow:
         self.group = self.row if plan.positions == 1 else Signal(range(plan.position_rows), name=f"{stage}_group")
         self._fields = ["valid", "number", "row", "captures", "final", "masked", "value", "step",
                         *(["group"] * (self.group is not self.row))]
+        if spec.pairs:
+            self.second = Signal(name=f"{stage}_second")
+            self.second_value = Signal(value_shape(spec.layouts), name=f"{stage}_second_value")
+            self._fields += ["second", "second_value"]
         self._banks = plan.bank_count
         self._pools = plan.sum_rows > 0
         if self._pools:

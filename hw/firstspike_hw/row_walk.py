@@ -15,7 +15,7 @@ __all__ = ["MapWalk", "VectorWalk"]
 class VectorWalk(wiring.Component):
     """Walk of a core whose only stream is a vector: events and markers visit all rows in their order.
 
-    Outputs are valid in the same cycle, for one row a cycle.
+    Outputs are valid in the same cycle, for one row a cycle. A second event at once visits the same rows.
 
     Parameters
     ----------
@@ -25,6 +25,8 @@ class VectorWalk(wiring.Component):
     -------
     address : In(...)
         Address of the current event.
+    second_address : In(...), second_word : Out(range(words))
+        If the core takes two events at once: address of the second one, and address of its word of weights.
     marker : In(1)
         The current token is a marker.
     number : In(range(passes))
@@ -40,6 +42,8 @@ class VectorWalk(wiring.Component):
     """
 
     address: Signal
+    second_address: Signal
+    second_word: Signal
     marker: Signal
     number: Signal
     step: Signal
@@ -52,10 +56,12 @@ class VectorWalk(wiring.Component):
             raise ValueError(f"spec must be a core with one stream, of a vector, not core {spec.index} with "
                              f"{len(spec.inputs)} of shape {spec.inputs[0].layout.shape}")
         self._spec = spec
+        address_bits, word = spec.inputs[0].layout.address_bits, range(spec.memory.depth)
         super().__init__({
-            "address": In(spec.inputs[0].layout.address_bits), "marker": In(1),
+            "address": In(address_bits), "marker": In(1),
             "number": In(range(len(spec.microcode.passes))), "step": In(1),
-            "row": Out(range(spec.plan.rows)), "word": Out(range(spec.memory.depth)), "ends": Out(1),
+            "row": Out(range(spec.plan.rows)), "word": Out(word), "ends": Out(1),
+            **({"second_address": In(address_bits), "second_word": Out(word)} if spec.pairs else {}),
         })
 
     @property
@@ -77,6 +83,8 @@ class VectorWalk(wiring.Component):
         low = spec.bias_stride.bit_length() - 1
         row = Signal(range(rows))
         m.d.comb += [self.row.eq(row), self.word.eq(Cat(row[:low], line)), self.ends.eq(row == rows - 1)]
+        if spec.pairs:
+            m.d.comb += self.second_word.eq(Cat(row[:low], self.second_address))
         with m.If(self.step):
             m.d.sync += row.eq(Mux(self.ends, 0, row + 1))
         return m

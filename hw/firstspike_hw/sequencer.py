@@ -44,6 +44,9 @@ class IssueInterface(Protocol):
     edges: Signal
     sum_row: Signal
     clears: Signal
+    second: Signal
+    second_word: Signal
+    second_value: Signal
 
 
 def drop_signature(tag_bits: int) -> wiring.Signature:
@@ -58,7 +61,7 @@ def fall_steps(spec: CoreSpec) -> int:
 
 
 def issue_signature(
-    *, passes: int, plan: LayerPlan, words: int, value: Shape, falls: int,
+    *, passes: int, plan: LayerPlan, words: int, value: Shape, falls: int, pairs: bool = False,
 ) -> wiring.Signature:
     """Return the signature of a row that enters the pipeline in this cycle.
 
@@ -77,14 +80,16 @@ def issue_signature(
     bank_rows, reached : with several banks, the row of each bank, and whether it is visited
     edges : with several banks, the row is in the last tile down, across, where not every bank has a position
     sum_row, clears : with a pool of currents, the row of the sums, and whether a pass takes it for the last time
+    second, second_word, second_value : with ``pairs``, whether there is a second event; its word and factor
     """
     banks = {} if plan.bank_count == 1 else {
         "bank_rows": Out(data.ArrayLayout(range(plan.rows), plan.bank_count)), "reached": Out(plan.bank_count),
         "edges": Out(2),
     }
     pool = {"sum_row": Out(range(plan.sum_rows)), "clears": Out(1)} if plan.sum_rows else {}
+    second = {"second": Out(1), "second_word": Out(range(words)), "second_value": Out(value)} if pairs else {}
     return wiring.Signature({
-        **banks, **pool,
+        **banks, **pool, **second,
         "valid": Out(1), "number": Out(range(passes)), "row": Out(range(plan.rows)),
         "group": Out(range(plan.position_rows)), "word": Out(range(words)), "value": Out(value), "captures": Out(1),
         "final": Out(1), "masked": Out(1), "step": Out(range(falls + 1)),
@@ -125,9 +130,9 @@ class Sequencer(wiring.Component):
     Rows of a convolution come in no fixed order. A row waits while the same row is in one of the two following stages
     (it was issued one or two cycles before, not counting waits); see `Scoreboard`.
 
-    With several banks, an event visits as many positions in the same cycle, each bank in a row of its own. If the plan
-    is ``bit_serial``, an event is walked once for each bit of its value that is 1, lowest first, and a value of 0 costs
-    one cycle.
+    With several banks, an event visits as many positions in the same cycle, each bank in a row of its own. Two events
+    of one token visit the same rows of a vector together. If the plan is ``bit_serial``, an event is walked once for
+    each bit of its value that is 1, lowest first, and a value of 0 costs one cycle.
 
     The final marker's passes also start the next inference, so that there is no sweep between inferences. After reset,
     and after ``reload``, these passes run once without capturing, behind those that clear the sums of a pool of
@@ -181,7 +186,7 @@ class Sequencer(wiring.Component):
             **{name: In(token_stream(layout)) for name, layout in zip(names, spec.layouts, strict=True)},
             "issue": Out(issue_signature(
                 passes=len(spec.microcode.passes), plan=spec.plan, words=spec.memory.depth,
-                value=value_shape(spec.layouts), falls=fall_steps(spec))),
+                value=value_shape(spec.layouts), falls=fall_steps(spec), pairs=spec.pairs)),
             "free": In(1), "drop": In(drop_signature(spec.tag_bits)), "reload": In(1), "busy": Out(1),
         })
         self.streams: list[stream.Interface] = [getattr(self, name) for name in names]
@@ -331,6 +336,12 @@ class Sequencer(wiring.Component):
         if not token.heads:
             m.submodules.walk = walk = VectorWalk(self._spec)
             m.d.comb += [walk.address.eq(self.streams[0].payload.address), issue.group.eq(walk.row)]
+            if self._spec.pairs:
+                second = self.streams[0].payload.second
+                m.d.comb += [
+                    walk.second_address.eq(second.address), issue.second_word.eq(walk.second_word),
+                    issue.second.eq(second.valid & ~marker), issue.second_value.eq(second.value),
+                ]
         else:
             m.submodules.walk = walk = MapWalk(self._spec)
             m.d.comb += [walk.choice.eq(token.choice), walk.fresh.eq(fresh), issue.group.eq(walk.group)]

@@ -45,6 +45,9 @@ class WeightMemory(wiring.Component):
     The memory's output goes into a register beside it, as block RAM is slow, and then into a second one. Weights are
     written and read back through ``access``, only while no inference is inside.
 
+    If the core takes two events at once, a second port reads the word of the second event beside the first; it shares
+    its address with the writes, so that both ports of one block RAM are enough.
+
     Parameters
     ----------
     spec : CoreSpec
@@ -55,12 +58,17 @@ class WeightMemory(wiring.Component):
     -------
     word : In(range(words))
         Address of the word to fetch.
+    second_word : In(range(words)), second : In(1)
+        With two events at once: the word of the second one, to be fetched beside the first; and, one cycle later in
+        which the stages move, whether there is one.
     free : In(1)
         The stages move at the end of this cycle.
     moves : In(1)
         The stages will move at the end of the next cycle.
     weights : Out(used bits of a word)
         Fetched word.
+    second_weights : Out(used bits of a word)
+        With two events at once: the word of the second one; 0 without one.
     access : In(memory_access_signature(spec.memory))
         Writes and reads of a host.
     chunk : Out(CHUNK_BITS)
@@ -68,9 +76,12 @@ class WeightMemory(wiring.Component):
     """
 
     word: Signal
+    second_word: Signal
+    second: Signal
     free: Signal
     moves: Signal
     weights: Signal
+    second_weights: Signal
     access: AccessInterface
     chunk: Signal
 
@@ -79,7 +90,9 @@ class WeightMemory(wiring.Component):
         super().__init__({
             "word": In(range(spec.memory.depth)), "free": In(1), "moves": In(1),
             "weights": Out(spec.memory.used_bits), "access": In(memory_access_signature(spec.memory)),
-            **({"chunk": Out(CHUNK_BITS)} if spec.read_back else {}),
+            **({"chunk": Out(CHUNK_BITS)} if spec.read_back else {}), **({
+                "second_word": In(range(spec.memory.depth)), "second": In(1),
+                "second_weights": Out(spec.memory.used_bits)} if spec.pairs else {}),
         })
 
     @property
@@ -104,9 +117,20 @@ class WeightMemory(wiring.Component):
             address.eq(Mux(lends, access.word, self.word)), read.addr.eq(address),
             # Never read and write in one cycle: otherwise synthesis adds logic for what a collision would read.
             read.en.eq(reads), write.en.eq(Mux(access.write & ~reads, access.chunk, 0)),
-            write.addr.eq(address if shape.single_port else access.word),
             write.data.eq(access.data.replicate(shape.chunks)),
         ]
+        if self._spec.pairs:
+            second = memory.read_port()
+            m.d.comb += [
+                write.addr.eq(Mux(access.write, access.word, self.second_word)), second.addr.eq(write.addr),
+                second.en.eq(reads),
+            ]
+            held = Signal(shape.used_bits, reset_less=True)
+            m.d.comb += self.second_weights.eq(held)
+            with m.If(self.free):
+                m.d.sync += held.eq(Mux(self.second, second.data, 0))
+        else:
+            m.d.comb += write.addr.eq(address if shape.single_port else access.word)
         # Two registers in a row: the first beside the memory, whose output is slow, the second beside the adders.
         weights = Signal(shape.used_bits, reset_less=True)
         m.d.comb += self.weights.eq(weights)

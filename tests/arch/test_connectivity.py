@@ -19,6 +19,7 @@ from firstspike_arch.microcode import microcode_of
 from firstspike_arch.network import Branch, Layer, Neuron
 from firstspike_arch.walk import walks_of
 from firstspike_arch.weight_image import weight_image, weights_from_image
+from firstspike_sim.testing.unit_words import second_events
 from torch.nn import functional
 
 
@@ -326,6 +327,19 @@ def test_a_number_is_one_event_and_zero_is_none():
     assert [int(token) for token in tokens if token & MARKER] == markers and starts.tolist() == [0, len(tokens)]
     addresses, values = layout.split(tokens[tokens & MARKER == 0])
     assert addresses.tolist() == [1, 3, 0, 2] and values.tolist() == [31, -2, 255, -256]
+
+
+@pytest.mark.parametrize("low, high", [(1, 1), (-1, 1), (0, 15)])
+def test_two_events_of_a_token_are_taken_apart_again(low, high):
+    random, layout = np.random.default_rng(high), TokenLayout(shape=(70,), low=low, high=high, slots=2)
+    spikes = np.where(random.random((3, 4, 70)) < 0.3, random.integers(low, high + 1, (3, 4, 70)), 0)
+    tokens, _ = tokens_from_spikes(spikes, layout.single)
+    joined = second_events(random, tokens)
+    both, cycles = layout.join(tokens, joined), np.arange(len(tokens) - joined.sum())
+    assert joined.sum() > 20 and both.max() < 1 << layout.bits
+    again, when = layout.one_by_one(both, cycles)
+    assert np.array_equal(again, tokens) and np.array_equal(np.diff(when) == 0, joined[1:])
+    assert layout.single.one_by_one(tokens, cycles) == (tokens, cycles)
 
 
 def test_windows_are_those_of_torch():

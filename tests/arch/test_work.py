@@ -66,3 +66,20 @@ def test_markers_and_events_of_a_dense_layer_add_up(lanes, rows, spikes):
     start, step, final = marker_cycles(core)
     assert event_rows(core, 0).tolist() == [rows] * 6 and start == 0 and min(step, final) >= rows
     assert work_cycles(core, workload(core, [given])).tolist() == [4 * step + final + spikes * rows]
+
+
+def test_two_events_at_once_take_at_least_the_work_that_is_estimated():
+    """Exactly, if the events of each step come in pairs but for the last."""
+    network = NetworkBuilder(16, steps=3, readout="first_spike", input_kind="latency")
+    network.layer(np.arange(64).reshape(4, 16) % 7 - 2, theta=9, bias=1)
+    images = np.random.default_rng(0).integers(0, 256, (5, 16)).astype(np.uint8)
+    for lanes in (4, 2):
+        busy = {}
+        for events in (1, 2):
+            program = compile_network(network.build(), lanes=lanes, events_per_cycle=events, port="image").program
+            prediction = predict_inputs(program, images)
+            assert prediction.trace.busy is not None
+            work = work_cycles(program.cores[0], workload(program.cores[0], prediction.golden.spikes))
+            busy[events] = prediction.trace.busy[0], work.sum()
+        # Two beats with pixels: all of a step's events are in one group of two beats.
+        assert busy[1][0] == busy[1][1] > busy[2][0] == busy[2][1]

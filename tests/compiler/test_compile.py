@@ -344,6 +344,41 @@ def test_banks_that_cannot_be_are_refused_in_one_sentence(options, sentence):
         compile_network(convolutions(), lanes=1, **options)
 
 
+def test_two_events_a_cycle_are_for_layers_that_can():
+    def events(network, **options):
+        compilation = compile_network(network, lanes=1, **options)
+        return [one.events_per_cycle for one in compilation.program.config.layers], compilation.report()
+
+    assert events(two_layers(), events_per_cycle=2)[0] == [2, 2] == [core.memory.read_ports for core in compile_network(
+        two_layers(), lanes=1, events_per_cycle=2).program.cores]
+    assert events(two_layers())[0] == events(two_layers(), events_per_cycle=1)[0] == [1, 1]
+    chosen, report = events(two_layers(), events_per_cycle=[1, 2])
+    assert chosen == [1, 2] and report.count("two events a cycle") == 1 and "dense1: 3 neurons on 1 lane, two" in report
+    assert events(two_layers(), events_per_cycle=2, single_port=[0])[0] == [1, 2]
+    assert events(convolutions(), events_per_cycle=2)[0] == [1, 1, 1]  # the dense layer takes a map
+    assert events(residual(), events_per_cycle=2)[0] == [1, 1]  # two streams, and an input that goes to both layers
+
+
+@pytest.mark.parametrize(("network", "options", "sentence"), [
+    (two_layers, {"events_per_cycle": 3}, "events_per_cycle must be 1 or 2, or that for each of the 2 layers, not 3"),
+    (two_layers, {"events_per_cycle": True},
+     "events_per_cycle must be 1 or 2, or that for each of the 2 layers, not True"),
+    (two_layers, {"events_per_cycle": [2]},
+     "events_per_cycle must be 1 or 2, or that for each of the 2 layers, not [2]"),
+    (two_layers, {"events_per_cycle": [2, 1], "single_port": [0]},
+     "layer 0 (dense0): events_per_cycle must be 1 with single_port, not 2"),
+    (convolutions, {"events_per_cycle": [1, 1, 2]},
+     "layer 2 (dense2): events_per_cycle must be 1: 2 takes a dense layer whose only input is a vector, of spikes or "
+     "of values of 0…15 or −1…1, that goes to no other layer"),
+    (residual, {"events_per_cycle": [2, 1]},
+     "layer 0 (dense0): events_per_cycle must be 1: 2 takes a dense layer whose only input is a vector, of spikes or "
+     "of values of 0…15 or −1…1, that goes to no other layer"),
+])
+def test_two_events_a_cycle_are_refused_in_one_sentence(network, options, sentence):
+    with pytest.raises(CompileError, match=f"^{re.escape(sentence)}$"):
+        compile_network(network(), lanes=1, **options)
+
+
 def test_weights_of_branches_are_reloaded():
     program = compile_network(residual(), lanes=2, headroom_bits=1).program
     layer = program.network.layers[1]

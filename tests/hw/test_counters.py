@@ -28,3 +28,24 @@ def test_counters_count():
     seen = run_unit(Bench(), "pysim", offers={}, takes=[], pulses=at, counts=["right"],
                     cycles=max(at["bad_address"]) + 2 * STATUS_CYCLES)
     assert seen["right"][0] >= STATUS_CYCLES - 1
+
+
+def test_counters_count_two_at_once():
+    """Pulses of one, of two, and two in cycles without one: all are in the sum."""
+    at = {"spikes": [4, 5, 6, 20], "again": [5, 6, 30], "cut": [5]}
+
+    class Bench(wiring.Component):
+        def __init__(self):
+            self.unit = Counters(["spikes"])
+            super().__init__({**{name: In(1) for name in at}, "right": Out(1)})
+
+        def elaborate(self, platform):
+            m = Module()
+            m.submodules.unit = unit = self.unit
+            m.d.comb += [unit.events[COUNTERS.index(name)].eq(getattr(self, name)) for name in ("spikes", "cut")]
+            m.d.comb += [unit.again.eq(self.again), unit.address.eq(COUNTERS.index("spikes")),
+                         self.right.eq(unit.data == 7)]
+            return m
+
+    seen = run_unit(Bench(), "pysim", offers={}, takes=[], pulses=at, counts=["right"], cycles=30 + 2 * STATUS_CYCLES)
+    assert seen["right"][0] >= STATUS_CYCLES - 1

@@ -44,7 +44,7 @@ def test_latency_encoder_forgets_a_part_of_an_image_whenever_restart_comes():
         cuts += seen["cut"]
         # Of twelve beats one to three are forgotten: then two images are whole, and a part of one is left.
         assert seen["left"] == [0] and seen["events"] == whole * (3 - cuts[-1]) and seen["opens"] == [3 + cuts[-1]]
-    assert cuts == [1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 0, 0]  # with its last beat an image is whole; two fill both banks
+    assert cuts == [1, 1, 1, 0, 1, 1, 1, 0, 0, 0, 0, 0]  # with its last beat an image is whole; two fill both banks
 
 
 @pytest.mark.parametrize("wrong, message", [

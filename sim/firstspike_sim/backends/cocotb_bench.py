@@ -79,11 +79,11 @@ class CocotbBackend:
             self.cycles_per_second = float(seen["cycles_per_second"])
             fields = [layout.unpack(int(word, 16)) for word in seen["results"].tolist()]
             steps = np.array([field[1] for field in fields])
-            edges = [seen[f"edge{index}"] for index in range(len(program.network.edges()))]
+            edges = [layout.one_by_one(*seen[f"edge{index}"].T) for index, layout in enumerate(program.edge_layouts)]
             return Trace(
                 accepted=seen["accepted"], classes=np.array([field[0] for field in fields]), steps=steps,
                 decided_by=np.array([field[2] for field in fields]),
                 scores=scores_from_raw(program, np.array([field[3] for field in fields]), steps),
-                decided=seen["decided"], taken=seen["taken"], edge_tokens=tuple(edge[:, 0] for edge in edges),
-                edge_cycles=tuple(edge[:, 1] for edge in edges),
+                decided=seen["decided"], taken=seen["taken"], edge_tokens=tuple(tokens for tokens, _ in edges),
+                edge_cycles=tuple(cycles for _, cycles in edges),
             )

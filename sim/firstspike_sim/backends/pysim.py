@@ -97,11 +97,12 @@ class PysimBackend:
         if not ended:
             raise ToolError(f"no end within {limit} cycles: {len(results)} of {count} results")
         steps = np.array([entry[1] for entry in results])
-        pairs = [np.array(log, dtype=np.int64).reshape(-1, 2) for log in transfers]
+        edges = [layout.one_by_one(*np.array(log, dtype=np.int64).reshape(-1, 2).T)
+                 for layout, log in zip(program.edge_layouts, transfers, strict=True)]
         return Trace(
             accepted=accepted, classes=np.array([entry[0] for entry in results]), steps=steps,
             decided_by=np.array([entry[2] for entry in results]),
             scores=scores_from_raw(program, np.array([entry[3] for entry in results]), steps),
-            decided=decided, taken=taken, edge_tokens=tuple(pair[:, 0] for pair in pairs),
-            edge_cycles=tuple(pair[:, 1] for pair in pairs),
+            decided=decided, taken=taken, edge_tokens=tuple(tokens for tokens, _ in edges),
+            edge_cycles=tuple(cycles for _, cycles in edges),
         )

@@ -108,12 +108,13 @@ class VerilatorBackend:
         fields = [layout.unpack(int.from_bytes(row.tobytes(), "little")) for row in words]
         steps = np.array([field[1] for field in fields])
         raw = np.array([field[3] for field in fields])
-        edges = range(len(program.network.edges()))
+        edges = [layout.one_by_one(read(f"tokens{index}"), read(f"cycles{index}"))
+                 for index, layout in enumerate(program.edge_layouts)]
         return Trace(
             accepted=read("accepted"), classes=np.array([field[0] for field in fields]), steps=steps,
             decided_by=np.array([field[2] for field in fields]), scores=scores_from_raw(program, raw, steps),
-            decided=read("decided"), taken=read("taken"), edge_tokens=tuple(read(f"tokens{index}") for index in edges),
-            edge_cycles=tuple(read(f"cycles{index}") for index in edges),
+            decided=read("decided"), taken=read("taken"), edge_tokens=tuple(tokens for tokens, _ in edges),
+            edge_cycles=tuple(cycles for _, cycles in edges),
             counters=dict(zip(COUNTERS, read("counters").tolist(), strict=True)),
         )
 

@@ -145,12 +145,12 @@ class HiddenLayer(wiring.Component):
         self._program, self._spec = program, program.cores[0]
         streams = {f"source{place}": In(token_stream(one.layout))
                    for place, one in enumerate(self._spec.inputs) if not one.recurrent}
-        super().__init__({**streams, "events": Out(token_stream(self._spec.layer.out_layout))})
+        super().__init__({**streams, "events": Out(token_stream(self._spec.out_layout))})
 
     def elaborate(self, platform):
         m = Module()
         spec = self._spec
-        layout, plan = spec.layer.out_layout, spec.plan
+        layout, plan = spec.out_layout, spec.plan
         m.submodules.core = core = Core(spec, self._program.images()[spec.memory.name])
         m.submodules.queue = queue = SpikeQueue(layout=layout, plan=plan)
         m.submodules.extractor = extractor = Extractor(

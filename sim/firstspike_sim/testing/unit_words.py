@@ -11,7 +11,8 @@ from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER, TokenLay
 from firstspike_arch.fixed import ceil_div
 
 __all__ = [
-    "beats_of", "event", "frame_words", "frames_of", "layer_tokens", "random_bodies", "struct_word", "tokens_of",
+    "beats_of", "event", "frame_words", "frames_of", "layer_tokens", "random_bodies", "second_events", "struct_word",
+    "tokens_of",
 ]
 
 END = 1 << 8
@@ -45,6 +46,16 @@ def layer_tokens(magnitudes: np.ndarray, layout: TokenLayout, plan: LayerPlan | 
             tokens += [*layout.events(neurons, step[neurons]).tolist(), MARKER]
         tokens[-1] = FINAL_MARKER
     return tokens
+
+
+def second_events(random: np.random.Generator, tokens: np.ndarray, often: float = 0.7) -> np.ndarray:
+    """Which tokens, int64[K], to join to the one before (`TokenLayout.join`), bool[K]: an event behind an event that is
+    not joined itself, so often."""
+    joined = np.zeros(len(tokens), dtype=bool)
+    for at in range(1, len(tokens)):
+        both = not (tokens[at - 1] | tokens[at]) & MARKER
+        joined[at] = both and not joined[at - 1] and random.random() < often
+    return joined
 
 
 def beats_of(images: np.ndarray) -> list[int]:

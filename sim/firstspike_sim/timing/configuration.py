@@ -17,15 +17,17 @@ from firstspike_arch.work import event_rows, marker_cycles
 
 from .core import new_cores
 from .latency_encoder import new_latency_encoder
+from .pair_packer import new_pair_packer
 from .pixel_encoder import new_pixel_encoder
 from .pool_merger import Mergers, new_mergers
 from .readout import new_readout
 from .sequencer import CORE_SETTINGS, EDGE_SETTINGS, SequencerSettings
+from .spike_lists import VALUE_SHIFT
 from .spike_queue import SpikeQueues, new_spike_queues
 
 __all__ = [
-    "Wiring", "cores_of", "latency_encoder_of", "longest_tokens", "mergers_of", "pixel_encoder_of", "queues_of",
-    "readout_of", "sequencer_settings", "wiring_of",
+    "Wiring", "cores_of", "latency_encoder_of", "longest_tokens", "mergers_of", "packer_of", "pixel_encoder_of",
+    "queues_of", "readout_of", "second_shifts", "sequencer_settings", "wiring_of",
 ]
 
 
@@ -85,12 +87,33 @@ def readout_of(program: Program) -> np.ndarray:
 
 def latency_encoder_of(program: Program) -> np.ndarray:
     """The latency encoder after reset, `LATENCY_ENCODER` [1]."""
-    return new_latency_encoder(ceil_div(program.network.inputs, GROUP_BITS))
+    return new_latency_encoder(ceil_div(program.network.inputs, GROUP_BITS), program.edge_layouts[0].slots)
 
 
 def pixel_encoder_of(program: Program) -> np.ndarray:
     """The pixel encoder after reset, `PIXEL_ENCODER` [1]."""
     return new_pixel_encoder(ceil_div(program.network.inputs, GROUP_BITS), program.network.steps)
+
+
+def packer_of(program: Program) -> np.ndarray:
+    """The pair packer of the input after reset, `PAIR_PACKER` [1]."""
+    layout = program.edge_layouts[0]
+    return new_pair_packer(0 if _encodes_pairs(program) or layout.slots == 1 else layout.second_shift)
+
+
+def second_shifts(program: Program) -> np.ndarray:
+    """`TokenLayout.second_shift` of all emitters that send two events a token, 0 of others; int64[cores + 1], first
+    that of the encoder behind the port."""
+    layouts = [core.out_layout for core in program.cores]
+    return np.array([program.edge_layouts[0].second_shift if _encodes_pairs(program) else 0, *(
+        layout.second_shift if layout.slots == 2 else 0 for layout in layouts)])
+
+
+def _encodes_pairs(program: Program) -> bool:
+    """Whether the encoder behind the port sends two events a token: that of latencies does if the first core takes
+    them."""
+    wiring = wiring_of(program)
+    return wiring.image and not wiring.direct and program.edge_layouts[0].slots == 2
 
 
 def sequencer_settings(specs: Sequence[CoreSpec]) -> SequencerSettings:
@@ -136,7 +159,8 @@ def _edge_settings(spec: CoreSpec, one: CoreInput, first_event: int, windows: li
             windows.append(np.column_stack([axis.window.lowest, axis.window.reached]))
         places = *one.connectivity.in_shape[1:], *firsts, walk.y.window.distance, walk.x.window.distance
     return (first_event, walk.reach, walk.x.row_step if walk.x else 0, walk.y.row_step if walk.y else 0,
-            walk.x is not None or len(spec.inputs) > 1, spec.plan.bit_serial, one.recurrent, *places)
+            walk.x is not None or len(spec.inputs) > 1, spec.plan.bit_serial, one.recurrent,
+            (1 << (one.layout.address_bits if spec.pairs else VALUE_SHIFT)) - 1, *places)
 
 
 def _settling_passes(specs: Sequence[CoreSpec]) -> np.ndarray:

@@ -17,6 +17,7 @@ from . import (
     emitter,
     extractor,
     latency_encoder,
+    pair_packer,
     pixel_encoder,
     pool_merger,
     ports,
@@ -46,7 +47,7 @@ class Units(NamedTuple):
     For each core: ``settings`` and ``sequencers``, ``cores``, ``issues`` (the wires between these two), ``queues`` and
     ``extractors``. For each sender (0: the input, i + 1: core i): ``emitters`` and ``offers``. For each edge:
     ``buffers``, from which the core takes; on some edges, ``mergers`` with a stream buffer in front of each. Arrays of
-    length 1: ``readouts``, ``latency_encoders``, ``pixel_encoders``, ``both_ports``.
+    length 1: ``readouts``, ``latency_encoders``, ``pixel_encoders``, ``packers``, ``both_ports``.
     """
 
     settings: SequencerSettings
@@ -62,6 +63,7 @@ class Units(NamedTuple):
     readouts: np.ndarray
     latency_encoders: np.ndarray
     pixel_encoders: np.ndarray
+    packers: np.ndarray
     both_ports: np.ndarray
 
 
@@ -80,8 +82,10 @@ def _find_room(wiring, units):  # pragma: no cover - compiled
 @twin
 def _run_input(wiring, units, source, lists, cycle):  # pragma: no cover - compiled
     """Run the input port, and the encoder behind it if it takes images."""
-    offer, port, behind = units.offers[0], units.both_ports[0], units.emitters[0]
-    offered = ports.is_offered(port, source, cycle)
+    offer, port, behind, packer = units.offers[0], units.both_ports[0], units.emitters[0], units.packers[0]
+    offered, packs, room = ports.is_offered(port, source, cycle), packer.second_shift > 0, offer.room
+    if packs:
+        offer.room = pair_packer.events_ready(packer, room)
     if not wiring.image:
         taken = offered and offer.room
         offer.valid = offered
@@ -99,6 +103,10 @@ def _run_input(wiring, units, source, lists, cycle):  # pragma: no cover - compi
             taken = offered and latency_encoder.beats_ready(encoder)
             latency_encoder.step(encoder, behind, offer.room, taken, drop.drop_valid, drop.drop_inference,
                                  lists.offsets[0], lists.places, lists.first_step)
+    if packs:
+        valid, token = offer.valid, offer.token
+        offer.room, offer.valid, offer.token = room, packer.valid, pair_packer.token(packer)
+        pair_packer.step(packer, valid, token, room)
     ports.step_source(port, source, cycle, taken)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from firstspike_arch.array import GROUP_BITS
 
 from .compilation import twin
-from .emitter import GROUP, groups_ready
+from .emitter import GROUP, events_max, groups_ready
 from .emitter import step as step_emitter
 from .spike_queue import WORD
 
@@ -13,7 +13,8 @@ __all__ = ["EXTRACTOR", "new_extractors", "step", "words_ready"]
 
 EXTRACTOR = np.dtype([("valid", np.bool_), ("word", WORD), ("group_stop", np.int64), ("pick", GROUP)], align=True)
 """State of an extractor: a word without the groups that were sent, the end of its first group, and the group that goes
-to the emitter next. The state of the emitter is separate."""
+to the emitter next; of its first two groups, and both, if a token has two events. The state of the emitter is
+separate."""
 
 
 def new_extractors(count: int) -> np.ndarray:
@@ -22,14 +23,15 @@ def new_extractors(count: int) -> np.ndarray:
 
 
 @twin
-def _end_of_group(word, places):  # pragma: no cover - compiled
-    """Index after the last spike in the same group as the word's first spike; the end of the word if it has no
-    spike."""
+def _end_of_groups(word, places, count):  # pragma: no cover - compiled
+    """Index after the last spike in the same group as the word's first spike, or in the first ``count`` groups with
+    spikes; the end of the word if it has no more."""
     stop = word.start
-    if stop < word.stop:
-        number = (places[stop] - word.base) // GROUP_BITS
-        while stop < word.stop and (places[stop] - word.base) // GROUP_BITS == number:
-            stop += 1
+    for _ in range(count):
+        if stop < word.stop:
+            number = (places[stop] - word.base) // GROUP_BITS
+            while stop < word.stop and (places[stop] - word.base) // GROUP_BITS == number:
+                stop += 1
     return stop
 
 
@@ -44,7 +46,8 @@ def words_ready(extractor, emitter, events_ready):  # pragma: no cover - compile
 @twin
 def step(extractor, emitter, events_ready, word_valid, word, places):  # pragma: no cover - compiled
     """A cycle of `firstspike_hw.extractor`: "sends the events of each word in ascending order, and after the last word
-    of a step its marker"; each of its two registers "passes one group a cycle".
+    of a step its marker"; each of its two registers "passes one group a cycle", or two groups "with two events a
+    token".
 
     A word with neither a spike nor a marker is taken and dropped.
     """
@@ -63,4 +66,4 @@ def step(extractor, emitter, events_ready, word_valid, word, places):  # pragma:
             held.last, held.final, held.start, held.stop, held.base = (
                 word.last, word.final, word.start, word.stop, word.base)
     if takes_word or pick_ready:
-        extractor.group_stop = _end_of_group(held, places)
+        extractor.group_stop = _end_of_groups(held, places, events_max(emitter))

@@ -14,7 +14,6 @@ __all__ = [
     "CORE_SETTINGS", "EDGE_SETTINGS", "SEQUENCER", "SequencerSettings", "Sequencers", "new_sequencers", "step",
 ]
 
-NUMBER_MASK = (1 << VALUE_SHIFT) - 1
 EVENT, STEP, FINAL = 0, 1, 2
 """Kinds of tokens."""
 
@@ -30,14 +29,15 @@ plan's rows at a position, tiles across, and banks ``down`` and ``across``."""
 
 EDGE_SETTINGS = np.dtype([
     ("first_event", np.int64), ("reach", np.int64), ("x_row_step", np.int64), ("y_row_step", np.int64),
-    ("decodes", np.bool_), ("serial", np.bool_), ("recurrent", np.bool_), ("height", np.int64), ("width", np.int64),
-    ("first_y", np.int64), ("first_x", np.int64), ("y_distance", np.int64), ("x_distance", np.int64),
+    ("decodes", np.bool_), ("serial", np.bool_), ("recurrent", np.bool_), ("number_mask", np.int64),
+    ("height", np.int64), ("width", np.int64), ("first_y", np.int64), ("first_x", np.int64), ("y_distance", np.int64),
+    ("x_distance", np.int64),
 ], align=True)
-"""Settings for an edge: index of its first event in the tables; the steps of its `Walk`; height and width of the map
-that sends it, index of its first y and x in the windows, and the distances there, if its core compares rows bank by
-bank; whether its tokens are decoded
-into a register (``decodes``), an event is walked once for each bit of its value (``serial``), and it comes from its own
-core (``recurrent``)."""
+"""Settings for an edge: index of its first event in the tables, and the bits of a token that are added to it (of two
+events the first will do, as all visit the same rows); the steps of its `Walk`; height and width of the map that sends
+it, index of its first y and x in the windows, and the distances there, if its core compares rows bank by bank; whether
+its tokens are decoded into a register (``decodes``), an event is walked once for each bit of its value (``serial``),
+and it comes from its own core (``recurrent``)."""
 
 
 class SequencerSettings(NamedTuple):
@@ -152,7 +152,7 @@ def _look(hand, settings, core, state, streams, heads):  # pragma: no cover - co
 @twin
 def _event(hand, edge):  # pragma: no cover - compiled
     """Index of an event in the tables."""
-    return edge.first_event + ((hand.token >> ADDRESS_SHIFT) & NUMBER_MASK)
+    return edge.first_event + ((hand.token >> ADDRESS_SHIFT) & edge.number_mask)
 
 
 @twin

@@ -21,7 +21,8 @@ class SpikeLists(NamedTuple):
     ----------
     codes : int64[*]
         Number of the neuron and value of each spike, for all senders, inferences and steps, one after the other; the
-        spikes of a step are in the order of ``places``.
+        spikes of a step are in the order of ``places``. For a stream of two events a token, address and value as in
+        the hardware's token.
     places : int64[*]
         Place of each spike's neuron (`LayerPlan.places`); for the input, its number.
     offsets : int64[S, G + 1]
@@ -38,8 +39,7 @@ class SpikeLists(NamedTuple):
 
 def spike_lists(program: Program, spikes: tuple[np.ndarray, ...]) -> SpikeLists:
     """Make the spike lists from the magnitudes of the input and of every layer, each integer or bool[B, T, N]."""
-    network = program.network
-    senders = {edge.source for edge in network.edges()}
+    senders = {edge.source for edge in program.network.edges()}
     codes, places, offsets, base = [], [], [], 0
     count, steps = spikes[0].shape[:2]
     for source, dense in enumerate(spikes, start=-1):
@@ -57,9 +57,12 @@ def spike_lists(program: Program, spikes: tuple[np.ndarray, ...]) -> SpikeLists:
         where, neuron = np.divmod(found, dense.shape[2])
         if order is not None:
             neuron = order[neuron]
-        values = flat[found] if network.layout_of(source).value_bits else None
+        layout = program.edge_layouts[0] if source < 0 else program.cores[source].out_layout
         offsets.append(np.searchsorted(where, np.arange(count * steps + 1)) + base)
-        codes.append(codes_of(neuron, values))
+        if layout.slots == 2:
+            codes.append(layout.events(neuron, flat[found]) >> ADDRESS_SHIFT)
+        else:
+            codes.append(codes_of(neuron, flat[found] if layout.value_bits else None))
         places.append(place[neuron])
         base += len(neuron)
     return SpikeLists(
@@ -75,9 +78,10 @@ def codes_of(neurons: np.ndarray, values: np.ndarray | None) -> np.ndarray:
 
 
 def codes_of_tokens(tokens: np.ndarray, layout: TokenLayout) -> np.ndarray:
-    """Convert tokens to those of the timing model, which hold codes instead of addresses and values."""
+    """Convert tokens to those of the timing model, which hold codes instead of addresses and values, unless the layout
+    has two events."""
     tokens = np.asarray(tokens, dtype=np.int64)
-    if len(layout.shape) == 1 and not layout.value_bits:
+    if layout.slots == 2 or (len(layout.shape) == 1 and not layout.value_bits):
         return tokens
     numbers = np.zeros(1 << layout.address_bits, dtype=np.int64)
     numbers[layout.addresses()] = np.arange(len(layout.addresses()))
@@ -88,7 +92,7 @@ def codes_of_tokens(tokens: np.ndarray, layout: TokenLayout) -> np.ndarray:
 
 def tokens_of_codes(tokens: np.ndarray, layout: TokenLayout) -> np.ndarray:
     """Inverse of `codes_of_tokens`."""
-    if len(layout.shape) == 1 and not layout.value_bits:
+    if layout.slots == 2 or (len(layout.shape) == 1 and not layout.value_bits):
         return tokens
     marker = tokens & MARKER != 0
     code = np.where(marker, 0, tokens >> ADDRESS_SHIFT)

@@ -53,7 +53,7 @@ def predict_cycles(
     _check_silences(program, stimulus)
     # Beats need no contents, because the spikes are known.
     words = np.zeros(len(stimulus.words), dtype=np.int64) if wiring.image else codes_of_tokens(
-        stimulus.words, network.input_layout)
+        stimulus.words, program.edge_layouts[0])
     source, sink = new_source(words, stimulus.gaps), new_sink(stimulus.results, stimulus.sink_stalls)
     sent = lists.offsets[:, -1] - lists.offsets[:, 0] + (lists.offsets.shape[1] - 1)
     if not wiring.image:
@@ -99,17 +99,19 @@ def _units(program: Program, source: Source) -> Units:
     return Units(
         settings=settings, sequencers=new_sequencers(settings), cores=configuration.cores_of(program),
         issues=np.zeros(cores, ROW), queues=configuration.queues_of(program), extractors=new_extractors(cores),
-        emitters=new_emitters(cores + 1), offers=np.zeros(cores + 1, OFFER),
+        emitters=new_emitters(configuration.second_shifts(program)), offers=np.zeros(cores + 1, OFFER),
         buffers=new_stream_buffers(len(settings.edges)), mergers=configuration.mergers_of(program),
         readouts=configuration.readout_of(program),
         latency_encoders=configuration.latency_encoder_of(program),
-        pixel_encoders=configuration.pixel_encoder_of(program), both_ports=new_ports(source),
+        pixel_encoders=configuration.pixel_encoder_of(program), packers=configuration.packer_of(program),
+        both_ports=new_ports(source),
     )
 
 
 def _transfers(program: Program, log: EdgeLog) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-    """Tokens of each edge as the hardware sends them, and the cycles of their transfers."""
+    """Tokens of each edge as the hardware sends them, one event each, and the cycles of their transfers."""
     spans = [slice(start, start + used) for start, used in zip(log.start[:-1], log.used, strict=True)]
-    layouts = [program.network.layout_of(edge.source) for edge in program.network.edges()]
-    return (tuple(tokens_of_codes(log.tokens[span], layout) for span, layout in zip(spans, layouts, strict=True)),
-            tuple(log.cycles[span] for span in spans))
+    tokens, cycles = zip(*(
+        layout.one_by_one(tokens_of_codes(log.tokens[span], layout), log.cycles[span])
+        for span, layout in zip(spans, program.edge_layouts, strict=True)), strict=True)
+    return tokens, cycles

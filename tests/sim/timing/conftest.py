@@ -19,6 +19,7 @@ from firstspike_arch.program import Program
 from firstspike_compiler.compile import compile_network
 from firstspike_sim.models.golden import GoldenModel
 from firstspike_sim.testing.random_network import random_banks, random_inputs, random_network
+from firstspike_sim.testing.unit_words import second_events
 from firstspike_sim.timing.spike_lists import codes_of_tokens
 
 
@@ -122,6 +123,8 @@ def work_of(program: Program, inputs: np.ndarray) -> list[Work]:
     work = []
     for spec in program.cores:
         tokens = [tokens_from_spikes(np.asarray(spikes[one.source + 1]), one.layout)[0] for one in spec.inputs]
+        if spec.pairs:
+            tokens = [spec.layouts[0].join(tokens[0], second_events(np.random.default_rng(0), tokens[0]))]
         codes = [codes_of_tokens(said, one.layout) for said, one in zip(tokens, spec.inputs, strict=True)]
         work.append(Work(program=program, spec=spec, tokens=tokens, codes=codes,
                          spikes=np.asarray(spikes[spec.index + 1])))
@@ -138,7 +141,7 @@ def random_work() -> Callable[[int], list[Work]]:
         program = compile_network(
             network, lanes=[int(rng.integers(1, layer.channels // layer.groups + 1)) for layer in network.layers],
             register_rows=int(rng.choice([2, 8])), banks=random_banks(rng, network),
-            bit_serial=network.bit_by_bit and bool(rng.random() < 0.7),
+            bit_serial=network.bit_by_bit and bool(rng.random() < 0.7), events_per_cycle=1 + seed % 2,
         ).program
         return work_of(program, random_inputs(rng, network, 5))
 

@@ -28,9 +28,13 @@ def words(random: np.random.Generator, lanes: int, rows: int) -> tuple[list[dict
     return taken, spoken, np.array(places)
 
 
-def compare(beside, twin, seed: int, lanes: int, rows: int, often: float, willing: float) -> None:
-    random, unit = np.random.default_rng(seed), Extractor(layout=TokenLayout(shape=(lanes * rows,)), lanes=lanes)
-    state, behind = twin.new_extractors(1)[0], emitter.new_emitters(1)[0]
+def compare(
+    beside, twin, seed: int, lanes: int, rows: int, often: float, willing: float, slots: int = 1,
+) -> None:
+    layout = TokenLayout(shape=(lanes * rows,), slots=slots)
+    random, unit = np.random.default_rng(seed), Extractor(layout=layout, lanes=lanes)
+    state = twin.new_extractors(1)[0]
+    behind = emitter.new_emitters(np.array([(slots - 1) * layout.second_shift]))[0]
     taken, spoken, places = words(random, lanes, rows)
     payloads, at, offered = [unit.words.payload.shape().const(one).as_value().value for one in taken], 0, False
 
@@ -53,8 +57,9 @@ def compare(beside, twin, seed: int, lanes: int, rows: int, often: float, willin
 
 @pytest.mark.parametrize("lanes, rows, often, willing", [
     (11, 3, 0.7, 0.7), (20, 1, 1, 1), (64, 2, 1, 0.8), (7, 2, 0.4, 1), (24, 2, 0.9, 0.5)])
-def test_twin_equals_unit(beside, lanes, rows, often, willing):
-    compare(beside, extractor, lanes, lanes, rows, often, willing)
+@pytest.mark.parametrize("slots", [1, 2])
+def test_twin_equals_unit(beside, lanes, rows, often, willing, slots):
+    compare(beside, extractor, lanes, lanes, rows, often, willing, slots)
 
 
 @pytest.mark.parametrize("old, new", [
@@ -65,4 +70,4 @@ def test_twin_equals_unit(beside, lanes, rows, often, willing):
 ])
 def test_a_fault_is_noticed(beside, spoiled, old, new):
     with pytest.raises(AssertionError, match="the twin says"):
-        compare(beside, spoiled(extractor, old, new), 24, 24, 2, 0.9, 0.5)
+        compare(beside, spoiled(extractor, old, new), 24, 24, 2, 0.9, 0.5, 2)

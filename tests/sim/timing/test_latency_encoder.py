@@ -13,6 +13,7 @@ COUNT, CYCLES = 12, 600
 
 def compare(
     beside, lists_of, twin, *, pixels: int, steps: int, cutoff: int, often: float, willing: float, drops: float,
+    slots: int = 1,
 ) -> None:
     """``drops``: how often the image that is being sent is named, for a while."""
     random, beats = np.random.default_rng(pixels), -(-pixels // 8)
@@ -22,8 +23,10 @@ def compare(
     padded[:, :pixels] = images
     words, at = padded.view("<u8").reshape(-1).tolist(), 0
     lists = lists_of(encode_latency(images, steps, cutoff), np.arange(pixels))
-    unit = LatencyEncoder(layout=TokenLayout(shape=(pixels,)), steps=steps, cutoff=cutoff, tag_bits=4)
-    state, behind = twin.new_latency_encoder(beats)[0], emitter.new_emitters(1)[0]
+    layout = TokenLayout(shape=(pixels,), slots=slots)
+    unit, state = LatencyEncoder(layout=layout, steps=steps, cutoff=cutoff, tag_bits=4), twin.new_latency_encoder(
+        beats, slots)[0]
+    behind = emitter.new_emitters(np.array([(slots - 1) * layout.second_shift]))[0]
     offered, named, drop, dropped = False, 0, 0, 0
 
     def cycle(pins):
@@ -53,6 +56,9 @@ CASES = [
     {"pixels": 16, "steps": 3, "cutoff": 0, "often": 1, "willing": 1, "drops": 0},
     {"pixels": 21, "steps": 4, "cutoff": 1, "often": 0.9, "willing": 0.8, "drops": 0.03},
     {"pixels": 8, "steps": 1, "cutoff": 200, "often": 0.3, "willing": 0.5, "drops": 0.05},
+    {"pixels": 45, "steps": 3, "cutoff": 40, "often": 0.9, "willing": 0.8, "drops": 0.02, "slots": 2},
+    {"pixels": 40, "steps": 5, "cutoff": 0, "often": 1, "willing": 1, "drops": 0, "slots": 2},
+    {"pixels": 8, "steps": 4, "cutoff": 0, "often": 1, "willing": 1, "drops": 0, "slots": 2},
 ]
 
 
@@ -63,7 +69,8 @@ def test_twin_equals_unit(beside, lists_of, case):
 
 @pytest.mark.parametrize("old, new", [
     ("encoder.beat == encoder.beats - 1", "encoder.beat == encoder.beats - 2"),
-    ("return (encoder.full >> encoder.bank) & 1 == 0 and not encoder.ends", "return not encoder.ends"),
+    ("return (encoder.full >> bank) & 1 == 0", "return not encoder.ends"),
+    ("encoder.bank + int(encoder.ends)", "encoder.bank"),
     ("encoder.full &= ~(1 << encoder.side)", "encoder.full = 0"),
     ("not encoder.dropped and stop < end", "stop < end"),
     ("where + 1 == first_step[encoder.inference + 1]", "where + 2 == first_step[encoder.inference + 1]"),

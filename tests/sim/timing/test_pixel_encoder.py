@@ -19,7 +19,7 @@ def compare(beside, lists_of, twin, *, pixels: int, steps: int, dense: float, of
     padded[:, :pixels] = images & 0xFF
     words, at, offered = padded.view("<u8").reshape(-1).tolist(), 0, False
     lists = lists_of(encode_direct(images, steps), np.arange(pixels))
-    state, behind = twin.new_pixel_encoder(beats, steps)[0], emitter.new_emitters(1)[0]
+    state, behind = twin.new_pixel_encoder(beats, steps)[0], emitter.new_emitters(np.zeros(1, int))[0]
 
     def cycle(pins):
         nonlocal at, offered

@@ -75,7 +75,7 @@ def test_random_cores_have_every_option(random_work, seeds):
         lambda spec: len(spec.inputs) > 1, lambda spec: spec.plan.scattered and not spec.plan.forwards,
         lambda spec: spec.plan.forwards, lambda spec: spec.microcode.start and spec.plan.rows == 1,
         lambda spec: spec.plan.rows > 1 and spec.plan.in_registers,
-        lambda spec: spec.microcode.pools and spec.microcode.recurs,
+        lambda spec: spec.microcode.pools and spec.microcode.recurs, lambda spec: spec.pairs and spec.plan.rows > 1,
     ):
         assert sum(bool(option(spec)) for spec in specs) >= 2
 
