@@ -139,6 +139,11 @@ class CoreSpec:
         """Whether neurons that did not spike keep u in a pass, instead of adding 0 to it."""
         return self.plan.in_one_row and op.by_level and self.layer.neuron.levels == 1
 
+    @property
+    def adds_words(self) -> bool:
+        """Whether all that is ever added to the membranes are words of the weight memory, one at a time and unchanged."""
+        return not self.pairs and self.microcode.pure_weights and not any(layout.value_bits for layout in self.layouts)
+
     @cached_property
     def memory(self) -> MemoryShape:
         """Weight memory: weights in the order of the walks, then bias rows. The program port can write it."""
@@ -232,7 +237,8 @@ def core_spec(
         index=index, layer=layer, plan=plan, bias_word=bias_word,
         sends=any(edge.source == index for edge in network.edges()),
         microcode=microcode_of(
-            layer, static=network.is_static(index), steps_max=network.longest, in_one_row=plan.in_one_row),
+            layer, static=network.is_static(index), steps_max=network.longest, in_one_row=plan.in_one_row,
+            in_registers=plan.in_registers),
         inputs=tuple(
             CoreInput(source=branch.source, recurrent=branch.source == index, connectivity=synapses, walk=walk,
                       layout=merging.layout if merging else replace(

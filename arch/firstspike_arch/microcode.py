@@ -126,7 +126,8 @@ class Microcode:
     @property
     def pure_weights(self) -> bool:
         """Whether every operand comes from the weight memory, so that the operand register needs no multiplexer."""
-        return all(op.operand == "weight" for op in self.passes)
+        # Where the first pass of an inference adds nothing, it sets registers, and does not see the operand.
+        return all(op.operand == "weight" or (op.act == "init" and op.operand == "zero") for op in self.passes)
 
 
 def bias_rows(layer: Layer) -> np.ndarray:
@@ -172,6 +173,7 @@ def microcodes_of(network: IntegerNetwork, *, in_one_row: bool = False) -> tuple
 
 def microcode_of(
     layer: Layer, *, static: bool = False, steps_max: int | None = None, in_one_row: bool = False,
+    in_registers: bool = False,
 ) -> Microcode:
     """The microcode of a layer: passes on u = v − theta that do exactly what `Neuron` defines for v.
 
@@ -184,7 +186,9 @@ def microcode_of(
     in_one_row : bool
         All neurons are in one row of registers (`LayerPlan.in_one_row`). An operand chosen by a spike would wait there
         for the spike, so the subtraction after a binary one is a pass of its own, in which all other neurons keep u.
-        The first pass of an inference adds no bias, because flip-flops are then set without a multiplexer.
+    in_registers : bool
+        All neurons are in rows of registers (`LayerPlan.in_registers`), as they are if they are in one row. The first
+        pass of an inference adds no bias there, because flip-flops are then set without a multiplexer.
     """
     neuron, pool = layer.neuron, layer.current_pool
     theta, biases, zeros = neuron.first_theta, bias_rows(layer), np.zeros(layer.channels, dtype=np.int64)
@@ -211,7 +215,7 @@ def microcode_of(
         step = update.passes()
     first = RowOp(act="init", when="always", base=init - theta + (-every_step if static else constant))
     final = (first, *bias_ops)
-    if not static and not in_one_row:
+    if not static and not in_registers and not in_one_row:
         final = (replace(first, operand="weight"), *bias_ops[1:])
     current = constant + every_step if static else zeros
     start: tuple[RowOp, ...] = ()

@@ -19,7 +19,7 @@ COUNTERS = (
 )
 """Names of the counters, in the order of their status addresses. Each counter wraps at 2**COUNTER_BITS."""
 
-STATUS_CYCLES = len(COUNTERS) + 3
+STATUS_CYCLES = len(COUNTERS) + 4
 """Latency in cycles from a status address to the value of its counter."""
 
 PROGRAM_WORD = {"data": 32, "address": 24, "memory": 8}

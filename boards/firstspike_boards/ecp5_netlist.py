@@ -56,6 +56,7 @@ def _control(register: dict):
         return None
     if parameters.get("LSRMUX", "LSR") != "LSR" or pins.get("LSR", ["0"])[0] != "0":
         return None
-    if parameters.get("CEMUX", "1") == "1":
+    # yosys puts a space behind a text that could be a number.
+    if parameters.get("CEMUX", "1").strip() == "1":
         return pins["CLK"][0], "1"
     return (pins["CLK"][0], pins["CE"][0]) if parameters["CEMUX"] == "CE" else None

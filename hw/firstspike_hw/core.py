@@ -2,6 +2,7 @@
 """Core: synapse engine and membranes of one layer."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
@@ -32,11 +33,12 @@ class Core(wiring.Component):
 
     The `Sequencer` issues at most one row a cycle, and a row passes four stages: issue (weight address), fetch (weight
     word → weight register, beside the memory), operand (weight · value, or another operand → operand register, beside
-    the adder), add (u + operand, written at the end of the cycle). A row issued in cycle c is added in c + 3. The
-    product with a spike's magnitude is a sum of shifted weights, with a polarity a negation; with any other number it
-    is a multiplication, or a shift if ``bit_serial``. If the core takes two events at once, their two products are
-    added up in the operand stage: what u becomes is in the proved range, and the sum of the two alone may leave it, as
-    all sums are modulo 2^bits.
+    the adder), add (u + operand, written at the end of the cycle). A row issued in cycle c is added in c + 3. Where
+    words of weights are all that is added, they come one cycle later, and need no operand register. The product with a
+    spike's magnitude is a sum of shifted weights, with a polarity a negation; with any other number it is a
+    multiplication, or a shift if ``bit_serial``. If the core takes two events at once, their two products are added up
+    in the operand stage: what u becomes is in the proved range, and the sum of the two alone may leave it, as all sums
+    are modulo 2^bits.
 
     The first pass of the microcode for a step or for the final step captures the spikes of each row in the add stage.
     An operand that the spikes choose is chosen one stage before, as a marker's row is never in two stages. A capturing
@@ -127,7 +129,7 @@ class Core(wiring.Component):
         self, m: Module, *, issue: IssueInterface, fetch: PassRow, operand: PassRow, free: Value, moves: Value,
     ) -> list[Value]:
         """Return what an event adds to each lane, weight times value; of two events, the sum of both. In the operand
-        stage."""
+        stage; in the add stage if `CoreSpec.adds_words`."""
         spec, access = self._spec, self.access
         m.submodules.weights = memory = WeightMemory(spec, self._image)
         m.d.comb += [
@@ -163,11 +165,12 @@ class Core(wiring.Component):
 
         is_current = add.which(lambda op: op.store == "current") if code.has_current else None
 
-        def rows(name: str, width: int, *, init: Sequence[int] = ()) -> RowBanks:
-            return RowBanks(m, spec.plan, name, width, fetch=fetch, add=add, free=free, keeps=is_current, init=init)
+        def rows(name: str, width: int, **options: Any) -> RowBanks:
+            return RowBanks(m, spec.plan, name, width, fetch=fetch, add=add, free=free, keeps=is_current, **options)
 
         init = LaneConstants(spec.plan, code.init, absent=-1)
-        membranes = rows("membranes", bits, init=pack_rows(init.table, bits) if spec.plan.in_registers else ())
+        membranes = rows("membranes", bits, init=pack_rows(init.table, bits) if spec.plan.in_registers else (),
+                         restart=add.inits_all)
         u, peek = ([value.as_signed() for value in lanes_of(word, bits)] for word in (membranes.value, membranes.peek))
         peeks = {"membrane": peek}
         currents = None
@@ -202,7 +205,7 @@ class Core(wiring.Component):
             sums_of_u = [_replaced(value, lane, add, bases) for lane, value in enumerate(totals)]
         if shadow is not None:
             m.d.comb += shadow.next.eq(Mux(add.which(lambda op: op.act == "save"), Cat(sums_of_u), shadow.value))
-        m.d.comb += membranes.next.eq(Cat(self._updated(u, sums_of_u, spiked, init, add)))
+        m.d.comb += membranes.next.eq(Cat(self._updated(u, sums_of_u, spiked, add)))
         if sums is not None and currents is not None:
             m.d.comb += sums.next.eq(Mux(add.is_event, Cat(totals), 0))
             nexts = Cat(self._pooled(lanes_of(currents.value, bits), operands, add))
@@ -218,7 +221,7 @@ class Core(wiring.Component):
             m.d.comb += [self.capture.values[lane].eq(value + offset.at(add.group, lane))
                          for lane, value in enumerate(u)]
 
-    def _pooled(self, currents: list[Value], operands: list[Signal], add: PassRow) -> list[Value]:
+    def _pooled(self, currents: list[Value], operands: list[Value], add: PassRow) -> list[Value]:
         """Return the next current of each lane: in the passes of a pool the operand, or the larger of both. The first
         of these passes replaces whatever was there."""
         loads, compares = (add.which(lambda op, act=act: op.act == act) for act in ("load", "max"))
@@ -251,9 +254,8 @@ class Core(wiring.Component):
             m.d.comb += [level.eq(one & self._present(add)) for level, one in zip(reached, now, strict=True)]
         visible: Value = reached[0]
         if spec.fires_once:
-            fired = rows("fired", 1)
-            is_init = add.which(lambda op: op.act == "init")
-            m.d.comb += fired.next.eq(Mux(is_init, 0, Mux(capture.valid, fired.value | reached[0], fired.value)))
+            fired = rows("fired", 1, restart=add.inits_all)
+            m.d.comb += fired.next.eq(Mux(add.inits_row, 0, Mux(capture.valid, fired.value | reached[0], fired.value)))
             visible = reached[0] & ~fired.value
         m.d.comb += capture.spikes.eq(Mux(add.masked, 0, visible))
         if levels > 1:
@@ -294,27 +296,24 @@ class Core(wiring.Component):
     def _bases(self, u: list[Value], spiked: Value, add: PassRow) -> list[tuple[Value, LaneConstants]]:
         """Return which lanes take a number instead of u before the sum, and this number, for each pass that has one.
 
-        If all neurons are in one row, the sum is replaced instead, by that of the number and the pass's constant, and
-        the number at the beginning of an inference is left out: flip-flops then need no multiplexer for it.
+        If all neurons are in one row, the sum is replaced instead, by that of the number and the pass's constant. In
+        registers, the number at the beginning of an inference is left out: they are set without a multiplexer.
         """
         plan, lanes, bases = self._spec.plan, len(u), []
         negative = Cat(value[-1] for value in u)
         holds = {"spiked": spiked, "negative": negative, "nonnegative": ~negative, "always": Const(-1, lanes)}
         for number, op in enumerate(self._spec.microcode.passes):
-            if op.base is None or (plan.in_one_row and op.act == "init"):
+            if op.base is None or (plan.in_registers and op.act == "init"):
                 continue
             base = op.base if op.values is None or not plan.in_one_row else op.base + op.values
             select = (add.number == number).replicate(lanes) & holds[op.when]
             bases.append((select, LaneConstants(plan, base, absent=-1)))
         return bases
 
-    def _updated(
-        self, u: list[Value], totals: list[Value], spiked: Value, init: LaneConstants, add: PassRow,
-    ) -> list[Value]:
+    def _updated(self, u: list[Value], totals: list[Value], spiked: Value, add: PassRow) -> list[Value]:
         """Return the next u of each lane, from the sum of each; in passes for the current, registers keep u."""
         spec, passes = self._spec, self._spec.microcode.passes
-        halves, is_init = add.which(lambda op: op.halve), add.which(lambda op: op.act == "init")
-        clears = add.which(lambda op: op.act == "save" and not op.halve)
+        halves, clears = add.which(lambda op: op.halve), add.which(lambda op: op.act == "save" and not op.halve)
         is_current, holds = add.which(lambda op: op.store == "current"), add.which(spec.holds)
         nexts = []
         for lane, total in enumerate(totals):
@@ -324,8 +323,6 @@ class Core(wiring.Component):
                 total = Mux(clears, 0, total)
             if any(map(spec.holds, passes)) or (spec.microcode.has_current and spec.plan.in_registers):
                 total = Mux(is_current | (holds & ~spiked[lane]), u[lane], total)
-            if spec.plan.in_one_row:
-                total = Mux(is_init, init.at(add.group, lane), total)
             nexts.append(total[:spec.plan.membrane_bits])
         return nexts
 

@@ -67,13 +67,18 @@ class Counters(wiring.Component):
                 m.d.sync += again.eq(self.again[self._again.index(name)])
                 total = total + again
             m.d.sync += events.eq(total)
-        more, keeps = Signal(range(count * (2 if self._again else 1) + 1)), Signal()
-        m.d.sync += [more.eq(Array(missed)[slot]), keeps.eq(~first_round), write.addr.eq(slot), write.en.eq(1)]
+        most = count * (2 if self._again else 1)
+        more, keeps, place = Signal(range(most + 1)), Signal(), Signal(range(count))
+        value, addend = Signal(COUNTER_BITS), Signal(range(most + 1))  # behind the memory, and in front of the adder
+        m.d.sync += [
+            more.eq(Array(missed)[slot]), keeps.eq(~first_round), place.eq(slot),
+            value.eq(Mux(keeps, read.data, 0)), addend.eq(more), write.addr.eq(place), write.en.eq(1),
+        ]
         m.d.comb += [
             read.addr.eq(slot),
             # Never both at one address: written out so that synthesis spends no logic on what a collision would read.
             read.en.eq(read.addr != write.addr),
-            write.data.eq(Mux(keeps, read.data, 0) + more),
+            write.data.eq(value + addend),
         ]
 
         with m.If(write.en & (self.address == write.addr)):

@@ -67,10 +67,11 @@ def _apart(largest: int) -> list[list[int]]:
 def operand_registers(
     m: Module, spec: CoreSpec, *, fetch: PassRow, operand: PassRow, free: Value, products: list[Value],
     peeks: dict[str, list[Value]], levels: list[Value],
-) -> list[Signal]:
+) -> list[Value]:
     """Build the operand register of each lane, loaded at the end of the operand stage.
 
-    The registers have no reset, as they are never read before they are loaded.
+    The registers have no reset, as they are never read before they are loaded. There are none if the operands are words
+    of the weight memory, which then come in the add stage (`CoreSpec.adds_words`).
 
     Parameters
     ----------
@@ -87,16 +88,18 @@ def operand_registers(
         For each threshold, which lanes in the operand stage have reached it in this step.
     """
     bits = spec.plan.membrane_bits
+    if spec.adds_words:
+        return list(products)
     if spec.microcode.pure_weights:
         # Only as many flip-flops a lane as the product has bits: sign extension after the register is free.
         registers = [Signal(signed(min(bits, len(product))), name=f"operand{lane}", reset_less=True)
                      for lane, product in enumerate(products)]
         m.d.sync += [register.eq(product) for register, product in zip(registers, products, strict=True)]
-        return registers
+        return list(registers)
     selects = _Selects(m, spec, fetch, free)
     extras = [*_extras(m, spec, fetch, free, peeks), *_by_level(m, spec, fetch, operand, free, levels)]
     leaks = _leaks(spec, peeks["membrane"])
-    registers = []
+    registers: list[Value] = []
     for lane, product in enumerate(products):
         register = Signal(signed(bits), name=f"operand{lane}", reset_less=True)
         high, low = selects.of(lane)

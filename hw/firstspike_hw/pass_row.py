@@ -41,7 +41,7 @@ class PassRow:
             self.second = Signal(name=f"{stage}_second")
             self.second_value = Signal(value_shape(spec.layouts), name=f"{stage}_second_value")
             self._fields += ["second", "second_value"]
-        self._banks = plan.bank_count
+        self._banks, self._rows, self._in_registers = plan.bank_count, plan.rows, plan.in_registers
         self._pools = plan.sum_rows > 0
         if self._pools:
             self.sum_row = Signal(range(plan.sum_rows), name=f"{stage}_sum_row")
@@ -69,6 +69,20 @@ class PassRow:
     def is_event(self) -> Value:
         """High if the row is visited by an event, not by a marker."""
         return self.number == 0
+
+    @property
+    def inits_row(self) -> Value:
+        """High in the pass that starts an inference, where every row starts by itself: in a memory."""
+        return Const(0) if self._in_registers else self._which_init
+
+    @property
+    def inits_all(self) -> Value:
+        """High with the last row of the pass that starts an inference, where all rows start with it: in registers."""
+        return self._which_init & (self.row == self._rows - 1) if self._in_registers else Const(0)
+
+    @property
+    def _which_init(self) -> Value:
+        return self.which(lambda op: op.act == "init")
 
     def which(self, predicate: Callable[[RowOp], bool]) -> Value:
         """Return a value that is high if the pass of the row satisfies ``predicate``."""

@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -33,8 +33,8 @@ class RowMemory(wiring.Component):
     bubbles : bool
         Whether ``peek`` must also be right in a cycle in which no row is replaced.
     init : sequence of int
-        Power-up value of each register row. Rows that later restart from the same constant need no multiplexer, as the
-        set or reset of a flip-flop must equal its power-up value.
+        Power-up value of each register row, from which all rows restart together. That needs no multiplexer, as the set
+        or reset of a flip-flop equals its power-up value.
 
     Members
     -------
@@ -54,6 +54,8 @@ class RowMemory(wiring.Component):
         Replace ``value`` by ``next``.
     next : In(width)
         New value of the row.
+    restart : In(1)
+        In registers: with ``advance``, all rows get their power-up value; allowed only with the last row.
     """
 
     fetch_row: Signal
@@ -64,6 +66,7 @@ class RowMemory(wiring.Component):
     row: Signal
     advance: Signal
     next: Signal
+    restart: Signal
 
     def __init__(
         self, *, rows: int, width: int, registers: bool, forwards: bool = False, bubbles: bool = False,
@@ -78,7 +81,7 @@ class RowMemory(wiring.Component):
         self._init = init or [0] * rows
         super().__init__({
             "fetch_row": In(range(rows)), "fetch": In(1), "fetch_live": In(1), "peek": Out(width), "value": Out(width),
-            "row": In(range(rows)), "advance": In(1), "next": In(width),
+            "row": In(range(rows)), "advance": In(1), "next": In(width), "restart": In(1),
         })
 
     @property
@@ -107,7 +110,8 @@ class RowMemory(wiring.Component):
             m.d.comb += [self.value.eq(ring[0]),
                          self.peek.eq(Mux(self.advance, behind, ring[0]) if self._bubbles else behind)]
             with m.If(self.advance):
-                m.d.sync += [older.eq(newer) for older, newer in zip(ring, [*ring[1:], self.next], strict=True)]
+                m.d.sync += [older.eq(Mux(self.restart, init, newer)) for older, newer, init in
+                             zip(ring, [*ring[1:], self.next], self._init, strict=True)]
         else:
             m.submodules.rows = rows = Memory(shape=self._width, depth=self._rows, init=[])
             read, write = rows.read_port(), rows.write_port()
@@ -158,6 +162,8 @@ class RowBanks:
         markers replace rows then.
     bubbles, init
         Parameters of `RowMemory`.
+    restart : Value
+        Member of `RowMemory`.
 
     Attributes
     ----------
@@ -168,6 +174,7 @@ class RowBanks:
     def __init__(
         self, m: Module, plan: LayerPlan, name: str, width: int, *, fetch: PassRow, add: PassRow, free: Value,
         sums: bool = False, keeps: Value | None = None, bubbles: bool = False, init: Sequence[int] = (),
+        restart: ValueLike = 0,
     ):
         banks = []
         # Where events visit sums or currents, other rows are replaced by markers alone, which wait for each other.
@@ -181,7 +188,7 @@ class RowBanks:
             if keeps is not None and not plan.in_registers:
                 advance = advance & ~keeps
             m.d.comb += [bank.fetch_row.eq(fetch_row), bank.fetch.eq(free), bank.fetch_live.eq(live),
-                         bank.row.eq(row), bank.advance.eq(advance)]
+                         bank.row.eq(row), bank.advance.eq(advance), bank.restart.eq(restart)]
             banks.append(bank)
         self.value, self.peek = Cat(bank.value for bank in banks), Cat(bank.peek for bank in banks)
         self.next = Cat(bank.next for bank in banks)

@@ -235,10 +235,10 @@ class Sequencer(wiring.Component):
                 if done is not None:
                     with m.If(~marker):
                         m.d.sync += done.eq(Mux(last_pass, 0, done | value))
-        with m.If(token_ends):
+        with m.If(boot & free & ~waits & pass_ends & (position == starts + len(code.final) - 1)):
             m.d.sync += [boot.eq(0), runs.eq(1)]
-            with m.If(marker):
-                m.d.sync += [opening.eq(final), position.eq(0 if code.recurs else Mux(final, 0, starts))]
+        with m.If(token_ends & marker):
+            m.d.sync += [opening.eq(final), position.eq(0 if code.recurs else Mux(final, 0, starts))]
         with m.If(self.reload):
             m.d.sync += [boot.eq(1), runs.eq(0), position.eq(first)]
         if fall_steps(spec):

@@ -66,40 +66,43 @@ class SpikeQueue(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        lanes = self._plan.word_lanes
+        capture, lanes = self.capture, self._plan.word_lanes
         layout = word_struct(self._layout, lanes)
         depth = spike_queue_depth(self._plan)
-        word, spikes = Signal(layout), self._filled_up(self.capture.spikes, 1)
+        word, spikes = Signal(layout), self._filled_up(capture.spikes, 1)
         m.d.comb += [
-            word.final.eq(self.capture.final), word.last.eq(self.capture.last), word.base.eq(self._base(m)),
+            word.final.eq(capture.final), word.last.eq(capture.last), word.base.eq(self._base(m)),
             word.spikes.eq(spikes),
             word.occupied.eq(Cat(
                 spikes[start:start + GROUP_BITS].any() for start in range(0, lanes, GROUP_BITS)
             )),
         ]
         if self._layout.value_bits:
-            magnitudes = self.capture.magnitudes.as_value()
+            magnitudes = capture.magnitudes.as_value()
             m.d.comb += word.values.eq(self._filled_up(magnitudes, self._layout.value_bits))
         taken = self.words.valid & self.words.ready
         count = Signal(range(depth + 1))
-        comes, goes_on = self.capture.valid, self.capture.coming
+        comes, goes_on = capture.valid, capture.coming
         if depth == 1:  # every row is the last of its step, and stored
             m.d.sync += count.eq(count + comes - taken)
-            m.d.comb += self.capture.grant.eq(~(comes | goes_on | (count & ~taken)))
+            m.d.comb += capture.grant.eq(~(comes | goes_on | (count & ~taken)))
             held = Signal(layout, reset_less=True)
             with m.If(comes):
                 m.d.sync += held.eq(word)
             m.d.comb += [self.words.valid.eq(count != 0), self.words.payload.eq(held)]
         else:
             # Every row is written. Whether it is kept is known late, so that follows one cycle later.
-            came, last, occupied = Signal(), Signal(), Signal.like(word.occupied)
+            size, row = 2 * GROUP_BITS, capture.spikes
+            parts = [row[start:start + size] for start in range(0, len(row), size)]
+            stays, some = Signal(), Signal(len(parts))
             kept, least, most = Signal(), Signal(), Signal()
-            m.d.sync += [came.eq(comes), last.eq(word.last), occupied.eq(word.occupied), count.eq(count + kept - taken)]
+            m.d.sync += [stays.eq(comes & word.last), some.eq(Mux(comes, Cat(part.any() for part in parts), 0)),
+                         count.eq(count + kept - taken)]
             room = [count < depth - more for more in range(4)]
             m.d.comb += [
-                kept.eq(came & (last | occupied.any())),
+                kept.eq(stays | some.any()),
                 least.eq(kept | comes | goes_on), most.eq(kept & comes & goes_on),
-                self.capture.grant.eq(Mux(most, room[3], Mux(
+                capture.grant.eq(Mux(most, room[3], Mux(
                     (kept & comes) | (kept & goes_on) | (comes & goes_on), room[2], Mux(least, room[1], room[0])))),
             ]
             m.submodules.words = words = Memory(shape=layout, depth=depth, init=[])

@@ -39,13 +39,13 @@ class StreamBuffer(wiring.Component):
         second, second_valid = Signal.like(given), Signal()
         m.d.comb += self.source.ready.eq(~second_valid)
         with m.If(~self.buffered.valid | self.buffered.ready):
-            m.d.sync += [self.buffered.valid.eq(self.source.valid | second_valid), second_valid.eq(0)]
+            m.d.sync += self.buffered.valid.eq(self.source.valid | second_valid)
             with m.If(second_valid):
                 m.d.sync += self.buffered.payload.eq(second)
             with m.Else():
                 m.d.sync += self.buffered.payload.eq(given)
-        with m.Elif(self.source.ready):
-            m.d.sync += second_valid.eq(self.source.valid)
+        m.d.sync += second_valid.eq(
+            self.buffered.valid & ~self.buffered.ready & (self.source.valid | second_valid))
         with m.If(self.source.ready):
             m.d.sync += second.eq(given)
         return m

@@ -45,6 +45,10 @@ class WeightMemory(wiring.Component):
     The memory's output goes into a register beside it, as block RAM is slow, and then into a second one. Weights are
     written and read back through ``access``, only while no inference is inside.
 
+    If all that the core adds are words as they are (`CoreSpec.adds_words`), there is no operand register behind that
+    one: a register in front of the memory takes its place, as the wires to many blocks of RAM are long, and the latency
+    is three cycles, in the last of which the stages need not move.
+
     If the core takes two events at once, a second port reads the word of the second event beside the first; it shares
     its address with the writes, so that both ports of one block RAM are enough.
 
@@ -106,15 +110,21 @@ class WeightMemory(wiring.Component):
         m.submodules[shape.name] = memory = Memory(shape=shape.width, depth=shape.depth, init=self._image)
         read, write = memory.read_port(), memory.write_port(granularity=CHUNK_BITS)
         reads = Signal(init=1)  # the first row after reset reads at once
+        late = self._spec.adds_words
         m.d.sync += reads.eq(self.moves & ~access.ahead)
         address = Signal(range(shape.depth))
+        word: Value = self.word
+        if late:
+            word = Signal(range(shape.depth), reset_less=True)
+            with m.If(self.free):
+                m.d.sync += word.eq(self.word)
         lends: Value = Const(0)
         if self._spec.read_back:
             lends = access.read
         if shape.single_port:
             lends = lends | access.write
         m.d.comb += [
-            address.eq(Mux(lends, access.word, self.word)), read.addr.eq(address),
+            address.eq(Mux(lends, access.word, word)), read.addr.eq(address),
             # Never read and write in one cycle: otherwise synthesis adds logic for what a collision would read.
             read.en.eq(reads), write.en.eq(Mux(access.write & ~reads, access.chunk, 0)),
             write.data.eq(access.data.replicate(shape.chunks)),
@@ -134,7 +144,7 @@ class WeightMemory(wiring.Component):
         # Two registers in a row: the first beside the memory, whose output is slow, the second beside the adders.
         weights = Signal(shape.used_bits, reset_less=True)
         m.d.comb += self.weights.eq(weights)
-        with m.If(self.free):
+        with m.If(self.free | late):
             m.d.sync += weights.eq(read.data)
         if self._spec.read_back:  # not at the memory's own output: on ECP5 the register is a part of the block RAM
             chunks = [weights[low:low + CHUNK_BITS] for low in range(0, shape.used_bits, CHUNK_BITS)]
