@@ -141,7 +141,7 @@ class CoreSpec:
 
     @property
     def adds_words(self) -> bool:
-        """Whether all that is ever added to the membranes are words of the weight memory, one at a time and unchanged."""
+        """Whether all that is ever added to the membranes is one word of the weight memory, unchanged."""
         return not self.pairs and self.microcode.pure_weights and not any(layout.value_bits for layout in self.layouts)
 
     @cached_property
