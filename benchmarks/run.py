@@ -10,8 +10,8 @@ from firstspike_arch.program import write_atomically
 from table import RESULTS
 
 TABLES = (
-    "cycles", "zoo", "seeds", "training", "schedules", "convolution", "nmnist", "frameworks", "scales", "leaks",
-    "scale", "area", "fmax", "bitstreams", "link", "speed", "timing",
+    "cycles", "zoo", "seeds", "training", "schedules", "convolution", "bound", "nmnist", "frameworks", "scales",
+    "leaks", "scale", "area", "lut_model", "fmax", "bitstreams", "link", "speed", "timing",
 )
 BY_NAME_ONLY = {"seeds"}
 """Hours of training."""

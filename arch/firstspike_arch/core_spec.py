@@ -130,6 +130,20 @@ class CoreSpec:
         return self.layer.neuron.single_spike and self.layer.neuron.theta is not None
 
     @property
+    def polarity(self) -> bool:
+        """Whether the values of its events are −1, 0 or 1, so that a product is a negation."""
+        return all(layout.low >= -1 and layout.high == 1 for layout in self.layouts)
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether the products of weights and values are multiplications, in each element: of numbers that are too
+        large for a sum of shifted weights, or have a sign."""
+        if self.plan.bit_serial:
+            return False
+        signed = any(layout.signed for layout in self.layouts)
+        return (signed and not self.polarity) or max(layout.high for layout in self.layouts) > MAGNITUDE_MAX
+
+    @property
     def remembered_levels(self) -> int:
         """Number of thresholds for which the core remembers, after the capturing pass, which neurons reached them."""
         later = [op for op in self.microcode.step[1:] if op.asks_spikes]

@@ -11,6 +11,7 @@ of each window as the current.
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -171,6 +172,7 @@ def microcodes_of(network: IntegerNetwork, *, in_one_row: bool = False) -> tuple
     )
 
 
+@lru_cache(maxsize=64)  # a mapping asks for the same layers again and again
 def microcode_of(
     layer: Layer, *, static: bool = False, steps_max: int | None = None, in_one_row: bool = False,
     in_registers: bool = False,

@@ -43,6 +43,8 @@ class Workload:
     joined : int64[B]
         Number of events taken together with another one: all but the odd one of each step, if the core takes two at
         once. It is fewer where events do not come in pairs.
+    tokens : int64[B]
+        Number of tokens in the longest of the streams, before any merging: an edge takes one a cycle.
     """
 
     steps: int
@@ -50,12 +52,13 @@ class Workload:
     ones: tuple[np.ndarray, ...]
     idle: np.ndarray
     joined: np.ndarray
+    tokens: np.ndarray
 
     def mean(self) -> "Workload":
         """Return the mean of the inferences, float64, as the only one."""
         events, ones = (tuple(one.mean(0, keepdims=True) for one in some) for some in (self.events, self.ones))
         return Workload(steps=self.steps, events=events, ones=ones, idle=self.idle.mean(keepdims=True),
-                        joined=self.joined.mean(keepdims=True))
+                        joined=self.joined.mean(keepdims=True), tokens=self.tokens.mean(keepdims=True))
 
 
 def marker_cycles(core: CoreSpec) -> MarkerCycles:
@@ -97,9 +100,10 @@ def workload(core: CoreSpec, spikes: Sequence[np.ndarray]) -> Workload:
         merged, the events are those that the core takes.
     """
     count, steps = spikes[0].shape[:2]
-    events, ones, (idle, joined) = [], [], np.zeros((2, count), dtype=np.int64)
+    events, ones, (idle, joined, tokens) = [], [], np.zeros((3, count), dtype=np.int64)
     for one in core.inputs:
         values = np.asarray(spikes[one.source + 1])
+        tokens = np.maximum(tokens, steps + (values != 0).sum((1, 2)))
         if one.recurrent:
             idle += (values[:, -1] != 0).sum(1)
             values = values[:, :-1]
@@ -110,7 +114,8 @@ def workload(core: CoreSpec, spikes: Sequence[np.ndarray]) -> Workload:
             joined += (present.sum(2) // 2).sum(1)
         events.append(present.sum(1))
         ones.append(np.bitwise_count(values.astype(np.int64)).astype(np.int64).sum(1))
-    return Workload(steps=steps, events=tuple(events), ones=tuple(ones), idle=idle, joined=joined)
+    return Workload(steps=steps, events=tuple(events), ones=tuple(ones), idle=idle, joined=joined,
+                    tokens=tokens - joined)
 
 
 def spread_workload(core: CoreSpec, steps: int, sent: Sequence[float]) -> Workload:
@@ -121,9 +126,10 @@ def spread_workload(core: CoreSpec, steps: int, sent: Sequence[float]) -> Worklo
     sent : sequence of float
         Number of events of the network's input, then of every layer.
     """
-    events, ones, idle = [], [], 0.0
+    events, ones, idle, tokens = [], [], 0.0, 0.0
     for one in core.inputs:
         count, inputs = sent[one.source + 1], size_of(one.connectivity.in_shape)
+        tokens = max(tokens, steps + count)
         if one.recurrent:
             idle += count / steps
             count -= count / steps
@@ -133,7 +139,7 @@ def spread_workload(core: CoreSpec, steps: int, sent: Sequence[float]) -> Worklo
         ones.append(events[-1] * max(one.layout.value_bits / 2, 1))  # half of the bits of a random value
     joined = sent[core.inputs[0].source + 1] / 2 if core.pairs else 0.0
     return Workload(steps=steps, events=tuple(events), ones=tuple(ones), idle=np.array([idle]),
-                    joined=np.array([joined]))
+                    joined=np.array([joined]), tokens=np.array([tokens - joined]))
 
 
 def work_cycles(core: CoreSpec, load: Workload) -> np.ndarray:

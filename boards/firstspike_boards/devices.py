@@ -25,6 +25,11 @@ class Device:
         Depth up to which a memory becomes LUT RAM. 0: the device has none.
     luts : int
         Number of look-up tables.
+    lut_inputs : int
+        Inputs of a look-up table, 4 or 6.
+    multipliers : int
+        Number of hardware multipliers. 0: there are none, or the open tools do not use them; a multiplication then
+        takes look-up tables.
     large_blocks : int
         Number of large RAMs, which have one port and no initial contents.
     large_shape : (int, int)
@@ -38,6 +43,8 @@ class Device:
     shapes: tuple[tuple[int, int], ...]
     lut_depth: int
     luts: int
+    lut_inputs: int = 4
+    multipliers: int = 0
     large_blocks: int = 0
     large_shape: tuple[int, int] = (1, 1)
     dual_width: int = 18
@@ -75,13 +82,13 @@ _GOWIN = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 _XILINX7 = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 
 DEVICES = {device.name: device for device in (
-    Device(name="ecp5-25", blocks=56, shapes=_ECP5, lut_depth=64, luts=24288),
-    Device(name="ecp5-85", blocks=208, shapes=_ECP5, lut_depth=64, luts=83640),
+    Device(name="ecp5-25", blocks=56, shapes=_ECP5, lut_depth=64, luts=24288, multipliers=28),
+    Device(name="ecp5-85", blocks=208, shapes=_ECP5, lut_depth=64, luts=83640, multipliers=156),
     Device(name="ice40-up5k", blocks=30, shapes=_ICE40, lut_depth=0, luts=5280,
            large_blocks=4, large_shape=(16384, 16), dual_width=0),
     Device(name="gw1n-9", blocks=26, shapes=_GOWIN, lut_depth=64, luts=8640),
-    Device(name="artix-35t", blocks=100, shapes=_XILINX7, lut_depth=64, luts=20800),
-    Device(name="artix-100t", blocks=270, shapes=_XILINX7, lut_depth=64, luts=63400),
-    Device(name="zynq-7020", blocks=280, shapes=_XILINX7, lut_depth=64, luts=53200),
+    Device(name="artix-35t", blocks=100, shapes=_XILINX7, lut_depth=64, luts=20800, lut_inputs=6, multipliers=90),
+    Device(name="artix-100t", blocks=270, shapes=_XILINX7, lut_depth=64, luts=63400, lut_inputs=6, multipliers=240),
+    Device(name="zynq-7020", blocks=280, shapes=_XILINX7, lut_depth=64, luts=53200, lut_inputs=6, multipliers=220),
 )}
 """Devices by name. A 36-kbit block of AMD counts as two of 18 kbit."""

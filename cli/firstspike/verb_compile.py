@@ -40,8 +40,9 @@ def compile_(
     network: NetworkFile,
     output: Annotated[Path, typer.Option("-o", "--output", help="Build folder.")],
     lanes: Annotated[str | None, typer.Option(help="Lanes of every layer, or of each: 128,10.")] = None,
-    lane_budget: Annotated[int | None, typer.Option(
-        help="Processing elements of all layers together, divided among them; default: 256.")] = None,
+    lane_budget: Annotated[str | None, typer.Option(
+        help="Processing elements of all layers together, divided among them; default: 256. auto: as many as the LUTs "
+        "of --device allow.")] = None,
     device: Annotated[str | None, typer.Option(
         help="Choose lanes and banks that fit this device, by the cycles of --data: ecp5-85, artix-35t, …")] = None,
     data: Annotated[str, typer.Option(
@@ -84,9 +85,9 @@ def compile_(
     single_port: Annotated[str | None, typer.Option(
         help="Layers, such as 0 or 0,1, whose weights a host loads into RAM with one port, such as the UP5K's SPRAM.",
     )] = None,
-    events_per_cycle: Annotated[str, typer.Option(
+    events_per_cycle: Annotated[str | None, typer.Option(
         help="2: dense layers that take a vector take two events a cycle, through a second port of their weights; or 1 "
-        "or 2 for each layer.")] = "1",
+        "or 2 for each layer. Default: 1; with --device, where it pays.")] = None,
     read_back: Annotated[bool, typer.Option(
         help="Let a host read weights and biases back over the host link.")] = False,
 ) -> None:
@@ -96,7 +97,7 @@ def compile_(
     options = {"port": port, "endless": endless, "early_exit": early_exit, "winner": winner, "timeout": timeout,
                "register_rows": register_rows,
                "single_port": _numbers("--single-port", single_port) or (), "read_back": read_back,
-               "events_per_cycle": per_cycle[0] if len(per_cycle) == 1 else per_cycle,
+               "events_per_cycle": per_cycle[0] if len(per_cycle) == 1 else per_cycle or None,
                "bit_serial": bit_serial, "in_min": in_min, "in_max": in_max, "leak_shift_max": leak_shift_max,
                "leak_rounding": leak_rounding,
                **scale_options(scales, percentile, weight_scale)}
@@ -120,7 +121,7 @@ def compile_(
         options["weight_bits"] = bits[0] if bits and len(bits) == 1 else bits
     if device is None:
         compilation = api.compile(
-            real, lanes=given[0] if given and len(given) == 1 else given, lane_budget=lane_budget,
+            real, lanes=given[0] if given and len(given) == 1 else given, lane_budget=_elements(lane_budget, device),
             kernel_parallel=kernel_parallel, **options,
         )
     else:
@@ -128,17 +129,31 @@ def compile_(
             raise ValueError("--device must be given without --lanes and --kernel-parallel: it chooses them")
         inputs, _ = load_inputs(data, "validation", SAMPLES)
         with console.status(f"mapping to {device}"):
-            mapping = api.map_to_device(real, inputs, device=device,
-                                        lane_budget=LANE_BUDGET if lane_budget is None else lane_budget, **options)
+            mapping = api.map_to_device(
+                real, inputs, device=device, **options,
+                lane_budget=LANE_BUDGET if lane_budget is None else _elements(lane_budget, device))
         compilation = mapping.compilation
-        console.print(f"{device}: {mapping.elements} processing elements, {mapping.blocks} block RAMs, an inference "
-                      f"every {mapping.interval:.0f} cycles; limited by {mapping.limit}", highlight=False)
+        console.print(f"{device}: {mapping.elements} processing elements, {mapping.blocks} block RAMs, about "
+                      f"{mapping.luts} LUTs{f' and {mapping.multipliers} multipliers' * bool(mapping.multipliers)}, an "
+                      f"inference every {mapping.interval:.0f} cycles; limited by {mapping.limit}", highlight=False)
     if device is None and not given:
         console.print("mapped without samples or a device: --device NAME --data DATA measures the cycles of a mapping, "
                       "and keeps within a device", highlight=False, soft_wrap=True)
     api.export(compilation, output)
     console.print(compilation.report(), markup=False, highlight=False, soft_wrap=True)
     console.print(f"written to {output}")
+
+
+def _elements(lane_budget: str | None, device: str | None) -> int | None:
+    """Read --lane-budget; None: it was not given, or is "auto"."""
+    if lane_budget == "auto":
+        if device is None:
+            raise ValueError("--lane-budget auto must be given with --device, whose LUTs it uses")
+        return None
+    numbers = _numbers("--lane-budget", lane_budget)
+    if numbers is not None and len(numbers) != 1:
+        raise ValueError(f"--lane-budget must be a number or auto, not {lane_budget!r}")
+    return numbers[0] if numbers else None
 
 
 def _numbers(name: str, text: str | None) -> list[int] | None:

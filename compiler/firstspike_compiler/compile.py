@@ -48,11 +48,11 @@ class Options:
     winner: Literal["tree", "scan"] = "tree"
     kernel_parallel: bool | Sequence[bool] | None = None
     banks: Sequence[tuple[int, int]] | None = None
-    merges: bool | Sequence[bool] = False
+    merges: bool | Sequence[bool] | None = None
     bit_serial: bool = False
     register_rows: int = 8
     single_port: Sequence[int] = ()
-    events_per_cycle: int | Sequence[int] = 1
+    events_per_cycle: int | Sequence[int] | None = None
     headroom_bits: int = 0
     endless: bool | None = None
     in_min: int | None = None
@@ -168,27 +168,24 @@ def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
     options, network = draft.options, draft.integer
     _check_mapping(options, len(network.layers))
     templates = []
-    parts = zip(network.layers, draft.proofs, _merges(network, options.merges), _events_per_cycle(network, options),
-                strict=True)
-    for index, (layer, proof, merges, events) in enumerate(parts):
+    for index, (layer, proof) in enumerate(zip(network.layers, draft.proofs, strict=True)):
         bits = proof.bits + options.headroom_bits
         if bits > 48:
             raise CompileError(f"layer {index} ({layer.name}): membranes must fit 48 bits, not {bits}")
         templates.append(LayerOptions(
             lanes=1, membrane_bits=bits, register_rows=options.register_rows,
             bit_serial=options.bit_serial and index == 0, single_port=index in options.single_port,
-            merges=merges, events_per_cycle=events,
         ))
     chosen = map_layers(
         network, templates, lanes=options.lanes, lane_budget=options.lane_budget, events=options.events,
-        banks=_banks(network, options))
+        given=_given(network, options))
     return _mapped(draft, chosen)
 
 
 def _mapped(draft: _Draft, chosen: tuple[LayerOptions, ...]) -> tuple[_Draft, PassResult]:
     text = ", ".join(
         f"{layer.name}: {layer.neurons} neurons on {_banks_and_lanes(one)}"
-        f"{', two events a cycle' * (one.events_per_cycle == 2)}"
+        f"{', two events a cycle' * (one.events_per_cycle == 2)}{', spikes of a pool window merged' * one.merges}"
         f"{', a bias too large for weights as a constant' * has_constant_bias(layer)}"
         for layer, one in zip(draft.integer.layers, chosen, strict=True)
     )
@@ -303,7 +300,7 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         (1, 5) banks take five. Weights take as many times more block RAM as there are banks; see `LayerOptions`.
     merges : bool or sequence of bool
         Whether the spikes of a pool window in a step reach a core as one event, see `LayerOptions`: for every layer
-        that takes spikes through a pool, or for each layer.
+        that takes spikes through a pool, or for each layer. None: chosen for each layer; with ``lanes``, for no layer.
     bit_serial : bool
         For an input of numbers, none of them negative: shift and add, once for each bit that is 1, instead of
         multiplying.
@@ -326,7 +323,8 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         Numbers of the layers whose weights lie in a memory with one port, which a host loads; see `LayerOptions`.
     events_per_cycle : int or sequence of int
         Events that a layer takes in one cycle, 1 or 2: of every layer that can, or of each; see `LayerOptions`. Dense
-        layers that take a vector can, unless their weights lie in a memory with one port.
+        layers that take a vector can, unless their weights lie in a memory with one port. None: 1, or, for a device,
+        chosen for each layer.
     headroom_bits : int
         Membrane bits beyond the proof, so that other weights fit later.
     endless : bool
@@ -418,6 +416,18 @@ def _check_mapping(options: Options, layers: int) -> None:
     strays = [index for index in options.single_port if index not in range(layers)]
     if strays:
         raise CompileError(f"single_port must name layers 0…{layers - 1}, not {shown(strays[0])}")
+
+
+def _given(network: IntegerNetwork, options: Options) -> list[dict[str, Any]]:
+    """Return the options of each layer that the mapping must not choose, because the caller has."""
+    given: dict[str, list] = {}
+    if (banks := _banks(network, options)) is not None:
+        given["banks"] = banks
+    if options.merges is not None:
+        given["merges"] = _merges(network, options.merges)
+    if options.events_per_cycle is not None:
+        given["events_per_cycle"] = _events_per_cycle(network, options)
+    return [{name: values[index] for name, values in given.items()} for index in range(len(network.layers))]
 
 
 def _banks(network: IntegerNetwork, options: Options) -> list[tuple[int, int]] | None:

@@ -145,7 +145,7 @@ class Core(wiring.Component):
             return products(
                 lanes_of(words, spec.layer.weight_bits), value, largest=max(layout.high for layout in spec.layouts),
                 one_bit=spec.plan.bit_serial,
-                polarity=all(layout.low >= -1 and layout.high == 1 for layout in spec.layouts))
+                polarity=spec.polarity)
 
         first = of_event(memory.weights, operand.value)
         if not spec.pairs:

@@ -17,6 +17,7 @@ from firstspike_arch.work import work_cycles, workload
 from firstspike_boards.devices import DEVICES, Device
 from firstspike_compiler.compile import remap
 from firstspike_compiler.errors import CompileError
+from firstspike_compiler.passes.search_mapping import processing_elements
 from firstspike_train.data import load
 
 NETWORKS = ["digits_ettfs", "digits_multi_threshold", "maps"]
@@ -66,7 +67,7 @@ def test_a_mapping_keeps_the_budgets_and_is_as_fast_as_the_default(name, device,
     network, inputs = network_and_inputs(name)
     found = fs.map_to_device(network, inputs, device=device, lane_budget=budget, port="image")
     program = found.compilation.program
-    assert found.elements == sum(core.plan.elements for core in program.cores) <= budget
+    assert found.elements == sum(map(processing_elements, program.cores)) <= budget
     assert found.blocks == blocks_of(program, device) <= DEVICES[device].blocks
     assert found.interval == measured(program, inputs)
     default = fs.compile(network, lane_budget=budget, port="image").program
@@ -207,11 +208,11 @@ def compile_digits(command, tmp_path, monkeypatch):
 def test_compile_for_a_device(compile_digits, tmp_path):
     status, said, _ = compile_digits("--device", "ecp5-25", "--lane-budget", "40")
     assert status == 0
-    facts = re.search(r"ecp5-25: (\d+) processing elements, (\d+) block RAMs, an inference every (\d+) cycles; "
-                      r"limited by processing elements: more than 40 would help", " ".join(said.split()))
+    facts = re.search(r"ecp5-25: (\d+) processing elements, (\d+) block RAMs, about (\d+) LUTs, an inference every "
+                      r"(\d+) cycles; limited by processing elements: more than 40 would help", " ".join(said.split()))
     assert facts, said
     program = fs.open_build(tmp_path / "b")
-    assert sum(core.plan.elements for core in program.cores) == int(facts[1]) <= 40
+    assert sum(map(processing_elements, program.cores)) == int(facts[1]) <= 40
 
 
 @pytest.mark.parametrize(("options", "sentence"), [

@@ -17,6 +17,7 @@ from firstspike_compiler.compile import compile_network, reload_weights, remap
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.passes.choose_scales import choose_scales
 from firstspike_compiler.passes.fold_normalisation import fold_normalisation
+from firstspike_compiler.passes.map_layers import MEMORY_FACTOR
 from firstspike_compiler.passes.quantise import quantise
 from firstspike_sim.models.float_reference import run_float
 from firstspike_sim.models.golden import GoldenModel
@@ -500,11 +501,20 @@ def test_counted_events_share_out_the_lanes():
     assert tuple(plan.lanes for plan in again.program.config.layers) == (1, 15)
 
 
-def test_banks_are_chosen_with_the_lanes():
-    network = convolutions()
-    banks = [options.banks for options in compile_network(network).program.config.layers]
-    assert banks == [(3, 2), (1, 1), (1, 1)]
-    # Twenty-five copies of a large kernel are too much memory for what is not known to have it.
-    wide = Conv2d(in_shape=(16, 9, 9), channels=16, kernel=(5, 5))
-    integer = compile_network(network_of(layer_of(RNG.normal(size=wide.weight_shape), connectivity=wide))).program
-    assert [options.banks for options in integer.config.layers] == [(1, 1)]
+def test_banks_are_chosen_with_the_lanes_within_memory():
+    assert [options.banks for options in compile_network(convolutions()).program.config.layers][1:] == [(1, 1)] * 2
+    small = Conv2d(in_shape=(2, 9, 9), channels=4, kernel=(5, 5))
+    network = network_of(layer_of(RNG.normal(size=small.weight_shape), connectivity=small))
+    (core,) = compile_network(network, steps_max=20).program.cores
+    assert core.plan.bank_count > 4
+    # Copies of a large kernel are too much memory for what is not known to have it.
+    large = Conv2d(in_shape=(64, 9, 9), channels=64, kernel=(5, 5))
+    network = network_of(layer_of(RNG.normal(size=large.weight_shape), connectivity=large))
+
+    def bits(**options) -> int:
+        (core,) = compile_network(network, **options).program.cores
+        return sum(memory.depth * memory.used_bits for memory in core.memories)
+
+    assert bits(lanes=1) < bits(lane_budget=10_000) <= MEMORY_FACTOR * bits(lanes=1)
+    assert bits(lanes=64, kernel_parallel=True) > 10 * bits(lanes=1)
+

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: MIT
 """Map each layer onto its core: how many neurons a bank updates in one cycle, and how many banks there are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from firstspike_arch.array import LayerOptions
-from firstspike_arch.core_spec import CoreSpec, core_spec
+from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.network import IntegerNetwork, Layer
 from firstspike_arch.shown import shown
 from firstspike_arch.work import spread_workload
 
 from ..errors import CompileError
 from .estimate_events import estimate_events
-from .search_mapping import UNLIMITED, Banks, Use, fastest, least, list_choices, total
+from .search_mapping import UNLIMITED, Use, fastest, least, list_choices, processing_elements, total
 
-__all__ = ["LANE_BUDGET", "MEMORY_FACTOR", "map_layers"]
+__all__ = ["LANE_BUDGET", "MEMORY_BITS", "MEMORY_FACTOR", "map_layers"]
 
 LANE_BUDGET = 256
 """Default for the processing elements of all cores together."""
@@ -23,30 +24,33 @@ MEMORY_FACTOR = 2
 """Memory that a mapping without a device may take, over the least that any mapping takes: banks keep copies of a
 kernel."""
 
+MEMORY_BITS = 1 << 19
+"""Memory that such a mapping may take in any case, in bits: half of what small devices have."""
+
 
 def map_layers(
     network: IntegerNetwork, templates: Sequence[LayerOptions], *, lanes: int | Sequence[int] | None = None,
     lane_budget: int | None = None, events: Sequence[float | None] | None = None,
-    banks: Sequence[Banks | None] | None = None,
+    given: Sequence[Mapping[str, Any]] | None = None,
 ) -> tuple[LayerOptions, ...]:
     """Choose the lanes and banks of each layer.
 
     Without ``lanes``, the mapping is the one with the fewest cycles in the busiest layer, and of those the one that
-    takes least, within the budget and `MEMORY_FACTOR` times the least memory.
+    takes least, within the budget and `MEMORY_FACTOR` times the least memory (or `MEMORY_BITS`).
 
     Parameters
     ----------
     templates : sequence of LayerOptions
         The other options of each layer.
     lanes : int or sequence of int
-        Lanes of every layer (a smaller layer gets as many as it can use), or one number for each layer. Banks that are
-        not given are then one a layer.
+        Lanes of every layer (a smaller layer gets as many as it can use), or one number for each layer. Options that
+        are not given are then the plainest: one bank, no merging.
     lane_budget : int
         Processing elements of all layers together, if ``lanes`` is not given.
     events : sequence of float or None
         Expected input events of each layer in an inference. None: estimated, see `estimate_events`.
-    banks : sequence of (int, int) or None
-        Banks of each layer; None: they are chosen.
+    given : sequence of mappings
+        Options of each layer that are not to be chosen: ``banks``, ``merges``, ``events_per_cycle``.
 
     Raises
     ------
@@ -57,32 +61,33 @@ def map_layers(
     if lanes is not None and lane_budget is not None:
         raise CompileError("lanes must be given alone, or lane_budget, not both")
     if lanes is not None:
-        given = [None] * len(layers) if banks is None else banks
-        return tuple(replace(template, lanes=count, banks=one or (1, 1))
-                     for template, count, one in zip(templates, _checked(layers, lanes), given, strict=True))
+        return tuple(replace(template, lanes=count, **one) for template, count, one in zip(
+            templates, _checked(layers, lanes), given or [{}] * len(layers), strict=True))
     budget = LANE_BUDGET if lane_budget is None else lane_budget
     if not isinstance(budget, int) or budget < len(layers):
         raise CompileError(f"lane_budget must be ≥ {len(layers)} (one a layer), not {shown(budget)}")
     if events is not None and (len(events) != len(layers) or min(one or 0 for one in events) < 0):
         raise CompileError(f"events must be {len(layers)} numbers ≥ 0, one a layer, not {shown(tuple(events))}")
     expected = estimate_events(network, events)
-    loads = [spread_workload(core_spec(network, index, template), network.steps, expected)
-             for index, template in enumerate(templates)]
-    choices = list_choices(network, templates, loads, _use, banks=banks)
-    memory = MEMORY_FACTOR * total(least(choices, 1)).memory
-    found = fastest(choices, Use(budget, memory, UNLIMITED))
+    # Two events a cycle take a second port of the weights, and some devices have none.
+    given = [{"events_per_cycle": 1, **one} for one in given or [{}] * len(layers)]
+    choices = list_choices(
+        network, templates, lambda core: spread_workload(core, network.steps, expected), _use, given=given)
+    memory = max(MEMORY_FACTOR * total(least(choices, "memory")).memory, MEMORY_BITS)
+    found = fastest(choices, Use(budget, memory, UNLIMITED, UNLIMITED))
     if found is None:
-        fewest = total(least(choices, 0)).elements
+        fewest = total(least(choices, "elements")).elements
         if fewest > budget:
             raise CompileError(f"lane_budget must be ≥ {fewest} (one a bank), not {shown(budget)}")
-        found = fastest(choices, Use(budget, UNLIMITED, UNLIMITED))
+        found = fastest(choices, Use(budget, UNLIMITED, UNLIMITED, UNLIMITED))
     assert found is not None  # within the elements alone, one a bank always fits
     return tuple(one.options for one in found)
 
 
 def _use(core: CoreSpec) -> Use:
     """What a core takes of a device that is not known."""
-    return Use(core.plan.elements, sum(memory.depth * memory.used_bits for memory in core.memories))
+    return Use(processing_elements(core),
+               sum(memory.depth * memory.used_bits * memory.read_ports for memory in core.memories))
 
 
 def _checked(layers: Sequence[Layer], lanes: int | Sequence[int]) -> tuple[int, ...]:

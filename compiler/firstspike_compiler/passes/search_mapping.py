@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: MIT
 """Search the ways to map each layer for those with the fewest cycles in the busiest layer."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
-from firstspike_arch.array import LayerOptions, kernel_banks
-from firstspike_arch.core_spec import CoreSpec, core_spec
+from firstspike_arch.array import LayerOptions, LayerPlan, bank_shapes, can_merge, reach
+from firstspike_arch.core_spec import CoreSpec, core_spec, pairs_obstacle
 from firstspike_arch.fixed import ceil_div
 from firstspike_arch.network import IntegerNetwork, Layer
 from firstspike_arch.work import Workload, work_cycles
 
-__all__ = ["UNLIMITED", "Banks", "Choice", "Use", "fastest", "filled", "least", "list_choices", "total"]
+__all__ = ["UNLIMITED", "Choice", "Use", "dimensions", "fastest", "filled", "least", "list_choices",
+           "processing_elements", "total"]
 
 Banks = tuple[int, int]
 
@@ -26,13 +28,14 @@ ROUNDS = 40
 class Use(NamedTuple):
     """What a mapping takes, or a budget for it.
 
-    ``elements``: processing elements. ``memory``: block RAMs of a device, or bits where none is named. ``luts``:
-    look-up tables.
+    ``elements``: processing elements; one that takes two events a cycle counts twice. ``memory``: block RAMs of a
+    device, or bits where none is named. ``luts``: look-up tables. ``multipliers``: hardware multipliers.
     """
 
     elements: int
     memory: int
     luts: int = 0
+    multipliers: int = 0
 
     def fits(self, budget: "Use") -> bool:
         return all(mine <= allowed for mine, allowed in zip(self, budget, strict=True))
@@ -40,47 +43,103 @@ class Use(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One way to map one layer, the cycles of an inference that it takes, and what it takes of the device."""
+    """One way to map one layer.
+
+    Parameters
+    ----------
+    options : LayerOptions
+    work : float
+        Cycles that an inference takes in the layer's core.
+    tokens : float
+        Cycles that it takes in the streams before the core.
+    use : Use
+        What the core takes.
+    """
 
     options: LayerOptions
-    cycles: float
+    work: float
+    tokens: float
     use: Use
+
+    @property
+    def cycles(self) -> float:
+        """The larger of both: a core that is faster than its streams waits."""
+        return max(self.work, self.tokens)
+
+
+def dimensions(network: IntegerNetwork, index: int, template: LayerOptions) -> dict[str, list[Any]]:
+    """Return the options of a layer that a mapping chooses beside its lanes, and their values, the plainest first."""
+    layer = network.layers[index]
+    alone = pairs_obstacle(network, index, single_port=template.single_port, bit_serial=template.bit_serial)
+    return {
+        "banks": bank_shapes(layer),
+        "merges": [False, True] if can_merge(layer) else [False],
+        "events_per_cycle": [1, 2] if alone is None else [1],
+    }
 
 
 def list_choices(
-    network: IntegerNetwork, templates: Sequence[LayerOptions], loads: Sequence[Workload],
-    use_of: Callable[[CoreSpec], Use], *, banks: Sequence[Banks | None] | None = None,
+    network: IntegerNetwork, templates: Sequence[LayerOptions], load_of: Callable[[CoreSpec], Workload],
+    use_of: Callable[[CoreSpec], Use], *, given: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[list[Choice]]:
-    """List every sensible way to map each layer, those that take least first.
+    """List the sensible ways to map each layer, those that take least first.
 
     Parameters
     ----------
     templates : sequence of LayerOptions
         Options of each layer that the mapping leaves as they are.
-    loads : sequence of Workload
-        Events of each layer's core. Their mean over the inferences counts.
+    load_of : callable
+        Events of a core; their mean over the inferences counts. They depend on nothing but the layer and whether spikes
+        are merged or come in pairs.
     use_of : callable
         What a core takes.
-    banks : sequence of (int, int) or None
-        Banks of each layer; None: they are chosen.
+    given : sequence of mappings
+        Options of each layer that are not to be chosen, of those in `dimensions`.
     """
     found = []
-    for index, (layer, template, load) in enumerate(zip(network.layers, templates, loads, strict=True)):
-        mean, choices = load.mean(), []
-        for options in _variants(layer, template, None if banks is None else banks[index]):
-            core = core_spec(network, index, options)
-            choices.append(Choice(options=options, cycles=float(work_cycles(core, mean)[0]), use=use_of(core)))
+    for index, (layer, template) in enumerate(zip(network.layers, templates, strict=True)):
+        values = dimensions(network, index, template)
+        if given is not None:
+            values |= {name: [value] for name, value in given[index].items()}
+        loads: dict[tuple, Workload] = {}
+        choices = []
+        for banks, lanes in _sizes(layer, index, template, values.pop("banks")):
+            for chosen in product(*values.values()):
+                options = replace(template, lanes=lanes, banks=banks, **dict(zip(values, chosen, strict=True)))
+                core = core_spec(network, index, options)
+                stream = options.merges, options.events_per_cycle
+                if stream not in loads:
+                    loads[stream] = load_of(core).mean()
+                load = loads[stream]
+                choices.append(Choice(
+                    options=options, work=float(work_cycles(core, load)[0]), tokens=float(load.tokens[0]),
+                    use=use_of(core)))
         found.append(sorted(choices, key=lambda one: one.use))
     return found
 
 
-def _variants(layer: Layer, template: LayerOptions, banks: Banks | None) -> Iterator[LayerOptions]:
-    """All options of a layer; of the numbers of lanes, those for which one lane fewer would need more rows."""
+def _sizes(layer: Layer, index: int, template: LayerOptions, shapes: Sequence[Banks]) -> list[tuple[Banks, int]]:
+    """List banks and lanes of a layer, without those that are no better than others in any respect.
+
+    These respects are the visits of an event, the rows that a marker visits, processing elements and banks.
+    """
     channels = layer.channels // layer.groups
-    lanes = sorted({ceil_div(channels, rows) for rows in range(1, channels + 1)})
-    for shape in dict.fromkeys([(1, 1), kernel_banks(layer)]) if banks is None else (banks,):
-        for count in lanes:
-            yield replace(template, lanes=count, banks=shape)
+    lanes = sorted({ceil_div(channels, rows) for rows in range(1, channels + 1)})  # one fewer would need more rows
+    reached = np.max([reach(one.connectivity) for one in (layer, *layer.branches)], axis=0)
+    sizes, marks = [], []
+    for banks, count in product(shapes, lanes):
+        plan = LayerPlan.of(layer, index, replace(template, lanes=count, banks=banks))
+        visits = int(np.prod(-(-reached // banks))) * plan.group_rows
+        sizes.append((banks, count))
+        marks.append((visits, plan.rows, plan.elements, plan.bank_count))
+    table = np.array(marks)
+    worse = [bool(((table <= mark).all(1) & (table < mark).any(1)).any()) for mark in table]
+    return [size for size, drop in zip(sizes, worse, strict=True) if not drop]
+
+
+def processing_elements(core: CoreSpec) -> int:
+    """Return the weights that a core can add in a cycle: its lanes, twice if they take two events."""
+    return core.plan.elements * core.plan.options.events_per_cycle
 
 
 def total(picked: Sequence[Choice]) -> Use:
@@ -88,9 +147,9 @@ def total(picked: Sequence[Choice]) -> Use:
     return Use(*(sum(parts) for parts in zip(*(one.use for one in picked), strict=True)))
 
 
-def least(choices: Sequence[Sequence[Choice]], resource: int) -> list[Choice]:
-    """For each layer, the choice that takes least of a resource, which is an index of `Use`."""
-    return [min(options, key=lambda one: (one.use[resource], one.use)) for options in choices]
+def least(choices: Sequence[Sequence[Choice]], resource: str) -> list[Choice]:
+    """For each layer, the choice that takes least of a resource, which is a field of `Use`."""
+    return [min(options, key=lambda one: (getattr(one.use, resource), one.use)) for options in choices]
 
 
 def fastest(choices: Sequence[Sequence[Choice]], budget: Use) -> list[Choice] | None:
@@ -139,7 +198,7 @@ def filled(choices: Sequence[Sequence[Choice]], picked: Sequence[Choice], budget
     picked = list(picked)
     while True:
         for index in sorted(range(len(picked)), key=lambda index: -picked[index].cycles):
-            others = total([*picked[:index], *picked[index + 1 :], replace(picked[index], use=Use(0, 0, 0))])
+            others = total([*picked[:index], *picked[index + 1 :], replace(picked[index], use=Use(0, 0))])
             rest = Use(*(allowed - used for allowed, used in zip(budget, others, strict=True)))
             better = [one for one in choices[index] if one.cycles < picked[index].cycles and one.use.fits(rest)]
             if better:

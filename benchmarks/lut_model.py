@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: MIT
+"""Look-up tables of units, by yosys; the model of `firstspike_boards.lut_model` fitted to them.
+
+It measures the designs that are new or have other Verilog than in results/luts.json, an hour for all of them, then fits
+and compares with designs that the fit has not seen; `--fit` measures nothing.
+"""
+
+import hashlib
+import importlib
+import json
+import re
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import firstspike as fs
+import numpy as np
+from firstspike.verb_demo import shipped
+from firstspike_arch.program import Program, write_atomically
+from firstspike_boards import lut_coefficients, lut_model
+from firstspike_boards.ecp5 import ECP5
+from firstspike_boards.family import Family
+from firstspike_boards.lut_model import program_units
+from firstspike_boards.xilinx7 import XILINX7
+from firstspike_hw.accelerator import Accelerator
+from firstspike_hw.toolchain import find_tool
+from firstspike_hw.verilog import TOP, verilog
+from scipy.optimize import nnls
+from table import RESULTS, Row, publish
+
+FAMILIES = {4: ECP5, 6: XILINX7}
+"""Number of LUT inputs, and the family of which yosys's cells are counted."""
+
+STORED = RESULTS / "luts.json"
+COEFFICIENTS = Path(lut_model.__file__).with_name("lut_coefficients.py")
+TOLERANCE = 0.1
+
+# Ref: AMD UG474 (distributed RAM), Lattice FPGA-DS-02012; a carry cell of ECP5 is two LUTs.
+LUTS_OF_CELL = {
+    4: {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4},
+    6: {**{f"LUT{inputs}": 1 for inputs in range(1, 7)}, "RAM32M": 4, "RAM64M": 4, "RAM32X1D": 2, "RAM64X1D": 2,
+        "RAM128X1D": 4, "SRL16E": 1, "SRLC32E": 1},
+}
+
+MULTIPLIERS = {"MULT18X18D", "DSP48E1"}
+
+NETWORKS: dict[str, dict] = {
+    "digits_diet": {}, "digits_ettfs": {}, "digits_latency": {}, "digits_multi_threshold": {},
+    "nmnist_multi_threshold": {"in_max": 3}, "mnist_latency": {}, "mnist_ettfs_conv": {}, "mnist_multi_threshold": {},
+    "mnist_diet": {}, "mnist_ettfs": {},
+}
+"""Networks of the zoo, with the options that they need."""
+
+MAPPINGS: tuple[tuple[str, str, dict], ...] = (
+    ("digits_ettfs", "a", {"lanes": 8, "early_exit": True, "winner": "scan", "port": "image"}),
+    ("digits_ettfs", "b", {"lanes": [22, 5], "register_rows": 2}),
+    ("digits_ettfs", "c", {"lanes": [64, 10]}),
+    ("digits_diet", "a", {"lanes": 4, "merges": True, "port": "image"}),
+    ("digits_diet", "b", {"lanes": [1, 11, 10], "banks": [(3, 2), (1, 1), (1, 1)], "register_rows": 2}),
+    ("digits_latency", "a", {"lanes": [3, 16, 5], "early_exit": True}),
+    ("digits_latency", "b", {"lanes": [4, 8, 10], "banks": [(1, 3), (1, 1), (1, 1)], "merges": True, "port": "image"}),
+    ("digits_multi_threshold", "a", {"lanes": [8, 10], "port": "image"}),
+    ("digits_multi_threshold", "b", {"lanes": [1, 5], "kernel_parallel": True, "merges": True}),
+    ("nmnist_multi_threshold", "a", {"lanes": [3, 12, 2], "merges": True}),
+    ("nmnist_multi_threshold", "b", {"lanes": [1, 2, 5], "banks": [(2, 2), (3, 1), (1, 1)]}),
+    ("mnist_latency", "a", {"lanes": [5, 8, 10, 3], "merges": True, "early_exit": True, "port": "image"}),
+    ("mnist_latency", "b", {"lanes": [1, 1, 20, 5], "banks": [(1, 5), (2, 5), (1, 1), (1, 1)], "merges": True}),
+    ("mnist_ettfs_conv", "a", {"lanes": [2, 4, 15, 10], "banks": [(3, 1), (1, 2), (1, 1), (1, 1)],
+                               "early_exit": True, "winner": "scan", "port": "image"}),
+    ("mnist_multi_threshold", "a", {"lanes": [3, 10, 10, 4], "merges": True}),
+    ("mnist_ettfs", "a", {"lanes": [32, 5], "early_exit": True, "port": "image"}),
+)
+"""Network, letter and mapping of the designs that are measured for the fit."""
+
+FRESH: tuple[tuple[str, str, dict], ...] = (
+    ("mnist_latency", "fresh", {"lanes": [15, 3, 20, 4], "banks": [(1, 1), (1, 5), (1, 1), (1, 1)], "merges": True,
+                                "early_exit": True}),
+    ("digits_diet", "fresh", {"lanes": [3, 16, 5], "banks": [(2, 2), (1, 1), (1, 1)], "merges": True, "port": "image"}),
+)
+"""Designs that the fit does not see."""
+
+
+def stored() -> dict:
+    """What was measured, by design; empty if nothing was."""
+    return json.loads(STORED.read_text()) if STORED.exists() else {}
+
+
+def program_of(name: str, mapping: dict) -> Program:
+    return fs.compile(fs.load(shipped("zoo", f"{name}.safetensors")), **mapping, **NETWORKS[name]).program
+
+
+def luts_by_unit(text: str, family: Family, inputs: int) -> dict[str, int]:
+    """Synthesise an accelerator; count the LUTs of each of its units, those without one as of the unit "top"."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        # The names of flattened cells begin with that of their unit, once those that abc made have the names of nets.
+        (folder / "design.v").write_text(text)
+        script = f"read_verilog design.v; {family.synthesis} -top {TOP}; autoname; write_json named.json"
+        find_tool("yosys").run(["-q", "-p", script], folder=folder)
+        named = json.loads((folder / "named.json").read_text())
+    found: Counter[str] = Counter()
+    for module in named["modules"].values():
+        if int(module["attributes"].get("top", "0"), 2):
+            for cell, parts in module["cells"].items():
+                unit = cell.split(".")[0] if "." in cell else "top"
+                if weight := LUTS_OF_CELL[inputs].get(parts["type"], 0):
+                    found[unit] += weight
+                elif parts["type"] in MULTIPLIERS:
+                    found["multipliers"] += 1
+    return dict(sorted(found.items()))
+
+
+def measure(wanted: Iterable[tuple[str, str, dict]], measured: dict) -> None:
+    """Measure the designs that are new or have changed, and store each at once."""
+    for name, letter, mapping in wanted:
+        program = program_of(name, mapping)
+        text = verilog(Accelerator(program), ())
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        entry = measured.get(f"{name}/{letter}", {})
+        if entry.get("verilog") == digest:
+            continue
+        start = time.monotonic()
+        found = {str(inputs): luts_by_unit(text, family, inputs) for inputs, family in FAMILIES.items()}
+        measured[f"{name}/{letter}"] = {"verilog": digest, "mapping": mapping, "luts": found}
+        write_atomically(STORED, json.dumps(measured, indent=1) + "\n")
+        print(f"{name}/{letter}: {sum(found['4'].values())} LUT4, {sum(found['6'].values())} LUT6, "
+              f"{time.monotonic() - start:.0f} s", file=sys.stderr)
+
+
+def grouped(found: dict[str, int]) -> dict[str, int]:
+    """LUTs by the units of the model: program port, counters, edges and the top's own are one."""
+    groups: Counter[str] = Counter()
+    for unit, number in found.items():
+        if unit != "multipliers":
+            known = re.fullmatch(r"(core|merger|queue|extractor)\d+(_\d+)?|encoder|guard|readout", unit)
+            groups[unit if known else "port"] += number
+    return dict(groups)
+
+
+def fit(measured: dict) -> dict[int, dict[str, dict[str, float]]]:
+    """Fit the coefficients of each kind of unit, none of them negative, to the least squared relative error."""
+    found: dict[int, dict[str, dict[str, float]]] = {}
+    for inputs in FAMILIES:
+        samples: dict[str, list[tuple[dict[str, float], float]]] = {}
+        for name, letter, mapping in MAPPINGS:
+            groups = grouped(measured[f"{name}/{letter}"]["luts"][str(inputs)])
+            for unit in program_units(program_of(name, mapping), inputs):
+                samples.setdefault(unit.kind, []).append((unit.features, groups.get(unit.name, 0)))
+        found[inputs] = {}
+        for kind, pairs in samples.items():
+            names = list(pairs[0][0])
+            # Small units need not be right to the percent.
+            weights = 1 / np.maximum([number for _, number in pairs], 100)
+            matrix = np.array([[features[name] for name in names] for features, _ in pairs])
+            target = np.array([number for _, number in pairs])
+            scale = np.maximum(np.abs(matrix).max(0), 1e-9)
+            solution, _ = nnls(matrix / scale * weights[:, None], target * weights)
+            found[inputs][kind] = dict(zip(names, (float(f"{one:.4g}") for one in solution / scale), strict=True))
+    return found
+
+
+def write(coefficients: dict) -> None:
+    lines = ["# SPDX-License-Identifier: MIT",
+             '"""Coefficients of the LUT model, written by `benchmarks/lut_model.py`."""', "",
+             '__all__ = ["COEFFICIENTS"]', "", "COEFFICIENTS: dict[int, dict[str, dict[str, float]]] = {"]
+    for inputs, kinds in coefficients.items():
+        lines.append(f"    {inputs}: {{")
+        for kind, values in kinds.items():
+            lines.append(f'        "{kind}": {{')
+            lines += [f'            "{name}": {value},' for name, value in values.items()]
+            lines.append("        },")
+        lines.append("    },")
+    lines += ["}", '"""By number of LUT inputs, kind of unit and feature."""', ""]
+    write_atomically(COEFFICIENTS, "\n".join(lines))
+
+
+def errors(measured: dict, wanted: Iterable[tuple[str, str, dict]], inputs: int) -> dict[str, float]:
+    """Relative error of the model, for each design as a whole."""
+    return {f"{name}/{letter}": lut_model.program_luts(program_of(name, mapping), inputs)
+            / sum(grouped(measured[f"{name}/{letter}"]["luts"][str(inputs)]).values()) - 1
+            for name, letter, mapping in wanted}
+
+
+def main() -> None:
+    measured = stored()
+    if "--fit" not in sys.argv:
+        measure([*MAPPINGS, *FRESH], measured)
+    write(fit(measured))
+    importlib.reload(lut_coefficients)
+    importlib.reload(lut_model)
+    rows = []
+    for what, wanted in (("fitted", MAPPINGS), ("that the fit has not seen", FRESH)):
+        for inputs in FAMILIES:
+            off = errors(measured, wanted, inputs)
+            worst = max(off, key=lambda name: abs(off[name]))
+            rows.append(Row(
+                what=f"LUT model, {inputs} inputs, against yosys, {len(off)} designs {what}: largest error",
+                floor=f"≤ {TOLERANCE:.0%}", measured=f"{off[worst]:+.1%} ({worst})", met=abs(off[worst]) <= TOLERANCE))
+    publish("lut_model", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""Look-up tables of an accelerator: a linear model of what yosys makes of each unit, without running it.
+
+The look-up tables of a unit are a sum of *features*, numbers that follow from its description (such as adder bits of
+all lanes), each times a coefficient. `benchmarks/lut_model.py` measures designs and fits the coefficients, for families
+with LUTs of four inputs (by ECP5) and of six (by AMD's 7 series). A LUT RAM or a carry chain counts as the LUTs that it
+occupies.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from firstspike_arch.array import ArrayConfig
+from firstspike_arch.core_spec import CoreSpec, result_score_bits
+from firstspike_arch.fixed import bits_for_unsigned, ceil_div
+from firstspike_arch.memory import MemoryShape
+from firstspike_arch.microcode import Microcode
+from firstspike_arch.network import IntegerNetwork
+from firstspike_arch.program import Program
+
+from .lut_coefficients import COEFFICIENTS
+
+__all__ = ["LUT_RAM_DEPTH", "Unit", "core_luts", "core_units", "entry_luts", "program_luts", "program_units",
+           "readout_luts"]
+
+LUT_RAM_DEPTH = 64
+"""Depth up to which yosys makes LUT RAM of a memory."""
+
+Features = dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """A unit of an accelerator: its name in the netlist, its kind, and the features of its kind."""
+
+    name: str
+    kind: str
+    features: Features
+
+
+def core_luts(core: CoreSpec, inputs: int) -> float:
+    """Estimate the LUTs (of 4 or 6 inputs) of a core, with what is in front of it and its spike queue and extractor."""
+    return sum(_luts(unit, inputs) for unit in core_units(core, inputs))
+
+
+def readout_luts(network: IntegerNetwork, config: ArrayConfig, output: CoreSpec, inputs: int) -> float:
+    """Estimate the LUTs of the read-out behind the core of the output layer."""
+    return _luts(_readout_unit(network, config, output), inputs)
+
+
+def entry_luts(program: Program, inputs: int) -> float:
+    """Estimate the LUTs of what no mapping changes: encoder or guard, program port and counters."""
+    return sum(_luts(unit, inputs) for unit in _entry_units(program))
+
+
+def program_luts(program: Program, inputs: int) -> float:
+    """Estimate the LUTs of a whole accelerator."""
+    return sum(_luts(unit, inputs) for unit in program_units(program, inputs))
+
+
+def program_units(program: Program, inputs: int) -> Iterator[Unit]:
+    """Describe all units of an accelerator."""
+    yield from _entry_units(program)
+    yield _readout_unit(program.network, program.config, program.cores[-1])
+    for core in program.cores:
+        yield from core_units(core, inputs)
+
+
+def _luts(unit: Unit, inputs: int) -> float:
+    coefficients = COEFFICIENTS[inputs][unit.kind]
+    return sum(coefficients[name] * value for name, value in unit.features.items())
+
+
+def core_units(core: CoreSpec, inputs: int) -> Iterator[Unit]:
+    """Describe a core and what belongs to it."""
+    yield Unit(name=f"core{core.index}", kind="core", features=_core(core, inputs))
+    for place, one in enumerate(core.inputs):
+        if one.merging is not None:
+            name = f"merger{core.index}" if len(core.inputs) == 1 else f"merger{core.index}_{place}"
+            memories = list(one.merging.memories(""))
+            yield Unit(name=name, kind="merger", features={
+                "lut_ram": _lut_ram(memories, inputs), "sums": one.merging.sum_bits,
+                "places": one.merging.place_layout.address_bits, "address": one.layout.bits, "control": 1})
+    if core.sends:
+        plan, layout = core.plan, core.layer.out_layout
+        yield Unit(name=f"queue{core.index}", kind="queue", features={
+            "lut_ram": _lut_ram([one for one in core.memories if one.name.startswith("queue")], inputs),
+            "word": plan.word_lanes * (1 + layout.value_bits), "queued": float(core.queue_depth > 1),
+            "address": layout.address_bits * (len(layout.shape) > 1), "control": 1})
+        yield Unit(name=f"extractor{core.index}", kind="extractor", features={
+            "lanes": plan.word_lanes, "values": plan.word_lanes * layout.value_bits,
+            "banks": plan.bank_count * (plan.bank_count > 1), "address": layout.address_bits, "control": 1})
+
+
+def _lut_ram(memories: Iterable[MemoryShape], inputs: int) -> float:
+    """LUTs of the memories that are shallow enough: cells of 16 × 4, or of 32 × 6 or 64 × 3."""
+    total = 0
+    for memory in memories:
+        if memory.depth <= LUT_RAM_DEPTH and not memory.loadable:
+            if inputs == 4:
+                total += ceil_div(memory.used_bits, 4) * ceil_div(memory.depth, 16) * 4
+            else:
+                total += ceil_div(memory.used_bits, 6 if memory.depth <= 32 else 3) * 4
+    return float(total)
+
+
+def _core(core: CoreSpec, inputs: int) -> Features:
+    plan, code, layer = core.plan, core.microcode, core.layer
+    lanes, banks, passes = plan.elements, plan.bank_count, code.passes
+    bits = lanes * plan.membrane_bits  # of the adders of all lanes
+    in_memory = not plan.in_registers
+    operands = {op.operand for op in passes} - {"weight", "zero"}
+    based = sum(op.base is not None for op in passes if not (plan.in_one_row and op.act == "init"))
+    row_bits, word_bits = bits_for_unsigned(plan.walk_rows), bits_for_unsigned(core.memory.depth)
+    value_bits = max(layout.value_bits for layout in core.layouts) * (not core.multiplies)
+    axes = [axis for one in core.inputs for axis in (one.walk.x, one.walk.y) if axis is not None]
+    coordinates = sum(len(axis.count) for axis in axes) / 16
+    return {
+        "adder": bits,
+        "operand": bits * (not code.pure_weights),
+        "leak": bits * ("leak" in operands),
+        "extra": bits * len(operands & {"shadow", "current", "sum", "fall"}),
+        "halve": bits * any(op.halve for op in passes),
+        "save": bits * any(op.act == "save" for op in passes),
+        "bases": bits * based,
+        "one_row": bits * plan.in_one_row,
+        "current": bits * code.has_current,
+        "pool": bits * code.pools,
+        "levels": bits * (max(1, layer.neuron.levels) - 1),
+        "by_level": bits * any(op.by_level for op in passes),
+        "product": lanes * layer.weight_bits * value_bits,
+        "addends": lanes * layer.weight_bits * max(0, value_bits - 3),
+        "memory": bits * in_memory,
+        "forward": bits * (plan.forwards and in_memory),
+        "varied": bits * _varied(code, plan.position_rows > 1),
+        "lut_ram": _lut_ram([one for one in core.memories if one.name.startswith("core")], inputs),
+        "lanes": lanes,
+        "spikes": lanes * (core.fires_once + core.remembered_levels),
+        "banks": banks * row_bits * (banks > 1),
+        "coordinates": coordinates * (row_bits + word_bits),
+        "windows": coordinates * sum(plan.banks) * (banks > 1),
+        "chunks": core.memory.chunks,
+        "addresses": row_bits + word_bits,
+        "scattered": (row_bits + word_bits) * plan.scattered,
+        "streams": len(core.inputs),
+        "passes": len(passes),
+        "control": 1,
+    }
+
+
+@lru_cache(maxsize=64)
+def _varied(code: Microcode, rows: bool) -> int:
+    """Number of constants of the passes that differ between channels, which one lane has in turn if there are several
+    rows at a position."""
+    tables = [table for op in code.passes for table in (op.base, op.values if op.operand == "constant" else None)]
+    return rows * sum(table is not None and len(np.unique(table)) > 1 for table in tables)
+
+
+def _entry_units(program: Program) -> Iterator[Unit]:
+    network, config = program.network, program.config
+    layout = network.input_layout
+    kind = "guard" if config.port == "events" else "pixels" if network.input_kind == "direct" else "latency"
+    yield Unit(name="encoder" if config.port == "image" else "guard", kind=kind, features={
+        "address": layout.address_bits, "value": layout.value_bits, "steps": min(network.longest or 0, 64),
+        "pixels": network.inputs / 64, "control": 1})
+    yield Unit(name="port", kind="port", features={
+        "cores": len(program.cores), "words": sum(bits_for_unsigned(core.memory.depth) for core in program.cores),
+        "edges": sum(sum(layout.bits for layout in core.layouts) for core in program.cores), "control": 1})
+
+
+def _readout_unit(network: IntegerNetwork, config: ArrayConfig, output: CoreSpec) -> Unit:
+    score, lanes = result_score_bits(network, output.plan), output.plan.elements
+    return Unit(name="readout", kind="readout", features={
+        "tree": score * lanes * (config.winner == "tree"), "scan": score * (config.winner == "scan"), "score": score,
+        "counts": score * lanes * (network.readout in ("spike_count", "weighted_spikes")), "lanes": lanes,
+        "rows": float(output.plan.rows > 1), "control": 1})
