@@ -141,7 +141,7 @@ def random_work() -> Callable[[int], list[Work]]:
         program = compile_network(
             network, lanes=[int(rng.integers(1, layer.channels // layer.groups + 1)) for layer in network.layers],
             register_rows=int(rng.choice([2, 8])), banks=random_banks(rng, network),
-            bit_serial=network.bit_by_bit and bool(rng.random() < 0.7), events_per_cycle=1 + seed % 2,
+            bit_serial=network.bit_by_bit and bool(rng.random() < 0.7), events_per_cycle=1 + (seed % 3 > 0),
         ).program
         return work_of(program, random_inputs(rng, network, 5))
 
