@@ -24,9 +24,9 @@ from firstspike_boards import lut_coefficients, lut_model
 from firstspike_boards.ecp5 import ECP5
 from firstspike_boards.family import Family
 from firstspike_boards.lut_model import program_units
+from firstspike_boards.open_flow import synthesise
 from firstspike_boards.xilinx7 import XILINX7
 from firstspike_hw.accelerator import Accelerator
-from firstspike_hw.toolchain import find_tool
 from firstspike_hw.verilog import TOP, verilog
 from scipy.optimize import nnls
 from table import RESULTS, Row, publish
@@ -95,22 +95,45 @@ def program_of(name: str, mapping: dict) -> Program:
 def luts_by_unit(text: str, family: Family, inputs: int) -> dict[str, int]:
     """Synthesise an accelerator; count the LUTs of each of its units, those without one as of the unit "top"."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        # The names of flattened cells begin with that of their unit, once those that abc made have the names of nets.
-        (folder / "design.v").write_text(text)
-        script = f"read_verilog design.v; {family.synthesis} -top {TOP}; autoname; write_json named.json"
-        find_tool("yosys").run(["-q", "-p", script], folder=folder)
-        named = json.loads((folder / "named.json").read_text())
+        netlist = synthesise(family.synthesis, {"design.v": text}, Path(name), top=TOP)
+    (module,) = (one for one in netlist["modules"].values() if int(one["attributes"].get("top", "0"), 2))
+    units = units_of_cells(module)
     found: Counter[str] = Counter()
-    for module in named["modules"].values():
-        if int(module["attributes"].get("top", "0"), 2):
-            for cell, parts in module["cells"].items():
-                unit = cell.split(".")[0] if "." in cell else "top"
-                if weight := LUTS_OF_CELL[inputs].get(parts["type"], 0):
-                    found[unit] += weight
-                elif parts["type"] in MULTIPLIERS:
-                    found["multipliers"] += 1
+    for cell, parts in module["cells"].items():
+        if weight := LUTS_OF_CELL[inputs].get(parts["type"], 0):
+            found[units.get(cell, "top")] += weight
+        elif parts["type"] in MULTIPLIERS:
+            found["multipliers"] += 1
     return dict(sorted(found.items()))
+
+
+def units_of_cells(module: dict) -> dict[str, str]:
+    """Return the unit of each cell of a flattened netlist: by the nets that it drives, whose names begin with that of
+    their unit, else by the cells that take what it drives."""
+    unit_of_bit: dict[int, str] = {}
+    for name, net in module["netnames"].items():
+        if "." in name and not net["hide_name"]:
+            unit_of_bit |= {bit: name.split(".")[0] for bit in net["bits"]}
+    drives, takes = {}, {}
+    for cell, parts in module["cells"].items():
+        ports, directions = parts["connections"], parts.get("port_directions", {})
+        drives[cell] = [bit for port, bits in ports.items() if directions.get(port) == "output" for bit in bits]
+        for port, bits in ports.items():
+            if directions.get(port) == "input":
+                for bit in bits:
+                    takes.setdefault(bit, []).append(cell)
+    named = {cell: [unit_of_bit[bit] for bit in bits if bit in unit_of_bit] for cell, bits in drives.items()}
+    units = {cell: found[0] for cell, found in named.items() if found}
+    while True:  # from the named cells backwards
+        more = {}
+        for cell, bits in drives.items():
+            if cell not in units:
+                takers = Counter(units[taker] for bit in bits for taker in takes.get(bit, ()) if taker in units)
+                if takers:
+                    more[cell] = takers.most_common(1)[0][0]
+        if not more:
+            return units
+        units |= more
 
 
 def measure(wanted: Iterable[tuple[str, str, dict]], measured: dict) -> None:

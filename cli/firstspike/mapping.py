@@ -36,14 +36,22 @@ __all__ = ["Mapping", "map_to_device", "nearest_lanes"]
 SAMPLES = 32
 """Number of inferences on which the timing model measures the interval."""
 
-TRIAL = 6
-"""Number of inferences on which it compares candidates."""
+TRIAL, TRIAL_CYCLES = 12, 500_000
+"""Least number of inferences on which it compares candidates, and the cycles that they should have together. The first
+intervals are short, as the array fills."""
 
 SHARES = (0.8, 0.6)
 """Cycles of the other layers, over those of the busiest one, in candidates."""
 
+EVEN = 1.02
+"""Intervals within so much of the shortest count as equal; the mapping that takes least is taken."""
+
 FILL = 0.9
 """Share of a device's look-up tables that a mapping may take: their model may be wrong by a tenth."""
+
+
+Tried = tuple[float, Use, Compilation]
+"""Interval, what is taken, and the mapping."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -110,17 +118,20 @@ def map_to_device(
     if found is None or not candidates:
         raise CompileError(_too_few_lanes(plain.program, choices, budget, chip)
                            or _refusal(network, plain, choices, budget, chip, options))
-    few = samples[:TRIAL]
+    few = samples[:max(TRIAL, round(TRIAL_CYCLES / max(one.cycles for one in found)))]
     golden_few = GoldenModel(integer).run(few)
-    trials = sorted((_interval(compilation.program, few, golden_few), use, place)
-                    for place, (compilation, use) in enumerate(candidates))
-    best = [candidates[place] for *_, place in trials[:2]]
-    interval, use, compilation = min(
-        ((_interval(compilation.program, samples, golden), use, compilation) for compilation, use in best),
-        key=lambda one: one[:2])
+    trials = [(_interval(compilation.program, few, golden_few), use, compilation) for compilation, use in candidates]
+    interval, use, compilation = _best_first([(_interval(compilation.program, samples, golden), use, compilation)
+                                        for _, use, compilation in _best_first(trials)[:2]])[0]
     return Mapping(compilation=compilation, interval=interval, elements=use.elements, blocks=use.memory,
                    luts=round(program_luts(compilation.program, chip.lut_inputs)), multipliers=use.multipliers,
                    limit=_limit(choices, found, budget, chip))
+
+
+def _best_first(tried: list[Tried]) -> list[Tried]:
+    """Sort mappings by their intervals, those as good as the best (`EVEN`) by what they take."""
+    limit = min(interval for interval, *_ in tried) * EVEN
+    return sorted(tried, key=lambda one: (0, one[1], one[0]) if one[0] <= limit else (1, one[0], one[1]))
 
 
 def _interval(program: Program, samples: np.ndarray, golden: GoldenResult) -> float:
@@ -139,13 +150,14 @@ def _candidates(
     there are also mappings in which the others, or all beside a stream that is the busiest, have fewer cycles.
     """
     seen = set()
-    for main, share in [(None, 1.0), *product([None, *range(len(choices))], SHARES)]:
+    plans = product([(None, 1.0), *product([None, *range(len(choices))], SHARES)], (False, True))
+    for (main, share), spend in plans:
         weighted = [
             options if main == index else [replace(one, work=one.work / share) for one in options]
             for index, options in enumerate(choices)]
         allowed = budget
         while found := fastest(weighted, allowed):
-            chosen = filled(weighted, found, allowed)
+            chosen = filled(weighted, found, allowed) if spend else found
             picked = tuple(one.options for one in chosen)
             if picked in seen:
                 break

@@ -21,8 +21,11 @@ Banks = tuple[int, int]
 UNLIMITED = 1 << 60
 """A budget that no mapping exhausts."""
 
-ROUNDS = 40
-"""Prices of what a mapping takes that are tried before the budgets count as too small."""
+FACTORS = np.array([(1, *one) for one in product(2.0 ** np.arange(-6, 7, 2), repeat=3)])
+"""Prices of what a mapping takes, relative to those at which all budgets are worth the same."""
+
+ROUNDS = 4
+"""How often closer prices are tried before the budgets count as too small."""
 
 
 class Use(NamedTuple):
@@ -155,8 +158,8 @@ def least(choices: Sequence[Sequence[Choice]], resource: str) -> list[Choice]:
 def fastest(choices: Sequence[Sequence[Choice]], budget: Use) -> list[Choice] | None:
     """Return the choices within the budget with the fewest cycles in the busiest layer; None: there are none.
 
-    For a limit on the cycles, each layer takes the cheapest choice that keeps it, where what is short becomes more
-    expensive until everything fits. This misses mappings now and then that would only just fit.
+    For a limit on the cycles, each layer takes the cheapest choice that keeps it, at prices that are searched until
+    everything fits. This misses mappings now and then that would only just fit.
     """
     cycles = [np.array([one.cycles for one in options]) for options in choices]
     uses = [np.array([one.use for one in options], dtype=float) for options in choices]
@@ -174,22 +177,23 @@ def fastest(choices: Sequence[Sequence[Choice]], budget: Use) -> list[Choice] | 
 
 def _within(allowed: list[np.ndarray], uses: list[np.ndarray], budget: np.ndarray) -> list[int] | None:
     """Return the place of a choice for each layer, among those allowed, that together fit the budget; None: none found.
-    """
-    def cheapest(price: np.ndarray) -> tuple[list[int], np.ndarray]:
-        places = [int(np.argmin(np.where(mask, use @ price, np.inf))) for mask, use in zip(allowed, uses, strict=True)]
-        return places, sum(use[place] for place, use in zip(places, uses, strict=True)) - budget
 
+    Each layer takes what is cheapest by some prices: those at which all fits best are tried again, with closer ones.
+    """
+    taken = [np.where(mask[:, None], use, np.inf) for mask, use in zip(allowed, uses, strict=True)]
+    if (sum(use.min(0) for use in taken) > budget).any():  # not even the least of each
+        return None
     unit = 1 / np.maximum(budget, 1)
-    for resource in range(len(budget)):
-        places, excess = cheapest(np.where(np.arange(len(budget)) == resource, unit, unit * 1e-6))
-        if excess[resource] > 0:  # not even the least fits
-            return None
-    price = unit.copy()
+    centre, factors = unit, FACTORS
     for _ in range(ROUNDS):
-        places, excess = cheapest(price)
-        if (excess <= 0).all():
-            return places
-        price *= np.clip(1 + excess * unit, 0.9, 2) ** 2
+        prices = centre * factors
+        places = np.array([np.argmin(np.where(mask[:, None], use @ prices.T, np.inf), axis=0)
+                           for mask, use in zip(allowed, uses, strict=True)])
+        shares = sum(use[place] for place, use in zip(places, uses, strict=True)) * unit
+        worst = shares.max(1)
+        if (fits := worst <= 1).any():
+            return places[:, np.argmin(np.where(fits, shares.sum(1), np.inf))].tolist()
+        centre, factors = prices[worst.argmin()], factors ** 0.5
     return None
 
 
