@@ -58,7 +58,7 @@ MAPPINGS: tuple[tuple[str, str, dict], ...] = (
     ("digits_ettfs", "a", {"lanes": 8, "early_exit": True, "winner": "scan", "port": "image"}),
     ("digits_ettfs", "b", {"lanes": [22, 5], "register_rows": 2}),
     ("digits_ettfs", "c", {"lanes": [64, 10]}),
-    ("digits_diet", "a", {"lanes": 4, "merges": True, "port": "image"}),
+    ("digits_diet", "a", {"lanes": [4, 5, 4], "merges": True, "port": "image"}),
     ("digits_diet", "b", {"lanes": [1, 11, 10], "banks": [(3, 2), (1, 1), (1, 1)], "register_rows": 2}),
     ("digits_latency", "a", {"lanes": [3, 16, 5], "early_exit": True}),
     ("digits_latency", "b", {"lanes": [4, 8, 10], "banks": [(1, 3), (1, 1), (1, 1)], "merges": True, "port": "image"}),
