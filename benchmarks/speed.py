@@ -58,7 +58,7 @@ text = verilog(Accelerator(program), program.memories())
 fs.verify(program, images[:2], verilog=text)  # builds the simulator, if it is not in the cache
 begun = time.perf_counter()
 outcome = fs.verify(program, images, verilog=text)
-print("verify", time.perf_counter() - begun, outcome.equal, int((outcome.classes * (1 + images.sum((1, 2)))).sum()))
+print("verify", time.perf_counter() - begun, outcome.equal, "".join(map(str, outcome.classes)))
 """
 """Seconds, and whether hardware and models agree, as they must."""
 
