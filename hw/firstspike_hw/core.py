@@ -188,7 +188,7 @@ class Core(wiring.Component):
         spiked, levels = self._build_spikes(m, u, peek, rows, operand=operand, add=add)
         operands = operand_registers(m, spec, fetch=fetch, operand=operand, free=free, peeks=peeks, levels=levels,
                                      products=products)
-        bases = self._bases(u, spiked, add)
+        bases = self._bases(m, u, spiked, add)
         left = u
         if not spec.plan.in_one_row:
             left = [_replaced(value, lane, add, bases) for lane, value in enumerate(u)]
@@ -233,7 +233,7 @@ class Core(wiring.Component):
 
     def _build_spikes(
         self, m: Module, u: list[Value], peek: list[Value], rows, *, operand: PassRow, add: PassRow,
-    ) -> tuple[Value, list[Value]]:
+    ) -> tuple[Value, Sequence[Value]]:
         """Capture the spikes of the row in the add stage.
 
         Returns which neurons have spiked in this step, in the add stage; and, for each threshold, which have reached
@@ -245,8 +245,11 @@ class Core(wiring.Component):
         seen = now
         if not plan.in_one_row:
             # The row in the operand stage is next in the ring only while the row before it is replaced.
-            seen = self._reached(peek if not plan.in_registers else [
+            ahead = self._reached(peek if not plan.in_registers else [
                 Mux(add.valid, one, value).as_signed() for one, value in zip(peek, u, strict=True)], operand)
+            # Signals, as Amaranth copies every other value for each lane that uses a bit of it.
+            seen = [Signal(lanes, name=f"seen{level}") for level in range(len(ahead))]
+            m.d.comb += [signal.eq(level) for signal, level in zip(seen, ahead, strict=True)]
             if levels > 1:
                 now = [Signal(lanes, name=f"level{level}", reset_less=True) for level in range(levels)]
                 m.d.sync += [register.eq(level) for register, level in zip(now, seen, strict=True)]
@@ -263,8 +266,10 @@ class Core(wiring.Component):
         if not spec.remembered_levels:
             return reached[0], seen
         memories = [rows(f"spiked{level}", 1) for level in range(spec.remembered_levels)]
-        spiked = [Mux(capture.valid, level, memory.value) for level, memory in zip(reached, memories, strict=False)]
-        m.d.comb += [memory.next.eq(level) for level, memory in zip(spiked, memories, strict=True)]
+        spiked = [Signal(lanes, name=f"has_spiked{level}") for level in range(len(memories))]
+        m.d.comb += [signal.eq(Mux(capture.valid, level, memory.value))
+                     for signal, level, memory in zip(spiked, reached, memories, strict=False)]
+        m.d.comb += [memory.next.eq(signal) for memory, signal in zip(memories, spiked, strict=True)]
         return spiked[0], [memory.peek for memory in memories]
 
     def _reached(self, u: list[Value], stage: PassRow) -> list[Value]:
@@ -293,7 +298,7 @@ class Core(wiring.Component):
             inside.append(~Cat(add.edges[axis] for axis in (0, 1) if beyond[axis]).any())
         return present & Cat(one.replicate(plan.lanes) for one in inside)
 
-    def _bases(self, u: list[Value], spiked: Value, add: PassRow) -> list[tuple[Value, LaneConstants]]:
+    def _bases(self, m: Module, u: list[Value], spiked: Value, add: PassRow) -> list[tuple[Value, LaneConstants]]:
         """Return which lanes take a number instead of u before the sum, and this number, for each pass that has one.
 
         If all neurons are in one row, the sum is replaced instead, by that of the number and the pass's constant. In
@@ -306,7 +311,8 @@ class Core(wiring.Component):
             if op.base is None or (plan.in_registers and op.act == "init"):
                 continue
             base = op.base if op.values is None or not plan.in_one_row else op.base + op.values
-            select = (add.number == number).replicate(lanes) & holds[op.when]
+            select = Signal(lanes, name=f"takes_base{number}")
+            m.d.comb += select.eq((add.number == number).replicate(lanes) & holds[op.when])
             bases.append((select, LaneConstants(plan, base, absent=-1)))
         return bases
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Operands: the values added to the membrane of each lane, loaded into registers beside the adders."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import add, or_
 
@@ -66,7 +66,7 @@ def _apart(largest: int) -> list[list[int]]:
 
 def operand_registers(
     m: Module, spec: CoreSpec, *, fetch: PassRow, operand: PassRow, free: Value, products: list[Value],
-    peeks: dict[str, list[Value]], levels: list[Value],
+    peeks: dict[str, list[Value]], levels: Sequence[Value],
 ) -> list[Value]:
     """Build the operand register of each lane, loaded at the end of the operand stage.
 
@@ -222,7 +222,7 @@ def _certain(spec: CoreSpec, op: RowOp) -> np.ndarray:
 
 
 def _by_level(
-    m: Module, spec: CoreSpec, fetch: PassRow, operand: PassRow, free: Value, levels: list[Value],
+    m: Module, spec: CoreSpec, fetch: PassRow, operand: PassRow, free: Value, levels: Sequence[Value],
 ) -> list[list[Value]]:
     """Return the ones of constants that the spike chooses, by lane, for each pass that adds such; they are 0 in other
     passes."""

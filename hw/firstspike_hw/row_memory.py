@@ -190,7 +190,9 @@ class RowBanks:
             m.d.comb += [bank.fetch_row.eq(fetch_row), bank.fetch.eq(free), bank.fetch_live.eq(live),
                          bank.row.eq(row), bank.advance.eq(advance), bank.restart.eq(restart)]
             banks.append(bank)
-        self.value, self.peek = Cat(bank.value for bank in banks), Cat(bank.peek for bank in banks)
+        # Signals, since Amaranth copies every other value wherever a lane's part of it is used.
+        self.value, self.peek = (Signal(plan.elements * width, name=f"{name}_{port}") for port in ("value", "peek"))
+        m.d.comb += [self.value.eq(Cat(bank.value for bank in banks)), self.peek.eq(Cat(bank.peek for bank in banks))]
         self.next = Cat(bank.next for bank in banks)
 
 
