@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from .array import GROUP_BITS, ArrayConfig, LayerOptions, LayerPlan, spike_queue_depth
 from .connectivity import Conv2d, Dense, to_plain
 from .events import MAGNITUDE_MAX, TokenLayout
@@ -159,9 +161,24 @@ class CoreSpec:
         return not self.pairs and self.microcode.pure_weights and not any(layout.value_bits for layout in self.layouts)
 
     @cached_property
+    def marker_rows(self) -> np.ndarray:
+        """Rows of weights for the passes of markers, int64[R, C]: those of the bias, and one of zeros for passes that
+        add something else."""
+        rows = bias_rows(self.layer)
+        if self.microcode.pure_weights or not rows.any(1).all():
+            return rows
+        return np.append(rows, np.zeros((1, self.layer.channels), dtype=np.int64), axis=0)
+
+    def marker_row(self, op: RowOp) -> int:
+        """Return which of `marker_rows` a pass takes."""
+        if op.operand == "weight":
+            return op.index
+        return int(self.marker_rows.any(1).argmin())
+
+    @cached_property
     def memory(self) -> MemoryShape:
-        """Weight memory: weights in the order of the walks, then bias rows. The program port can write it."""
-        depth = self.bias_word + len(bias_rows(self.layer)) * self.bias_stride
+        """Weight memory: weights in the order of the walks, then `marker_rows`. The program port can write it."""
+        depth = self.bias_word + len(self.marker_rows) * self.bias_stride
         return MemoryShape(
             name=f"core{self.index}_weights", depth=depth, used_bits=self.plan.elements * self.layer.weight_bits,
             loadable=True, single_port=self.plan.options.single_port, read_ports=self.plan.options.events_per_cycle)

@@ -366,7 +366,7 @@ class _Update:
         elif (num[leaks] == (1 << shift) - 1).all() and shift:
             # v − ceil(v/2^k) = x + 1 + ~(x >> k) with x = v − 1
             self.add(-leaks.astype(np.int64))
-            self.append(RowOp(act="add", operand="leak", index=shift, channels=_some(leaks), settle=True))
+            self.append(RowOp(act="add", operand="leak", index=shift, channels=_some(leaks)))
             self.add(leaks)
         else:
             # Horner from the lowest digit: floors of floors are exact, so after `shift` halvings u = (v·num) >> shift,

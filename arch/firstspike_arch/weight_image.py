@@ -7,7 +7,6 @@ from .array import LayerPlan
 from .connectivity import Conv2d, Dense, pooled, size_of
 from .core_spec import CoreSpec
 from .fixed import pack_rows, unpack_rows
-from .microcode import bias_rows
 from .walk import conv_walk, row_stride, window_taps
 
 __all__ = ["weight_image", "weights_from_image"]
@@ -18,7 +17,7 @@ def weight_image(core: CoreSpec) -> list[int]:
     layer, plan = core.layer, core.plan
     sets = [np.append(np.asarray(one.weights).ravel(), [0])[_places(one.connectivity, plan)]
             for one in (layer, *layer.branches)]
-    biases, rows = _bias_places(core), bias_rows(layer)
+    biases, rows = _bias_places(core), core.marker_rows
     spread = np.append(rows, np.zeros((len(rows), 1), dtype=np.int64), axis=1)
     return pack_rows(np.concatenate([*sets, spread[:, biases].reshape(-1, plan.elements)]), layer.weight_bits)
 

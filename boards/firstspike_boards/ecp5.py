@@ -10,7 +10,7 @@ import numpy as np
 from amaranth.hdl import Const, Instance, Module, Signal, Value
 from amaranth.lib import io
 
-from .ecp5_netlist import absorb_output_registers
+from .ecp5_netlist import improve
 from .family import BlockFormat, Family, OpenFlow
 from .pll import PllLimits, PllSetting
 
@@ -87,6 +87,6 @@ ECP5 = Family(
         placer="nextpnr-ecp5", place=("--lpf", "top.lpf", "--textcfg", "{name}.config"),
         packer="ecppack", pack=("--compress", "--input", "{name}.config", "--bit", "{name}.bit"),
         unpacker="ecpunpack", unpack=("--input", "{name}.bit", "--textcfg", "{name}.config"),
-        config="config", bitstream="bit", improve=absorb_output_registers, blocks=_TextConfig(),
+        config="config", bitstream="bit", improve=improve, blocks=_TextConfig(),
     ),
 )

@@ -14,7 +14,7 @@ from firstspike_arch.microcode import Microcode
 
 from .capture import CaptureInterface, capture_signature
 from .lane_constants import LaneConstants
-from .operands import operand_registers, products
+from .operands import leaks, operand_registers, products
 from .pass_row import PassRow
 from .row_memory import RowBanks, lanes_of
 from .sequencer import DropInterface, IssueInterface, Sequencer, drop_signature
@@ -172,7 +172,7 @@ class Core(wiring.Component):
         membranes = rows("membranes", bits, init=pack_rows(init.table, bits) if spec.plan.in_registers else (),
                          restart=add.inits_all)
         u, peek = ([value.as_signed() for value in lanes_of(word, bits)] for word in (membranes.value, membranes.peek))
-        peeks = {"membrane": peek}
+        peeks: dict[str, list[Value]] = {}
         currents = None
         if code.has_current:
             currents = RowBanks(m, spec.plan, "currents", bits, fetch=fetch, add=add, free=free, bubbles=True)
@@ -199,7 +199,9 @@ class Core(wiring.Component):
         if sums is not None:
             left = [Mux(add.is_event, value.as_signed(), other)
                     for value, other in zip(lanes_of(sums.value, bits), left, strict=True)]
-        totals = [(value + other)[:bits].as_signed() for value, other in zip(left, operands, strict=True)]
+        leaked = leaks(m, spec, operand=operand, u=u)
+        right = operands if leaked is None else [one | other for one, other in zip(operands, leaked, strict=True)]
+        totals = [(value + other)[:bits].as_signed() for value, other in zip(left, right, strict=True)]
         sums_of_u = totals
         if spec.plan.in_one_row:
             sums_of_u = [_replaced(value, lane, add, bases) for lane, value in enumerate(totals)]
@@ -255,12 +257,21 @@ class Core(wiring.Component):
                 m.d.sync += [register.eq(level) for register, level in zip(now, seen, strict=True)]
         if code.levels is not None:
             m.d.comb += [level.eq(one & self._present(add)) for level, one in zip(reached, now, strict=True)]
-        visible: Value = reached[0]
-        if spec.fires_once:
-            fired = rows("fired", 1, restart=add.inits_all)
-            m.d.comb += fired.next.eq(Mux(add.inits_row, 0, Mux(capture.valid, fired.value | reached[0], fired.value)))
-            visible = reached[0] & ~fired.value
-        m.d.comb += capture.spikes.eq(Mux(add.masked, 0, visible))
+        visible = reached[0] & (capture.valid & ~add.masked).replicate(lanes)
+        if spec.fires_once and plan.in_one_row:
+            fired = Signal(lanes)
+            visible = visible & ~fired
+            # One by one: a spike is the clock enable of its own flip-flop, which needs no gate.
+            for lane in range(lanes):
+                with m.If(visible[lane]):
+                    m.d.sync += fired[lane].eq(1)
+            with m.If(add.valid & add.inits_all):
+                m.d.sync += fired.eq(0)
+        elif spec.fires_once:
+            held = rows("fired", 1, restart=add.inits_all)
+            visible = visible & ~held.value
+            m.d.comb += held.next.eq(Mux(add.inits_row, 0, held.value | visible))
+        m.d.comb += capture.spikes.eq(visible)
         if levels > 1:
             m.d.comb += [capture.magnitudes[lane].eq(sum(level[lane] for level in reached)) for lane in range(lanes)]
         if not spec.remembered_levels:

@@ -6,7 +6,7 @@ from functools import reduce
 from operator import add, or_
 
 import numpy as np
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value
 from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.events import MAGNITUDE_MAX
 from firstspike_arch.fixed import bits_for_unsigned
@@ -15,7 +15,7 @@ from firstspike_arch.microcode import RowOp
 from .lane_constants import LaneConstants
 from .pass_row import PassRow
 
-__all__ = ["operand_registers", "products"]
+__all__ = ["leaks", "operand_registers", "products"]
 
 
 def products(weights: list[Value], value: Value, *, largest: int, one_bit: bool, polarity: bool) -> list[Value]:
@@ -70,8 +70,10 @@ def operand_registers(
 ) -> list[Value]:
     """Build the operand register of each lane, loaded at the end of the operand stage.
 
-    The registers have no reset, as they are never read before they are loaded. There are none if the operands are words
-    of the weight memory, which then come in the add stage (`CoreSpec.adds_words`).
+    Passes that do not add the weights fetch zeros, so nothing selects the weight. A bit is set where the pass adds a
+    constant with a 1, by the set input of its flip-flop, and needs no gate for that. The registers have no reset, as
+    they are never read before they are loaded. There are none if the operands are words of the weight memory, which
+    then come in the add stage (`CoreSpec.adds_words`).
 
     Parameters
     ----------
@@ -82,32 +84,49 @@ def operand_registers(
     products : list of Value
         Weight times the event's value, for each lane.
     peeks : dict
-        State of each lane in the operand stage, by name: "membrane", and "shadow", "current" and "sum" if the core has
-        them.
+        State of each lane in the operand stage, by name: "shadow", "current" and "sum", if the core has them.
     levels : list of Value
         For each threshold, which lanes in the operand stage have reached it in this step.
     """
     bits = spec.plan.membrane_bits
     if spec.adds_words:
         return list(products)
-    if spec.microcode.pure_weights:
-        # Only as many flip-flops a lane as the product has bits: sign extension after the register is free.
-        registers = [Signal(signed(min(bits, len(product))), name=f"operand{lane}", reset_less=True)
-                     for lane, product in enumerate(products)]
-        m.d.sync += [register.eq(product) for register, product in zip(registers, products, strict=True)]
-        return list(registers)
-    selects = _Selects(m, spec, fetch, free)
+    ones = _Ones(m, spec, fetch, free)
     extras = [*_extras(m, spec, fetch, free, peeks), *_by_level(m, spec, fetch, operand, free, levels)]
-    leaks = _leaks(spec, peeks["membrane"])
     registers: list[Value] = []
     for lane, product in enumerate(products):
-        register = Signal(signed(bits), name=f"operand{lane}", reset_less=True)
-        high, low = selects.of(lane)
-        weight, leak = (_extended(value, bits) for value in (product, leaks[lane]))
-        chosen = (high & (low | leak)) | (~high & low & weight)
-        m.d.sync += register.eq(reduce(or_, (extra[lane] for extra in extras), chosen))
-        registers.append(register)
+        # Only as many flip-flops as the product has bits, if there is nothing else: the rest is sign extension.
+        width = min(bits, len(product)) if spec.microcode.pure_weights else bits
+        word = reduce(or_, (extra[lane] for extra in extras), _extended(product, width))
+        register = []
+        for select, low, high in ones.of(lane, width):
+            name, full = f"operand{lane}_{low}", (1 << high - low) - 1
+            if select is None:
+                part = Signal(high - low, name=name, reset_less=True)
+                m.d.sync += part.eq(word[low:high])
+            else:  # the set input of a flip-flop needs 1 as the power-up value
+                part = Signal(high - low, name=name, reset_less=True, init=full)
+                m.d.sync += part.eq(Mux(select, full, word[low:high]))
+            register.append(part)
+        registers.append(Cat(register).as_signed())
     return registers
+
+
+def leaks(m: Module, spec: CoreSpec, *, operand: PassRow, u: list[Value]) -> list[Value] | None:
+    """Return ~(u >> shift) of each lane in the add stage, 0 in passes without a leak; None if no pass leaks by a shift.
+
+    This is added beside the operand register: an adder's LUTs have inputs left for it.
+    """
+    shift = next((op.index for op in spec.microcode.passes if op.operand == "leak"), None)
+    if shift is None:
+        return None
+    adds, made, found = _Adds(spec, operand, "leak"), {}, []
+    for lane, value in enumerate(u):
+        if (rows := adds.rows(lane)) not in made:
+            made[rows] = register = Signal(name=f"adds_leak{len(made) or ''}")
+            m.d.sync += register.eq(adds.to(lane))
+        found.append(Mux(made[rows], ~(value >> shift), 0))
+    return found
 
 
 def _extended(value: Value, bits: int) -> Value:
@@ -115,57 +134,45 @@ def _extended(value: Value, bits: int) -> Value:
     return Cat(value, value[-1].replicate(max(0, bits - len(value))))[:bits]
 
 
-class _Selects:
-    """Two select bits for each pattern of constants and of leaking neurons, decoded one stage early, so that a
-    multiplexer is one LUT4 a bit.
-
-    The selects mean: 00 → 0, 01 → weight, 10 → leak, 11 → 1.
-    """
+class _Ones:
+    """Whether the constant of the pass in the operand stage has a 1: a register, decoded one stage early, for each
+    pattern of bits over the passes that add constants."""
 
     def __init__(self, m: Module, spec: CoreSpec, fetch: PassRow, free: Value):
         self._m, self._fetch, self._free = m, fetch, free
         self._constants = [(number, LaneConstants(spec.plan, _certain(spec, op), absent=0).table)
                            for number, op in enumerate(spec.microcode.passes) if op.operand == "constant"]
-        self._is_weight = fetch.which(lambda op: op.operand == "weight")
-        self._leaks = _Adds(spec, fetch, "leak")
-        self._bits = spec.plan.membrane_bits
-        self._made: dict[tuple, tuple[Signal, Signal]] = {}
-        self._words: dict[tuple, tuple[Value, Value]] = {}
+        self._made: dict[tuple, Signal] = {}
+        self._words: dict[tuple, list[tuple[Signal | None, int, int]]] = {}
 
-    def of(self, lane: int) -> tuple[Value, Value]:
-        """Return the high and the low select of each bit of a lane's operand.
+    def of(self, lane: int, bits: int) -> list[tuple[Signal | None, int, int]]:
+        """Return the selects of a lane's bits from the lowest, each with the bits that have it, low … high − 1; None:
+        no constant has a 1 there."""
+        columns = tuple((number, tuple(table[:, lane].tolist())) for number, table in self._constants)
+        if columns not in self._words:
+            selects = [self._select(tuple((number, tuple(value >> bit & 1 for value in column))
+                                          for number, column in columns)) for bit in range(bits)]
+            starts = [bit for bit in range(bits) if not bit or selects[bit] is not selects[bit - 1]]
+            self._words[columns] = [
+                (selects[start], start, stop) for start, stop in zip(starts, [*starts[1:], bits], strict=True)]
+        return self._words[columns]
 
-        Lanes with the same selects share the signals: whole words are elaborated, exported and simulated many times
-        faster than bits.
-        """
-        leaks = self._leaks.rows(lane)
-        patterns = tuple((tuple((number, tuple(int(value) >> bit & 1 for value in table[:, lane]))
-                                for number, table in self._constants), leaks) for bit in range(self._bits))
-        if patterns not in self._words:
-            high, low = (Signal(self._bits, name=f"selects_{name}{len(self._words)}") for name in ("high", "low"))
-            pairs = [self._pair(lane, pattern) for pattern in patterns]
-            self._m.d.comb += [high.eq(Cat(one for one, _ in pairs)), low.eq(Cat(one for _, one in pairs))]
-            self._words[patterns] = high, low
-        return self._words[patterns]
-
-    def _pair(self, lane: int, pattern: tuple) -> tuple[Signal, Signal]:
-        """Return the selects of a bit: registers, one pair for each pattern."""
+    def _select(self, pattern: tuple) -> Signal | None:
+        if not any(any(ones) for _, ones in pattern):
+            return None
         if pattern not in self._made:
-            one = _in_rows(Const(0), self._fetch, pattern[0])
-            count = len(self._made)
-            high, low = Signal(name=f"select_high{count}"), Signal(name=f"select_low{count}")
+            self._made[pattern] = select = Signal(name=f"one{len(self._made)}")
             with self._m.If(self._free):
-                self._m.d.sync += [high.eq(self._leaks.to(lane) | one), low.eq(self._is_weight | one)]
-            self._made[pattern] = high, low
+                self._m.d.sync += select.eq(_in_rows(Const(0), self._fetch, pattern))
         return self._made[pattern]
 
 
 class _Adds:
-    """Whether the pass in the fetch stage adds an operand, which some passes add to some channels only."""
+    """Whether the pass in a stage adds an operand, which some passes add to some channels only."""
 
-    def __init__(self, spec: CoreSpec, fetch: PassRow, operand: str):
-        self._fetch = fetch
-        self._to_all = fetch.which(lambda op: op.operand == operand and op.channels is None)
+    def __init__(self, spec: CoreSpec, stage: PassRow, operand: str):
+        self._stage = stage
+        self._to_all = stage.which(lambda op: op.operand == operand and op.channels is None)
         self._to_some = [(number, LaneConstants(spec.plan, op.channels.astype(np.int64), absent=0).table)
                          for number, op in enumerate(spec.microcode.passes)
                          if op.operand == operand and op.channels is not None]
@@ -176,15 +183,15 @@ class _Adds:
 
     def to(self, lane: int) -> Value:
         """Return a value that is high if the operand is added in this lane."""
-        return _in_rows(self._to_all, self._fetch, self.rows(lane))
+        return _in_rows(self._to_all, self._stage, self.rows(lane))
 
 
-def _in_rows(value: Value, fetch: PassRow, rows: Iterable[tuple[int, tuple[int, ...]]]) -> Value:
+def _in_rows(value: Value, stage: PassRow, rows: Iterable[tuple[int, tuple[int, ...]]]) -> Value:
     """Return ``value``, or high in the passes of these numbers, in those rows whose bit is 1."""
     for number, ones in rows:
         if any(ones):
-            row = Const(1) if all(ones) else Array(ones)[fetch.group]
-            value = value | ((fetch.number == number) & row)
+            row = Const(1) if all(ones) else Array(ones)[stage.group]
+            value = value | ((stage.number == number) & row)
     return value
 
 
@@ -242,11 +249,3 @@ def _by_level(
             lanes.append(Mux(adds, chosen, 0))
         extras.append(lanes)
     return extras
-
-
-def _leaks(spec: CoreSpec, membranes: list[Value]) -> list[Value]:
-    """Return ~(u >> shift) of each lane; 0 if no pass leaks by a shift."""
-    shift = next((op.index for op in spec.microcode.passes if op.operand == "leak"), None)
-    if shift is None:
-        return [Const(0, signed(spec.plan.membrane_bits))] * len(membranes)
-    return [~(membrane.as_signed() >> shift) for membrane in membranes]

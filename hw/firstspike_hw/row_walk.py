@@ -74,12 +74,7 @@ class VectorWalk(wiring.Component):
         spec, rows = self._spec, self._spec.plan.rows
         inputs = spec.bias_word // spec.bias_stride
         line = Signal(range(ceil_div(spec.memory.depth, spec.bias_stride)))
-        # Every pass of a marker gets the first bias row, unless there are more: then the address depends on the pass.
-        m.d.comb += line.eq(Mux(self.marker, inputs, self.address))
-        for index, op in enumerate(spec.microcode.passes):
-            if index and op.operand == "weight" and op.index:
-                with m.If(self.number == index):
-                    m.d.comb += line.eq(inputs + op.index)
+        m.d.comb += line.eq(Mux(self.marker, inputs + _marker_row(m, spec, self.number), self.address))
         low = spec.bias_stride.bit_length() - 1
         row = Signal(range(rows))
         m.d.comb += [self.row.eq(row), self.word.eq(Cat(row[:low], line)), self.ends.eq(row == rows - 1)]
@@ -178,7 +173,8 @@ class MapWalk(wiring.Component):
             current_row.eq(Mux(fresh, Mux(self.marker, 0, head.row), row)), self.row.eq(current_row),
             self.group.eq(group),
             event_word.eq(Mux(fresh, head.word, word)),
-            self.word.eq(Mux(self.marker, self._bias_word(m, group), event_word)),
+            self.word.eq(Mux(
+                self.marker, spec.bias_word + _marker_row(m, spec, self.number, spec.bias_stride) + group, event_word)),
         ]
         # Counters of the walk: the row among those of a position, then the position along x and along y.
         at = Signal(range(max(walk.reach for walk in spec.walks)))
@@ -215,17 +211,6 @@ class MapWalk(wiring.Component):
                     with m.If(x_ends):
                         m.d.sync += [y.eq(Mux(y_ends, 0, y + 1)), line_row.eq(next_row), line_word.eq(next_word)]
         return m
-
-    def _bias_word(self, m: Module, group: Signal) -> Signal:
-        """Return the word for a marker's pass: the word of the row's channels in the bias row of the pass."""
-        spec = self._spec
-        bias_word = Signal(range(spec.memory.depth))
-        m.d.comb += bias_word.eq(spec.bias_word + group)
-        for index, op in enumerate(spec.microcode.passes):
-            if index and op.operand == "weight" and op.index:
-                with m.If(self.number == index):
-                    m.d.comb += bias_word.eq(spec.bias_word + op.index * spec.bias_stride + group)
-        return bias_word
 
     def _reach_banks(
         self, m: Module, *, x: Signal, y: Signal, x_ends: Value, y_ends: Value, position_ends: Value,
@@ -299,3 +284,17 @@ class MapWalk(wiring.Component):
             return values[0]
         bits = 1 + max(bits_for_unsigned(abs(value)) for value in values)
         return Array(Const(value, Shape(bits, True)) for value in values)[self.choice]
+
+
+def _marker_row(m: Module, spec: CoreSpec, number: Value, stride: int = 1) -> Value:
+    """Return ``stride`` times the row of `CoreSpec.marker_rows` that a marker's pass of this number takes; a constant
+    if all passes take the same."""
+    rows = [spec.marker_row(op) * stride for op in spec.microcode.passes[1:]]
+    if len(set(rows)) == 1:
+        return Const(rows[0])
+    row = Signal(range(max(rows) + 1), name="marker_row")
+    with m.Switch(number):
+        for value in sorted(set(rows)):
+            with m.Case(*(index for index, one in enumerate(rows, 1) if one == value)):
+                m.d.comb += row.eq(value)
+    return row

@@ -110,7 +110,7 @@ def test_a_current_holds_the_constants_from_the_beginning():
 
 
 @pytest.mark.parametrize(("options", "waits"), [
-    ({"levels": 2}, [True]), ({"levels": 2, **LEAK}, [True, True, False]), (LEAK, [False, False, True, False]),
+    ({"levels": 2}, [True]), ({"levels": 2, **LEAK}, [True, False, False]), (LEAK, [False, False, False, False]),
     ({"levels": 2, "reset_delay": True, "leak_num": 0}, [False, True]),
     (SLOW, [False, False, True, False, False, False]),
 ])

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Output registers of block RAM: absorbed where that changes nothing, left alone where it would."""
+"""Output registers of block RAM, and LUTs before adders: absorbed where that changes nothing, else left alone."""
+
+from copy import deepcopy
+from itertools import product
 
 import pytest
-from firstspike_boards.ecp5_netlist import absorb_output_registers
+from firstspike_boards.ecp5_netlist import absorb_adder_inputs, absorb_output_registers
 
 CLOCK, ENABLE = 2, 3
 
@@ -87,3 +90,91 @@ def test_anything_else_is_left_as_it_is(change):
     names = set(module["cells"])
     assert absorb_output_registers(design) == 0
     assert set(module["cells"]) == names and module["cells"]["ram"]["parameters"]["REGMODE_B"] == "NOREG"
+
+
+def adder(function: str = "ternary") -> dict:
+    """Half of an adder of nets 10 and 20, where a LUT of nets 21, 22 and 23 drives net 20."""
+    init = {"ternary": 0xCACA, "leak": 0xAEAE, "gated": 0xA0A0}[function]
+    cells = {
+        "sum": {
+            "type": "CCU2C", "parameters": {f"{name}{half}": value for half in "01"
+                           for name, value in (("INIT", f"{0x96AA:016b}"), ("INJECT1_", "NO"))},
+            "port_directions": {**{f"{pin}{half}": "input" for pin in "ABCD" for half in "01"}, "S0": "output"},
+            "connections": {"A0": [10], "B0": [20], "C0": ["0"], "D0": ["1"],
+                            "A1": ["0"], "B1": ["0"], "C1": ["0"], "D1": ["1"], "S0": [30]},
+        },
+        "lut": {
+            "type": "LUT4", "parameters": {"INIT": f"{init:016b}"},
+            "port_directions": {**dict.fromkeys("ABCD", "input"), "Z": "output"},
+            "connections": {"A": [21], "B": [22], "C": [23], "D": ["0"], "Z": [20]},
+        },
+    }
+    return {"modules": {"top": {"ports": {"out": {"direction": "output", "bits": [30]}}, "cells": cells}}}
+
+
+def lut(init: str, inputs: list[int]) -> int:
+    return int(init, 2) >> sum(bit << place for place, bit in enumerate(inputs)) & 1
+
+
+def sums(design: dict) -> list[tuple[int, int]]:
+    """Sum and carry of the half for all values of its nets.
+
+    Ref: yosys, techlibs/lattice/ccu2c_sim.vh: the carry is made by the LUT of A and B with C = D = 0.
+    """
+    cells, found = design["modules"]["top"]["cells"], []
+    for values in product((0, 1), repeat=5):
+        nets = {**dict(zip((10, 21, 22, 23, "carry"), values, strict=True)), "0": 0, "1": 1}
+        if "lut" in cells:
+            pins = [nets[cells["lut"]["connections"][pin][0]] for pin in "ABCD"]
+            nets[20] = lut(cells["lut"]["parameters"]["INIT"], pins)
+        pins = [nets[cells["sum"]["connections"][f"{pin}0"][0]] for pin in "ABCD"]
+        init = cells["sum"]["parameters"]["INIT0"]
+        differs, makes = lut(init, pins), lut(init, [*pins[:2], 0, 0])
+        found.append((differs ^ nets["carry"], nets["carry"] if differs else makes))
+    return found
+
+
+@pytest.mark.parametrize("function", ["ternary", "leak", "gated"])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_an_adder_takes_over_the_lut_before_it(function, swapped):
+    design = adder(function)
+    if swapped:
+        pins = design["modules"]["top"]["cells"]["sum"]["connections"]
+        pins["A0"], pins["B0"] = pins["B0"], pins["A0"]
+    wanted = sums(design)
+    assert absorb_adder_inputs(design) == 1
+    assert list(design["modules"]["top"]["cells"]) == ["sum"] and sums(design) == wanted
+
+
+def other_sum(cells, ports):
+    ports["spy"] = {"direction": "output", "bits": [20]}
+
+
+def other_function(cells, ports):
+    cells["sum"]["parameters"]["INIT0"] = f"{0x66AA:016b}"
+
+
+def not_carried(cells, ports):
+    cells["sum"]["parameters"]["INJECT1_0"] = "YES"
+
+
+def four_inputs(cells, ports):
+    cells["lut"]["connections"]["D"] = [24]
+
+
+def both_summands(cells, ports):
+    cells["sum"]["connections"]["A0"] = [20]
+
+
+def never_zero(cells, ports):
+    cells["lut"]["parameters"]["INIT"] = f"{0x0101:016b}"
+
+
+@pytest.mark.parametrize("change", [
+    other_sum, other_function, not_carried, four_inputs, both_summands, never_zero,
+])
+def test_a_lut_that_an_adder_cannot_replace_stays(change):
+    design = adder()
+    change(design["modules"]["top"]["cells"], design["modules"]["top"]["ports"])
+    before = deepcopy(design)
+    assert absorb_adder_inputs(design) == 0 and design == before
