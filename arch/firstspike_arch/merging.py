@@ -12,7 +12,10 @@ from .events import TokenLayout
 from .fixed import bits_for_unsigned
 from .memory import MemoryShape
 
-__all__ = ["Merging", "lines_together", "without_pool"]
+__all__ = ["BAND_CYCLES", "Merging", "lines_together", "without_pool"]
+
+BAND_CYCLES = 3
+"""Cycles that a merger loses from one band to the next: the event that closes a half waits until the other is open."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .connectivity import size_of
-from .core_spec import CoreSpec
+from .core_spec import CoreInput, CoreSpec
+from .merging import BAND_CYCLES
 from .microcode import RowOp
 
 __all__ = ["MarkerCycles", "Workload", "event_rows", "marker_cycles", "spread_workload", "work_cycles", "workload"]
@@ -44,7 +45,8 @@ class Workload:
         Number of events taken together with another one: all but the odd one of each step, if the core takes two at
         once. It is fewer where events do not come in pairs.
     tokens : int64[B]
-        Number of tokens in the longest of the streams, before any merging: an edge takes one a cycle.
+        Cycles that the longest of the streams takes, at a token a cycle: before any merging, which takes a few more for
+        each band of its map.
     """
 
     steps: int
@@ -103,7 +105,7 @@ def workload(core: CoreSpec, spikes: Sequence[np.ndarray]) -> Workload:
     events, ones, (idle, joined, tokens) = [], [], np.zeros((3, count), dtype=np.int64)
     for one in core.inputs:
         values = np.asarray(spikes[one.source + 1])
-        tokens = np.maximum(tokens, steps + (values != 0).sum((1, 2)))
+        tokens = np.maximum(tokens, _stream_cycles(one, steps, (values != 0).sum((1, 2))))
         if one.recurrent:
             idle += (values[:, -1] != 0).sum(1)
             values = values[:, :-1]
@@ -126,10 +128,10 @@ def spread_workload(core: CoreSpec, steps: int, sent: Sequence[float]) -> Worklo
     sent : sequence of float
         Number of events of the network's input, then of every layer.
     """
-    events, ones, idle, tokens = [], [], 0.0, 0.0
+    events, ones, idle, tokens = [], [], 0.0, np.zeros(1)
     for one in core.inputs:
         count, inputs = sent[one.source + 1], size_of(one.connectivity.in_shape)
-        tokens = max(tokens, steps + count)
+        tokens = np.maximum(tokens, _stream_cycles(one, steps, np.array([count])))
         if one.recurrent:
             idle += count / steps
             count -= count / steps
@@ -139,7 +141,13 @@ def spread_workload(core: CoreSpec, steps: int, sent: Sequence[float]) -> Worklo
         ones.append(events[-1] * max(one.layout.value_bits / 2, 1))  # half of the bits of a random value
     joined = sent[core.inputs[0].source + 1] / 2 if core.pairs else 0.0
     return Workload(steps=steps, events=tuple(events), ones=tuple(ones), idle=np.array([idle]),
-                    joined=np.array([joined]), tokens=np.array([tokens - joined]))
+                    joined=np.array([joined]), tokens=tokens - joined)
+
+
+def _stream_cycles(one: CoreInput, steps: int, events: np.ndarray) -> np.ndarray:
+    """Return the cycles in which a stream of so many events an inference reaches a core, [B]."""
+    bands = 0 if one.merging is None else np.minimum(steps * one.merging.bands, events)
+    return steps + events + BAND_CYCLES * bands
 
 
 def work_cycles(core: CoreSpec, load: Workload) -> np.ndarray:

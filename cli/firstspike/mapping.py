@@ -14,7 +14,7 @@ from firstspike_arch.shown import shown
 from firstspike_arch.work import workload
 from firstspike_boards.devices import DEVICES, Device
 from firstspike_boards.lut_model import core_luts, entry_luts, program_luts, readout_luts
-from firstspike_compiler.compile import Compilation, compile_network, remap_as
+from firstspike_compiler.compile import Compilation, compile_network, given_options, remap_as
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.passes.search_mapping import (
     UNLIMITED,
@@ -97,7 +97,7 @@ def map_to_device(
     lane_budget : int or None
         Processing elements of all layers together. None: as many as the device's look-up tables allow.
     options
-        Further options of `compile_network`.
+        Further options of `compile_network`. Those of the mapping, such as ``merges``, are then not chosen.
 
     Raises
     ------
@@ -112,7 +112,8 @@ def map_to_device(
     if lane_budget is not None and lane_budget < len(integer.layers):
         raise CompileError(f"lane_budget must be ≥ {len(integer.layers)} (one a layer), not {shown(lane_budget)}")
     golden = GoldenModel(integer).run(samples)
-    choices, budget = _choices(plain.program, golden.spikes, chip), _budget(plain.program, lane_budget, chip)
+    choices = _choices(plain.program, golden.spikes, chip, given=given_options(integer, plain.options))
+    budget = _budget(plain.program, lane_budget, chip)
     found = fastest(choices, budget)
     candidates = list(_candidates(plain, choices, budget, chip))
     if found is None or not candidates:

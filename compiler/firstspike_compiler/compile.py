@@ -27,7 +27,7 @@ from .passes.round_leaks import round_leaks
 
 __all__ = [
     "MAPPING_PASSES", "PROOF_PASSES", "REAL_PASSES", "Compilation", "Options", "PassResult", "compile_network",
-    "reload_weights", "remap", "remap_as",
+    "given_options", "reload_weights", "remap", "remap_as",
 ]
 
 
@@ -178,7 +178,7 @@ def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
         ))
     chosen = map_layers(
         network, templates, lanes=options.lanes, lane_budget=options.lane_budget, events=options.events,
-        given=_given(network, options))
+        given=given_options(network, options))
     return _mapped(draft, chosen)
 
 
@@ -418,7 +418,7 @@ def _check_mapping(options: Options, layers: int) -> None:
         raise CompileError(f"single_port must name layers 0…{layers - 1}, not {shown(strays[0])}")
 
 
-def _given(network: IntegerNetwork, options: Options) -> list[dict[str, Any]]:
+def given_options(network: IntegerNetwork, options: Options) -> list[dict[str, Any]]:
     """Return the options of each layer that the mapping must not choose, because the caller has."""
     given: dict[str, list] = {}
     if (banks := _banks(network, options)) is not None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from firstspike import mapping
 from firstspike.verb_demo import shipped
+from firstspike_arch.array import LayerOptions
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.memory import MemoryShape
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
@@ -17,7 +18,7 @@ from firstspike_arch.work import work_cycles, workload
 from firstspike_boards.devices import DEVICES, Device
 from firstspike_compiler.compile import remap
 from firstspike_compiler.errors import CompileError
-from firstspike_compiler.passes.search_mapping import processing_elements
+from firstspike_compiler.passes.search_mapping import Choice, Use, fastest, filled, processing_elements, total
 from firstspike_train.data import load
 
 NETWORKS = ["digits_ettfs", "digits_multi_threshold", "maps"]
@@ -132,6 +133,74 @@ def test_block_ram_limits_too(monkeypatch):
     assert fs.map_to_device(network, inputs, device="small", lane_budget=1000).interval < found.interval
 
 
+@pytest.mark.parametrize(("name", "resource", "value", "word"), [
+    ("digits_ettfs", "luts", 1700, "LUTs"), ("digits_diet", "multipliers", 5, "multipliers")])
+def test_luts_and_multipliers_limit_too(monkeypatch, name, resource, value, word):
+    network, inputs = network_and_inputs(name)
+    small(monkeypatch, blocks=1000, luts=1_000_000, multipliers=1000)
+    free = fs.map_to_device(network, inputs, device="small", lane_budget=None)
+    small(monkeypatch, blocks=1000, **{"luts": 1_000_000, "multipliers": 1000, resource: value})
+    found = fs.map_to_device(network, inputs, device="small", lane_budget=None)
+    assert found.limit == f"{word}: small has {value}"
+    assert getattr(found, resource) <= value < getattr(free, resource) and found.interval > free.interval
+    few = fs.map_to_device(network, inputs, device="small", lane_budget=found.elements - 1)
+    assert few.elements < found.elements and few.interval >= found.interval
+
+
+def test_two_events_a_cycle_are_taken_where_they_pay():
+    """An element that takes two counts twice: they pay where a layer has all the lanes that it can use."""
+    network, inputs = network_and_inputs("digits_ettfs")
+    found, single = (fs.map_to_device(network, inputs, device="artix-100t", lane_budget=400, port="image", **options)
+                     for options in ({}, {"events_per_cycle": 1}))
+    first = found.compilation.program.cores[0].plan
+    assert (first.lanes, first.options.events_per_cycle) == (64, 2)
+    assert found.interval < 0.8 * single.interval
+    assert fs.map_to_device(network, inputs, device="artix-100t", lane_budget=40).interval < 3 * single.interval
+
+
+def test_a_stream_of_one_event_a_cycle_is_a_limit():
+    options = LayerOptions(lanes=1, membrane_bits=8)
+    found = [Choice(options=options, work=work, tokens=tokens, use=Use(1, 1)) for work, tokens in ((5, 3), (4, 9))]
+    limits = [mapping._limit([[one] for one in some], some, Use(9, 9), DEVICES["ecp5-25"]) for some in (found, found[:1])]
+    assert limits == ["the network: layer 1 has its events at one a cycle",
+                      "the network: layer 0 has every lane that it can use"]
+
+
+@pytest.mark.parametrize("name", [
+    "digits_ettfs", "digits_diet", "digits_latency", "digits_multi_threshold", *(
+        pytest.param(name, marks=pytest.mark.slow) for name in (
+            "mnist_ettfs", "mnist_latency", "mnist_diet", "fashion_latency", "fashion_ettfs_conv"))])
+def test_the_default_is_nearly_as_fast_as_a_mapping_by_samples(name):
+    network = fs.load(shipped("zoo", f"{name}.safetensors"))
+    inputs = load({"digits": "digits", "mnist": "mnist", "fashion": "fashion-mnist"}[name.partition("_")[0]],
+                  "validation")[0][:16]
+    default = fs.compile(network).program
+    elements = sum(map(processing_elements, default.cores))
+    found = fs.map_to_device(network, inputs, device="artix-100t", lane_budget=elements)
+    assert measured(default, inputs) <= 1.3 * found.interval
+
+
+def test_the_search_finds_the_fastest_within_the_budgets():
+    """Compared with all combinations; it may miss one that would only just fit."""
+    random, missed = np.random.default_rng(7), 0
+    for _ in range(30):
+        choices = [[
+            Choice(options=LayerOptions(lanes=1, membrane_bits=8), work=float(cycles), tokens=5.0, use=Use(*use))
+            for cycles, *use in random.integers(1, 40, (12, 5))] for _ in range(3)]
+        budget = Use(*random.integers(40, 100, 4).tolist())
+        fits = [picked for picked in itertools.product(*choices) if total(picked).fits(budget)]
+        found = fastest(choices, budget)
+        if found is None:
+            missed += bool(fits)
+            continue
+        assert total(found).fits(budget)
+        best = min(max(one.cycles for one in picked) for picked in fits)
+        missed += max(one.cycles for one in found) > best
+        more = filled(choices, found, budget)
+        assert total(more).fits(budget) and all(a.cycles <= b.cycles for a, b in zip(more, found, strict=True))
+    assert missed <= 3
+
+
 def test_what_does_not_fit_is_told_the_nearest_that_does(monkeypatch):
     network, inputs = network_and_inputs("digits_ettfs")
     small(monkeypatch, blocks=2)
@@ -222,6 +291,8 @@ def test_compile_for_a_device(compile_digits, tmp_path):
     (["--device", "ecp5-25", "--kernel-parallel"],
      "--device must be given without --lanes and --kernel-parallel: it chooses them"),
     (["--device", "ecp5-25", "--lane-budget", "1"], "lane_budget must be ≥ 2 (one a layer), not 1"),
+    (["--lane-budget", "auto"], "--lane-budget auto must be given with --device, whose LUTs it uses"),
+    (["--lane-budget", "4,5"], "--lane-budget must be a number or auto, not '4,5'"),
     (["--device", "ecp5-25", "--data", "x.npy"], "x.npy: No such file or directory"),
 ])
 def test_a_wrong_option_gets_one_sentence(options, sentence, compile_digits, tmp_path):
