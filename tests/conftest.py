@@ -15,7 +15,7 @@ from firstspike_sim.models.float_reference import run_float
 from firstspike_sim.models.golden import GoldenModel
 from firstspike_sim.testing.network_options import varied
 from firstspike_sim.testing.random_chain import alive, exact_golden_spikes
-from firstspike_sim.testing.random_network import random_banks, random_inputs, random_network
+from firstspike_sim.testing.random_network import random_banks, random_inputs, random_network, random_rotates
 
 NETWORKS, INPUTS, STEPS, IN_MAX = 20, 10, 6, 2
 """Of `exactly`."""
@@ -37,7 +37,7 @@ def draw(seed: int, neurons_max: int = 24) -> tuple[Program, np.ndarray]:
         winner=str(rng.choice(["tree", "scan"])), banks=random_banks(rng, network),
         bit_serial=network.bit_by_bit and bool(rng.random() < 0.5),
         merges=bool(rng.spawn(1)[0].random() < 0.5),  # drawn apart, as it came later
-        events_per_cycle=1 + (seed % 4 < 2),
+        events_per_cycle=1 + (seed % 4 < 2), rotates=random_rotates(rng, network),
     ).program
     return program, random_inputs(rng, network, 8)
 

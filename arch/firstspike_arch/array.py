@@ -39,9 +39,13 @@ class LayerOptions:
     banks : (int, int)
         Kernel-parallel banks, down and across, at most `kernel_banks`. A row then holds so many neighbouring positions,
         each in a bank of lanes of its own. An event visits as many of the positions that it reaches at once, and each
-        bank has its own row for it. The kernel is stored once for each position that an event can have relative to
-        the banks: in (1, 5) banks five times, in (5, 5) banks 25 times, in words that are as many times wider. In all,
-        weights take about as many times more memory as there are banks.
+        bank has its own row for it. The kernel is stored once for each place that the window of an event can have among
+        the banks: weights take as many times more memory as there are banks.
+    rotates : (bool, bool)
+        Along which axis, down and across, the kernel is stored once and each word rotated to the banks, instead of a
+        copy for each place; without effect where there is a single bank. For B banks along an axis, weights take B
+        times less memory, and each bit of each lane's weight a multiplexer of B inputs: for 3 banks 1 LUT of six inputs
+        or 2 of four, for 5 banks 2 or 4. It takes no cycle.
     bit_serial : bool
         For an input of numbers: an event is walked once for each bit of its value that is 1, with shifted weights. Then
         there are no multipliers.
@@ -69,6 +73,7 @@ class LayerOptions:
     membrane_bits: int
     register_rows: int = 8
     banks: tuple[int, int] = (1, 1)
+    rotates: tuple[bool, bool] = (False, False)
     bit_serial: bool = False
     single_port: bool = False
     merges: bool = False
@@ -164,6 +169,12 @@ class LayerPlan:
     def banks(self) -> tuple[int, int]:
         """Banks down and across."""
         return self.options.banks
+
+    @property
+    def rotates(self) -> tuple[bool, bool]:
+        """Whether words of weights are rotated down and across, among several banks."""
+        (down, across), (several_down, several_across) = self.options.rotates, (banks > 1 for banks in self.banks)
+        return down and several_down, across and several_across
 
     @property
     def membrane_bits(self) -> int:

@@ -158,7 +158,8 @@ class CoreSpec:
     @property
     def adds_words(self) -> bool:
         """Whether all that is ever added to the membranes is one word of the weight memory, unchanged."""
-        return not self.pairs and self.microcode.pure_weights and not any(layout.value_bits for layout in self.layouts)
+        changed = self.pairs or any(self.plan.rotates) or any(layout.value_bits for layout in self.layouts)
+        return self.microcode.pure_weights and not changed
 
     @cached_property
     def marker_rows(self) -> np.ndarray:

@@ -28,6 +28,8 @@ class Window:
         all banks are.
     lowest : int64[L]
         Lowest output of the first visit, which can lie before the map.
+    turn : int64[L]
+        Bank of the lowest output: by how many banks the words are rotated, or which of their copies is used.
     reached : int64[L, 2]
         First and last output that the event reaches.
     distance : int
@@ -38,6 +40,7 @@ class Window:
     first: np.ndarray
     last: np.ndarray
     lowest: np.ndarray
+    turn: np.ndarray
     reached: np.ndarray
     distance: int
 
@@ -167,7 +170,8 @@ def window_taps(synapses: Conv2d, plan: LayerPlan, axis: int) -> np.ndarray:
     A pixel reaches outputs through taps that are a number of taps apart, and so the taps have as many phases. Those of
     a phase, sorted by output, are cut into windows of as many as there are banks. Words are numbered by the bank of
     the window's lowest output (its turn), then by how many windows of the phase have lower taps, then by phase. With
-    one bank they are the taps in their order.
+    one bank they are the taps in their order. If the plan `rotates` along the axis, there are only words of turn 0:
+    with turn t, bank b takes what bank b − t has here, counted round.
     """
     banks, kernel = plan.banks[axis], synapses.kernel[axis]
     distance, step = synapses.neighbours(axis)
@@ -177,7 +181,12 @@ def window_taps(synapses: Conv2d, plan: LayerPlan, axis: int) -> np.ndarray:
         cut = np.pad(taps, (0, -len(taps) % banks), constant_values=-1).reshape(-1, banks)
         windows |= {(number, phase): window for number, window in enumerate(cut[::1 if step > 0 else -1])}
     table = np.array([windows[key] for key in sorted(windows)])
-    return np.concatenate([table[:, slots] for slots in _slots(distance, banks)])
+    return np.concatenate([table[:, slots] for slots in _slots(distance, banks)[:_copies(plan, axis)]])
+
+
+def _copies(plan: LayerPlan, axis: int) -> int:
+    """Return how often the kernel is stored along an axis."""
+    return 1 if plan.rotates[axis] else plan.banks[axis]
 
 
 def _slots(distance: int, banks: int) -> np.ndarray:
@@ -208,12 +217,13 @@ def _windows(synapses: Conv2d, plan: LayerPlan, axis: int, tile_rows: int, words
         tiles=(turn[:, None] + distance * slots) // banks,
         first=first[:, None] * banks + slots >= begin[:, None],
         last=last[:, None] * banks + slots < (begin + count)[:, None],
-        lowest=lowest, reached=np.stack([low, low + distance * (count - 1)], axis=1), distance=distance,
+        lowest=lowest, turn=turn, reached=np.stack([low, low + distance * (count - 1)], axis=1), distance=distance,
     )
-    turns = len(window_taps(synapses, plan, axis)) // banks
+    copies = _copies(plan, axis)
+    stored = len(window_taps(synapses, plan, axis)) // copies
     return Axis(
         count=np.where(count > 0, last - first + 1, 0), row=lowest // banks * tile_rows,
-        word=(turn * turns + number * abs(step) + phase) * words, row_step=distance * tile_rows,
+        word=(turn % copies * stored + number * abs(step) + phase) * words, row_step=distance * tile_rows,
         word_step=step * words, tile_rows=tile_rows, window=window,
     )
 
@@ -227,8 +237,8 @@ def _pooled_pixels(synapses: Dense | Conv2d, axis: int) -> tuple[np.ndarray, int
 def _pixels(synapses: Dense, axis: int, words: int) -> Axis:
     pixel, kept = _pooled_pixels(synapses, axis)
     none = np.zeros((len(pixel), 1), dtype=np.int64)
-    window = Window(tiles=none, first=none == 0, last=none == 0, lowest=pixel * 0, reached=np.hstack([none, none]),
-                    distance=1)
+    window = Window(tiles=none, first=none == 0, last=none == 0, lowest=none[:, 0], turn=none[:, 0],
+                    reached=np.hstack([none, none]), distance=1)
     return Axis(count=(pixel < kept).astype(np.int64), row=pixel * 0, word=np.minimum(pixel, kept - 1) * words,
                 window=window)
 

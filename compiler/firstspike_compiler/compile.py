@@ -48,6 +48,7 @@ class Options:
     winner: Literal["tree", "scan"] = "tree"
     kernel_parallel: bool | Sequence[bool] | None = None
     banks: Sequence[tuple[int, int]] | None = None
+    rotates: bool | Sequence[bool | tuple[bool, bool]] = False
     merges: bool | Sequence[bool] | None = None
     bit_serial: bool = False
     register_rows: int = 8
@@ -168,13 +169,15 @@ def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
     options, network = draft.options, draft.integer
     _check_mapping(options, len(network.layers))
     templates = []
-    for index, (layer, proof) in enumerate(zip(network.layers, draft.proofs, strict=True)):
+    parts = zip(network.layers, draft.proofs, _rotates(network, options.rotates), strict=True)
+    for index, (layer, proof, rotates) in enumerate(parts):
         bits = proof.bits + options.headroom_bits
         if bits > 48:
             raise CompileError(f"layer {index} ({layer.name}): membranes must fit 48 bits, not {bits}")
         templates.append(LayerOptions(
             lanes=1, membrane_bits=bits, register_rows=options.register_rows,
             bit_serial=options.bit_serial and index == 0, single_port=index in options.single_port,
+            rotates=rotates,
         ))
     chosen = map_layers(
         network, templates, lanes=options.lanes, lane_budget=options.lane_budget, events=options.events,
@@ -297,7 +300,11 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
     banks : sequence of (int, int), optional
         Kernel-parallel banks of each layer, down and across, each a bank of ``lanes``; (1, 1): a single one. A layer
         with fewer banks than positions that an event reaches takes several visits for an event: on a kernel of 5 × 5,
-        (1, 5) banks take five. Weights take as many times more block RAM as there are banks; see `LayerOptions`.
+        (1, 5) banks take five. Weights take as many times more block RAM as there are banks, unless the kernel
+        ``rotates``; see `LayerOptions`.
+    rotates : bool, or sequence of bool or of (bool, bool)
+        Whether kernels are stored once and rotated to the banks, along both axes: in every layer, or in each; or along
+        which, down and across. It saves block RAM and costs LUTs, see `LayerOptions`.
     merges : bool or sequence of bool
         Whether the spikes of a pool window in a step reach a core as one event, see `LayerOptions`: for every layer
         that takes spikes through a pool, or for each layer. None: chosen for each layer; with ``lanes``, for no layer.
@@ -493,8 +500,21 @@ def _is_one_or_two(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value in (1, 2)
 
 
+def _rotates(network: IntegerNetwork, wanted: bool | Sequence[bool | tuple[bool, bool]]) -> list[tuple[bool, bool]]:
+    """Return for each layer whether its kernel is rotated down and across."""
+    given = [wanted] * len(network.layers) if isinstance(wanted, bool) else wanted
+    pairs = [(one[0], one[1]) if isinstance(one, tuple | list) and len(one) == 2 else (one, one) for one in given]
+    if len(pairs) != len(network.layers) or not all(isinstance(one, bool) for pair in pairs for one in pair):
+        raise CompileError(f"rotates must be true or false, or that, or a pair of that, for each of the "
+                           f"{len(network.layers)} layers, not {shown(wanted)}")
+    return [(bool(down), bool(across)) for down, across in pairs]
+
+
 def _lanes(plan: LayerPlan) -> str:
-    return str(plan.lanes) if plan.bank_count == 1 else f"{plan.banks[0]}×{plan.banks[1]}×{plan.lanes}"
+    if plan.bank_count == 1:
+        return str(plan.lanes)
+    axes = [name for name, rotates in zip(("down", "across"), plan.rotates, strict=True) if rotates]
+    return f"{plan.banks[0]}×{plan.banks[1]}×{plan.lanes}" + " rotated " * bool(axes) + " and ".join(axes)
 
 
 def _shape(shape: Shape) -> str:

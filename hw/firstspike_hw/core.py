@@ -19,7 +19,7 @@ from .pass_row import PassRow
 from .row_memory import RowBanks, lanes_of
 from .sequencer import DropInterface, IssueInterface, Sequencer, drop_signature
 from .stream_token import token_stream
-from .weight_memory import AccessInterface, WeightMemory, memory_access_signature
+from .weight_memory import AccessInterface, WeightMemory, memory_access_signature, rotated
 
 __all__ = ["Core"]
 
@@ -147,7 +147,7 @@ class Core(wiring.Component):
                 one_bit=spec.plan.bit_serial,
                 polarity=spec.polarity)
 
-        first = of_event(memory.weights, operand.value)
+        first = of_event(self._turned(m, memory, fetch, operand), operand.value)
         if not spec.pairs:
             return first
         m.d.comb += [memory.second_word.eq(issue.second_word), memory.second.eq(fetch.second)]
@@ -156,6 +156,19 @@ class Core(wiring.Component):
             sums.append(Signal((one + other).shape(), name=f"both{len(sums)}"))
             m.d.comb += sums[-1].eq(one + other)
         return sums
+
+    def _turned(self, m: Module, memory: WeightMemory, fetch: PassRow, operand: PassRow) -> Value:
+        """Return the word of weights, rotated to the banks in the operand stage; along both axes, down in the fetch
+        stage."""
+        weights: Value = memory.weights
+        banks, (down, across) = self._spec.plan.banks, self._spec.plan.rotates
+        if down and across:
+            m.d.comb += memory.turn.eq(fetch.turns["y_turn"])
+        elif down:
+            weights = rotated(weights, operand.turns["y_turn"], banks, 0)
+        if across:
+            weights = rotated(weights, operand.turns["x_turn"], banks, 1)
+        return weights
 
     def _build_lanes(
         self, m: Module, products: list[Value], *, fetch: PassRow, operand: PassRow, add: PassRow, free: Value,

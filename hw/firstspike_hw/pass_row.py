@@ -10,7 +10,7 @@ from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.microcode import RowOp
 
 from .sequencer import IssueInterface, fall_steps
-from .token_head import value_shape
+from .token_head import turns, value_shape
 
 __all__ = ["PassRow"]
 
@@ -52,6 +52,7 @@ class PassRow:
             self.reached = Signal(self._banks, name=f"{stage}_reached")
             self.edges = Signal(2, name=f"{stage}_edges")
             self._fields += ["bank_rows", "reached", "edges"]
+        self.turns = {name: Signal(values, name=f"{stage}_{name}") for name, values in turns(plan).items()}
 
     def bank(self, number: int) -> tuple[Value, Value]:
         """Return the row of a bank, and whether it is visited."""
@@ -91,4 +92,6 @@ class PassRow:
 
     def follow(self, before: "PassRow | IssueInterface") -> list:
         """Return statements that take over the registers of the previous stage."""
-        return [getattr(self, field).eq(getattr(before, field)) for field in self._fields]
+        turned = before.turns if isinstance(before, PassRow) else {name: getattr(before, name) for name in self.turns}
+        return [*(getattr(self, field).eq(getattr(before, field)) for field in self._fields),
+                *(turn.eq(turned[name]) for name, turn in self.turns.items())]

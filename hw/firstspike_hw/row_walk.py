@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.fixed import bits_for_unsigned, ceil_div
 
-from .token_head import axes_of, head_struct
+from .token_head import axes_of, head_struct, turns
 
 __all__ = ["MapWalk", "VectorWalk"]
 
@@ -120,6 +120,8 @@ class MapWalk(wiring.Component):
     bank_rows : Out(ArrayLayout(range(rows), banks)), reached : Out(banks), edges : Out(2)
         With several banks: the row of each bank, whether the bank is visited, and whether the row of a marker's pass is
         in the last tile down, across.
+    y_turn : Out(range(banks down)), x_turn : Out(range(banks across))
+        If words of weights are rotated: by how many banks.
     sum_row : Out(range(sum_rows)), clears : Out(1)
         With a pool of currents: the row of the sums that an event or a pass takes, and whether the pass is the last to
         take it.
@@ -138,6 +140,8 @@ class MapWalk(wiring.Component):
     bank_rows: data.View
     reached: Signal
     edges: Signal
+    y_turn: Signal
+    x_turn: Signal
     sum_row: Signal
     clears: Signal
 
@@ -153,6 +157,7 @@ class MapWalk(wiring.Component):
             "number": In(range(len(spec.microcode.passes))), "fresh": In(1), "step": In(1),
             "row": Out(range(plan.rows)), "group": Out(range(plan.position_rows)),
             "word": Out(range(spec.memory.depth)), "ends": Out(1), **banks,
+            **{name: Out(values) for name, values in turns(plan).items()},
             **({"sum_row": Out(range(plan.sum_rows)), "clears": Out(1)} if plan.sum_rows else {}),
         })
 
@@ -198,6 +203,8 @@ class MapWalk(wiring.Component):
         m.d.comb += self.ends.eq(Mux(self.marker, current_row == plan.rows - 1, reach_ends & x_ends & y_ends))
         if plan.bank_count > 1:
             self._reach_banks(m, x=x, y=y, x_ends=x_ends, y_ends=y_ends, position_ends=position_ends)
+        for name in turns(plan):
+            m.d.comb += getattr(self, name).eq(Mux(self.marker, 0, head[name]))
         if plan.sum_rows:
             self._take_sums(m, current_row, group, position_ends)
         with m.If(self.step):

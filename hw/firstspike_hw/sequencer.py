@@ -14,7 +14,7 @@ from .first_one import at_most_one, without_lowest
 from .row_walk import MapWalk, VectorWalk
 from .scoreboard import Scoreboard
 from .stream_token import token_stream
-from .token_head import TokenDecoder, value_shape
+from .token_head import TokenDecoder, turns, value_shape
 
 __all__ = ["DropInterface", "IssueInterface", "Sequencer", "drop_signature", "fall_steps", "issue_signature"]
 
@@ -42,6 +42,8 @@ class IssueInterface(Protocol):
     bank_rows: data.View
     reached: Signal
     edges: Signal
+    y_turn: Signal
+    x_turn: Signal
     sum_row: Signal
     clears: Signal
     second: Signal
@@ -79,6 +81,7 @@ def issue_signature(
     step : number of the step in the passes of a marker, counted up to ``falls``
     bank_rows, reached : with several banks, the row of each bank, and whether it is visited
     edges : with several banks, the row is in the last tile down, across, where not every bank has a position
+    y_turn, x_turn : if words of weights are rotated, by how many banks; 0 if no row enters
     sum_row, clears : with a pool of currents, the row of the sums, and whether a pass takes it for the last time
     second, second_word, second_value : with ``pairs``, whether there is a second event; its word and factor
     """
@@ -89,7 +92,7 @@ def issue_signature(
     pool = {"sum_row": Out(range(plan.sum_rows)), "clears": Out(1)} if plan.sum_rows else {}
     second = {"second": Out(1), "second_word": Out(range(words)), "second_value": Out(value)} if pairs else {}
     return wiring.Signature({
-        **banks, **pool, **second,
+        **banks, **pool, **second, **{name: Out(values) for name, values in turns(plan).items()},
         "valid": Out(1), "number": Out(range(passes)), "row": Out(range(plan.rows)),
         "group": Out(range(plan.position_rows)), "word": Out(range(words)), "value": Out(value), "captures": Out(1),
         "final": Out(1), "masked": Out(1), "step": Out(range(falls + 1)),
@@ -355,6 +358,8 @@ class Sequencer(wiring.Component):
             if self._spec.plan.bank_count > 1:
                 m.d.comb += [issue.bank_rows.eq(walk.bank_rows), issue.reached.eq(walk.reached),
                              issue.edges.eq(walk.edges)]
+            m.d.comb += [getattr(issue, name).eq(Mux(issue.valid, getattr(walk, name), 0))
+                         for name in turns(self._spec.plan)]
             if self._spec.plan.sum_rows:
                 m.d.comb += [issue.sum_row.eq(walk.sum_row), issue.clears.eq(walk.clears)]
         m.d.comb += [walk.marker.eq(marker), walk.number.eq(issue.number), walk.step.eq(issue.valid),

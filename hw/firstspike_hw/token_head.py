@@ -8,13 +8,14 @@ import numpy as np
 from amaranth.hdl import Array, Const, Module, Shape, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from firstspike_arch.array import LayerPlan
 from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.events import TokenLayout
 from firstspike_arch.walk import Walk
 
 from .stream_token import token_stream
 
-__all__ = ["TokenDecoder", "axes_of", "head_struct", "value_shape"]
+__all__ = ["TokenDecoder", "axes_of", "head_struct", "turns", "value_shape"]
 
 
 def value_shape(layouts: Sequence[TokenLayout]) -> Shape:
@@ -30,7 +31,8 @@ def head_struct(spec: CoreSpec, walks: Sequence[Walk]) -> data.StructLayout:
     for an event that reaches nothing. ``row`` and ``word`` are the first of its walk; ``x_last`` and ``y_last`` the
     numbers of further visits along x and y. With several banks, ``x_tiles`` and ``y_tiles`` tell how many tiles further
     the row of each bank is, and ``x_opens``, ``x_closes``, … whether each is reached in the first and in the last visit
-    along the axis. If there is only one, ``x_opens`` says it all.
+    along the axis. If there is only one, ``x_opens`` says it all. Where words are rotated, ``x_turn`` and ``y_turn``
+    tell by how many banks.
     """
     plan = spec.plan
     across, down = (
@@ -46,8 +48,14 @@ def head_struct(spec: CoreSpec, walks: Sequence[Walk]) -> data.StructLayout:
     return data.StructLayout({
         "valid": 1, "marker": 1, "final": 1, "misses": 1, "value": value_shape(spec.layouts),
         "row": range(plan.walk_rows), "word": range(spec.memory.depth), "x_last": range(across), "y_last": range(down),
-        **banks,
+        **banks, **turns(plan),
     })
+
+
+def turns(plan: LayerPlan) -> dict[str, range]:
+    """Return name and values of by how many banks a word of weights is rotated, for each axis along which it is."""
+    return {f"{name}_turn": range(banks)
+            for name, banks, rotates in zip("yx", plan.banks, plan.rotates, strict=True) if rotates}
 
 
 def axes_of(spec: CoreSpec, name: str) -> list[Any]:
@@ -149,6 +157,8 @@ class TokenDecoder(wiring.Component):
             for field, table in hits.items():
                 fields += [(hit, _look_up(column, coordinate))
                            for hit, column in zip(head[f"{name}_{field}"], table.T, strict=True)]
+            if f"{name}_turn" in members:
+                fields.append((head[f"{name}_turn"], _look_up(axis.window.turn, coordinate)))
         return fields
 
 

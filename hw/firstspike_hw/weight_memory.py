@@ -6,7 +6,7 @@ from functools import reduce
 from operator import or_
 from typing import Protocol
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -14,7 +14,7 @@ from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.fixed import CHUNK_BITS
 from firstspike_arch.memory import MemoryShape
 
-__all__ = ["AccessInterface", "WeightMemory", "memory_access_signature"]
+__all__ = ["AccessInterface", "WeightMemory", "memory_access_signature", "rotated"]
 
 
 class AccessInterface(Protocol):
@@ -37,6 +37,16 @@ def memory_access_signature(shape: MemoryShape) -> wiring.Signature:
         "word": Out(range(shape.depth)), "chunk": Out(shape.chunks),
         "ahead": Out(1), "write": Out(1), "data": Out(CHUNK_BITS), "read": Out(1),
     })
+
+
+def rotated(word: Value, turn: Value, banks: tuple[int, int], axis: int) -> Value:
+    """Rotate the parts of a word, one for each bank: down (``axis`` 0) or across (1), by ``turn`` banks."""
+    count, width = banks[axis], len(word) // (banks[0] * banks[1])
+    parts = {(y, x): word[(y * banks[1] + x) * width:(y * banks[1] + x + 1) * width]
+             for y in range(banks[0]) for x in range(banks[1])}
+    return Cat(
+        Array(parts[((y - by) % count, x) if axis == 0 else (y, (x - by) % count)] for by in range(count))[turn]
+        for y, x in parts)
 
 
 class WeightMemory(wiring.Component):
@@ -69,6 +79,9 @@ class WeightMemory(wiring.Component):
         The stages move at the end of this cycle.
     moves : In(1)
         The stages will move at the end of the next cycle.
+    turn : In(range(banks down))
+        By how many banks the word at the memory's output is rotated down, if words are rotated along both axes. It is 0
+        while a host reads.
     weights : Out(used bits of a word)
         Fetched word.
     second_weights : Out(used bits of a word)
@@ -84,6 +97,7 @@ class WeightMemory(wiring.Component):
     second: Signal
     free: Signal
     moves: Signal
+    turn: Signal
     weights: Signal
     second_weights: Signal
     access: AccessInterface
@@ -97,6 +111,7 @@ class WeightMemory(wiring.Component):
             **({"chunk": Out(CHUNK_BITS)} if spec.read_back else {}), **({
                 "second_word": In(range(spec.memory.depth)), "second": In(1),
                 "second_weights": Out(spec.memory.used_bits)} if spec.pairs else {}),
+            **({"turn": In(range(spec.plan.banks[0]))} if spec.plan.rotates == (True, True) else {}),
         })
 
     @property
@@ -144,8 +159,11 @@ class WeightMemory(wiring.Component):
         # Two registers in a row: the first beside the memory, whose output is slow, the second beside the adders.
         weights = Signal(shape.used_bits, reset_less=True)
         m.d.comb += self.weights.eq(weights)
+        fetched: Value = read.data[:shape.used_bits]
+        if self._spec.plan.rotates == (True, True):
+            fetched = rotated(fetched, self.turn, self._spec.plan.banks, 0)
         with m.If(self.free | late):
-            m.d.sync += weights.eq(read.data)
+            m.d.sync += weights.eq(fetched)
         if self._spec.read_back:  # not at the memory's own output: on ECP5 the register is a part of the block RAM
             chunks = [weights[low:low + CHUNK_BITS] for low in range(0, shape.used_bits, CHUNK_BITS)]
             m.d.comb += self.chunk.eq(reduce(or_, (

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Shapes, refusals, and the walk of an event, against counting by hand."""
 
+import itertools
 import json
 import math
 import re
@@ -104,9 +105,11 @@ def layer_of(synapses) -> Layer:
     )
 
 
-def core_of(layer: Layer, lanes: int, *, index: int = 0, banks: tuple[int, int] = (1, 1)) -> CoreSpec:
+def core_of(
+    layer: Layer, lanes: int, *, index: int = 0, banks: tuple[int, int] = (1, 1), rotates=(False, False),
+) -> CoreSpec:
     """The core of a layer that is in no network."""
-    plan = LayerPlan.of(layer, index, LayerOptions(lanes=lanes, membrane_bits=8, banks=banks))
+    plan = LayerPlan.of(layer, index, LayerOptions(lanes=lanes, membrane_bits=8, banks=banks, rotates=rotates))
     walks, bias_word = walks_of([one.connectivity for one in layer.synapses(index)], plan)
     inputs = tuple(
         CoreInput(source=one.source, recurrent=one.source == index, connectivity=one.connectivity, walk=walk,
@@ -172,7 +175,8 @@ def test_banks_of_any_shape_add_the_weights_that_a_convolution_adds(synapses, la
     shapes = bank_shapes(layer)
     assert shapes[0] == (1, 1) and shapes[-1] == kernel_banks(layer)
     for banks in shapes:
-        check_banks(core_of(layer, lanes, banks=banks))
+        for rotates in ((False, False), (True, True), (banks[1] > banks[0], banks[1] <= banks[0]))[:4 - lanes]:
+            check_banks(core_of(layer, lanes, banks=banks, rotates=rotates))
 
 
 def check_banks(core: CoreSpec):
@@ -190,7 +194,7 @@ def check_banks(core: CoreSpec):
         hits = 0
         for visit_y, visit_x, bank in np.ndindex(y_counts[address], x_counts[address], plan.bank_count):
             (bank_y, bank_x), row, word = divmod(bank, across), rows[address], first_words[address]
-            reached = True
+            reached, turned = True, []
             for axis, pixel, visit, visits, place in ((walk.y, y, visit_y, y_counts[address], bank_y),
                                                       (walk.x, x, visit_x, x_counts[address], bank_x)):
                 window = axis.window
@@ -198,10 +202,14 @@ def check_banks(core: CoreSpec):
                 word += visit * axis.word_step
                 reached &= bool((visit or window.first[pixel, place]) and (
                     visit < visits - 1 or window.last[pixel, place]))
+                turned.append(window.turn[pixel])
+            down, right = ((place - turn * rotates) % banks for place, turn, rotates, banks in zip(
+                (bank_y, bank_x), turned, plan.rotates, plan.banks, strict=True))
+            part = (down * across + right) * plan.lanes
             if reached:
                 hits += 1
                 for at in range(walk.reach):
-                    got[row + at, bank, :plan.lanes] += words[word + at, bank * plan.lanes:(bank + 1) * plan.lanes]
+                    got[row + at, bank, :plan.lanes] += words[word + at, part:part + plan.lanes]
         key = channel, y // synapses.pool_sides[0], x // synapses.pool_sides[1]
         if key not in wanted:
             wanted[key] = added(layer, channel, y, x)
@@ -246,8 +254,8 @@ def test_an_image_gives_its_weights_back(synapses):
 @pytest.mark.parametrize("synapses", BANKED)
 def test_an_image_of_banks_gives_its_weights_back(synapses):
     layer = layer_of(synapses)
-    for banks in bank_shapes(layer):
-        core = core_of(layer, 1, banks=banks)
+    for banks, rotates in zip(bank_shapes(layer), itertools.product((False, True), repeat=2), strict=False):
+        core = core_of(layer, 1, banks=banks, rotates=rotates)
         (weights,), bias = weights_from_image(weight_image(core), core)
         assert np.array_equal(weights, layer.weights)
         assert np.array_equal(bias, layer.neuron.bias)

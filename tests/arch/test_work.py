@@ -7,7 +7,7 @@ from firstspike_arch.network_builder import NetworkBuilder
 from firstspike_arch.work import event_rows, marker_cycles, work_cycles, workload
 from firstspike_compiler.compile import compile_network
 from firstspike_sim.models.prediction import predict_inputs
-from firstspike_sim.testing.random_network import random_banks, random_inputs, random_network
+from firstspike_sim.testing.random_network import random_banks, random_inputs, random_network, random_rotates
 
 SEEDS = range(120)
 
@@ -21,6 +21,7 @@ def test_random_networks_with_every_option_take_the_work_that_is_estimated():
             network, lanes=[int(rng.integers(1, layer.channels // layer.groups + 1)) for layer in network.layers],
             register_rows=int(rng.choice([2, 8])), banks=random_banks(rng, network),
             bit_serial=network.bit_by_bit and bool(rng.random() < 0.7), merges=seed % 4 > 1,
+            rotates=random_rotates(rng, network),
         ).program
         prediction = predict_inputs(program, random_inputs(rng, network, 4), waits=seed if seed % 3 == 0 else None)
         assert prediction.trace.busy is not None

@@ -323,7 +323,12 @@ def test_banks_are_those_that_are_given():
     network = convolutions()
     compilation = compile_network(network, lanes=1, banks=[(1, 2), (1, 1), (1, 1)])
     assert [options.banks for options in compilation.program.config.layers] == [(1, 2), (1, 1), (1, 1)]
-    assert "1×2×1" in compilation.report()
+    assert "1×2×1 " in compilation.report() and "rotated" not in compilation.report()
+    rotated = remap(compilation, rotates=True).program
+    assert rotated.cores[0].plan.rotates == (False, True) and "1×2×1 rotated across " in remap(
+        compilation, rotates=[(True, True), False, True]).report()
+    assert rotated.cores[0].bias_word * 2 == compilation.program.cores[0].bias_word
+    assert rotated.architecture() != compilation.program.architecture()
     assert remap(compilation, banks=[(3, 2), (1, 1), (1, 1)]).program.cores[0].plan.bank_count == 6
     branch = Branch(source=-1, weights=np.ones((2, 1, 3, 2), dtype=np.int64), connectivity=Conv2d(
         in_shape=(1, 6, 6), channels=2, kernel=(3, 2)))
@@ -339,6 +344,10 @@ def test_banks_are_those_that_are_given():
     ({"banks": [(3, 2), (1, 1), (1, 2)]}, "layer 2 (dense2): banks must be (1, 1), not (1, 2)"),
     ({"banks": [(1, 1)] * 3, "kernel_parallel": True},
      "banks must not be given together with kernel_parallel, which chooses them"),
+    ({"rotates": [True]},
+     "rotates must be true or false, or that, or a pair of that, for each of the 3 layers, not [True]"),
+    ({"rotates": [1, (True, False), False]}, "rotates must be true or false, or that, or a pair of that, for each of "
+     "the 3 layers, not [1, (True, False), False]"),
 ])
 def test_banks_that_cannot_be_are_refused_in_one_sentence(options, sentence):
     with pytest.raises(CompileError, match=f"^{re.escape(sentence)}$"):

@@ -98,13 +98,16 @@ BANKS = {
     "banks of two convolutions": (3, 1),
 }
 """Kernel-parallel banks of the cases that have any."""
+ROTATES = {"kernel-parallel, stride, groups": (True, True), "banks across": (False, True),
+           "banks in two visits down": (True, False), "banks of a transposed convolution": (True, True)}
+"""Along which axes kernels are rotated to the banks."""
 
 
 def run_hidden(name: str) -> tuple[dict, list[int]]:
     """What the hidden layer of a case is seen to do, and the tokens that it must send."""
     synapses, branches, neuron, lanes, inputs = HIDDEN[name]
     program = two_layers(len(name), synapses, branches=branches, neuron=neuron, lanes=lanes, inputs=inputs,
-                         banks=BANKS.get(name, (1, 1)))
+                         banks=BANKS.get(name, (1, 1)), rotates=ROTATES.get(name, (False, False)))
     network, random = program.network, np.random.default_rng(len(name))
     shape = (6, network.inputs) if network.input_kind == "direct" else (3, STEPS, network.inputs)
     given = random.integers(network.in_min or 1, network.in_max + 1, shape) * (

@@ -14,7 +14,8 @@ from firstspike_arch.microcode import BIAS_ROWS_MAX
 from firstspike_arch.network import Branch, IntegerNetwork, Layer
 from firstspike_arch.neuron import Neuron
 
-__all__ = ["is_bounded", "random_banks", "random_connectivity", "random_inputs", "random_layer", "random_network"]
+__all__ = ["is_bounded", "random_banks", "random_connectivity", "random_inputs", "random_layer", "random_network",
+           "random_rotates"]
 
 Choice = TypeVar("Choice")
 
@@ -250,6 +251,12 @@ def random_banks(rng: np.random.Generator, network: IntegerNetwork) -> list[tupl
     other, parallel = rng.spawn(1)[0], rng.random() < 0.5
     shapes = [bank_shapes(layer) if parallel else [(1, 1)] for layer in network.layers]
     return [_pick(other, some[1:] or some) for some in shapes]
+
+
+def random_rotates(rng: np.random.Generator, network: IntegerNetwork) -> list[tuple[bool, bool]]:
+    """Draw along which axes the kernel of each layer is rotated to its banks."""
+    other = rng.spawn(1)[0]
+    return [(bool(other.random() < 0.5), bool(other.random() < 0.5)) for _ in network.layers]
 
 
 def random_inputs(rng: np.random.Generator, network: IntegerNetwork, batch: int) -> np.ndarray:

@@ -55,6 +55,7 @@ def one_layer(
 def two_layers(
     seed: int, synapses: Dense | Conv2d, *, branches: Sequence[tuple[int, Dense | Conv2d]] = (),
     neuron: Mapping[str, Any], lanes: int, inputs: Mapping[str, Any], banks: tuple[int, int] = (1, 1),
+    rotates: tuple[bool, bool] = (False, False),
 ) -> Program:
     """A program with a hidden layer to be tested, and an output layer.
 
@@ -73,6 +74,8 @@ def two_layers(
         Options of the `IntegerNetwork`.
     banks : (int, int)
         Kernel-parallel banks of its core.
+    rotates : (bool, bool)
+        Along which axes its kernel is rotated to them.
     """
     random, count, options = np.random.default_rng(seed), synapses.channels, dict(neuron)
     pool = options.pop("current_pool", None)
@@ -93,7 +96,8 @@ def two_layers(
                    neuron=Neuron(bias=np.zeros(2, int), theta=np.ones(2, int), v_init=np.zeros(2, int)))
     network = IntegerNetwork(name="unit", layers=(layer, output), readout="spike_count", steps=STEPS, steps_max=STEPS,
                              **{"input_kind": "events", **inputs})
-    return compile_network(network, lanes=[lanes, 2], banks=[banks, (1, 1)], register_rows=2).program
+    return compile_network(network, lanes=[lanes, 2], banks=[banks, (1, 1)], rotates=[rotates, False],
+                           register_rows=2).program
 
 
 class CapturedRows(wiring.Component):

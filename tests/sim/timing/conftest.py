@@ -18,7 +18,7 @@ from firstspike_arch.network_builder import NetworkBuilder
 from firstspike_arch.program import Program
 from firstspike_compiler.compile import compile_network
 from firstspike_sim.models.golden import GoldenModel
-from firstspike_sim.testing.random_network import random_banks, random_inputs, random_network
+from firstspike_sim.testing.random_network import random_banks, random_inputs, random_network, random_rotates
 from firstspike_sim.testing.unit_words import second_events
 from firstspike_sim.timing.spike_lists import codes_of_tokens
 
@@ -142,6 +142,7 @@ def random_work() -> Callable[[int], list[Work]]:
             network, lanes=[int(rng.integers(1, layer.channels // layer.groups + 1)) for layer in network.layers],
             register_rows=int(rng.choice([2, 8])), banks=random_banks(rng, network),
             bit_serial=network.bit_by_bit and bool(rng.random() < 0.7), events_per_cycle=1 + (seed % 3 > 0),
+            rotates=random_rotates(rng, network),
         ).program
         return work_of(program, random_inputs(rng, network, 5))
 
