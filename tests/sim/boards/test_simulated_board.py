@@ -40,7 +40,8 @@ def dense() -> Program:
 @pytest.fixture(scope="module")
 def readable() -> Program:
     """Two convolutions with a bank of lanes for each position, words of several chunks; then a dense layer."""
-    one = program("diet", lanes=2, port="image", kernel_parallel=True, read_back=True)
+    one = program("diet", lanes=2, port="image", kernel_parallel=True, rotates=[True, (False, True), False],
+                  read_back=True)
     assert {shape.chunks for shape in one.memories()} > {1}
     return one
 
