@@ -65,7 +65,7 @@ def test_twin_equals_unit(compare, random_work, seed):
     ("return core.operand.captures and core.free", "return core.operand.captures", 0),
     ("core.fetch.row == 0 if core.free", "core.fetch.row == 0 if not core.free", 0),
     ("(add.row + 1) * core.lanes", "add.row * core.lanes + 1", 0),
-    ("word.start = stop if add.masked else core.next_spike", "word.start = core.next_spike", 2),
+    ("word.start = stop if add.masked else core.next_spike", "word.start = core.next_spike", 8),
     ("add.row == core.rows - 1", "add.row == core.rows", 0),
     ("moves = granted or not requests(core)", "moves = granted", 0),
 ])

@@ -61,7 +61,7 @@ def test_twin_equals_unit_with_banks(compare, banked_work, seed):
 def test_a_fault_of_banks_is_noticed(compare, banked_work, spoiled, monkeypatch, module, old, new):
     wrong = spoiled(module, old, new)
     if module is scoreboard:
-        wrong, part = spoiled(sequencer, "NUMBER_MASK = (1", "NUMBER_MASK = (1"), wrong
+        wrong, part = spoiled(sequencer, "EVENT, STEP, FINAL =", "EVENT, STEP, FINAL ="), wrong
         monkeypatch.setattr(wrong, "scoreboard", part)
     with pytest.raises(AssertionError, match="the twin says"):
         compare(wrong, banked_work(4)[0], 4, moving=1)
@@ -107,7 +107,7 @@ def test_a_fault_is_noticed(compare, random_work, spoiled, monkeypatch, module, 
     wrong = spoiled(module, old, new)
     if module is not sequencer:
         name = module.__name__.rsplit(".", 1)[1]
-        wrong, part = spoiled(sequencer, "NUMBER_MASK = (1", "NUMBER_MASK = (1"), wrong
+        wrong, part = spoiled(sequencer, "EVENT, STEP, FINAL =", "EVENT, STEP, FINAL ="), wrong
         monkeypatch.setattr(wrong, name, part)
     with pytest.raises(AssertionError, match="the twin says"):
         for work in random_work(seed):
