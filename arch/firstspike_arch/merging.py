@@ -14,6 +14,9 @@ from .memory import MemoryShape
 
 __all__ = ["BAND_CYCLES", "Merging", "lines_together", "without_pool"]
 
+TOGETHER = 0.3
+"""Share of the other pixels of a window that spike with one of them. The networks of ``zoo/`` have 0.16 … 0.56."""
+
 BAND_CYCLES = 3
 """Cycles that a merger loses from one band to the next: the event that closes a half waits until the other is open."""
 
@@ -95,9 +98,13 @@ class Merging:
         return (windows != 0).any((4, 6)).reshape(flat), windows.sum((4, 6), dtype=np.int64).reshape(flat)
 
     def expected(self, spikes: float) -> float:
-        """Return how many windows have a spike, on average, if this many spikes are spread evenly over the map."""
-        share = min(1, spikes / size_of(self.spikes.shape))
-        return size_of(self.layout.shape) * (1 - (1 - share) ** math.prod(pool_sides(self.pool)))
+        """Return how many windows have a spike, on average, if this many spikes are spread over the map.
+
+        Beside a spike, others are more frequent than elsewhere (`TOGETHER`).
+        """
+        size, share = math.prod(pool_sides(self.pool)), min(1, spikes / size_of(self.spikes.shape))
+        evenly = size_of(self.layout.shape) * (1 - (1 - share) ** size)
+        return min(evenly, spikes / (1 + TOGETHER * (size - 1)))
 
     def memories(self, name: str) -> tuple[MemoryShape, ...]:
         """Return the memories of the merger: the sums of each half, and the places of the windows that had a spike."""

@@ -182,7 +182,8 @@ def nearest_lanes(program: Program, device: Device, blocks: int) -> list[int] | 
     network = program.network
     everyone = [np.ones((1, 1, size), dtype=bool)
                 for size in (network.inputs, *(layer.neurons for layer in network.layers))]
-    given = [{"banks": (1, 1), "merges": options.merges, "events_per_cycle": options.events_per_cycle}
+    given = [{"banks": (1, 1), "rotates": (False, False), "merges": options.merges,
+              "events_per_cycle": options.events_per_cycle}
              for options in program.config.layers]
     choices = _choices(program, everyone, device, given=given)
     found = fastest(choices, Use(sum(map(processing_elements, program.cores)), blocks, UNLIMITED, UNLIMITED))

@@ -48,7 +48,7 @@ class Options:
     winner: Literal["tree", "scan"] = "tree"
     kernel_parallel: bool | Sequence[bool] | None = None
     banks: Sequence[tuple[int, int]] | None = None
-    rotates: bool | Sequence[bool | tuple[bool, bool]] = False
+    rotates: bool | Sequence[bool | tuple[bool, bool]] | None = None
     merges: bool | Sequence[bool] | None = None
     bit_serial: bool = False
     register_rows: int = 8
@@ -169,15 +169,13 @@ def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
     options, network = draft.options, draft.integer
     _check_mapping(options, len(network.layers))
     templates = []
-    parts = zip(network.layers, draft.proofs, _rotates(network, options.rotates), strict=True)
-    for index, (layer, proof, rotates) in enumerate(parts):
+    for index, (layer, proof) in enumerate(zip(network.layers, draft.proofs, strict=True)):
         bits = proof.bits + options.headroom_bits
         if bits > 48:
             raise CompileError(f"layer {index} ({layer.name}): membranes must fit 48 bits, not {bits}")
         templates.append(LayerOptions(
             lanes=1, membrane_bits=bits, register_rows=options.register_rows,
             bit_serial=options.bit_serial and index == 0, single_port=index in options.single_port,
-            rotates=rotates,
         ))
     chosen = map_layers(
         network, templates, lanes=options.lanes, lane_budget=options.lane_budget, events=options.events,
@@ -304,7 +302,8 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         ``rotates``; see `LayerOptions`.
     rotates : bool, or sequence of bool or of (bool, bool)
         Whether kernels are stored once and rotated to the banks, along both axes: in every layer, or in each; or along
-        which, down and across. It saves block RAM and costs LUTs, see `LayerOptions`.
+        which, down and across. It saves block RAM and costs LUTs, see `LayerOptions`. None: chosen for each layer; with
+        ``lanes``, for no layer.
     merges : bool or sequence of bool
         Whether the spikes of a pool window in a step reach a core as one event, see `LayerOptions`: for every layer
         that takes spikes through a pool, or for each layer. None: chosen for each layer; with ``lanes``, for no layer.
@@ -430,6 +429,8 @@ def given_options(network: IntegerNetwork, options: Options) -> list[dict[str, A
     given: dict[str, list] = {}
     if (banks := _banks(network, options)) is not None:
         given["banks"] = banks
+    if options.rotates is not None:
+        given["rotates"] = _rotates(network, options.rotates)
     if options.merges is not None:
         given["merges"] = _merges(network, options.merges)
     if options.events_per_cycle is not None:

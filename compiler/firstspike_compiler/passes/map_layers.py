@@ -28,6 +28,10 @@ MEMORY_BITS = 1 << 19
 """Memory that such a mapping may take in any case, in bits: half of what small devices have."""
 
 
+LUTS_AN_ELEMENT = 100
+"""LUTs for each element of the budget of such a mapping, more than it can take: they weigh against memory only."""
+
+
 def map_layers(
     network: IntegerNetwork, templates: Sequence[LayerOptions], *, lanes: int | Sequence[int] | None = None,
     lane_budget: int | None = None, events: Sequence[float | None] | None = None,
@@ -50,7 +54,7 @@ def map_layers(
     events : sequence of float or None
         Expected input events of each layer in an inference. None: estimated, see `estimate_events`.
     given : sequence of mappings
-        Options of each layer that are not to be chosen: ``banks``, ``merges``, ``events_per_cycle``.
+        Options of each layer that are not to be chosen: ``banks``, ``rotates``, ``merges``, …
 
     Raises
     ------
@@ -74,7 +78,8 @@ def map_layers(
     choices = list_choices(
         network, templates, lambda core: spread_workload(core, network.steps, expected), _use, given=given)
     memory = max(MEMORY_FACTOR * total(least(choices, "memory")).memory, MEMORY_BITS)
-    found = fastest(choices, Use(budget, memory, UNLIMITED, UNLIMITED))
+    luts = LUTS_AN_ELEMENT * budget  # not a limit, but a price
+    found = fastest(choices, Use(budget, memory, luts, UNLIMITED))
     if found is None:
         fewest = total(least(choices, "elements")).elements
         if fewest > budget:
@@ -86,8 +91,11 @@ def map_layers(
 
 def _use(core: CoreSpec) -> Use:
     """What a core takes of a device that is not known."""
+    plan = core.plan
+    turned = sum(banks - 1 for banks, turns in zip(plan.banks, plan.rotates, strict=True) if turns)
     return Use(processing_elements(core),
-               sum(memory.depth * memory.used_bits * memory.read_ports for memory in core.memories))
+               sum(memory.depth * memory.used_bits * memory.read_ports for memory in core.memories),
+               plan.elements * (2 * plan.membrane_bits + core.layer.weight_bits * turned))
 
 
 def _checked(layers: Sequence[Layer], lanes: int | Sequence[int]) -> tuple[int, ...]:

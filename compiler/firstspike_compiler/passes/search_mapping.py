@@ -76,6 +76,7 @@ def dimensions(network: IntegerNetwork, index: int, template: LayerOptions) -> d
     alone = pairs_obstacle(network, index, single_port=template.single_port, bit_serial=template.bit_serial)
     return {
         "banks": bank_shapes(layer),
+        "rotates": list(product((False, True), repeat=2)),
         "merges": [False, True] if can_merge(layer) else [False],
         "events_per_cycle": [1, 2] if alone is None else [1],
     }
@@ -109,6 +110,8 @@ def list_choices(
         for banks, lanes in _sizes(layer, index, template, values.pop("banks")):
             for chosen in product(*values.values()):
                 options = replace(template, lanes=lanes, banks=banks, **dict(zip(values, chosen, strict=True)))
+                if any(turns and count == 1 for turns, count in zip(options.rotates, banks, strict=True)):
+                    continue  # as without
                 core = core_spec(network, index, options)
                 stream = options.merges, options.events_per_cycle
                 if stream not in loads:
