@@ -161,7 +161,8 @@ def test_two_events_a_cycle_are_taken_where_they_pay():
 def test_a_stream_of_one_event_a_cycle_is_a_limit():
     options = LayerOptions(lanes=1, membrane_bits=8)
     found = [Choice(options=options, work=work, tokens=tokens, use=Use(1, 1)) for work, tokens in ((5, 3), (4, 9))]
-    limits = [mapping._limit([[one] for one in some], some, Use(9, 9), DEVICES["ecp5-25"]) for some in (found, found[:1])]
+    limits = [mapping._limit([[one] for one in some], some, Use(9, 9), DEVICES["ecp5-25"])
+              for some in (found, found[:1])]
     assert limits == ["the network: layer 1 has its events at one a cycle",
                       "the network: layer 0 has every lane that it can use"]
 
