@@ -2,11 +2,10 @@
 """Speed of the timing model: clock cycles predicted a second, and an older version beside it in the same run.
 
 CPU time of the timing model alone, the best of a few runs behind the first, in which numba compiles; values come from
-the golden model before. Both versions predict the same cycles, or the run fails.
+the golden model before. The hardware of another version may take other cycles, so their rates are compared.
 """
 
 import argparse
-import sys
 from statistics import median
 
 from beside import BEFORE, checked_out, in_turn
@@ -40,7 +39,7 @@ for name, (data, count, options) in {CASES!r}.items():
         trace = predict_cycles(program, stimulus, lists, classes=golden.classes, steps=golden.steps,
                                decided_by=golden.decided_by, scores=golden.scores)
         times.append(time.process_time() - begun)
-    print(name, int(trace.taken[-1]) + 1, min(times[1:]), int(trace.taken.sum()))
+    print(name, int(trace.taken[-1]) + 1, min(times[1:]))
 """
 
 
@@ -51,13 +50,10 @@ def main() -> None:
         before, now = in_turn(MEASURE, tree, rounds=ROUNDS)
     rows = []
     for name in CASES:
-        if len({(cycles, total) for found in before + now for cycles, _, total in [found[name]]}) > 1:
-            sys.exit(f"{name}: the cycles must be those of the older version, but differ")
-        old, new = (median(float(found[name][1]) for found in part) for part in (before, now))
-        cycles = int(now[0][name][0])
-        rows.append(Row(what=f"timing model of {name}", floor="not slower than the version before", met=new <= old,
-                        measured=f"{cycles / new / 1e6:.1f} M cycles a second of CPU time, the version before "
-                                 f"{cycles / old / 1e6:.1f} ({old / new:.2f} ×)"))
+        old, new = (median(int(found[name][0]) / float(found[name][1]) for found in part) for part in (before, now))
+        rows.append(Row(what=f"timing model of {name}", floor="not slower than the version before", met=new >= old,
+                        measured=f"{new / 1e6:.1f} M cycles a second of CPU time, the version before {old / 1e6:.1f} "
+                                 f"({new / old:.2f} ×)"))
     publish("timing", rows)
 
 
