@@ -62,6 +62,10 @@ class LayerOptions:
         encoder of images, or the core before. It costs an adder of the weights' width a lane, and a second port that
         reads the weights: the block RAM of most devices has one if no more than half of its width is used, others take
         a copy of the memory.
+    skips : bool
+        Whether the marker of a step visits only the rows that an event of the step reached, and row 0. That is for a
+        convolution whose parameters prove that it would leave all others as they are (`skips_obstacle`). It costs two
+        or more registers and a few LUTs a row, and up to four cycles a step; it pays where few rows are reached.
 
     Raises
     ------
@@ -78,6 +82,7 @@ class LayerOptions:
     single_port: bool = False
     merges: bool = False
     events_per_cycle: int = 1
+    skips: bool = False
 
     def __post_init__(self) -> None:
         if self.lanes < 1:

@@ -16,6 +16,7 @@ from .memory import MemoryShape
 from .merging import Merging, lines_together, without_pool
 from .microcode import Microcode, RowOp, bias_rows, microcode_of
 from .network import INPUT, Branch, IntegerNetwork, Layer
+from .skipping import skips_obstacle
 from .walk import Walk, row_stride, walks_of
 
 __all__ = ["CoreInput", "CoreSpec", "core_spec", "core_specs", "pairs_obstacle", "result_score_bits"]
@@ -309,6 +310,8 @@ def _plan(network: IntegerNetwork, index: int, options: LayerOptions) -> LayerPl
     plan = LayerPlan.of(network.layers[index], index, options)
     if options.events_per_cycle == 2 and (obstacle := pairs_obstacle(
             network, index, single_port=options.single_port, bit_serial=options.bit_serial)):
+        raise ValueError(obstacle)
+    if options.skips and (obstacle := skips_obstacle(network, index)):
         raise ValueError(obstacle)
     return plan
 

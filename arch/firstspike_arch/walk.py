@@ -44,6 +44,13 @@ class Window:
     reached: np.ndarray
     distance: int
 
+    def tiles_reached(self, banks: int, tiles: int) -> np.ndarray:
+        """Return which of the tiles an event reaches in any of its visits, bool[L, tiles]."""
+        outputs = np.arange(banks * tiles)
+        low, high = self.reached[:, :1], self.reached[:, 1:]
+        hit = (outputs >= low) & (outputs <= high) & ((outputs - low) % self.distance == 0)
+        return hit.reshape(len(low), tiles, banks).any(2)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Axis:

@@ -12,7 +12,10 @@ from .core_spec import CoreInput, CoreSpec
 from .merging import BAND_CYCLES
 from .microcode import RowOp
 
-__all__ = ["MarkerCycles", "Workload", "event_rows", "marker_cycles", "spread_workload", "work_cycles", "workload"]
+__all__ = [
+    "MarkerCycles", "Workload", "event_rows", "marker_cycles", "rows_visited", "spread_workload", "work_cycles",
+    "workload",
+]
 
 
 class MarkerCycles(NamedTuple):
@@ -47,6 +50,9 @@ class Workload:
     tokens : int64[B]
         Cycles that the longest of the streams takes, at a token a cycle: before any merging, which takes a few more for
         each band of its map.
+    present : tuple of bool[B, T, N]
+        Where events are, step by step, for each input stream of a core that skips rows; those of all inferences whose
+        mean this is. Empty for other cores, and where the steps are not known.
     """
 
     steps: int
@@ -55,18 +61,20 @@ class Workload:
     idle: np.ndarray
     joined: np.ndarray
     tokens: np.ndarray
+    present: tuple[np.ndarray, ...] = ()
 
     def mean(self) -> "Workload":
         """Return the mean of the inferences, float64, as the only one."""
         events, ones = (tuple(one.mean(0, keepdims=True) for one in some) for some in (self.events, self.ones))
         return Workload(steps=self.steps, events=events, ones=ones, idle=self.idle.mean(keepdims=True),
-                        joined=self.joined.mean(keepdims=True), tokens=self.tokens.mean(keepdims=True))
+                        joined=self.joined.mean(keepdims=True), tokens=self.tokens.mean(keepdims=True),
+                        present=self.present)
 
 
 def marker_cycles(core: CoreSpec) -> MarkerCycles:
     """Count the cycles of a core's markers.
 
-    Each pass visits all rows. With a single row in registers, a pass whose operand depends on the result of the
+    Each pass visits all rows; where rows are skipped, fewer in those of a step. With a single row in registers, a pass whose operand depends on the result of the
     previous pass waits for one cycle.
     """
     waits = core.plan.in_one_row
@@ -102,7 +110,7 @@ def workload(core: CoreSpec, spikes: Sequence[np.ndarray]) -> Workload:
         merged, the events are those that the core takes.
     """
     count, steps = spikes[0].shape[:2]
-    events, ones, (idle, joined, tokens) = [], [], np.zeros((3, count), dtype=np.int64)
+    events, ones, shown, (idle, joined, tokens) = [], [], [], np.zeros((3, count), dtype=np.int64)
     for one in core.inputs:
         values = np.asarray(spikes[one.source + 1])
         tokens = np.maximum(tokens, _stream_cycles(one, steps, (values != 0).sum((1, 2))))
@@ -114,10 +122,33 @@ def workload(core: CoreSpec, spikes: Sequence[np.ndarray]) -> Workload:
             present, values = one.merging.merged(values)
         if core.pairs:
             joined += (present.sum(2) // 2).sum(1)
+        if core.plan.options.skips:
+            shown.append(present)
         events.append(present.sum(1))
         ones.append(np.bitwise_count(values.astype(np.int64)).astype(np.int64).sum(1))
     return Workload(steps=steps, events=tuple(events), ones=tuple(ones), idle=idle, joined=joined,
-                    tokens=tokens - joined)
+                    tokens=tokens - joined, present=tuple(shown))
+
+
+def rows_visited(core: CoreSpec, present: Sequence[np.ndarray]) -> np.ndarray:
+    """Count the rows that step markers visit in one pass each, in all steps but the last, int64[B]: of a core that
+    skips rows, row 0 and those that an event of the step reached; ``present`` as in `Workload`."""
+    plan = core.plan
+    count, steps, _ = present[0].shape
+    hit = np.zeros((count, steps - 1, *plan.tiles, plan.position_rows), dtype=bool)
+    hit[:, :, 0, 0, 0] = True
+    for one, spikes in zip(core.inputs, present, strict=True):
+        channels, height, width = one.connectivity.in_shape
+        assert one.walk.y is not None and one.walk.x is not None
+        down, across = (axis.window.tiles_reached(banks, tiles) & (axis.count > 0)[:, None] for axis, banks, tiles in
+                        zip((one.walk.y, one.walk.x), plan.banks, plan.tiles, strict=True))
+        rows = one.walk.channel_row[:, None] + np.arange(one.walk.reach)
+        groups = (rows[:, :, None] == np.arange(plan.position_rows)).any(1)
+        maps = spikes[:, :-1].reshape(count, steps - 1, channels, height, width).astype(np.float32)
+        maps = maps @ across.astype(np.float32)  # B, T, C, y, tiles across
+        maps = np.einsum("btcyx,yd->btdxc", maps, down.astype(np.float32), optimize=True)
+        hit |= maps @ groups.astype(np.float32) > 0
+    return hit.sum((1, 2, 3, 4))
 
 
 def spread_workload(core: CoreSpec, steps: int, sent: Sequence[float]) -> Workload:
@@ -155,11 +186,16 @@ def work_cycles(core: CoreSpec, load: Workload) -> np.ndarray:
 
     Cycles in which the sequencer waits are not counted: for events, for room in the stages after it, or for a row that
     these stages still process; and events are taken to come in pairs to a core that takes two at once. The result is
-    therefore a lower bound of the interval.
+    therefore a lower bound of the interval; but of a core that skips rows, all rows are counted for every marker if the
+    workload does not say in which steps the events are.
     """
     markers = marker_cycles(core)
-    cycles = load.idle - load.joined * core.plan.rows + markers.start + (
-        load.steps - 1) * markers.step + markers.final
+    steps = (load.steps - 1) * markers.step
+    if load.present and core.plan.options.skips:
+        steps = rows_visited(core, load.present) * len(core.microcode.step)
+        if len(steps) != len(load.idle):
+            steps = steps.mean(keepdims=True)
+    cycles = load.idle - load.joined * core.plan.rows + markers.start + steps + markers.final
     for place, (events, ones) in enumerate(zip(load.events, load.ones, strict=True)):
         rows = event_rows(core, place)
         cycles = cycles + events @ (rows == 0) + (ones if core.plan.bit_serial else events) @ rows

@@ -15,6 +15,7 @@ from firstspike_arch.microcode import has_constant_bias
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
 from firstspike_arch.shown import shown
+from firstspike_arch.skipping import skips_obstacle
 
 from .errors import CompileError
 from .passes.choose_scales import Powers, WeightScale, choose_scales, take_scales
@@ -54,6 +55,7 @@ class Options:
     register_rows: int = 8
     single_port: Sequence[int] = ()
     events_per_cycle: int | Sequence[int] | None = None
+    skips: bool | Sequence[bool] = False
     headroom_bits: int = 0
     endless: bool | None = None
     in_min: int | None = None
@@ -169,13 +171,15 @@ def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
     options, network = draft.options, draft.integer
     _check_mapping(options, len(network.layers))
     templates = []
-    for index, (layer, proof) in enumerate(zip(network.layers, draft.proofs, strict=True)):
+    parts = zip(network.layers, draft.proofs, _skips(network, options.skips), strict=True)
+    for index, (layer, proof, skips) in enumerate(parts):
         bits = proof.bits + options.headroom_bits
         if bits > 48:
             raise CompileError(f"layer {index} ({layer.name}): membranes must fit 48 bits, not {bits}")
         templates.append(LayerOptions(
             lanes=1, membrane_bits=bits, register_rows=options.register_rows,
             bit_serial=options.bit_serial and index == 0, single_port=index in options.single_port,
+            skips=skips,
         ))
     chosen = map_layers(
         network, templates, lanes=options.lanes, lane_budget=options.lane_budget, events=options.events,
@@ -187,6 +191,7 @@ def _mapped(draft: _Draft, chosen: tuple[LayerOptions, ...]) -> tuple[_Draft, Pa
     text = ", ".join(
         f"{layer.name}: {layer.neurons} neurons on {_banks_and_lanes(one)}"
         f"{', two events a cycle' * (one.events_per_cycle == 2)}{', spikes of a pool window merged' * one.merges}"
+        f"{', rows that no event of a step reached skipped' * one.skips}"
         f"{', a bias too large for weights as a constant' * has_constant_bias(layer)}"
         for layer, one in zip(draft.integer.layers, chosen, strict=True)
     )
@@ -331,6 +336,9 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         Events that a layer takes in one cycle, 1 or 2: of every layer that can, or of each; see `LayerOptions`. Dense
         layers that take a vector can, unless their weights lie in a memory with one port. None: 1, or, for a device,
         chosen for each layer.
+    skips : bool or sequence of bool
+        Whether the marker of a step visits only rows that an event of the step reached, see `LayerOptions`: for every
+        layer that can, or for each layer. It pays in convolutions with few events a step, as from an event camera.
     headroom_bits : int
         Membrane bits beyond the proof, so that other weights fit later.
     endless : bool
@@ -468,12 +476,22 @@ def _banks(network: IntegerNetwork, options: Options) -> list[tuple[int, int]] |
 
 def _merges(network: IntegerNetwork, wanted: bool | Sequence[bool]) -> list[bool]:
     """Return for each layer whether the spikes of its pool windows are merged."""
+    return _switches("merges", wanted, [can_merge(layer) for layer in network.layers])
+
+
+def _skips(network: IntegerNetwork, wanted: bool | Sequence[bool]) -> list[bool]:
+    """Return for each layer whether the marker of a step skips rows."""
+    return _switches("skips", wanted, [skips_obstacle(network, index) is None for index in range(len(network.layers))])
+
+
+def _switches(name: str, wanted: bool | Sequence[bool], can: Sequence[bool]) -> list[bool]:
+    """Return a switch of each layer, given as one for all that can have it, or as one for each."""
     if isinstance(wanted, bool):
-        return [wanted and can_merge(layer) for layer in network.layers]
-    if isinstance(wanted, str) or not isinstance(wanted, Sequence) or len(wanted) != len(network.layers) or not all(
+        return [wanted and one for one in can]
+    if isinstance(wanted, str) or not isinstance(wanted, Sequence) or len(wanted) != len(can) or not all(
         isinstance(one, bool) for one in wanted
     ):
-        raise CompileError(f"merges must be true or false, or that for each of the {len(network.layers)} layers, not "
+        raise CompileError(f"{name} must be true or false, or that for each of the {len(can)} layers, not "
                            f"{shown(wanted)}")
     return list(wanted)
 

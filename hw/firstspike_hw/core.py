@@ -83,7 +83,8 @@ class Core(wiring.Component):
         super().__init__({
             **{name: In(token_stream(layout)) for name, layout in zip(names, spec.layouts, strict=True)},
             "capture": Out(capture_signature(
-                spec.plan.rows, spec.plan.elements, spec.value_bits, spec.layer.out_layout.value_bits)),
+                spec.plan.rows, spec.plan.elements, spec.value_bits, spec.layer.out_layout.value_bits,
+                spec.plan if spec.plan.options.skips else None)),
             "drop": In(drop_signature(spec.tag_bits)),
             "access": In(memory_access_signature(spec.memory)),
             "reload": In(1), "busy": Out(1), **({"chunk": Out(CHUNK_BITS)} if spec.read_back else {}),
@@ -119,8 +120,11 @@ class Core(wiring.Component):
             capture.opening.eq(Mux(free, fetch.row == 0, operand.row == 0)),
             capture.coming.eq(operand.valid & operand.captures & free),
             capture.valid.eq(add.valid & add.captures), capture.row.eq(add.row),
-            capture.last.eq(add.row == spec.plan.rows - 1), capture.final.eq(add.final),
+            capture.last.eq(add.last if spec.plan.options.skips else add.row == spec.plan.rows - 1),
+            capture.final.eq(add.final),
         ]
+        if spec.plan.options.skips:
+            m.d.comb += [capture.tile.eq(add.tile), capture.group.eq(add.group)]
         products = self._products(m, issue=sequencer.issue, fetch=fetch, operand=operand, free=free, moves=moves)
         self._build_lanes(m, products, fetch=fetch, operand=operand, add=add, free=free)
         return m

@@ -9,6 +9,7 @@ from amaranth.lib import data
 from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.microcode import RowOp
 
+from .capture import tile_struct
 from .sequencer import IssueInterface, fall_steps
 from .token_head import turns, value_shape
 
@@ -42,6 +43,9 @@ class PassRow:
             self.second_value = Signal(value_shape(spec.layouts), name=f"{stage}_second_value")
             self._fields += ["second", "second_value"]
         self._banks, self._rows, self._in_registers = plan.bank_count, plan.rows, plan.in_registers
+        if plan.options.skips:
+            self.last, self.tile = Signal(name=f"{stage}_last"), Signal(tile_struct(plan), name=f"{stage}_tile")
+            self._fields += ["last", "tile"]
         self._pools = plan.sum_rows > 0
         if self._pools:
             self.sum_row = Signal(range(plan.sum_rows), name=f"{stage}_sum_row")

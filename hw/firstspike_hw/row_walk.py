@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: MIT
 """Row walks: the rows that a token visits one after the other, and the word of weights for each."""
 
+import math
+
+import numpy as np
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.fixed import bits_for_unsigned, ceil_div
 
+from .capture import tile_struct
+from .row_marks import RowMarks
 from .token_head import axes_of, head_struct, turns
 
 __all__ = ["MapWalk", "VectorWalk"]
@@ -88,8 +93,8 @@ class VectorWalk(wiring.Component):
 class MapWalk(wiring.Component):
     """Walk of any other core: an event visits positions along y, at each along x, at each the rows of its channels.
 
-    A marker visits all rows. With several banks, an event visits as many positions at once, of which those at the ends
-    of a walk need not be reached. Outputs are valid in the same cycle, for one row a cycle.
+    A marker visits all rows, or with ``skips`` those that `RowMarks` finds. With several banks, an event visits as many
+    positions at once, of which those at the ends of a walk need not be reached. Outputs are valid in the same cycle, for one row a cycle.
 
     Parameters
     ----------
@@ -125,6 +130,9 @@ class MapWalk(wiring.Component):
     sum_row : Out(range(sum_rows)), clears : Out(1)
         With a pool of currents: the row of the sums that an event or a pass takes, and whether the pass is the last to
         take it.
+    skips : In(1), last_pass : In(1), found : Out(1), tile : Out(tile_struct(plan))
+        Where rows are skipped: the current token is a step marker, and skips them; its current pass is the last; the
+        rows that a marker visits are known; and the tile of its row.
     """
 
     head: data.View
@@ -144,10 +152,15 @@ class MapWalk(wiring.Component):
     x_turn: Signal
     sum_row: Signal
     clears: Signal
+    skips: Signal
+    last_pass: Signal
+    found: Signal
+    tile: data.View
 
     def __init__(self, spec: CoreSpec):
         self._spec = spec
         plan = spec.plan
+        skips = {"skips": In(1), "last_pass": In(1), "found": Out(1), "tile": Out(tile_struct(plan))}
         banks = {} if plan.bank_count == 1 else {
             "bank_rows": Out(data.ArrayLayout(range(plan.rows), plan.bank_count)), "reached": Out(plan.bank_count),
             "edges": Out(2),
@@ -159,6 +172,7 @@ class MapWalk(wiring.Component):
             "word": Out(range(spec.memory.depth)), "ends": Out(1), **banks,
             **{name: Out(values) for name, values in turns(plan).items()},
             **({"sum_row": Out(range(plan.sum_rows)), "clears": Out(1)} if plan.sum_rows else {}),
+            **(skips if plan.options.skips else {}),
         })
 
     @property
@@ -173,20 +187,44 @@ class MapWalk(wiring.Component):
             Signal(range(plan.walk_rows), name=name) for name in ("row", "line_row", "next_row", "current_row"))
         word, line_word, next_word, event_word = (
             Signal(range(spec.memory.depth), name=name) for name in ("word", "line_word", "next_word", "event_word"))
-        group = Signal(range(plan.position_rows))
+        counted = Signal(range(plan.position_rows), name="group")
+        position_ends = counted == plan.position_rows - 1
+        visited: Value = Mux(fresh, Mux(self.marker, 0, head.row), row)
+        ends: Value = current_row == plan.rows - 1
+        group: Value = counted
+        tile_y: Value = Const(0)
+        tile_x: Value = Const(0)
+        marks: RowMarks | None = None
+        if plan.bank_count > 1 or plan.sum_rows or plan.options.skips:
+            tile_y, tile_x = self._tile(m, position_ends)
+        if plan.options.skips:
+            marks = RowMarks(lines=plan.tiles[0], line_rows=plan.tiles[1] * plan.position_rows,
+                             ports=self._tiles_reached)
+            m.submodules.marks = marks
+            place = divmod(np.arange(marks.line_rows), plan.position_rows)
+            found_x, found_group = (Array(part.tolist())[marks.place] for part in place)
+            group, tile_y, tile_x, visited, ends = (Mux(self.skips, found, other) for found, other in (
+                (found_group, group), (marks.line, tile_y), (found_x, tile_x), (marks.row, visited),
+                (marks.ends, ends)))
+            m.d.comb += [
+                marks.step.eq(self.step & self.skips),
+                marks.clear.eq(self.step & self.marker & self.ends & self.last_pass), self.found.eq(marks.valid),
+                self.tile.y.eq(tile_y), self.tile.x.eq(tile_x),
+            ]
+            if plan.bank_count == 1:
+                m.d.comb += [marks.rows[0].eq(current_row), marks.marks.eq(self.step & ~self.marker)]
         m.d.comb += [
-            current_row.eq(Mux(fresh, Mux(self.marker, 0, head.row), row)), self.row.eq(current_row),
+            current_row.eq(visited), self.row.eq(current_row),
             self.group.eq(group),
             event_word.eq(Mux(fresh, head.word, word)),
-            self.word.eq(Mux(
-                self.marker, spec.bias_word + _marker_row(m, spec, self.number, spec.bias_stride) + group, event_word)),
+            self.word.eq(Mux(self.marker, spec.bias_word + _marker_row(m, spec, self.number, spec.bias_stride)
+                             + self.group, event_word)),
         ]
         # Counters of the walk: the row among those of a position, then the position along x and along y.
         at = Signal(range(max(walk.reach for walk in spec.walks)))
         x, y = Signal.like(head.x_last, name="x"), Signal.like(head.y_last, name="y")
         reach_ends = at == self._by_stream([walk.reach - 1 for walk in spec.walks])
         x_ends, y_ends = x == head.x_last, y == head.y_last
-        position_ends = group == plan.position_rows - 1
         # Row and word at the beginning of the current line of positions.
         first_row, first_word = Signal.like(row, name="first_row"), Signal.like(word, name="first_word")
         m.d.comb += [
@@ -200,17 +238,20 @@ class MapWalk(wiring.Component):
             with m.Else():
                 m.d.comb += [next_row.eq(current_row + self._along("x", "row_step", back=True)),
                              next_word.eq(event_word + self._along("x", "word_step", back=True))]
-        m.d.comb += self.ends.eq(Mux(self.marker, current_row == plan.rows - 1, reach_ends & x_ends & y_ends))
+        m.d.comb += self.ends.eq(Mux(self.marker, ends, reach_ends & x_ends & y_ends))
         if plan.bank_count > 1:
-            self._reach_banks(m, x=x, y=y, x_ends=x_ends, y_ends=y_ends, position_ends=position_ends)
+            y_edge, x_edge = (tile == count - 1 for tile, count in zip((tile_y, tile_x), plan.tiles, strict=True))
+            m.d.comb += self.edges.eq(Cat(y_edge, x_edge))
+            self._reach_banks(m, marks, x=x, y=y, x_ends=x_ends, y_ends=y_ends)
         for name in turns(plan):
             m.d.comb += getattr(self, name).eq(Mux(self.marker, 0, head[name]))
         if plan.sum_rows:
-            self._take_sums(m, current_row, group, position_ends)
+            self._take_sums(m, current_row, group, tile_y, tile_x)
+        skips = self.skips if plan.options.skips else Const(0)
         with m.If(self.step):
             m.d.sync += [row.eq(next_row), word.eq(next_word), line_row.eq(first_row), line_word.eq(first_word)]
             with m.If(self.marker):
-                m.d.sync += group.eq(Mux(position_ends, 0, group + 1))
+                m.d.sync += counted.eq(Mux(position_ends | skips, 0, counted + 1))
             with m.Else():
                 m.d.sync += at.eq(Mux(reach_ends, 0, at + 1))
                 with m.If(reach_ends):
@@ -219,14 +260,18 @@ class MapWalk(wiring.Component):
                         m.d.sync += [y.eq(Mux(y_ends, 0, y + 1)), line_row.eq(next_row), line_word.eq(next_word)]
         return m
 
+    @property
+    def _tiles_reached(self) -> int:
+        """Number of tiles that the banks can be in for one visit of an event."""
+        fields = self.head.shape().members
+        return math.prod(1 << Shape.cast(fields[name].elem_shape).width for name in ("y_tiles", "x_tiles")
+                         if name in fields)
+
     def _reach_banks(
-        self, m: Module, *, x: Signal, y: Signal, x_ends: Value, y_ends: Value, position_ends: Value,
+        self, m: Module, marks: RowMarks | None, *, x: Signal, y: Signal, x_ends: Value, y_ends: Value,
     ) -> None:
-        """Drive the row of each bank, whether it is reached, and whether a marker's tile is the last down or across."""
+        """Drive the row of each bank, and whether it is reached; mark the rows that an event reaches."""
         plan, head = self._spec.plan, self.head
-        tile_y, tile_x = self._tile(m, position_ends)
-        y_edge, x_edge = (tile == count - 1 for tile, count in zip((tile_y, tile_x), plan.tiles, strict=True))
-        m.d.comb += self.edges.eq(Cat(y_edge, x_edge))
         tiles, hits, rows = {}, {}, {}
         for name, visit, ends in (("y", y, y_ends), ("x", x, x_ends)):
             tiles[name] = [further & (~self.marker).replicate(len(further)) for further in head[f"{name}_tiles"]]
@@ -250,26 +295,33 @@ class MapWalk(wiring.Component):
                 self.bank_rows[bank].eq(Array(table)[Cat(tiles["x"][across], tiles["y"][down])]),
                 self.reached[bank].eq(self.marker | (hits["y"][down] & hits["x"][across])),
             ]
+        if marks is not None:
+            down, across = (
+                [Cat(hit & (further == tile) for hit, further in zip(hits[name], tiles[name], strict=True)).any()
+                 for tile in range(len(rows[name]))] for name in ("y", "x"))
+            reached = Cat(one & other for one in down for other in across)
+            m.d.comb += [marks.marks.eq(Mux(self.step & ~self.marker, reached, 0)),
+                         *(given.eq(row) for given, row in zip(marks.rows, table, strict=True))]
 
     def _tile(self, m: Module, position_ends: Value) -> tuple[Signal, Signal]:
         """Return the tile of a marker's row: how far down, and across."""
         down, across = self._spec.plan.tiles
         tile_y, tile_x = Signal(range(down)), Signal(range(across))
         x_edge, y_edge = tile_x == across - 1, tile_y == down - 1
-        with m.If(self.step & self.marker & position_ends):
+        skips = self.skips if self._spec.plan.options.skips else Const(0)
+        with m.If(self.step & self.marker & position_ends & ~skips):
             m.d.sync += tile_x.eq(Mux(x_edge, 0, tile_x + 1))
             with m.If(x_edge):
                 m.d.sync += tile_y.eq(Mux(y_edge, 0, tile_y + 1))
         return tile_y, tile_x
 
-    def _take_sums(self, m: Module, event_row: Signal, group: Signal, position_ends: Value) -> None:
+    def _take_sums(self, m: Module, event_row: Signal, group: Value, tile_y: Value, tile_x: Value) -> None:
         """Drive the row of the sums: of an event, or of the tap that a marker's pass takes of each window."""
         plan, pool = self._spec.plan, self._spec.layer.current_pool
         assert pool is not None
         (height, width), rows = plan.sums, plan.position_rows
         down, across = pool.taps(0, height) * width * rows, pool.taps(1, width) * rows
         last_down, last_across = pool.last_taps(0, height), pool.last_taps(1, width)
-        tile_y, tile_x = self._tile(m, position_ends)
         m.d.comb += self.sum_row.eq(event_row)
         for number, op in enumerate(self._spec.microcode.passes):
             if op.operand == "sum":

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.array import LayerPlan
 from firstspike_arch.core_spec import CoreSpec
 
+from .capture import tile_struct
 from .first_one import at_most_one, without_lowest
 from .row_walk import MapWalk, VectorWalk
 from .scoreboard import Scoreboard
@@ -44,6 +45,8 @@ class IssueInterface(Protocol):
     edges: Signal
     y_turn: Signal
     x_turn: Signal
+    tile: data.View
+    last: Signal
     sum_row: Signal
     clears: Signal
     second: Signal
@@ -82,6 +85,8 @@ def issue_signature(
     bank_rows, reached : with several banks, the row of each bank, and whether it is visited
     edges : with several banks, the row is in the last tile down, across, where not every bank has a position
     y_turn, x_turn : if words of weights are rotated, by how many banks; 0 if no row enters
+    tile, last : where rows are skipped, the tile of the row in the passes of a marker, and whether it is the last of
+        its pass
     sum_row, clears : with a pool of currents, the row of the sums, and whether a pass takes it for the last time
     second, second_word, second_value : with ``pairs``, whether there is a second event; its word and factor
     """
@@ -91,8 +96,9 @@ def issue_signature(
     }
     pool = {"sum_row": Out(range(plan.sum_rows)), "clears": Out(1)} if plan.sum_rows else {}
     second = {"second": Out(1), "second_word": Out(range(words)), "second_value": Out(value)} if pairs else {}
+    skips = {"tile": Out(tile_struct(plan)), "last": Out(1)} if plan.options.skips else {}
     return wiring.Signature({
-        **banks, **pool, **second, **{name: Out(values) for name, values in turns(plan).items()},
+        **banks, **pool, **second, **skips, **{name: Out(values) for name, values in turns(plan).items()},
         "valid": Out(1), "number": Out(range(passes)), "row": Out(range(plan.rows)),
         "group": Out(range(plan.position_rows)), "word": Out(range(words)), "value": Out(value), "captures": Out(1),
         "final": Out(1), "masked": Out(1), "step": Out(range(falls + 1)),
@@ -119,8 +125,9 @@ class _Token:
 class Sequencer(wiring.Component):
     """Turns tokens into rows: one row a cycle, with no idle cycles between tokens.
 
-    An event visits the rows of its `Walk`, a marker visits all rows in each pass of its microcode; a token is taken
-    with its last row. An event that reaches nothing costs one cycle. With a single row, a pass whose operand depends
+    An event visits the rows of its `Walk`, a marker visits all rows in each pass of its microcode; if the plan
+    ``skips``, a step marker visits row 0 and those that an event of the step visited, and a marker waits until they are
+    found: its first row follows an event's row by five cycles or more. A token is taken with its last row. An event that reaches nothing costs one cycle. With a single row, a pass whose operand depends
     on the result of the previous pass waits one cycle. Events of a map are decoded into a register first
     (`TokenDecoder`), which takes them one cycle earlier.
 
@@ -221,8 +228,9 @@ class Sequencer(wiring.Component):
         if spec.plan.bit_serial:
             value, done = self._next_bit(m, token.value, marker, last_pass)
         m.d.comb += issue.value.eq(Mux(marker, 1, value))
-        pass_ends = self._walk(m, token, marker=~runs | token.marker, fresh=fresh)
-        waits = self._waits(m, active=boot | token.valid, marker=marker, starting=starting)
+        pass_ends, found = self._walk(m, token, marker=~runs | token.marker, step=runs & token.marker & ~token.final,
+                                      last_pass=last_pass, fresh=fresh)
+        waits = (marker & ~found) | self._waits(m, active=boot | token.valid, marker=marker, starting=starting)
         m.d.comb += issue.valid.eq((boot | (token.valid & ~skip & ~idle)) & free & ~waits)
 
         token_ends = Signal()
@@ -333,9 +341,11 @@ class Sequencer(wiring.Component):
             m.d.comb += last_pass.eq(at_most_one(rest))
         return without_lowest(rest) ^ rest, done
 
-    def _walk(self, m: Module, token: _Token, *, marker: Value, fresh: Value) -> Value:
-        """Drive row and word; return whether the row is the last of its pass."""
-        issue = self.issue
+    def _walk(
+        self, m: Module, token: _Token, *, marker: Value, step: Value, last_pass: Value, fresh: Value,
+    ) -> tuple[Value, Value]:
+        """Drive row and word; return whether the row is the last of its pass, and whether a marker's row is found."""
+        issue, found = self.issue, Const(1)
         if not token.heads:
             m.submodules.walk = walk = VectorWalk(self._spec)
             m.d.comb += [walk.address.eq(self.streams[0].payload.address), issue.group.eq(walk.row)]
@@ -362,9 +372,13 @@ class Sequencer(wiring.Component):
                          for name in turns(self._spec.plan)]
             if self._spec.plan.sum_rows:
                 m.d.comb += [issue.sum_row.eq(walk.sum_row), issue.clears.eq(walk.clears)]
+            if self._spec.plan.options.skips:
+                m.d.comb += [walk.skips.eq(step), walk.last_pass.eq(last_pass), issue.tile.eq(walk.tile),
+                             issue.last.eq(walk.ends)]
+                found = walk.found
         m.d.comb += [walk.marker.eq(marker), walk.number.eq(issue.number), walk.step.eq(issue.valid),
                      issue.row.eq(walk.row), issue.word.eq(walk.word)]
-        return walk.ends
+        return walk.ends, found
 
     def _waits(self, m: Module, *, active: Value, marker: Value, starting: Value) -> Value:
         """Return whether the current row waits: for an operand being written, or for a row in the following stages."""

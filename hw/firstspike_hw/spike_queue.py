@@ -36,7 +36,7 @@ class SpikeQueue(wiring.Component):
 
     Members
     -------
-    capture : In(capture_signature(rows, elements, 0, value_bits))
+    capture : In(capture_signature(rows, elements, 0, value_bits, …))
         Spikes of the core's rows.
     words : Out(stream.Signature(word_struct(layout, word_lanes)))
         Spike words, in the order of their capture.
@@ -50,7 +50,8 @@ class SpikeQueue(wiring.Component):
             raise ValueError(f"layout must be that of the plan's {plan.neurons} neurons, not of shape {layout.shape}")
         self._layout, self._plan = layout, plan
         super().__init__({
-            "capture": In(capture_signature(plan.rows, plan.elements, 0, layout.value_bits)),
+            "capture": In(capture_signature(plan.rows, plan.elements, 0, layout.value_bits,
+                                            plan if plan.options.skips else None)),
             "words": Out(stream.Signature(word_struct(layout, plan.word_lanes))),
         })
 
@@ -130,11 +131,17 @@ class SpikeQueue(wiring.Component):
         return Cat((row[bank * each:(bank + 1) * each], fill) for bank in range(plan.bank_count))
 
     def _base(self, m: Module):
-        """Count the address of the first lane (of the first bank) of the row being captured; rows come in order."""
+        """Return the address of the first lane (of the first bank) of the row being captured: it is counted, as rows
+        come in order, unless some are skipped."""
         layout, plan, capture = self._layout, self._plan, self.capture
         firsts = plan.channels_of_rows()[:, 0].tolist()
         row = Signal(range(plan.position_rows))
         channel = row * plan.lanes if plan.groups == 1 else Array(firsts)[row]
+        if plan.options.skips:
+            field, x, y = (Signal(bits) for bits in layout.field_bits)
+            m.d.comb += [row.eq(capture.group), field.eq(channel), x.eq(capture.tile.x * plan.banks[1]),
+                         y.eq(capture.tile.y * plan.banks[0])]
+            return Cat(field, x, y)
         position_ends = row == plan.position_rows - 1
         with m.If(capture.valid):
             m.d.sync += row.eq(Mux(position_ends, 0, row + 1))

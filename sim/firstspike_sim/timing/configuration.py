@@ -60,7 +60,7 @@ def wiring_of(program: Program) -> Wiring:
 def cores_of(program: Program) -> np.ndarray:
     """All cores after reset, `CORE` [cores]."""
     plans = [core.plan for core in program.cores]
-    return new_cores(np.array([plan.rows for plan in plans]), np.array([plan.word_lanes for plan in plans]))
+    return new_cores(np.array([plan.word_lanes for plan in plans]))
 
 
 def queues_of(program: Program) -> SpikeQueues:
@@ -128,7 +128,8 @@ def sequencer_settings(specs: Sequence[CoreSpec]) -> SequencerSettings:
         code, plan = spec.microcode, spec.plan
         cores[index] = (plan.rows, len(code.start), len(code.step), len(code.final),
                         ends[index] - len(spec.inputs), ends[index], plan.scattered, plan.forwards,
-                        code.pools, code.recurs, _compares_banks(plan), plan.position_rows, plan.tiles[1], *plan.banks)
+                        code.pools, code.recurs, _compares_banks(plan), plan.position_rows, plan.tiles[1], *plan.banks,
+                        plan.options.skips, _locates(plan))
     first_events = np.cumsum([0] + [size_of(one.connectivity.in_shape) for _, one in inputs])
     windows = [np.zeros((0, 3), np.int64)]
     for number, (spec, one) in enumerate(inputs):
@@ -142,6 +143,11 @@ def _compares_banks(plan: LayerPlan) -> bool:
     return plan.bank_count > 1 and not plan.forwards
 
 
+def _locates(plan: LayerPlan) -> bool:
+    """Whether it matters where an event visits the banks."""
+    return _compares_banks(plan) or (plan.bank_count > 1 and plan.options.skips)
+
+
 def _visits(spec: CoreSpec, one: CoreInput) -> tuple[np.ndarray, ...]:
     """`Walk.visits` of an edge, with rows that are not negative: here, −1 says that a row waits."""
     rows, *rest = one.walk.visits(one.connectivity.in_shape)
@@ -152,7 +158,7 @@ def _visits(spec: CoreSpec, one: CoreInput) -> tuple[np.ndarray, ...]:
 def _edge_settings(spec: CoreSpec, one: CoreInput, first_event: int, windows: list[np.ndarray]) -> tuple:
     """The fields of `EDGE_SETTINGS` for one input of a core, in order; its windows are added to the list."""
     walk, places = one.walk, (0,) * 6
-    if _compares_banks(spec.plan) and walk.x and walk.y:
+    if _locates(spec.plan) and walk.x and walk.y:
         firsts = []
         for axis in (walk.y, walk.x):
             firsts.append(sum(map(len, windows)))

@@ -12,25 +12,25 @@ from .spike_queue import WORD
 __all__ = ["CORE", "ROW", "coming", "is_opening", "new_cores", "requests", "step", "take_spikes"]
 
 ROW = np.dtype([
-    ("captures", np.bool_), ("final", np.bool_), ("masked", np.bool_), ("row", np.int64), ("inference", np.int64),
-    ("step", np.int64),
+    ("captures", np.bool_), ("final", np.bool_), ("masked", np.bool_), ("last", np.bool_), ("row", np.int64),
+    ("inference", np.int64), ("step", np.int64),
 ], align=True)
-"""A row in a stage. The other fields are valid only if its spikes are captured; ``inference`` and ``step`` say whose
-spikes they are."""
+"""A row in a stage. The other fields are valid only if its spikes are captured; ``last``: it is the last of its step;
+``inference`` and ``step`` say whose spikes they are."""
 
 CORE = np.dtype([
-    ("free", np.bool_), ("fetch", ROW), ("operand", ROW), ("add", ROW), ("rows", np.int64), ("lanes", np.int64),
+    ("free", np.bool_), ("fetch", ROW), ("operand", ROW), ("add", ROW), ("lanes", np.int64),
     ("next_spike", np.int64), ("word", WORD),
 ], align=True)
 """Settings and state of a core: whether the stages before the last move in this cycle (``free``), the rows in the
-stages; the number of rows, and of bits in the word of a row (``lanes``); the first spike of the layer that no row has
+stages; the number of bits in the word of a row (``lanes``); the first spike of the layer that no row has
 taken, as an index into the spike lists; and the word of the row that is captured."""
 
 
-def new_cores(rows: np.ndarray, lanes: np.ndarray) -> np.ndarray:
-    """State of cores after reset, `CORE` [cores]; ``rows`` and ``lanes`` are int64[cores]."""
-    state = np.zeros(len(rows), CORE)
-    state["free"], state["rows"], state["lanes"] = True, rows, lanes
+def new_cores(lanes: np.ndarray) -> np.ndarray:
+    """State of cores after reset, `CORE` [cores]; ``lanes`` is int64[cores]."""
+    state = np.zeros(len(lanes), CORE)
+    state["free"], state["lanes"] = True, lanes
     return state
 
 
@@ -58,7 +58,7 @@ def take_spikes(core, offsets, places, first_step):  # pragma: no cover - compil
     """Set ``core.word`` to the spikes of the row in the add stage; a masked row has none. ``offsets`` are those of the
     layer.
 
-    Rows come in the order of the spikes in the lists.
+    Rows come in the order of the spikes in the lists, and those that are skipped have none.
     """
     add, word = core.add, core.word
     where = first_step[add.inference] + add.step
@@ -68,7 +68,7 @@ def take_spikes(core, offsets, places, first_step):  # pragma: no cover - compil
     while stop < end and places[stop] < behind:
         stop += 1
     word.start = stop if add.masked else core.next_spike
-    word.stop, word.base, word.last = stop, add.row * core.lanes, add.row == core.rows - 1
+    word.stop, word.base, word.last = stop, add.row * core.lanes, add.last
     word.final = word.last and add.final
     core.next_spike = stop
 
@@ -77,7 +77,7 @@ def take_spikes(core, offsets, places, first_step):  # pragma: no cover - compil
 def _follow(stage, before):  # pragma: no cover - compiled
     stage.captures = before.captures
     if before.captures:
-        stage.final, stage.masked, stage.row = before.final, before.masked, before.row
+        stage.final, stage.masked, stage.last, stage.row = before.final, before.masked, before.last, before.row
         stage.inference, stage.step = before.inference, before.step
 
 

@@ -17,15 +17,19 @@ __all__ = [
 EVENT, STEP, FINAL = 0, 1, 2
 """Kinds of tokens."""
 
+FINDING_CYCLES = 5
+"""Cycles from the row of an event to the first row of a marker that skips rows, or more."""
+
 CORE_SETTINGS = np.dtype([
     ("rows", np.int64), ("starts", np.int64), ("steps", np.int64), ("finals", np.int64),
     ("first_edge", np.int64), ("edge_end", np.int64), ("scattered", np.bool_), ("forwards", np.bool_),
     ("pools", np.bool_), ("recurs", np.bool_), ("by_bank", np.bool_), ("position_rows", np.int64),
-    ("tiles_across", np.int64), ("down", np.int64), ("across", np.int64),
+    ("tiles_across", np.int64), ("down", np.int64), ("across", np.int64), ("skips", np.bool_), ("locates", np.bool_),
 ], align=True)
 """Settings of the sequencer of a core: its rows, the numbers of passes in the lists of its microcode, the range of its
 edges, and the options of the same names in its plan and its microcode. ``by_bank``: rows are compared bank by bank; the
-plan's rows at a position, tiles across, and banks ``down`` and ``across``."""
+plan's rows at a position, tiles across, and banks ``down`` and ``across``; whether step markers skip rows; and whether
+it matters where an event visits the banks (``locates``)."""
 
 EDGE_SETTINGS = np.dtype([
     ("first_event", np.int64), ("reach", np.int64), ("x_row_step", np.int64), ("y_row_step", np.int64),
@@ -35,7 +39,7 @@ EDGE_SETTINGS = np.dtype([
 ], align=True)
 """Settings for an edge: index of its first event in the tables, and the bits of a token that are added to it (of two
 events the first will do, as all visit the same rows); the steps of its `Walk`; height and width of the map that sends
-it, index of its first y and x in the windows, and the distances there, if its core compares rows bank by bank; whether
+it, index of its first y and x in the windows, and the distances there, if its core ``locates`` events; whether
 its tokens are decoded into a register (``decodes``), an event is walked once for each bit of its value (``serial``),
 and it comes from its own core (``recurrent``)."""
 
@@ -62,14 +66,15 @@ class SequencerSettings(NamedTuple):
 SEQUENCER = np.dtype([
     ("boot", np.bool_), ("opening", np.bool_), ("starting", np.bool_), ("masked", np.bool_), ("dropped", np.bool_),
     ("settled", np.bool_), ("position", np.int64), ("row", np.int64), ("chosen", np.int64), ("bits", np.int64),
-    ("inference", np.int64), ("step", np.int64), ("busy", np.int64),
+    ("inference", np.int64), ("step", np.int64), ("busy", np.int64), ("finding", np.int64),
 ], align=True)
 """State of a sequencer.
 
 ``boot``, ``opening``, ``position``, ``settled``, ``dropped`` and ``masked`` are as in the hardware unit. ``starting``:
 a token begins. ``row``: the next row of a marker's pass. ``chosen``: the edge of the token at hand, −1 for all edges.
 ``bits``: bits of a bit-serial event's value that are not yet walked. ``inference``, ``step``: the current ones.
-``busy``: cycles of work on tokens so far, as `firstspike_arch.work` counts them.
+``busy``: cycles of work on tokens so far, as `firstspike_arch.work` counts them. ``finding``: cycles until the rows are
+found that events have reached.
 """
 
 TOKEN = np.dtype([("valid", np.bool_), ("kind", np.int64), ("edge", np.int64), ("token", np.int64)], align=True)
@@ -80,7 +85,8 @@ class Sequencers(NamedTuple):
     """State of all sequencers.
 
     For each core: ``state`` (`SEQUENCER`), ``walks``, ``scoreboards``, and ``at_hand``, the token that is worked on in
-    this cycle (`TOKEN`). For each edge: ``heads``, and ``ready`` of the input stream (bool).
+    this cycle (`TOKEN`); and ``marks`` bool[cores, rows], the rows that events have reached since the last marker, if the
+    core skips others. For each edge: ``heads``, and ``ready`` of the input stream (bool).
     """
 
     state: np.ndarray
@@ -89,6 +95,7 @@ class Sequencers(NamedTuple):
     heads: np.ndarray
     at_hand: np.ndarray
     ready: np.ndarray
+    marks: np.ndarray
 
 
 def new_sequencers(settings: SequencerSettings) -> Sequencers:
@@ -101,6 +108,7 @@ def new_sequencers(settings: SequencerSettings) -> Sequencers:
         state=state, walks=row_walk.new_row_walks(count), scoreboards=scoreboard.new_scoreboards(count),
         heads=token_head.new_heads(settings.edges["recurrent"]), at_hand=np.zeros(count, TOKEN),
         ready=np.zeros(len(settings.edges), np.bool_),
+        marks=np.zeros((count, int((settings.cores["rows"] * settings.cores["skips"]).max())), np.bool_),
     )
 
 
@@ -195,7 +203,19 @@ def _locate_tile(spot, plan, row):  # pragma: no cover - compiled
 
 
 @twin
-def _walk(hand, settings, state, walk, board, plan):  # pragma: no cover - compiled
+def _mark(marks, plan, spot, row):  # pragma: no cover - compiled
+    """Mark the rows that an event reaches: one, or one in each of the tiles in which its banks are."""
+    if not plan.locates:
+        marks[row] = True
+        return
+    for y in range(spot.y.low, spot.y.high + 1, spot.y.distance):
+        for x in range(spot.x.low, spot.x.high + 1, spot.x.distance):
+            tile = y // plan.down * plan.tiles_across + x // plan.across
+            marks[tile * plan.position_rows + spot.row] = True
+
+
+@twin
+def _walk(hand, settings, state, walk, board, plan, marks):  # pragma: no cover - compiled
     """Walk one row of an event; return the row, or −1 if it must wait. ``state.starting`` is set after the last row.
 
     "If the plan is ``bit_serial``, an event is walked once for each bit of its value that is 1".
@@ -204,7 +224,7 @@ def _walk(hand, settings, state, walk, board, plan):  # pragma: no cover - compi
     event = _event(hand, edge)
     first = settings.row[event]
     row = row_walk.row_at_hand(walk, first)
-    if plan.by_bank:
+    if plan.locates:
         _locate(board.spot, settings, plan, edge, event - edge.first_event, walk, row)
     if plan.scattered and scoreboard.waits(board, plan, row, False, state.starting):
         return -1
@@ -212,32 +232,47 @@ def _walk(hand, settings, state, walk, board, plan):  # pragma: no cover - compi
     if walk.fresh:
         state.bits &= state.bits - 1
     state.starting = walk.fresh and (not edge.serial or state.bits == 0)
+    if plan.skips:
+        _mark(marks, plan, board.spot, row)
     return row
 
 
 @twin
-def _pass(kind, settles, state, board, plan, issue):  # pragma: no cover - compiled
+def _row_behind(kind, plan, marks, row):  # pragma: no cover - compiled
+    """The row that a marker's pass visits next: "if the plan ``skips``, a step marker visits row 0 and those that an
+    event of the step visited". The number of rows, if there is none."""
+    row += 1
+    if plan.skips and kind == STEP:
+        while row < plan.rows and not marks[row]:
+            row += 1
+    return row
+
+
+@twin
+def _pass(kind, settles, state, board, plan, marks, issue):  # pragma: no cover - compiled
     """Do one row of a marker's passes; return the row, or −1 if it must wait. ``state.starting`` is set after the last
     row.
 
     The first pass of a step or final marker, after those of the start, captures the spikes.
 
     "With a single row, a pass whose operand depends on the result of the previous pass waits one cycle"; the passes
-    after reset "run once without capturing, behind those that clear the sums of a pool of currents".
+    after reset "run once without capturing, behind those that clear the sums of a pool of currents". Where rows are
+    skipped, "a marker waits until they are found: its first row follows an event's row by five cycles or more".
     """
     row = state.row
     state.settled = settles[kind - 1, state.position] and not state.settled
     if plan.by_bank:
         _locate_tile(board.spot, plan, row)
-    if state.settled or (plan.scattered and scoreboard.waits(board, plan, row, True, state.starting)):
+    if state.settled or (state.starting and state.finding > 0) or (plan.scattered and scoreboard.waits(board, plan, row, True, state.starting)):
         return -1
     issue.captures = state.position == plan.starts and not state.boot
     if issue.captures:
         issue.row, issue.final, issue.masked = row, kind == FINAL, state.masked
         issue.inference, issue.step = state.inference, state.step
     state.starting = False
-    state.row += 1
-    if state.row == plan.rows:
+    state.row = _row_behind(kind, plan, marks, row)
+    issue.last = state.row == plan.rows
+    if issue.last:
         state.row = 0
         state.position += 1
         state.starting = state.position == plan.starts + (plan.finals if kind == FINAL else plan.steps)
@@ -276,17 +311,19 @@ def _work(hand, settings, units, core, issue):  # pragma: no cover - compiled
     a cycle".
     """
     plan, state, board = settings.cores[core], units.state[core], units.scoreboards[core]
-    kind, boot = hand.kind, state.boot
+    kind, boot, marks = hand.kind, state.boot, units.marks[core]
     if (state.dropped and state.starting and kind != FINAL) or (
         kind == EVENT and _reaches_nothing(hand, settings, state)
     ):
         return -1
     if kind == EVENT:
-        row = _walk(hand, settings, state, units.walks[core], board, plan)
+        row = _walk(hand, settings, state, units.walks[core], board, plan, marks)
     else:
-        row = _pass(kind, settings.settles[core], state, board, plan, issue)
+        row = _pass(kind, settings.settles[core], state, board, plan, marks, issue)
         if row >= 0 and state.starting:
             _end_marker(kind, plan, state)
+            for place in range(plan.rows * int(plan.skips)):
+                marks[place] = False
     hand.valid = row >= 0 and state.starting and not boot
     return row
 
@@ -305,6 +342,7 @@ def step(settings, units, core, streams, free, drop_valid, drop_inference, issue
     state, hand = units.state[core], units.at_hand[core]
     issue.captures = hand.valid = False
     row = -1
+    state.finding -= int(state.finding > 0)
     if free:
         _look(hand, settings, core, state, streams, units.heads)
         if state.starting:
@@ -314,6 +352,8 @@ def step(settings, units, core, streams, free, drop_valid, drop_inference, issue
             row = _work(hand, settings, units, core, issue)
             # Busy: a row, a token that is taken without one, or the wait for an operand that is being written.
             state.busy += int(not boot and (row >= 0 or hand.valid or state.settled))
+            if row >= 0 and hand.kind == EVENT and settings.cores[core].skips:
+                state.finding = FINDING_CYCLES
     scoreboard.step(units.scoreboards[core], settings.cores[core], free, row)
     _take(hand, settings.cores[core], settings.edges, streams, units.heads, units.ready)
     state.dropped = drop_valid and drop_inference == state.inference

@@ -19,7 +19,7 @@ def compare(beside, streams, drops, lists_of):
         random, spec, plan = np.random.default_rng(seed), work.spec, work.spec.plan
         settings, lists = sequencer_settings([spec]), lists_of(work.spikes, plan.places())
         units, issue = sequencer.new_sequencers(settings), np.zeros(1, ROW)[0]
-        state = twin.new_cores(np.array([plan.rows]), np.array([plan.word_lanes]))[0]
+        state = twin.new_cores(np.array([plan.word_lanes]))[0]
         # A layer's own stream, which comes from the golden model here, would not know what was dropped.
         offers, drop = streams(work, random, 0.8), drops(random, 0.01 * (spec.recurrent is None))
         image, captured = work.program.images()[spec.memory.name], 0
@@ -66,7 +66,7 @@ def test_twin_equals_unit(compare, random_work, seed):
     ("core.fetch.row == 0 if core.free", "core.fetch.row == 0 if not core.free", 0),
     ("(add.row + 1) * core.lanes", "add.row * core.lanes + 1", 0),
     ("word.start = stop if add.masked else core.next_spike", "word.start = core.next_spike", 8),
-    ("add.row == core.rows - 1", "add.row == core.rows", 0),
+    ("add.row * core.lanes, add.last", "add.row * core.lanes, add.final", 0),
     ("moves = granted or not requests(core)", "moves = granted", 0),
 ])
 def test_a_fault_is_noticed(compare, random_work, spoiled, old, new, seed):
