@@ -37,7 +37,7 @@ def draw(seed: int, neurons_max: int = 24) -> tuple[Program, np.ndarray]:
         winner=str(rng.choice(["tree", "scan"])), banks=random_banks(rng, network),
         bit_serial=network.bit_by_bit and bool(rng.random() < 0.5),
         merges=bool(rng.spawn(1)[0].random() < 0.5),  # drawn apart, as it came later
-        events_per_cycle=1 + (seed % 4 < 2), rotates=random_rotates(rng, network),
+        events_per_cycle=1 + (seed % 4 < 2), rotates=random_rotates(rng, network), skips=seed % 5 > 0,
     ).program
     return program, random_inputs(rng, network, 8)
 

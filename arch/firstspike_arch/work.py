@@ -74,8 +74,8 @@ class Workload:
 def marker_cycles(core: CoreSpec) -> MarkerCycles:
     """Count the cycles of a core's markers.
 
-    Each pass visits all rows; where rows are skipped, fewer in those of a step. With a single row in registers, a pass whose operand depends on the result of the
-    previous pass waits for one cycle.
+    Each pass visits all rows; where rows are skipped, those of a step visit fewer. With a single row in registers, a
+    pass whose operand depends on the result of the previous pass waits for one cycle.
     """
     waits = core.plan.in_one_row
 

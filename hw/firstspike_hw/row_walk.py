@@ -94,7 +94,8 @@ class MapWalk(wiring.Component):
     """Walk of any other core: an event visits positions along y, at each along x, at each the rows of its channels.
 
     A marker visits all rows, or with ``skips`` those that `RowMarks` finds. With several banks, an event visits as many
-    positions at once, of which those at the ends of a walk need not be reached. Outputs are valid in the same cycle, for one row a cycle.
+    positions at once, of which those at the ends of a walk need not be reached. Outputs are valid in the same cycle, for
+    one row a cycle.
 
     Parameters
     ----------

@@ -127,9 +127,10 @@ class Sequencer(wiring.Component):
 
     An event visits the rows of its `Walk`, a marker visits all rows in each pass of its microcode; if the plan
     ``skips``, a step marker visits row 0 and those that an event of the step visited, and a marker waits until they are
-    found: its first row follows an event's row by five cycles or more. A token is taken with its last row. An event that reaches nothing costs one cycle. With a single row, a pass whose operand depends
-    on the result of the previous pass waits one cycle. Events of a map are decoded into a register first
-    (`TokenDecoder`), which takes them one cycle earlier.
+    found: its first row follows an event's row by five cycles or more. A token is taken with its last row. An event
+    that reaches nothing costs one cycle. With a single row, a pass whose operand depends on the result of the previous
+    pass waits one cycle. Events of a map are decoded into a register first (`TokenDecoder`), which takes them one cycle
+    earlier.
 
     With several streams, every stream is decoded into a register. An event is taken from the first stream that holds
     one; a marker waits until every stream holds one, and then all are taken. The stream of the layer's own spikes is

@@ -20,7 +20,7 @@ OPTIONS = {
     "bias", "bias_once", "v_init", "v_min", "v_max", "several thresholds", "learned latency", "leak",
     "leak for each channel", "leak / 2^9 or finer", "lowest weight", *(f"{bits} weight bits" for bits in range(2, 9)),
     "port image", "early exit", "winner scan", "kernel-parallel", "banks in several visits", "bit-serial",
-    "several lanes", "rows in memory", "merged spikes", "two events a cycle", "rotated kernel",
+    "several lanes", "rows in memory", "merged spikes", "two events a cycle", "rotated kernel", "rows skipped",
 }
 
 
@@ -91,6 +91,7 @@ def _options(program: Program) -> Iterator[str]:
             ("bit-serial", plan.options.bit_serial),
             ("rows in memory", plan.rows > plan.options.register_rows), ("merged spikes", plan.options.merges),
             ("two events a cycle", core.pairs), ("rotated kernel", any(plan.rotates)),
+            ("rows skipped", plan.options.skips),
         ):
             if true:
                 yield name

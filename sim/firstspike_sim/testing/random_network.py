@@ -162,6 +162,11 @@ def random_network(
     if kind == "events" and other.random() < 0.5:
         in_min, in_max = (int(other.choice(choices)) for choices in ([0, -1, -1, -7, -256], [1, 1, 9, 255]))
         layers[0] = _with_larger_thresholds(layers[0], 1 + max(-in_min, in_max) // 4)
+    rest = other.spawn(1)[0]
+    for index, layer in enumerate(layers[:-1]):
+        if isinstance(layer.connectivity, Conv2d) and layer.current_pool is None and (
+                layer.neuron.theta_fall is None) and rest.random() < 0.7:
+            layers[index] = replace(layer, neuron=_at_rest(rest, layer.neuron))
     endless = kind == "events" and not layers[-1].neuron.single_spike and all(map(is_bounded, layers)) and bool(
         other.random() < 0.6)
     return IntegerNetwork(
@@ -181,6 +186,22 @@ def is_bounded(layer: Layer) -> bool:
 def _with_larger_thresholds(layer: Layer, factor: int) -> Layer:
     theta = layer.neuron.theta
     return layer if theta is None else replace(layer, neuron=replace(layer.neuron, theta=theta * factor))
+
+
+def _at_rest(rng: np.random.Generator, neuron: Neuron) -> Neuron:
+    """Make neurons such that they stay as they are in a step without events."""
+    theta = neuron.first_theta
+    once = bool(rng.random() < 0.3)
+    start = np.minimum(neuron.v_init, theta - 1)
+    neuron = replace(
+        neuron, leak_num=1, leak_shift=0, reset="zero", reset_delay=False, single_spike=once or (
+            neuron.v_reset is None and bool((theta < 1).any())), bias_once=True,
+        v_init=start, bias=np.minimum(neuron.bias, theta - 1 - start),
+        v_reset=None if neuron.v_reset is None else np.minimum(neuron.v_reset, theta - 1))
+    start = start + neuron.bias
+    return replace(
+        neuron, v_min=None if neuron.v_min is None else min(neuron.v_min, int(start.min())),
+        v_max=None if neuron.v_max is None else max(neuron.v_max, int(start.max())))
 
 
 def _as_encoder(rng: np.random.Generator, layer: Layer, steps: int) -> Layer:

@@ -85,8 +85,8 @@ class Sequencers(NamedTuple):
     """State of all sequencers.
 
     For each core: ``state`` (`SEQUENCER`), ``walks``, ``scoreboards``, and ``at_hand``, the token that is worked on in
-    this cycle (`TOKEN`); and ``marks`` bool[cores, rows], the rows that events have reached since the last marker, if the
-    core skips others. For each edge: ``heads``, and ``ready`` of the input stream (bool).
+    this cycle (`TOKEN`); and ``marks`` bool[cores, rows], the rows that events have reached since the last marker, if
+    the core skips others. For each edge: ``heads``, and ``ready`` of the input stream (bool).
     """
 
     state: np.ndarray
@@ -263,7 +263,8 @@ def _pass(kind, settles, state, board, plan, marks, issue):  # pragma: no cover 
     state.settled = settles[kind - 1, state.position] and not state.settled
     if plan.by_bank:
         _locate_tile(board.spot, plan, row)
-    if state.settled or (state.starting and state.finding > 0) or (plan.scattered and scoreboard.waits(board, plan, row, True, state.starting)):
+    finding = state.starting and state.finding > 0
+    if state.settled or finding or (plan.scattered and scoreboard.waits(board, plan, row, True, state.starting)):
         return -1
     issue.captures = state.position == plan.starts and not state.boot
     if issue.captures:

@@ -167,6 +167,24 @@ def banked_work() -> Callable[[int], list[Work]]:
     return draw
 
 
+@pytest.fixture(scope="session")
+def skipping_work() -> Callable[[int], list[Work]]:
+    """``skipping_work(seed)``: a convolution that skips rows; with one bank or several, perhaps with a branch."""
+
+    def draw(seed: int) -> list[Work]:
+        rng = np.random.default_rng(seed)
+        net = NetworkBuilder((2, 5, 6), steps=4, readout="spike_count")
+        net.layer(rng.integers(-3, 6, (4, 2, 3, 3)), theta=9, reset="zero", padding=1, v_min=-9 if seed % 2 else None)
+        if seed % 3 == 0:
+            net.branch(rng.integers(-3, 6, (4, 2, 1, 1)), source=-1)
+        net.layer(rng.integers(-3, 6, (2, 120)), theta=20)
+        banks = [(1, 1), (3, 3), (1, 2), (2, 2)][seed % 4]
+        program = compile_network(net.build(), lanes=1 + seed // 4 % 3, banks=[banks, (1, 1)], skips=True).program
+        return work_of(program, (rng.random((8, 4, 60)) < 0.06).astype(np.uint8))[:1]
+
+    return draw
+
+
 class Streams:
     """Offers of a core's streams, with random waits: ``registers`` for the twin, `CoreInput` by `CoreInput`."""
 

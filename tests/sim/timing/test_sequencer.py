@@ -67,6 +67,23 @@ def test_a_fault_of_banks_is_noticed(compare, banked_work, spoiled, monkeypatch,
         compare(wrong, banked_work(4)[0], 4, moving=1)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_twin_equals_unit_where_rows_are_skipped(compare, skipping_work, seed):
+    (work,) = skipping_work(seed)
+    assert work.spec.plan.options.skips
+    assert compare(sequencer, work, seed, moving=[0.7, 1][seed % 2]) > 0.05
+
+
+@pytest.mark.parametrize(("old", "new", "seed"), [
+    ("state.starting and state.finding > 0", "False", 0), ("FINDING_CYCLES = 5", "FINDING_CYCLES = 4", 0),
+    ("marks[place] = False", "pass", 0), ("not marks[row]", "True", 0),
+    ("tile * plan.position_rows + spot.row", "tile * plan.position_rows", 1),
+])
+def test_a_fault_of_skipping_is_noticed(compare, skipping_work, spoiled, old, new, seed):
+    with pytest.raises(AssertionError, match="the twin says"):
+        compare(spoiled(sequencer, old, new), skipping_work(seed)[0], seed, moving=1)
+
+
 def test_random_cores_have_every_option(random_work, seeds):
     specs = [work.spec for seed in seeds for work in random_work(seed)]
     for option in (
