@@ -94,8 +94,8 @@ class MapWalk(wiring.Component):
     """Walk of any other core: an event visits positions along y, at each along x, at each the rows of its channels.
 
     A marker visits all rows, or with ``skips`` those that `RowMarks` finds. With several banks, an event visits as many
-    positions at once, of which those at the ends of a walk need not be reached. Outputs are valid in the same cycle, for
-    one row a cycle.
+    positions at once, of which those at the ends of a walk need not be reached. Outputs are valid in the same cycle,
+    for one row a cycle.
 
     Parameters
     ----------
@@ -302,7 +302,7 @@ class MapWalk(wiring.Component):
                  for tile in range(len(rows[name]))] for name in ("y", "x"))
             reached = Cat(one & other for one in down for other in across)
             m.d.comb += [marks.marks.eq(Mux(self.step & ~self.marker, reached, 0)),
-                         *(given.eq(row) for given, row in zip(marks.rows, table, strict=True))]
+                         *(marks.rows[port].eq(row) for port, row in enumerate(table))]
 
     def _tile(self, m: Module, position_ends: Value) -> tuple[Signal, Signal]:
         """Return the tile of a marker's row: how far down, and across."""

@@ -20,7 +20,7 @@ def test_random_networks_with_every_option_take_the_work_that_is_estimated():
         program = compile_network(
             network, lanes=[int(rng.integers(1, layer.channels // layer.groups + 1)) for layer in network.layers],
             register_rows=int(rng.choice([2, 8])), banks=random_banks(rng, network),
-            bit_serial=network.bit_by_bit and bool(rng.random() < 0.7), merges=seed % 4 > 1,
+            bit_serial=network.bit_by_bit and bool(rng.random() < 0.7), merges=seed % 4 > 1, skips=seed % 3 > 0,
             rotates=random_rotates(rng, network),
         ).program
         prediction = predict_inputs(program, random_inputs(rng, network, 4), waits=seed if seed % 3 == 0 else None)
@@ -31,7 +31,7 @@ def test_random_networks_with_every_option_take_the_work_that_is_estimated():
             seen |= kinds(program, core)
     assert seen == {
         "bit-serial", "banks", "scattered", "recurrent", "residual", "graded", "signed", "static", "one step",
-        "waits for its operand", "nothing reached", "merged", "merged and bit-serial",
+        "waits for its operand", "nothing reached", "merged", "merged and bit-serial", "skips",
     }
 
 
@@ -46,6 +46,7 @@ def kinds(program, core) -> set[str]:
         "one step": not code.step, "waits for its operand": plan.rows == 1 and plan.in_registers and any(
             op.settle for op in code.passes),
         "merged": plan.options.merges, "merged and bit-serial": plan.options.merges and plan.bit_serial,
+        "skips": plan.options.skips,
         "nothing reached": any((event_rows(core, place) == 0).any() for place in range(len(core.inputs))),
     }
     return {name for name, holds in facts.items() if holds}

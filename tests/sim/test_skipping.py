@@ -8,6 +8,7 @@ import firstspike as fs
 import numpy as np
 import pytest
 from firstspike_arch.core_spec import core_spec
+from firstspike_arch.float_network import InputKind
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program, ProgramError
 from firstspike_arch.skipping import skips_obstacle
@@ -171,7 +172,7 @@ def test_a_program_refuses_it_too():
         program.with_config(layers=(*others, replace(last, skips=True)))
 
 
-def one_layer(*, steps: int = 3, kind: str = "events", behind: bool = True, **neuron) -> IntegerNetwork:
+def one_layer(*, steps: int = 3, kind: InputKind = "events", behind: bool = True, **neuron) -> IntegerNetwork:
     builder = fs.NetworkBuilder((1, 4, 4), steps=steps, readout="spike_count", input_kind=kind)
     builder.layer(weights(2, 1, 2, 2), **{"theta": 9, "reset": "zero"} | neuron)
     if behind:
