@@ -27,6 +27,7 @@ from firstspike_boards.lut_model import program_units
 from firstspike_boards.open_flow import synthesise
 from firstspike_boards.xilinx7 import XILINX7
 from firstspike_hw.accelerator import Accelerator
+from firstspike_hw.toolchain import ToolError
 from firstspike_hw.verilog import TOP, verilog
 from scipy.optimize import nnls
 from table import RESULTS, Row, publish
@@ -45,6 +46,9 @@ LUTS_OF_CELL = {
         "RAM128X1D": 4, "SRL16E": 1, "SRLC32E": 1},
 }
 
+Design = tuple[str, str, dict]
+"""Name of a network of the zoo, a letter, and the options of its compilation."""
+
 MULTIPLIERS = {"MULT18X18D", "DSP48E1"}
 
 NETWORKS: dict[str, dict] = {
@@ -54,30 +58,35 @@ NETWORKS: dict[str, dict] = {
 }
 """Networks of the zoo, with the options that they need."""
 
-MAPPINGS: tuple[tuple[str, str, dict], ...] = (
+MAPPINGS: tuple[Design, ...] = (
     ("digits_ettfs", "a", {"lanes": 8, "early_exit": True, "winner": "scan", "port": "image"}),
     ("digits_ettfs", "b", {"lanes": [22, 5], "register_rows": 2}),
     ("digits_ettfs", "c", {"lanes": [64, 10]}),
+    ("digits_ettfs", "d", {"lanes": [32, 10], "events_per_cycle": 2, "port": "image"}),
     ("digits_diet", "a", {"lanes": [4, 5, 4], "merges": True, "port": "image"}),
-    ("digits_diet", "b", {"lanes": [1, 11, 10], "banks": [(3, 2), (1, 1), (1, 1)], "register_rows": 2}),
+    ("digits_diet", "b", {"lanes": [1, 11, 10], "banks": [(3, 2), (1, 1), (1, 1)], "rotates": True,
+                          "register_rows": 2}),
     ("digits_latency", "a", {"lanes": [3, 16, 5], "early_exit": True}),
     ("digits_latency", "b", {"lanes": [4, 8, 10], "banks": [(1, 3), (1, 1), (1, 1)], "merges": True, "port": "image"}),
     ("digits_multi_threshold", "a", {"lanes": [8, 10], "port": "image"}),
     ("digits_multi_threshold", "b", {"lanes": [1, 5], "kernel_parallel": True, "merges": True}),
     ("nmnist_multi_threshold", "a", {"lanes": [3, 12, 2], "merges": True}),
-    ("nmnist_multi_threshold", "b", {"lanes": [1, 2, 5], "banks": [(2, 2), (3, 1), (1, 1)]}),
+    ("nmnist_multi_threshold", "b", {"lanes": [1, 2, 5], "banks": [(2, 2), (3, 1), (1, 1)], "rotates": True}),
     ("mnist_latency", "a", {"lanes": [5, 8, 10, 3], "merges": True, "early_exit": True, "port": "image"}),
-    ("mnist_latency", "b", {"lanes": [1, 1, 20, 5], "banks": [(1, 5), (2, 5), (1, 1), (1, 1)], "merges": True}),
+    ("mnist_latency", "b", {"lanes": [1, 1, 20, 5], "banks": [(1, 5), (2, 5), (1, 1), (1, 1)], "merges": True,
+                            "rotates": [False, True, False, False]}),
     ("mnist_ettfs_conv", "a", {"lanes": [2, 4, 15, 10], "banks": [(3, 1), (1, 2), (1, 1), (1, 1)],
                                "early_exit": True, "winner": "scan", "port": "image"}),
+    ("mnist_ettfs_conv", "b", {"lanes": [3, 12, 8, 2], "banks": [(1, 1), (1, 3), (1, 1), (1, 1)], "merges": True,
+                               "rotates": True}),
     ("mnist_multi_threshold", "a", {"lanes": [3, 10, 10, 4], "merges": True}),
     ("mnist_ettfs", "a", {"lanes": [32, 5], "early_exit": True, "port": "image"}),
 )
 """Network, letter and mapping of the designs that are measured for the fit."""
 
-FRESH: tuple[tuple[str, str, dict], ...] = (
+FRESH: tuple[Design, ...] = (
     ("mnist_latency", "fresh", {"lanes": [15, 3, 20, 4], "banks": [(1, 1), (1, 5), (1, 1), (1, 1)], "merges": True,
-                                "early_exit": True}),
+                                "rotates": True, "early_exit": True}),
     ("digits_diet", "fresh", {"lanes": [3, 16, 5], "banks": [(2, 2), (1, 1), (1, 1)], "merges": True, "port": "image"}),
 )
 """Designs that the fit does not see."""
@@ -136,7 +145,7 @@ def units_of_cells(module: dict) -> dict[str, str]:
         units |= more
 
 
-def measure(wanted: Iterable[tuple[str, str, dict]], measured: dict) -> None:
+def measure(wanted: Iterable[Design], measured: dict) -> None:
     """Measure the designs that are new or have changed, and store each at once."""
     for name, letter, mapping in wanted:
         program = program_of(name, mapping)
@@ -146,11 +155,20 @@ def measure(wanted: Iterable[tuple[str, str, dict]], measured: dict) -> None:
         if entry.get("verilog") == digest:
             continue
         start = time.monotonic()
-        found = {str(inputs): luts_by_unit(text, family, inputs) for inputs, family in FAMILIES.items()}
+        try:
+            found = {str(inputs): luts_by_unit(text, family, inputs) for inputs, family in FAMILIES.items()}
+        except ToolError as error:  # yosys 0.69 ends within ABC now and then, with no message
+            print(f"{name}/{letter}: {error}", file=sys.stderr)
+            continue
         measured[f"{name}/{letter}"] = {"verilog": digest, "mapping": mapping, "luts": found}
         write_atomically(STORED, json.dumps(measured, indent=1) + "\n")
         print(f"{name}/{letter}: {sum(found['4'].values())} LUT4, {sum(found['6'].values())} LUT6, "
               f"{time.monotonic() - start:.0f} s", file=sys.stderr)
+
+
+def known(measured: dict, wanted: Iterable[Design]) -> list[Design]:
+    """Those of the designs that have been measured."""
+    return [one for one in wanted if f"{one[0]}/{one[1]}" in measured]
 
 
 def grouped(found: dict[str, int]) -> dict[str, int]:
@@ -168,7 +186,7 @@ def fit(measured: dict) -> dict[int, dict[str, dict[str, float]]]:
     found: dict[int, dict[str, dict[str, float]]] = {}
     for inputs in FAMILIES:
         samples: dict[str, list[tuple[dict[str, float], float]]] = {}
-        for name, letter, mapping in MAPPINGS:
+        for name, letter, mapping in known(measured, MAPPINGS):
             groups = grouped(measured[f"{name}/{letter}"]["luts"][str(inputs)])
             for unit in program_units(program_of(name, mapping), inputs):
                 samples.setdefault(unit.kind, []).append((unit.features, groups.get(unit.name, 0)))
@@ -200,11 +218,11 @@ def write(coefficients: dict) -> None:
     write_atomically(COEFFICIENTS, "\n".join(lines))
 
 
-def errors(measured: dict, wanted: Iterable[tuple[str, str, dict]], inputs: int) -> dict[str, float]:
+def errors(measured: dict, wanted: Iterable[Design], inputs: int) -> dict[str, float]:
     """Relative error of the model, for each design as a whole."""
     return {f"{name}/{letter}": lut_model.program_luts(program_of(name, mapping), inputs)
             / sum(grouped(measured[f"{name}/{letter}"]["luts"][str(inputs)]).values()) - 1
-            for name, letter, mapping in wanted}
+            for name, letter, mapping in known(measured, wanted)}
 
 
 def main() -> None:

@@ -132,6 +132,10 @@ def _core(core: CoreSpec, inputs: int) -> Features:
         "by_level": bits * any(op.by_level for op in passes),
         "product": lanes * layer.weight_bits * value_bits,
         "addends": lanes * layer.weight_bits * max(0, value_bits - 3),
+        "rotated": lanes * layer.weight_bits * sum(
+            count - 1 for count, turns in zip(plan.banks, plan.rotates, strict=True) if turns),
+        "pairs": lanes * layer.weight_bits * core.pairs,
+        "words": bits * core.adds_words,
         "memory": bits * in_memory,
         "forward": bits * (plan.forwards and in_memory),
         "varied": bits * _varied(code, plan.position_rows > 1),
