@@ -10,6 +10,7 @@ COEFFICIENTS: dict[int, dict[str, dict[str, float]]] = {
             "value": 0.0,
             "steps": 0.0,
             "pixels": 0.0,
+            "pairs": 0.0,
             "control": 60,
         },
         "port": {
@@ -80,6 +81,7 @@ COEFFICIENTS: dict[int, dict[str, dict[str, float]]] = {
             "value": 0.0,
             "steps": 0.0,
             "pixels": 0.0,
+            "pairs": 0.0,
             "control": 60,
         },
         "pixels": {
@@ -87,6 +89,7 @@ COEFFICIENTS: dict[int, dict[str, dict[str, float]]] = {
             "value": 0.0,
             "steps": 0.0,
             "pixels": 0.0,
+            "pairs": 0.0,
             "control": 60,
         },
         "merger": {
@@ -103,6 +106,7 @@ COEFFICIENTS: dict[int, dict[str, dict[str, float]]] = {
             "value": 0.0,
             "steps": 0.0,
             "pixels": 0.0,
+            "pairs": 0.0,
             "control": 60,
         },
         "port": {
@@ -173,6 +177,7 @@ COEFFICIENTS: dict[int, dict[str, dict[str, float]]] = {
             "value": 0.0,
             "steps": 0.0,
             "pixels": 0.0,
+            "pairs": 0.0,
             "control": 60,
         },
         "pixels": {
@@ -180,6 +185,7 @@ COEFFICIENTS: dict[int, dict[str, dict[str, float]]] = {
             "value": 0.0,
             "steps": 0.0,
             "pixels": 0.0,
+            "pairs": 0.0,
             "control": 60,
         },
         "merger": {

@@ -168,7 +168,7 @@ def _entry_units(program: Program) -> Iterator[Unit]:
     kind = "guard" if config.port == "events" else "pixels" if network.input_kind == "direct" else "latency"
     yield Unit(name="encoder" if config.port == "image" else "guard", kind=kind, features={
         "address": layout.address_bits, "value": layout.value_bits, "steps": min(network.longest or 0, 64),
-        "pixels": network.inputs / 64, "control": 1})
+        "pixels": network.inputs / 64, "pairs": float(program.cores[0].pairs), "control": 1})
     yield Unit(name="port", kind="port", features={
         "cores": len(program.cores), "words": sum(bits_for_unsigned(core.memory.depth) for core in program.cores),
         "edges": sum(sum(layout.bits for layout in core.layouts) for core in program.cores), "control": 1})
