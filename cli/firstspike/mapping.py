@@ -36,9 +36,8 @@ __all__ = ["Mapping", "map_to_device", "nearest_lanes"]
 SAMPLES = 32
 """Number of inferences on which the timing model measures the interval."""
 
-TRIAL, TRIAL_CYCLES = 12, 500_000
-"""Least number of inferences on which it compares candidates, and the cycles that they should have together. The first
-intervals are short, as the array fills."""
+TRIAL_STEPS, TRIAL_CYCLES = 60, 500_000
+"""Steps that the inferences on which it compares candidates must have together, and cycles that they should have."""
 
 SHARES = (0.8, 0.6)
 """Cycles of the other layers, over those of the busiest one, in candidates."""
@@ -119,7 +118,8 @@ def map_to_device(
     if found is None or not candidates:
         raise CompileError(_too_few_lanes(plain.program, choices, budget, chip)
                            or _refusal(network, plain, choices, budget, chip, options))
-    few = samples[:max(TRIAL, round(TRIAL_CYCLES / max(one.cycles for one in found)))]
+    least = max(2, TRIAL_STEPS // integer.steps)  # the first intervals are short, as the array fills
+    few = samples[:1 + max(least, round(TRIAL_CYCLES / max(one.cycles for one in found)))]
     golden_few = GoldenModel(integer).run(few)
     trials = [(_interval(compilation.program, few, golden_few), use, compilation) for compilation, use in candidates]
     interval, use, compilation = _best_first([(_interval(compilation.program, samples, golden), use, compilation)
@@ -183,7 +183,7 @@ def nearest_lanes(program: Program, device: Device, blocks: int) -> list[int] | 
     everyone = [np.ones((1, 1, size), dtype=bool)
                 for size in (network.inputs, *(layer.neurons for layer in network.layers))]
     given = [{"banks": (1, 1), "rotates": (False, False), "merges": options.merges,
-              "events_per_cycle": options.events_per_cycle}
+              "events_per_cycle": options.events_per_cycle, "skips": options.skips}
              for options in program.config.layers]
     choices = _choices(program, everyone, device, given=given)
     found = fastest(choices, Use(sum(map(processing_elements, program.cores)), blocks, UNLIMITED, UNLIMITED))

@@ -55,7 +55,7 @@ class Options:
     register_rows: int = 8
     single_port: Sequence[int] = ()
     events_per_cycle: int | Sequence[int] | None = None
-    skips: bool | Sequence[bool] = False
+    skips: bool | Sequence[bool] | None = None
     headroom_bits: int = 0
     endless: bool | None = None
     in_min: int | None = None
@@ -171,15 +171,13 @@ def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
     options, network = draft.options, draft.integer
     _check_mapping(options, len(network.layers))
     templates = []
-    parts = zip(network.layers, draft.proofs, _skips(network, options.skips), strict=True)
-    for index, (layer, proof, skips) in enumerate(parts):
+    for index, (layer, proof) in enumerate(zip(network.layers, draft.proofs, strict=True)):
         bits = proof.bits + options.headroom_bits
         if bits > 48:
             raise CompileError(f"layer {index} ({layer.name}): membranes must fit 48 bits, not {bits}")
         templates.append(LayerOptions(
             lanes=1, membrane_bits=bits, register_rows=options.register_rows,
             bit_serial=options.bit_serial and index == 0, single_port=index in options.single_port,
-            skips=skips,
         ))
     chosen = map_layers(
         network, templates, lanes=options.lanes, lane_budget=options.lane_budget, events=options.events,
@@ -339,6 +337,7 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
     skips : bool or sequence of bool
         Whether the marker of a step visits only rows that an event of the step reached, see `LayerOptions`: for every
         layer that can, or for each layer. It pays in convolutions with few events a step, as from an event camera.
+        None: chosen for each layer; with ``lanes``, for no layer.
     headroom_bits : int
         Membrane bits beyond the proof, so that other weights fit later.
     endless : bool
@@ -441,6 +440,8 @@ def given_options(network: IntegerNetwork, options: Options) -> list[dict[str, A
         given["rotates"] = _rotates(network, options.rotates)
     if options.merges is not None:
         given["merges"] = _merges(network, options.merges)
+    if options.skips is not None:
+        given["skips"] = _skips(network, options.skips)
     if options.events_per_cycle is not None:
         given["events_per_cycle"] = _events_per_cycle(network, options)
     return [{name: values[index] for name, values in given.items()} for index in range(len(network.layers))]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Search the ways to map each layer for those with the fewest cycles in the busiest layer."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -11,7 +12,8 @@ from firstspike_arch.array import LayerOptions, LayerPlan, bank_shapes, can_merg
 from firstspike_arch.core_spec import CoreSpec, core_spec, pairs_obstacle
 from firstspike_arch.fixed import ceil_div
 from firstspike_arch.network import IntegerNetwork, Layer
-from firstspike_arch.work import Workload, work_cycles
+from firstspike_arch.skipping import skips_obstacle
+from firstspike_arch.work import Workload, rows_visited, work_cycles
 
 __all__ = ["UNLIMITED", "Choice", "Use", "dimensions", "fastest", "filled", "least", "list_choices",
            "processing_elements", "total"]
@@ -23,6 +25,9 @@ UNLIMITED = 1 << 60
 
 FACTORS = np.array([(1, *one) for one in product(2.0 ** np.arange(-6, 7, 2), repeat=3)])
 """Prices of what a mapping takes, relative to those at which all budgets are worth the same."""
+
+MARKERS = 300
+"""Markers, of whole inferences, for which the rows are counted that they would not skip; it takes long."""
 
 ROUNDS = 4
 """How often closer prices are tried before the budgets count as too small."""
@@ -79,6 +84,7 @@ def dimensions(network: IntegerNetwork, index: int, template: LayerOptions) -> d
         "rotates": list(product((False, True), repeat=2)),
         "merges": [False, True] if can_merge(layer) else [False],
         "events_per_cycle": [1, 2] if alone is None else [1],
+        "skips": [False, True] if skips_obstacle(network, index) is None else [False],
     }
 
 
@@ -94,7 +100,7 @@ def list_choices(
         Options of each layer that the mapping leaves as they are.
     load_of : callable
         Events of a core; their mean over the inferences counts. They depend on nothing but the layer and whether spikes
-        are merged or come in pairs.
+        are merged or come in pairs, and rows are skipped.
     use_of : callable
         What a core takes.
     given : sequence of mappings
@@ -106,6 +112,7 @@ def list_choices(
         if given is not None:
             values |= {name: [value] for name, value in given[index].items()}
         loads: dict[tuple, Workload] = {}
+        touched: dict[tuple, float] = {}
         choices = []
         for banks, lanes in _sizes(layer, index, template, values.pop("banks")):
             for chosen in product(*values.values()):
@@ -113,15 +120,32 @@ def list_choices(
                 if any(turns and count == 1 for turns, count in zip(options.rotates, banks, strict=True)):
                     continue  # as without
                 core = core_spec(network, index, options)
-                stream = options.merges, options.events_per_cycle
+                stream = options.merges, options.events_per_cycle, options.skips
                 if stream not in loads:
                     loads[stream] = load_of(core).mean()
                 load = loads[stream]
-                choices.append(Choice(
-                    options=options, work=float(work_cycles(core, load)[0]), tokens=float(load.tokens[0]),
-                    use=use_of(core)))
+                work = float(work_cycles(core, replace(load, present=()))[0])
+                if options.skips:
+                    if (banks, stream) not in touched:
+                        touched[banks, stream] = _touched(core, load)
+                    rows = (load.steps - 1) * core.plan.rows - touched[banks, stream] * core.plan.position_rows
+                    work -= rows * len(core.microcode.step)
+                choices.append(Choice(options=options, work=work, tokens=float(load.tokens[0]), use=use_of(core)))
         found.append(sorted(choices, key=lambda one: one.use))
     return found
+
+
+def _touched(core: CoreSpec, load: Workload) -> float:
+    """Return how many tiles of an inference have rows that an event reached in their step, the last step apart: of some
+    inferences, if it is known where their events are, else expected if they are spread evenly."""
+    plan = core.plan
+    if load.present:
+        some = max(1, MARKERS // load.steps)
+        return float(rows_visited(core, [one[:some] for one in load.present]).mean()) / plan.position_rows
+    tiles, events = math.prod(plan.tiles), sum(float(one.sum()) for one in load.events) / load.steps
+    reached = math.prod((one + banks - 1) / banks for one, banks in zip(
+        reach(core.inputs[0].connectivity), plan.banks, strict=True))
+    return (load.steps - 1) * tiles * (1 - (1 - min(1.0, reached / tiles)) ** events)
 
 
 def _sizes(layer: Layer, index: int, template: LayerOptions, shapes: Sequence[Banks]) -> list[tuple[Banks, int]]:
