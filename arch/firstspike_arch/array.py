@@ -64,8 +64,9 @@ class LayerOptions:
         a copy of the memory.
     skips : bool
         Whether the marker of a step visits only the rows that an event of the step reached, and row 0. That is for a
-        convolution whose parameters prove that it would leave all others as they are (`skips_obstacle`). It costs two
-        or more registers and a few LUTs a row, and up to four cycles a step; it pays where few rows are reached.
+        convolution whose parameters prove that it would leave all others as they are (`skips_obstacle`). It costs a
+        register and 3 LUTs (of 4 inputs) a row, or 8 with several banks, and up to four cycles a step; it pays where
+        few rows are reached.
 
     Raises
     ------

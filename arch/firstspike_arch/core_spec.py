@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Description of a core: the one source of its hardware, its timing twin and its memory images."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -116,6 +117,12 @@ class CoreSpec:
     def pairs(self) -> bool:
         """Whether the core takes two events at once."""
         return self.plan.options.events_per_cycle == 2
+
+    @property
+    def tiles_reached(self) -> int:
+        """Number of tiles that a visit of an event can reach: with several banks, a power of two along each axis."""
+        furthest = (max(int(getattr(walk, axis).window.tiles.max()) for walk in self.walks) for axis in ("y", "x"))
+        return math.prod(1 << one.bit_length() for one in furthest)
 
     @property
     def bias_stride(self) -> int:

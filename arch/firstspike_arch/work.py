@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .connectivity import size_of
+from .connectivity import Conv2d, size_of
 from .core_spec import CoreInput, CoreSpec
 from .merging import BAND_CYCLES
 from .microcode import RowOp
@@ -50,9 +50,10 @@ class Workload:
     tokens : int64[B]
         Cycles that the longest of the streams takes, at a token a cycle: before any merging, which takes a few more for
         each band of its map.
-    present : tuple of bool[B, T, N]
-        Where events are, step by step, for each input stream of a core that skips rows; those of all inferences whose
-        mean this is. Empty for other cores, and where the steps are not known.
+    present : tuple of bool[B, T, G, H, W]
+        Where events are, step by step, for each input stream of a core that skips rows: at which pixels, for each of
+        the groups of channels that reach the same rows. Those of all inferences whose mean this is. Empty for other
+        cores, and where the steps are not known.
     """
 
     steps: int
@@ -123,7 +124,9 @@ def workload(core: CoreSpec, spikes: Sequence[np.ndarray]) -> Workload:
         if core.pairs:
             joined += (present.sum(2) // 2).sum(1)
         if core.plan.options.skips:
-            shown.append(present)
+            synapses = one.connectivity
+            assert isinstance(synapses, Conv2d)
+            shown.append(present.reshape(count, steps, synapses.groups, -1, *synapses.in_shape[1:]).any(3))
         events.append(present.sum(1))
         ones.append(np.bitwise_count(values.astype(np.int64)).astype(np.int64).sum(1))
     return Workload(steps=steps, events=tuple(events), ones=tuple(ones), idle=idle, joined=joined,
@@ -134,20 +137,17 @@ def rows_visited(core: CoreSpec, present: Sequence[np.ndarray]) -> np.ndarray:
     """Count the rows that step markers visit in one pass each, in all steps but the last, int64[B]: of a core that
     skips rows, row 0 and those that an event of the step reached; ``present`` as in `Workload`."""
     plan = core.plan
-    count, steps, _ = present[0].shape
+    count, steps = present[0].shape[:2]
     hit = np.zeros((count, steps - 1, *plan.tiles, plan.position_rows), dtype=bool)
     hit[:, :, 0, 0, 0] = True
-    for one, spikes in zip(core.inputs, present, strict=True):
-        channels, height, width = one.connectivity.in_shape
-        assert one.walk.y is not None and one.walk.x is not None
-        down, across = (axis.window.tiles_reached(banks, tiles) & (axis.count > 0)[:, None] for axis, banks, tiles in
-                        zip((one.walk.y, one.walk.x), plan.banks, plan.tiles, strict=True))
-        rows = one.walk.channel_row[:, None] + np.arange(one.walk.reach)
-        groups = (rows[:, :, None] == np.arange(plan.position_rows)).any(1)
-        maps = spikes[:, :-1].reshape(count, steps - 1, channels, height, width).astype(np.float32)
-        maps = maps @ across.astype(np.float32)  # B, T, C, y, tiles across
-        maps = np.einsum("btcyx,yd->btdxc", maps, down.astype(np.float32), optimize=True)
-        hit |= maps @ groups.astype(np.float32) > 0
+    for one, maps in zip(core.inputs, present, strict=True):
+        walk, groups = one.walk, maps.shape[2]
+        assert walk.y is not None and walk.x is not None
+        down, across = ((axis.window.tiles_reached(banks, tiles) & (axis.count > 0)[:, None]).astype(np.float32)
+                        for axis, banks, tiles in zip((walk.y, walk.x), plan.banks, plan.tiles, strict=True))
+        for group, first in enumerate(walk.channel_row[::len(walk.channel_row) // groups].tolist()):
+            tiles = down.T @ (maps[:, :-1, group].astype(np.float32) @ across) > 0
+            hit[..., first:first + walk.reach] |= tiles[..., None]
     return hit.sum((1, 2, 3, 4))
 
 

@@ -28,6 +28,10 @@ __all__ = ["LUT_RAM_DEPTH", "Unit", "core_luts", "core_units", "entry_luts", "pr
 LUT_RAM_DEPTH = 64
 """Depth up to which yosys makes LUT RAM of a memory."""
 
+MARK_LUTS = {4: 1.7, 6: 1.4}
+"""LUTs for each row of a core that skips rows, times one more than the rows that it can mark at once: of the unit alone
+with 36 to 256 rows, as no network of the zoo has one."""
+
 Features = dict[str, float]
 
 
@@ -69,13 +73,16 @@ def program_units(program: Program, inputs: int) -> Iterator[Unit]:
 
 
 def _luts(unit: Unit, inputs: int) -> float:
-    coefficients = COEFFICIENTS[inputs][unit.kind]
+    coefficients = {"marks": MARK_LUTS[inputs]} if unit.kind == "marks" else COEFFICIENTS[inputs][unit.kind]
     return sum(coefficients[name] * value for name, value in unit.features.items())
 
 
 def core_units(core: CoreSpec, inputs: int) -> Iterator[Unit]:
     """Describe a core and what belongs to it."""
     yield Unit(name=f"core{core.index}", kind="core", features=_core(core, inputs))
+    if core.plan.options.skips:
+        yield Unit(name=f"core{core.index}", kind="marks", features={
+            "marks": core.plan.rows * (1 + core.tiles_reached)})
     for place, one in enumerate(core.inputs):
         if one.merging is not None:
             name = f"merger{core.index}" if len(core.inputs) == 1 else f"merger{core.index}_{place}"

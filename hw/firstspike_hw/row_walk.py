@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Row walks: the rows that a token visits one after the other, and the word of weights for each."""
 
-import math
-
 import numpy as np
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, wiring
@@ -200,7 +198,7 @@ class MapWalk(wiring.Component):
             tile_y, tile_x = self._tile(m, position_ends)
         if plan.options.skips:
             marks = RowMarks(lines=plan.tiles[0], line_rows=plan.tiles[1] * plan.position_rows,
-                             ports=self._tiles_reached)
+                             ports=spec.tiles_reached)
             m.submodules.marks = marks
             place = divmod(np.arange(marks.line_rows), plan.position_rows)
             found_x, found_group = (Array(part.tolist())[marks.place] for part in place)
@@ -260,13 +258,6 @@ class MapWalk(wiring.Component):
                     with m.If(x_ends):
                         m.d.sync += [y.eq(Mux(y_ends, 0, y + 1)), line_row.eq(next_row), line_word.eq(next_word)]
         return m
-
-    @property
-    def _tiles_reached(self) -> int:
-        """Number of tiles that the banks can be in for one visit of an event."""
-        fields = self.head.shape().members
-        return math.prod(1 << Shape.cast(fields[name].elem_shape).width for name in ("y_tiles", "x_tiles")
-                         if name in fields)
 
     def _reach_banks(
         self, m: Module, marks: RowMarks | None, *, x: Signal, y: Signal, x_ends: Value, y_ends: Value,

@@ -13,6 +13,7 @@ from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program, ProgramError
 from firstspike_arch.skipping import skips_obstacle
 from firstspike_arch.work import marker_cycles, rows_visited, work_cycles, workload
+from firstspike_boards.lut_model import core_luts
 from firstspike_compiler.errors import CompileError
 from firstspike_sim.backends.pysim import PysimBackend
 from firstspike_sim.backends.verilator import VerilatorBackend
@@ -150,6 +151,29 @@ def test_values_do_not_depend_on_it():
     classes = [predict_inputs(fs.compile(network, skips=skips, **options).program, given).trace.classes.tolist()
                for skips in (False, True, [False, True, False])]
     assert classes[0] == classes[1] == classes[2] == GoldenModel(network).run(given).classes.tolist()
+
+
+def test_a_mapping_chooses_it_by_samples():
+    network, _ = plain()
+    inputs = inputs_of(network).astype(np.uint8)
+    inputs[:, :, 20:] = 0
+    chosen, without = (fs.map_to_device(network, inputs, device="artix-100t", lane_budget=9, **options)
+                       for options in ({}, {"skips": False}))
+    assert [any(options.skips for options in one.compilation.program.config.layers)
+            for one in (chosen, without)] == [True, False]
+    assert chosen.interval < without.interval
+    assert [[options.skips for options in fs.compile(network, skips=skips).program.config.layers]
+            for skips in (False, True)] == [[False] * 3, [True, True, False]]
+
+
+def test_its_look_up_tables_are_counted():
+    network, options = banks()
+    skipping, other = (fs.compile(network, skips=skips, **options).program.cores for skips in (True, False))
+    for inputs in (4, 6):
+        more = [(core_luts(core, inputs) - core_luts(same, inputs)) / core.plan.rows
+                for core, same in zip(skipping, other, strict=True)]
+        # Four rows are marked at once in 3 × 3 banks, two in 1 × 2.
+        assert more[0] > more[1] > 3 and more[2] == 0 and [core.tiles_reached for core in skipping] == [4, 2, 1]
 
 
 @pytest.mark.parametrize(("wanted", "sentence"), [
