@@ -103,7 +103,7 @@ FAULTS = [
     (row_walk, "edge.x_row_step - edge.reach", "edge.x_row_step", 67),
 ]
 MORE_FAULTS = [
-    (sequencer, "return settings.y_count[event] * settings.x_count[event] == 0 or (", "return (", 5),
+    (sequencer, "return settings.y_count[event] * settings.x_count[event] == 0 or (", "return (", 13),
     (sequencer, "state.bits &= state.bits - 1", "state.bits &= state.bits - 2", 28),
     (sequencer, "state.settled = settles[kind - 1, state.position] and not state.settled", "state.settled = False", 35),
     (sequencer, "edge.recurrent and state.opening", "False", 0),
@@ -112,7 +112,7 @@ MORE_FAULTS = [
     (sequencer, "if state.starting:\n            state.masked = state.dropped", "state.masked = state.dropped", 63),
     (row_walk, "walk.at < edge.reach", "walk.at <= edge.reach", 0),
     (row_walk, "walk.x < x_count", "walk.x <= x_count", 0),
-    (row_walk, "+= edge.y_row_step", "+= edge.x_row_step", 87),
+    (row_walk, "+= edge.y_row_step", "+= edge.x_row_step", 63),
     (scoreboard, "board.fetched >= 0 or board.operand >= 0", "board.fetched >= 0", 3),
     (token_head, "taken or not head.valid", "taken and not head.valid", 0),
 ]
