@@ -51,6 +51,8 @@ class OpenFlow:
         Arguments of these tools, without those of a board.
     config, bitstream : str
         Suffixes of the files that the placer and the packer write.
+    options : tuple of str
+        Further arguments of the placer, whatever it places.
     improve : callable
         Changes yosys's JSON netlist in place before it is placed.
     blocks : BlockFormat
@@ -67,6 +69,7 @@ class OpenFlow:
     bitstream: str
     improve: Callable[[dict], Any]
     blocks: BlockFormat
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +84,7 @@ class Family:
         ``clock(m, pin, setting)`` adds the PLL behind the clock pin to the module, and returns its output clock and its
         lock signal. Vendor primitives are used here and nowhere else.
     synthesis : str
-        yosys command, with options.
+        yosys commands, as `synthesise` takes them.
     flow : OpenFlow or None
         Open tools. None: only the vendor's tools place and route.
     """

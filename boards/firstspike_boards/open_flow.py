@@ -20,6 +20,17 @@ __all__ = ["Placement", "cells", "delay_by_unit", "place_and_route", "synthesise
 def synthesise(command: str, files: Mapping[str, str], folder: Path, *, top: str) -> dict:
     """Synthesise Verilog (.v) and RTLIL (.il) files to a JSON netlist. Other files, such as images, lie beside them.
 
+    Parameters
+    ----------
+    command : str
+        yosys commands, the last of which takes ``-top`` and ``-json``; in others, ``{top}`` is the top module.
+    files : mapping of str to str
+        Texts by file name.
+    folder : Path
+        Folder for the files.
+    top : str
+        Name of the top module.
+
     Raises
     ------
     ToolError
@@ -31,8 +42,8 @@ def synthesise(command: str, files: Mapping[str, str], folder: Path, *, top: str
              if name.endswith((".v", ".il"))]
     output = folder / f"{top}.json"
     output.unlink(missing_ok=True)
-    find_tool("yosys").run(["-q", "-p", "; ".join([*reads, f"{command} -top {top} -json {output.name}"])],
-                           folder=folder)
+    commands = [*reads, f"{command.format(top=top)} -top {top} -json {output.name}"]
+    find_tool("yosys").run(["-q", "-p", "; ".join(commands)], folder=folder)
     if not output.exists():
         raise ToolError("yosys ended without a netlist")
     return json.loads(output.read_text())
@@ -104,8 +115,8 @@ def place_and_route(
         for path in (report, config):
             path.unlink(missing_ok=True)
         start = time.perf_counter()
-        tool.run([*(argument.format(name=name) for argument in arguments), "--json", "netlist.json", "--seed",
-                  str(seed), "--freq", f"{mhz:.3f}", "--report", report.name, "--timing-allow-fail", "-q"],
+        tool.run([*flow.options, *(argument.format(name=name) for argument in arguments), "--json", "netlist.json",
+                  "--seed", str(seed), "--freq", f"{mhz:.3f}", "--report", report.name, "--timing-allow-fail", "-q"],
                  folder=folder)
         for path in (report, config):
             if not path.exists():

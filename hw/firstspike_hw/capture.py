@@ -43,8 +43,8 @@ def capture_signature(
     A row raises ``request``, and waits until it gets ``grant``; two cycles later it is ``valid`` for one cycle, and can
     no longer be refused. ``coming`` announces ``valid`` one cycle before. ``opening``: the requesting row is the first
     of its step. ``last``: the valid row is the last of its step; ``final``: it is one of its inference's last step.
-    ``values`` are the membranes before reset, ``magnitudes`` those of the spikes. Where rows are skipped, ``tile`` and
-    ``group`` are the valid row's tile, and its place among the rows there.
+    ``spikes`` are 0 if no row is valid. ``values`` are the membranes before reset, ``magnitudes`` those of the spikes.
+    Where rows are skipped, ``tile`` and ``group`` are the valid row's tile, and its place among the rows there.
 
     Parameters
     ----------

@@ -125,26 +125,26 @@ class Core(wiring.Component):
         ]
         if spec.plan.options.skips:
             m.d.comb += [capture.tile.eq(add.tile), capture.group.eq(add.group)]
-        products = self._products(m, issue=sequencer.issue, fetch=fetch, operand=operand, free=free, moves=moves)
+        products = self._products(m, issue=sequencer.issue, fetch=fetch, operand=operand, free=free)
         self._build_lanes(m, products, fetch=fetch, operand=operand, add=add, free=free)
         return m
 
     def _products(
-        self, m: Module, *, issue: IssueInterface, fetch: PassRow, operand: PassRow, free: Value, moves: Value,
+        self, m: Module, *, issue: IssueInterface, fetch: PassRow, operand: PassRow, free: Value,
     ) -> list[Value]:
         """Return what an event adds to each lane, weight times value; of two events, the sum of both. In the operand
         stage; in the add stage if `CoreSpec.adds_words`."""
         spec, access = self._spec, self.access
         m.submodules.weights = memory = WeightMemory(spec, self._image)
         m.d.comb += [
-            memory.word.eq(issue.word), memory.free.eq(free), memory.moves.eq(moves),
-            memory.access.word.eq(access.word),
+            memory.word.eq(issue.word), memory.free.eq(free), memory.access.word.eq(access.word),
             memory.access.chunk.eq(access.chunk), memory.access.ahead.eq(access.ahead),
             memory.access.write.eq(access.write), memory.access.data.eq(access.data),
             memory.access.read.eq(access.read),
         ]
         if spec.read_back:
             m.d.comb += self.chunk.eq(memory.chunk)
+
         def of_event(words: Value, value: Value) -> list[Value]:
             return products(
                 lanes_of(words, spec.layer.weight_bits), value, largest=max(layout.high for layout in spec.layouts),
@@ -164,16 +164,15 @@ class Core(wiring.Component):
     def _turned(self, m: Module, memory: WeightMemory, fetch: PassRow, operand: PassRow) -> Value:
         """Return the word of weights, rotated to the banks in the operand stage; along both axes, down in the fetch
         stage."""
+        weights: Value = memory.weights
         banks, (down, across) = self._spec.plan.banks, self._spec.plan.rotates
         if down and across:
             m.d.comb += memory.turn.eq(fetch.turns["y_turn"])
-        if not down and not across:
-            return memory.weights
-        # A signal, as every lane cuts its weight out of it: an expression would be written once for each.
-        turned = Signal(len(memory.weights), name="turned")
-        axis = int(across)
-        m.d.comb += turned.eq(rotated(memory.weights, operand.turns["x_turn" if axis else "y_turn"], banks, axis))
-        return turned
+        elif down:
+            weights = rotated(weights, operand.turns["y_turn"], banks, 0)
+        if across:
+            weights = rotated(weights, operand.turns["x_turn"], banks, 1)
+        return weights
 
     def _build_lanes(
         self, m: Module, products: list[Value], *, fetch: PassRow, operand: PassRow, add: PassRow, free: Value,
@@ -275,7 +274,9 @@ class Core(wiring.Component):
                 m.d.sync += [register.eq(level) for register, level in zip(now, seen, strict=True)]
         if code.levels is not None:
             m.d.comb += [level.eq(one & self._present(add)) for level, one in zip(reached, now, strict=True)]
-        visible = reached[0] & (capture.valid & ~add.masked).replicate(lanes)
+        shows = Signal()
+        m.d.sync += shows.eq(capture.coming & ~operand.masked)
+        visible = reached[0] & shows.replicate(lanes)
         if spec.fires_once and plan.in_one_row:
             fired = Signal(lanes)
             visible = visible & ~fired

@@ -73,12 +73,14 @@ class Emitter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         held = Signal(group_struct(self._layout), reset_less=True)
-        valid, ends = Signal(), Signal()  # ends: the token offered is the last of its group
+        # ends: the token offered is the last of its group; marks: it is the marker.
+        valid, ends, marks = Signal(), Signal(), Signal()
         move, token, slots = self.events.ready, self.events.payload, self._layout.slots
+        group = self.groups.payload
         m.d.comb += [
-            self.groups.ready.eq(~valid | (move & ends)), self.events.valid.eq(valid), token.marker.eq(held.bits == 0),
+            self.groups.ready.eq(~valid | (move & ends)), self.events.valid.eq(valid), token.marker.eq(marks),
         ]
-        with m.If(token.marker):
+        with m.If(marks):
             m.d.comb += token.final.eq(held.final)
         with m.Else():
             m.d.comb += self._event(held, token, lowest_one(held.bits))
@@ -88,11 +90,12 @@ class Emitter(wiring.Component):
                 m.d.comb += [token.second.valid.eq(1), *self._event(held, token.second, lowest_one(later))]
             later = without_lowest(later)
         with m.If(self.groups.ready):
-            m.d.sync += [valid.eq(self.groups.valid), held.eq(self.groups.payload), ends.eq(self.groups.payload.single)]
+            m.d.sync += [valid.eq(self.groups.valid), held.eq(group), ends.eq(group.single),
+                         marks.eq(group.marker & group.single)]
         with m.Elif(move):
             # Behind the token that is offered, one is left. A marker counts as many as fill a token.
             left = Cat(held.bits, held.marker.replicate(slots))
-            m.d.sync += [held.bits.eq(later), ends.eq(at_most(2 * slots, left))]
+            m.d.sync += [held.bits.eq(later), ends.eq(at_most(2 * slots, left)), marks.eq(at_most(slots, held.bits))]
         return m
 
     def _event(self, held: data.View, slot: data.View, place: Value) -> list:

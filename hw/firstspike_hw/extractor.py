@@ -101,26 +101,27 @@ class Extractor(wiring.Component):
 
         # The word again, and the group or groups to be sent now.
         picked, pick_valid = Signal(layout, reset_less=True), Signal()
-        group, ends_word, empty = Signal(range(count)), Signal(), Signal()
-        few = Signal(count)  # groups with at most one spike
+        group, marker = Signal(range(count)), Signal()
+        few = Signal(count)  # groups with at most one spike; none if a marker follows a spike
         groups = [slice(start, start + GROUP_BITS) for start in range(0, self._lanes, GROUP_BITS)]
+        followed = ends & word.last & occupied.any()
         m.d.comb += pick_ready.eq(~pick_valid | emitter.groups.ready)
         with m.If(pick_ready):
             m.d.sync += [
-                pick_valid.eq(word_valid), picked.eq(word), group.eq(lowest_one(occupied)), ends_word.eq(ends),
-                empty.eq(occupied == 0), few.eq(Cat(at_most_one(word.spikes[part]) for part in groups)),
+                pick_valid.eq(word_valid), picked.eq(word), group.eq(lowest_one(occupied)),
+                marker.eq(ends & word.last),
+                few.eq(Mux(followed, 0, Cat(at_most_one(word.spikes[part]) for part in groups))),
             ]
-        marker = ends_word & picked.last
         out = emitter.groups.payload
         sent, fits = [group], few.bit_select(group, 1)
         spikes = Array(picked.spikes[part] for part in groups)
         m.d.comb += out.base.eq(self._base(picked.base, group, count))
         if most == 2:
             second, two = Signal(range(count)), Signal()
-            fewer = Signal(count)  # groups with at most two spikes
+            fewer = Signal(count)  # groups with at most two spikes; none if a marker follows a spike
             with m.If(pick_ready):
                 m.d.sync += [two.eq(rest.any()), second.eq(lowest_one(rest)),
-                             fewer.eq(Cat(at_most(2, word.spikes[part]) for part in groups))]
+                             fewer.eq(Mux(followed, 0, Cat(at_most(2, word.spikes[part]) for part in groups)))]
             sent.append(second)
             fits = Mux(two, fits & few.bit_select(second, 1), fewer.bit_select(group, 1))
             m.d.comb += [
@@ -130,7 +131,7 @@ class Extractor(wiring.Component):
         else:
             m.d.comb += out.bits.eq(spikes[group])
         m.d.comb += [
-            emitter.groups.valid.eq(pick_valid), out.marker.eq(marker), out.single.eq(Mux(marker, empty, fits)),
+            emitter.groups.valid.eq(pick_valid), out.marker.eq(marker), out.single.eq(fits),
             out.final.eq(marker & picked.final),
         ]
         if self._layout.value_bits:

@@ -158,7 +158,7 @@ class Sequencer(wiring.Component):
         runs      not boot, once more: the wires to the weight memory are long, and have a register of their own
         opening   no marker of the inference is done; the start passes precede those of the first one
         position  number of the current pass, counted from the first start pass
-        begins    the current pass is the first of its token
+        starting  the current row is the first of its token
         fresh     the current row is the first of its pass
         settled   the current pass has waited for its operand
         dropped   the current inference is decided, and its rest is to be dropped
@@ -212,45 +212,43 @@ class Sequencer(wiring.Component):
         spec, issue, free, code = self._spec, self.issue, self.free, self._spec.microcode
         starts = len(code.start)
         first = 0 if code.pools else starts  # after reset, the passes of a pool clear the sums
-        boot, opening, begins, fresh = (
-            Signal(name=name, init=1) for name in ("boot", "opening", "begins", "fresh"))
+        boot, opening, starting, fresh = (
+            Signal(name=name, init=1) for name in ("boot", "opening", "starting", "fresh"))
         runs = Signal()
         position = Signal(range(starts + max(len(code.step), len(code.final))), init=first)
-        starting, take, marker, final, skip, dropped = (
-            Signal(name=name) for name in ("starting", "take", "marker", "final", "skip", "dropped"))
+        take, marker, final, skip, dropped = (
+            Signal(name=name) for name in ("take", "marker", "final", "skip", "dropped"))
         token = self._token_at_hand(m, starting=starting, take=take, dropped=dropped, opening=opening)
-        idle = ~marker & (token.idle | ((token.value == 0) & spec.plan.bit_serial))
+        idle = ~token.marker & (token.idle | ((token.value == 0) & spec.plan.bit_serial))
+        token_final = token.marker & token.final
         m.d.comb += [
-            starting.eq(begins & fresh), self.busy.eq(boot | ~starting), marker.eq(boot | token.marker),
-            final.eq(boot | (token.marker & token.final)), skip.eq(dropped & starting & ~final),
+            self.busy.eq(boot | ~starting), marker.eq(boot | token.marker), final.eq(boot | token_final),
+            skip.eq(dropped & starting & ~token_final),
         ]
         last_pass = self._number_pass(m, position, marker=marker, final=final)
+        last_of_token = self._is_last(position, marker=token.marker, final=token_final)
         value, done = token.value, None
         if spec.plan.bit_serial:
             value, done = self._next_bit(m, token.value, marker, last_pass)
+            last_of_token = last_pass
         m.d.comb += issue.value.eq(Mux(marker, 1, value))
         pass_ends, found = self._walk(m, token, marker=~runs | token.marker, step=runs & token.marker & ~token.final,
                                       last_pass=last_pass, fresh=fresh)
         waits = (marker & ~found) | self._waits(m, active=boot | token.valid, marker=marker, starting=starting)
         m.d.comb += issue.valid.eq((boot | (token.valid & ~skip & ~idle)) & free & ~waits)
 
-        token_ends = Signal()
-        m.d.comb += [
-            token_ends.eq(issue.valid & pass_ends & last_pass),
-            # Without a valid token, ready does not matter: the path to the stream is a short one.
-            take.eq(~boot & free & (skip | idle | (pass_ends & last_pass & ~waits))),
-        ]
+        # The path to the stream is a short one: without a valid token, ready does not matter, and boot comes last.
+        m.d.comb += take.eq(~boot & free & (skip | idle | (pass_ends & last_of_token & ~waits)))
         with m.If(issue.valid):
-            m.d.sync += fresh.eq(pass_ends)
-            with m.If(pass_ends):
-                m.d.sync += [begins.eq(last_pass), position.eq(position + marker)]
-                if done is not None:
-                    with m.If(~marker):
-                        m.d.sync += done.eq(Mux(last_pass, 0, done | value))
+            m.d.sync += [fresh.eq(pass_ends), starting.eq(pass_ends & last_pass)]
+            if done is not None:
+                with m.If(pass_ends & ~marker):
+                    m.d.sync += done.eq(Mux(last_pass, 0, done | value))
+        with m.If(issue.valid & pass_ends & marker):
+            restart = 0 if code.recurs else Mux(final, 0, starts)
+            m.d.sync += [position.eq(Mux(last_pass, restart, position + 1)), opening.eq(Mux(last_pass, final, opening))]
         with m.If(boot & free & ~waits & pass_ends & (position == starts + len(code.final) - 1)):
             m.d.sync += [boot.eq(0), runs.eq(1)]
-        with m.If(token_ends & marker):
-            m.d.sync += [opening.eq(final), position.eq(0 if code.recurs else Mux(final, 0, starts))]
         with m.If(self.reload):
             m.d.sync += [boot.eq(1), runs.eq(0), position.eq(first)]
         if fall_steps(spec):
@@ -322,17 +320,23 @@ class Sequencer(wiring.Component):
     def _number_pass(self, m: Module, position: Signal, *, marker: Value, final: Value) -> Signal:
         """Drive the number of the current pass; return whether it is the last of its token."""
         code, number, last_pass = self._spec.microcode, self.issue.number, Signal()
-        starts, steps, finals = len(code.start), len(code.step), len(code.final)
+        starts, steps = len(code.start), len(code.step)
         with m.If(final):
-            m.d.comb += [number.eq(1 + steps + position), last_pass.eq(position == starts + finals - 1)]
+            m.d.comb += number.eq(1 + steps + position)
         with m.Elif(marker):
-            m.d.comb += [number.eq(1 + position), last_pass.eq(position == starts + steps - 1)]
-        with m.Else():
-            m.d.comb += last_pass.eq(1)
+            m.d.comb += number.eq(1 + position)
         if starts:
             with m.If(marker & (position < starts)):
-                m.d.comb += [number.eq(1 + position), last_pass.eq(0)]
+                m.d.comb += number.eq(1 + position)
+        m.d.comb += last_pass.eq(self._is_last(position, marker=marker, final=final))
         return last_pass
+
+    def _is_last(self, position: Signal, *, marker: Value, final: Value) -> Value:
+        """Return whether the pass at a position is the last of a token."""
+        starts, steps, finals = (len(ops) for ops in (
+            self._spec.microcode.start, self._spec.microcode.step, self._spec.microcode.final))
+        last = Mux(final, position == starts + finals - 1, ~marker | (position == starts + steps - 1))
+        return last & ~(marker & (position < starts)) if starts else last
 
     def _next_bit(self, m: Module, value: Value, marker: Value, last_pass: Signal) -> tuple[Value, Signal]:
         """Return the lowest bit of an event's value whose walk is not done, and the register of those that are done."""

@@ -95,13 +95,12 @@ class SpikeQueue(wiring.Component):
             # Every row is written. Whether it is kept is known late, so that follows one cycle later.
             size, row = 2 * GROUP_BITS, capture.spikes
             parts = [row[start:start + size] for start in range(0, len(row), size)]
-            stays, some = Signal(), Signal(len(parts))
-            kept, least, most = Signal(), Signal(), Signal()
-            m.d.sync += [stays.eq(comes & word.last), some.eq(Mux(comes, Cat(part.any() for part in parts), 0)),
-                         count.eq(count + kept - taken)]
+            parts[-1] = Cat(parts[-1], comes & word.last)  # that row is kept, too
+            some, kept, least, most = Signal(len(parts)), Signal(), Signal(), Signal()
+            m.d.sync += [some.eq(Cat(part.any() for part in parts)), count.eq(count + kept - taken)]
             room = [count < depth - more for more in range(4)]
             m.d.comb += [
-                kept.eq(stays | some.any()),
+                kept.eq(some.any()),
                 least.eq(kept | comes | goes_on), most.eq(kept & comes & goes_on),
                 capture.grant.eq(Mux(most, room[3], Mux(
                     (kept & comes) | (kept & goes_on) | (comes & goes_on), room[2], Mux(least, room[1], room[0])))),

@@ -77,8 +77,6 @@ class WeightMemory(wiring.Component):
         which the stages move, whether there is one.
     free : In(1)
         The stages move at the end of this cycle.
-    moves : In(1)
-        The stages will move at the end of the next cycle.
     turn : In(range(banks down))
         By how many banks the word at the memory's output is rotated down, if words are rotated along both axes. It is 0
         while a host reads.
@@ -96,7 +94,6 @@ class WeightMemory(wiring.Component):
     second_word: Signal
     second: Signal
     free: Signal
-    moves: Signal
     turn: Signal
     weights: Signal
     second_weights: Signal
@@ -106,7 +103,7 @@ class WeightMemory(wiring.Component):
     def __init__(self, spec: CoreSpec, image: Sequence[int] = ()):
         self._spec, self._image = spec, image
         super().__init__({
-            "word": In(range(spec.memory.depth)), "free": In(1), "moves": In(1),
+            "word": In(range(spec.memory.depth)), "free": In(1),
             "weights": Out(spec.memory.used_bits), "access": In(memory_access_signature(spec.memory)),
             **({"chunk": Out(CHUNK_BITS)} if spec.read_back else {}), **({
                 "second_word": In(range(spec.memory.depth)), "second": In(1),
@@ -124,9 +121,8 @@ class WeightMemory(wiring.Component):
         shape, access = self._spec.memory, self.access
         m.submodules[shape.name] = memory = Memory(shape=shape.width, depth=shape.depth, init=self._image)
         read, write = memory.read_port(), memory.write_port(granularity=CHUNK_BITS)
-        reads = Signal(init=1)  # the first row after reset reads at once
-        late = self._spec.adds_words
-        m.d.sync += reads.eq(self.moves & ~access.ahead)
+        late, calm = self._spec.adds_words, Signal(init=1)
+        m.d.sync += calm.eq(~access.ahead)  # beside the memory, as the wires to it are long
         address = Signal(range(shape.depth))
         word: Value = self.word
         if late:
@@ -141,14 +137,14 @@ class WeightMemory(wiring.Component):
         m.d.comb += [
             address.eq(Mux(lends, access.word, word)), read.addr.eq(address),
             # Never read and write in one cycle: otherwise synthesis adds logic for what a collision would read.
-            read.en.eq(reads), write.en.eq(Mux(access.write & ~reads, access.chunk, 0)),
+            read.en.eq(self.free & calm), write.en.eq(Mux(calm, 0, access.chunk)),
             write.data.eq(access.data.replicate(shape.chunks)),
         ]
         if self._spec.pairs:
             second = memory.read_port()
             m.d.comb += [
                 write.addr.eq(Mux(access.write, access.word, self.second_word)), second.addr.eq(write.addr),
-                second.en.eq(reads),
+                second.en.eq(self.free & calm),
             ]
             held = Signal(shape.used_bits, reset_less=True)
             m.d.comb += self.second_weights.eq(held)

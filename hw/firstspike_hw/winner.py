@@ -33,13 +33,15 @@ def contender_struct(*, rank_bits: int, neurons: int) -> data.StructLayout:
 def better(m: Module, left: Contender, right: Contender, name: str, *, by_index: bool = False) -> Contender:
     """The larger of (here, fired, rank); if they are equal, the one of lower index: that is the left one, unless they
     are to be compared ``by_index``. In the same cycle."""
-    def key(node: Contender) -> Value:
-        return Cat(node.rank[:-1], ~node.rank[-1], node.fired, node.here)
+    def key(node: Contender, other: Contender) -> Value:
+        # Signs count the other way round, as the lower index does.
+        return Cat(node.rank[:-1], other.rank[-1], node.fired, node.here)
 
     best = Signal(left.shape(), name=name)
-    wins, equal = key(left) >= key(right), key(left) == key(right)
+    keys = key(left, right), key(right, left)
+    wins, equal = keys[0] >= keys[1], keys[0] == keys[1]
     if by_index:
-        wins = Cat(~left.index, key(left)) >= Cat(~right.index, key(right))
+        wins = Cat(right.index, keys[0]) >= Cat(left.index, keys[1])
     m.d.comb += [
         best.rank.eq(Mux(wins, left.rank, right.rank)), best.index.eq(Mux(wins, left.index, right.index)),
         best.tied.eq(Mux(wins, left.tied, right.tied) | equal),

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.array import LayerPlan
@@ -126,7 +126,7 @@ class CapturedRows(wiring.Component):
         m.d.sync += [
             capture.coming.eq(self.rows.valid & capture.grant), coming.eq(self.rows.payload),
             capture.valid.eq(capture.coming), capture.row.eq(coming.row), capture.last.eq(coming.last),
-            capture.final.eq(coming.final), capture.spikes.eq(coming.spikes),
+            capture.final.eq(coming.final), capture.spikes.eq(Mux(capture.coming, coming.spikes, 0)),
         ]
         if self._layout.value_bits:
             m.d.sync += capture.magnitudes.eq(coming.magnitudes)

@@ -31,7 +31,7 @@ def compare(beside, twin, seed: int, neurons: int, lanes: int, dense: float, oft
         last, final = row == rows - 1, captured // rows % 3 == 2
         mask = sum(1 << int(lane) for lane in np.flatnonzero(spikes[captured]))
         pins.set(capture_valid=comes, capture_coming=coming, capture_request=asks, capture_row=row, capture_last=last,
-                 capture_final=final, capture_spikes=mask, words_ready=willing_now)
+                 capture_final=final, capture_spikes=mask * comes, words_ready=willing_now)
         word = np.array((last, last and final, ends[captured], ends[captured + 1], row * lanes), WORD)
         taken = twin.words_valid(state) and willing_now
         granted = twin.grant(state, comes, coming, taken)
