@@ -29,7 +29,7 @@ from firstspike_boards.xilinx7 import XILINX7
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.toolchain import ToolError
 from firstspike_hw.verilog import TOP, verilog
-from scipy.optimize import nnls
+from scipy.optimize import lsq_linear
 from table import RESULTS, Row, publish
 
 FAMILIES = {4: ECP5, 6: XILINX7}
@@ -67,7 +67,8 @@ MAPPINGS: tuple[Design, ...] = (
     ("digits_diet", "b", {"lanes": [1, 11, 10], "banks": [(3, 2), (1, 1), (1, 1)], "rotates": True,
                           "register_rows": 2}),
     ("digits_latency", "a", {"lanes": [3, 16, 5], "early_exit": True}),
-    ("digits_latency", "b", {"lanes": [4, 8, 10], "banks": [(1, 3), (1, 1), (1, 1)], "merges": True, "port": "image"}),
+    ("digits_latency", "b", {"lanes": [4, 12, 5], "banks": [(2, 3), (1, 1), (1, 1)], "rotates": True,
+                             "early_exit": True}),
     ("digits_multi_threshold", "a", {"lanes": [8, 10], "port": "image"}),
     ("digits_multi_threshold", "b", {"lanes": [1, 5], "kernel_parallel": True, "merges": True}),
     ("nmnist_multi_threshold", "a", {"lanes": [3, 12, 2], "merges": True}),
@@ -75,19 +76,20 @@ MAPPINGS: tuple[Design, ...] = (
     ("mnist_latency", "a", {"lanes": [5, 8, 10, 3], "merges": True, "early_exit": True, "port": "image"}),
     ("mnist_latency", "b", {"lanes": [1, 1, 20, 5], "banks": [(1, 5), (2, 5), (1, 1), (1, 1)], "merges": True,
                             "rotates": [False, True, False, False]}),
+    ("mnist_latency", "c", {"lanes": [15, 3, 20, 4], "banks": [(1, 1), (1, 5), (1, 1), (1, 1)], "merges": True,
+                            "rotates": True, "early_exit": True}),
     ("mnist_ettfs_conv", "a", {"lanes": [2, 4, 15, 10], "banks": [(3, 1), (1, 2), (1, 1), (1, 1)],
                                "early_exit": True, "winner": "scan", "port": "image"}),
-    ("mnist_ettfs_conv", "b", {"lanes": [3, 12, 8, 2], "banks": [(1, 1), (1, 3), (1, 1), (1, 1)], "merges": True,
-                               "rotates": True}),
     ("mnist_multi_threshold", "a", {"lanes": [3, 10, 10, 4], "merges": True}),
     ("mnist_ettfs", "a", {"lanes": [32, 5], "early_exit": True, "port": "image"}),
 )
 """Network, letter and mapping of the designs that are measured for the fit."""
 
 FRESH: tuple[Design, ...] = (
-    ("mnist_latency", "fresh", {"lanes": [15, 3, 20, 4], "banks": [(1, 1), (1, 5), (1, 1), (1, 1)], "merges": True,
-                                "rotates": True, "early_exit": True}),
-    ("digits_diet", "fresh", {"lanes": [3, 16, 5], "banks": [(2, 2), (1, 1), (1, 1)], "merges": True, "port": "image"}),
+    ("mnist_ettfs_conv", "fresh", {"lanes": [3, 12, 8, 2], "banks": [(1, 1), (1, 3), (1, 1), (1, 1)], "merges": True,
+                                   "rotates": True}),
+    ("nmnist_multi_threshold", "fresh", {"lanes": [2, 4, 2], "banks": [(1, 3), (2, 2), (1, 1)], "merges": True,
+                                         "rotates": [False, True, False]}),
 )
 """Designs that the fit does not see."""
 
@@ -181,25 +183,58 @@ def grouped(found: dict[str, int]) -> dict[str, int]:
     return dict(groups)
 
 
+EXPECTED = {
+    "adder": (1, 1), "operand": (0.8, 0.5), "leak": (0.5, 0.2), "extra": (1, 0.4), "halve": (0.5, 0.3),
+    "save": (0.3, 0.2), "bases": (0.6, 0.2), "current": (1.5, 1), "pool": (3, 2), "levels": (1, 0.6),
+    "by_level": (0.5, 0.2), "product": (1.5, 1), "addends": (1.5, 1), "rotated": (2, 1), "pairs": (1, 1),
+    "memory": (0.4, 0.2), "forward": (0.6, 0.4), "lut_ram": (1, 1), "lut_ram_mux": (1, 0), "selects": (0.5, 0.5),
+    "spikes": (1, 1), "banks": (2, 1.5),
+    "coordinates": (1, 0.5), "windows": (2, 2), "chunks": (8, 8), "addresses": (4, 3), "scattered": (8, 4),
+    "passes": (5, 3), "control": (50, 40),
+}
+"""LUTs of four and of six inputs for each unit of a core's features, roughly, from the logic."""
+
+PULL = 0.2
+"""Weight of `EXPECTED` beside that of the designs."""
+
+
+WHOLE = 3
+"""Weight of a whole design beside that of a unit."""
+
+
 def fit(measured: dict) -> dict[int, dict[str, dict[str, float]]]:
-    """Fit the coefficients of each kind of unit, none of them negative, to the least squared relative error."""
-    found: dict[int, dict[str, dict[str, float]]] = {}
+    """Fit the coefficients, none of them negative, to the least squared relative error of units and of whole designs.
+
+    Designs are few: what they leave open stays near `EXPECTED`.
+    """
+    found = {}
     for inputs in FAMILIES:
-        samples: dict[str, list[tuple[dict[str, float], float]]] = {}
+        columns: dict[tuple[str, str], int] = {}
+        rows: list[tuple[dict[int, float], float, float]] = []  # numbers by column, LUTs, weight
         for name, letter, mapping in known(measured, MAPPINGS):
             groups = grouped(measured[f"{name}/{letter}"]["luts"][str(inputs)])
+            whole: Counter[int] = Counter()
             for unit in program_units(program_of(name, mapping), inputs):
-                samples.setdefault(unit.kind, []).append((unit.features, groups.get(unit.name, 0)))
+                row = {columns.setdefault((unit.kind, feature), len(columns)): value
+                       for feature, value in unit.features.items()}
+                luts = groups.get(unit.name, 0)
+                rows.append((row, luts, 1 / max(luts, 100)))  # small units need not be right to the percent
+                whole.update(row)
+            rows.append((dict(whole), sum(groups.values()), WHOLE / sum(groups.values())))
+        matrix = np.zeros((len(rows), len(columns)))
+        for place, (row, _, weight) in enumerate(rows):
+            matrix[place, list(row)] = np.array(list(row.values())) * weight
+        target = np.array([luts * weight for _, luts, weight in rows])
+        norms = np.linalg.norm(matrix, axis=0)
+        norms = np.where(norms > 0, norms, 1)  # of what no design has, the expected number remains
+        pull = np.array([PULL if kind == "core" else PULL / 10 for kind, _ in columns])
+        expected = np.array([EXPECTED.get(feature, (0, 0))[inputs == 6] if kind == "core" else 0
+                             for kind, feature in columns])
+        solved = lsq_linear(np.vstack([matrix / norms, np.diag(pull)]),
+                            np.concatenate([target, pull * expected * norms]), (0, np.inf)).x / norms
         found[inputs] = {}
-        for kind, pairs in samples.items():
-            names = list(pairs[0][0])
-            # Small units need not be right to the percent.
-            weights = 1 / np.maximum([number for _, number in pairs], 100)
-            matrix = np.array([[features[name] for name in names] for features, _ in pairs])
-            target = np.array([number for _, number in pairs])
-            scale = np.maximum(np.abs(matrix).max(0), 1e-9)
-            solution, _ = nnls(matrix / scale * weights[:, None], target * weights)
-            found[inputs][kind] = dict(zip(names, (float(f"{one:.4g}") for one in solution / scale), strict=True))
+        for (kind, feature), value in zip(columns, solved, strict=True):
+            found[inputs].setdefault(kind, {})[feature] = float(f"{value:.4g}") if value > 1e-4 else 0.0
     return found
 
 

@@ -91,13 +91,15 @@ def core_units(core: CoreSpec, inputs: int) -> Iterator[Unit]:
                 "lut_ram": _lut_ram(memories, inputs), "sums": one.merging.sum_bits,
                 "places": one.merging.place_layout.address_bits, "address": one.layout.bits, "control": 1})
     if core.sends:
-        plan, layout = core.plan, core.layer.out_layout
+        plan, layout = core.plan, core.out_layout
+        queue = [memory for memory in core.memories if memory.name.startswith("queue")]
         yield Unit(name=f"queue{core.index}", kind="queue", features={
-            "lut_ram": _lut_ram([one for one in core.memories if one.name.startswith("queue")], inputs),
+            "lut_ram": _lut_ram(queue, inputs), "lut_ram_mux": _lut_ram_mux(queue, inputs),
             "word": plan.word_lanes * (1 + layout.value_bits), "queued": float(core.queue_depth > 1),
             "address": layout.address_bits * (len(layout.shape) > 1), "control": 1})
         yield Unit(name=f"extractor{core.index}", kind="extractor", features={
-            "lanes": plan.word_lanes, "values": plan.word_lanes * layout.value_bits,
+            "lanes": plan.word_lanes, "two": plan.word_lanes * (core.out_slots - 1),
+            "values": plan.word_lanes * layout.value_bits,
             "banks": plan.bank_count * (plan.bank_count > 1), "address": layout.address_bits, "control": 1})
 
 
@@ -113,9 +115,17 @@ def _lut_ram(memories: Iterable[MemoryShape], inputs: int) -> float:
     return float(total)
 
 
+def _lut_ram_mux(memories: Iterable[MemoryShape], inputs: int) -> float:
+    """Bits of these memories that are chosen among cells, times the cells beyond the first."""
+    deep = 16 if inputs == 4 else 64
+    return float(sum(memory.used_bits * (ceil_div(memory.depth, deep) - 1) for memory in memories
+                     if memory.depth <= LUT_RAM_DEPTH and not memory.loadable))
+
+
 def _core(core: CoreSpec, inputs: int) -> Features:
     plan, code, layer = core.plan, core.microcode, core.layer
     lanes, banks, passes = plan.elements, plan.bank_count, code.passes
+    own = [memory for memory in core.memories if memory.name.startswith("core")]
     bits = lanes * plan.membrane_bits  # of the adders of all lanes
     in_memory = not plan.in_registers
     operands = {op.operand for op in passes} - {"weight", "zero"}
@@ -137,6 +147,10 @@ def _core(core: CoreSpec, inputs: int) -> Features:
         "pool": bits * code.pools,
         "levels": bits * (max(1, layer.neuron.levels) - 1),
         "by_level": bits * any(op.by_level for op in passes),
+        # Selects of constants are shared by the banks.
+        "selects": plan.lanes * plan.membrane_bits * sum(op.operand == "constant" for op in passes),
+        "level_selects": plan.lanes * plan.membrane_bits * max(1, layer.neuron.levels) * sum(
+            op.by_level for op in passes),
         "product": lanes * layer.weight_bits * value_bits,
         "addends": lanes * layer.weight_bits * max(0, value_bits - 3),
         "rotated": lanes * layer.weight_bits * sum(
@@ -146,7 +160,8 @@ def _core(core: CoreSpec, inputs: int) -> Features:
         "memory": bits * in_memory,
         "forward": bits * (plan.forwards and in_memory),
         "varied": bits * _varied(code, plan.position_rows > 1),
-        "lut_ram": _lut_ram([one for one in core.memories if one.name.startswith("core")], inputs),
+        "lut_ram": _lut_ram(own, inputs),
+        "lut_ram_mux": _lut_ram_mux(own, inputs),
         "lanes": lanes,
         "spikes": lanes * (core.fires_once + core.remembered_levels),
         "banks": banks * row_bits * (banks > 1),
@@ -186,4 +201,5 @@ def _readout_unit(network: IntegerNetwork, config: ArrayConfig, output: CoreSpec
     return Unit(name="readout", kind="readout", features={
         "tree": score * lanes * (config.winner == "tree"), "scan": score * (config.winner == "scan"), "score": score,
         "counts": score * lanes * (network.readout in ("spike_count", "weighted_spikes")), "lanes": lanes,
-        "rows": float(output.plan.rows > 1), "control": 1})
+        "rows": float(output.plan.rows > 1), "early": score * config.early_exit,
+        "membranes": lanes * output.value_bits, "control": 1})

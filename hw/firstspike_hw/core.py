@@ -164,15 +164,16 @@ class Core(wiring.Component):
     def _turned(self, m: Module, memory: WeightMemory, fetch: PassRow, operand: PassRow) -> Value:
         """Return the word of weights, rotated to the banks in the operand stage; along both axes, down in the fetch
         stage."""
-        weights: Value = memory.weights
         banks, (down, across) = self._spec.plan.banks, self._spec.plan.rotates
         if down and across:
             m.d.comb += memory.turn.eq(fetch.turns["y_turn"])
-        elif down:
-            weights = rotated(weights, operand.turns["y_turn"], banks, 0)
-        if across:
-            weights = rotated(weights, operand.turns["x_turn"], banks, 1)
-        return weights
+        if not down and not across:
+            return memory.weights
+        # A signal, as every lane cuts its weight out of it: an expression would be written once for each.
+        turned = Signal(len(memory.weights), name="turned")
+        axis = int(across)
+        m.d.comb += turned.eq(rotated(memory.weights, operand.turns["x_turn" if axis else "y_turn"], banks, axis))
+        return turned
 
     def _build_lanes(
         self, m: Module, products: list[Value], *, fetch: PassRow, operand: PassRow, add: PassRow, free: Value,
