@@ -74,13 +74,14 @@ MAPPINGS: tuple[Design, ...] = (
     ("nmnist_multi_threshold", "a", {"lanes": [3, 12, 2], "merges": True}),
     ("nmnist_multi_threshold", "b", {"lanes": [1, 2, 5], "banks": [(2, 2), (3, 1), (1, 1)], "rotates": True}),
     ("mnist_latency", "a", {"lanes": [5, 8, 10, 3], "merges": True, "early_exit": True, "port": "image"}),
-    ("mnist_latency", "b", {"lanes": [1, 1, 20, 5], "banks": [(1, 5), (2, 5), (1, 1), (1, 1)], "merges": True,
+    ("mnist_latency", "b", {"lanes": [2, 1, 12, 5], "banks": [(1, 5), (2, 5), (1, 1), (1, 1)], "merges": True,
                             "rotates": [False, True, False, False]}),
     ("mnist_latency", "c", {"lanes": [15, 3, 20, 4], "banks": [(1, 1), (1, 5), (1, 1), (1, 1)], "merges": True,
                             "rotates": True, "early_exit": True}),
     ("mnist_ettfs_conv", "a", {"lanes": [2, 4, 15, 10], "banks": [(3, 1), (1, 2), (1, 1), (1, 1)],
                                "early_exit": True, "winner": "scan", "port": "image"}),
     ("mnist_multi_threshold", "a", {"lanes": [3, 10, 10, 4], "merges": True}),
+    ("mnist_diet", "a", {"lanes": [3, 10, 12, 10], "merges": True, "port": "image"}),
     ("mnist_ettfs", "a", {"lanes": [32, 5], "early_exit": True, "port": "image"}),
 )
 """Network, letter and mapping of the designs that are measured for the fit."""

@@ -14,12 +14,13 @@ from functools import lru_cache
 import numpy as np
 from firstspike_arch.array import ArrayConfig
 from firstspike_arch.core_spec import CoreSpec, result_score_bits
-from firstspike_arch.fixed import bits_for_unsigned, ceil_div
+from firstspike_arch.fixed import CHUNK_BITS, bits_for_unsigned, ceil_div
 from firstspike_arch.memory import MemoryShape
 from firstspike_arch.microcode import Microcode
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
 
+from .devices import DEVICES
 from .lut_coefficients import COEFFICIENTS
 
 __all__ = ["LUT_RAM_DEPTH", "Unit", "core_luts", "core_units", "entry_luts", "program_luts", "program_units",
@@ -31,6 +32,8 @@ LUT_RAM_DEPTH = 64
 MARK_LUTS = {4: 1.7, 6: 1.4}
 """LUTs for each row of a core that skips rows, times one more than the rows that it can mark at once: of the unit alone
 with 36 to 256 rows, as no network of the zoo has one."""
+
+_SHAPES = DEVICES["ecp5-85"].shapes  # those of AMD's 7 series are the same
 
 Features = dict[str, float]
 
@@ -115,6 +118,15 @@ def _lut_ram(memories: Iterable[MemoryShape], inputs: int) -> float:
     return float(total)
 
 
+def _blocks_deep(memory: MemoryShape) -> int:
+    """Number of block RAMs that one bit of a memory is chosen among: in the shape that takes fewest, as yosys chooses.
+    """
+    whole, rest = divmod(memory.used_bits, CHUNK_BITS)
+    shapes = [(depth, width) for depth, width in _SHAPES if memory.read_ports == 1 or width <= 18]
+    return min((ceil_div(memory.depth, depth) * (whole * ceil_div(CHUNK_BITS, width) + ceil_div(rest, width)),
+                ceil_div(memory.depth, depth)) for depth, width in shapes)[1]
+
+
 def _lut_ram_mux(memories: Iterable[MemoryShape], inputs: int) -> float:
     """Bits of these memories that are chosen among cells, times the cells beyond the first."""
     deep = 16 if inputs == 4 else 64
@@ -159,7 +171,12 @@ def _core(core: CoreSpec, inputs: int) -> Features:
         "words": bits * core.adds_words,
         "memory": bits * in_memory,
         "forward": bits * (plan.forwards and in_memory),
-        "varied": bits * _varied(code, plan.position_rows > 1),
+        # A table of constants is a function of the row, shared by the banks.
+        "varied": plan.lanes * plan.membrane_bits * _varied(code, plan.position_rows > 1) * max(
+            1, plan.position_rows / (1 << inputs)),
+        "varied_rows": plan.lanes * plan.membrane_bits * _varied(code, plan.position_rows > 1) * (
+            plan.position_rows - 1) / (1 << inputs),
+        "ram_mux": core.memory.used_bits * (_blocks_deep(core.memory) - 1),
         "lut_ram": _lut_ram(own, inputs),
         "lut_ram_mux": _lut_ram_mux(own, inputs),
         "lanes": lanes,
