@@ -3,7 +3,8 @@
 
 Ours are measured here: cycles and classes in RTL, LUTs and block RAMs of the whole accelerator by yosys's synth_xilinx.
 Those of others are as published, or, where it says so, measured from their sources with the same yosys. Time and clock
-of a publication are converted to cycles; an unpublished number of LUTs stays unknown.
+of a publication are converted to cycles; an unpublished number of LUTs stays unknown. `python benchmarks/peers.py LANES`
+limits the processing elements of the convolutional network.
 """
 
 import sys
@@ -124,7 +125,8 @@ def main() -> None:
     rows = compare("dense", "mnist_ettfs", dense.program, "128 lanes, image port", DENSE)
     network = fs.load(shipped("zoo", f"{CONVOLUTIONAL}.safetensors"))
     samples, _ = load_inputs(recipe_of(network), "validation")
-    mapping = fs.map_to_device(network, samples, device=DEVICE.name, lane_budget=int(sys.argv[1]) if len(sys.argv) > 1 else None)
+    budget = int(sys.argv[1]) if len(sys.argv) > 1 else None
+    mapping = fs.map_to_device(network, samples, device=DEVICE.name, lane_budget=budget)
     rows += compare("convolutional", CONVOLUTIONAL, mapping.compilation.program,
                     f"{mapping.elements} processing elements", CONVOLUTIONS)
     publish("peers", rows)
