@@ -3,8 +3,9 @@
 
 Ours are measured here: cycles and classes in RTL, LUTs and block RAMs of the whole accelerator by yosys's synth_xilinx.
 Those of others are as published, or, where it says so, measured from their sources with the same yosys. Time and clock
-of a publication are converted to cycles; an unpublished number of LUTs stays unknown. `python benchmarks/peers.py LANES`
-limits the processing elements of the convolutional network.
+of a publication are converted to cycles; an unpublished number of LUTs stays unknown.
+
+`python benchmarks/peers.py LANES` limits the processing elements of the convolutional network.
 """
 
 import sys
