@@ -49,10 +49,11 @@ def compare(
         opening, asks, ready = asked % plan.rows == 0, random.random() < often, random.random() < willing
         inference, step, row = (int(part) for part in np.unravel_index(max(comes, 0), (COUNT, STEPS, plan.rows)))
         final = step == STEPS - 1
-        captured = np.array((comes >= 0, final and not endless, False, row, inference, step), ROW)
+        last = row == plan.rows - 1
+        captured = np.array((comes >= 0, final and not endless, False, last, row, inference, step), ROW)
         settles = comes >= 0 and step == decides[inference]
         spikes = fired[inference, step, row * lanes:(row + 1) * lanes]
-        pins.set(capture_row=row, capture_last=row == plan.rows - 1, capture_final=step == STEPS - 1 and not endless,
+        pins.set(capture_row=row, capture_last=last, capture_final=step == STEPS - 1 and not endless,
                  capture_spikes=sum(1 << int(lane) for lane in np.flatnonzero(spikes)))
         pins.set(capture_valid=comes >= 0, capture_coming=coming >= 0, capture_request=asks, capture_opening=opening,
                  result_ready=ready)
