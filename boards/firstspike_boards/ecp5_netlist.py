@@ -1,23 +1,26 @@
 # SPDX-License-Identifier: MIT
-"""Peephole optimisation of ECP5 netlists, in two steps that yosys does not have.
+"""Peephole optimisation of ECP5 netlists, in three steps that yosys does not have.
 
 Flip-flops behind a block RAM become the RAM's own output register: the clock-to-output delay of a DP16KD is 5.8 ns
-without it, 0.6 ns with it. LUTs in front of an adder become a part of its own LUTs, of which an adder uses two inputs
-of four.
+without it, 0.6 ns with it. Where a memory is deeper than a block, so that a multiplexer is between both, they change
+places first. LUTs in front of an adder become a part of its own LUTs, of which an adder uses two inputs of four.
 """
 
 from collections import Counter
-from itertools import permutations, product
+from dataclasses import dataclass
+from itertools import count, permutations, product
 
-__all__ = ["absorb_adder_inputs", "absorb_output_registers", "improve"]
+__all__ = ["absorb_adder_inputs", "absorb_output_registers", "improve", "retime_block_multiplexers"]
 
 _WORD_BITS = 18
+_GATES_MAX, _SELECTS_MAX = 16, 4
 _ADDER = 0x96AA
 """Function of a CCU2C's LUTs by which yosys adds A and B, with C = 0 and D = 1; C = D = 0 gives what is carried: A."""
 
 
 def improve(netlist: dict) -> None:
-    """Change a yosys JSON netlist of ECP5 cells in place, in both ways."""
+    """Change a yosys JSON netlist of ECP5 cells in place, in all ways."""
+    retime_block_multiplexers(netlist)
     absorb_output_registers(netlist)
     absorb_adder_inputs(netlist)
 
@@ -29,6 +32,120 @@ def absorb_output_registers(netlist: dict) -> int:
     flip-flops share one clock enable, share the port's clock, have no reset and start at 0.
     """
     return sum(_absorb_registers(module) for module in netlist["modules"].values())
+
+
+def retime_block_multiplexers(netlist: dict) -> int:
+    """Change a yosys JSON netlist of ECP5 cells in place; return the number of flip-flops behind multiplexers of block
+    RAMs that were moved in front of them, where `absorb_output_registers` takes them over.
+
+    A flip-flop is moved if it is one of those that a block RAM can absorb, and if what is in front of it is nothing but
+    a multiplexer of outputs of block RAMs that drive nothing else, chosen by flip-flops, which are moved, too. All that
+    are behind one block RAM are moved, or none.
+    """
+    return sum(_retime(module) for module in netlist["modules"].values())
+
+
+@dataclass(frozen=True)
+class _Cone:
+    """Gates in front of a flip-flop, and the nets that they read: outputs of block RAMs, and of flip-flops."""
+
+    gates: frozenset[str]
+    data: frozenset[int]
+    selects: frozenset[int]
+
+
+def _retime(module: dict) -> int:
+    cells, uses = module["cells"], _uses(module)
+    drivers = {net: (name, pin) for name, cell in cells.items() for pin, nets in cell["connections"].items()
+               if cell["port_directions"][pin] == "output" for net in nets if not isinstance(net, str)}
+    cones = {}
+    for name, cell in cells.items():
+        if cell["type"] == "TRELLIS_FF" and _control(cell) is not None:
+            cone = _cone(cells, uses, drivers, cell["connections"]["DI"][0])
+            if cone is not None and len(cone.data) > 1 and _is_zero(cells, drivers, cell["connections"]["DI"][0], cone):
+                cones[name] = cone
+    _keep_whole_ports(cells, uses, drivers, cones)
+    fresh, registers = count(1 + max(drivers, default=0)), {}
+    for name, cone in cones.items():
+        moved = cells.pop(name)
+        pins = moved["connections"]
+        for net in cone.data | cone.selects:
+            place = net, _control(moved)
+            if place not in registers:
+                registers[place] = next(fresh)
+                cells[f"{name}_before_{registers[place]}"] = {
+                    **moved, "connections": {**pins, "DI": [net], "Q": [registers[place]]}}
+        for gate in map(cells.get, cone.gates):
+            for pin, (net,) in gate["connections"].items():
+                if gate["port_directions"][pin] != "output":
+                    gate["connections"][pin] = [registers.get((net, _control(moved)), net)]
+                elif [net] == pins["DI"]:
+                    gate["connections"][pin] = pins["Q"]
+    return len(cones)
+
+
+def _cone(cells: dict, uses: Counter, drivers: dict, net: int) -> _Cone | None:
+    """Return what computes a net, if that is as `retime_block_multiplexers` wants it."""
+    gates, data, selects, stack = set(), set(), set(), [net]
+    while stack:
+        net = stack.pop()
+        name, _ = drivers.get(net, ("", ""))
+        kind = cells[name]["type"] if name else ""
+        if kind in ("LUT4", "PFUMX", "L6MUX21") and uses[net] == 1 and len(gates) < _GATES_MAX:
+            gates.add(name)
+            stack += [one for pin, (one,) in cells[name]["connections"].items()
+                      if cells[name]["port_directions"][pin] != "output" and not isinstance(one, str)]
+        elif kind == "DP16KD":
+            data.add(net)
+        elif kind == "TRELLIS_FF":
+            selects.add(net)
+        else:
+            return None
+    return _Cone(frozenset(gates), frozenset(data), frozenset(selects)) if len(selects) <= _SELECTS_MAX else None
+
+
+def _is_zero(cells: dict, drivers: dict, net: int, cone: _Cone) -> bool:
+    """Whether a net is 0 where all outputs of block RAMs are, as they are at power-up, whatever is selected."""
+    def value(net, selects: dict) -> int:
+        if isinstance(net, str) or net in cone.data:
+            return int(net == "1")
+        if net in selects:
+            return selects[net]
+        gate = cells[drivers[net][0]]
+        pins = {pin: value(nets[0], selects) for pin, nets in gate["connections"].items()
+                if gate["port_directions"][pin] != "output"}
+        if gate["type"] == "PFUMX":
+            return pins["ALUT" if pins["C0"] else "BLUT"]
+        if gate["type"] == "L6MUX21":
+            return pins["D1" if pins["SD"] else "D0"]
+        return int(gate["parameters"]["INIT"], 2) >> sum(pins[pin] << bit for bit, pin in enumerate("ABCD")) & 1
+
+    return not any(value(net, dict(zip(cone.selects, bits, strict=True)))
+                   for bits in product((0, 1), repeat=len(cone.selects)))
+
+
+def _keep_whole_ports(cells: dict, uses: Counter, drivers: dict, cones: dict[str, _Cone]) -> None:
+    """Remove the flip-flops that are behind a port of a block RAM some of whose outputs drive something else, or
+    flip-flops that move at another time."""
+    def read(name: str) -> Counter:
+        return Counter(net for gate in cones[name].gates for pin, (net,) in cells[gate]["connections"].items()
+                       if net in cones[name].data and cells[gate]["port_directions"][pin] != "output")
+
+    while True:
+        inside = sum(map(read, cones), Counter())
+        controls: dict = {}
+        for name, cone in cones.items():
+            for net in cone.data:
+                controls.setdefault((drivers[net][0], drivers[net][1][:3]), set()).add(_control(cells[name]))
+        whole = {port for port, found in controls.items() if len(found) == 1 and all(
+            inside[net] == uses[net] for pin, (net,) in cells[port[0]]["connections"].items()
+            if pin[:3] == port[1] and pin[3:].isdigit())}
+        parted = [name for name, cone in cones.items()
+                  if any((drivers[net][0], drivers[net][1][:3]) not in whole for net in cone.data)]
+        if not parted:
+            return
+        for name in parted:
+            del cones[name]
 
 
 def absorb_adder_inputs(netlist: dict) -> int:

@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Output registers of block RAM, and LUTs before adders: absorbed where that changes nothing, else left alone."""
+"""Output registers of block RAM, also behind multiplexers, and LUTs before adders: absorbed where that changes nothing,
+else left alone."""
 
+from collections import Counter
 from copy import deepcopy
 from itertools import product
+from random import Random
 
 import pytest
-from firstspike_boards.ecp5_netlist import absorb_adder_inputs, absorb_output_registers
+from firstspike_boards.ecp5_netlist import (
+    absorb_adder_inputs,
+    absorb_output_registers,
+    retime_block_multiplexers,
+)
 
 CLOCK, ENABLE = 2, 3
 
@@ -178,3 +185,94 @@ def test_a_lut_that_an_adder_cannot_replace_stays(change):
     change(design["modules"]["top"]["cells"], design["modules"]["top"]["ports"])
     before = deepcopy(design)
     assert absorb_adder_inputs(design) == 0 and design == before
+
+
+def deep_memory(bits: int = 2) -> dict:
+    """Two block RAMs, whose outputs 10… and 110… a flip-flop chooses by net 7 in front of the flip-flops for 40…."""
+    cells = {}
+    for number in range(2):
+        pins = {f"DOB{bit}": [100 * number + 10 + bit] for bit in range(18)} | {
+            "CLKA": [CLOCK], "CLKB": [CLOCK], "OCEA": ["1"], "OCEB": ["1"]}
+        cells[f"ram{number}"] = {
+            "type": "DP16KD", "parameters": {"REGMODE_A": "NOREG", "REGMODE_B": "NOREG"}, "connections": pins,
+            "port_directions": {pin: "output" if pin.startswith("DO") else "input" for pin in pins}}
+
+    def flip_flop(source: int, target: int) -> dict:
+        return {"type": "TRELLIS_FF",
+                "parameters": {"CEMUX": "CE", "CLKMUX": "CLK", "GSR": "DISABLED", "LSRMUX": "LSR", "REGSET": "RESET"},
+                "port_directions": {"CE": "input", "CLK": "input", "DI": "input", "LSR": "input", "Q": "output"},
+                "connections": {"CE": [ENABLE], "CLK": [CLOCK], "DI": [source], "LSR": ["0"], "Q": [target]}}
+
+    cells["select"] = flip_flop(6, 7)
+    for bit in range(bits):
+        cells[f"choice{bit}"] = {
+            "type": "LUT4", "parameters": {"INIT": f"{0xCACA:016b}"},
+            "port_directions": {**dict.fromkeys("ABCD", "input"), "Z": "output"},
+            "connections": {"A": [10 + bit], "B": [110 + bit], "C": [7], "D": ["0"], "Z": [30 + bit]}}
+        cells[f"ff{bit}"] = flip_flop(30 + bit, 40 + bit)
+    ports = {"out": {"direction": "output", "bits": [40 + bit for bit in range(bits)]}}
+    return {"modules": {"top": {"ports": ports, "cells": cells}}}
+
+
+def outputs(design: dict, seed: int) -> list[int]:
+    """What the outputs are in each cycle while the outputs of the block RAMs, net 6 and the enable are random."""
+    cells, random = design["modules"]["top"]["cells"], Random(seed)
+    nets, seen = Counter(), []
+    held = Counter()  # by output net: what flip-flops and output registers hold
+    for _ in range(200):
+        fresh = {net: random.randrange(2) for net in (6, ENABLE, *range(10, 12), *range(110, 112))}
+        if not seen:
+            fresh |= dict.fromkeys([*range(10, 12), *range(110, 112)], 0)  # nothing is read yet
+        registers = {}
+        for name, cell in cells.items():
+            pins = cell["connections"]
+            if cell["type"] == "TRELLIS_FF":
+                registers[pins["Q"][0]] = pins["DI"][0], pins["CE"][0]
+            if cell["type"] == "DP16KD" and cell["parameters"]["REGMODE_B"] == "OUTREG":
+                number = int(name[3:])
+                registers |= {pins[f"DOB{bit}"][0]: (100 * number + 10 + bit, pins["OCEB"][0]) for bit in range(2)}
+        nets = Counter({"1": 1}) | Counter(fresh) | held
+        for cell in cells.values():
+            if cell["type"] == "LUT4":
+                pins = cell["connections"]
+                nets[pins["Z"][0]] = lut(cell["parameters"]["INIT"], [nets[pins[pin][0]] for pin in "ABCD"])
+        seen.append(nets[40] + 2 * nets[41])
+        held = Counter({net: nets[source if nets[enable] else net] for net, (source, enable) in registers.items()})
+    return seen
+
+
+def test_flip_flops_go_to_the_block_rams_before_a_multiplexer():
+    design, before = deep_memory(), deep_memory()
+    assert retime_block_multiplexers(design) == 2 and absorb_output_registers(design) == 2
+    cells = design["modules"]["top"]["cells"]
+    assert sum(cell["type"] == "TRELLIS_FF" for cell in cells.values()) == 2  # the select, and what it was
+    assert {cells[f"ram{number}"]["parameters"]["REGMODE_B"] for number in range(2)} == {"OUTREG"}
+    assert [outputs(design, seed) for seed in range(5)] == [outputs(before, seed) for seed in range(5)]
+
+
+def read_twice(cells, ports):
+    ports["spy"] = {"direction": "output", "bits": [10]}
+
+
+def chosen_twice(cells, ports):
+    ports["spy"] = {"direction": "output", "bits": [30]}
+
+
+def chosen_by_an_input(cells, ports):
+    del cells["select"]
+
+
+def one_moves_later(cells, ports):
+    cells["ff1"]["connections"]["CE"] = [4]
+
+
+def one_at_power_up(cells, ports):
+    cells["choice0"]["parameters"]["INIT"] = f"{0xCACB:016b}"
+
+
+@pytest.mark.parametrize("change", [read_twice, chosen_twice, chosen_by_an_input, one_moves_later, one_at_power_up])
+def test_other_flip_flops_behind_block_rams_stay(change):
+    design = deep_memory()
+    change(design["modules"]["top"]["cells"], design["modules"]["top"]["ports"])
+    before = deepcopy(design)
+    assert retime_block_multiplexers(design) == 0 and design == before
