@@ -109,6 +109,7 @@ class Core(wiring.Component):
         ]
         # Fetch and operand stage wait only for the grant, the promise that captured spikes will be taken.
         fetch, operand, add = (PassRow(spec, stage) for stage in ("fetch", "operand", "add"))
+        add.decode_early(m, operand)
         with m.If(free):
             m.d.sync += [*fetch.follow(sequencer.issue), *operand.follow(fetch)]
         m.d.sync += [add.follow(operand), free.eq(moves)]
@@ -343,7 +344,7 @@ class Core(wiring.Component):
                 continue
             base = op.base if op.values is None or not plan.in_one_row else op.base + op.values
             select = Signal(lanes, name=f"takes_base{number}")
-            m.d.comb += select.eq((add.number == number).replicate(lanes) & holds[op.when])
+            m.d.comb += select.eq(add.which(lambda one, op=op: one is op).replicate(lanes) & holds[op.when])
             bases.append((select, LaneConstants(plan, base, absent=-1)))
         return bases
 

@@ -16,9 +16,15 @@ from .stream_token import token_stream
 
 __all__ = ["Extractor"]
 
+_FEW_GROUPS = 6
+"""Groups that are counted in the same cycle; of more, a register says whether few are left. A memory of spike words is
+slow, and nothing but a register may be behind it."""
+
 
 class Extractor(wiring.Component):
     """Sends the events of each word in ascending order, and after the last word of a step its marker.
+
+    A word without spikes is not allowed, unless it is the last of its step.
 
     Two registers stand before the emitter, so that no path sees more than one group or one bit a group: a word with a
     bit for each group that has a spike, then a word with the number of its next such group. Throughput: each passes one
@@ -88,16 +94,21 @@ class Extractor(wiring.Component):
         word, word_valid = Signal(layout, reset_less=True), Signal()
         occupied, ends = Signal(count), Signal()  # ends: no group is left but those that move on now
         pick_ready, most = Signal(), self._layout.slots
+        few_groups = count <= _FEW_GROUPS
         new, rest = self.words.payload, without_lowest(occupied)
         later = rest if most == 1 else without_lowest(rest)
         m.d.comb += self.words.ready.eq(~word_valid | (pick_ready & ends))
         with m.If(self.words.ready):
-            m.d.sync += [
-                word.eq(new), occupied.eq(new.occupied), ends.eq(at_most(most, new.occupied)),
-                word_valid.eq(self.words.valid & (new.last | new.occupied.any())),
-            ]
+            m.d.sync += [word.eq(new), occupied.eq(new.occupied), word_valid.eq(self.words.valid)]
         with m.Elif(pick_ready):
-            m.d.sync += [occupied.eq(later), ends.eq(at_most(2 * most, occupied))]
+            m.d.sync += occupied.eq(later)
+        if few_groups:
+            m.d.comb += ends.eq(at_most(most, occupied))
+        else:
+            with m.If(self.words.ready):
+                m.d.sync += ends.eq(at_most(most, new.occupied))
+            with m.Elif(pick_ready):
+                m.d.sync += ends.eq(at_most(2 * most, occupied))
 
         # The word again, and the group or groups to be sent now.
         picked, pick_valid = Signal(layout, reset_less=True), Signal()

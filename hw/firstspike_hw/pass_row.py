@@ -4,7 +4,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data
 from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.microcode import RowOp
@@ -27,7 +27,9 @@ class PassRow:
     """
 
     def __init__(self, spec: CoreSpec, stage: str):
-        plan, self._passes = spec.plan, spec.microcode.passes
+        plan, self._passes, self._stage = spec.plan, spec.microcode.passes, stage
+        self._early: tuple[Module, PassRow] | None = None
+        self._decoded: dict[tuple[int, ...] | str, Signal] = {}
         self.valid, self.row = Signal(name=f"{stage}_valid"), Signal(range(plan.rows), name=f"{stage}_row")
         self.number = Signal(range(len(self._passes)), name=f"{stage}_number")
         self.captures, self.final = Signal(name=f"{stage}_captures"), Signal(name=f"{stage}_final")
@@ -58,6 +60,11 @@ class PassRow:
             self._fields += ["bank_rows", "reached", "edges"]
         self.turns = {name: Signal(values, name=f"{stage}_{name}") for name, values in turns(plan).items()}
 
+    def decode_early(self, m: Module, before: "PassRow") -> None:
+        """Decode the passes of rows while they are in the stage before, which moves in every cycle, into registers: the
+        wires to all lanes are long."""
+        self._early = m, before
+
     def bank(self, number: int) -> tuple[Value, Value]:
         """Return the row of a bank, and whether it is visited."""
         if self._pools:
@@ -73,7 +80,7 @@ class PassRow:
     @property
     def is_event(self) -> Value:
         """High if the row is visited by an event, not by a marker."""
-        return self.number == 0
+        return self.which(lambda op: op is self._passes[0])
 
     @property
     def inits_row(self) -> Value:
@@ -83,7 +90,9 @@ class PassRow:
     @property
     def inits_all(self) -> Value:
         """High with the last row of the pass that starts an inference, where all rows start with it: in registers."""
-        return self._which_init & (self.row == self._rows - 1) if self._in_registers else Const(0)
+        if not self._in_registers:
+            return Const(0)
+        return self._at("inits_all", lambda stage: stage._which_init & (stage.row == self._rows - 1))
 
     @property
     def _which_init(self) -> Value:
@@ -91,8 +100,18 @@ class PassRow:
 
     def which(self, predicate: Callable[[RowOp], bool]) -> Value:
         """Return a value that is high if the pass of the row satisfies ``predicate``."""
-        hits = [index for index, op in enumerate(self._passes) if predicate(op)]
-        return Cat(self.number == index for index in hits).any() if hits else Const(0)
+        hits = tuple(index for index, op in enumerate(self._passes) if predicate(op))
+        return self._at(hits, lambda stage: Cat(stage.number == index for index in hits).any()) if hits else Const(0)
+
+    def _at(self, key: tuple[int, ...] | str, value: "Callable[[PassRow], Value]") -> Value:
+        """Return what holds for the row; decoded early, it is a register, and for each ``key`` the same."""
+        if self._early is None:
+            return value(self)
+        m, before = self._early
+        if key not in self._decoded:
+            self._decoded[key] = Signal(name=f"{self._stage}_decoded{len(self._decoded)}")
+            m.d.sync += self._decoded[key].eq(value(before))
+        return self._decoded[key]
 
     def follow(self, before: "PassRow | IssueInterface") -> list:
         """Return statements that take over the registers of the previous stage."""

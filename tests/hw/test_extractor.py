@@ -22,6 +22,8 @@ def test_extractor_sends_words_in_ascending_order(lanes, rows):
         for row in range(rows):
             spikes = random.random(lanes) < random.choice([0, 0.1, 0.6])
             last, final = row == rows - 1, row == rows - 1 and step % 4 == 3
+            if not last and not spikes.any():
+                continue
             groups = [spikes[start:start + GROUP_BITS].any() for start in range(0, lanes, GROUP_BITS)]
             sent.append(struct_word(
                 layout, base=row * lanes, last=last, final=final,

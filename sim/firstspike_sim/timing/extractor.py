@@ -48,8 +48,6 @@ def step(extractor, emitter, events_ready, word_valid, word, places):  # pragma:
     """A cycle of `firstspike_hw.extractor`: "sends the events of each word in ascending order, and after the last word
     of a step its marker"; each of its two registers "passes one group a cycle", or two groups "with two events a
     token".
-
-    A word with neither a spike nor a marker is taken and dropped.
     """
     held, pick = extractor.word, extractor.pick
     pick_ready = not pick.valid or groups_ready(emitter, events_ready)
@@ -61,7 +59,7 @@ def step(extractor, emitter, events_ready, word_valid, word, places):  # pragma:
         pick.final = pick.marker and held.final
         held.start = extractor.group_stop
     if takes_word:
-        extractor.valid = word_valid and (word.last or word.start < word.stop)
+        extractor.valid = word_valid
         if extractor.valid:
             held.last, held.final, held.start, held.stop, held.base = (
                 word.last, word.final, word.start, word.stop, word.base)

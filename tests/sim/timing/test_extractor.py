@@ -17,6 +17,7 @@ def words(random: np.random.Generator, lanes: int, rows: int) -> tuple[list[dict
     taken, spoken, places = [], np.zeros(STEPS * rows + 1, WORD), []
     for number in range(STEPS * rows):
         row, spikes = number % rows, random.random(lanes) < random.choice([0, 0.1, 0.6])
+        spikes[random.integers(lanes)] |= row < rows - 1  # no word but the last of a step is without spikes
         last, final = row == rows - 1, row == rows - 1 and number // rows % 4 == 3
         groups = [spikes[start:start + GROUP_BITS].any() for start in range(0, lanes, GROUP_BITS)]
         taken.append({
