@@ -14,7 +14,7 @@ from firstspike_arch.microcode import Microcode
 
 from .capture import CaptureInterface, capture_signature
 from .lane_constants import LaneConstants
-from .operands import leaks, operand_registers, products
+from .operands import late_operands, operand_registers, products
 from .pass_row import PassRow
 from .row_memory import RowBanks, lanes_of
 from .sequencer import DropInterface, IssueInterface, Sequencer, drop_signature
@@ -218,8 +218,8 @@ class Core(wiring.Component):
         if sums is not None:
             left = [Mux(add.is_event, value.as_signed(), other)
                     for value, other in zip(lanes_of(sums.value, bits), left, strict=True)]
-        leaked = leaks(m, spec, operand=operand, u=u)
-        right = operands if leaked is None else [one | other for one, other in zip(operands, leaked, strict=True)]
+        late = late_operands(m, spec, operand=operand, u=u)
+        right = operands if late is None else [one | other for one, other in zip(operands, late, strict=True)]
         totals = [(value + other)[:bits].as_signed() for value, other in zip(left, right, strict=True)]
         sums_of_u = totals
         if spec.plan.in_one_row:

@@ -15,7 +15,7 @@ from firstspike_arch.microcode import RowOp
 from .lane_constants import LaneConstants
 from .pass_row import PassRow
 
-__all__ = ["leaks", "operand_registers", "products"]
+__all__ = ["late_operands", "operand_registers", "products"]
 
 
 def products(weights: list[Value], value: Value, *, largest: int, one_bit: bool, polarity: bool) -> list[Value]:
@@ -112,21 +112,30 @@ def operand_registers(
     return registers
 
 
-def leaks(m: Module, spec: CoreSpec, *, operand: PassRow, u: list[Value]) -> list[Value] | None:
-    """Return ~(u >> shift) of each lane in the add stage, 0 in passes without a leak; None if no pass leaks by a shift.
+def late_operands(m: Module, spec: CoreSpec, *, operand: PassRow, u: list[Value]) -> list[Value] | None:
+    """Return what the passes of a leak, ~(u >> shift), and of a falling threshold add to each lane in the add stage, 0
+    in other passes; None if there are no such passes.
 
-    This is added beside the operand register: an adder's LUTs have inputs left for it.
+    These are added beside the operand register, which is 0 then: an adder's LUTs have inputs left for them.
     """
-    shift = next((op.index for op in spec.microcode.passes if op.operand == "leak"), None)
-    if shift is None:
-        return None
-    adds, made, found = _Adds(spec, operand, "leak"), {}, []
-    for lane, value in enumerate(u):
-        if (rows := adds.rows(lane)) not in made:
-            made[rows] = register = Signal(name=f"adds_leak{len(made) or ''}")
-            m.d.sync += register.eq(adds.to(lane))
-        found.append(Mux(made[rows], ~(value >> shift), 0))
-    return found
+    passes, bits = spec.microcode.passes, spec.plan.membrane_bits
+    found: list[list[Value]] = []
+    shift = next((op.index for op in passes if op.operand == "leak"), None)
+    if shift is not None:
+        adds, made, leaks = _Adds(spec, operand, "leak"), {}, []
+        for lane, value in enumerate(u):
+            if (rows := adds.rows(lane)) not in made:
+                made[rows] = register = Signal(name=f"adds_leak{len(made) or ''}")
+                m.d.sync += register.eq(adds.to(lane))
+            leaks.append(Mux(made[rows], ~(value >> shift), 0))
+        found.append(leaks)
+    for number, op in enumerate(passes):
+        if op.operand == "fall" and op.values is not None:
+            fall = Signal(bits, name="fall")
+            here = Array(Const(int(value), bits) for value in op.values)[operand.step]
+            m.d.sync += fall.eq(Mux(operand.number == number, here, 0))
+            found.append([fall] * spec.plan.elements)
+    return [reduce(or_, values) for values in zip(*found, strict=True)] if found else None
 
 
 def _extended(value: Value, bits: int) -> Value:
@@ -199,7 +208,7 @@ def _extras(
     m: Module, spec: CoreSpec, fetch: PassRow, free: Value, peeks: dict[str, list[Value]],
 ) -> list[list[Value]]:
     """Return the operands other than weight, leak and constants, by lane; each is 0 in passes that do not use it."""
-    bits, extras = spec.plan.membrane_bits, []
+    extras = []
     for name in ("shadow", "current", "sum"):
         if name in peeks:
             adds, made = _Adds(spec, fetch, name), {}
@@ -209,13 +218,6 @@ def _extras(
                     with m.If(free):
                         m.d.sync += register.eq(adds.to(lane))
             extras.append([Mux(made[adds.rows(lane)], value, 0) for lane, value in enumerate(peeks[name])])
-    for number, op in enumerate(spec.microcode.passes):
-        if op.operand == "fall" and op.values is not None:
-            fall = Signal(bits, name="fall")
-            here = Array(Const(int(value), bits) for value in op.values)[fetch.step]
-            with m.If(free):
-                m.d.sync += fall.eq(Mux(fetch.number == number, here, 0))
-            extras.append([fall] * spec.plan.elements)
     return extras
 
 

@@ -108,10 +108,12 @@ class SpikeQueue(wiring.Component):
             m.submodules.words = words = Memory(shape=layout, depth=depth, init=[])
             write, read = words.write_port(), words.read_port()
             # The word behind the one that is offered is next: no path goes from ready through its address.
-            place, behind, following = (Signal(range(depth), name=name) for name in ("place", "behind", "following"))
+            place, behind, following = Signal(range(depth)), Signal(range(depth), init=1), Signal(range(depth))
             waiting, loads, found = Signal(range(depth + 1)), Signal(), Signal()
-            m.d.comb += [behind.eq(place + 1), loads.eq(~self.words.valid | taken), found.eq((waiting != 0) | kept)]
+            m.d.comb += [loads.eq(~self.words.valid | taken), found.eq((waiting != 0) | kept)]
             m.d.sync += [place.eq(write.addr), waiting.eq(waiting + kept - (loads & found))]
+            with m.If(kept):
+                m.d.sync += behind.eq(behind + 1)
             with m.If(loads):
                 m.d.sync += [self.words.valid.eq(found), following.eq(following + found)]
             m.d.comb += [
