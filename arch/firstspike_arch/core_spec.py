@@ -169,6 +169,12 @@ class CoreSpec:
         changed = self.pairs or any(self.plan.rotates) or any(layout.value_bits for layout in self.layouts)
         return self.microcode.pure_weights and not changed
 
+    @property
+    def address_stage(self) -> bool:
+        """Whether a row waits for a cycle between issue and fetch, with the address of its weights: that address is a
+        sum, and has long wires. A core that `adds_words` has a register there in any case."""
+        return not self.adds_words and (len(self.inputs) > 1 or self.inputs[0].walk.x is not None)
+
     @cached_property
     def marker_rows(self) -> np.ndarray:
         """Rows of weights for the passes of markers, int64[R, C]: those of the bias, and one of zeros for passes that
@@ -339,7 +345,7 @@ def core_specs(network: IntegerNetwork, config: ArrayConfig) -> tuple[CoreSpec, 
             raise ValueError(f"layer {index} ({layer.name}): {error}") from None
     # Enough to number all inferences that can be inside: each has at least one token or word somewhere. A merger has
     # its two halves, four stages and a buffer of two tokens.
-    held = sum(spike_queue_depth(plan) + (9 + 8 * plan.options.merges) * len(layer.synapses(0))
+    held = sum(spike_queue_depth(plan) + (10 + 8 * plan.options.merges) * len(layer.synapses(0))
                for layer, plan in zip(network.layers, plans, strict=True))
     tag_bits = bits_for_unsigned(held + GROUP_BITS)
     last = len(plans) - 1

@@ -33,8 +33,9 @@ class Core(wiring.Component):
 
     The `Sequencer` issues at most one row a cycle, and a row passes four stages: issue (weight address), fetch (weight
     word → weight register, beside the memory), operand (weight · value, or another operand → operand register, beside
-    the adder), add (u + operand, written at the end of the cycle). A row issued in cycle c is added in c + 3. Where
-    words of weights are all that is added, they come one cycle later, and need no operand register. The product with a
+    the adder), add (u + operand, written at the end of the cycle). A row issued in cycle c is added in c + 3, or
+    in c + 4 if the core has an address stage before fetch (`CoreSpec.address_stage`). Where words of weights are all
+    that is added, they come one cycle later, and need no operand register. The product with a
     spike's magnitude is a sum of shifted weights, with a polarity a negation; with any other number it is a
     multiplication, or a shift if ``bit_serial``. If the core takes two events at once, their two products are added up
     in the operand stage: what u becomes is in the proved range, and the sum of the two alone may leave it, as all sums
@@ -110,8 +111,13 @@ class Core(wiring.Component):
         # Fetch and operand stage wait only for the grant, the promise that captured spikes will be taken.
         fetch, operand, add = (PassRow(spec, stage) for stage in ("fetch", "operand", "add"))
         add.decode_early(m, operand)
+        before: PassRow | IssueInterface = sequencer.issue
+        if spec.address_stage:
+            before = PassRow(spec, "address")
+            with m.If(free):
+                m.d.sync += before.follow(sequencer.issue)
         with m.If(free):
-            m.d.sync += [*fetch.follow(sequencer.issue), *operand.follow(fetch)]
+            m.d.sync += [*fetch.follow(before), *operand.follow(fetch)]
         m.d.sync += [add.follow(operand), free.eq(moves)]
         with m.If(~free):
             m.d.sync += add.valid.eq(0)

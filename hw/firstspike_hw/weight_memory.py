@@ -57,7 +57,8 @@ class WeightMemory(wiring.Component):
 
     If all that the core adds are words as they are (`CoreSpec.adds_words`), there is no operand register behind that
     one: a register in front of the memory takes its place, as the wires to many blocks of RAM are long, and the latency
-    is three cycles, in the last of which the stages need not move.
+    is three cycles, in the last of which the stages need not move. With a `CoreSpec.address_stage`, there is such a
+    register, too; it holds the word of the row in that stage.
 
     If the core takes two events at once, a second port reads the word of the second event beside the first; it shares
     its address with the writes, so that both ports of one block RAM are enough.
@@ -125,7 +126,7 @@ class WeightMemory(wiring.Component):
         m.d.sync += calm.eq(~access.ahead)  # beside the memory, as the wires to it are long
         address = Signal(range(shape.depth))
         word: Value = self.word
-        if late:
+        if late or self._spec.address_stage:
             word = Signal(range(shape.depth), reset_less=True)
             with m.If(self.free):
                 m.d.sync += word.eq(self.word)

@@ -59,8 +59,8 @@ def wiring_of(program: Program) -> Wiring:
 
 def cores_of(program: Program) -> np.ndarray:
     """All cores after reset, `CORE` [cores]."""
-    plans = [core.plan for core in program.cores]
-    return new_cores(np.array([plan.word_lanes for plan in plans]))
+    return new_cores(np.array([core.plan.word_lanes for core in program.cores]),
+                     np.array([core.address_stage for core in program.cores]))
 
 
 def queues_of(program: Program) -> SpikeQueues:

@@ -19,18 +19,19 @@ ROW = np.dtype([
 ``inference`` and ``step`` say whose spikes they are."""
 
 CORE = np.dtype([
-    ("free", np.bool_), ("fetch", ROW), ("operand", ROW), ("add", ROW), ("lanes", np.int64),
-    ("next_spike", np.int64), ("word", WORD),
+    ("free", np.bool_), ("address_stage", np.bool_), ("address", ROW), ("fetch", ROW), ("operand", ROW), ("add", ROW),
+    ("lanes", np.int64), ("next_spike", np.int64), ("word", WORD),
 ], align=True)
-"""Settings and state of a core: whether the stages before the last move in this cycle (``free``), the rows in the
-stages; the number of bits in the word of a row (``lanes``); the first spike of the layer that no row has
-taken, as an index into the spike lists; and the word of the row that is captured."""
+"""Settings and state of a core: whether the stages before the last move in this cycle (``free``), whether there is an
+``address_stage`` between issue and fetch; the rows in the stages; the number of bits in the word of a row (``lanes``);
+the first spike of the layer that no row has taken, as an index into the spike lists; and the word of the row that is
+captured."""
 
 
-def new_cores(lanes: np.ndarray) -> np.ndarray:
-    """State of cores after reset, `CORE` [cores]; ``lanes`` is int64[cores]."""
+def new_cores(lanes: np.ndarray, address_stages: np.ndarray) -> np.ndarray:
+    """State of cores after reset, `CORE` [cores]; ``lanes`` is int64[cores], ``address_stages`` bool[cores]."""
     state = np.zeros(len(lanes), CORE)
-    state["free"], state["lanes"] = True, lanes
+    state["free"], state["lanes"], state["address_stage"] = True, lanes, address_stages
     return state
 
 
@@ -83,13 +84,18 @@ def _follow(stage, before):  # pragma: no cover - compiled
 
 @twin
 def step(core, issue, granted):  # pragma: no cover - compiled
-    """A cycle of `firstspike_hw.core`: "a row issued in cycle c is added in c + 3"; a row whose spikes are captured
-    waits for its grant, and "nothing else waits after the sequencer"."""
+    """A cycle of `firstspike_hw.core`: "a row issued in cycle c is added in c + 3, or in c + 4 if the core has an
+    address stage before fetch"; a row whose spikes are captured waits for its grant, and "nothing else waits after the
+    sequencer"."""
     moves = granted or not requests(core)
     if core.free:
         _follow(core.add, core.operand)
         _follow(core.operand, core.fetch)
-        _follow(core.fetch, issue)
+        if core.address_stage:
+            _follow(core.fetch, core.address)
+            _follow(core.address, issue)
+        else:
+            _follow(core.fetch, issue)
     else:
         core.add.captures = False
     core.free = moves

@@ -19,7 +19,7 @@ def compare(beside, streams, drops, lists_of):
         random, spec, plan = np.random.default_rng(seed), work.spec, work.spec.plan
         settings, lists = sequencer_settings([spec]), lists_of(work.spikes, plan.places())
         units, issue = sequencer.new_sequencers(settings), np.zeros(1, ROW)[0]
-        state = twin.new_cores(np.array([plan.word_lanes]))[0]
+        state = twin.new_cores(np.array([plan.word_lanes]), np.array([spec.address_stage]))[0]
         # A layer's own stream, which comes from the golden model here, would not know what was dropped.
         offers, drop = streams(work, random, 0.8), drops(random, 0.01 * (spec.recurrent is None))
         image, captured = work.program.images()[spec.memory.name], 0
