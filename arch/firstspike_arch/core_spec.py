@@ -173,7 +173,7 @@ class CoreSpec:
     def address_stage(self) -> bool:
         """Whether a row waits for a cycle between issue and fetch, with the address of its weights: that address is a
         sum, and has long wires. A core that `adds_words` has a register there in any case."""
-        return not self.adds_words and (len(self.inputs) > 1 or self.inputs[0].walk.x is not None)
+        return not self.adds_words and (len(self.inputs) > 1 or any(place.walk.x is not None for place in self.inputs))
 
     @cached_property
     def marker_rows(self) -> np.ndarray:
