@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 from safetensors import deserialize as _deserialize
 from safetensors.numpy import save
 
-from .connectivity import Conv2d, Dense, Shape, from_plain, to_plain
+from .connectivity import Conv2d, Dense, Shape, from_plain, size_of, to_plain
+from .events import DELAY_MAX
 from .file_kind import file_kind
 from .float_network import FloatBranch, FloatLayer, FloatNetwork
 from .neuron import FloatNeuron
@@ -27,7 +28,7 @@ HEADER = "firstspike_network"
 _LAYER_ARRAYS = ("weight", "gain", "shift")
 _DTYPES = {"F64": np.float64, "F32": np.float32}
 _LAYER_SCALARS = tuple(item.name for item in fields(FloatLayer)
-                       if item.name not in ("connectivity", "branches", "neuron", *_LAYER_ARRAYS))
+                       if item.name not in ("connectivity", "branches", "neuron", "delays", *_LAYER_ARRAYS))
 _NEURON_SCALARS = tuple(item.name for item in fields(FloatNeuron) if item.name not in FloatNeuron.arrays())
 """Fields of the neurons that are stored in the header, beside those of their layer, unless they are arrays; neuron
 arrays are tensors of the layer."""
@@ -101,6 +102,10 @@ def save_network(path: str | Path, network: FloatNetwork) -> None:
                 tensors[f"{index}.{name}"] = _stored(value)
         for number, branch in enumerate(layer.branches):
             tensors[f"{index}.branch{number}.weight"] = _stored(branch.weight)
+        for name, one in ((f"{index}.", layer), *(
+                (f"{index}.branch{number}.", branch) for number, branch in enumerate(layer.branches))):
+            if one.delays is not None:
+                tensors[f"{name}delays"] = _stored(one.delays)
     head = {"format": FORMAT, **{name: getattr(network, name) for name in _NETWORK_SCALARS},
             "layers": [_layer_head(layer) for layer in network.layers]}
     try:
@@ -209,9 +214,11 @@ def _network_from_parts(path: Path, head: Any, tensors: dict[str, np.ndarray]) -
             raise CheckpointError(f"{where}: {min(twice)} must be a number or a tensor, not both")
         made = tuple(
             FloatBranch(weight=_tensor(path, tensors, f"{index}.branch{number}.weight",
-                                       branch["connectivity"].weight_shape), **branch)
+                                       branch["connectivity"].weight_shape), **branch,
+                        delays=_delays(path, tensors, f"{index}.branch{number}.delays", branch["connectivity"]))
             for number, branch in enumerate(branches))
         layers.append(FloatLayer(weight=weight, connectivity=synapses, branches=made,
+                                 delays=_delays(path, tensors, f"{index}.delays", reaches),
                                  neuron=FloatNeuron(**numbers, **options), **arrays, **arguments))
     if tensors:
         raise CheckpointError(f"{path}: tensor {min(tensors)} must belong to one of the {len(layers)} layers")
@@ -240,6 +247,17 @@ def _array_shape(name: str, synapses: Dense | Conv2d, tensors: dict[str, np.ndar
         return given[:1] or (0,)
     levels = given[1:2] if name in FloatNeuron.numbers("thresholds") and 0 not in given else ()
     return synapses.channels, *levels
+
+
+def _delays(path: Path, tensors: dict[str, np.ndarray], name: str, synapses: Dense | Conv2d) -> np.ndarray | None:
+    """Take delays out of ``tensors``, as int64[N], checked; None: there are none."""
+    if name not in tensors:
+        return None
+    values = _tensor(path, tensors, name, (size_of(synapses.in_shape),))
+    wrong = values[(values != np.rint(values)) | (values < 0) | (values > DELAY_MAX)]
+    if wrong.size:
+        raise CheckpointError(f"{path}: tensor {name} must be whole numbers 0…{DELAY_MAX}, not {float(wrong[0])!r}")
+    return values.astype(np.int64)
 
 
 def _tensor(path: Path, tensors: dict[str, np.ndarray], name: str, shape: tuple[int, ...] | None) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 
 from .array import GROUP_BITS, ArrayConfig, LayerOptions, LayerPlan, spike_queue_depth
 from .connectivity import Conv2d, Dense, to_plain
+from .delaying import Delaying
 from .events import MAGNITUDE_MAX, TokenLayout
 from .fixed import bits_for_unsigned, ceil_div
 from .memory import MemoryShape
@@ -41,6 +42,8 @@ class CoreInput:
         Rows that its events visit.
     merging : Merging or None
         What a pool merger in front of the core does; None: there is none.
+    delaying : Delaying or None
+        What a delay line in front of the core, and of the merger, does; None: there is none, as all delays are 0.
     """
 
     source: int
@@ -49,6 +52,7 @@ class CoreInput:
     layout: TokenLayout
     walk: Walk
     merging: Merging | None = None
+    delaying: Delaying | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -200,13 +204,14 @@ class CoreSpec:
 
     @cached_property
     def memories(self) -> tuple[MemoryShape, ...]:
-        """All memories of the core, of the mergers in front of it, and of its spike queue.
+        """All memories of the core, of the delay lines and mergers in front of it, and of its spike queue.
 
         Those of the core are the weights and, in each bank, membranes and what goes with them, if they are not in
         registers.
         """
         plan, found = self.plan, [self.memory]
         for place, one in enumerate(self.inputs):
+            found += one.delaying.memories(f"delays{self.index}_{place}") if one.delaying else ()
             found += one.merging.memories(f"merger{self.index}_{place}") if one.merging else ()
         if not plan.in_registers:
             bits = plan.membrane_bits
@@ -243,6 +248,8 @@ class CoreSpec:
             "streams": [asdict(one.layout) for one in self.inputs],
             **({"mergings": [one.merging and asdict(one.merging) for one in self.inputs]}
                if self.plan.options.merges else {}),
+            **({"delays": [one.delaying and one.delaying.delays.tolist() for one in self.inputs]}
+               if any(one.delaying for one in self.inputs) else {}),
             "weights": [self.layer.weight_bits, self.memory.depth],
             "neurons": {
                 "passes": [[_plain_pass(op) for op in ops]
@@ -288,7 +295,8 @@ def core_spec(
         inputs=tuple(
             CoreInput(source=branch.source, recurrent=branch.source == index, connectivity=synapses, walk=walk,
                       layout=merging.layout if merging else replace(
-                          network.layout_of(branch.source), slots=options.events_per_cycle), merging=merging)
+                          network.layout_of(branch.source), slots=options.events_per_cycle), merging=merging,
+                      delaying=_delaying(network, branch))
             for branch, synapses, walk, merging in zip(branches, sets, walks, mergings, strict=True)),
         **array,
     )
@@ -305,12 +313,22 @@ def _merging(
     return Merging(spikes=network.layout_of(source), pool=synapses.pool, lines=lines_together(synapses, sender))
 
 
+def _delaying(network: IntegerNetwork, branch: Branch) -> Delaying | None:
+    """Return how the stream of a set of synapses is delayed in front of the core; None: not at all."""
+    if branch.delays is None or not branch.delays.any():
+        return None
+    longest = branch.delays if network.longest is None else np.minimum(branch.delays, network.longest)
+    return Delaying(layout=network.layout_of(branch.source), delays=longest)
+
+
 def pairs_obstacle(network: IntegerNetwork, index: int, *, single_port: bool, bit_serial: bool) -> str | None:
     """Return why the core of a layer cannot take two events at once (`LayerOptions.events_per_cycle`); None: it can."""
     layer, layout = network.layers[index], network.layout_of(index - 1)
     for name, given in (("single_port", single_port), ("bit_serial", bit_serial)):
         if given:
             return f"events_per_cycle must be 1 with {name}, not 2"
+    if layer.delays is not None and layer.delays.any():
+        return "events_per_cycle must be 1 with delays, not 2"
     small = (layout.low >= 0 and layout.high <= MAGNITUDE_MAX) or (layout.low == -1 and layout.high == 1)
     if (isinstance(layer.connectivity, Dense) and len(layout.shape) == 1 and not layer.branches and small
             and sum(edge.source == index - 1 for edge in network.edges()) == 1):
@@ -321,6 +339,8 @@ def pairs_obstacle(network: IntegerNetwork, index: int, *, single_port: bool, bi
 
 def _plan(network: IntegerNetwork, index: int, options: LayerOptions) -> LayerPlan:
     plan = LayerPlan.of(network.layers[index], index, options)
+    if any(_delaying(network, branch) for branch in network.layers[index].synapses(index)):
+        raise ValueError("delays must be 0: no hardware has them yet")
     if options.events_per_cycle == 2 and (obstacle := pairs_obstacle(
             network, index, single_port=options.single_port, bit_serial=options.bit_serial)):
         raise ValueError(obstacle)

@@ -8,7 +8,7 @@ import numpy as np
 from .connectivity import Shape
 from .fixed import bits_for_signed, bits_for_unsigned
 
-__all__ = ["MAGNITUDE_MAX", "TokenLayout", "neuron_name", "tokens_from_spikes"]
+__all__ = ["DELAY_MAX", "MAGNITUDE_MAX", "TokenLayout", "neuron_name", "tokens_from_spikes"]
 
 FINAL_BIT = 0
 MARKER_BIT = 1
@@ -18,6 +18,9 @@ FINAL_MARKER = MARKER | 1 << FINAL_BIT
 
 MAGNITUDE_MAX = 15
 """Largest magnitude of a neuron's spike, and largest value of an event that hardware multiplies by adding."""
+
+DELAY_MAX = 4095
+"""Longest delay, in steps: in the longest inference, an event of the first step would come in the last."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,12 +28,16 @@ class FloatBranch:
     connectivity : Dense or Conv2d
     average_pool : bool
         ``connectivity.pool`` averages instead of adding up.
+    delays : int64[N]
+        Delay of the events of each address of the source, in steps, as in `firstspike_arch.network.Branch`. None: all
+        are 0.
     """
 
     source: int
     weight: np.ndarray
     connectivity: Dense | Conv2d
     average_pool: bool = False
+    delays: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,6 +58,9 @@ class FloatLayer:
         ``connectivity.pool`` takes the maximum, which is the first spike of a window: its neurons must fire once.
     current_pool : Window
         Maximum pool of the currents, see `firstspike_arch.network.Layer`.
+    delays : int64[N]
+        Delay of the events of each address of the layer before, in steps, as in `firstspike_arch.network.Branch`; with
+        ``max_pool``, in front of the pool. None: all are 0.
     gain, shift : float64[C]
         Affine of the weight normalisation: the synapse is ``gain·standardise(weight)``, and ``shift`` is added to the
         neurons' bias. None: the weight is used as it is.
@@ -82,6 +89,7 @@ class FloatLayer:
     branches: tuple[FloatBranch, ...] = ()
     name: str | None = None
     events: float | None = None
+    delays: np.ndarray | None = None
 
 
 def windows_of(steps: int, size: int) -> list[slice]:

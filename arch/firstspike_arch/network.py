@@ -9,7 +9,7 @@ from typing import Any, get_args
 import numpy as np
 
 from .connectivity import Conv2d, Dense, Shape, Window, size_of
-from .events import MAGNITUDE_MAX, TokenLayout
+from .events import DELAY_MAX, MAGNITUDE_MAX, TokenLayout
 from .fixed import LEAK_SHIFT_MAX
 from .float_network import InputKind, Readout, windows_of
 from .neuron import Neuron, Reset
@@ -69,11 +69,16 @@ class Branch:
         index, the synapses are recurrent: they take the spikes of the previous step (none at t = 0).
     weights : int64[connectivity.weight_shape]
     connectivity : Dense or Conv2d
+    delays : int64[N]
+        Steps by which the events of each address of the source come later, 0 … `DELAY_MAX`, in torch's order: those of
+        step t are taken in step t + delay (recurrent: t + 1 + delay), or never if the inference ends before. Several
+        sets of synapses may take one source with delays of their own. None: all are 0.
     """
 
     source: int
     weights: np.ndarray
     connectivity: Dense | Conv2d
+    delays: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +109,8 @@ class Layer:
     current_pool : Window
         Maximum pool of the currents: a neuron gets the largest of its window's sums Σ W·s of the step, all sets of
         synapses added up. None: each neuron gets its own sum.
+    delays : int64[N]
+        Delays of the synapses from the layer before, see `Branch`.
     scale : float
         Real value of one integer step of this layer's membranes (the mean, where channels differ). Only reports use
         it.
@@ -117,6 +124,7 @@ class Layer:
     connectivity: Dense | Conv2d = None  # pyright: ignore[reportAssignmentType] - never None after __post_init__
     branches: tuple[Branch, ...] = ()
     current_pool: Window | None = None
+    delays: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.connectivity is None:
@@ -128,7 +136,8 @@ class Layer:
     def synapses(self, index: int) -> tuple[Branch, ...]:
         """All sets of synapses of the layer, which has this index in its network; the set from the layer before comes
         first."""
-        return (Branch(source=index - 1, weights=self.weights, connectivity=self.connectivity), *self.branches)
+        first = Branch(source=index - 1, weights=self.weights, connectivity=self.connectivity, delays=self.delays)
+        return (first, *self.branches)
 
     @property
     def in_shape(self) -> Shape:
@@ -363,10 +372,21 @@ def _verify_branch(network: IntegerNetwork, where: str, index: int, branch: Bran
     if layer.branches and network.input_kind == "direct" and (index == 0 or branch.source == INPUT):
         raise NetworkError(f"{where}: a direct input must go to the first layer only, which must have no branches")
     _verify_weights(where, branch.weights, synapses.weight_shape, layer.weight_bits)
+    if branch.delays is not None:
+        _verify_delays(where, network, branch)
     # Beside other synapses, some may do nothing: those from the layer before, which must be there, and any that are
     # zero in the model, too.
     if not any(np.any(one.weights) for one in layer.synapses(index)):
         raise NetworkError(f"{where}: weights must not all be zero; use more weight bits or a smaller scale")
+
+
+def _verify_delays(where: str, network: IntegerNetwork, branch: Branch) -> None:
+    if branch.source == INPUT and network.input_kind == "direct":
+        raise NetworkError(f"{where}: delays must be of events, not of a direct input, which is the same in every step")
+    delays = _vector(where, "delays", branch.delays, size_of(branch.connectivity.in_shape))
+    wrong = delays[(delays < 0) | (delays > DELAY_MAX)]
+    if wrong.size:
+        raise NetworkError(f"{where}: delays must be 0…{DELAY_MAX} steps, not {int(wrong[0])}")
 
 
 def _verify_encoder(network: IntegerNetwork, where: str, index: int) -> None:

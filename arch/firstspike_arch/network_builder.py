@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .connectivity import Conv2d, ConvTranspose2d, Dense, Shape, Window, as_shape
+from .connectivity import Conv2d, ConvTranspose2d, Dense, Shape, Window, as_shape, size_of
 from .events import MAGNITUDE_MAX
 from .fixed import LEAK_SHIFT_MAX, bits_for_signed, nearest_leak
 from .float_network import InputKind, Readout
@@ -66,7 +66,7 @@ class NetworkBuilder:
         weight_bits: int | None = None, name: str | None = None, stride: int | tuple[int, int] = 1,
         padding: int | tuple[int, int] = 0, groups: int = 1, pool: int | tuple[int, int] = 1,
         dilation: int | tuple[int, int] = 1, transposed: bool = False, output_padding: int | tuple[int, int] = 0,
-        current_pool: Window | int | None = None,
+        current_pool: Window | int | None = None, delays: ArrayLike | None = None,
         **neuron: Any,
     ) -> int:
         """Add a layer that takes the spikes of the layer before, or the input if it is the first.
@@ -92,6 +92,8 @@ class NetworkBuilder:
         current_pool : Window or int
             Each neuron gets the largest of the sums in its window, as behind a maximum pool between a convolution and
             its neurons. A number stands for square windows of this side, side by side.
+        delays : int or int[N]
+            Steps by which the events of each address that comes in are late, or those of all. None: 0.
         neuron
             All further fields of `Neuron`: bias, reset, v_reset, reset_delay, single_spike, v_init, v_min, …; numbers
             over the channels are int or int[C]. Fields that are not given have the defaults of `Neuron`; bias and
@@ -108,7 +110,7 @@ class NetworkBuilder:
         where = f"layer {index} ({name})"
         synapses = self._synapses(
             where, index - 1, weights, pool=pool, stride=stride, padding=padding, groups=groups, dilation=dilation,
-            transposed=transposed, output_padding=output_padding)
+            transposed=transposed, output_padding=output_padding, delays=delays)
         channels = synapses.connectivity.channels
         num, shift = _leak(where, leak, channels)
         try:
@@ -166,7 +168,7 @@ class NetworkBuilder:
     def branch(
         self, weights: ArrayLike, *, source: int, stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0,
         groups: int = 1, pool: int | tuple[int, int] = 1, dilation: int | tuple[int, int] = 1,
-        transposed: bool = False, output_padding: int | tuple[int, int] = 0,
+        transposed: bool = False, output_padding: int | tuple[int, int] = 0, delays: ArrayLike | None = None,
     ) -> None:
         """Add synapses onto the membranes of the last layer; the other parameters are those of `layer`.
 
@@ -185,7 +187,7 @@ class NetworkBuilder:
         weights = _whole(where, "weights", weights)
         last["synapses"].append(self._synapses(
             where, source, weights, pool=pool, stride=stride, padding=padding, groups=groups, dilation=dilation,
-            transposed=transposed, output_padding=output_padding))
+            transposed=transposed, output_padding=output_padding, delays=delays))
 
     def build(self) -> IntegerNetwork:
         """Return the network, verified."""
@@ -195,14 +197,14 @@ class NetworkBuilder:
             where = f"layer {index} ({one['name']})"
             layers.append(Layer(
                 name=one["name"], neuron=one["neuron"], weights=first.weights, connectivity=first.connectivity,
-                branches=tuple(branches), current_pool=one["pool"],
+                branches=tuple(branches), current_pool=one["pool"], delays=first.delays,
                 weight_bits=_fewest_bits(where, one["synapses"]) if one["bits"] is None else one["bits"],
             ))
         return IntegerNetwork(layers=tuple(layers), **self._fields)
 
     def _synapses(
         self, where: str, source: int, weights: np.ndarray, *, pool: int | tuple[int, int], groups: int,
-        transposed: bool, **sides: int | tuple[int, int],
+        transposed: bool, delays: ArrayLike | None, **sides: int | tuple[int, int],
     ) -> Branch:
         shape = self._in_shape if source == INPUT else self._layers[source]["shape"]
         try:
@@ -229,7 +231,8 @@ class NetworkBuilder:
         if weights.shape != connectivity.weight_shape:
             raise NetworkError(f"{where}: weights must have shape {connectivity.weight_shape} for the shape {shape} "
                                f"that comes in, not {weights.shape}")
-        return Branch(source=source, weights=weights, connectivity=connectivity)
+        late = None if delays is None else _vector(where, "delays", delays, size_of(shape))
+        return Branch(source=source, weights=weights, connectivity=connectivity, delays=late)
 
 
 def _whole(where: str, name: str, value: Any) -> np.ndarray:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -226,6 +227,8 @@ class Program:
                     neuron[item.name] = value
             for number, branch in enumerate(layer.branches):
                 tensors[f"{index}.branch{number}.weights"] = np.ascontiguousarray(branch.weights, dtype=np.int8)
+            for name, delays in _delays_of(index, layer):
+                tensors[name] = np.ascontiguousarray(delays, dtype=np.int16)
             branches = [{"source": branch.source, **to_plain(branch.connectivity)} for branch in layer.branches]
             layers.append({"name": layer.name, "weight_bits": layer.weight_bits, "scale": layer.scale,
                            "neuron": neuron, "connectivity": to_plain(layer.connectivity), "branches": branches,
@@ -235,19 +238,30 @@ class Program:
         return {"format": FORMAT, "network": network, "layers": layers, "config": asdict(self.config)}, tensors
 
 
+def _delays_of(index: int, layer: Layer) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield name and values of the delays of each set of synapses that has some."""
+    for place, branch in enumerate(layer.synapses(index)):
+        if branch.delays is not None:
+            yield f"{index}.branch{place - 1}.delays" if place else f"{index}.delays", branch.delays
+
+
 def _from_parts(head: dict, tensors: dict[str, np.ndarray]) -> Program:
     layers = []
     for index, layer in enumerate(head["layers"]):
         vectors = {name: tensors.get(f"{index}.{name}") for name in Neuron.arrays()}
         vectors |= {name: tensors[f"{index}.{name}"] for name in Neuron.ratios() if f"{index}.{name}" in tensors}
+        delays = {name: tensors[name].astype(np.int64) for name in tensors
+                  if name.startswith(f"{index}.") and name.endswith(".delays")}
         layers.append(Layer(
             name=layer["name"], weight_bits=layer["weight_bits"], scale=layer["scale"],
             weights=tensors[f"{index}.weights"].astype(np.int64), neuron=Neuron(**vectors, **layer["neuron"]),
             connectivity=from_plain(layer["connectivity"]),
             current_pool=decode(Window, layer["current_pool"]) if "current_pool" in layer else None,
+            delays=delays.get(f"{index}.delays"),
             branches=tuple(
                 Branch(source=branch.pop("source"), connectivity=from_plain(branch),
-                       weights=tensors[f"{index}.branch{number}.weights"].astype(np.int64))
+                       weights=tensors[f"{index}.branch{number}.weights"].astype(np.int64),
+                       delays=delays.get(f"{index}.branch{number}.delays"))
                 for number, branch in enumerate(layer["branches"])),
         ))
     network: dict[str, Any] = dict(head["network"], step_weights=tuple(head["network"]["step_weights"]))

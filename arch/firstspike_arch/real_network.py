@@ -29,10 +29,10 @@ def _layer(layer: Layer) -> FloatLayer:
     neuron = layer.neuron
     return FloatLayer(
         weight=np.asarray(layer.weights, dtype=np.float64), connectivity=layer.connectivity, name=layer.name,
-        weight_bits=layer.weight_bits, weight_scale=1.0, current_pool=layer.current_pool,
+        weight_bits=layer.weight_bits, weight_scale=1.0, current_pool=layer.current_pool, delays=layer.delays,
         neuron=FloatNeuron(**neuron.options(), **{name: _real(value) for name, value in neuron.given().items()},
                            leak=neuron.leak),
-        branches=tuple(FloatBranch(source=one.source, connectivity=one.connectivity,
+        branches=tuple(FloatBranch(source=one.source, connectivity=one.connectivity, delays=one.delays,
                                    weight=np.asarray(one.weights, dtype=np.float64)) for one in layer.branches),
     )
 

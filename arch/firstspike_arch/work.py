@@ -9,6 +9,7 @@ import numpy as np
 
 from .connectivity import Conv2d, size_of
 from .core_spec import CoreInput, CoreSpec
+from .delaying import delayed
 from .merging import BAND_CYCLES
 from .microcode import RowOp
 
@@ -113,7 +114,7 @@ def workload(core: CoreSpec, spikes: Sequence[np.ndarray]) -> Workload:
     count, steps = spikes[0].shape[:2]
     events, ones, shown, (idle, joined, tokens) = [], [], [], np.zeros((3, count), dtype=np.int64)
     for one in core.inputs:
-        values = np.asarray(spikes[one.source + 1])
+        values = delayed(np.asarray(spikes[one.source + 1]), one.delaying and one.delaying.delays)
         tokens = np.maximum(tokens, _stream_cycles(one, steps, (values != 0).sum((1, 2))))
         if one.recurrent:
             idle += (values[:, -1] != 0).sum(1)

@@ -97,6 +97,7 @@ def encoder(fall=(0, 1, 1), *, direct=True, alone=False, **neuron) -> dict:
 @pytest.mark.parametrize("change", [
     second(source=0), second(source=1), second(source=1, weights=BRANCH.weights * 0),
     second(source=-1, connectivity=Dense(in_shape=(4,), neurons=3), weights=LAYER.weights),
+    second(source=0, delays=ZEROS), second(source=0, delays=np.array([0, 9, 4095])), second(source=1, delays=ZEROS + 2),
     encoder(), *({**layer(), "input_kind": kind, "in_min": -256, "in_max": 255} for kind in ("direct", "events")),
     layer({"theta": np.arange(1, 46).reshape(3, 15)}), layer({"theta": np.full((3, 2), 4)}),
 ])
@@ -129,6 +130,12 @@ def test_what_keeps_the_rules_is_a_network(change):
      "layer 1 (second): a direct input must go to the first layer only, which must have no branches"),
     ({"layers": (dataclasses.replace(LAYER, branches=(BRANCH,)),), "input_kind": "direct"},
      "layer 0 (only): a direct input must go to the first layer only, which must have no branches"),
+    (second(source=0, delays=ZEROS[:2]), "layer 1 (second): delays must have shape (3,), not (2,)"),
+    (second(source=0, delays=ZEROS + 0.5), "layer 1 (second): delays must be integers, not float64"),
+    (second(source=0, delays=ZEROS - 1), "layer 1 (second): delays must be 0…4095 steps, not -1"),
+    (second(source=1, delays=ZEROS + 4096), "layer 1 (second): delays must be 0…4095 steps, not 4096"),
+    ({"layers": (dataclasses.replace(LAYER, delays=np.ones(4, dtype=np.int64)),), "input_kind": "direct"},
+     "layer 0 (only): delays must be of events, not of a direct input, which is the same in every step"),
     ({"in_min": -1}, "in_min must be −256…0 for events and direct input and 0 for latency, not -1"),
     ({"in_min": -257, "input_kind": "direct"},
      "in_min must be −256…0 for events and direct input and 0 for latency, not -257"),

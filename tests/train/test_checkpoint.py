@@ -56,7 +56,12 @@ LEAKS = replace(NETWORK, layers=(replace(NETWORK.layers[0], neuron=replace(
     NETWORK.layers[0].neuron, leak=np.array([1.0, 0.5, 0.1]))), NETWORK.layers[1]))
 
 
-@pytest.mark.parametrize("network", [NETWORK, MAPS, LEAKS])
+DELAYS = replace(MAPS, layers=(MAPS.layers[0], replace(
+    MAPS.layers[1], delays=np.arange(32), branches=(
+        replace(MAPS.layers[1].branches[0], delays=np.full(32, 4095)), MAPS.layers[1].branches[1]))))
+
+
+@pytest.mark.parametrize("network", [NETWORK, MAPS, LEAKS, DELAYS])
 def test_round_trip(tmp_path, network):
     path = tmp_path / "net.safetensors"
     save_network(path, network)
@@ -77,6 +82,18 @@ def assert_equal(got, want):
             assert_equal(got.neuron, value)
         else:
             assert np.array_equal(getattr(got, name), value), name
+
+
+@pytest.mark.parametrize(("delays", "sentence"), [
+    (np.full(32, 0.5), r"tensor 1.branch0.delays must be whole numbers 0…4095, not 0.5"),
+    (np.full(32, 4096), r"tensor 1.branch0.delays must be whole numbers 0…4095, not 4096.0"),
+    (np.zeros(4), r"tensor 1.branch0.delays must have shape \(32,\), not \(4,\)"),
+])
+def test_delays_that_are_none_are_named(tmp_path, delays, sentence):
+    last = DELAYS.layers[1]
+    wrong = replace(last, branches=(replace(last.branches[0], delays=delays), last.branches[1]))
+    with pytest.raises(CheckpointError, match=sentence):
+        save_network(tmp_path / "net.safetensors", replace(DELAYS, layers=(DELAYS.layers[0], wrong)))
 
 
 def test_float32_is_stored_where_it_loses_nothing(tmp_path):

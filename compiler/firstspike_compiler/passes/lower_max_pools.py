@@ -33,7 +33,7 @@ def lower_max_pools(network: FloatNetwork) -> FloatNetwork:
                 raise CompileError(f"layer {index}: max_pool must follow neurons that fire once; use average_pool")
             pool, synapses = _pool(index, layer)
             layers.append(pool)
-            layer = replace(layer, connectivity=synapses, max_pool=False, events=None)
+            layer = replace(layer, connectivity=synapses, max_pool=False, events=None, delays=None)
         if any(branch.source not in place and branch.source != index for branch in layer.branches):
             raise CompileError(f"layer {index}: branches must come from the layer itself or from one before it")
         place[index] = len(layers)
@@ -53,4 +53,5 @@ def _pool(index: int, layer: FloatLayer):
     return FloatLayer(
         weight=np.ones(pools.weight_shape), connectivity=pools, weight_bits=2, weight_scale=1.0,
         neuron=FloatNeuron(theta=np.ones(channels), single_spike=True), events=layer.events,
+        delays=layer.delays,
     ), replace(synapses, in_shape=pooled(synapses.in_shape, sides), pool=1)

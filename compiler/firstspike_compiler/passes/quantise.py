@@ -154,8 +154,9 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int | None) -> tupl
     name = f"{type(connectivity).__name__.lower()}{index}" if layer.name is None else layer.name
     integer = Layer(
         name=name, weights=integers[0], weight_bits=bits, scale=float(np.mean(scale)), connectivity=connectivity,
-        current_pool=layer.current_pool,
-        branches=tuple(Branch(source=branch.source, weights=weights, connectivity=branch.connectivity)
+        current_pool=layer.current_pool, delays=layer.delays,
+        branches=tuple(Branch(source=branch.source, weights=weights, connectivity=branch.connectivity,
+                              delays=branch.delays)
                        for branch, weights in zip(layer.branches, integers[1:], strict=True)),
         neuron=Neuron(**neuron.options(), **numbers, leak_num=num, leak_shift=shift),
     )

@@ -79,10 +79,11 @@ def run_float(network: FloatNetwork, inputs: np.ndarray) -> FloatResult:
 
 def _layer(network: FloatNetwork, index: int, layer: FloatLayer, streams: list[torch.Tensor], static: bool):
     neuron = layer.neuron
-    sets = [(index - 1, _synapses(layer, network.steps)),
-            *((branch.source, _synapses(branch, network.steps)) for branch in layer.branches)]
-    if layer.max_pool and layer.connectivity is not None:
-        streams = [*streams[:index], _first_of_windows(streams[index], layer.connectivity), *streams[index + 1 :]]
+    sets = [(source, _synapses(one, network.steps), one.delays) for source, one in (
+        (index - 1, layer), *((branch.source, branch) for branch in layer.branches))]
+    taken = [None if source == index else _delayed(streams[source + 1], delays) for source, _, delays in sets]
+    if layer.max_pool and layer.connectivity is not None and taken[0] is not None:
+        taken[0] = _first_of_windows(taken[0], layer.connectivity)
     batch, steps, _ = streams[0].shape
     pool, count = layer.current_pool, len(np.asarray(layer.weight))
 
@@ -113,11 +114,12 @@ def _layer(network: FloatNetwork, index: int, layer: FloatLayer, streams: list[t
         frozen, v = v, v * leak
         if neuron.reset_delay:
             v = _reset(neuron, v, spike, reset_step, v_reset)
-        sums = [synapses(streams[source + 1][:, 0 if static else step]) for source, synapses in sets if source != index]
+        sums = [synapses(stream[:, 0 if static else step])
+                for (_, synapses, _), stream in zip(sets, taken, strict=True) if stream is not None]
         v = v + largest(torch.stack(sums).sum(0))
-        for source, synapses in sets:
+        for source, synapses, delays in sets:
             if source == index and step:
-                v = v + synapses(fired[-1])
+                v = v + synapses(_due(fired, delays))
         if step == 0 or not neuron.bias_once:
             v = v + bias
         if neuron.single_spike:
@@ -134,6 +136,25 @@ def _layer(network: FloatNetwork, index: int, layer: FloatLayer, streams: list[t
         after = after.clamp(neuron.v_min, neuron.v_max) if neuron.clamped else after
         v = torch.where(has_fired, v, after) if neuron.single_spike else after
     return torch.stack(fired, 1), torch.stack(potentials, 1)
+
+
+def _delayed(spikes: torch.Tensor, delays: np.ndarray | None) -> torch.Tensor:
+    """Spikes [B, T, N], with each address later by its delay."""
+    if delays is None:
+        return spikes
+    steps = list(spikes.unbind(1))
+    return torch.stack([_due(steps[: step + 1], delays) for step in range(len(steps))], 1)
+
+
+def _due(steps: list[torch.Tensor], delays: np.ndarray | None) -> torch.Tensor:
+    """What comes in the last of some steps, of the spikes [B, N] of each."""
+    if delays is None:
+        return steps[-1]
+    late = torch.zeros_like(steps[-1])
+    for delay in np.unique(delays[delays < len(steps)]).tolist():
+        addresses = torch.as_tensor(delays == delay)
+        late[:, addresses] = steps[-1 - delay][:, addresses]
+    return late
 
 
 def _first_of_windows(spikes: torch.Tensor, synapses: Dense | Conv2d) -> torch.Tensor:

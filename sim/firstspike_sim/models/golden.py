@@ -143,7 +143,8 @@ class GoldenModel:
             currents = torch.zeros(())
             for one in sets:
                 if one.source != index:
-                    currents = currents + one(spikes[one.source + 1][:, :1] if static else spikes[one.source + 1])
+                    stream = one.delayed(spikes[one.source + 1])
+                    currents = currents + one(stream[:, :1] if static else stream)
             if layer.current_pool is not None:
                 currents = _largest(layer, layer.current_pool, currents)
             if static:
@@ -181,6 +182,7 @@ class _Synapses:
         shortens = torch.device(device).type != "cpu" and largest * self._synapses.pool_size > SHORT_EXACT
         self._dtype = torch.float64 if shortens or self.magnitude >= FLOAT32_EXACT else torch.float32
         self._weights = torch.as_tensor(weights.astype(np.int16)).to(device).to(self._dtype)
+        self._delays = None if branch.delays is None else torch.as_tensor(branch.delays).to(device)
         self._columns = None  # the weights of each input, if they can be added up
         if isinstance(self._synapses, Dense) and self._synapses.pool_size == 1 and self._weights.device.type == "cpu":
             self._columns = self._weights.T.contiguous()
@@ -192,6 +194,21 @@ class _Synapses:
         else:
             sums = synaptic_sums(self._synapses, self._weights, rows.to(self._dtype))
         return sums.unflatten(0, spikes.shape[:2])
+
+
+    def delayed(self, spikes: torch.Tensor) -> torch.Tensor:
+        """Spikes [B, T, N] of the source as the synapses take them."""
+        if self._delays is None:
+            return spikes
+        return torch.cat([self.due(spikes, step) for step in range(spikes.shape[1])], 1)
+
+    def due(self, spikes: torch.Tensor, step: int) -> torch.Tensor:
+        """Spikes [B, 1, N] that come in a step, of those of all steps [B, T, N]."""
+        if self._delays is None:
+            return spikes[:, step : step + 1]
+        since = step - self._delays
+        sent = spikes.gather(1, since.clamp(min=0).expand(len(spikes), 1, -1))
+        return sent * (since >= 0)
 
 
 def _added_up(columns: torch.Tensor, spikes: torch.Tensor) -> torch.Tensor:
@@ -235,7 +252,7 @@ def _neurons(layer: Layer, currents: torch.Tensor, recurrent: list[_Synapses], m
         v = v + currents[:, step].to(integers)
         for synapses in recurrent:
             if step:
-                v += synapses(spikes[:, step - 1 : step])[:, 0].to(integers)
+                v += synapses(synapses.due(spikes, step - 1))[:, 0].to(integers)
         if step == 0 or not neuron.bias_once:
             v += bias
         if neuron.single_spike:

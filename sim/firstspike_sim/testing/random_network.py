@@ -11,11 +11,11 @@ from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Pool, S
 from firstspike_arch.fixed import largest_weight
 from firstspike_arch.float_network import InputKind, Readout
 from firstspike_arch.microcode import BIAS_ROWS_MAX
-from firstspike_arch.network import Branch, IntegerNetwork, Layer
+from firstspike_arch.network import INPUT, Branch, IntegerNetwork, Layer
 from firstspike_arch.neuron import Neuron
 
-__all__ = ["is_bounded", "random_banks", "random_connectivity", "random_inputs", "random_layer", "random_network",
-           "random_rotates"]
+__all__ = ["is_bounded", "random_banks", "random_connectivity", "random_delays", "random_inputs", "random_layer",
+           "random_network", "random_rotates"]
 
 Choice = TypeVar("Choice")
 
@@ -240,6 +240,23 @@ def _with_branches(
     if isinstance(layer.connectivity, Dense) and layer.neuron.theta is not None and rng.random() < 0.4:
         add(index, Dense(in_shape=layer.out_shape, neurons=layer.neurons))
     return replace(layer, branches=tuple(branches))
+
+
+def random_delays(rng: np.random.Generator, network: IntegerNetwork, share: float = 0.5) -> IntegerNetwork:
+    """Draw delays for a ``share`` of the sets of synapses, without those of a direct input: equal ones, or one for each
+    address; few are longer than an inference."""
+    def draw(branch: Branch) -> np.ndarray | None:
+        if (branch.source == INPUT and network.input_kind == "direct") or rng.random() >= share:
+            return branch.delays
+        count, longest = size_of(branch.connectivity.in_shape), int(rng.integers(1, network.steps_max + 3))
+        if rng.random() < 0.3:
+            return np.full(count, longest)
+        return rng.integers(0, longest + 1, count) * (rng.random(count) < 0.8)
+
+    return replace(network, layers=tuple(
+        replace(layer, delays=draw(layer.synapses(index)[0]),
+                branches=tuple(replace(branch, delays=draw(branch)) for branch in layer.branches))
+        for index, layer in enumerate(network.layers)))
 
 
 def _window(rng: np.random.Generator, shape: Shape) -> Window | None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.connectivity import Conv2d, Dense, size_of
 from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork
 from firstspike_arch.neuron import FloatNeuron
 from firstspike_compiler.compile import compile_network
@@ -33,12 +33,13 @@ NETWORKS = {
     "spikes": {"input_kind": "events", "in_min": 0, "in_max": 3},
     "weighted": {"readout": "weighted_spikes", "step_weights": (4, 2, 1)},
     "potential": {"readout": "potential"},
+    # "delays": {"input_kind": "events", "in_min": 0, "in_max": 3, "delays": True},
 }
 
 
 def network_of(
     seed: int, *, input_kind="direct", in_min=-8, in_max=7, readout="spike_count", step_weights=(), encoder=False,
-    **neuron,
+    delays=False, **neuron,
 ) -> FloatNetwork:
     """Pixels → channels → channels, residual → average pool → dense, residual and recurrent → classes."""
     random = np.random.default_rng(seed)
@@ -73,11 +74,20 @@ def network_of(
     own = branch(2, Dense(in_shape=(10,), neurons=10))
     last = {"theta": None} if readout == "potential" else {}
     low, high = (2, 8) if encoder or neuron else (8, 30)  # where the first layer spikes less
-    return FloatNetwork(
+    network = FloatNetwork(
         name="dyadic", steps=STEPS, input_kind=input_kind, in_min=in_min, in_max=in_max, input_scale=unit,
         readout=readout, step_weights=step_weights, layers=(
             first, layer(SECOND, low, high, 2, skip),
             layer(THIRD, 4, 16, 3, pooled, own, average_pool=True), layer(LAST, 4, 20, 2, **last)))
+    return _with_delays(random, network) if delays else network
+
+
+def _with_delays(random, network: FloatNetwork) -> FloatNetwork:
+    def late(one):
+        return replace(one, delays=random.integers(0, STEPS, size_of(one.connectivity.in_shape)))
+
+    return replace(network, layers=tuple(
+        replace(late(layer), branches=tuple(map(late, layer.branches))) for layer in network.layers))
 
 
 def inputs_of(network: FloatNetwork, seed: int) -> np.ndarray:

@@ -14,7 +14,13 @@ from firstspike_arch.connectivity import ConvTranspose2d, Dense
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_sim.models import golden
 from firstspike_sim.models.golden import GoldenModel
-from firstspike_sim.testing.random_network import INPUT_KINDS, READOUTS, random_inputs, random_network
+from firstspike_sim.testing.random_network import (
+    INPUT_KINDS,
+    READOUTS,
+    random_delays,
+    random_inputs,
+    random_network,
+)
 
 
 class NaiveNeuron:
@@ -119,10 +125,11 @@ def naive_run(network, sample):
             for index, neuron in enumerate(neurons):
                 sums = [0] * len(windows[index])
                 for branch in layer.synapses(number):
-                    if branch.source == number:
-                        row = fired[t - 1] if t else []
-                    else:
-                        row = edges[branch.source + 1][0 if network.is_static(number) else t]
+                    rows = [[], *fired] if branch.source == number else edges[branch.source + 1]
+                    row = rows[0 if network.is_static(number) else t]
+                    if branch.delays is not None:
+                        row = [rows[t - late][a] if t - late >= 0 and rows[t - late] else 0
+                               for a, late in enumerate(branch.delays)]
                     for place, target in enumerate(windows[index]):
                         sums[place] += sum(
                             naive_weight(branch, target, a) * count for a, count in enumerate(row) if count)
@@ -206,6 +213,19 @@ def test_random_networks_mean_what_the_semantics_say(kind, readout):
     if readout == "first_spike":
         expected.add(DecidedBy.TIE_BY_MEMBRANE)
     assert seen == expected
+
+
+def test_random_delays_mean_what_the_semantics_say():
+    rng, late = np.random.default_rng(18), 0
+    for _ in range(120):
+        kind = INPUT_KINDS[int(rng.integers(len(INPUT_KINDS)))]
+        network = random_network(rng, input_kind=kind, maps=bool(rng.random() < 0.3))
+        delayed = random_delays(rng, network)
+        inputs = random_inputs(rng, network, 3)
+        found = compare(delayed, inputs)
+        now = GoldenModel(network).run(inputs)
+        late += any(not np.array_equal(one, other) for one, other in zip(found.spikes, now.spikes, strict=True))
+    assert late >= 40
 
 
 def output_of(weights, *, theta=5, steps=3, readout="first_spike", **neuron) -> IntegerNetwork:
