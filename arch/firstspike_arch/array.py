@@ -335,6 +335,9 @@ class ArrayConfig:
         that live input may pause for as long as it likes.
     read_back : bool
         Whether a host can read weights and biases back.
+    ordered : bool
+        Whether the input guard drops, and counts, an event whose neuron is not behind those of all events of its step
+        before it. No address then comes twice in a step, and membranes stay within their proven widths whatever comes.
     """
 
     layers: tuple[LayerOptions, ...]
@@ -343,6 +346,7 @@ class ArrayConfig:
     winner: Literal["tree", "scan"] = "tree"
     timeout: int = 0
     read_back: bool = False
+    ordered: bool = False
 
     def __post_init__(self) -> None:
         for name, known in (("port", ("events", "image")), ("winner", ("tree", "scan"))):

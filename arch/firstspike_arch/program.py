@@ -107,6 +107,9 @@ class Program:
         if self.config.early_exit and self.network.endless:
             raise ProgramError("early_exit must be off for an endless network, whose results come at the end of each "
                                "window")
+        if self.config.ordered and (self.config.port == "image" or self.network.input_kind == "latency"):
+            raise ProgramError("ordered must be off with port 'image', which sends events in order, and with latency "
+                               "input, which has each address once in all steps, not once in each")
         if self.config.port == "image" and not (self.network.input_kind == "latency" or self.direct_bytes):
             raise ProgramError("port 'image' must have latency input, or a direct input of 0…255 or −128…127, not "
                                f"{shown(self.network.input_kind)} of {self.network.in_min}…{self.network.in_max}")

@@ -175,7 +175,7 @@ def _write_files(compilation: Compilation, folder: Path) -> dict:
         "input": {"port": program.config.port, "kind": network.input_kind, "shape": network.input_shape,
                   "addresses": network.inputs, "lowest": token.low, "highest": token.high, "steps": network.steps,
                   "steps_max": network.steps_max, "endless": network.endless,
-                  "timeout_cycles": program.config.timeout,
+                  "timeout_cycles": program.config.timeout, "ordered": program.config.ordered,
                   "token": {"final": 1, "marker": 1, "address_fields": token.field_bits, "value": token.value_bits,
                             "signed": token.signed}},
         "result": {"class_bits": layout.class_bits, "step_bits": layout.step_bits, "decided_by_bits": 2,

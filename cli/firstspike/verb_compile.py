@@ -90,13 +90,16 @@ def compile_(
         "or 2 for each layer. Default: 1; with --device, where it pays.")] = None,
     read_back: Annotated[bool, typer.Option(
         help="Let a host read weights and biases back over the host link.")] = False,
+    ordered: Annotated[bool, typer.Option(
+        help="Drop, and count, events that come twice in a step or not in the order of their neurons. For --port "
+        "events.")] = False,
 ) -> None:
     """Compile a trained network to Verilog, memory images and a manifest."""
     given = _numbers("--lanes", lanes)
     per_cycle = _numbers("--events-per-cycle", events_per_cycle) or []
     options = {"port": port, "endless": endless, "early_exit": early_exit, "winner": winner, "timeout": timeout,
                "register_rows": register_rows,
-               "single_port": _numbers("--single-port", single_port) or (), "read_back": read_back,
+               "single_port": _numbers("--single-port", single_port) or (), "read_back": read_back, "ordered": ordered,
                "events_per_cycle": per_cycle[0] if len(per_cycle) == 1 else per_cycle or None,
                "bit_serial": bit_serial, "in_min": in_min, "in_max": in_max, "leak_shift_max": leak_shift_max,
                "leak_rounding": leak_rounding,

@@ -65,6 +65,7 @@ class Options:
     leak_rounding: LeakRounding | None = None
     timeout: int = 0
     read_back: bool = False
+    ordered: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -206,7 +207,7 @@ def _assemble(draft: _Draft) -> tuple[_Draft, PassResult]:
     try:
         program = Program(network=draft.integer, config=ArrayConfig(
             layers=draft.layers, port=options.port, early_exit=options.early_exit, winner=options.winner,
-            timeout=options.timeout, read_back=options.read_back,
+            timeout=options.timeout, read_back=options.read_back, ordered=options.ordered,
         ))
     except ValueError as error:
         raise CompileError(str(error)) from None
@@ -355,6 +356,9 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         Cycles of silence within an inference after which it is ended, see `ArrayConfig`; 0: never.
     read_back : bool
         Whether a host can read weights and biases back.
+    ordered : bool
+        Whether events that come twice in a step, or not in the order of their neurons, are dropped and counted, see
+        `ArrayConfig`.
 
     Raises
     ------

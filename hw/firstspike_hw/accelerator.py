@@ -17,6 +17,7 @@ from .core import Core
 from .counters import Counters
 from .extractor import Extractor
 from .guard import Guard
+from .integer_argument import integer_argument
 from .latency_encoder import LatencyEncoder
 from .pair_packer import PairPacker
 from .pixel_encoder import PixelEncoder
@@ -75,10 +76,12 @@ class Accelerator(wiring.Component):
     program : Program
     images : mapping of str to sequence of int
         Initial memory words by name, for simulation; without them the memories are loaded from files.
+    token_word_bits : int
+        Bits of an input word with a token in its lowest bits; the others must be 0 in an event. None: those of a token.
 
     Members
     -------
-    source : In(token_stream(network.input_layout)) or In(stream.Signature(64))
+    source : In(token_stream(network.input_layout, …)) or In(stream.Signature(64))
         Input words: tokens or beats of eight pixels, by ``config.port``.
     result : Out(stream.Signature(result_struct(...)))
         Result of each inference.
@@ -100,10 +103,17 @@ class Accelerator(wiring.Component):
     status_address: Signal
     status_data: Signal
 
-    def __init__(self, program: Program, images: Mapping[str, Sequence[int]] | None = None):
+    def __init__(
+        self, program: Program, images: Mapping[str, Sequence[int]] | None = None, *,
+        token_word_bits: int | None = None,
+    ):
         self._program, self._images = program, images or {}
         network, config = program.network, program.config
-        source = stream.Signature(64) if config.port == "image" else token_stream(network.input_layout)
+        token_bits = network.input_layout.bits
+        self._spare_bits = 0 if token_word_bits is None else integer_argument(
+            "token_word_bits", token_word_bits, token_bits) - token_bits
+        source = stream.Signature(64) if config.port == "image" else token_stream(
+            network.input_layout, self._spare_bits)
         super().__init__({
             **({"read_back": In(read_back_signature())} if config.read_back else {}),
             "source": In(source),
@@ -164,7 +174,8 @@ class Accelerator(wiring.Component):
         else:
             m.submodules.guard = first = Guard(
                 layout=layout, steps_max=network.longest or 0, timeout=program.config.timeout,
-                once=network.input_kind == "direct")
+                once=network.input_kind == "direct", ordered=program.config.ordered, spare_bits=self._spare_bits)
+            m.d.comb += first.kept_out.eq(self.source.valid)  # also while the program port keeps inferences out
             entry = _Entry(source=first.source, events=first.events, opens=first.opens, cut=first.cut,
                            bad=first.bad_address, overrun=first.overrun)
         m.d.comb += first.restart.eq(self.restart)

@@ -8,14 +8,15 @@ from firstspike_arch.events import TokenLayout
 __all__ = ["token_struct", "token_stream"]
 
 
-def token_struct(layout: TokenLayout) -> data.StructLayout:
+def token_struct(layout: TokenLayout, spare_bits: int = 0) -> data.StructLayout:
     """A token as a struct of ``final``, ``marker``, ``address`` and ``value``, from the lowest bit; with two events,
-    ``second`` follows, of ``valid``, ``address`` and ``value``."""
+    ``second`` follows, of ``valid``, ``address`` and ``value``. A token in a longer word has ``spare`` bits above."""
     event = {"address": layout.address_bits, "value": Shape(layout.value_bits, layout.signed)}
     second = {} if layout.slots == 1 else {"second": data.StructLayout({"valid": 1, **event})}
-    return data.StructLayout({"final": 1, "marker": 1, **event, **second})
+    spare = {"spare": spare_bits} if spare_bits else {}
+    return data.StructLayout({"final": 1, "marker": 1, **event, **second, **spare})
 
 
-def token_stream(layout: TokenLayout) -> stream.Signature:
+def token_stream(layout: TokenLayout, spare_bits: int = 0) -> stream.Signature:
     """A valid/ready stream of tokens."""
-    return stream.Signature(token_struct(layout))
+    return stream.Signature(token_struct(layout, spare_bits))

@@ -13,6 +13,7 @@ from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.result import result_layout
 from firstspike_arch.status import COUNTERS, STATUS_CYCLES
 from firstspike_compiler.compile import compile_network
+from firstspike_compiler.errors import CompileError
 from firstspike_hw.accelerator import Accelerator
 from firstspike_sim.backends.pysim import PysimBackend
 from firstspike_sim.compare import compare
@@ -230,6 +231,77 @@ def test_numbers_from_nowhere_or_too_late_are_dropped_and_counted():
     seen, counters = run(program, [nowhere, *good[:-1], *late, good[-1], *good], 2)
     assert seen == [expected(program, image)] * 2
     assert (counters["cut"], counters["bad_address"]) == (0, 3)
+
+
+def test_words_that_the_program_port_keeps_out_are_no_silence(program, spikes):
+    """The rest of an inference that is too long, while weights are written for longer than the timeout."""
+    good = tokens_from_spikes(spikes, program.network.input_layout)[0].tolist()
+    words = [*good[:-1], MARKER, *[MARKER] * 30, *good[:2], FINAL_MARKER, *good]
+    accelerator, layout, seen, kept_out = Accelerator(program, program.images()), result_layout(program), [], 0
+
+    async def bench(ctx):
+        nonlocal kept_out
+        left, writing = list(words), 0
+        ctx.set(accelerator.result.ready, 1)
+        ctx.set(accelerator.program_port.payload.memory, 99)  # of no core
+        while left or len(seen) < 2:
+            writing = writing + bool(seen)
+            ctx.set(accelerator.program_port.valid, 0 < writing < 3 * TIMEOUT)
+            ctx.set(accelerator.source.valid, bool(left))
+            ctx.set(accelerator.source.payload, accelerator.source.payload.shape().from_bits(left[0] if left else 0))
+            if ctx.get(accelerator.result.valid):
+                seen.append(layout.unpack(ctx.get(accelerator.result.payload.as_value())))
+            if left and ctx.get(accelerator.source.ready):
+                left.pop(0)
+            elif left:
+                kept_out += writing > 0
+            await ctx.tick()
+        for _ in range(5 * TIMEOUT):
+            assert not ctx.get(accelerator.result.valid), "an inference that nobody sent"
+            await ctx.tick()
+
+    simulator = Simulator(accelerator)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert seen == [expected(program, spikes)] * 2 and kept_out > TIMEOUT
+
+
+def repeated(kind):
+    """A network whose membranes wrap if every event comes several times, its input, and the tokens of an inference."""
+    signed = np.where(np.arange(PIXELS) % 2, 7, -7) * np.array([[1], [-1], [1]])
+    neuron = Neuron(bias=np.zeros(3, int), theta=np.full(3, 20), v_init=np.zeros(3, int), reset="none")
+    layer = Layer(name="a", weight_bits=4, weights=signed, neuron=neuron)
+    numbers = {"in_min": -8, "in_max": 7} if kind == "direct" else {}
+    network = IntegerNetwork(name="wide", layers=(layer,), readout="first_spike", steps=1, steps_max=1,
+                             input_kind=kind, **numbers)
+    inputs = np.where(np.arange(PIXELS) % 2, 1, 0)[None] * (7 if kind == "direct" else 1)
+    spikes = encode_direct(inputs, 1) if kind == "direct" else inputs[:, None]
+    return network, spikes if kind == "events" else inputs, tokens_from_spikes(spikes, network.input_layout)[0].tolist()
+
+
+@pytest.mark.parametrize("kind", ["events", "direct"])
+def test_ordered_events_keep_membranes_within_their_widths_whatever_comes(kind):
+    network, inputs, good = repeated(kind)
+    lost = 2 if kind == "events" else 4
+    merged = [*good[:-1] * (lost + 1), good[-1]]  # of inferences whose markers were lost
+    open_, ordered = (compile_network(network, ordered=one).program for one in (False, True))
+    right = expected(ordered, inputs)
+    seen, counters = run(ordered, [*good, *merged, *good], 3)
+    assert seen == [right] * 3
+    assert (counters["bad_address"], counters["overrun"]) == (lost * (len(good) - 1), 0)
+    # Without the option this is the host's to ensure, as docs/semantics.md says: membranes wrap, and nothing counts.
+    seen, counters = run(open_, [*good, *merged, *good], 3)
+    assert seen[0] == seen[2] == right and seen[1][0] != right[0] and counters["bad_address"] == 0
+
+
+def test_ordered_is_refused_where_it_would_not_do(program):
+    latency = dataclasses.replace(program.network, input_kind="latency")
+    for port, network in (("image", direct("image")[0].network), ("events", latency)):
+        with pytest.raises(CompileError, match=r"^ordered must be off with port 'image', which sends events in order, "
+                                               r"and with latency input, which has each address once in all steps, "
+                                               r"not once in each$"):
+            compile_network(network, ordered=True, port=port)
 
 
 def test_the_program_port_opens_after_a_restart_in_any_cycle(monkeypatch):

@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from amaranth.hdl import Array, Cat, ClockDomain, ClockSignal, Module, Mux, ResetSignal, Signal, Value
+from amaranth.hdl import Array, Cat, ClockDomain, ClockSignal, Module, Mux, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -76,11 +76,11 @@ class AxiAccelerator(wiring.Component):
         m = Module()
         m.domains.sync = ClockDomain()
         m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
-        m.submodules.accelerator = accelerator = Accelerator(self._program, self._images)
-        wire = self._wire
+        wire, beat_bits = self._wire, input_beat_bits(self._wire)
+        m.submodules.accelerator = accelerator = Accelerator(
+            self._program, self._images, token_word_bits=None if wire.image_words else beat_bits)
         m.submodules.inputs = inputs = InputPackets(
-            beat_bits=input_beat_bits(wire), word_bits=len(Value.cast(accelerator.source.payload)),
-            image_words=wire.image_words, endless=self._program.network.endless)
+            word_bits=beat_bits, image_words=wire.image_words, endless=self._program.network.endless)
         m.submodules.results = results = ResultPackets(result_bits=wire.result.bits)
         m.submodules.registers = registers = AxiLiteSubordinate(address_bits=ADDRESS_BITS)
         connect(m, flipped(self.s_axis), inputs.packets)

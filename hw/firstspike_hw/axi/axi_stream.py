@@ -43,8 +43,8 @@ class InputPackets(wiring.Component):
 
     Parameters
     ----------
-    beat_bits, word_bits : int
-        Bits of tdata, and of a word: the lowest of tdata.
+    word_bits : int
+        Bits of tdata, which is a word.
     image_words : int
         Words of an image; 0: tokens, and a final marker ends an inference.
     endless : bool
@@ -52,7 +52,7 @@ class InputPackets(wiring.Component):
 
     Members
     -------
-    packets : In(axi_stream(beat_bits)), words : Out(stream.Signature(word_bits))
+    packets : In(axi_stream(word_bits)), words : Out(stream.Signature(word_bits))
     restart : In(1)
         Forget what was taken but not passed, and how much of an image has passed. No word passes in this cycle.
     packet, completed : Out(1)
@@ -65,26 +65,20 @@ class InputPackets(wiring.Component):
     packet: Signal
     completed: Signal
 
-    def __init__(self, *, beat_bits: int, word_bits: int, image_words: int, endless: bool = False):
+    def __init__(self, *, word_bits: int, image_words: int, endless: bool = False):
         if endless and image_words:
             raise ValueError(f"endless must be False for images of {image_words} words, not True")
         self._endless = endless
-        self._beat_bits = integer_argument("beat_bits", beat_bits, 1)
-        self._word_bits = integer_argument("word_bits", word_bits, 1, beat_bits)
+        self._word_bits = integer_argument("word_bits", word_bits, 1)
         self._image_words = integer_argument("image_words", image_words, 0)
         super().__init__({
-            "packets": In(axi_stream(beat_bits)), "words": Out(stream.Signature(word_bits)), "restart": In(1),
+            "packets": In(axi_stream(word_bits)), "words": Out(stream.Signature(word_bits)), "restart": In(1),
             "packet": Out(1), "completed": Out(1),
         })
 
     @property
-    def beat_bits(self) -> int:
-        """Bits of tdata."""
-        return self._beat_bits
-
-    @property
     def word_bits(self) -> int:
-        """Bits of a word."""
+        """Bits of tdata, which is a word."""
         return self._word_bits
 
     @property
@@ -100,7 +94,7 @@ class InputPackets(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         image_words, out = self._image_words, self.words
-        beats = StreamBuffer(stream.Signature(data.StructLayout({"data": self._beat_bits, "last": 1})))
+        beats = StreamBuffer(stream.Signature(data.StructLayout({"data": self._word_bits, "last": 1})))
         m.submodules.beats = ResetInserter(self.restart)(beats)
         given = beats.buffered
         place, completing = Signal(range(max(2, image_words))), Signal()

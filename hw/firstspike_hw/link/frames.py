@@ -181,7 +181,18 @@ class WireFormat:
         return STAMP_BYTES + self.result_bytes
 
     def pack_words(self, words: np.ndarray) -> bytes:
-        """Input words, int64[K] or uint64[K], as bytes."""
+        """Input words, int64[K] or uint64[K], as bytes.
+
+        Raises
+        ------
+        ValueError
+            A word has more bits than they have octets.
+        """
+        words, bits = np.asarray(words), 8 * self.word_bytes
+        beyond = np.flatnonzero(words.astype(np.uint64) >> np.uint64(bits)) if bits < 64 else words[:0]
+        if len(beyond):
+            raise ValueError(f"input words must have at most {bits} bits, not {int(words[beyond[0]]):#x} at word "
+                             f"{beyond[0]}")
         octets = np.ascontiguousarray(words).astype("<u8").view(np.uint8).reshape(-1, 8)
         return octets[:, : self.word_bytes].tobytes()
 

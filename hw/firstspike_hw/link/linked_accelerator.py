@@ -105,13 +105,15 @@ class LinkedAccelerator(wiring.Component):
         m = Module()
         m.submodules.decoder = decoder = CobsDecoder()
         m.submodules.buffer = buffer = self._buffer
+        wire = wire_format(self._program)
         m.submodules.port = port = HostPort(
-            format=wire_format(self._program), identity=self._images.get(IDENTITY.name, ()),
+            format=wire, identity=self._images.get(IDENTITY.name, ()),
             read_cycles=read_cycles(len(self._program.network.layers)) if self._program.config.read_back else 0,
             needs_loading=self._program.needs_loading)
         m.submodules.appender = appender = CrcAppender()
         m.submodules.encoder = encoder = CobsEncoder()
-        m.submodules.accelerator = accelerator = Accelerator(self._program, self._images)
+        m.submodules.accelerator = accelerator = Accelerator(
+            self._program, self._images, token_word_bits=None if wire.image_words else 8 * wire.word_bytes)
         connect(m, flipped(self.rx), decoder.octets)
         connect(m, decoder.frames, buffer.source)
         connect(m, buffer.frames, port.requests)

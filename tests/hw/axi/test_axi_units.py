@@ -12,11 +12,11 @@ from firstspike_sim.testing.unit_words import event
 @pytest.mark.parametrize("unit, arguments, wrong, message", [
     (AxiLiteSubordinate, {"address_bits": 12}, {"address_bits": 2},
      "address_bits must be an integer of at least 3, not 2"),
-    (InputPackets, {"beat_bits": 16, "word_bits": 11, "image_words": 0}, {"word_bits": 17},
-     "word_bits must be an integer of 1…16, not 17"),
-    (InputPackets, {"beat_bits": 64, "word_bits": 64, "image_words": 3}, {"image_words": -1},
+    (InputPackets, {"word_bits": 16, "image_words": 0}, {"word_bits": 0},
+     "word_bits must be an integer of at least 1, not 0"),
+    (InputPackets, {"word_bits": 64, "image_words": 3}, {"image_words": -1},
      "image_words must be an integer of at least 0, not -1"),
-    (InputPackets, {"beat_bits": 16, "word_bits": 11, "image_words": 0, "endless": True}, {"image_words": 3},
+    (InputPackets, {"word_bits": 16, "image_words": 0, "endless": True}, {"image_words": 3},
      "endless must be False for images of 3 words, not True"),
     (ResultPackets, {"result_bits": 65}, {"result_bits": 0}, "result_bits must be an integer of at least 1, not 0"),
 ])
@@ -29,7 +29,7 @@ def test_a_unit_has_its_arguments_and_refuses_wrong_ones(unit, arguments, wrong,
 
 @pytest.mark.parametrize("endless", [False, True])
 def test_an_endless_inference_goes_on_beyond_tlast(endless):
-    unit = InputPackets(beat_bits=16, word_bits=11, image_words=0, endless=endless)
+    unit = InputPackets(word_bits=16, image_words=0, endless=endless)
     beats, words, counts = [(event(1), 0), (MARKER, 1), (event(2), 0), (event(3), 1), (MARKER, 0)], [], [0, 0]
 
     async def bench(ctx):

@@ -141,9 +141,10 @@ def test_a_lif_network_on_axi(lif):
     # A packet that ends in the middle of an inference, one with more behind its end, and whole ones around them.
     words, starts = stimulus.words, stimulus.starts
     middle = int(starts[1] + starts[2]) // 2
-    malformed = [words[: starts[1]], words[starts[1] : middle], words[starts[2] : starts[3] + 3],
+    dropped = [3 << 2 | 1 << 7, 13 << 2]  # a bit above a token, and an address out of range
+    malformed = [[*dropped, *words[: starts[1]]], words[starts[1] : middle], words[starts[2] : starts[3] + 3],
                  words[starts[4] : starts[5]]]
-    repaired = [malformed[0], [*malformed[1], FINAL_MARKER], words[starts[2] : starts[3]],
+    repaired = [words[: starts[1]], [*malformed[1], FINAL_MARKER], words[starts[2] : starts[3]],
                 [*words[starts[3] : starts[3] + 3], FINAL_MARKER], malformed[3]]
     whole = [*packets(stimulus), wait_for(lif, 12)]
     scenarios = {
@@ -191,6 +192,7 @@ def test_a_lif_network_on_axi(lif):
         [values(predict_inputs(lif, decoded(lif, part))) for part in repaired])
     said = counters(seen["malformed"].answers)
     assert (said["packets_in"], said["completed"], said["inferences"], said["cut"]) == (4, 2, 5, 0)
+    assert said["bad_address"] == 2
 
     assert results(lif, seen["reset"]) == values(wanted)
     assert counters(seen["reset"].answers)["inferences"] == 12

@@ -8,7 +8,7 @@ import firstspike as fs
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
-from firstspike_arch.events import MARKER
+from firstspike_arch.events import ADDRESS_SHIFT, MARKER
 from firstspike_arch.program import Program
 from firstspike_boards.driver import WireBackend
 from firstspike_boards.link import Link
@@ -130,6 +130,27 @@ def test_an_answer_may_take_longer_than_the_timeout():
     trace = backend.run(wanted.stimulus)
     assert differing(wanted, trace) == [] and backend.link.resent == 0
     assert trace.decided[-1] > 0.002 * CLK_HZ
+
+
+def test_addresses_beyond_the_token_are_dropped_and_counted():
+    """Eleven inputs need four bits of address, and a token's octet has room for six: 19 and 35 are not 3."""
+    random = np.random.default_rng(4)
+    builder = fs.NetworkBuilder(11, steps=2, readout="potential")
+    builder.layer(random.integers(-6, 9, (5, 11)))
+    program, inputs = fs.compile(builder.build(), lanes=4).program, random.integers(0, 2, (2, 2, 11))
+    assert wire_format(program).word_bytes == 1
+    backend = backend_of(PysimBoard(program), program)
+    wanted = predict_inputs(program, inputs)
+    places = [0, 3, len(wanted.stimulus.words) - 1]
+    for address in (19, 35, 15):
+        words = np.insert(wanted.stimulus.words, places, address << ADDRESS_SHIFT)
+        starts = wanted.stimulus.starts + np.searchsorted(places, wanted.stimulus.starts, side="left")
+        before = backend.counters()["bad_address"]
+        trace = backend.run(replace(wanted.stimulus, words=words, starts=starts, opens=None))
+        assert differing(wanted, trace) == [] and trace.counters["bad_address"] - before == len(places)
+    with pytest.raises(ValueError, match=r"^input words must have at most 8 bits, not 0x10c at word 3$"):
+        backend.run(replace(wanted.stimulus, words=np.insert(wanted.stimulus.words, 3, 67 << ADDRESS_SHIFT),
+                            starts=wanted.stimulus.starts + np.array([0, 1, 1])))
 
 
 def test_what_a_request_cannot_hold_is_refused():
