@@ -126,8 +126,8 @@ def _stored(values: np.ndarray) -> np.ndarray:
 
 def _layer_head(layer: FloatLayer) -> dict:
     head: dict[str, Any] = {name: getattr(layer, name) for name in _LAYER_SCALARS}
-    head |= {name: value for name in _NEURON_SCALARS
-             if not isinstance(value := getattr(layer.neuron, name), np.ndarray)}
+    head |= {name: value for name in _NEURON_SCALARS if name not in layer.neuron.idle()
+             and not isinstance(value := getattr(layer.neuron, name), np.ndarray)}
     for name in ("current_pool", "events"):  # files without them stay as they are
         if head[name] is None:
             del head[name]

@@ -392,4 +392,6 @@ def result_score_bits(network: IntegerNetwork, plan: LayerPlan) -> int:
 def _plain_pass(op: RowOp) -> list[Any]:
     values, base = (None if one is None else one.tolist() for one in (op.values, op.base))
     plain = [op.act, op.operand, op.index, values, op.when, base, op.store, op.halve, op.settle]
-    return plain if op.channels is None else [*plain, op.channels.tolist()]
+    if op.channels is not None:
+        plain.append(op.channels.tolist())
+    return [*plain, "toward zero"] if op.toward_zero else plain

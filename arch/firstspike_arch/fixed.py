@@ -11,7 +11,7 @@ import numpy as np
 
 __all__ = [
     "LEAK_ERROR_MAX", "LEAK_SHIFT", "LEAK_SHIFT_MAX", "are_whole", "bits_for_signed", "bits_for_unsigned", "ceil_div",
-    "largest_weight", "latency_step", "leak_error", "leak_origin", "nearest_leak", "pack_rows", "quantise",
+    "largest_weight", "latency_step", "leak_error", "leak_origin", "leaked", "nearest_leak", "pack_rows", "quantise",
     "shortest_leak", "standardise", "sufficient_shift", "threshold_at_least", "threshold_above", "unpack_rows",
     "weight_range", "weight_scale",
 ]
@@ -127,6 +127,14 @@ def shortest_leak(num, shift: int):
     while shift and not np.any(num % 2):
         num, shift = num // 2, shift - 1
     return num, shift
+
+
+def leaked(values, num, shift: int, *, toward_zero: bool):
+    """Return values·num / 2^shift for arrays or tensors of integers, rounded toward −∞, or toward 0."""
+    products = values * num
+    if not toward_zero:
+        return products >> shift
+    return (products >> shift).clip(0, None) - (-products >> shift).clip(0, None)
 
 
 def leak_origin(num, shift: int):

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .fixed import shortest_leak
+from .fixed import leaked, shortest_leak
 from .network import IntegerNetwork, Layer
 from .neuron import Neuron
 
@@ -36,12 +36,12 @@ class RowOp:
 
     ``act``: "add" (the sum), "save" (shadow ← the sum; u ← 0 unless ``halve``), "init" (as "add", the first of an
     inference: the current becomes `Microcode.current`), "load" (the operand), "max" (the larger of the number and the
-    operand). With ``halve``, an arithmetic shift right by one follows.
+    operand). With ``halve``, an arithmetic shift right by one follows; with ``toward_zero``, it rounds toward 0.
     ``store``: the number that the pass changes, the "membrane" u, the "current", or the "sum" that an event reaches.
     ``operand``: "weight" (row ``index`` of the bias rows), "constant" (``values``, int64[C], or int64[L + 1, C] by the
     magnitude 0…L of this step's spike), "current", "fall" (``values``[t] at the end of step t), "leak"
-    (~(u >> ``index``)), "shadow", "sum" (tap ``index`` of the window, row by row of its kernel; the last pass that
-    takes a sum clears it) or "zero".
+    (~(u >> ``index``); with ``toward_zero``, −u / 2^``index`` rounded away from 0), "shadow", "sum" (tap ``index`` of
+    the window, row by row of its kernel; the last pass that takes a sum clears it) or "zero".
     ``channels``: bool[C], those to which "leak" or "shadow" is added, and 0 to all others; None: to all.
     ``when``: "spiked" holds where this step's spike has a magnitude; "negative" and "nonnegative" test u itself.
     ``base``: int64[C].
@@ -56,6 +56,7 @@ class RowOp:
     store: Literal["membrane", "current", "sum"] = "membrane"
     halve: bool = False
     channels: np.ndarray | None = None
+    toward_zero: bool = False
     settle: bool = False
     """The operand depends on what the previous pass wrote; if there is only one row, the core waits a cycle between
     them."""
@@ -67,6 +68,16 @@ class RowOp:
             raise ValueError(f"operand {self.operand!r}: channels must be given for 'leak' and 'shadow' only")
         if (self.base is None) != (self.when == "never"):
             raise ValueError(f"when {self.when!r}: base must be given unless when is 'never'")
+
+    def halved(self, total: np.ndarray) -> np.ndarray:
+        """Half of a sum, rounded as the pass does."""
+        return (total + (self.toward_zero & (total < 0))) >> 1
+
+    def leak_of(self, u: np.ndarray) -> np.ndarray:
+        """The operand "leak", without ``channels``; u + operand never decreases with u, if ``index`` ≥ 1."""
+        if not self.toward_zero:
+            return ~(u >> self.index)
+        return np.where(u < 0, -(u >> self.index), -u >> self.index)
 
     @property
     def by_level(self) -> bool:
@@ -198,7 +209,8 @@ def microcode_of(
     bias_ops = tuple(
         RowOp(act="add", operand="weight", index=k, store=store) for k in range(len(biases)) if biases[k].any())
     constant = np.asarray(neuron.bias, dtype=np.int64) if has_constant_bias(layer) else zeros
-    init = (np.asarray(neuron.v_init, dtype=np.int64) * neuron.leak_num) >> neuron.leak_shift
+    init = leaked(np.asarray(neuron.v_init, dtype=np.int64), neuron.leak_num, neuron.leak_shift,
+                  toward_zero=neuron.leak_toward_zero)
     if neuron.bias_once:
         init = init + neuron.bias
     step: tuple[RowOp, ...] = ()
@@ -358,11 +370,13 @@ class _Update:
             self._ops.append(RowOp(act="add", operand="constant", values=subtracted))
 
     def _leak(self) -> None:
-        neuron = self._neuron
+        neuron, toward_zero = self._neuron, self._neuron.leak_toward_zero
         num, shift = shortest_leak(np.broadcast_to(neuron.leak_num, self._zeros.shape[1]), neuron.leak_shift)
         leaks = num != 1 << shift
         if not num.any():
             self._replace("always")
+        elif (num[leaks] == (1 << shift) - 1).all() and shift and toward_zero:
+            self.append(RowOp(act="add", operand="leak", index=shift, channels=_some(leaks), toward_zero=True))
         elif (num[leaks] == (1 << shift) - 1).all() and shift:
             # v − ceil(v/2^k) = x + 1 + ~(x >> k) with x = v − 1
             self.add(-leaks.astype(np.int64))
@@ -370,14 +384,16 @@ class _Update:
             self.add(leaks)
         else:
             # Horner from the lowest digit: floors of floors are exact, so after `shift` halvings u = (v·num) >> shift,
-            # but for the channels without a leak, of which only the last digit is 1.
-            odd = bool((num & 1).all())  # the lowest digit then needs no pass of its own
+            # but for the channels without a leak, of which only the last digit is 1. Roundings toward 0 are, too: a
+            # number and what is added to it have one sign, by which the sum is rounded. That is not known of the sum
+            # that is saved.
+            odd = bool((num & 1).all()) and not toward_zero  # the lowest digit then needs no pass of its own
             self._ops.append(RowOp(act="save", halve=odd, **self._operand()))
             for digit in range(odd, shift + (not leaks.all())):
                 ones = num >> digit & 1 == 1
                 self._ops.append(RowOp(
                     act="add", operand="shadow" if ones.any() else "zero", channels=_some(ones), halve=digit < shift,
-                    settle=digit == odd))
+                    toward_zero=toward_zero and digit < shift, settle=digit == odd))
 
 
 def _some(channels: np.ndarray) -> np.ndarray | None:

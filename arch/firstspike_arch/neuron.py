@@ -23,6 +23,9 @@ the whole layer."""
 _CHANNELS, _THRESHOLDS, _STEPS, _LAYER = ({"over": over} for over in get_args(Over))
 """Metadata of the fields in units of the membrane."""
 
+_LATER = {"later": True}
+"""Metadata of an option that files leave out where it is at its default, so that they stay as they were before it."""
+
 _RATIO = {"ratio": True}
 """Metadata of a factor without a unit, which all channels of a layer share, or of which each has its own."""
 
@@ -64,6 +67,8 @@ class NeuronDescription:
         A neuron fires at most once in an inference; it is then silent, and its membrane is not reset.
     bias_once : bool
         The bias is added at t = 0 only.
+    leak_toward_zero : bool
+        Membranes in integers are rounded toward 0 as they leak, instead of down.
     """
 
     # Ref: docs/semantics.md, section 1
@@ -76,6 +81,7 @@ class NeuronDescription:
     reset_delay: bool = False
     single_spike: bool = False
     bias_once: bool = False
+    leak_toward_zero: bool = field(default=False, metadata=_LATER)
     theta_fall: np.ndarray | None = field(default=None, metadata=_STEPS)
     v_min: float | None = field(default=None, metadata=_LAYER)
     v_max: float | None = field(default=None, metadata=_LAYER)
@@ -95,6 +101,11 @@ class NeuronDescription:
     def ratios(cls) -> tuple[str, ...]:
         """Names of the fields that hold one number, or, where channels differ, an array [C]; they have no unit."""
         return tuple(item.name for item in fields(cls) if "ratio" in item.metadata)
+
+    def idle(self) -> set[str]:
+        """Names of the fields that files leave out, as they are at their defaults."""
+        return {item.name for item in fields(self)
+                if "later" in item.metadata and getattr(self, item.name) == item.default}
 
     def given(self) -> dict[str, Any]:
         """The fields in units of the membrane that are not None, by name."""
@@ -150,7 +161,8 @@ class Neuron(NeuronDescription):
     ----------
     leak_num : int or int64[C]
     leak_shift : int
-        leak(v) = (v·leak_num) >> leak_shift, toward −∞, with 0 ≤ leak_num ≤ 2^leak_shift and leak_shift ≤ 15;
+        leak(v) = v·leak_num / 2^leak_shift, rounded toward −∞, or toward 0 (``leak_toward_zero``), with
+        0 ≤ leak_num ≤ 2^leak_shift and leak_shift ≤ 15;
         leak_num = 2^leak_shift makes an integrate-and-fire neuron. An array of equal numbers becomes the number.
     """
 

@@ -226,7 +226,7 @@ class Program:
                 value = getattr(layer.neuron, item.name)
                 if isinstance(value, np.ndarray):
                     tensors[f"{index}.{item.name}"] = np.ascontiguousarray(value, dtype=np.int64)
-                elif item.name not in Neuron.arrays():
+                elif item.name not in Neuron.arrays() and item.name not in layer.neuron.idle():
                     neuron[item.name] = value
             for number, branch in enumerate(layer.branches):
                 tensors[f"{index}.branch{number}.weights"] = np.ascontiguousarray(branch.weights, dtype=np.int8)

@@ -23,7 +23,7 @@ _SAID = ("bias", "theta", "reset", "reset_step", "v_reset", "leak_num", "leak_sh
 _UNSAID = {
     "single_spike": "fire once", "theta_fall": "have a falling threshold", "reset_delay": "reset a step late",
     "v_min": "clamp", "v_max": "clamp", "v_init": "start from a membrane other than 0",
-    "bias_once": "take their bias once",
+    "bias_once": "take their bias once", "leak_toward_zero": "round toward 0 as they leak",
 }
 
 
@@ -146,7 +146,8 @@ def _matters(neuron: Neuron, name: str) -> bool:
     value = getattr(neuron, name)
     if isinstance(value, np.ndarray):
         return bool(value.any())
-    return value is not None and value is not False and not (name == "bias_once" and not neuron.bias.any())
+    idle = {"bias_once": not neuron.bias.any(), "leak_toward_zero": not neuron.leaky}
+    return value is not None and value is not False and not idle.get(name, False)
 
 
 def _named(reset: str, strict: bool | None) -> str:

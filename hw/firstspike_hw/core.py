@@ -224,9 +224,18 @@ class Core(wiring.Component):
         if sums is not None:
             left = [Mux(add.is_event, value.as_signed(), other)
                     for value, other in zip(lanes_of(sums.value, bits), left, strict=True)]
-        late = late_operands(m, spec, operand=operand, u=u)
+        late, more = late_operands(m, spec, operand=operand, u=u)
+        if any(op.halve and op.toward_zero for op in code.passes):
+            # The number and what is added to it have one sign, so that the sum is negative if either is.
+            rounds = add.which(lambda op: op.halve and op.toward_zero)
+            ups = [rounds & (value[-1] | other[-1]) for value, other in zip(left, operands, strict=True)]
+            more = ups if more is None else [one | other for one, other in zip(more, ups, strict=True)]
         right = operands if late is None else [one | other for one, other in zip(operands, late, strict=True)]
         totals = [(value + other)[:bits].as_signed() for value, other in zip(left, right, strict=True)]
+        if more is not None:
+            # One adder: its lowest bits, whose sum is not taken, carry.
+            totals = [(Cat(carry, value) + Cat(carry, other).as_signed())[1 : bits + 1].as_signed()
+                      for carry, value, other in zip(more, left, right, strict=True)]
         sums_of_u = totals
         if spec.plan.in_one_row:
             sums_of_u = [_replaced(value, lane, add, bases) for lane, value in enumerate(totals)]

@@ -112,30 +112,36 @@ def operand_registers(
     return registers
 
 
-def late_operands(m: Module, spec: CoreSpec, *, operand: PassRow, u: list[Value]) -> list[Value] | None:
+def late_operands(
+    m: Module, spec: CoreSpec, *, operand: PassRow, u: list[Value],
+) -> tuple[list[Value] | None, list[Value] | None]:
     """Return what the passes of a leak, ~(u >> shift), and of a falling threshold add to each lane in the add stage, 0
-    in other passes; None if there are no such passes.
+    in other passes; None if there are no such passes. And one more, 0 or 1, that a leak toward zero adds.
 
     These are added beside the operand register, which is 0 then: an adder's LUTs have inputs left for them.
     """
     passes, bits = spec.microcode.passes, spec.plan.membrane_bits
     found: list[list[Value]] = []
-    shift = next((op.index for op in passes if op.operand == "leak"), None)
-    if shift is not None:
-        adds, made, leaks = _Adds(spec, operand, "leak"), {}, []
+    more: list[Value] | None = None
+    leak = next((op for op in passes if op.operand == "leak"), None)
+    if leak is not None:
+        adds, made, leaks, ups = _Adds(spec, operand, "leak"), {}, [], []
         for lane, value in enumerate(u):
             if (rows := adds.rows(lane)) not in made:
                 made[rows] = register = Signal(name=f"adds_leak{len(made) or ''}")
                 m.d.sync += register.eq(adds.to(lane))
-            leaks.append(Mux(made[rows], ~(value >> shift), 0))
+            leaks.append(Mux(made[rows], ~(value >> leak.index), 0))
+            # −(u >> shift) rounds away from 0 if u < 0, or if nothing is shifted out.
+            ups.append(made[rows] & (value[-1] | ~value[:leak.index].any()))
         found.append(leaks)
+        more = ups if leak.toward_zero else None
     for number, op in enumerate(passes):
         if op.operand == "fall" and op.values is not None:
             fall = Signal(bits, name="fall")
             here = Array(Const(int(value), bits) for value in op.values)[operand.step]
             m.d.sync += fall.eq(Mux(operand.number == number, here, 0))
             found.append([fall] * spec.plan.elements)
-    return [reduce(or_, values) for values in zip(*found, strict=True)] if found else None
+    return [reduce(or_, values) for values in zip(*found, strict=True)] if found else None, more
 
 
 def _extended(value: Value, bits: int) -> Value:

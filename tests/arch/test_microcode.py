@@ -33,7 +33,8 @@ def said(op: RowOp) -> str:
         words[-1] += f" {op.index}"
     if op.base is not None:
         words.append(f"from {op.base[0]} if {op.when}")
-    return " ".join(words + ["halved"] * op.halve + ["into the current"] * (op.store == "current"))
+    words += ["halved"] * op.halve + ["toward 0"] * op.toward_zero
+    return " ".join(words + ["into the current"] * (op.store == "current"))
 
 
 @pytest.mark.parametrize(("options", "step", "final"), [
@@ -47,6 +48,12 @@ def said(op: RowOp) -> str:
      ["init weight 0 from -10 if always"]),
     ({**LEAK, "reset_delay": True}, ["+ 9", "+ leak 3", "+ [-9, -19]"], ["init weight 0 from -10 if always"]),
     (SLOW, ["save [10, 0] halved", "+ zero halved", "+ shadow halved", "+ shadow halved", "+ -10"],
+     ["init weight 0 from -10 if always"]),
+    ({**LEAK, "leak_toward_zero": True}, ["+ [10, 0]", "+ leak 3 toward 0", "+ -10"],
+     ["init weight 0 from -10 if always"]),
+    ({**SLOW, "leak_toward_zero": True},
+     ["save [10, 0]", "+ shadow halved toward 0", "+ zero halved toward 0", "+ shadow halved toward 0",
+      "+ shadow halved toward 0", "+ -10"],
      ["init weight 0 from -10 if always"]),
     ({"leak_num": np.array([3, 2]), "leak_shift": 3},
      ["save [10, 0]", "+ shadow halved", "+ shadow halved", "+ zero halved", "+ -10"],

@@ -78,6 +78,8 @@ REFUSALS = [
     ([layer(v_min=-5)], "layer 0 (only): neurons must not clamp"),
     ([layer(v_init=np.ones(2, dtype=int))], "layer 0 (only): neurons must not start from a membrane other than 0"),
     ([layer(bias=np.ones(2, dtype=int), bias_once=True)], "layer 0 (only): neurons must not take their bias once"),
+    ([layer(leak_num=3, leak_shift=2, leak_toward_zero=True)],
+     "layer 0 (only): neurons must not round toward 0 as they leak"),
     ([layer(reset="none")], "layer 0 (only): neurons must not fire without a reset"),
     ([layer(reset_step=np.array([1, 1]))], "layer 0 (only): theta must be reset_step, or one above it"),
     ([layer(), layer()], "layers must have names of their own to be exported, but 'only' would be there twice"),

@@ -235,6 +235,18 @@ def test_a_nir_file_gives_the_same_integers(tmp_path, rounding, reset):
     assert np.array_equal(one.scores, other.scores)
 
 
+@pytest.mark.parametrize("rounding", ["nearest", "floor", None])
+def test_leaks_toward_zero_stay(rounding, tmp_path):
+    save_network(tmp_path / "x.safetensors", network_of(leak_toward_zero=True))
+    result = compile_network(load_network(tmp_path / "x.safetensors"), lanes=1, leak_rounding=rounding)
+    neuron = result.program.network.layers[0].neuron
+    assert neuron.leak_toward_zero and not neuron.v_init.any()
+    assert next(one.text for one in result.passes if one.name == "round_leaks") == "dense0 toward 0"
+    assert rounded_down(neuron) is neuron
+    save_network(tmp_path / "down.safetensors", network_of())
+    assert b"leak_toward_zero" not in (tmp_path / "down.safetensors").read_bytes()
+
+
 def test_what_nir_cannot_say_is_refused(tmp_path):
     network = compile_network(network_of(), lanes=1).program.network
     layer, (other,) = network.layers[0], compile_network(

@@ -58,6 +58,14 @@ HIDDEN = {
                                            {}),
     "some neurons leak by a shift": (FLAT, [], {"leak_num": 8 - np.arange(13) % 2, "leak_shift": 3, "reset": "zero",
                                                 "reset_delay": True}, 5, {}),
+    "leak toward zero, recurrent": (FLAT, [(0, OWN)], {
+        "leak_num": 27, "leak_shift": 5, "leak_toward_zero": True, "levels": 3}, 5, {"in_max": 2}),
+    "a leak toward zero for each neuron, recurrent": (FLAT, [(0, OWN)], {
+        "leak_num": 9 - np.arange(13) % 6, "leak_shift": 4, "leak_toward_zero": True, "levels": 3}, 13, {"in_max": 2}),
+    "some neurons leak toward zero by a shift": (FLAT, [], {
+        "leak_num": 8 - np.arange(13) % 2, "leak_shift": 3, "leak_toward_zero": True, "reset": "zero"}, 5, {}),
+    "a leak toward zero by a shift, in one row": (FLAT, [], {
+        "leak_num": 3, "leak_shift": 2, "leak_toward_zero": True, "levels": 2}, 13, {"in_max": 2}),
     "kernel-parallel, a leak for each channel": (
         Conv2d(in_shape=MAP, channels=6, kernel=(3, 2), padding=(1, 0)), [],
         {"leak_num": np.arange(6) * 3 % 17, "leak_shift": 4, "levels": 2}, 4, {"in_max": 2}),

@@ -218,7 +218,7 @@ class _OnceBound:
     Otherwise −Q ≤ v ≤ P still holds, by induction over the operations:
 
     - adding d: P grows by max(d, 0), Q by max(−d, 0);
-    - leak: 0 ≤ floor(λv) ≤ v for v ≥ 0, and v ≤ floor(λv) ≤ 0 for whole v < 0, as 0 ≤ λ ≤ 1;
+    - leak: 0 ≤ floor(λv) ≤ v for v ≥ 0, and v ≤ floor(λv) ≤ 0 for whole v < 0, as 0 ≤ λ ≤ 1; rounded toward 0, too;
     - clamps with v_min ≤ 0 ≤ v_max move v towards 0, or not at all;
     - a reset that leaves v ≥ min(v_init, 0) keeps v ≥ −Q, and one that leaves v no higher than the threshold that it
       reached keeps v ≤ P. A reset that subtracts leaves the least v if v was at a threshold itself; this does not hold
@@ -336,8 +336,7 @@ class _Intervals:
         for op in ops:
             low, high = self._base(op, low, high, magnitude)
             if op.operand == "leak":
-                # u + ~(u >> k) never decreases with u, for k ≥ 1.
-                low, high = low + _masked(op, ~(low >> op.index)), high + _masked(op, ~(high >> op.index))
+                low, high = low + _masked(op, op.leak_of(low)), high + _masked(op, op.leak_of(high))
             elif op.operand != "zero":
                 least, most = self._operand(op, shadow, magnitude, step)
                 low, high = low + least, high + most
@@ -345,7 +344,7 @@ class _Intervals:
             if op.act == "save":
                 shadow = low, high
             if op.halve:
-                low, high = low >> 1, high >> 1
+                low, high = op.halved(low), op.halved(high)
             elif op.act == "save":
                 low = high = self._zero
         return low, high

@@ -30,7 +30,7 @@ class RoundedLeak:
     rounding : "nearest" or "floor"
         None: nothing is rounded, or both are the same.
     text : str
-        The same in words, and why.
+        The same in words, and why; or that the neurons round toward 0.
     warnings : tuple of str
         Sentences about membranes that leak less in a step than rounding takes or hides.
     """
@@ -46,16 +46,17 @@ def round_leaks(
 ) -> tuple[IntegerNetwork, tuple[RoundedLeak, ...]]:
     """Choose how each layer rounds as it leaks; return the network and what was chosen.
 
-    A layer rounds down as it is. It rounds to the nearest if its membranes count from −k (`leak_origin`): v_init,
-    thresholds, resets to a value, and clamps are lower by k, and a reset still subtracts the same.
+    A layer rounds down as it is, or toward 0 where its neurons do. It rounds to the nearest if its membranes count
+    from −k (`leak_origin`): v_init, thresholds, resets to a value, and clamps are lower by k, and a reset still
+    subtracts the same.
 
     Parameters
     ----------
     network : IntegerNetwork
         Membranes count from 0, as `quantise` makes them.
     rounding : "nearest" or "floor"
-        "nearest": in all layers that can. None: to the nearest where some leak is at least 3/4, but not in a layer that
-        never fires, whose membranes are compared with each other and lose alike.
+        "nearest": in all layers that can, but those that round toward 0. None: to the nearest where some leak is at
+        least 3/4, but not in a layer that never fires, whose membranes are compared with each other and lose alike.
 
     Raises
     ------
@@ -71,7 +72,7 @@ def round_leaks(
 def rounded_down(neuron: Neuron) -> Neuron:
     """The neurons whose membranes count from 0 again, if they are as `round_leaks` makes those that round to the
     nearest; else themselves."""
-    origin = _origin(neuron)
+    origin = 0 * neuron.bias if neuron.leak_toward_zero else _origin(neuron)
     return _moved(neuron, origin) if origin.any() and np.array_equal(neuron.v_init, -origin) else neuron
 
 
@@ -79,6 +80,8 @@ def _round(network: IntegerNetwork, index: int, rounding: LeakRounding | None) -
     layer = network.layers[index]
     neuron, name = layer.neuron, layer.name
     origin = _origin(neuron)
+    if neuron.leaky and neuron.leak_toward_zero:
+        return layer, RoundedLeak(layer=name, rounding=None, text="toward 0", warnings=_warnings(neuron, "floor"))
     if not neuron.leaky or not origin.any():
         why = "none" if not neuron.leaky else "down, which is as near"
         return layer, RoundedLeak(layer=name, rounding=None, text=why, warnings=_warnings(neuron, "floor"))
@@ -139,7 +142,7 @@ def _warnings(neuron: Neuron, rounding: LeakRounding) -> tuple[str, ...]:
     least = int(lost.argmin())
     if lost[least] >= (1 if rounding == "floor" else 0.5):
         return ()
-    does = "rounding down takes up to 1" if rounding == "floor" else (
+    does = f"rounding {'toward 0' if neuron.leak_toward_zero else 'down'} takes up to 1" if rounding == "floor" else (
         "rounds to none: without a leak, they do nearly the same in fewer cycles")
     return (f"a membrane at its threshold of {theta[least]} steps leaks {lost[least]:.2g} of a step, "
             f"{'and' if rounding == 'floor' else 'which'} {does}; more weight bits, or weights smaller beside the "

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as functional
 from firstspike_arch.backend import DecidedBy
 from firstspike_arch.connectivity import Dense, Window
-from firstspike_arch.fixed import latency_step
+from firstspike_arch.fixed import latency_step, leaked
 from firstspike_arch.network import Branch, IntegerNetwork, Layer, Neuron
 
 from ..inputs import check_inputs
@@ -246,7 +246,7 @@ def _neurons(layer: Layer, currents: torch.Tensor, recurrent: list[_Synapses], m
     for step in range(steps):
         before = v
         if neuron.leaky:
-            v = (v * leak_num) >> neuron.leak_shift
+            v = leaked(v, leak_num, neuron.leak_shift, toward_zero=neuron.leak_toward_zero)
         if neuron.reset_delay and step:
             v = _reset(neuron.reset, v, spikes[:, step - 1], reset_step, v_reset)
         v = v + currents[:, step].to(integers)

@@ -99,7 +99,7 @@ class RowMachine:
         if op.act == "save":
             self._shadow = value
         if op.halve:
-            value = value >> 1
+            value = op.halved(value)
         elif op.act == "save":
             value = np.zeros_like(value)
         if op.store == "current":
@@ -117,7 +117,7 @@ class RowMachine:
             return values[magnitude, np.arange(len(magnitude))] if op.by_level else values
         if op.operand == "sum":
             return self._sums[self._taps[op.index]]
-        value = {"shadow": self._shadow, "current": self._current, "leak": ~(self._u >> op.index)}.get(
+        value = {"shadow": self._shadow, "current": self._current, "leak": op.leak_of(self._u)}.get(
             op.operand, np.zeros_like(self._u))
         return value if op.channels is None else np.where(self._layer.spread(op.channels), value, 0)
 

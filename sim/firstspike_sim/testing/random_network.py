@@ -109,12 +109,13 @@ def random_layer(
     if other.random() < 0.1:  # a slow one
         shift = int(other.integers(9, 16))
         leak = (1 << shift) - int(other.integers(1, 1 << (shift - 5)))
+    toward_zero = bool(other.spawn(1)[0].random() < 0.25)
     neuron = Neuron(
         bias=vector(-reach, reach) if sometimes(0.5) else vector(0, 0), theta=theta,
         v_init=vector(-spread, spread) if sometimes(0.4) else vector(0, 0), reset_step=reset_step,
         leak_num=leak, leak_shift=shift, reset=_pick(rng, ("subtract", "zero", "none")),
         reset_delay=sometimes(0.3), single_spike=sometimes(0.4), bias_once=sometimes(0.3), v_min=v_min, v_max=v_max,
-        **others,
+        leak_toward_zero=toward_zero, **others,
     )
     pool = None
     if isinstance(connectivity, Conv2d) and other.random() < 0.3:

@@ -4,7 +4,7 @@
 import re
 from dataclasses import replace
 from fractions import Fraction
-from math import floor
+from math import floor, trunc
 
 import numpy as np
 import pytest
@@ -41,7 +41,8 @@ class NaiveNeuron:
         subtracted = sum(levels[:1]) if neuron.reset_step is None else int(neuron.reset_step[index])
         left = 0 if neuron.v_reset is None else int(neuron.v_reset[index])
         leak_num = neuron.leak_num if isinstance(neuron.leak_num, int) else int(neuron.leak_num[index])
-        v = floor(Fraction(self.v * leak_num, 2**neuron.leak_shift))
+        rounded = trunc if neuron.leak_toward_zero else floor
+        v = rounded(Fraction(self.v * leak_num, 2**neuron.leak_shift))
         if neuron.reset_delay and self.last_spike:
             v = {"subtract": v - self.last_spike * subtracted, "zero": left, "none": v}[neuron.reset]
         v += current
