@@ -22,7 +22,8 @@ from firstspike_hw.core import Core
 from firstspike_hw.extractor import Extractor
 from firstspike_hw.spike_queue import SpikeQueue
 from firstspike_hw.stream_token import token_stream
-from firstspike_hw.verilog import TOP, verilog
+from firstspike_hw.verilog import verilog
+from firstspike_hw.verilog_files import TOP
 from table import Row, publish
 
 MEMBRANE_BITS, WEIGHT_BITS, INPUTS = 14, 5, 784

@@ -28,7 +28,8 @@ from firstspike_hw.link.linked_accelerator import LinkedAccelerator
 from firstspike_hw.link.spi_accelerator import SpiAccelerator
 from firstspike_hw.link.uart_accelerator import UartAccelerator
 from firstspike_hw.toolchain import find_tool
-from firstspike_hw.verilog import TOP, verilog
+from firstspike_hw.verilog import verilog
+from firstspike_hw.verilog_files import TOP
 from firstspike_train.inputs import load_inputs
 from firstspike_train.recipe_file import recipe_of
 from rich.console import Console

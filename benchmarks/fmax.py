@@ -17,7 +17,8 @@ from firstspike_boards.open_flow import place_and_route, synthesise
 from firstspike_boards.timing_paths import slowest_paths
 from firstspike_boards.ulx3s import ULX3S
 from firstspike_hw.accelerator import Accelerator
-from firstspike_hw.verilog import TOP, verilog
+from firstspike_hw.verilog import verilog
+from firstspike_hw.verilog_files import TOP
 from table import Row, publish
 
 SEEDS = (1, 2, 3)

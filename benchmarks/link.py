@@ -27,7 +27,8 @@ from firstspike_hw.link.linked_accelerator import LinkedAccelerator, linked_memo
 from firstspike_hw.link.spi import SCK_CYCLES_MIN
 from firstspike_hw.link.spi_accelerator import SpiAccelerator
 from firstspike_hw.link.uart_accelerator import UartAccelerator
-from firstspike_hw.verilog import TOP, hex_image, verilog
+from firstspike_hw.verilog import verilog
+from firstspike_hw.verilog_files import TOP, hex_image
 from firstspike_sim.backends.axi_bench import AxiScenario, run_axi
 from firstspike_sim.boards.faulty_transport import FaultyTransport
 from firstspike_sim.boards.simulated_board import SimulatedBoard

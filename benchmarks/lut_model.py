@@ -28,7 +28,8 @@ from firstspike_boards.open_flow import synthesise
 from firstspike_boards.xilinx7 import XILINX7
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.toolchain import ToolError
-from firstspike_hw.verilog import TOP, verilog
+from firstspike_hw.verilog import verilog
+from firstspike_hw.verilog_files import TOP
 from scipy.optimize import lsq_linear
 from table import RESULTS, Row, publish
 

@@ -21,7 +21,8 @@ from firstspike_boards.devices import DEVICES
 from firstspike_boards.open_flow import cells, synthesise
 from firstspike_boards.xilinx7 import XILINX7
 from firstspike_hw.accelerator import Accelerator
-from firstspike_hw.verilog import TOP, verilog
+from firstspike_hw.verilog import verilog
+from firstspike_hw.verilog_files import TOP
 from firstspike_train.inputs import load_inputs
 from firstspike_train.recipe_file import recipe_of
 from table import Row, publish

@@ -11,7 +11,7 @@ from table import RESULTS
 
 TABLES = (
     "cycles", "zoo", "seeds", "training", "schedules", "convolution", "bound", "nmnist", "frameworks", "scales",
-    "leaks", "scale", "area", "lut_model", "fmax", "bitstreams", "link", "speed", "timing",
+    "leaks", "scale", "area", "lut_model", "fmax", "bitstreams", "link", "speed", "timing", "command",
 )
 BY_NAME_ONLY = {"seeds"}
 """Hours of training."""

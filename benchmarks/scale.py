@@ -11,7 +11,7 @@ import numpy as np
 from firstspike_arch.connectivity import Conv2d, Dense, Shape
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_hw.toolchain import find_tool
-from firstspike_hw.verilog import TOP
+from firstspike_hw.verilog_files import TOP
 from firstspike_sim.backends.verilator import VerilatorBackend
 from firstspike_sim.compare import ALIVE, aliveness, compare
 from firstspike_sim.models.golden import GoldenModel

@@ -19,7 +19,8 @@ from firstspike_hw.link.spi_accelerator import SpiAccelerator
 from firstspike_hw.link.uart import DIVISOR_MIN
 from firstspike_hw.link.uart_accelerator import UartAccelerator
 from firstspike_hw.toolchain import ToolError, find_tool
-from firstspike_hw.verilog import TOP, hex_image, memories_of, verilog
+from firstspike_hw.verilog import memories_of, verilog
+from firstspike_hw.verilog_files import TOP, hex_image
 
 from .board import Board
 from .board_top import BoardTop

@@ -7,7 +7,7 @@ from functools import reduce
 from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Module, ResetSignal, Signal
 from amaranth.lib import io
 from amaranth.lib.cdc import FFSynchronizer
-from firstspike_hw.verilog import TOP
+from firstspike_hw.verilog_files import TOP
 
 from .board import SPI_PINS, Board
 from .pll import PllSetting

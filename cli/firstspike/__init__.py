@@ -1,40 +1,26 @@
 # SPDX-License-Identifier: MIT
 """firstspike: trained time-to-first-spike and LIF networks become verified FPGA accelerators."""
 
-from firstspike_arch.network_builder import NetworkBuilder
-from firstspike_compiler.frontends.nir_file import load_nir
-from firstspike_compiler.nir_export import save_nir
-from firstspike_sim.stimulus import encode_latency
-from firstspike_train.neurons import IF, LIF, LeakyIntegrator, SpikingSequential
-
-from .api import (
-    Calibration,
-    Mapping,
-    Quantised,
-    Verification,
-    calibrate,
-    choose_bits,
-    compile,
-    connect,
-    count_events,
-    estimate,
-    export,
-    infer,
-    load,
-    map_to_device,
-    open_build,
-    quantise_at,
-    save,
-    simulate,
-    verify,
-)
-from .torch_module import from_norse, from_sinabs, from_snntorch, from_spikingjelly, from_torch
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "IF", "LIF", "Calibration", "LeakyIntegrator", "Mapping", "NetworkBuilder", "Quantised", "SpikingSequential",
-    "Verification", "calibrate", "choose_bits", "compile", "connect", "count_events", "encode_latency", "estimate",
-    "export", "from_norse", "from_sinabs", "from_snntorch", "from_spikingjelly", "from_torch", "infer", "load",
-    "load_nir", "map_to_device", "open_build", "quantise_at", "save", "save_nir", "simulate", "verify",
-]
+if TYPE_CHECKING:
+    from .public import *  # noqa: F403 - its names, with their types
+else:
+    def __getattr__(name: str) -> Any:
+        """Import a module of the package, or all public names with torch, which most commands' answers do not need."""
+        if find_spec(f"{__name__}.{name}"):
+            return import_module(f"{__name__}.{name}")
+        if name.startswith("__") and name != "__all__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        public = import_module(f"{__name__}.public")
+        globals().update({one: getattr(public, one) for one in ("__all__", *public.__all__)})
+        if name not in globals():
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return globals()[name]
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *import_module(f"{__name__}.public").__all__})

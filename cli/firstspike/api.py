@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from firstspike_arch.backend import Stimulus, Trace
-from firstspike_arch.checkpoint import load_network, save_network
-from firstspike_arch.file_kind import HDF5, file_kind
+from firstspike_arch.checkpoint import save_network
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
@@ -19,7 +18,6 @@ from firstspike_boards.serial_port import SerialPort
 from firstspike_boards.spi_device import SpiDevice
 from firstspike_boards.spi_port import SpiPort
 from firstspike_compiler.compile import Compilation, compile_network
-from firstspike_compiler.frontends.nir_file import load_nir
 from firstspike_sim.backends.pysim import PysimBackend
 from firstspike_sim.backends.verilator import VerilatorBackend
 from firstspike_sim.boards.simulated_board import SimulatedBoard
@@ -32,6 +30,7 @@ from firstspike_sim.models.prediction import Prediction, predict_inputs
 from .build_folder import read_build, write_build
 from .event_counts import count_events
 from .mapping import Mapping, map_to_device
+from .network_file import load
 from .quantising import Calibration, Quantised, calibrate, choose_bits, quantise_at
 
 __all__ = [
@@ -39,26 +38,6 @@ __all__ = [
     "count_events", "estimate", "export", "infer", "load", "map_to_device", "open_build", "open_link", "quantise_at",
     "save", "simulate", "verify",
 ]
-
-
-def load(path: str | Path, **options) -> FloatNetwork:
-    """Load a trained network from a checkpoint, or from a NIR file (HDF5) with the options of `load_nir`.
-
-    Raises
-    ------
-    CheckpointError, CompileError, ValueError
-        The file cannot be read or mapped, or options are given for a checkpoint.
-    """
-    if is_nir(path):
-        return load_nir(path, **options)
-    if options:
-        raise ValueError(f"{path}: {', '.join(options)} must be given only for a NIR file: a checkpoint has them")
-    return load_network(path)
-
-
-def is_nir(path: str | Path) -> bool:
-    """Whether a file is to be read as NIR: by its name, or because it is HDF5 whatever it is called."""
-    return Path(path).suffix.lower() in (".nir", ".h5", ".hdf5") or file_kind(path) == HDF5
 
 
 def save(network: FloatNetwork | IntegerNetwork, path: str | Path) -> None:

@@ -8,14 +8,15 @@ import shutil
 import tempfile
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
 from firstspike_arch.status import COUNTERS, PROGRAM_WORD
-from firstspike_compiler.compile import Compilation
-from firstspike_hw.accelerator import Accelerator
-from firstspike_hw.verilog import TOP, hex_image, verilog
-from jinja2 import Environment, StrictUndefined
+from firstspike_hw.verilog_files import TOP, hex_image
+
+if TYPE_CHECKING:
+    from firstspike_compiler.compile import Compilation
 
 __all__ = ["BuildError", "list_build", "read_build", "write_build"]
 
@@ -27,7 +28,7 @@ class BuildError(ValueError):
     """A build folder is missing, incomplete or altered."""
 
 
-def write_build(compilation: Compilation, folder: str | Path) -> dict:
+def write_build(compilation: "Compilation", folder: str | Path) -> dict:
     """Write Verilog, memory images, program, manifest, report and project files; return the manifest.
 
     An older build in ``folder`` is replaced by two renames, and restored if the second fails. A folder that holds a
@@ -152,7 +153,11 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _write_files(compilation: Compilation, folder: Path) -> dict:
+def _write_files(compilation: "Compilation", folder: Path) -> dict:
+    from firstspike_hw.accelerator import Accelerator
+    from firstspike_hw.verilog import verilog
+    from jinja2 import Environment, StrictUndefined
+
     program = compilation.program
     memories = program.memories()
     text = verilog(Accelerator(program), memories, header=f"// firstspike: {program.network.name}\n")

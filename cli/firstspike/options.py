@@ -3,18 +3,18 @@
 
 import zipfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
-from firstspike_arch.float_network import FloatNetwork
-from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.shown import shown
-from firstspike_compiler.frontends.nir_graph import read_graph
-from firstspike_train.data import load_lazily
-from PIL import Image
 
-from . import api
+if TYPE_CHECKING:
+    from firstspike_arch.float_network import FloatNetwork
+    from firstspike_arch.network import IntegerNetwork
+
+SAMPLES_OF_BITS = 500
+"""Number of samples on whose accuracy bits a weight are chosen."""
 
 Network = Annotated[Path, typer.Argument(help="Checkpoint of a trained network.")]
 Build = Annotated[Path, typer.Argument(help="Build folder, made by 'firstspike compile'.")]
@@ -58,11 +58,13 @@ WeightScale = Annotated[str | None, typer.Option(
 
 
 def load_for(
-    network: IntegerNetwork, data: str, split: str, limit: int | None = None,
+    network: "IntegerNetwork", data: str, split: str, limit: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Load inputs as `load_inputs` does, or one image file, in colour if the network's input has three channels."""
     if Path(data).suffix.lower() not in (".png", ".bmp", ".pgm", ".ppm"):
         return load_inputs(data, split, limit)
+    from PIL import Image
+
     colour = len(network.input_shape) == 3 and network.input_shape[0] == 3
     try:
         with Image.open(data) as image:
@@ -76,17 +78,21 @@ def load_for(
     return (np.moveaxis(pixels, -1, 0) if colour else pixels).reshape(1, -1), None
 
 
-def load_file(network: Path, **given: Any) -> FloatNetwork:
+def load_file(network: Path, **given: Any) -> "FloatNetwork":
     """Load the network of a checkpoint or a NIR file; the options, None where not given, say what a NIR file does
     not."""
+    from firstspike_compiler.frontends.nir_graph import read_graph
+
+    from .network_file import is_nir, load
+
     options = {name: value for name, value in given.items() if value is not None}
-    if api.is_nir(network):
+    if is_nir(network):
         missing = [f"--{name}" if name != "strict" else "--strict or --at-least"
                    for name in ("steps", "reset", "strict", "readout") if name not in options]
         if missing:
             read_graph(network)  # no options would help with a file that is none
             raise ValueError(f"{network}: {', '.join(missing)} must be given: a NIR file does not define it")
-    return api.load(network, **options)
+    return load(network, **options)
 
 
 def scale_options(scales: str, percentile: float | None, weight_scale: str | None = None) -> dict:
@@ -126,5 +132,7 @@ def load_inputs(data: str, split: str, limit: int | None = None) -> tuple[np.nda
         if labels is not None and labels.shape != inputs.shape[:1]:
             raise ValueError(f"{data}: labels must be one for each of the {len(inputs)} inputs, not {labels.shape}")
         return inputs[:limit], None if labels is None else labels[:limit]
+    from firstspike_train.data import load_lazily
+
     images, labels = load_lazily(data, split)
     return np.asarray(images[:limit]), labels[:limit]  # of images in folders, only these are read

@@ -16,13 +16,10 @@ from firstspike_compiler.passes.lower_max_pools import lower_max_pools
 from firstspike_sim.models.float_reference import run_float
 from firstspike_sim.models.golden import GoldenModel
 
-__all__ = ["BITS", "SAMPLES", "Calibration", "Quantised", "calibrate", "choose_bits", "labels_of_results",
+__all__ = ["BITS", "Calibration", "Quantised", "calibrate", "choose_bits", "labels_of_results",
            "quantise_at"]
 
 BITS = (2, 3, 4, 5, 6, 7, 8)
-
-SAMPLES = 500
-"""Number of samples on whose accuracy the bits are chosen."""
 
 BATCH = 32
 """Inferences run at once. With many steps and inputs, more would take gigabytes of memory."""

@@ -8,13 +8,22 @@ from pathlib import Path
 
 import numpy as np
 from firstspike_arch.program import write_atomically
+from firstspike_train.studies.diet_learning import DIET_LEARNING
+from firstspike_train.studies.ettfs_ablation import ETTFS_ABLATION
+from firstspike_train.studies.ettfs_decoding import ETTFS_DECODING
+from firstspike_train.studies.latency_loss import LATENCY_LOSS
 from firstspike_train.studies.study import Outcome, Study
+from firstspike_train.studies.surrogate_shapes import SURROGATE_SHAPES
 from matplotlib.figure import Figure
 from rich.table import Table
 
 from .picture import save_picture
 
-__all__ = ["study_table", "write_study"]
+__all__ = ["STUDIES", "study_table", "write_study"]
+
+STUDIES = {study.name: study for study in (
+    ETTFS_ABLATION, ETTFS_DECODING, DIET_LEARNING, LATENCY_LOSS, SURROGATE_SHAPES,
+)}
 
 
 def study_table(study: Study, outcomes: Sequence[Outcome]) -> Table:

@@ -3,25 +3,25 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from firstspike_arch.program import Program
 from firstspike_arch.shown import shown
-from firstspike_boards.bitstream import block_rams, build_bitstream, write_project
-from firstspike_boards.board import Board
-from firstspike_boards.boards import BOARDS
 from rich.console import Console
 from rich.table import Table
 
 from .build_folder import read_build
-from .mapping import nearest_lanes
 from .options import Build
+
+if TYPE_CHECKING:
+    from firstspike_boards.board import Board
 
 
 def build(
     folder: Build,
-    board: Annotated[str, typer.Option(help=f"Board: {', '.join(BOARDS)}.")],
+    board: Annotated[str, typer.Option(
+        help="Board: icebreaker, ulx3s, orangecrab, tangnano9k, arty-a7-35t, arty-a7-100t or arty-z7-20.")],
     output: Annotated[Path | None, typer.Option(
         "-o", "--output", help="Folder to write; default: FOLDER-BOARD.")] = None,
     clock_mhz: Annotated[float | None, typer.Option(
@@ -32,6 +32,9 @@ def build(
     baud: Annotated[int | None, typer.Option(min=1, help="Bit rate of the UART; default: the board's.")] = None,
 ) -> None:
     """Build the bitstream of a board, or a project for the vendor's tools; new weights alone take seconds."""
+    from firstspike_boards.bitstream import build_bitstream, write_project
+    from firstspike_boards.boards import BOARDS
+
     if board not in BOARDS:
         raise ValueError(f"--board must be one of {', '.join(BOARDS)}, not {shown(board)}")
     chosen = BOARDS[board].with_transport(transport)
@@ -52,7 +55,7 @@ def build(
     console.print(f"written to {output}")
 
 
-def refuse_too_large(board: Board, program: Program) -> None:
+def refuse_too_large(board: "Board", program: Program) -> None:
     """Refuse a program that cannot fit a board.
 
     Raises
@@ -60,6 +63,11 @@ def refuse_too_large(board: Board, program: Program) -> None:
     ValueError
         The program does not fit; the message has the numbers and the nearest choice that fits.
     """
+    from firstspike_boards.bitstream import block_rams
+    from firstspike_boards.boards import BOARDS
+
+    from .mapping import nearest_lanes
+
     device, name = board.device, program.network.name
     # Every processing element takes at least one LUT for each bit of its membrane adder.
     luts = sum(core.plan.elements * core.plan.membrane_bits for core in program.cores)
@@ -91,7 +99,7 @@ def refuse_too_large(board: Board, program: Program) -> None:
         + (f"it would fit {' or '.join(nearest)}" if nearest else "no known board is enough"))
 
 
-def show(console: Console, board: Board, report: dict) -> None:
+def show(console: Console, board: "Board", report: dict) -> None:
     """Print the report of a build as tables."""
     clock = report["clock"]
     if "cells" in report:

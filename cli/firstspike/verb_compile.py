@@ -6,12 +6,10 @@ from typing import Annotated
 
 import typer
 from firstspike_arch.fixed import LEAK_SHIFT_MAX
-from firstspike_compiler.passes.map_layers import LANE_BUDGET
 from rich.console import Console
 
-from . import api
-from .mapping import SAMPLES
 from .options import (
+    SAMPLES_OF_BITS,
     Gain,
     InMax,
     InMin,
@@ -33,7 +31,6 @@ from .options import (
     load_inputs,
     scale_options,
 )
-from .quantising import SAMPLES as SAMPLES_OF_BITS
 
 
 def compile_(
@@ -95,6 +92,11 @@ def compile_(
         "events.")] = False,
 ) -> None:
     """Compile a trained network to Verilog, memory images and a manifest."""
+    from firstspike_compiler.passes.map_layers import LANE_BUDGET
+
+    from . import api
+    from .mapping import SAMPLES
+
     given = _numbers("--lanes", lanes)
     per_cycle = _numbers("--events-per-cycle", events_per_cycle) or []
     options = {"port": port, "endless": endless, "early_exit": early_exit, "winner": winner, "timeout": timeout,

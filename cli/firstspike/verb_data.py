@@ -8,8 +8,6 @@ from typing import Annotated
 import numpy as np
 import typer
 from firstspike_arch.program import write_atomically
-from firstspike_train.official_files import fetch
-from firstspike_train.recordings import load_recordings
 from rich.console import Console
 
 from .options import Split
@@ -28,6 +26,9 @@ def data(
         min=1, max=255, help="With -o: largest number of events of an address in a step; more are dropped.")] = 1,
 ) -> None:
     """Fetch the official files of a data set into FIRSTSPIKE_DATA, checked by their MD5 sums; or bin recordings."""
+    from firstspike_train.official_files import fetch
+    from firstspike_train.recordings import load_recordings
+
     console = Console()
     if output is not None:
         if output.suffix != ".npz":

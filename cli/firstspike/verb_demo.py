@@ -5,11 +5,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
-import firstspike_train
 import typer
 from rich.console import Console
 
-from . import api
 from .options import load_inputs
 from .verb_verify import show
 
@@ -24,6 +22,10 @@ def shipped(kind: str, name: str) -> Path:
 
 def demo(output: Annotated[Path, typer.Option("-o", "--output", help="Build folder.")] = Path("build/digits")) -> None:
     """Train on scikit-learn's digits, compile, write Verilog, simulate in Verilator, verify."""
+    import firstspike_train
+
+    from . import api
+
     console = Console(highlight=False)
     output.parent.mkdir(parents=True, exist_ok=True)
     checkpoint = output.parent / "digits_ettfs.safetensors"

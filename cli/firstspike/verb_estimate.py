@@ -2,18 +2,20 @@
 """firstspike estimate FOLDER --data DATA"""
 
 import numpy as np
-from firstspike_sim.models.prediction import predict_inputs
 from rich.console import Console
 
-from .api import intervals, latencies
 from .build_folder import read_build
 from .options import Build, Data, Limit, Split, load_inputs
-from .quantising import labels_of_results
 from .verb_simulate import distribution
 
 
 def estimate(build: Build, data: Data, split: Split = "test", limit: Limit = None) -> None:
     """Estimate accuracy, latency and interval by golden and timing model, without simulating the hardware."""
+    from firstspike_sim.models.prediction import predict_inputs
+
+    from .api import intervals, latencies
+    from .quantising import labels_of_results
+
     program, _ = read_build(build)
     inputs, labels = load_inputs(data, split, limit)
     prediction = predict_inputs(program, inputs)

@@ -1,84 +1,26 @@
 # SPDX-License-Identifier: MIT
 """firstspike export-axi BUILD -o FOLDER"""
 
-from importlib.resources import files
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from firstspike_arch.events import ADDRESS_SHIFT
-from firstspike_arch.program import Program, write_atomically
-from firstspike_arch.result import ResultLayout
-from firstspike_arch.status import COUNTERS
-from firstspike_hw.axi.axi_accelerator import AxiAccelerator
-from firstspike_hw.axi.registers import AXI_COUNTERS, RESULT_BEAT_BITS, Register, input_beat_bits, result_beats
-from firstspike_hw.link.frames import IDENTITY_BYTES, wire_format
-from firstspike_hw.link.linked_accelerator import linked_memories
-from firstspike_hw.verilog import TOP, hex_image, verilog
-from jinja2 import Environment, StrictUndefined
+from firstspike_arch.program import write_atomically
 from rich.console import Console
 
 from .build_folder import read_build
 from .options import Build
-
-REGISTERS = (
-    (Register.CONTROL, "write", "bit 0: restart"),
-    (Register.PACKET, "read, write", "number of results in a packet of `m_axis`; 1 after reset"),
-    (Register.PROGRAM_ADDRESS, "read, write", "bits 23:0 address, 31:24 memory, of the next word of the program port"),
-    (Register.PROGRAM_DATA, "write", "data of that word; the address then advances by one"),
-)
 
 
 def export_axi(
     build: Build, output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
 ) -> None:
     """Write the accelerator as an AXI peripheral: Verilog, memory images, and a script for Vivado's IP packager."""
+    from .axi_export import axi_files
+
     program, _ = read_build(build)
-    contents = linked_memories(program, buffer_bytes=0)
-    written = {f"{TOP}.v": verilog(AxiAccelerator(program), contents, header=f"// {program.network.name} on AXI\n")}
-    written |= {f"{shape.name}.hex": hex_image(words, shape) for shape, words in contents.items()}
-    facts = _facts(program, [shape.name for shape in contents])
-    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    for name, template in (("package_ip.tcl", "package_ip.tcl.j2"), ("README.md", "axi_readme.md.j2")):
-        text = (files("firstspike") / "templates" / template).read_text()
-        written[name] = environment.from_string(text).render(facts)
+    written = axi_files(program)
     output.mkdir(parents=True, exist_ok=True)
     for name, text in written.items():
         write_atomically(output / name, text)
     Console(highlight=False).print(f"written to {output}: {', '.join(written)}", markup=False, soft_wrap=True)
-
-
-def _facts(program: Program, memories: list[str]) -> dict:
-    network, wire, token = program.network, wire_format(program), program.network.input_layout
-    edges = [ADDRESS_SHIFT]
-    for bits in (*token.field_bits, token.value_bits):
-        edges.append(edges[-1] + bits)
-    spans = [_span(*pair) for pair in pairwise(edges)]
-    counters = [(Register.COUNTERS + 4 * place, "read", f"counter `{name}`")
-                for place, name in enumerate((*COUNTERS, *AXI_COUNTERS))]
-    registers = [(f"0x00 … 0x{IDENTITY_BYTES - 4:02X}", "read", "identity, as on the host link"), *(
-        (f"0x{address:02X}", access, meaning) for address, access, meaning in (*REGISTERS, *counters))]
-    return {
-        "top": TOP, "network": network.name, "digest": program.digest(), "architecture": program.architecture(),
-        "memories": memories, "input_bits": input_beat_bits(wire), "image_words": wire.image_words,
-        "inputs": network.inputs, "steps_max": network.steps_max, "address_fields": spans[:-1],
-        "value": spans[-1] if token.value_bits else "", "lowest": token.low, "highest": token.high,
-        "result_bits": RESULT_BEAT_BITS, "beats": result_beats(wire), "fields": _result_fields(wire.result),
-        "registers": registers,
-    }
-
-
-def _result_fields(layout: ResultLayout) -> list[tuple[str, str]]:
-    fields, low = [], 0
-    for bits, meaning in ((layout.class_bits, "class"), (layout.step_bits, "step of the decision"),
-                          (2, "what decided: 0 plain, 1 tie by membrane, 2 tie by index, 3 silent"),
-                          *((layout.score_bits, f"score of class {place}") for place in range(layout.classes))):
-        if bits:
-            fields.append((_span(low, low + bits), meaning))
-        low += bits
-    return fields
-
-
-def _span(low: int, end: int) -> str:
-    return str(low) if end - low == 1 else f"{end - 1}:{low}"

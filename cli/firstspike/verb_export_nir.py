@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 from firstspike_arch.shown import shown
-from firstspike_compiler.nir_export import save_nir
 from rich.console import Console
 
 from .build_folder import read_build
@@ -17,6 +16,8 @@ def export_nir(
     build: Build, output: Annotated[Path, typer.Option("-o", "--output", help="NIR file to write.")],
 ) -> None:
     """Write the integer network of a build as a NIR file, for other tools."""
+    from firstspike_compiler.nir_export import save_nir
+
     program, _ = read_build(build)
     options = save_nir(program.network, output)
     console = Console(highlight=False)

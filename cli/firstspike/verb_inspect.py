@@ -2,7 +2,7 @@
 """firstspike inspect FILE"""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -13,13 +13,14 @@ from firstspike_arch.network import INPUT
 from firstspike_arch.neuron import FloatNeuron, Neuron
 from firstspike_arch.program import Program, ProgramError
 from firstspike_compiler.errors import CompileError
-from firstspike_compiler.frontends.nir_file import NirInspection, inspect_nir
 from rich.console import Console
 from rich.table import Column, Table
 
-from . import api
 from .build_folder import PROGRAM_FILE, BuildError, list_build, read_build
 from .options import Gain, InMax, LeakRule, Levels, Reset, ResetDelay, Start, Steps, StepTime, Strict, VMin
+
+if TYPE_CHECKING:
+    from firstspike_compiler.frontends.nir_file import NirInspection
 
 HEAD = ("layer", "type", "shapes", "takes", "neuron", "parameters", "weights", "operations a step", "memory, kbit")
 
@@ -33,10 +34,14 @@ def inspect(
     """Show the contents of a file, what they compile to, and what is refused and why; broken files are read, too.
 
     The exit status is 1 if anything is refused."""
+    from firstspike_compiler.frontends.nir_file import inspect_nir
+
+    from .network_file import is_nir
+
     console = Console(highlight=False, markup=False)  # names come from files
     if file.is_dir():
         whole = _build(console, file)
-    elif api.is_nir(file):
+    elif is_nir(file):
         given = {"steps": steps, "reset": reset, "strict": strict, "dt": dt, "leak_rule": leak_rule, "gain": gain,
                  "reset_delay": reset_delay, "levels": levels, "v_min": v_min, "start": start, "in_max": in_max}
         options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -49,8 +54,10 @@ def inspect(
 
 def _checkpoint(console: Console, path: Path) -> bool:
     """Show a checkpoint; return whether nothing is refused, as the other functions do."""
+    from .network_file import load
+
     try:
-        network = api.load(path)
+        network = load(path)
     except CheckpointError as error:
         table = Table("tensor", "type", "shape", "numbers", title=str(path))
         for one in list_tensors(path):
@@ -65,16 +72,21 @@ def _checkpoint(console: Console, path: Path) -> bool:
 
 
 def _verdict(console: Console, network: FloatNetwork) -> bool:
+    from firstspike_compiler.compile import compile_network
+
     try:
-        api.compile(network)
-    except CompileError as error:
-        console.print(f"refused: {error}", soft_wrap=True)
-        return False
+        compile_network(network, lanes=1)  # the cheapest mapping
+    except CompileError:
+        try:
+            compile_network(network)  # with more lanes a memory is less deep, and the program port may reach all of it
+        except CompileError as error:
+            console.print(f"refused: {error}", soft_wrap=True)
+            return False
     console.print("everything can be compiled")
     return True
 
 
-def _nir(console: Console, path: Path, found: NirInspection) -> bool:
+def _nir(console: Console, path: Path, found: "NirInspection") -> bool:
     table = Table("node", "type", "numbers", "becomes", "refused", title=str(path))
     nodes = found.graph.nodes
     for name in [*(one for one in found.roles if one in nodes), *(one for one in nodes if one not in found.roles)]:

@@ -8,24 +8,23 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import sleep
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from firstspike_arch.backend import DecidedBy
 from firstspike_arch.status import COUNTER_BITS
-from firstspike_boards.driver import WireBackend
-from firstspike_boards.link import Link
 from firstspike_hw.link.frames import LINK_COUNTERS, NO_PROGRAM, Capability, Identity
-from firstspike_sim.stimulus import make_stimulus
 from rich.bar import Bar
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from . import api
 from .build_folder import read_build
 from .options import Baud, Port, Split, Timeout, load_for
+
+if TYPE_CHECKING:
+    from firstspike_boards.link import Link
 
 RASTER = 60
 """Number of decisions in the raster."""
@@ -63,6 +62,11 @@ def monitor(
     baud: Baud = 1_000_000, timeout: Timeout = 1.0,
 ) -> None:
     """Watch a board live: its identity, its counters and, with --data, its decisions."""
+    from firstspike_boards.driver import WireBackend
+    from firstspike_sim.stimulus import make_stimulus
+
+    from . import api
+
     program = None if build is None else read_build(build)[0]
     inputs, labels = None, None
     if data is not None:
@@ -99,7 +103,7 @@ def monitor(
 
 
 def view(
-    link: Link, now: Mapping[str, int], before: Mapping[str, int] | None, decisions: Sequence[Decision],
+    link: "Link", now: Mapping[str, int], before: Mapping[str, int] | None, decisions: Sequence[Decision],
 ) -> RenderableType:
     """Render the device's identity, its counters (``now`` and at the refresh ``before``), and its last decisions."""
     parts: list[RenderableType] = [_identity(link.identity), _counters(link, now, before)]
@@ -118,7 +122,7 @@ def _identity(identity: Identity) -> RenderableType:
                          ", ".join(facts), "\n")
 
 
-def _counters(link: Link, now: Mapping[str, int], before: Mapping[str, int] | None) -> RenderableType:
+def _counters(link: "Link", now: Mapping[str, int], before: Mapping[str, int] | None) -> RenderableType:
     table = Table("counter", "value", "since the last refresh", box=None, padding=(0, 2, 0, 0))
     for name, value in now.items():
         bits = 16 if name in LINK_COUNTERS else COUNTER_BITS

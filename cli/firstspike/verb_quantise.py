@@ -7,8 +7,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from . import api
 from .options import (
+    SAMPLES_OF_BITS,
     Data,
     Gain,
     InMax,
@@ -32,12 +32,11 @@ from .options import (
     load_inputs,
     scale_options,
 )
-from .quantising import BITS, SAMPLES
 
 
 def quantise(
     network: NetworkFile, data: Data, split: Split = "validation",
-    limit: Annotated[int, typer.Option(min=1, help="Use only the first so many samples.")] = SAMPLES,
+    limit: Annotated[int, typer.Option(min=1, help="Use only the first so many samples.")] = SAMPLES_OF_BITS,
     scales: Scales = "layer", percentile: Percentile = None, weight_scale: WeightScale = None,
     accuracy_budget: Annotated[float | None, typer.Option(
         min=0, help="Also choose bits layer by layer that cost at most so many percentage points.")] = None,
@@ -46,6 +45,9 @@ def quantise(
     v_min: VMin = None, start: Start = None, in_min: InMin = None, in_max: InMax = None,
 ) -> None:
     """Measure the accuracy of the integer network against bits a weight, on sample data."""
+    from . import api
+    from .quantising import BITS
+
     real = load_file(network, steps=steps, reset=reset, strict=strict, readout=readout, dt=dt, leak_rule=leak_rule,
                      gain=gain, reset_delay=reset_delay, levels=levels, v_min=v_min, start=start)
     inputs, labels = load_inputs(data, split, limit)

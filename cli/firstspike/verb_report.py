@@ -1,26 +1,13 @@
 # SPDX-License-Identifier: MIT
 """firstspike report NETWORK --data DATA -o FOLDER"""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-from firstspike_arch.program import Program, write_atomically
-from firstspike_sim.models.activity import Activity, measure_activity
-from firstspike_sim.models.energy import FP32, INT8, MEMORY_PJ_A_BIT, compute_energy, memory_traffic
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from rich.console import Console
-from rich.table import Table
 
-from . import api
 from .options import Data, Limit, Network, Split, load_inputs
-from .picture import save_picture
-
-ANN_BITS = 8
-"""Bits of the weights and activations of the non-spiking network (ANN) that the report compares with."""
 
 
 def report(
@@ -29,6 +16,11 @@ def report(
         "build/report"),
 ) -> None:
     """Report accuracy and spikes by step, spike rates, operations, the papers' energy estimate and memory traffic."""
+    from firstspike_sim.models.activity import measure_activity
+
+    from . import api
+    from .activity_report import show_activity, summary, write_activity
+
     inputs, labels = load_inputs(data, split, limit)
     span = {"in_min": min(int(inputs.min()), 0), "in_max": max(int(inputs.max()), 1)} if inputs.ndim == 3 else {}
     program = api.compile(api.load(network), **span).program
@@ -36,96 +28,6 @@ def report(
     with console.status(f"running {len(inputs)} inferences"):
         activity = measure_activity(program.network, inputs)
     found = summary(program, activity, labels)
-    _show(console, found)
-    output.mkdir(parents=True, exist_ok=True)
-    name = program.network.name
-    write_atomically(output / f"{name}.json", json.dumps(found, indent=1) + "\n")
-    save_picture(_drawn(found), output / f"{name}.png")
-    console.print(f"written to {output / name}.json and .png", soft_wrap=True)
-
-
-def summary(program: Program, activity: Activity, labels: np.ndarray | None) -> dict:
-    """Compute all numbers of the report as plain JSON values; operations, energy and memory are those an inference."""
-    network, count = program.network, activity.inferences
-    traffic = memory_traffic(program, activity.operations)
-    dense = sum(one.dense for one in activity.operations)
-    names = ["input", *(layer.name for layer in network.layers)]
-    return {
-        "network": network.name, "inferences": count, "steps": len(activity.classes),
-        "accuracy_by_step": None if labels is None else (activity.classes == labels).mean(1).tolist(),
-        "decided_by_step": [float((activity.decision_steps <= t).mean()) for t in range(len(activity.classes))],
-        "spikes_by_step": dict(zip(names, activity.spikes.tolist(), strict=True)),
-        "rate": dict(zip(names, activity.rates.tolist(), strict=True)),
-        "operations": {
-            name: {key: value / count for key, value in vars(one).items()}
-            for name, one in zip(names[1:], activity.operations, strict=True)},
-        "energy_nj": {
-            kind.name: {
-                "spiking": compute_energy(activity.operations, kind) / count / 1000,
-                "ann": dense * kind.multiply_accumulate_pj / count / 1000,
-            } for kind in (FP32, INT8)},
-        "memory_bits": {
-            "weights": traffic.weight_bits / count, "membranes": traffic.membrane_bits / count,
-            "ann": 2 * ANN_BITS * dense / count},
-        "memory_nj": {
-            "spiking": traffic.energy_pj / count / 1000, "ann": 2 * ANN_BITS * dense * MEMORY_PJ_A_BIT / count / 1000},
-    }
-
-
-def _show(console: Console, found: dict) -> None:
-    steps = Table("step", "accuracy", "decided by then", *found["spikes_by_step"],
-                  title="if the inference ended after each step")
-    for t in range(found["steps"]):
-        accuracy = "-" if found["accuracy_by_step"] is None else f"{found['accuracy_by_step'][t]:.2%}"
-        steps.add_row(str(t), accuracy, f"{found['decided_by_step'][t]:.1%}",
-                      *(f"{spikes[t]:.1f}" for spikes in found["spikes_by_step"].values()))
-    console.print(steps)
-    counts = Table("layer", "spikes a neuron and step", "additions", "multiplications", "ANN's", "neuron updates",
-                   title="operations of an inference")
-    for name, one in found["operations"].items():
-        counts.add_row(name, f"{found['rate'][name]:.4f}", f"{one['additions']:,.0f}", f"{one['multiplications']:,.0f}",
-                       f"{one['dense']:,.0f}", f"{one['updates']:,.0f}")
-    console.print(counts)
-    energy = Table("45 nm, nJ an inference", "spiking", "ANN", "ratio", title="the papers' estimate, and memory")
-    rows = {f"arithmetic, {name}": pair for name, pair in found["energy_nj"].items()}
-    for name, pair in {**rows, "memory of 8 KB (not in the papers' figures)": found["memory_nj"]}.items():
-        ratio = f"{pair['ann'] / pair['spiking']:.1f}" if pair["spiking"] else "-"
-        energy.add_row(name, f"{pair['spiking']:.3g}", f"{pair['ann']:.3g}", ratio)
-    console.print(energy)
-    bits = found["memory_bits"]
-    console.print(f"memory traffic of an inference: {bits['weights'] / 8000:.1f} kB of weights, "
-                  f"{bits['membranes'] / 8000:.1f} kB of membranes; the ANN: {bits['ann'] / 8000:.1f} kB of weights "
-                  "and activations, with sums kept in registers")
-
-
-def _drawn(found: dict) -> Figure:
-    figure = Figure(figsize=(13, 3.8), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
-    steps = range(found["steps"])
-    hidden = {name: spikes for name, spikes in found["spikes_by_step"].items() if name != "input"}
-    bottom = np.zeros(found["steps"])
-    for name, spikes in hidden.items():
-        left.bar(steps, spikes, bottom=bottom, label=name, alpha=0.6)
-        bottom = bottom + spikes
-    left.set(xlabel="step", ylabel="spikes", title=found["network"])
-    left.xaxis.set_major_locator(MaxNLocator(integer=True))
-    left.set_ylim(0, 1.25 * max(bottom.max(), 1))  # room for the legend
-    left.legend(fontsize=7, loc="upper left", ncols=len(hidden))
-    if found["accuracy_by_step"] is not None:
-        beside = left.twinx()
-        beside.plot(steps, [100 * value for value in found["accuracy_by_step"]], "ko-")
-        beside.set_ylabel("accuracy, if it ended there, %")
-        beside.margins(y=0.2)
-    middle.barh(list(found["rate"]), list(found["rate"].values()))
-    middle.invert_yaxis()
-    middle.set(xlabel="spikes a neuron and step", title="spike rates")
-    labels = [*found["energy_nj"], "memory"]
-    pairs = [*found["energy_nj"].values(), found["memory_nj"]]
-    places = np.arange(len(labels))
-    right.bar(places - 0.2, [pair["spiking"] for pair in pairs], 0.4, label="spiking")
-    right.bar(places + 0.2, [pair["ann"] for pair in pairs], 0.4, label="ANN")
-    right.set_xticks(places, labels)
-    right.set(ylabel="nJ an inference, 45 nm", yscale="log", title="arithmetic (papers), and memory")
-    right.margins(y=0.25)
-    right.legend(loc="upper left", ncols=2)
-    return figure
+    show_activity(console, found)
+    data_file, picture = write_activity(output, found)
+    console.print(f"written to {data_file} and {picture.name}", soft_wrap=True)

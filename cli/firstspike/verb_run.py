@@ -6,14 +6,11 @@ from typing import Annotated
 import numpy as np
 import typer
 from firstspike_arch.backend import DecidedBy
-from firstspike_sim.models.prediction import predict_inputs
 from rich.console import Console
 from rich.progress import Progress
 
-from . import api
 from .build_folder import read_build
 from .options import Baud, Build, Limit, Port, Split, Timeout, load_for
-from .quantising import labels_of_results
 
 
 def run(
@@ -26,6 +23,11 @@ def run(
         "--read-back.")] = False,
 ) -> None:
     """Run inputs on a board, or a simulated one, and compare with the golden model."""
+    from firstspike_sim.models.prediction import predict_inputs
+
+    from . import api
+    from .quantising import labels_of_results
+
     program, _ = read_build(build)
     inputs, labels = load_for(
         program.network, data, split, limit if index is None else min(index + 1, limit or index + 1))

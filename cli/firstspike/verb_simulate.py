@@ -11,7 +11,6 @@ from firstspike_arch.events import MARKER, neuron_name
 from firstspike_arch.network import INPUT
 from rich.console import Console
 
-from . import api
 from .build_folder import read_build
 from .options import Backend, Build, Data, Split, load_inputs
 
@@ -22,6 +21,8 @@ def simulate(
     waves: Annotated[Path | None, typer.Option(help="Write an FST waveform (verilator).")] = None,
 ) -> None:
     """Simulate one inference in detail."""
+    from . import api
+
     program, _ = read_build(build)
     inputs, labels = load_inputs(data, split, index + 1)
     if index >= len(inputs):

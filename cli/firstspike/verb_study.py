@@ -5,23 +5,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from firstspike_train.studies.diet_learning import DIET_LEARNING
-from firstspike_train.studies.ettfs_ablation import ETTFS_ABLATION
-from firstspike_train.studies.ettfs_decoding import ETTFS_DECODING
-from firstspike_train.studies.latency_loss import LATENCY_LOSS
-from firstspike_train.studies.surrogate_shapes import SURROGATE_SHAPES
 from rich.console import Console
 from rich.progress import track
 
-from .study_report import study_table, write_study
-
-STUDIES = {study.name: study for study in (
-    ETTFS_ABLATION, ETTFS_DECODING, DIET_LEARNING, LATENCY_LOSS, SURROGATE_SHAPES,
-)}
-
 
 def study(
-    name: Annotated[str, typer.Argument(help=", ".join(STUDIES))],
+    name: Annotated[str, typer.Argument(
+        help="ettfs_ablation, ettfs_decoding, diet_learning, latency_loss or surrogate_shapes")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the JSON file and the picture.")] = Path(
         "build/studies"),
     seeds: Annotated[int, typer.Option(min=1, help="Train each variant with the seeds 1, 2, … up to this.")] = 2,
@@ -31,6 +21,8 @@ def study(
         min=1, help="Epochs of training in real numbers; default: the study's own number.")] = None,
 ) -> None:
     """Train and compare variants of a method: a table, a JSON file and a picture."""
+    from .study_report import STUDIES, study_table, write_study
+
     if name not in STUDIES:
         raise ValueError(f"study must be one of {', '.join(STUDIES)}, not {name!r}")
     chosen = STUDIES[name].resized(samples, epochs)

@@ -5,15 +5,9 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-import firstspike_train
 import numpy as np
 import typer
-from firstspike_train.inputs import load_inputs
-from firstspike_train.recipe_file import recipe_of
 from rich.console import Console
-
-from . import api
-from .event_counts import SAMPLES
 
 
 def train(
@@ -34,6 +28,13 @@ def train(
         min=0, help="CPU threads; 0: one for small networks, as many as torch takes for large ones.")] = 0,
 ) -> None:
     """Train a network by a recipe."""
+    import firstspike_train
+    from firstspike_train.inputs import load_inputs
+    from firstspike_train.recipe_file import recipe_of
+
+    from . import api
+    from .event_counts import SAMPLES
+
     network = firstspike_train.train(
         recipe, output, resume=not fresh, device=device, curves=curves, real=real, compiled=compiled, mixed=mixed,
         threads=threads)

@@ -3,19 +3,19 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 from firstspike_arch.program import write_atomically
-from firstspike_sim.compare import to_json, to_junit
 from rich.console import Console
 from rich.table import Table
 
-from . import api
 from .build_folder import read_build
 from .options import Backend, Build, Data, Limit, Split, load_inputs
-from .quantising import labels_of_results
+
+if TYPE_CHECKING:
+    from .api import Verification
 
 
 def verify(
@@ -28,6 +28,10 @@ def verify(
     report: Annotated[Path | None, typer.Option("--json", help="Write a JSON file.")] = None,
 ) -> None:
     """Compare the hardware with golden and timing model: every spike, class and cycle."""
+    from firstspike_sim.compare import to_json, to_junit
+
+    from . import api
+
     program, text = read_build(build)
     inputs, labels = load_inputs(data, split, limit)
     console = Console()
@@ -46,8 +50,10 @@ def verify(
         raise ValueError(f"hardware and models differ first at: {outcome.first}")
 
 
-def show(console: Console, outcome: api.Verification, labels: np.ndarray | None) -> None:
+def show(console: Console, outcome: "Verification", labels: np.ndarray | None) -> None:
     """Print the outcome as a table."""
+    from .quantising import labels_of_results
+
     table = Table("compared", "values", "different")
     for check in outcome.checks:
         table.add_row(check.name, str(check.compared), str(check.different), style="red" if check.different else None)

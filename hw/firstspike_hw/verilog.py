@@ -13,16 +13,9 @@ from amaranth.hdl._ir import PortDirection
 from amaranth.lib.wiring import Component, In
 from firstspike_arch.memory import MemoryShape
 
-from .toolchain import ToolError
+from .verilog_files import TOP, VerilogError
 
-__all__ = ["TOP", "VerilogError", "hex_image", "memories_of", "verilog"]
-
-TOP = "firstspike"
-"""Name of the top module."""
-
-
-class VerilogError(ToolError):
-    """The Verilog back end failed, or its text or images are not as expected."""
+__all__ = ["memories_of", "verilog"]
 
 
 def verilog(
@@ -111,11 +104,3 @@ def memories_of(text: str) -> list[MemoryShape]:
     """List every memory that is declared in Verilog text."""
     return [MemoryShape(name=name, depth=int(last) + 1, used_bits=int(high) + 1) for high, name, last in re.findall(
         r"^  reg \[(\d+):0\] (\w+) ?\[(\d+):0\];\n", text, re.MULTILINE)]
-
-
-def hex_image(words: list[int], shape: MemoryShape) -> str:
-    """Format the contents of a memory for $readmemh, one word a line."""
-    if len(words) != shape.depth:
-        raise VerilogError(f"image of {shape.name} must have {shape.depth} words, not {len(words)}")
-    digits = -(-shape.width // 4)
-    return "".join(f"{word:0{digits}x}\n" for word in words)

@@ -18,7 +18,8 @@ from firstspike_boards.link import Link
 from firstspike_boards.open_flow import cells, synthesise
 from firstspike_hw.link.linked_accelerator import LinkedAccelerator, linked_memories
 from firstspike_hw.link.uart_accelerator import UartAccelerator
-from firstspike_hw.verilog import TOP, hex_image, verilog
+from firstspike_hw.verilog import verilog
+from firstspike_hw.verilog_files import TOP, hex_image
 from firstspike_sim.backends.native_build import NATIVE, build_simulator
 from firstspike_sim.boards import verilated_board
 from firstspike_sim.boards.simulated_board import SimulatedBoard

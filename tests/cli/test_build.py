@@ -9,6 +9,7 @@ import firstspike as fs
 import pytest
 from firstspike import verb_build
 from firstspike.verb_demo import shipped
+from firstspike_boards import bitstream
 from firstspike_boards.bitstream import block_rams
 from firstspike_boards.boards import BOARDS
 from firstspike_boards.icebreaker import ICEBREAKER
@@ -33,8 +34,8 @@ def folder(tmp_path_factory):
 
 
 def test_a_bitstream_is_asked_for_and_its_report_shown(folder, command, monkeypatch):
-    build = create_autospec(verb_build.build_bitstream, return_value=REPORT)
-    monkeypatch.setattr(verb_build, "build_bitstream", build)
+    build = create_autospec(bitstream.build_bitstream, return_value=REPORT)
+    monkeypatch.setattr(bitstream, "build_bitstream", build)
     status, said, _ = command("build", folder, "--board", "icebreaker", "--seeds", "2", "--clock-mhz", "26.25")
     assert status == 0
     (board, program, output), options = build.call_args
@@ -47,15 +48,16 @@ def test_a_bitstream_is_asked_for_and_its_report_shown(folder, command, monkeypa
 
 def test_a_project_is_written_where_there_are_only_the_vendors_tools(folder, command, monkeypatch, tmp_path):
     write = create_autospec(
-        verb_build.write_project, return_value={"clock": REPORT["clock"], "cells": {"LUT6": 17}})
-    monkeypatch.setattr(verb_build, "write_project", write)
+        bitstream.write_project, return_value={"clock": REPORT["clock"], "cells": {"LUT6": 17}})
+    monkeypatch.setattr(bitstream, "write_project", write)
     status, said, _ = command("build", folder, "--board", "arty-a7-35t", "-o", tmp_path / "p", "--baud", "115200")
     assert status == 0 and "LUT6" in said
     (board, _, output), options = write.call_args
     assert (board.name, output, options) == ("arty-a7-35t", tmp_path / "p", {"clock_hz": None, "baud": 115200})
 
 
-def test_an_unknown_board_is_told_the_known_ones(folder, command):
+def test_the_help_and_the_message_to_an_unknown_board_name_the_known_ones(folder, command):
+    assert all(board in command("build", "--help").out for board in BOARDS)
     status, _, said = command("build", folder, "--board", "ice")
     assert status == 1 and said == f"firstspike: --board must be one of {', '.join(BOARDS)}, not 'ice'\n"
 

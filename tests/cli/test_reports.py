@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from firstspike import verb_study
+from firstspike import study_report
 from firstspike.main import app
 from firstspike.verb_demo import shipped
 from firstspike_arch.checkpoint import load_network
@@ -68,7 +68,7 @@ def test_a_study_as_a_command(tmp_path, monkeypatch):
             variant.recipe, data=DataRecipe(dataset="digits"), network=NetworkRecipe(layers="16-10", steps=2),
             quantisation=replace(variant.recipe.quantisation, weight_bits=(8, 8)),
         )) for variant in SURROGATE_SHAPES.variants[:5]))
-    monkeypatch.setitem(verb_study.STUDIES, small.name, small)
+    monkeypatch.setitem(study_report.STUDIES, small.name, small)
     done = run("study", small.name, "--seeds", "2", "--samples", "200", "--epochs", "1", "-o", tmp_path)
     assert done.exit_code == 0 and "paper: " in done.stdout
     found = json.loads((tmp_path / "surrogate_shapes.json").read_text())
@@ -77,6 +77,7 @@ def test_a_study_as_a_command(tmp_path, monkeypatch):
     assert (tmp_path / "surrogate_shapes.png").read_bytes().startswith(PNG)
     with pytest.raises(ValueError, match=r"study must be one of ettfs_ablation, .*, not 'x'"):
         run("study", "x")
+    assert all(name in run("study", "--help").stdout for name in study_report.STUDIES)
 
 
 def test_data_that_cannot_be_fetched():

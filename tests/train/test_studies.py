@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from firstspike.verb_study import STUDIES
+from firstspike.study_report import STUDIES
 from firstspike_train.data import load
 from firstspike_train.loop import fit, one_thread
 from firstspike_train.recipe import DataRecipe, NetworkRecipe

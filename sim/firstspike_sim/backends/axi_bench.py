@@ -16,7 +16,8 @@ from firstspike_arch.program import Program
 from firstspike_hw.axi.axi_accelerator import AxiAccelerator
 from firstspike_hw.link.linked_accelerator import linked_memories
 from firstspike_hw.toolchain import ToolError
-from firstspike_hw.verilog import TOP, hex_image, verilog
+from firstspike_hw.verilog import verilog
+from firstspike_hw.verilog_files import TOP, hex_image
 
 from .cocotb_run import run_bench
 

@@ -12,7 +12,7 @@ from unittest.mock import patch
 import cocotb_tools
 from cocotb_tools.runner import get_runner
 from firstspike_hw.toolchain import ToolError, find_tool
-from firstspike_hw.verilog import TOP
+from firstspike_hw.verilog_files import TOP
 
 from .build_cache import build_once, shared_runtime, tool_identity
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from firstspike_hw.toolchain import Tool, ToolError, find_tool
-from firstspike_hw.verilog import TOP
+from firstspike_hw.verilog_files import TOP
 
 from .build_cache import build_once, shared_runtime, tool_identity
 

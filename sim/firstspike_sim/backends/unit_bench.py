@@ -18,7 +18,8 @@ from amaranth.lib.wiring import Component
 from amaranth.sim import Simulator
 from firstspike_arch.memory import MemoryShape
 from firstspike_hw.toolchain import ToolError
-from firstspike_hw.verilog import TOP, hex_image, verilog
+from firstspike_hw.verilog import verilog
+from firstspike_hw.verilog_files import TOP, hex_image
 
 from .cocotb_run import run_bench
 

@@ -15,7 +15,8 @@ from firstspike_arch.result import result_layout, scores_from_raw
 from firstspike_arch.status import COUNTERS, STATUS_CYCLES
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.toolchain import Tool
-from firstspike_hw.verilog import TOP, hex_image, verilog
+from firstspike_hw.verilog import verilog
+from firstspike_hw.verilog_files import TOP, hex_image
 
 from ..stimulus import cycle_limit, quiet_cycles
 from .native_build import NATIVE, build_simulator

@@ -12,7 +12,8 @@ from amaranth.lib.wiring import Component
 from firstspike_arch.program import Program
 from firstspike_hw.link.linked_accelerator import LinkedAccelerator, linked_memories
 from firstspike_hw.toolchain import Tool, ToolError
-from firstspike_hw.verilog import hex_image, verilog
+from firstspike_hw.verilog import verilog
+from firstspike_hw.verilog_files import hex_image
 
 from ..backends.native_build import NATIVE, build_simulator
 

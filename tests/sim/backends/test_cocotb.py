@@ -7,7 +7,7 @@ import firstspike as fs
 import pytest
 from firstspike.verb_demo import shipped
 from firstspike_hw.toolchain import ToolError
-from firstspike_hw.verilog import TOP
+from firstspike_hw.verilog_files import TOP
 from firstspike_sim.backends.cocotb_bench import CocotbBackend
 from firstspike_sim.backends.cocotb_run import run_bench
 from firstspike_train.data import load

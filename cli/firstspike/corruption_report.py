@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""Report of accuracy on corrupted images."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from firstspike_arch.network import IntegerNetwork
+from firstspike_arch.program import write_atomically
+from firstspike_sim.models.golden import GoldenModel
+from firstspike_train.corruptions import CORRUPTIONS, SEVERITIES, corrupted
+from matplotlib.figure import Figure
+from rich.progress import track
+from rich.table import Table
+
+from .picture import save_picture
+
+__all__ = ["Accuracies", "corruption_table", "measure_corrupted", "write_corruption"]
+
+Accuracies = dict[str, dict[str, list[float]]]
+"""For each network by name, and each kind of corruption, the accuracy at each severity."""
+
+CLEAN = "clean"
+
+
+def measure_corrupted(
+    networks: Sequence[IntegerNetwork], images: np.ndarray, labels: np.ndarray, shape: tuple[int, ...], seed: int,
+) -> Accuracies:
+    """Measure the accuracy of networks on images, clean and corrupted; ``shape`` is that of an image."""
+    found: Accuracies = {network.name: {} for network in networks}
+    total = 1 + len(CORRUPTIONS) * len(SEVERITIES)
+    for kind, changed in track(_changed(images, shape, seed), description="corrupting", total=total):
+        for network in networks:
+            found[network.name].setdefault(kind, []).append(_accuracy(network, changed, labels))
+    return found
+
+
+def corruption_table(found: Accuracies) -> Table:
+    """Make a table of the means over the severities."""
+    table = Table("corruption", *found, title="accuracy of the integers, mean of five severities")
+    for kind in (CLEAN, *CORRUPTIONS):
+        table.add_row(kind, *(f"{np.mean(one[kind]):.2%}" for one in found.values()))
+    mean = [np.mean([np.mean(one[kind]) for kind in CORRUPTIONS]) for one in found.values()]
+    table.add_row("mean of all", *(f"{value:.2%}" for value in mean), style="bold")
+    return table
+
+
+def write_corruption(folder: Path, found: Accuracies, **facts) -> list[Path]:
+    """Write robustness.json, with the facts, and robustness.png into the folder, and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data, picture = folder / "robustness.json", folder / "robustness.png"
+    write_atomically(data, json.dumps({**facts, "accuracy": found}, indent=1) + "\n")
+    save_picture(_drawn(found), picture)
+    return [data, picture]
+
+
+def _changed(images: np.ndarray, shape: tuple[int, ...], seed: int) -> Iterator[tuple[str, np.ndarray]]:
+    yield CLEAN, images
+    for kind in CORRUPTIONS:
+        for severity in SEVERITIES:
+            yield kind, corrupted(torch.from_numpy(images), shape, kind, severity, seed).numpy()
+
+
+def _accuracy(network: IntegerNetwork, images: np.ndarray, labels: np.ndarray) -> float:
+    return float(np.mean(GoldenModel(network).run(images).classes == labels))
+
+
+def _drawn(found: Accuracies) -> Figure:
+    figure = Figure(figsize=(12, 5.5), layout="constrained")
+    axes = figure.subplots(2, (len(CORRUPTIONS) + 1) // 2, sharex=True, sharey=True).ravel()
+    for axis, kind in zip(axes, CORRUPTIONS, strict=False):
+        for name, one in found.items():
+            axis.plot([0, *SEVERITIES], [100 * value for value in (*one[CLEAN], *one[kind])], "o-", markersize=4,
+                      label=name)
+        axis.set_title(kind.replace("_", " "))
+        axis.grid(alpha=0.3)
+    axes[0].legend(fontsize=8)
+    figure.supxlabel("severity (0: uncorrupted)")
+    figure.supylabel("accuracy, %")
+    return figure

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""What answers at once imports nothing that takes long."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import firstspike as fs
+from firstspike.main import app
+from firstspike.verb_demo import shipped
+
+SLOW = {"torch", "numba", "matplotlib", "amaranth", "sklearn", "scipy", "PIL", "jinja2", "cocotb"}
+COMMANDS = f"""
+import json, sys
+from contextlib import suppress
+from firstspike.main import app
+for arguments in json.loads(sys.argv[1]):
+    with suppress(SystemExit):
+        app(arguments)
+    print(*arguments, "imports", *({SLOW} & sys.modules.keys()), file=sys.stderr)
+"""
+"""Run commands, and after each print on standard error which of the slow packages are imported."""
+
+
+def slow_imports(*commands: list[str]) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", COMMANDS, json.dumps(commands)], text=True, capture_output=True,
+                          check=True, timeout=120)
+    return done.stderr.splitlines()
+
+
+def test_help_imports_nothing_slow():
+    commands = [["--help"], *([verb.name, "--help"] for verb in app.registered_commands)]
+    assert slow_imports(*commands) == [" ".join([*one, "imports"]) for one in commands]
+
+
+def test_inspect_imports_nothing_slow(tmp_path):
+    checkpoint = shipped("zoo", "digits_ettfs.safetensors")
+    fs.export(fs.compile(fs.load(checkpoint), lanes=8), tmp_path / "b")
+    nir = Path(__file__).parents[1] / "compiler" / "nir_files" / "rockpool_0.nir"
+    commands = [["inspect", str(file)] for file in (checkpoint, tmp_path / "b", nir)]
+    assert slow_imports(*commands) == [" ".join([*one, "imports"]) for one in commands]
+
+
+def test_a_slow_import_would_be_seen(tmp_path):
+    fs.export(fs.compile(fs.load(shipped("zoo", "digits_ettfs.safetensors")), lanes=8), tmp_path / "b")
+    (line,) = slow_imports(["estimate", str(tmp_path / "b"), "--data", "digits", "--limit", "2"])
+    assert "torch" in line.split()
+
+
+def test_the_package_has_its_names_without_importing_them():
+    code = ("import sys, firstspike as fs; before = 'torch' in sys.modules; fs.load; "
+            "print(before, 'torch' in sys.modules, {*fs.__all__} <= {*dir(fs)}, hasattr(fs, 'nothing'))")
+    done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True, timeout=120)
+    assert done.stdout.split() == ["False", "True", "True", "False"]
+    names: dict = {}
+    exec("from firstspike import *", names)
+    assert names["compile"] is fs.compile and "api" not in names
