@@ -16,6 +16,7 @@ from .connectivity import Conv2d, Dense, Shape, from_plain, size_of, to_plain
 from .events import DELAY_MAX
 from .file_kind import file_kind
 from .float_network import FloatBranch, FloatLayer, FloatNetwork
+from .network import WEIGHT_EXPONENT_MAX
 from .neuron import FloatNeuron
 from .plain import read_fields
 from .program import write_atomically
@@ -128,8 +129,8 @@ def _layer_head(layer: FloatLayer) -> dict:
     head: dict[str, Any] = {name: getattr(layer, name) for name in _LAYER_SCALARS}
     head |= {name: value for name in _NEURON_SCALARS if name not in layer.neuron.idle()
              and not isinstance(value := getattr(layer.neuron, name), np.ndarray)}
-    for name in ("current_pool", "events"):  # files without them stay as they are
-        if head[name] is None:
+    for name, default in (("current_pool", None), ("events", None), ("weight_exponent", 0)):
+        if head[name] == default:  # files without them stay as they are
             del head[name]
     if layer.current_pool is not None:
         head["current_pool"] = asdict(layer.current_pool)
@@ -190,6 +191,9 @@ def _network_from_parts(path: Path, head: Any, tensors: dict[str, np.ndarray]) -
             raise CheckpointError(f"{where}: {error}") from None
         if not 2 <= arguments.get("weight_bits", 8) <= 8:
             raise CheckpointError(f"{where}: weight_bits must be 2…8, not {shown(arguments['weight_bits'])}")
+        if not 0 <= arguments.get("weight_exponent", 0) <= WEIGHT_EXPONENT_MAX:
+            raise CheckpointError(f"{where}: weight_exponent must be 0…{WEIGHT_EXPONENT_MAX}, not "
+                                  f"{shown(arguments['weight_exponent'])}")
         if arguments.get("weight_scale") is not None and not arguments["weight_scale"] > 0:
             raise CheckpointError(f"{where}: weight_scale must be positive, not {shown(arguments['weight_scale'])}")
         if (arguments.get("events") or 0) < 0:

@@ -250,7 +250,8 @@ class CoreSpec:
                if self.plan.options.merges else {}),
             **({"delays": [one.delaying and one.delaying.delays.tolist() for one in self.inputs]}
                if any(one.delaying for one in self.inputs) else {}),
-            "weights": [self.layer.weight_bits, self.memory.depth],
+            "weights": [self.layer.weight_bits, self.memory.depth,
+                        *([self.layer.weight_exponent] if self.layer.weight_exponent else [])],
             "neurons": {
                 "passes": [[_plain_pass(op) for op in ops]
                            for ops in ((code.event,), code.start, code.step, code.final)],

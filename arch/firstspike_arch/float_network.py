@@ -66,11 +66,14 @@ class FloatLayer:
         neurons' bias. None: the weight is used as it is.
     name : str
         Name of the layer in reports and hardware; None: made from its kind and index.
+    weight_exponent : int
+        Whole weights count in 2^weight_exponent of the steps in which everything else on the membranes does, see
+        `firstspike_arch.network.Layer`.
     weight_bits : int
         Bits that the network was trained for, 2 … 8; the compiler may be told others.
     weight_scale : float or float64[C]
-        Real value of one integer step, if training fixed it; None: the compiler chooses. Only the compiler makes a
-        scale for each channel; no checkpoint holds one.
+        Real value of one integer step of the membranes, if training fixed it; None: the compiler chooses. Only the
+        compiler makes a scale for each channel; no checkpoint holds one.
     events : float
         Mean number of events that reach the layer from the one before in an inference, as counted after training; the
         compiler shares out processing elements by it. None: unknown.
@@ -81,6 +84,7 @@ class FloatLayer:
     gain: np.ndarray | None = None
     shift: np.ndarray | None = None
     weight_bits: int = 8
+    weight_exponent: int = 0
     weight_scale: float | np.ndarray | None = None
     connectivity: Dense | Conv2d | None = None
     average_pool: bool = False

@@ -143,14 +143,15 @@ class Microcode:
 
 
 def bias_rows(layer: Layer) -> np.ndarray:
-    """Rows of weights that add up to the bias, int64[B, C], B ≥ 1; each fits the layer's weight bits.
+    """Rows of weights that add up to the bias, int64[B, C], B ≥ 1, in steps of the weights; each fits the layer's
+    weight bits.
 
     A bias is stored as the weight of an input that spikes in every step; a bias that does not fit is spread over
     several rows. The result is one row of zeros if the bias is not in the rows: it is a constant (`has_constant_bias`),
     or it is added once.
     """
     limit = _largest_weight(layer)
-    left = np.asarray(layer.neuron.bias)
+    left = np.asarray(layer.neuron.bias) // layer.weight_unit
     if layer.neuron.bias_once or has_constant_bias(layer):
         left = np.zeros(layer.channels, dtype=np.int64)
     rows = []
@@ -162,13 +163,14 @@ def bias_rows(layer: Layer) -> np.ndarray:
 
 
 def has_constant_bias(layer: Layer) -> bool:
-    """Whether a bias of every step would need more than `BIAS_ROWS_MAX` rows of weights; it is then a constant of the
-    RTL.
+    """Whether a bias of every step would need more than `BIAS_ROWS_MAX` rows of weights, or fractions of a weight's
+    step; it is then a constant of the RTL.
 
     The bias of a first layer with a direct input is often that large, because its unit is that of a grey level.
     """
+    steps, rest = np.divmod(layer.neuron.bias, layer.weight_unit)
     largest = BIAS_ROWS_MAX * _largest_weight(layer)
-    return not layer.neuron.bias_once and bool((np.abs(layer.neuron.bias) > largest).any())
+    return not layer.neuron.bias_once and bool(rest.any() or (np.abs(steps) > largest).any())
 
 
 def _largest_weight(layer: Layer) -> int:

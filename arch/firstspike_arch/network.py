@@ -16,7 +16,8 @@ from .neuron import Neuron, Reset
 from .shown import shown
 
 __all__ = [
-    "INPUT", "NAME_RULE", "Branch", "IntegerNetwork", "Layer", "Edge", "NetworkError", "Neuron", "is_name",
+    "INPUT", "NAME_RULE", "WEIGHT_EXPONENT_MAX", "Branch", "IntegerNetwork", "Layer", "Edge", "NetworkError", "Neuron",
+    "is_name",
 ]
 
 INPUT = -1
@@ -25,6 +26,9 @@ INPUT = -1
 _LIMIT = 1 << 47
 """Numbers on a membrane must be smaller in magnitude: a membrane has at most 48 bits, and fits int64 after the
 multiplication by ``leak_num``."""
+
+WEIGHT_EXPONENT_MAX = 15
+"""Largest `Layer.weight_exponent`."""
 
 _SCORE_LIMIT = 1 << 62
 """Scores must be smaller, to fit int64 with room for a sum."""
@@ -111,6 +115,9 @@ class Layer:
         synapses added up. None: each neuron gets its own sum.
     delays : int64[N]
         Delays of the synapses from the layer before, see `Branch`.
+    weight_exponent : int
+        One step of the weights is 2^weight_exponent steps of the membranes, 0 … 15: weights stay small beside membranes
+        with so many more bits after the point. Everything else counts in steps of the membranes.
     scale : float
         Real value of one integer step of this layer's membranes (the mean, where channels differ). Only reports use
         it.
@@ -125,6 +132,7 @@ class Layer:
     branches: tuple[Branch, ...] = ()
     current_pool: Window | None = None
     delays: np.ndarray | None = None
+    weight_exponent: int = 0
 
     def __post_init__(self) -> None:
         if self.connectivity is None:
@@ -142,6 +150,11 @@ class Layer:
     @property
     def in_shape(self) -> Shape:
         return self.connectivity.in_shape
+
+    @property
+    def weight_unit(self) -> int:
+        """Number of steps of the membranes that one step of the weights is."""
+        return 1 << self.weight_exponent
 
     @property
     def sums_shape(self) -> Shape:
@@ -426,6 +439,10 @@ def _verify_layer(where: str, layer: Layer) -> None:
             raise NetworkError(f"{where}: current_pool: {error}") from None
     if not isinstance(layer.weight_bits, int) or not 2 <= layer.weight_bits <= 8:
         raise NetworkError(f"{where}: weight_bits must be 2…8, not {shown(layer.weight_bits)}")
+    _check_integer(f"{where}: ", "weight_exponent", layer.weight_exponent)
+    if not 0 <= layer.weight_exponent <= WEIGHT_EXPONENT_MAX:
+        raise NetworkError(f"{where}: weight_exponent must be 0…{WEIGHT_EXPONENT_MAX}, not "
+                           f"{shown(layer.weight_exponent)}")
     neuron, count = layer.neuron, layer.channels
     _check_integer(f"{where}: ", "leak_shift", neuron.leak_shift)
     if isinstance(neuron.leak_num, np.ndarray):

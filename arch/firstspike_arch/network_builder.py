@@ -67,7 +67,7 @@ class NetworkBuilder:
         padding: int | tuple[int, int] = 0, groups: int = 1, pool: int | tuple[int, int] = 1,
         dilation: int | tuple[int, int] = 1, transposed: bool = False, output_padding: int | tuple[int, int] = 0,
         current_pool: Window | int | None = None, delays: ArrayLike | None = None,
-        **neuron: Any,
+        weight_exponent: int = 0, **neuron: Any,
     ) -> int:
         """Add a layer that takes the spikes of the layer before, or the input if it is the first.
 
@@ -94,6 +94,8 @@ class NetworkBuilder:
             its neurons. A number stands for square windows of this side, side by side.
         delays : int or int[N]
             Steps by which the events of each address that comes in are late, or those of all. None: 0.
+        weight_exponent : int
+            One step of the weights is 2^weight_exponent steps of the membranes, 0 … 15.
         neuron
             All further fields of `Neuron`: bias, reset, v_reset, reset_delay, single_spike, v_init, v_min, …; numbers
             over the channels are int or int[C]. Fields that are not given have the defaults of `Neuron`; bias and
@@ -126,7 +128,7 @@ class NetworkBuilder:
         except ValueError as error:
             raise NetworkError(f"{where}: current_pool: {error}") from None
         self._layers.append({"name": name, "neuron": made, "synapses": [synapses], "bits": weight_bits, "shape": shape,
-                             "pool": current_pool})
+                             "pool": current_pool, "exponent": weight_exponent})
         return index
 
     def max_pool(
@@ -198,6 +200,7 @@ class NetworkBuilder:
             layers.append(Layer(
                 name=one["name"], neuron=one["neuron"], weights=first.weights, connectivity=first.connectivity,
                 branches=tuple(branches), current_pool=one["pool"], delays=first.delays,
+                weight_exponent=one["exponent"],
                 weight_bits=_fewest_bits(where, one["synapses"]) if one["bits"] is None else one["bits"],
             ))
         return IntegerNetwork(layers=tuple(layers), **self._fields)

@@ -235,6 +235,7 @@ class Program:
             branches = [{"source": branch.source, **to_plain(branch.connectivity)} for branch in layer.branches]
             layers.append({"name": layer.name, "weight_bits": layer.weight_bits, "scale": layer.scale,
                            "neuron": neuron, "connectivity": to_plain(layer.connectivity), "branches": branches,
+                           **({"weight_exponent": layer.weight_exponent} if layer.weight_exponent else {}),
                            **({} if layer.current_pool is None else {"current_pool": asdict(layer.current_pool)})})
         network = {item.name: getattr(self.network, item.name)
                    for item in fields(IntegerNetwork) if item.name != "layers"}
@@ -260,7 +261,7 @@ def _from_parts(head: dict, tensors: dict[str, np.ndarray]) -> Program:
             weights=tensors[f"{index}.weights"].astype(np.int64), neuron=Neuron(**vectors, **layer["neuron"]),
             connectivity=from_plain(layer["connectivity"]),
             current_pool=decode(Window, layer["current_pool"]) if "current_pool" in layer else None,
-            delays=delays.get(f"{index}.delays"),
+            delays=delays.get(f"{index}.delays"), weight_exponent=layer.get("weight_exponent", 0),
             branches=tuple(
                 Branch(source=branch.pop("source"), connectivity=from_plain(branch),
                        weights=tensors[f"{index}.branch{number}.weights"].astype(np.int64),

@@ -28,13 +28,19 @@ def real_network(network: IntegerNetwork) -> FloatNetwork:
 def _layer(layer: Layer) -> FloatLayer:
     neuron = layer.neuron
     return FloatLayer(
-        weight=np.asarray(layer.weights, dtype=np.float64), connectivity=layer.connectivity, name=layer.name,
+        weight=_weight(layer.weights, layer), connectivity=layer.connectivity, name=layer.name,
+        weight_exponent=layer.weight_exponent,
         weight_bits=layer.weight_bits, weight_scale=1.0, current_pool=layer.current_pool, delays=layer.delays,
         neuron=FloatNeuron(**neuron.options(), **{name: _real(value) for name, value in neuron.given().items()},
                            leak=neuron.leak),
         branches=tuple(FloatBranch(source=one.source, connectivity=one.connectivity, delays=one.delays,
-                                   weight=np.asarray(one.weights, dtype=np.float64)) for one in layer.branches),
+                                   weight=_weight(one.weights, layer)) for one in layer.branches),
     )
+
+
+def _weight(weights: np.ndarray, layer: Layer) -> np.ndarray:
+    """Weights in steps of the membranes, float64."""
+    return np.asarray(weights, dtype=np.float64) * layer.weight_unit
 
 
 def _real(value: np.ndarray | int) -> Any:

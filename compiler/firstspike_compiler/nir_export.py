@@ -69,6 +69,9 @@ def save_nir(network: IntegerNetwork, path: str | Path) -> dict[str, Any]:
         if layer.current_pool is not None:
             raise CompileError(f"layer {index} ({layer.name}): currents must not be pooled to be exported: NIR has no "
                                "maximum pool")
+        if layer.weight_exponent:
+            raise CompileError(f"layer {index} ({layer.name}): weight_exponent must be 0 to be exported, not "
+                               f"{layer.weight_exponent}: NIR has one scale for weights and membranes")
         target = f"{layer.name}_neurons"
         for place, branch in enumerate(layer.synapses(index)):
             source = "input" if branch.source == INPUT else f"{network.layers[branch.source].name}_neurons"

@@ -139,8 +139,8 @@ class Core(wiring.Component):
     def _products(
         self, m: Module, *, issue: IssueInterface, fetch: PassRow, operand: PassRow, free: Value,
     ) -> list[Value]:
-        """Return what an event adds to each lane, weight times value; of two events, the sum of both. In the operand
-        stage; in the add stage if `CoreSpec.adds_words`."""
+        """Return what an event adds to each lane, weight times value, in steps of the membranes; of two events, the sum
+        of both. In the operand stage; in the add stage if `CoreSpec.adds_words`."""
         spec, access = self._spec, self.access
         m.submodules.weights = memory = WeightMemory(spec, self._image)
         m.d.comb += [
@@ -152,11 +152,13 @@ class Core(wiring.Component):
         if spec.read_back:
             m.d.comb += self.chunk.eq(memory.chunk)
 
+        exponent = spec.layer.weight_exponent
+
         def of_event(words: Value, value: Value) -> list[Value]:
-            return products(
+            found = products(
                 lanes_of(words, spec.layer.weight_bits), value, largest=max(layout.high for layout in spec.layouts),
-                one_bit=spec.plan.bit_serial,
-                polarity=spec.polarity)
+                one_bit=spec.plan.bit_serial, polarity=spec.polarity)
+            return [Cat(Const(0, exponent), product).as_signed() for product in found] if exponent else found
 
         first = of_event(self._turned(m, memory, fetch, operand), operand.value)
         if not spec.pairs:

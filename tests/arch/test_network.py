@@ -38,6 +38,8 @@ def layer(neuron=None, **change) -> dict:
     ({"readout": "potential"}, "layer 0 (only): the output layer of a potential read-out must have no threshold"),
     (layer({"theta": None}), "layer 0 (only): a layer without threshold must be the output of a potential read-out"),
     (layer(weight_bits=9), "layer 0 (only): weight_bits must be 2…8, not 9"),
+    (layer(weight_exponent=16), "layer 0 (only): weight_exponent must be 0…15, not 16"),
+    (layer(weight_exponent=1.0), "layer 0 (only): weight_exponent must be an integer, not 1.0"),
     (layer(weights=np.zeros((3, 0), int)), "layer 0 (only): weights must have shape (3, 4), not (3, 0)"),
     (layer(weights=LAYER.weights / 2), "layer 0 (only): weights must be integers, not float64"),
     (layer(weight_bits=3), "layer 0 (only): weights must be -4…3 at 3 bits, not -4…7"),

@@ -28,7 +28,8 @@ def test_random_networks_are_the_same_programs_again(tmp_path):
         assert again.architecture() == program.architecture() and again.images() == program.images(), f"seed {seed}"
         assert again.network.name == network.name
         for one, other in zip(network.layers, again.network.layers, strict=True):
-            assert (one.name, one.weight_bits) == (other.name, other.weight_bits)
+            assert (one.name, one.weight_bits, one.weight_exponent) == (
+                other.name, other.weight_bits, other.weight_exponent)
             left, right = (replace(layer.neuron, reset_step=None) for layer in (one, other))
             assert plain(left) == plain(right), f"seed {seed}"  # an ineffective reset_step is left out
             kinds |= {(network.input_kind, len(one.branches) > 0, one.neuron.levels > 1, one.neuron.leaky)}

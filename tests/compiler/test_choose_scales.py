@@ -12,6 +12,7 @@ from firstspike_arch.neuron import FloatNeuron
 from firstspike_compiler.compile import compile_network
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.passes.choose_scales import choose_scales
+from firstspike_compiler.passes.quantise import quantise
 from firstspike_compiler.passes.weight_grid import finest_multiple, grid_step
 from firstspike_sim.models.float_reference import run_float
 from firstspike_sim.models.golden import GoldenModel
@@ -121,6 +122,20 @@ def test_channels_that_a_normalisation_scaled_keep_their_steps():
     assert [layer.weight_scale for layer in given.layers] == [None, 0.02]
     with pytest.raises(CompileError, match=r"^layer 0: weight_scale must be None, not 0.1: the normalisation before "):
         fs.from_torch(model, **options, weight_scale=[0.1, 0.02])
+
+
+def test_an_exponent_makes_the_steps_of_membranes_finer():
+    weight = np.random.default_rng(3).normal(size=(4, 9))
+    layer = FloatLayer(weight=weight, neuron=FloatNeuron(theta=np.full(4, 2.0), leak=0.9))
+    plain, finer = (choose_scales(FloatNetwork(
+        name="x", steps=3, readout="spike_count", layers=(replace(layer, weight_exponent=exponent),))).layers[0]
+        for exponent in (0, 4))
+    assert finer.weight_scale == plain.weight_scale / 16
+    network, _ = quantise(FloatNetwork(name="x", steps=3, readout="spike_count", layers=(finer,)))
+    coarse, _ = quantise(FloatNetwork(name="x", steps=3, readout="spike_count", layers=(plain,)))
+    assert np.array_equal(network.layers[0].weights, coarse.layers[0].weights)
+    assert (np.abs(network.layers[0].neuron.theta / 16 - coarse.layers[0].neuron.theta) < 1).all()
+    assert network.layers[0].weight_unit == 16
 
 
 def test_a_scale_that_is_given_is_taken():

@@ -452,6 +452,7 @@ REFUSALS = [
     (network_of(layer_of(bias=np.full(6, 1e13))), {}, None),
     (network_of(layer_of(leak=1.5)), {}, "layer 0: leak must be 0…1, not 1.5"),
     (network_of(layer_of(weight_bits=9)), {}, "layer 0: weight_bits must be 2…8, not 9"),
+    (network_of(layer_of(weight_exponent=2000)), {}, "layer 0: weight_exponent must be 0…15, not 2000"),
     (network_of(layer_of(), layer_of()), {},
      "layer 1 (dense1): fan-in must have the shape (6,) of layer 0, not (20,)"),
     (two_layers(steps=0), {}, "network net: steps must be 1…4096, not 0"),

@@ -66,6 +66,11 @@ HIDDEN = {
         "leak_num": 8 - np.arange(13) % 2, "leak_shift": 3, "leak_toward_zero": True, "reset": "zero"}, 5, {}),
     "a leak toward zero by a shift, in one row": (FLAT, [], {
         "leak_num": 3, "leak_shift": 2, "leak_toward_zero": True, "levels": 2}, 13, {"in_max": 2}),
+    "weights of four steps": (FLAT, [(0, OWN)], {"weight_exponent": 2, "leak_num": 7, "leak_shift": 3}, 5,
+                              {"in_max": 5}),
+    "weights of 128 steps, no leak": (FLAT, [], {"weight_exponent": 7, "levels": 2}, 13, {}),
+    "weights of two steps, direct": (FLAT, [], {"weight_exponent": 1, "levels": 2}, 4,
+                                     {"input_kind": "direct", "in_min": -3, "in_max": 5}),
     "kernel-parallel, a leak for each channel": (
         Conv2d(in_shape=MAP, channels=6, kernel=(3, 2), padding=(1, 0)), [],
         {"leak_num": np.arange(6) * 3 % 17, "leak_shift": 4, "levels": 2}, 4, {"in_max": 2}),

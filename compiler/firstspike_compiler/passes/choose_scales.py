@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from firstspike_arch.fixed import are_whole, quantise, weight_scale
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
+from firstspike_arch.network import WEIGHT_EXPONENT_MAX
 from firstspike_arch.shown import shown
 
 from ..errors import CompileError
@@ -171,13 +172,27 @@ def _choose(
     where: str, layer: FloatLayer, bits: int | None, *, percentile: float | None, per_channel: bool,
     powers: Sequence[np.ndarray] | None,
 ) -> FloatLayer:
+    """The layer with its bits and the step of its membranes."""
     if not isinstance(bits, int) or not 2 <= bits <= 8:
         raise CompileError(f"{where}: weight_bits must be 2…8, not {shown(bits)}")
+    if not isinstance(layer.weight_exponent, int) or not 0 <= layer.weight_exponent <= WEIGHT_EXPONENT_MAX:
+        raise CompileError(f"{where}: weight_exponent must be 0…{WEIGHT_EXPONENT_MAX}, not "
+                           f"{shown(layer.weight_exponent)}")
     if layer.weight_scale is not None and bits == layer.weight_bits:
         scale = layer.weight_scale
         if not (np.isfinite(scale) and scale > 0):
             raise CompileError(f"{where}: weight_scale must be a positive number, not {shown(scale)}")
         return replace(layer, weight_scale=float(scale))
+    unit = 2.0**layer.weight_exponent
+    return replace(layer, weight_bits=bits, weight_scale=_weight_step(
+        where, layer, bits, percentile=percentile, per_channel=per_channel, powers=powers) / unit)
+
+
+def _weight_step(
+    where: str, layer: FloatLayer, bits: int, *, percentile: float | None, per_channel: bool,
+    powers: Sequence[np.ndarray] | None,
+) -> float | np.ndarray:
+    """The real value of one step of the weights, of the layer or of each channel, float64[C]."""
     sets = [np.asarray(one.weight) for one in (layer, *layer.branches)]
     shared = not per_channel or layer.neuron.shares_numbers
     if not any(one.any() for one in sets):
@@ -187,13 +202,12 @@ def _choose(
     everything = _others(layer, slice(None))
     whole = None if percentile is not None else _whole_scale(rows[0], everything, bits)
     if whole is not None:
-        return replace(layer, weight_bits=bits, weight_scale=whole)
+        return whole
     power = None if powers is None else [
         np.broadcast_to(one, weights.shape) for one, weights in zip(powers, sets, strict=True)]
     if shared:
-        scale = _least_error(rows[0], None if power is None else _rows(power, shared=True)[0], everything, bits,
-                             percentile)
-        return replace(layer, weight_bits=bits, weight_scale=scale)
+        return _least_error(rows[0], None if power is None else _rows(power, shared=True)[0], everything, bits,
+                            percentile)
     rows = _rows(sets, shared=False)
     received = [None] * len(rows) if power is None else _rows(power, shared=False)
     scales = np.zeros(len(rows))
@@ -202,7 +216,7 @@ def _choose(
         whole = None if percentile is not None else _whole_scale(row, others, bits)
         scales[channel] = _least_error(row, received[channel], others, bits, percentile) if whole is None else whole
     # A channel without weights has biases at most; it gets what the others have on average.
-    return replace(layer, weight_bits=bits, weight_scale=np.where(scales > 0, scales, scales[scales > 0].mean()))
+    return np.where(scales > 0, scales, scales[scales > 0].mean())
 
 
 def _rows(sets: list[np.ndarray], *, shared: bool) -> np.ndarray:

@@ -92,16 +92,16 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode, merg
     the interval of a sum.
     """
     layer, steps, static = network.layers[index], network.longest or ITERATIONS, network.is_static(index)
-    neuron, biases, sets = layer.neuron, bias_rows(layer), layer.synapses(index)
+    neuron, biases, sets = layer.neuron, bias_rows(layer) * layer.weight_unit, layer.synapses(index)
     direct = index == 0 and network.input_kind == "direct"
     negative, positive = np.zeros((2, layer.channels), dtype=np.int64)
     for branch in sets:
-        low, high = _reach(network, branch)
+        low, high = _reach(network, branch, layer.weight_unit)
         negative, positive = negative + low, positive + high
     machine = _Intervals(microcode, biases)
     # Operands have the width of membranes; they are weights times the value of an event.
     for branch in sets:
-        weights, layout = branch.weights.astype(np.int64), network.layout_of(branch.source)
+        weights, layout = branch.weights.astype(np.int64) * layer.weight_unit, network.layout_of(branch.source)
         for value in (layout.low, layout.high):
             products = (weights * value).reshape(layer.channels, -1)
             machine.record(np.minimum(products.min(1), 0), np.maximum(products.max(1), 0))
@@ -176,13 +176,13 @@ def _prove_forever(where: str, machine: "_Intervals", negative: np.ndarray, posi
                        "leak, or be reset to a value and clamped by v_min")
 
 
-def _reach(network: IntegerNetwork, branch: Branch) -> tuple[np.ndarray, np.ndarray]:
+def _reach(network: IntegerNetwork, branch: Branch, unit: int) -> tuple[np.ndarray, np.ndarray]:
     """The least and the most that any subset of the events of one step can add to a neuron, int64[C] each.
 
     For a convolution these are the bounds of neurons that all weights reach. A pool sends all pixels of a window
-    to the same weight.
+    to the same weight. A step of the weights is ``unit`` steps of the membranes.
     """
-    weights = np.asarray(branch.weights, dtype=np.int64).reshape(branch.connectivity.channels, -1)
+    weights = np.asarray(branch.weights, dtype=np.int64).reshape(branch.connectivity.channels, -1) * unit
     most = network.largest(branch.source)
     least = 0
     if branch.source == INPUT and network.input_kind != "latency":

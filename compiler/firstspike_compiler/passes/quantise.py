@@ -137,7 +137,8 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int | None) -> tupl
         largest = float(np.abs(values).max()) if np.size(values) else 0.0
         if np.isfinite(largest) and not largest <= STEPS_MAX * scales.min():
             raise CompileError(f"{where}: {name} must be at most 2^53 steps of {scales.min():.3g}, not {largest:.3g}")
-    real_steps = [weight / scales.reshape(-1, *[1] * (weight.ndim - 1)) for weight in sets]
+    weight_steps = scales * 2.0**layer.weight_exponent
+    real_steps = [weight / weight_steps.reshape(-1, *[1] * (weight.ndim - 1)) for weight in sets]
     integers = _whole_weights(real_steps, bits, shared=np.ndim(scale) == 0)
     for real, whole in zip(real_steps, integers, strict=True):
         if real.any() and not whole.any():
@@ -154,7 +155,7 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int | None) -> tupl
     name = f"{type(connectivity).__name__.lower()}{index}" if layer.name is None else layer.name
     integer = Layer(
         name=name, weights=integers[0], weight_bits=bits, scale=float(np.mean(scale)), connectivity=connectivity,
-        current_pool=layer.current_pool, delays=layer.delays,
+        current_pool=layer.current_pool, weight_exponent=layer.weight_exponent, delays=layer.delays,
         branches=tuple(Branch(source=branch.source, weights=weights, connectivity=branch.connectivity,
                               delays=branch.delays)
                        for branch, weights in zip(layer.branches, integers[1:], strict=True)),

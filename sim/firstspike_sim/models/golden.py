@@ -114,7 +114,8 @@ class GoldenModel:
             size = min(size, STEP_ELEMENTS // widest)
         size = max(1, size)
         synapses = [
-            [_Synapses(branch, network.largest(branch.source), device) for branch in layer.synapses(index)]
+            [_Synapses(branch, network.largest(branch.source), device, layer.weight_unit)
+             for branch in layer.synapses(index)]
             for index, layer in enumerate(network.layers)
         ]
         parts = [
@@ -173,14 +174,16 @@ def _encode(images: torch.Tensor, steps: int, cutoff: int) -> torch.Tensor:
 
 
 class _Synapses:
-    """Σ W·s of all steps at once: integer[B, T, N] → exact float[B, T, M]."""
+    """Σ W·s of all steps at once, in steps of the membranes, of which a step of the weights is ``unit``, a power of
+    two: integer[B, T, N] → exact float[B, T, M]."""
 
-    def __init__(self, branch: Branch, largest: int, device: str | torch.device):
+    def __init__(self, branch: Branch, largest: int, device: str | torch.device, unit: int):
         weights, self._synapses, self.source = np.asarray(branch.weights), branch.connectivity, branch.source
         sums = np.abs(weights.astype(np.int64)).reshape(self._synapses.channels, -1).sum(1)
-        self.magnitude = int(sums.max()) * largest * self._synapses.pool_size
+        magnitude, self._unit = int(sums.max()) * largest * self._synapses.pool_size, unit
+        self.magnitude = magnitude * unit
         shortens = torch.device(device).type != "cpu" and largest * self._synapses.pool_size > SHORT_EXACT
-        self._dtype = torch.float64 if shortens or self.magnitude >= FLOAT32_EXACT else torch.float32
+        self._dtype = torch.float64 if shortens or magnitude >= FLOAT32_EXACT else torch.float32
         self._weights = torch.as_tensor(weights.astype(np.int16)).to(device).to(self._dtype)
         self._delays = None if branch.delays is None else torch.as_tensor(branch.delays).to(device)
         self._columns = None  # the weights of each input, if they can be added up
@@ -193,7 +196,7 @@ class _Synapses:
             sums = _added_up(self._columns, rows)
         else:
             sums = synaptic_sums(self._synapses, self._weights, rows.to(self._dtype))
-        return sums.unflatten(0, spikes.shape[:2])
+        return (sums if self._unit == 1 else sums * self._unit).unflatten(0, spikes.shape[:2])
 
 
     def delayed(self, spikes: torch.Tensor) -> torch.Tensor:

@@ -32,8 +32,8 @@ class RowMachine:
     def __init__(self, network: IntegerNetwork, index: int, *, in_one_row: bool = False):
         self._layer = layer = network.layers[index]
         self._program = microcodes_of(network, in_one_row=in_one_row)[index]
-        self._biases = layer.spread(bias_rows(layer))
-        self._columns = [_columns(branch) for branch in layer.synapses(index)]
+        self._biases = layer.spread(bias_rows(layer)) * layer.weight_unit
+        self._columns = [_columns(branch) * layer.weight_unit for branch in layer.synapses(index)]
         self._levels = None if self._program.levels is None else layer.spread(self._program.levels.T)
         self._fall = layer.neuron.theta_fall
         self._u = np.zeros(layer.neurons, dtype=np.int64)

@@ -18,7 +18,8 @@ OPTIONS = {
     "… with windows that overlap", "… with padding", "… with ceil_mode", "residual", "from the input past layers",
     "recurrent", "reset subtract", "reset zero", "reset none", "reset_step", "v_reset", "reset_delay", "single_spike",
     "bias", "bias_once", "v_init", "v_min", "v_max", "several thresholds", "learned latency", "leak",
-    "leak for each channel", "leak / 2^9 or finer", "leak toward 0", "lowest weight",
+    "leak for each channel", "leak / 2^9 or finer", "leak toward 0", "weight exponent",
+    "lowest weight",
     *(f"{bits} weight bits" for bits in range(2, 9)), "port image", "early exit", "winner scan", "kernel-parallel",
     "banks in several visits", "bit-serial", "several lanes", "rows in memory", "merged spikes", "two events a cycle",
     "rotated kernel", "rows skipped",
@@ -86,6 +87,7 @@ def _options(program: Program) -> Iterator[str]:
             ("several thresholds", neuron.levels > 1), ("learned latency", neuron.theta_fall is not None),
             ("leak", neuron.leaky), ("leak for each channel", neuron.leaky and not isinstance(neuron.leak, float)),
             ("leak / 2^9 or finer", neuron.leaky and neuron.leak_shift > 8), ("several lanes", plan.lanes > 1),
+            ("weight exponent", layer.weight_exponent > 0),
             ("leak toward 0", neuron.leaky and neuron.leak_toward_zero),
             ("kernel-parallel", plan.bank_count > 1),
             ("banks in several visits", plan.bank_count > 1 and any(

@@ -109,7 +109,8 @@ def random_layer(
     if other.random() < 0.1:  # a slow one
         shift = int(other.integers(9, 16))
         leak = (1 << shift) - int(other.integers(1, 1 << (shift - 5)))
-    toward_zero = bool(other.spawn(1)[0].random() < 0.25)
+    rare = other.spawn(1)[0]
+    toward_zero = bool(rare.random() < 0.25)
     neuron = Neuron(
         bias=vector(-reach, reach) if sometimes(0.5) else vector(0, 0), theta=theta,
         v_init=vector(-spread, spread) if sometimes(0.4) else vector(0, 0), reset_step=reset_step,
@@ -122,8 +123,15 @@ def random_layer(
         pool = _window(other, connectivity.out_shape)
     if other.random() < 0.3:  # one more step below than above
         weights.flat[-1] = -(1 << (bits - 1))
+    exponent = 0
+    if rare.random() < 0.15:
+        # Membranes, of whose steps a weight's is several, and a bias that is perhaps no whole number of these.
+        exponent = int(rare.integers(1, 8))
+        fine = {name: value * (1 << exponent) + (name == "bias" and bool(rare.random() < 0.3))
+                for name, value in neuron.given().items()}
+        neuron = replace(neuron, **fine)
     return Layer(name=name, weights=weights, weight_bits=bits, neuron=neuron, connectivity=connectivity,
-                 current_pool=pool)
+                 current_pool=pool, weight_exponent=exponent)
 
 
 def random_network(

@@ -2,6 +2,7 @@
 """Small programs for single cores, and components of a few units that make up a layer."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def two_layers(
         Further synapses onto it, as (source, connectivity).
     neuron : mapping
         Options of its neurons, and ``levels``, their number of thresholds, ``fall``, whether thresholds fall with the
-        steps, and ``current_pool``.
+        steps, ``current_pool``, and ``weight_exponent``, by which all numbers on the membranes are scaled, too.
     lanes : int
         Lanes of its core.
     inputs : mapping
@@ -84,13 +85,16 @@ def two_layers(
         return random.integers(-6, 8, connectivity.weight_shape)
 
     levels, falls = options.pop("levels", 1), options.pop("fall", False)
+    exponent = options.pop("weight_exponent", 0)
     neurons = Neuron(
         bias=random.integers(-3, 4, count), v_init=random.integers(-4, 5, count),
         theta=np.sort(random.integers(6, 14 + 6 * levels, (count, levels)), axis=1),
         theta_fall=np.arange(STEPS) * 5 if falls else None, **options)
+    neurons = replace(neurons, **{name: value << exponent for name, value in neurons.given().items()})
     layer = Layer(name="tried", weight_bits=5, weights=weights_of(synapses), connectivity=synapses, neuron=neurons,
-                  current_pool=pool, branches=tuple(Branch(source=source, weights=weights_of(one), connectivity=one)
-                                                    for source, one in branches))
+                  weight_exponent=exponent, current_pool=pool,
+                  branches=tuple(Branch(source=source, weights=weights_of(one), connectivity=one)
+                                 for source, one in branches))
     behind = Dense(in_shape=layer.out_shape, neurons=2)
     output = Layer(name="behind", weight_bits=5, weights=weights_of(behind), connectivity=behind,
                    neuron=Neuron(bias=np.zeros(2, int), theta=np.ones(2, int), v_init=np.zeros(2, int)))

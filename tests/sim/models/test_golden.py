@@ -132,7 +132,7 @@ def naive_run(network, sample):
                         row = [rows[t - late][a] if t - late >= 0 and rows[t - late] else 0
                                for a, late in enumerate(branch.delays)]
                     for place, target in enumerate(windows[index]):
-                        sums[place] += sum(
+                        sums[place] += 2**layer.weight_exponent * sum(
                             naive_weight(branch, target, a) * count for a, count in enumerate(row) if count)
                 results.append(neuron.step(max(sums)))
             fired.append([int(spike) for spike, _ in results])
