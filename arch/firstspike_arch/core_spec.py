@@ -395,4 +395,6 @@ def _plain_pass(op: RowOp) -> list[Any]:
     plain = [op.act, op.operand, op.index, values, op.when, base, op.store, op.halve, op.settle]
     if op.channels is not None:
         plain.append(op.channels.tolist())
-    return [*plain, "toward zero"] if op.toward_zero else plain
+    if op.toward_zero:
+        plain.append("toward zero")
+    return plain if op.beside is None else [*plain, {"beside": _plain_pass(op.beside)}]

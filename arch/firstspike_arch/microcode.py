@@ -8,6 +8,10 @@ executes the list, the timing model counts it, and the width proof runs it on in
 A layer with a direct input has a second number for each neuron, its current. Events add to the current, and every step
 adds the current to u. A layer with a pool of currents has it, too: events add to sums, and markers take the largest sum
 of each window as the current.
+
+A layer whose currents last has a trace for each neuron: i of `NeuronDescription`. Events add to the trace; of a direct
+input, or with a pool, the current does, in a pass. A pass adds the trace to u, and the leak of the trace is done beside
+such a pass and those behind it, by an adder of its own.
 """
 
 from dataclasses import dataclass, replace
@@ -35,28 +39,35 @@ class RowOp:
     and u in all others.
 
     ``act``: "add" (the sum), "save" (shadow ← the sum; u ← 0 unless ``halve``), "init" (as "add", the first of an
-    inference: the current becomes `Microcode.current`), "load" (the operand), "max" (the larger of the number and the
-    operand). With ``halve``, an arithmetic shift right by one follows; with ``toward_zero``, it rounds toward 0.
-    ``store``: the number that the pass changes, the "membrane" u, the "current", or the "sum" that an event reaches.
+    inference: the current becomes `Microcode.current`, and the trace 0), "load" (the operand), "max" (the larger of the
+    number and the operand). With ``halve``, an arithmetic shift right by one follows; with ``toward_zero``, it rounds
+    toward 0.
+    ``store``: the number that the pass changes, the "membrane" u, the "current", the "trace", or the "sum" that an
+    event reaches. The trace has a shadow of its own.
     ``operand``: "weight" (row ``index`` of the bias rows), "constant" (``values``, int64[C], or int64[L + 1, C] by the
-    magnitude 0…L of this step's spike), "current", "fall" (``values``[t] at the end of step t), "leak"
-    (~(u >> ``index``); with ``toward_zero``, −u / 2^``index`` rounded away from 0), "shadow", "sum" (tap ``index`` of
-    the window, row by row of its kernel; the last pass that takes a sum clears it) or "zero".
-    ``channels``: bool[C], those to which "leak" or "shadow" is added, and 0 to all others; None: to all.
+    magnitude 0…L of this step's spike), "current", "decay" (−trace / 2^``index`` rounded down; with ``toward_zero``,
+    away from 0), "fall" (``values``[t] at the end of step t), "leak" (~(u >> ``index``); with ``toward_zero``, as
+    "decay" of u), "shadow", "sum" (tap ``index`` of the window, row by row of its kernel; the last pass that takes a
+    sum clears it), "trace" or "zero".
+    ``channels``: bool[C], those to which "leak", "decay" or "shadow" is added, and 0 to all others; None: to all.
     ``when``: "spiked" holds where this step's spike has a magnitude; "negative" and "nonnegative" test u itself.
     ``base``: int64[C].
+    ``beside``: a pass over the trace at the same time, whose operand is "decay", "shadow" or "zero"; as an operand, the
+    trace is that of before.
     """
 
     act: Literal["add", "init", "load", "max", "save"]
-    operand: Literal["weight", "constant", "current", "fall", "leak", "shadow", "sum", "zero"] = "zero"
+    operand: Literal[
+        "weight", "constant", "current", "decay", "fall", "leak", "shadow", "sum", "trace", "zero"] = "zero"
     index: int = 0
     values: np.ndarray | None = None
     when: When = "never"
     base: np.ndarray | None = None
-    store: Literal["membrane", "current", "sum"] = "membrane"
+    store: Literal["membrane", "current", "sum", "trace"] = "membrane"
     halve: bool = False
     channels: np.ndarray | None = None
     toward_zero: bool = False
+    beside: "RowOp | None" = None
     settle: bool = False
     """The operand depends on what the previous pass wrote; if there is only one row, the core waits a cycle between
     them."""
@@ -64,8 +75,8 @@ class RowOp:
     def __post_init__(self) -> None:
         if (self.values is not None) != (self.operand in ("constant", "fall")):
             raise ValueError(f"operand {self.operand!r}: values must be given for 'constant' and 'fall', and no other")
-        if self.channels is not None and self.operand not in ("leak", "shadow"):
-            raise ValueError(f"operand {self.operand!r}: channels must be given for 'leak' and 'shadow' only")
+        if self.channels is not None and self.operand not in ("leak", "decay", "shadow"):
+            raise ValueError(f"operand {self.operand!r}: channels must be given for 'leak', 'decay' and 'shadow' only")
         if (self.base is None) != (self.when == "never"):
             raise ValueError(f"when {self.when!r}: base must be given unless when is 'never'")
 
@@ -74,9 +85,10 @@ class RowOp:
         return (total + (self.toward_zero & (total < 0))) >> 1
 
     def leak_of(self, u: np.ndarray) -> np.ndarray:
-        """The operand "leak", without ``channels``; u + operand never decreases with u, if ``index`` ≥ 1."""
+        """The operand "leak", or "decay" of the trace, without ``channels``; u + operand never decreases with u, if
+        ``index`` ≥ 1, or it is "decay"."""
         if not self.toward_zero:
-            return ~(u >> self.index)
+            return -u >> self.index if self.operand == "decay" else ~(u >> self.index)
         return np.where(u < 0, -(u >> self.index), -u >> self.index)
 
     @property
@@ -131,6 +143,18 @@ class Microcode:
         return any(op.store == "current" for op in self.passes)
 
     @property
+    def has_trace(self) -> bool:
+        """Whether each neuron has a trace beside its membrane."""
+        return any(op.store == "trace" for op in self.passes)
+
+    @property
+    def trace_leak(self) -> tuple[RowOp, ...]:
+        """The passes over the trace in which it leaks, in their order."""
+        takes = [op.beside for op in (*self.start, *self.step) if op.operand == "trace"][:1]
+        others = [op.beside for op in self.step if op.operand != "trace"]
+        return tuple(op for op in (*takes, *others) if op is not None)
+
+    @property
     def pools(self) -> bool:
         """Whether events add to sums, the largest of which in a window is the current."""
         return self.event.store == "sum"
@@ -139,7 +163,8 @@ class Microcode:
     def pure_weights(self) -> bool:
         """Whether every operand comes from the weight memory, so that the operand register needs no multiplexer."""
         # Where the first pass of an inference adds nothing, it sets registers, and does not see the operand.
-        return all(op.operand == "weight" or (op.act == "init" and op.operand == "zero") for op in self.passes)
+        return not self.has_trace and all(
+            op.operand == "weight" or (op.act == "init" and op.operand == "zero") for op in self.passes)
 
 
 def bias_rows(layer: Layer) -> np.ndarray:
@@ -205,9 +230,10 @@ def microcode_of(
         All neurons are in rows of registers (`LayerPlan.in_registers`), as they are if they are in one row. The first
         pass of an inference adds no bias there, because flip-flops are then set without a multiplexer.
     """
-    neuron, pool = layer.neuron, layer.current_pool
+    neuron, pool, lasts = layer.neuron, layer.current_pool, layer.neuron.lasts
+    folds = static and not lasts  # what every step adds is a part of the current
     theta, biases, zeros = neuron.first_theta, bias_rows(layer), np.zeros(layer.channels, dtype=np.int64)
-    store = "current" if static else "membrane"
+    store = "current" if folds else "membrane"
     bias_ops = tuple(
         RowOp(act="add", operand="weight", index=k, store=store) for k in range(len(biases)) if biases[k].any())
     constant = np.asarray(neuron.bias, dtype=np.int64) if has_constant_bias(layer) else zeros
@@ -222,34 +248,103 @@ def microcode_of(
         update.run()
         if neuron.theta_fall is not None:
             update.append(RowOp(act="add", operand="fall", values=np.diff(neuron.theta_fall)))
-        elif static:
+        elif folds:
             every_step = update.take_constant()
             update.append(RowOp(act="add", operand="current"))
         else:
             update.add(constant)
             update.add_rows(bias_ops)
         step = update.passes()
-    first = RowOp(act="init", when="always", base=init - theta + (-every_step if static else constant))
+    first = RowOp(act="init", when="always", base=init - theta + (-every_step if folds else constant))
     final = (first, *bias_ops)
-    if not static and not in_registers and not in_one_row:
+    if not folds and not in_registers and not in_one_row:
         final = (replace(first, operand="weight"), *bias_ops[1:])
-    current = constant + every_step if static else zeros
+    current = constant + every_step if folds else zeros
     start: tuple[RowOp, ...] = ()
-    if static or pool is not None:
+    if lasts:
+        start, step = _take_trace(neuron, layer.channels, step, given=static or pool is not None, once=static)
+    elif static or pool is not None:
         start = (RowOp(act="add", operand="current", settle=True),)
     if pool is not None:
         taps = tuple(RowOp(act="max" if tap else "load", operand="sum", index=tap, store="current")
                      for tap in range(pool.kernel[0] * pool.kernel[1]))
-        if static:
+        if folds:
             # The first tap replaces the current, so what else is a part of it comes behind the taps.
             more = RowOp(act="add", operand="constant", values=current, store="current")
             taps, final, current = (*taps, *bias_ops, *((more,) if current.any() else ())), final[:1], zeros
         start = (*taps, *start)
+    event = "sum" if pool is not None else "current" if static else "trace" if lasts else "membrane"
     return Microcode(
         offset=theta, current=current, levels=None if neuron.theta is None else neuron.theta - theta[:, None],
-        event=RowOp(act="add", operand="weight", store=store if pool is None else "sum"),
-        start=start, step=step, final=final, recurs=pool is not None and not static,
+        event=RowOp(act="add", operand="weight", store=event),
+        start=start, step=step, final=final, recurs=bool(start) and not static,
     )
+
+
+def _take_trace(
+    neuron: Neuron, channels: int, step: tuple[RowOp, ...], *, given: bool, once: bool,
+) -> tuple[tuple[RowOp, ...], tuple[RowOp, ...]]:
+    """Passes of the start and of a step in which membranes take their trace, and the trace leaks, around the passes
+    ``step`` of all else.
+
+    Parameters
+    ----------
+    given : bool
+        The current adds to the trace, not events.
+    once : bool
+        The passes of the start run once an inference.
+    """
+    first, *others = _trace_leak(neuron, channels) or (None,)
+    adds = (RowOp(act="add", operand="current", store="trace"),) * given
+    takes = RowOp(act="add", operand="trace", beside=first)
+    if neuron.current_delay:
+        rest = _beside((), others)
+        # At the end of the step, so that the next one finds it on the membrane.
+        if once:
+            return (), step and (*step, *adds, takes, *rest)
+        return adds, step and (*step, takes, *rest)
+    start = tuple(replace(op, settle=True) for op in adds)
+    if step:
+        step = (*_beside(step, others), *((*adds, takes) if once else ()))
+    return (*start, takes), step
+
+
+def _beside(passes: tuple[RowOp, ...], ops: list[RowOp]) -> tuple[RowOp, ...]:
+    """The passes with ``ops`` on the trace beside them, one each; with more passes if there are too few."""
+    more = max(0, len(ops) - len(passes))
+    passes = (*passes, *(RowOp(act="add"),) * more)
+    return (*(replace(one, beside=op) for one, op in zip(passes, ops, strict=False)), *passes[len(ops):])
+
+
+def _trace_leak(neuron: Neuron, channels: int) -> tuple[RowOp, ...]:
+    """Passes over the trace in which it leaks, as membranes do in `_Update`; with 1 − 2^−k, it need not be moved before
+    and after."""
+    num, shift = shortest_leak(np.broadcast_to(np.asarray(neuron.current_leak_num), channels),
+                               neuron.current_leak_shift)
+    leaks = num != 1 << shift
+    if not leaks.any():
+        return ()
+    if (num[leaks] == (1 << shift) - 1).all():
+        return (RowOp(act="add", operand="decay", index=shift, channels=_some(leaks), store="trace",
+                      toward_zero=neuron.leak_toward_zero),)
+    return _horner(num, shift, toward_zero=neuron.leak_toward_zero, store="trace")
+
+
+def _horner(num: np.ndarray, shift: int, *, toward_zero: bool, **first: Any) -> tuple[RowOp, ...]:
+    """Passes of x ← x·num / 2^shift, for num int64[C]; ``first`` are options of the first, which saves x.
+
+    Horner from the lowest digit: floors of floors are exact, so after ``shift`` halvings x = (x·num) >> shift, but for
+    the channels without a leak, of which only the last digit is 1. Roundings toward 0 are, too: a number and what is
+    added to it have one sign, by which the sum is rounded. That is not known of the sum that is saved.
+    """
+    odd = bool((num & 1).all()) and not toward_zero  # the lowest digit then needs no pass of its own
+    ops = [RowOp(act="save", halve=odd, **first)]
+    for digit in range(odd, shift + int((num == 1 << shift).any())):
+        ones = num >> digit & 1 == 1
+        ops.append(RowOp(
+            act="add", operand="shadow" if ones.any() else "zero", channels=_some(ones), halve=digit < shift,
+            toward_zero=toward_zero and digit < shift, settle=digit == odd, store=ops[0].store))
+    return tuple(ops)
 
 
 class _Update:
@@ -385,17 +480,7 @@ class _Update:
             self.append(RowOp(act="add", operand="leak", index=shift, channels=_some(leaks)))
             self.add(leaks)
         else:
-            # Horner from the lowest digit: floors of floors are exact, so after `shift` halvings u = (v·num) >> shift,
-            # but for the channels without a leak, of which only the last digit is 1. Roundings toward 0 are, too: a
-            # number and what is added to it have one sign, by which the sum is rounded. That is not known of the sum
-            # that is saved.
-            odd = bool((num & 1).all()) and not toward_zero  # the lowest digit then needs no pass of its own
-            self._ops.append(RowOp(act="save", halve=odd, **self._operand()))
-            for digit in range(odd, shift + (not leaks.all())):
-                ones = num >> digit & 1 == 1
-                self._ops.append(RowOp(
-                    act="add", operand="shadow" if ones.any() else "zero", channels=_some(ones), halve=digit < shift,
-                    toward_zero=toward_zero and digit < shift, settle=digit == odd))
+            self._ops += _horner(num, shift, toward_zero=toward_zero, **self._operand())
 
 
 def _some(channels: np.ndarray) -> np.ndarray | None:

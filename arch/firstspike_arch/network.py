@@ -413,9 +413,11 @@ def _verify_encoder(network: IntegerNetwork, where: str, index: int) -> None:
     ).any():
         raise NetworkError(f"{where}: theta_fall must be {network.steps_max} ascending integers from 0, "
                            f"not {shown(neuron.theta_fall)}")
-    if neuron.leaky or neuron.clamped or not neuron.single_spike or neuron.levels != 1 or not neuron.bias_once:
+    if neuron.leaky or neuron.lasts or neuron.clamped or not neuron.single_spike or neuron.levels != 1 or (
+        not neuron.bias_once
+    ):
         raise NetworkError(f"{where}: a layer with theta_fall must have single_spike, bias_once and one threshold, "
-                           f"and no leak or clamps")
+                           f"and no leak, lasting currents or clamps")
 
 
 def _verify_weights(where: str, weights: np.ndarray, shape: Shape, bits: int) -> None:
@@ -444,19 +446,14 @@ def _verify_layer(where: str, layer: Layer) -> None:
         raise NetworkError(f"{where}: weight_exponent must be 0…{WEIGHT_EXPONENT_MAX}, not "
                            f"{shown(layer.weight_exponent)}")
     neuron, count = layer.neuron, layer.channels
-    _check_integer(f"{where}: ", "leak_shift", neuron.leak_shift)
-    if isinstance(neuron.leak_num, np.ndarray):
-        _vector(where, "leak_num", neuron.leak_num, count)
-    else:
-        _check_integer(f"{where}: ", "leak_num", neuron.leak_num)
+    _verify_leak(where, "leak", neuron.leak_num, neuron.leak_shift, count)
+    if neuron.current_leak_num is not None:
+        _verify_leak(where, "current_leak", neuron.current_leak_num, neuron.current_leak_shift, count)
+    elif neuron.current_delay or neuron.current_leak_shift:
+        raise NetworkError(f"{where}: current_leak_num must be given with "
+                           f"{'current_delay' if neuron.current_delay else 'current_leak_shift'}, not None")
     for name in neuron.numbers("channels", "layer"):
         _verify_numbers(where, name, neuron, count)
-    low, high = int(np.min(neuron.leak_num)), int(np.max(neuron.leak_num))
-    if not 0 <= neuron.leak_shift <= LEAK_SHIFT_MAX or low < 0 or high > 1 << neuron.leak_shift:
-        raise NetworkError(
-            f"{where}: leak must be num/2^shift with 0 ≤ num ≤ 2^shift and shift ≤ {LEAK_SHIFT_MAX}, "
-            f"not {low if low < 0 else high}/2^{neuron.leak_shift}"
-        )
     if neuron.reset not in get_args(Reset):
         raise NetworkError(f"{where}: reset must be subtract, zero or none, not {shown(neuron.reset)}")
     for what, value in neuron.options().items():
@@ -478,6 +475,19 @@ def _verify_layer(where: str, layer: Layer) -> None:
         raise NetworkError(f"{where}: reset_step must be ≥ 0, not {int(np.min(neuron.reset_step))}")
     if neuron.v_min is not None and neuron.v_max is not None and neuron.v_min > neuron.v_max:
         raise NetworkError(f"{where}: v_min must not exceed v_max, not {neuron.v_min} > {neuron.v_max}")
+
+
+def _verify_leak(where: str, name: str, num: int | np.ndarray, shift: int, count: int) -> None:
+    """Check a leak num/2^shift, of which num is one number, or one for each of ``count`` channels."""
+    _check_integer(f"{where}: ", f"{name}_shift", shift)
+    if isinstance(num, np.ndarray):
+        _vector(where, f"{name}_num", num, count)
+    else:
+        _check_integer(f"{where}: ", f"{name}_num", num)
+    low, high = int(np.min(num)), int(np.max(num))
+    if not 0 <= shift <= LEAK_SHIFT_MAX or low < 0 or high > 1 << shift:
+        raise NetworkError(f"{where}: {name} must be num/2^shift with 0 ≤ num ≤ 2^shift and shift ≤ {LEAK_SHIFT_MAX}, "
+                           f"not {low if low < 0 else high}/2^{shift}")
 
 
 def _verify_numbers(where: str, name: str, neuron: Neuron, count: int) -> None:

@@ -63,6 +63,7 @@ class NetworkBuilder:
 
     def layer(
         self, weights: ArrayLike, *, theta: ArrayLike | None = None, leak: ArrayLike = 1.0,
+        current_leak: ArrayLike | None = None,
         weight_bits: int | None = None, name: str | None = None, stride: int | tuple[int, int] = 1,
         padding: int | tuple[int, int] = 0, groups: int = 1, pool: int | tuple[int, int] = 1,
         dilation: int | tuple[int, int] = 1, transposed: bool = False, output_padding: int | tuple[int, int] = 0,
@@ -85,6 +86,8 @@ class NetworkBuilder:
         leak : float or float[C]
             Factor of the membrane in each step, of the layer or of each channel; must be num / 2^shift exactly with
             shift ≤ 15, such as 0.875.
+        current_leak : float or float[C]
+            Currents last: factor of the current in each step, as ``leak``. None: they do not.
         weight_bits : int
             2 … 8; None: the fewest that hold the weights of the layer and its branches.
         pool : int or (int, int)
@@ -114,7 +117,10 @@ class NetworkBuilder:
             where, index - 1, weights, pool=pool, stride=stride, padding=padding, groups=groups, dilation=dilation,
             transposed=transposed, output_padding=output_padding, delays=delays)
         channels = synapses.connectivity.channels
-        num, shift = _leak(where, leak, channels)
+        num, shift = _leak(where, "leak", leak, channels)
+        if current_leak is not None:
+            neuron["current_leak_num"], neuron["current_leak_shift"] = _leak(where, "current_leak", current_leak,
+                                                                             channels)
         try:
             made = Neuron(**_numbers(where, {"bias": 0, "v_init": 0, "theta": theta, **neuron}, channels),
                           leak_num=num, leak_shift=shift)
@@ -286,25 +292,25 @@ def _thresholds(where: str, value: Any, size: int) -> np.ndarray:
     return _vector(where, "theta", array, size)
 
 
-def _leak(where: str, leak: Any, channels: int) -> tuple[int | np.ndarray, int]:
+def _leak(where: str, name: str, leak: Any, channels: int) -> tuple[int | np.ndarray, int]:
     """Numerator and shift of a leak, or numerators int64[C] of several, which must be num / 2^shift exactly."""
     try:
         values = np.asarray(leak)
     except (RuntimeError, TypeError, ValueError) as error:
-        raise NetworkError(f"{where}: leak must be a number 0…1 or an array of them: {error}") from None
+        raise NetworkError(f"{where}: {name} must be a number 0…1 or an array of them: {error}") from None
     if values.shape not in ((), (channels,)):
-        raise NetworkError(f"{where}: leak must be one number or have shape ({channels},), not {values.shape}")
+        raise NetworkError(f"{where}: {name} must be one number or have shape ({channels},), not {values.shape}")
     if values.dtype.kind not in "iuf":
-        raise NetworkError(f"{where}: leak must be 0…1, not {shown(leak)}" if values.ndim == 0 else
-                           f"{where}: leak must be numbers 0…1, not {values.dtype}")
+        raise NetworkError(f"{where}: {name} must be 0…1, not {shown(leak)}" if values.ndim == 0 else
+                           f"{where}: {name} must be numbers 0…1, not {values.dtype}")
     real = values.astype(np.float64)
     wrong = real[~((real >= 0) & (real <= 1))]
     if wrong.size:
-        raise NetworkError(f"{where}: leak must be 0…1, not {float(wrong.flat[0])!r}")
+        raise NetworkError(f"{where}: {name} must be 0…1, not {float(wrong.flat[0])!r}")
     num, shift = nearest_leak(real, LEAK_SHIFT_MAX)
     finer = real[num / (1 << shift) != real]
     if finer.size:
-        raise NetworkError(f"{where}: leak must be num / 2^shift exactly, with shift ≤ {LEAK_SHIFT_MAX}, not "
+        raise NetworkError(f"{where}: {name} must be num / 2^shift exactly, with shift ≤ {LEAK_SHIFT_MAX}, not "
                            f"{float(finer.flat[0])!r}; {round(float(finer.flat[0]) * 256)} / 256 would be near")
     return num, shift
 

@@ -29,13 +29,17 @@ _LATER = {"later": True}
 _RATIO = {"ratio": True}
 """Metadata of a factor without a unit, which all channels of a layer share, or of which each has its own."""
 
+_LATER = {"later": True}
+"""Metadata of a field that files leave out where it has its default, so that files of before stay as they are."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NeuronDescription:
     """The neurons of one layer, which do the following in every step, in this order::
 
         v = leak(v)
-        v = v + Σ W·s + bias                    (− s[t−1]·reset_step, or v_reset beforehand, if reset_delay)
+        i = current_leak(i) + Σ W·s             (i = Σ W·s if currents do not last)
+        v = v + i + bias                        (− s[t−1]·reset_step, or v_reset beforehand, if reset_delay)
         s = #{k: v ≥ theta[k]}                  (0 if single_spike and it has fired)
         reset unless reset_delay: v −= s·reset_step | v = v_reset where s > 0 | nothing
         v = clip(v, v_min, v_max)
@@ -68,7 +72,13 @@ class NeuronDescription:
     bias_once : bool
         The bias is added at t = 0 only.
     leak_toward_zero : bool
-        Membranes in integers are rounded toward 0 as they leak, instead of down.
+        Membranes in integers, and currents that last, are rounded toward 0 as they leak, instead of down.
+    current_delay : bool
+        The membrane takes the current of the step before: i before its leak and the events of this step, 0 at t = 0.
+        Currents must last.
+
+    Currents last in layers with a ``current_leak``, which `FloatNeuron` and `Neuron` have; i is 0 before the first
+    step. Of the layer's own spikes, those of the step before are among Σ W·s.
     """
 
     # Ref: docs/semantics.md, section 1
@@ -82,6 +92,7 @@ class NeuronDescription:
     single_spike: bool = False
     bias_once: bool = False
     leak_toward_zero: bool = field(default=False, metadata=_LATER)
+    current_delay: bool = field(default=False, metadata=_LATER)
     theta_fall: np.ndarray | None = field(default=None, metadata=_STEPS)
     v_min: float | None = field(default=None, metadata=_LAYER)
     v_max: float | None = field(default=None, metadata=_LAYER)
@@ -104,8 +115,8 @@ class NeuronDescription:
 
     def idle(self) -> set[str]:
         """Names of the fields that files leave out, as they are at their defaults."""
-        return {item.name for item in fields(self)
-                if "later" in item.metadata and getattr(self, item.name) == item.default}
+        return {item.name for item in fields(self) if "later" in item.metadata
+                and not isinstance(value := getattr(self, item.name), np.ndarray) and value == item.default}
 
     def given(self) -> dict[str, Any]:
         """The fields in units of the membrane that are not None, by name."""
@@ -143,14 +154,24 @@ class FloatNeuron(NeuronDescription):
         array of equal numbers becomes the number.
     strict : bool
         A neuron fires where v > theta instead of v ≥ theta.
+    current_leak : float or float64[C]
+        Currents last: current_leak(i) = current_leak·i with a factor in 0 … 1, of the layer or of each channel. None:
+        they do not.
     """
 
     leak: float | np.ndarray = field(default=1.0, metadata=_RATIO)
     strict: bool = False
+    current_leak: float | np.ndarray | None = field(default=None, metadata=_RATIO | _LATER)
 
     def __post_init__(self) -> None:
-        if _all_equal(self.leak):
-            object.__setattr__(self, "leak", float(np.ravel(self.leak)[0]))
+        for name in self.ratios():
+            if _all_equal(value := getattr(self, name)):
+                object.__setattr__(self, name, float(np.ravel(value)[0]))
+
+    @property
+    def lasts(self) -> bool:
+        """Whether currents last."""
+        return self.current_leak is not None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -164,20 +185,28 @@ class Neuron(NeuronDescription):
         leak(v) = v·leak_num / 2^leak_shift, rounded toward −∞, or toward 0 (``leak_toward_zero``), with
         0 ≤ leak_num ≤ 2^leak_shift and leak_shift ≤ 15;
         leak_num = 2^leak_shift makes an integrate-and-fire neuron. An array of equal numbers becomes the number.
+    current_leak_num : int or int64[C]
+    current_leak_shift : int
+        Currents last: current_leak(i) = i·current_leak_num / 2^current_leak_shift, with the same rounding and limits.
+        None: they do not.
     """
 
     bias: np.ndarray = field(metadata=_CHANNELS)
     v_init: np.ndarray = field(metadata=_CHANNELS)
     leak_num: int | np.ndarray = field(default=1, metadata=_RATIO)
     leak_shift: int = 0
+    current_leak_num: int | np.ndarray | None = field(default=None, metadata=_RATIO | _LATER)
+    current_leak_shift: int = field(default=0, metadata=_LATER)
     v_min: int | None = field(default=None, metadata=_LAYER)
     v_max: int | None = field(default=None, metadata=_LAYER)
 
     def __post_init__(self) -> None:
         if self.theta is not None and np.ndim(self.theta) == 1:
             object.__setattr__(self, "theta", np.asarray(self.theta)[:, None])
-        if _all_equal(self.leak_num) and np.asarray(self.leak_num).dtype.kind in "iu":
-            object.__setattr__(self, "leak_num", int(np.ravel(self.leak_num)[0]))
+        for name in self.ratios():
+            value = getattr(self, name)
+            if _all_equal(value) and np.asarray(value).dtype.kind in "iu":
+                object.__setattr__(self, name, int(np.ravel(value)[0]))
 
     @property
     def first_theta(self) -> np.ndarray:
@@ -193,6 +222,16 @@ class Neuron(NeuronDescription):
     def leak(self) -> float | np.ndarray:
         """The factor leak_num / 2^leak_shift, a number or float64[C]."""
         return self.leak_num / (1 << self.leak_shift)
+
+    @property
+    def lasts(self) -> bool:
+        """Whether currents last."""
+        return self.current_leak_num is not None
+
+    @property
+    def current_leak(self) -> float | np.ndarray | None:
+        """The factor current_leak_num / 2^current_leak_shift, a number or float64[C]; None: currents do not last."""
+        return None if self.current_leak_num is None else self.current_leak_num / (1 << self.current_leak_shift)
 
     @property
     def after_reset(self) -> np.ndarray | None:

@@ -27,6 +27,8 @@ def skips_obstacle(network: IntegerNetwork, index: int) -> str | None:
         return "skips must be off: no inference has a second step"
     if network.is_static(index) or neuron.theta_fall is not None or layer.current_pool is not None:
         return "skips must be off: every step adds a current or lowers the thresholds"
+    if neuron.lasts:
+        return "skips must be off: currents last, so that every step changes membranes"
     if neuron.leaky:
         return "skips must be off: the neurons leak in every step"
     if neuron.bias.any() and not neuron.bias_once:

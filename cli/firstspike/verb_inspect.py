@@ -215,19 +215,24 @@ def _takes(index: int, sources: list[int]) -> str:
 
 
 def _neuron(neuron: FloatNeuron | Neuron) -> str:
-    slow, theta = float(np.max(neuron.leak)), neuron.theta
-    fast = float(np.min(neuron.leak))
-    parts = ["IF" if fast == 1 else f"leak {fast:.4g}" + (f"…{slow:.4g}" if slow > fast else "")]
+    theta, parts = neuron.theta, ["IF" if np.min(neuron.leak) == 1 else f"leak {_span(neuron.leak)}"]
+    if neuron.current_leak is not None:
+        parts.append(f"currents leak {_span(neuron.current_leak)}" + ", a step late" * neuron.current_delay)
     if theta is None:
-        return f"{parts[0]}, no threshold"
-    low, high = float(np.min(theta)), float(np.max(theta))
+        return ", ".join((*parts, "no threshold"))
     sign = ">" if isinstance(neuron, FloatNeuron) and neuron.strict else "≥"
     levels = f", {neuron.levels} levels" if neuron.levels > 1 else ""
-    parts.append(f"fires at {sign} {low:.4g}" + (f"…{high:.4g}" if high > low else "") + levels)
+    parts.append(f"fires at {sign} {_span(theta)}{levels}")
     parts.append("fires once" if neuron.single_spike else f"reset {neuron.reset}" + (" delayed" * neuron.reset_delay))
     parts += [f"{name.replace('_', ' ')} {value:.4g}" for name in ("v_min", "v_max")
               if (value := getattr(neuron, name)) is not None]
     return ", ".join(parts)
+
+
+def _span(values: float | np.ndarray) -> str:
+    """The least and the largest of some numbers."""
+    low, high = float(np.min(values)), float(np.max(values))
+    return f"{low:.4g}" + (f"…{high:.4g}" if high > low else "")
 
 
 def _small(value: np.ndarray | str | None, shape: Shape) -> str:

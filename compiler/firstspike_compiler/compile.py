@@ -143,6 +143,7 @@ def _quantise(draft: _Draft) -> tuple[_Draft, PassResult]:
         f"{item.layer}: weights off by {item.weight_error:.3f} steps r.m.s., {item.saturated} saturated; "
         f"bias off by ≤ {item.bias_error:.3f}, theta up by ≤ {item.theta_error:.3f} (no loss), "
         f"reset off by ≤ {item.reset_error:.3f}; leak {item.leak} off by {item.leak_error:+.2g}"
+        + (f"; leak of currents {item.current_leak} off by {item.current_leak_error:+.2g}" if item.current_leak else "")
         for item in roundings
     ]
     lines += [f"warning: {item.layer}: {sentence}" for item in roundings for sentence in item.warnings]

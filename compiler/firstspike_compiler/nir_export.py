@@ -18,12 +18,13 @@ from .passes.round_leaks import round_leaks, rounded_down
 
 __all__ = ["save_nir"]
 
-_SAID = ("bias", "theta", "reset", "reset_step", "v_reset", "leak_num", "leak_shift")
+_SAID = ("bias", "theta", "reset", "reset_step", "v_reset", "leak_num", "leak_shift", "current_leak_shift")
 """Fields of neurons that NIR can express; any other must be without effect."""
 _UNSAID = {
     "single_spike": "fire once", "theta_fall": "have a falling threshold", "reset_delay": "reset a step late",
     "v_min": "clamp", "v_max": "clamp", "v_init": "start from a membrane other than 0",
     "bias_once": "take their bias once", "leak_toward_zero": "round toward 0 as they leak",
+    "current_leak_num": "have currents that last",
 }
 
 

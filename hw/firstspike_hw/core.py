@@ -79,6 +79,8 @@ class Core(wiring.Component):
     busy: Signal
 
     def __init__(self, spec: CoreSpec, image: Sequence[int] = ()):
+        if spec.layer.neuron.lasts:
+            raise ValueError(f"layer {spec.index} ({spec.layer.name}): currents must not last in hardware yet")
         self._spec, self._image = spec, image
         names = [f"events{place}" for place in range(len(spec.inputs))]
         super().__init__({

@@ -128,7 +128,7 @@ def test_passes_in_one_row_wait_for_what_the_pass_before_writes(options, waits):
 @pytest.mark.parametrize(("options", "sentence"), [
     ({"operand": "constant"}, "operand 'constant': values must be given for 'constant' and 'fall', and no other"),
     ({"values": np.zeros(1, np.int64)}, "operand 'zero': values must be given for 'constant' and 'fall', and no other"),
-    ({"channels": np.ones(1, bool)}, "operand 'zero': channels must be given for 'leak' and 'shadow' only"),
+    ({"channels": np.ones(1, bool)}, "operand 'zero': channels must be given for 'leak', 'decay' and 'shadow' only"),
     ({"when": "spiked"}, "when 'spiked': base must be given unless when is 'never'"),
     ({"base": np.zeros(1, np.int64)}, "when 'never': base must be given unless when is 'never'"),
 ])

@@ -51,7 +51,7 @@ class _Others:
     reset, bias : float64[C]
         What a spike takes from them, and what is added in every step; empty if nothing.
     leaking : int
-        Number of channels that round by a leak in every step.
+        Number of leaks that round in every step, of the channels' membranes and currents.
     """
 
     theta: np.ndarray
@@ -79,12 +79,15 @@ def _others(layer: FloatLayer, channels: slice) -> _Others:
         theta = theta.reshape(len(theta), -1)[:, :1].ravel()
     subtracts = neuron.theta is not None and not neuron.single_spike and neuron.reset == "subtract"
     reset = none if not subtracts else theta if neuron.reset_step is None else np.asarray(neuron.reset_step, float)
-    leak = np.asarray(neuron.leak, dtype=np.float64)
-    leak = np.broadcast_to(leak if leak.shape in ((), (len(layer.weight),)) else 1.0, len(layer.weight))[channels]
+    leaking = 0
+    for factor in (neuron.leak, 1.0 if neuron.current_leak is None else neuron.current_leak):
+        leak = np.asarray(factor, dtype=np.float64)
+        leak = np.broadcast_to(leak if leak.shape in ((), (len(layer.weight),)) else 1.0, len(layer.weight))[channels]
+        leaking += int(np.count_nonzero((leak > 0) & (leak < 1)))
     return _Others(
         theta=theta[channels], reset=(reset if np.isfinite(reset).all() else none)[channels],
         bias=none if neuron.bias is None else np.asarray(neuron.bias, dtype=np.float64)[channels],
-        leaking=int(np.count_nonzero((leak > 0) & (leak < 1))))
+        leaking=leaking)
 
 
 def take_scales(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Prove how many bits a membrane needs, by running the microcode on intervals."""
+"""Prove how many bits a membrane and a lasting current need, by running the microcode on intervals."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +8,7 @@ import numpy as np
 from firstspike_arch.fixed import bits_for_signed
 from firstspike_arch.microcode import Microcode, RowOp, bias_rows, microcodes_of
 from firstspike_arch.network import INPUT, Branch, IntegerNetwork, Layer
+from firstspike_arch.neuron import Neuron
 
 from ..errors import CompileError
 
@@ -28,6 +29,9 @@ class WidthProof:
     layer : str
     lows, highs : int64[M]
         Proven range of each neuron.
+    trace_lows, trace_highs : int64[M]
+        Proven range of each neuron's trace, the current of a layer whose currents last, and of all sums on the way to
+        it; part of ``lows`` and ``highs``, too. None: there is none.
     steps : int or None
         Longest inference that the proof covers, in steps; None: inferences without end.
     inputs : str
@@ -39,6 +43,8 @@ class WidthProof:
     highs: np.ndarray
     steps: int | None
     inputs: str
+    trace_lows: np.ndarray | None = None
+    trace_highs: np.ndarray | None = None
 
     @property
     def low(self) -> int:
@@ -63,11 +69,21 @@ class WidthProof:
         """Fewest bits of a two's complement number that holds the range, at least 2."""
         return max(2, bits_for_signed(self.low, self.high))
 
+    @property
+    def trace_bits(self) -> int:
+        """Fewest bits that hold the range of the traces, at least 2; 0: there are none."""
+        if self.trace_lows is None or self.trace_highs is None:
+            return 0
+        return max(2, bits_for_signed(int(self.trace_lows.min()), int(self.trace_highs.max())))
+
     def __str__(self) -> str:
         steps = "any number of" if self.steps is None else f"≤ {self.steps}"
+        current = "" if self.trace_lows is None or self.trace_highs is None else (
+            f", and {self.trace_bits} bits: {self.trace_lows.min()} (neuron {self.trace_lows.argmin()}) ≤ i ≤ "
+            f"{self.trace_highs.max()} (neuron {self.trace_highs.argmax()}),")
         return (
             f"{self.layer}: {self.bits} bits: {self.low} (neuron {self.low_neuron}) ≤ v − theta ≤ {self.high} "
-            f"(neuron {self.high_neuron}) for every order of events in {steps} steps, {self.inputs}"
+            f"(neuron {self.high_neuron}){current} for every order of events in {steps} steps, {self.inputs}"
         )
 
 
@@ -89,7 +105,7 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode, merg
     for the spike are run separately on the silent part and on the part that fires with each magnitude; every sum is
     recorded before it is halved. The last step ends with the passes of ``final``, which start again from a constant.
     The current of a direct input lies in one interval from the end of step 0 on. The largest sum of a window lies in
-    the interval of a sum.
+    the interval of a sum. The trace has an interval of its own, which the membranes take whatever they are.
     """
     layer, steps, static = network.layers[index], network.longest or ITERATIONS, network.is_static(index)
     neuron, biases, sets = layer.neuron, bias_rows(layer) * layer.weight_unit, layer.synapses(index)
@@ -119,9 +135,10 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode, merg
     # A pool may take another sum in each step, so that currents add up to more than any sum over all steps.
     pools = layer.current_pool is not None
     once = not static and not pools and all(_fires_once(network, branch.source) for branch in sets)
-    bound = _OnceBound(layer, negative, positive) if once else None
+    bound = _OnceBound(layer, negative, positive) if once and not neuron.lasts else None
     if neuron.theta_fall is not None:
         bound = None
+    trace = _Trace(microcode, neuron, negative, positive, once=once) if neuron.lasts else None
     if pools:
         machine.record(negative, positive)
     low, high = machine.run(microcode.final, negative * 0, negative * 0)
@@ -137,21 +154,31 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode, merg
             low, high = bound.intersect(step, low, high)
         if direct and step:
             negative = positive = np.zeros_like(negative)
+        if trace is not None:
+            negative, positive = trace.take()
         low_after, high_after = low + negative, high + positive
         if bound is not None:
             low_after, high_after = bound.intersect(step, low_after, high_after)
         machine.record(low_after, high_after)
         if step == steps - 1:
             if network.endless:
-                _prove_forever(f"layer {index} ({layer.name})", machine, negative, positive)
+                where = f"layer {index} ({layer.name})"
+                negative, positive = (negative, positive) if trace is None else trace.take_forever(where)
+                _prove_forever(where, machine, negative, positive)
             break
         before = low, high
         low, high = machine.run(microcode.step, low_after, high_after, step)
         same = np.array_equal(low, before[0]) and np.array_equal(high, before[1])
-        if same and (bound is None or bound.constant) and neuron.theta_fall is None:
+        if same and (bound is None or bound.constant) and neuron.theta_fall is None and (
+            trace is None or trace.constant
+        ):
             break
+    traces = {}
+    if trace is not None:
+        machine.record(trace.lows, trace.highs)  # the membranes take it as an operand of their width
+        traces = {"trace_lows": trace.lows, "trace_highs": trace.highs}
     return WidthProof(layer=layer.name, lows=machine.lows, highs=machine.highs, steps=network.longest,
-                      inputs=_assumption(network, index, once))
+                      inputs=_assumption(network, index, once), **traces)
 
 
 def _prove_forever(where: str, machine: "_Intervals", negative: np.ndarray, positive: np.ndarray) -> None:
@@ -268,6 +295,74 @@ class _OnceBound:
         )
 
 
+class _Trace:
+    """The interval of the trace of each channel, from step to step.
+
+    Parameters
+    ----------
+    negative, positive : int64[C]
+        The least and the most that is added to it in a step, by any part of the events.
+    once : bool
+        No address adds twice in an inference: as a leak moves a whole number towards 0, or not at all, the trace then
+        stays between the sums of the negative and of the positive weights.
+
+    Attributes
+    ----------
+    constant : bool
+        The last step has left the interval as it was.
+    """
+
+    def __init__(
+        self, microcode: Microcode, neuron: Neuron, negative: np.ndarray, positive: np.ndarray, *, once: bool,
+    ):
+        self._machine, self._leak = _Intervals(microcode, np.zeros((0, len(negative)))), microcode.trace_leak
+        self._neuron, self._negative, self._positive, self._once = neuron, negative, positive, once
+        self._low = self._high = np.zeros_like(negative)
+        self.constant = False
+
+    @property
+    def lows(self) -> np.ndarray:
+        """Least numbers so far, int64[C]."""
+        return self._machine.lows
+
+    @property
+    def highs(self) -> np.ndarray:
+        """Largest numbers so far, int64[C]."""
+        return self._machine.highs
+
+    def take(self) -> tuple[np.ndarray, np.ndarray]:
+        """Go on to the next step, and return the interval of what membranes take in it."""
+        before = self._low, self._high
+        low, high = self._machine.run_trace(self._leak, *before)
+        self._low, self._high = low + self._negative, high + self._positive
+        if self._once:
+            self._low, self._high = np.maximum(self._low, self._negative), np.minimum(self._high, self._positive)
+        self._machine.record(self._low, self._high)
+        self.constant = np.array_equal(before, (self._low, self._high))
+        return before if self._neuron.current_delay else (self._low, self._high)
+
+    def take_forever(self, where: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return an interval of what membranes take in any step; it is one that no step leaves.
+
+        Raises
+        ------
+        CompileError
+            A current has no leak.
+        """
+        whole = 1 << self._neuron.current_leak_shift
+        lost = whole - np.broadcast_to(np.asarray(self._neuron.current_leak_num), len(self._negative))
+        if ((lost == 0) & ((self._negative != 0) | (self._positive != 0))).any():
+            raise CompileError(f"{where}: current_leak must be below 1 in an inference without end, in which currents "
+                               "must stay bounded")
+        # high·num/2^shift + positive ≤ high; and so below, where rounding takes up to 1 in every step.
+        lost = np.maximum(lost, 1)
+        self._high = -(-self._positive * whole // lost)
+        self._low = np.where(self._negative < 0, (self._negative - 1) * whole // lost, 0)
+        self._machine.record(self._low, self._high)
+        self._machine.run_trace(self._leak, self._low, self._high)
+        return self._low, self._high
+
+
 class _Intervals:
     """Runs passes on one interval per neuron, and keeps the extremes of all recorded values."""
 
@@ -308,7 +403,7 @@ class _Intervals:
 
     def run(self, ops: tuple[RowOp, ...], low: np.ndarray, high: np.ndarray, step: int = 0):
         """Return the interval after the passes ``ops``, which start from low … high at the end of step ``step``."""
-        ops = tuple(op for op in ops if op.store == "membrane")
+        ops = tuple(op for op in ops if op.store == "membrane" and op.operand != "trace")
         if not any(op.asks_spikes for op in ops) or self.microcode.levels is None:
             return self._run_branch(ops, low, high, low <= high, 0, step)
         # The silent part, and the parts that fire with each magnitude.
@@ -331,11 +426,15 @@ class _Intervals:
         assert result is not None
         return result
 
+    def run_trace(self, ops: tuple[RowOp, ...], low: np.ndarray, high: np.ndarray):
+        """Return the interval of the trace after the passes ``ops`` over it."""
+        return self._run_branch(ops, low, high, low <= high, 0, 0)
+
     def _run_branch(self, ops, low, high, present, magnitude: int, step: int):
         shadow = self._zero, self._zero
         for op in ops:
             low, high = self._base(op, low, high, magnitude)
-            if op.operand == "leak":
+            if op.operand in ("leak", "decay"):
                 low, high = low + _masked(op, op.leak_of(low)), high + _masked(op, op.leak_of(high))
             elif op.operand != "zero":
                 least, most = self._operand(op, shadow, magnitude, step)

@@ -54,6 +54,8 @@ class Rounding:
         The quantised leak, as "num/2^shift" with the power written out, such as "7/8"; "3/8…7/8" where channels differ.
     leak_error : float
         num/2^shift minus the real leak; that of the channel where it is largest in magnitude.
+    current_leak, current_leak_error : str, float
+        The same of the leak of currents; "" and 0 where they do not last.
     warnings : tuple of str
         Sentences about leaks that are others in integers.
     """
@@ -67,6 +69,8 @@ class Rounding:
     reset_error: float
     leak: str
     leak_error: float
+    current_leak: str = ""
+    current_leak_error: float = 0.0
     warnings: tuple[str, ...] = ()
 
 
@@ -147,9 +151,11 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int | None) -> tupl
     steps = np.concatenate([weight.ravel() for weight in real_steps])
     whole = np.concatenate([weights.ravel() for weights in integers])
     errors, saturated = whole - steps, int(np.count_nonzero(whole != np.rint(steps)))
-    leak = _leak(where, neuron.leak, count)
-    limit = sufficient_shift(leak) if leak_shift_max is None else leak_shift_max
-    num, shift = nearest_leak(leak, limit)
+    leak = _Leak(where, "leak", neuron.leak, count, leak_shift_max)
+    lasting, current = None, {}
+    if neuron.current_leak is not None and (np.any(neuron.current_leak) or neuron.current_delay):
+        lasting = _Leak(where, "current_leak", neuron.current_leak, count, leak_shift_max)
+        current = {"current_leak_num": lasting.num, "current_leak_shift": lasting.shift}
     numbers, off = _round_numbers(where, neuron, scales)
     connectivity = layer.connectivity or Dense(in_shape=sets[0].shape[1:], neurons=count)
     name = f"{type(connectivity).__name__.lower()}{index}" if layer.name is None else layer.name
@@ -159,40 +165,68 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int | None) -> tupl
         branches=tuple(Branch(source=branch.source, weights=weights, connectivity=branch.connectivity,
                               delays=branch.delays)
                        for branch, weights in zip(layer.branches, integers[1:], strict=True)),
-        neuron=Neuron(**neuron.options(), **numbers, leak_num=num, leak_shift=shift),
+        neuron=Neuron(**neuron.options(), **numbers, leak_num=leak.num, leak_shift=leak.shift, **current),
     )
     return integer, Rounding(
         layer=name, scale=float(np.mean(scale)), saturated=saturated,
         weight_error=float(np.sqrt(np.mean(np.square(errors)))),
         bias_error=off["bias"], theta_error=abs(off.get("theta", 0.0)),
         reset_error=max((off[name] for name in off.keys() - {"bias", "theta", "v_init"}), default=0.0),
-        leak="…".join(f"{one}/{1 << shift}" for one in np.unique([np.min(num), np.max(num)])),
-        leak_error=float(max(np.ravel(num / (1 << shift) - leak), key=abs)),
-        warnings=tuple(_leak_warnings(leak, num, shift, limit)),
+        leak=str(leak), leak_error=leak.error,
+        current_leak="" if lasting is None else str(lasting),
+        current_leak_error=0.0 if lasting is None else lasting.error,
+        warnings=(*leak.warnings(), *(() if lasting is None else lasting.warnings())),
     )
 
 
-def _leak_warnings(leak: np.ndarray, num: int | np.ndarray, shift: int, limit: int) -> Iterable[str]:
-    """Yield where num/2^shift, with the largest shift ``limit`` allowed, is off the real leaks by more than
-    `LEAK_ERROR_MAX`."""
-    share, real = np.ravel(leak_error(leak, num, shift)), np.ravel(leak)
-    worst = int(share.argmax())
-    if share[worst] > LEAK_ERROR_MAX:
-        kept, whole, needed = int(np.ravel(num)[worst]), 1 << shift, sufficient_shift(real[worst])
-        found = "none at all" if kept == whole else f"{whole / (whole - kept):.4g} steps"
-        better = f"; leak_shift_max must be {needed} to come near" if needed > limit else ""
-        yield (f"leak {real[worst]:.7g}, a time constant of {1 / (1 - real[worst]):.4g} steps, became {kept}/{whole}: "
-               f"{found}{better}")
+class _Leak:
+    """The leak of a layer's membranes, or of its currents, rounded to num/2^shift.
 
+    Parameters
+    ----------
+    name : str
+        Its field.
+    leak : float or float64[C]
+        The real one, of the layer or of each channel.
+    count : int
+        Channels of the layer.
+    shift_max : int or None
+        As of `quantise`.
 
-def _leak(where: str, leak: float | np.ndarray, count: int) -> np.ndarray:
-    """The leak of the layer, float64, or of each channel, float64[C], checked."""
-    values = np.asarray(leak, dtype=np.float64)
-    values = _vector(where, "leak", values, count) if values.ndim else values
-    wrong = values[~((values >= 0) & (values <= 1))]
-    if wrong.size:
-        raise CompileError(f"{where}: leak must be 0…1, not {float(wrong.flat[0])!r}")
-    return values
+    Attributes
+    ----------
+    num, shift : int or int64[C], int
+    """
+
+    def __init__(self, where: str, name: str, leak: float | np.ndarray, count: int, shift_max: int | None):
+        values = np.asarray(leak, dtype=np.float64)
+        values = _vector(where, name, values, count) if values.ndim else values
+        wrong = values[~((values >= 0) & (values <= 1))]
+        if wrong.size:
+            raise CompileError(f"{where}: {name} must be 0…1, not {float(wrong.flat[0])!r}")
+        self._name, self._real = name, values
+        self._limit = sufficient_shift(values) if shift_max is None else shift_max
+        self.num, self.shift = nearest_leak(values, self._limit)
+
+    def __str__(self) -> str:
+        ends = np.unique([np.min(self.num), np.max(self.num)])
+        return "…".join(f"{one}/{1 << self.shift}" for one in ends)
+
+    @property
+    def error(self) -> float:
+        """num/2^shift minus the real leak; that of the channel where it is largest in magnitude."""
+        return float(max(np.ravel(self.num / (1 << self.shift) - self._real), key=abs))
+
+    def warnings(self) -> Iterable[str]:
+        """Yield where it is off by more than `LEAK_ERROR_MAX`."""
+        share, real = np.ravel(leak_error(self._real, self.num, self.shift)), np.ravel(self._real)
+        worst = int(share.argmax())
+        if share[worst] > LEAK_ERROR_MAX:
+            kept, whole, needed = int(np.ravel(self.num)[worst]), 1 << self.shift, sufficient_shift(real[worst])
+            found = "none at all" if kept == whole else f"{whole / (whole - kept):.4g} steps"
+            better = f"; leak_shift_max must be {needed} to come near" if needed > self._limit else ""
+            yield (f"{self._name} {real[worst]:.7g}, a time constant of {1 / (1 - real[worst]):.4g} steps, became "
+                   f"{kept}/{whole}: {found}{better}")
 
 
 def _whole_weights(sets: list[np.ndarray], bits: int, *, shared: bool) -> list[np.ndarray]:

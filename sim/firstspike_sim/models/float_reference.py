@@ -106,8 +106,11 @@ def _layer(network: FloatNetwork, index: int, layer: FloatLayer, streams: list[t
     reset_step = vector(neuron.reset_step) if neuron.reset_step is not None else sum(levels[:1], torch.zeros(()))
     v_reset = vector(np.zeros(count) if neuron.v_reset is None else neuron.v_reset)
     leak = vector(neuron.leak) if isinstance(neuron.leak, np.ndarray) else neuron.leak
+    current_leak = neuron.current_leak
+    current_leak = vector(current_leak) if isinstance(current_leak, np.ndarray) else current_leak
     fall = np.zeros(steps) if neuron.theta_fall is None else neuron.theta_fall
     v = vector(np.zeros(count) if neuron.v_init is None else neuron.v_init).expand(batch, -1)
+    lasting = torch.zeros_like(v)
     spike, has_fired = torch.zeros_like(v), torch.zeros_like(v, dtype=torch.bool)
     fired, potentials = [], []
     for step in range(steps):
@@ -116,10 +119,14 @@ def _layer(network: FloatNetwork, index: int, layer: FloatLayer, streams: list[t
             v = _reset(neuron, v, spike, reset_step, v_reset)
         sums = [synapses(stream[:, 0 if static else step])
                 for (_, synapses, _), stream in zip(sets, taken, strict=True) if stream is not None]
-        v = v + largest(torch.stack(sums).sum(0))
+        current = largest(torch.stack(sums).sum(0))
         for source, synapses, delays in sets:
             if source == index and step:
-                v = v + synapses(_due(fired, delays))
+                current = current + synapses(_due(fired, delays))
+        if current_leak is not None:
+            earlier, lasting = lasting, lasting * current_leak + current
+            current = earlier if neuron.current_delay else lasting
+        v = v + current
         if step == 0 or not neuron.bias_once:
             v = v + bias
         if neuron.single_spike:

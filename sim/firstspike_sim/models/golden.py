@@ -242,9 +242,12 @@ def _neurons(layer: Layer, currents: torch.Tensor, recurrent: list[_Synapses], m
     v_reset = vector(0 * neuron.bias if neuron.v_reset is None else neuron.v_reset)
     fall = [0] * steps if neuron.theta_fall is None else np.asarray(neuron.theta_fall).tolist()
     leak_num = vector(neuron.leak_num) if isinstance(neuron.leak_num, np.ndarray) else neuron.leak_num
+    current_num = neuron.current_leak_num
+    current_num = vector(current_num) if isinstance(current_num, np.ndarray) else current_num
     spikes = torch.zeros(currents.shape, dtype=torch.bool if neuron.levels <= 1 else torch.uint8, device=bias.device)
     potentials = torch.zeros(currents.shape if keep else 0, dtype=torch.int64, device=bias.device)
     v = vector(neuron.v_init).expand(currents.shape[0], -1)
+    lasting = torch.zeros_like(v)
     has_fired = torch.zeros_like(v, dtype=torch.bool)
     for step in range(steps):
         before = v
@@ -252,10 +255,15 @@ def _neurons(layer: Layer, currents: torch.Tensor, recurrent: list[_Synapses], m
             v = leaked(v, leak_num, neuron.leak_shift, toward_zero=neuron.leak_toward_zero)
         if neuron.reset_delay and step:
             v = _reset(neuron.reset, v, spikes[:, step - 1], reset_step, v_reset)
-        v = v + currents[:, step].to(integers)
+        current = currents[:, step].to(integers)
         for synapses in recurrent:
             if step:
-                v += synapses(synapses.due(spikes, step - 1))[:, 0].to(integers)
+                current = current + synapses(synapses.due(spikes, step - 1))[:, 0].to(integers)
+        if current_num is not None:
+            earlier, lasting = lasting, current + leaked(
+                lasting, current_num, neuron.current_leak_shift, toward_zero=neuron.leak_toward_zero)
+            current = earlier if neuron.current_delay else lasting
+        v = v + current
         if step == 0 or not neuron.bias_once:
             v += bias
         if neuron.single_spike:
@@ -280,15 +288,18 @@ def _membrane_type(neuron: Neuron, steps: int, magnitude: int) -> torch.dtype:
     """int32 if no value in any step can overflow it, else int64.
 
     A leak multiplies a membrane by ``leak_num`` before it shifts; the shift then leaves it no larger than it was. All
-    else adds at most the sum of the largest numbers, once or in every step.
+    else adds at most the sum of the largest numbers, once or in every step. Currents that last are at most the sum of
+    those of all steps, and each step rounds by less than 1.
     """
     def largest(*values) -> int:
         return sum(int(np.abs(np.asarray(value, dtype=np.int64)).max()) for value in values if value is not None)
 
     once = largest(neuron.v_init, neuron.v_reset, neuron.v_min, neuron.v_max, neuron.theta, neuron.theta_fall)
     reset = neuron.levels * max(largest(neuron.first_theta), largest(neuron.reset_step))
+    magnitude = (magnitude + 1) * steps if neuron.lasts else magnitude
     bound = once + steps * (magnitude + largest(neuron.bias) + reset)
-    return torch.int32 if bound * max(1, largest(neuron.leak_num)) < 1 << 31 else torch.int64
+    return torch.int32 if bound * max(1, largest(neuron.leak_num), largest(neuron.current_leak_num)) < 1 << 31 else (
+        torch.int64)
 
 
 def _reset(

@@ -27,6 +27,8 @@ class RowMachine:
     -------
     lows, highs : int64[M]
         Extremes of each neuron so far; they include 0.
+    trace_lows, trace_highs : int64[M]
+        Those of its trace, which are among them.
     """
 
     def __init__(self, network: IntegerNetwork, index: int, *, in_one_row: bool = False):
@@ -38,8 +40,10 @@ class RowMachine:
         self._fall = layer.neuron.theta_fall
         self._u = np.zeros(layer.neurons, dtype=np.int64)
         self._shadow, self._current = self._u.copy(), self._u.copy()
+        self._trace, self._trace_shadow = self._u.copy(), self._u.copy()
         self._sums, self._taps = np.zeros(size_of(layer.sums_shape), dtype=np.int64), _taps(layer)
         self.lows, self.highs = self._u.copy(), self._u.copy()
+        self.trace_lows, self.trace_highs = self._u.copy(), self._u.copy()
         self._pass_all(self._program.final, 0)
 
     def run(self, steps: Sequence[Sequence[tuple[int, int, int]]]) -> tuple[np.ndarray, np.ndarray]:
@@ -76,7 +80,7 @@ class RowMachine:
         magnitude = self._magnitude()
         for op in ops:
             if op.act == "init":
-                self._current = self._layer.spread(self._program.current)
+                self._current, self._trace = self._layer.spread(self._program.current), np.zeros_like(self._u)
             operand = self._operand(op, step, magnitude)
             if op.base is not None:
                 holds = {"always": magnitude >= 0, "spiked": magnitude > 0, "negative": self._u < 0,
@@ -84,19 +88,24 @@ class RowMachine:
                 self._u = np.where(holds, self._layer.spread(op.base), self._u)
                 self._record(self._u)
             self._act(op, operand)
+            if op.beside is not None:
+                self._act(op.beside, self._operand(op.beside, step, magnitude))
 
     def _act(self, op: RowOp, operand: np.ndarray) -> None:
         if op.store == "sum":
             self._sums += operand
             self._record(self._largest(np.minimum), self._largest(np.maximum))
             return
-        kept = self._current if op.store == "current" else self._u
+        kept = {"current": self._current, "trace": self._trace}.get(op.store, self._u)
         if op.act in ("load", "max"):
             value = np.maximum(kept, operand) if op.act == "max" else operand
         else:
             value = kept + operand
-        self._record(value)
-        if op.act == "save":
+        total = value
+        self._record(total)
+        if op.act == "save" and op.store == "trace":
+            self._trace_shadow = value
+        elif op.act == "save":
             self._shadow = value
         if op.halve:
             value = op.halved(value)
@@ -104,6 +113,10 @@ class RowMachine:
             value = np.zeros_like(value)
         if op.store == "current":
             self._current = value
+        elif op.store == "trace":
+            np.minimum(self.trace_lows, total, out=self.trace_lows)
+            np.maximum(self.trace_highs, total, out=self.trace_highs)
+            self._trace = value
         else:
             self._u = value
 
@@ -117,8 +130,9 @@ class RowMachine:
             return values[magnitude, np.arange(len(magnitude))] if op.by_level else values
         if op.operand == "sum":
             return self._sums[self._taps[op.index]]
-        value = {"shadow": self._shadow, "current": self._current, "leak": op.leak_of(self._u)}.get(
-            op.operand, np.zeros_like(self._u))
+        shadow = self._trace_shadow if op.store == "trace" else self._shadow
+        value = {"shadow": shadow, "current": self._current, "trace": self._trace, "leak": op.leak_of(self._u),
+                 "decay": op.leak_of(self._trace)}.get(op.operand, np.zeros_like(self._u))
         return value if op.channels is None else np.where(self._layer.spread(op.channels), value, 0)
 
     def _largest(self, of: np.ufunc) -> np.ndarray:

@@ -15,7 +15,7 @@ from firstspike_arch.network import INPUT, Branch, IntegerNetwork, Layer
 from firstspike_arch.neuron import Neuron
 
 __all__ = ["is_bounded", "random_banks", "random_connectivity", "random_delays", "random_inputs", "random_layer",
-           "random_network", "random_rotates"]
+           "random_network", "random_rotates", "with_lasting_current"]
 
 Choice = TypeVar("Choice")
 
@@ -99,8 +99,9 @@ def random_layer(
     reach = limit * (BIAS_ROWS_MAX + 4 if sometimes(0.2) else 3)  # some biases are too large for rows of weights
     # Drawn from a separate stream, so that further fields do not change the networks of a seed.
     other = rng.spawn(1)[0]
-    others = {name: other.integers(-spread, spread + 1, count) for name in Neuron.numbers("channels")
-              if name not in ("bias", "v_init", "reset_step") and other.random() < 0.5}
+    others: dict[str, Any] = {
+        name: other.integers(-spread, spread + 1, count) for name in Neuron.numbers("channels")
+        if name not in ("bias", "v_init", "reset_step") and other.random() < 0.5}
     if other.random() < 0.2:  # a leak for each channel, some of them 1
         shift = shift or int(other.integers(0, 5))
         slow = np.where(other.random(count) < 0.4, 1 << shift, max((1 << shift) - 1, 0))
@@ -185,9 +186,30 @@ def random_network(
     )
 
 
+def with_lasting_current(rng: np.random.Generator, layer: Layer) -> Layer:
+    """Draw a leak of currents, so that they last; thresholds grow with them."""
+    if layer.neuron.theta_fall is not None:
+        return layer
+    shift, kind = int(rng.integers(0, 6)), rng.random()
+    whole = 1 << shift
+    num: Any = int(rng.integers(0, whole + 1)) if kind < 0.3 else whole - (rng.random() < 0.9)
+    if rng.random() < 0.2:  # one for each channel, some of them 1
+        num = np.where(rng.random(layer.channels) < 0.4, whole, rng.integers(0, whole + 1, layer.channels)
+                       if rng.random() < 0.5 else whole - 1)
+    elif rng.random() < 0.1:  # a slow one
+        shift = int(rng.integers(9, 16))
+        num = (1 << shift) - int(rng.integers(1, 1 << (shift - 5)))
+    layer = replace(layer, neuron=replace(
+        layer.neuron, current_leak_num=num, current_leak_shift=shift, current_delay=bool(rng.random() < 0.3)))
+    return _with_larger_thresholds(layer, 2)
+
+
 def is_bounded(layer: Layer) -> bool:
-    """Whether membranes stay within bounds in any number of steps: every neuron has a leak, or both clamps."""
+    """Whether membranes stay within bounds in any number of steps: every neuron has a leak, or both clamps, and so has
+    its current."""
     neuron = layer.neuron
+    if neuron.lasts and np.any(neuron.current_leak_num == 1 << neuron.current_leak_shift):
+        return False
     leaks = bool((np.asarray(neuron.leak_num) < 1 << neuron.leak_shift).all())
     return leaks or (neuron.v_min is not None and neuron.v_max is not None and not neuron.single_spike)
 

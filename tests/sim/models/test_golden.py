@@ -29,10 +29,18 @@ class NaiveNeuron:
     def __init__(self, neuron, index):
         self.neuron, self.index = neuron, index
         self.v = int(neuron.v_init[index])
+        self.current = 0
         self.last_spike, self.has_fired, self.t = 0, False, 0
 
     def step(self, current):
         neuron, index = self.neuron, self.index
+        if neuron.current_leak_num is not None:
+            num = neuron.current_leak_num if isinstance(neuron.current_leak_num, int) else int(
+                neuron.current_leak_num[index])
+            rounded = trunc if neuron.leak_toward_zero else floor
+            before, self.current = self.current, rounded(
+                Fraction(self.current * num, 2**neuron.current_leak_shift)) + current
+            current = before if neuron.current_delay else self.current
         if neuron.single_spike and self.has_fired:
             return 0, self.v
         levels = [] if neuron.theta is None else [int(theta) for theta in neuron.theta[index]]
