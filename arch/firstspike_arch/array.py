@@ -33,9 +33,16 @@ class LayerOptions:
         Processing elements of a bank. They work through the neurons row by row.
     membrane_bits : int
         Width of the stored membrane, 2…48: at least the width that the proof asks for.
+    current_bits : int
+        Width of the stored current of a direct input, up to ``membrane_bits``: at least what the proof asks for. 0: as
+        of the membrane.
     register_rows : int
         Largest number of rows for which the membranes are a ring of registers. With more rows they are a memory: block
         RAM, or LUT RAM if it is shallow. 2 suits a device without LUT RAM.
+    lut_ram : (bool, bool)
+        Whether that memory, and the memories of what goes with the membranes (currents, spikes), are LUT RAM even if
+        they have more than `LUT_RAM_DEPTH` rows. Block RAM holds 512 rows or more, and is wasted on fewer. It takes no
+        cycle, and for each bit and 64 rows 1.7 LUTs of six inputs, or 9 of four.
     banks : (int, int)
         Kernel-parallel banks, down and across, at most `kernel_banks`. A row then holds so many neighbouring positions,
         each in a bank of lanes of its own. An event visits as many of the positions that it reaches at once, and each
@@ -76,7 +83,9 @@ class LayerOptions:
 
     lanes: int
     membrane_bits: int
+    current_bits: int = 0
     register_rows: int = 8
+    lut_ram: tuple[bool, bool] = (False, False)
     banks: tuple[int, int] = (1, 1)
     rotates: tuple[bool, bool] = (False, False)
     bit_serial: bool = False
@@ -90,6 +99,8 @@ class LayerOptions:
             raise ValueError(f"lanes must be at least 1, not {shown(self.lanes)}")
         if not 2 <= self.membrane_bits <= 48:
             raise ValueError(f"membrane_bits must be 2…48, not {shown(self.membrane_bits)}")
+        if not (self.current_bits == 0 or 2 <= self.current_bits <= self.membrane_bits):
+            raise ValueError(f"current_bits must be 2…{self.membrane_bits}, or 0, not {shown(self.current_bits)}")
         if self.register_rows < 2:
             raise ValueError(f"register_rows must be at least 2, not {shown(self.register_rows)}")
         if min(self.banks) < 1:
@@ -186,6 +197,11 @@ class LayerPlan:
     def membrane_bits(self) -> int:
         """Width of a stored membrane."""
         return self.options.membrane_bits
+
+    @property
+    def current_bits(self) -> int:
+        """Width of a stored current."""
+        return self.options.current_bits or self.options.membrane_bits
 
     @property
     def bit_serial(self) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from .array import GROUP_BITS, ArrayConfig, LayerOptions, LayerPlan, spike_queue_depth
 from .connectivity import Conv2d, Dense, to_plain
 from .delaying import Delaying
-from .events import MAGNITUDE_MAX, TokenLayout
+from .events import SHIFT_ADD_MAX, TokenLayout
 from .fixed import bits_for_unsigned, ceil_div
 from .memory import MemoryShape
 from .merging import Merging, lines_together, without_pool
@@ -155,7 +155,7 @@ class CoreSpec:
         if self.plan.bit_serial:
             return False
         signed = any(layout.signed for layout in self.layouts)
-        return (signed and not self.polarity) or max(layout.high for layout in self.layouts) > MAGNITUDE_MAX
+        return (signed and not self.polarity) or max(layout.high for layout in self.layouts) > SHIFT_ADD_MAX
 
     @property
     def remembered_levels(self) -> int:
@@ -216,17 +216,19 @@ class CoreSpec:
         if not plan.in_registers:
             bits = plan.membrane_bits
             widths = {
-                "membranes": bits, "currents": bits * self.microcode.has_current,
+                "membranes": bits, "currents": plan.current_bits * self.microcode.has_current,
                 "shadow": bits * any(op.operand == "shadow" for op in self.microcode.passes),
                 "fired": int(self.fires_once), "spiked": self.remembered_levels,
             }
             found += [
-                MemoryShape(name=f"core{self.index}_{name}", depth=plan.rows, used_bits=width * plan.lanes)
+                MemoryShape(name=f"core{self.index}_{name}", depth=plan.rows, used_bits=width * plan.lanes,
+                            lut_ram=plan.options.lut_ram[name != "membranes"])
                 for name, width in widths.items() if width for _ in range(plan.bank_count)
             ]
             if plan.sum_rows:
                 found.append(MemoryShape(
-                    name=f"core{self.index}_sums", depth=plan.sum_rows, used_bits=bits * plan.lanes))
+                    name=f"core{self.index}_sums", depth=plan.sum_rows, used_bits=bits * plan.lanes,
+                    lut_ram=plan.options.lut_ram[1]))
         if self.queue_depth > 1:
             layout = self.layer.out_layout
             word = 2 + layout.address_bits + ceil_div(plan.word_lanes, GROUP_BITS)
@@ -330,12 +332,12 @@ def pairs_obstacle(network: IntegerNetwork, index: int, *, single_port: bool, bi
             return f"events_per_cycle must be 1 with {name}, not 2"
     if layer.delays is not None and layer.delays.any():
         return "events_per_cycle must be 1 with delays, not 2"
-    small = (layout.low >= 0 and layout.high <= MAGNITUDE_MAX) or (layout.low == -1 and layout.high == 1)
+    small = (layout.low >= 0 and layout.high <= SHIFT_ADD_MAX) or (layout.low == -1 and layout.high == 1)
     if (isinstance(layer.connectivity, Dense) and len(layout.shape) == 1 and not layer.branches and small
             and sum(edge.source == index - 1 for edge in network.edges()) == 1):
         return None
     return ("events_per_cycle must be 1: 2 takes a dense layer whose only input is a vector, of spikes or of values of "
-            f"0…{MAGNITUDE_MAX} or −1…1, that goes to no other layer")
+            f"0…{SHIFT_ADD_MAX} or −1…1, that goes to no other layer")
 
 
 def _plan(network: IntegerNetwork, index: int, options: LayerOptions) -> LayerPlan:

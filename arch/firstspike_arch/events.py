@@ -8,7 +8,7 @@ import numpy as np
 from .connectivity import Shape
 from .fixed import bits_for_signed, bits_for_unsigned
 
-__all__ = ["DELAY_MAX", "MAGNITUDE_MAX", "TokenLayout", "neuron_name", "tokens_from_spikes"]
+__all__ = ["DELAY_MAX", "MAGNITUDE_MAX", "SHIFT_ADD_MAX", "TokenLayout", "neuron_name", "tokens_from_spikes"]
 
 FINAL_BIT = 0
 MARKER_BIT = 1
@@ -17,7 +17,10 @@ MARKER = 1 << MARKER_BIT
 FINAL_MARKER = MARKER | 1 << FINAL_BIT
 
 MAGNITUDE_MAX = 15
-"""Largest magnitude of a neuron's spike, and largest value of an event that hardware multiplies by adding."""
+"""Largest magnitude of a neuron's spike."""
+
+SHIFT_ADD_MAX = 16
+"""Largest value of an event that hardware multiplies by adding shifted weights: for 16 it takes no more than for 15."""
 
 DELAY_MAX = 4095
 """Longest delay, in steps: in the longest inference, an event of the first step would come in the last."""

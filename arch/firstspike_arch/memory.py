@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 from .fixed import CHUNK_BITS, ceil_div
 
-__all__ = ["MemoryShape"]
+__all__ = ["LUT_RAM_DEPTH", "MemoryShape"]
+
+LUT_RAM_DEPTH = 64
+"""Depth up to which synthesis makes LUT RAM of a memory by itself, on a device that has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +26,8 @@ class MemoryShape:
         Whether the memory has a single port and no initial contents.
     read_ports : int
         Words that are read in one cycle, 1 or 2.
+    lut_ram : bool
+        Whether synthesis must make LUT RAM of it, however deep it is.
     """
 
     name: str
@@ -31,6 +36,7 @@ class MemoryShape:
     loadable: bool = False
     single_port: bool = False
     read_ports: int = 1
+    lut_ram: bool = False
 
     @property
     def chunks(self) -> int:

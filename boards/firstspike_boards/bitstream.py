@@ -89,8 +89,15 @@ def project_files(board: Board, setting: PllSetting, program: Program, baud: int
     """Collect the files that synthesis needs, by name: the accelerator in Verilog, the top, pins and clocks, images.
 
     If the open tools build the bitstream, the images are placeholders: the placed design is patched with the real ones.
+
+    Raises
+    ------
+    ToolError
+        The program wants LUT RAM, and the device has none.
     """
     flow = board.family.flow
+    if not board.device.lut_depth and any(any(options.lut_ram) for options in program.config.layers):
+        raise ToolError(f"lut_ram must be off: {board.device.name} has no LUT RAM")
     platform = board.platform()
     platform.add_resources(board.resources)
     platform.add_file(f"{TOP}.v", _accelerator_verilog(board, setting, program, baud))

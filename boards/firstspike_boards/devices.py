@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from firstspike_arch.fixed import CHUNK_BITS, ceil_div
-from firstspike_arch.memory import MemoryShape
+from firstspike_arch.memory import LUT_RAM_DEPTH, MemoryShape
 
 __all__ = ["DEVICES", "Device"]
 
@@ -22,7 +22,7 @@ class Device:
     shapes : tuple of (int, int)
         Shapes (depth, width) that a block RAM can be configured as.
     lut_depth : int
-        Depth up to which a memory becomes LUT RAM. 0: the device has none.
+        Depth up to which a memory becomes LUT RAM by itself. 0: the device has none.
     luts : int
         Number of look-up tables.
     lut_inputs : int
@@ -41,7 +41,7 @@ class Device:
     name: str
     blocks: int
     shapes: tuple[tuple[int, int], ...]
-    lut_depth: int
+    lut_depth: int = LUT_RAM_DEPTH
     luts: int
     lut_inputs: int = 4
     multipliers: int = 0
@@ -51,7 +51,7 @@ class Device:
 
     def blocks_of(self, memory: MemoryShape) -> int:
         """Count the block RAMs that a memory takes; 0 if it becomes LUT RAM or large RAM."""
-        if memory.depth <= self.lut_depth or self.large_blocks_of(memory):
+        if memory.depth <= self.lut_depth or (memory.lut_ram and self.lut_depth) or self.large_blocks_of(memory):
             return 0
         # Each chunk of a word has a write enable of its own, so no block holds parts of two chunks.
         whole, rest = divmod(memory.used_bits, CHUNK_BITS) if memory.loadable else (0, memory.used_bits)
@@ -82,13 +82,13 @@ _GOWIN = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 _XILINX7 = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 
 DEVICES = {device.name: device for device in (
-    Device(name="ecp5-25", blocks=56, shapes=_ECP5, lut_depth=64, luts=24288, multipliers=28),
-    Device(name="ecp5-85", blocks=208, shapes=_ECP5, lut_depth=64, luts=83640, multipliers=156),
+    Device(name="ecp5-25", blocks=56, shapes=_ECP5, luts=24288, multipliers=28),
+    Device(name="ecp5-85", blocks=208, shapes=_ECP5, luts=83640, multipliers=156),
     Device(name="ice40-up5k", blocks=30, shapes=_ICE40, lut_depth=0, luts=5280,
            large_blocks=4, large_shape=(16384, 16), dual_width=0),
-    Device(name="gw1n-9", blocks=26, shapes=_GOWIN, lut_depth=64, luts=8640),
-    Device(name="artix-35t", blocks=100, shapes=_XILINX7, lut_depth=64, luts=20800, lut_inputs=6, multipliers=90),
-    Device(name="artix-100t", blocks=270, shapes=_XILINX7, lut_depth=64, luts=63400, lut_inputs=6, multipliers=240),
-    Device(name="zynq-7020", blocks=280, shapes=_XILINX7, lut_depth=64, luts=53200, lut_inputs=6, multipliers=220),
+    Device(name="gw1n-9", blocks=26, shapes=_GOWIN, luts=8640),
+    Device(name="artix-35t", blocks=100, shapes=_XILINX7, luts=20800, lut_inputs=6, multipliers=90),
+    Device(name="artix-100t", blocks=270, shapes=_XILINX7, luts=63400, lut_inputs=6, multipliers=240),
+    Device(name="zynq-7020", blocks=280, shapes=_XILINX7, luts=53200, lut_inputs=6, multipliers=220),
 )}
 """Devices by name. A 36-kbit block of AMD counts as two of 18 kbit."""

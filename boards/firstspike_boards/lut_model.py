@@ -15,7 +15,7 @@ import numpy as np
 from firstspike_arch.array import ArrayConfig
 from firstspike_arch.core_spec import CoreSpec, result_score_bits
 from firstspike_arch.fixed import CHUNK_BITS, bits_for_unsigned, ceil_div
-from firstspike_arch.memory import MemoryShape
+from firstspike_arch.memory import LUT_RAM_DEPTH, MemoryShape
 from firstspike_arch.microcode import Microcode
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
@@ -23,15 +23,13 @@ from firstspike_arch.program import Program
 from .devices import DEVICES
 from .lut_coefficients import COEFFICIENTS
 
-__all__ = ["LUT_RAM_DEPTH", "Unit", "core_luts", "core_units", "entry_luts", "program_luts", "program_units",
-           "readout_luts"]
+__all__ = ["Unit", "core_luts", "core_units", "entry_luts", "program_luts", "program_units", "readout_luts"]
 
-LUT_RAM_DEPTH = 64
-"""Depth up to which yosys makes LUT RAM of a memory."""
-
-MARK_LUTS = {4: 1.7, 6: 1.4}
-"""LUTs for each row of a core that skips rows, times one more than the rows that it can mark at once: of the unit alone
-with 36 to 256 rows, as no network of the zoo has one."""
+ALONE = {4: {"marks": {"marks": 1.7}, "rows": {"lut_ram": 1, "lut_ram_mux": 0.9}},
+         6: {"marks": {"marks": 1.4}, "rows": {"lut_ram": 1, "lut_ram_mux": 1}}}
+"""Coefficients that were measured of units alone, as no network of the zoo has them by default: for each row of a core
+that skips rows, times one more than the rows that it can mark at once, with 36 to 256 rows; and of LUT RAM of 96 to 256
+rows."""
 
 _SHAPES = DEVICES["ecp5-85"].shapes  # those of AMD's 7 series are the same
 
@@ -76,7 +74,7 @@ def program_units(program: Program, inputs: int) -> Iterator[Unit]:
 
 
 def _luts(unit: Unit, inputs: int) -> float:
-    coefficients = {"marks": MARK_LUTS[inputs]} if unit.kind == "marks" else COEFFICIENTS[inputs][unit.kind]
+    coefficients = (COEFFICIENTS[inputs] | ALONE[inputs])[unit.kind]
     return sum(coefficients[name] * value for name, value in unit.features.items())
 
 
@@ -86,6 +84,8 @@ def core_units(core: CoreSpec, inputs: int) -> Iterator[Unit]:
     if core.plan.options.skips:
         yield Unit(name=f"core{core.index}", kind="marks", features={
             "marks": core.plan.rows * (1 + core.tiles_reached)})
+    if deep := [memory for memory in core.memories if memory.lut_ram and memory.depth > LUT_RAM_DEPTH]:
+        yield Unit(name=f"core{core.index}", kind="rows", features=_deep_lut_ram(deep, inputs))
     for place, one in enumerate(core.inputs):
         if one.merging is not None:
             name = f"merger{core.index}" if len(core.inputs) == 1 else f"merger{core.index}_{place}"
@@ -118,6 +118,20 @@ def _lut_ram(memories: Iterable[MemoryShape], inputs: int) -> float:
     return float(total)
 
 
+def _deep_lut_ram(memories: Iterable[MemoryShape], inputs: int) -> Features:
+    """LUT RAM of memories that are not shallow: the LUTs of its cells, each of four, and those that choose among them.
+    """
+    cells = ((16, 4),) if inputs == 4 else ((32, 6), (64, 3))  # depth and width
+    found = np.zeros(2)
+    for memory in memories:
+        deep, width = min(cells, key=lambda cell: ceil_div(memory.depth, cell[0]) / cell[1])
+        count = ceil_div(memory.depth, deep)
+        # A LUT of six inputs chooses among four; beyond, yosys takes more LUTs than it could.
+        chosen = (count - 1) * (1 + (count > 8)) if inputs == 4 else 1 if count <= 4 else ceil_div(count, 2)
+        found += 4 * count * ceil_div(memory.used_bits, width), memory.used_bits * chosen
+    return {"lut_ram": float(found[0]), "lut_ram_mux": float(found[1])}
+
+
 def _blocks_deep(memory: MemoryShape) -> int:
     """Number of block RAMs that one bit of a memory is chosen among: in the shape that takes fewest, as yosys chooses.
     """
@@ -143,7 +157,8 @@ def _core(core: CoreSpec, inputs: int) -> Features:
     operands = {op.operand for op in passes} - {"weight", "zero"}
     based = sum(op.base is not None for op in passes if not (plan.in_one_row and op.act == "init"))
     row_bits, word_bits = bits_for_unsigned(plan.walk_rows), bits_for_unsigned(core.memory.depth)
-    value_bits = max(layout.value_bits for layout in core.layouts) * (not core.multiplies)
+    # A value of 16 takes as many addends as 15.
+    value_bits = min(4, max(layout.value_bits for layout in core.layouts)) * (not core.multiplies)
     axes = [axis for one in core.inputs for axis in (one.walk.x, one.walk.y) if axis is not None]
     coordinates = sum(len(axis.count) for axis in axes) / 16
     return {
@@ -155,7 +170,7 @@ def _core(core: CoreSpec, inputs: int) -> Features:
         "save": bits * any(op.act == "save" for op in passes),
         "bases": bits * based,
         "one_row": bits * plan.in_one_row,
-        "current": bits * code.has_current,
+        "current": lanes * plan.current_bits * code.has_current,
         "pool": bits * code.pools,
         "levels": bits * (max(1, layer.neuron.levels) - 1),
         "by_level": bits * any(op.by_level for op in passes),

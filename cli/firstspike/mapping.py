@@ -111,7 +111,12 @@ def map_to_device(
     if lane_budget is not None and lane_budget < len(integer.layers):
         raise CompileError(f"lane_budget must be ≥ {len(integer.layers)} (one a layer), not {shown(lane_budget)}")
     golden = GoldenModel(integer).run(samples)
-    choices = _choices(plain.program, golden.spikes, chip, given=given_options(integer, plain.options))
+    given = given_options(integer, plain.options)
+    if not chip.lut_depth:
+        if any(any(one.get("lut_ram", ())) for one in given):
+            raise CompileError(f"lut_ram must be off: {device} has no LUT RAM")
+        given = [{"lut_ram": (False, False), **one} for one in given]
+    choices = _choices(plain.program, golden.spikes, chip, given=given)
     budget = _budget(plain.program, lane_budget, chip)
     found = fastest(choices, budget)
     candidates = list(_candidates(plain, choices, budget, chip))
@@ -183,7 +188,8 @@ def nearest_lanes(program: Program, device: Device, blocks: int) -> list[int] | 
     everyone = [np.ones((1, 1, size), dtype=bool)
                 for size in (network.inputs, *(layer.neurons for layer in network.layers))]
     given = [{"banks": (1, 1), "rotates": (False, False), "merges": options.merges,
-              "events_per_cycle": options.events_per_cycle, "skips": options.skips}
+              "events_per_cycle": options.events_per_cycle, "skips": options.skips,
+              "lut_ram": options.lut_ram}
              for options in program.config.layers]
     choices = _choices(program, everyone, device, given=given)
     found = fastest(choices, Use(sum(map(processing_elements, program.cores)), blocks, UNLIMITED, UNLIMITED))

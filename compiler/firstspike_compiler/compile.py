@@ -56,6 +56,7 @@ class Options:
     single_port: Sequence[int] = ()
     events_per_cycle: int | Sequence[int] | None = None
     skips: bool | Sequence[bool] | None = None
+    lut_ram: bool | Sequence[bool | tuple[bool, bool]] | None = None
     headroom_bits: int = 0
     endless: bool | None = None
     in_min: int | None = None
@@ -178,8 +179,10 @@ def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
         if bits > 48:
             raise CompileError(f"layer {index} ({layer.name}): membranes must fit 48 bits, not {bits}")
         templates.append(LayerOptions(
-            lanes=1, membrane_bits=bits, register_rows=options.register_rows,
-            bit_serial=options.bit_serial and index == 0, single_port=index in options.single_port,
+            lanes=1, membrane_bits=bits,
+            current_bits=proof.current_bits and min(proof.current_bits + options.headroom_bits, bits),
+            register_rows=options.register_rows, bit_serial=options.bit_serial and index == 0,
+            single_port=index in options.single_port,
         ))
     chosen = map_layers(
         network, templates, lanes=options.lanes, lane_budget=options.lane_budget, events=options.events,
@@ -192,10 +195,16 @@ def _mapped(draft: _Draft, chosen: tuple[LayerOptions, ...]) -> tuple[_Draft, Pa
         f"{layer.name}: {layer.neurons} neurons on {_banks_and_lanes(one)}"
         f"{', two events a cycle' * (one.events_per_cycle == 2)}{', spikes of a pool window merged' * one.merges}"
         f"{', rows that no event of a step reached skipped' * one.skips}"
+        f"{_in_lut_ram(one)}"
         f"{', a bias too large for weights as a constant' * has_constant_bias(layer)}"
         for layer, one in zip(draft.integer.layers, chosen, strict=True)
     )
     return replace(draft, layers=chosen), PassResult(name="map_layers", result=chosen, text=text)
+
+
+def _in_lut_ram(options: LayerOptions) -> str:
+    names = [name for name, one in zip(("membranes", "what goes with them"), options.lut_ram, strict=True) if one]
+    return f", {' and '.join(names)} in LUT RAM" * bool(names)
 
 
 def _banks_and_lanes(options: LayerOptions) -> str:
@@ -340,6 +349,10 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         Whether the marker of a step visits only rows that an event of the step reached, see `LayerOptions`: for every
         layer that can, or for each layer. It pays in convolutions with few events a step, as from an event camera.
         None: chosen for each layer; with ``lanes``, for no layer.
+    lut_ram : bool, or sequence of bool or of (bool, bool)
+        Whether membranes, and what goes with them, are in LUT RAM if they are in a memory, however many rows they have:
+        in every layer, or in each; or which of both. It saves block RAM, see `LayerOptions`. None: chosen for each
+        layer where a device is known; else for no layer.
     headroom_bits : int
         Membrane bits beyond the proof, so that other weights fit later.
     endless : bool
@@ -442,11 +455,13 @@ def given_options(network: IntegerNetwork, options: Options) -> list[dict[str, A
     if (banks := _banks(network, options)) is not None:
         given["banks"] = banks
     if options.rotates is not None:
-        given["rotates"] = _rotates(network, options.rotates)
+        given["rotates"] = _pairs("rotates", network, options.rotates)
     if options.merges is not None:
         given["merges"] = _merges(network, options.merges)
     if options.skips is not None:
         given["skips"] = _skips(network, options.skips)
+    if options.lut_ram is not None:
+        given["lut_ram"] = _pairs("lut_ram", network, options.lut_ram)
     if options.events_per_cycle is not None:
         given["events_per_cycle"] = _events_per_cycle(network, options)
     return [{name: values[index] for name, values in given.items()} for index in range(len(network.layers))]
@@ -525,12 +540,15 @@ def _is_one_or_two(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value in (1, 2)
 
 
-def _rotates(network: IntegerNetwork, wanted: bool | Sequence[bool | tuple[bool, bool]]) -> list[tuple[bool, bool]]:
-    """Return for each layer whether its kernel is rotated down and across."""
+def _pairs(
+    name: str, network: IntegerNetwork, wanted: bool | Sequence[bool | tuple[bool, bool]],
+) -> list[tuple[bool, bool]]:
+    """Return a pair of switches of each layer, given as one for all, or as one or a pair for each."""
     given = [wanted] * len(network.layers) if isinstance(wanted, bool) else wanted
+    given = given if isinstance(given, Sequence) else ()
     pairs = [(one[0], one[1]) if isinstance(one, tuple | list) and len(one) == 2 else (one, one) for one in given]
     if len(pairs) != len(network.layers) or not all(isinstance(one, bool) for pair in pairs for one in pair):
-        raise CompileError(f"rotates must be true or false, or that, or a pair of that, for each of the "
+        raise CompileError(f"{name} must be true or false, or that, or a pair of that, for each of the "
                            f"{len(network.layers)} layers, not {shown(wanted)}")
     return [(bool(down), bool(across)) for down, across in pairs]
 
@@ -578,6 +596,9 @@ def reload_weights(program: Program, network: IntegerNetwork) -> Program:
             raise CompileError(
                 f"{where}: neurons must be as built (threshold, leak, reset, clamps, v_init, number of bias rows)"
             )
+        if proof.current_bits > core.plan.current_bits:
+            raise CompileError(f"{where}: currents must fit the {core.plan.current_bits} bits as built, not "
+                               f"{proof.current_bits}")
         if proof.bits > core.plan.membrane_bits:
             raise CompileError(
                 f"{where}: membranes must fit the {core.plan.membrane_bits} bits as built, not {proof.bits}: "

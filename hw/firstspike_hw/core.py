@@ -191,6 +191,7 @@ class Core(wiring.Component):
     ) -> None:
         """Build membranes and other state of the lanes, their adders and their spikes."""
         spec, code, bits = self._spec, self._spec.microcode, self._spec.plan.membrane_bits
+        narrow = spec.plan.current_bits
 
         is_current = add.which(lambda op: op.store == "current") if code.has_current else None
 
@@ -204,8 +205,8 @@ class Core(wiring.Component):
         peeks: dict[str, list[Value]] = {}
         currents = None
         if code.has_current:
-            currents = RowBanks(m, spec.plan, "currents", bits, fetch=fetch, add=add, free=free, bubbles=True)
-            peeks["current"] = lanes_of(currents.peek, bits)
+            currents = RowBanks(m, spec.plan, "currents", narrow, fetch=fetch, add=add, free=free, bubbles=True)
+            peeks["current"] = [value.as_signed() for value in lanes_of(currents.peek, narrow)]
         sums = None
         if code.pools:
             sums = RowBanks(m, spec.plan, "sums", bits, sums=True, fetch=fetch, add=add, free=free)
@@ -224,7 +225,7 @@ class Core(wiring.Component):
         adds_current = add.which(lambda op: op.store == "current" and op.act == "add")
         if currents is not None and _adds_current(code):
             left = [Mux(adds_current, value.as_signed(), other)
-                    for value, other in zip(lanes_of(currents.value, bits), left, strict=True)]
+                    for value, other in zip(lanes_of(currents.value, narrow), left, strict=True)]
         if sums is not None:
             left = [Mux(add.is_event, value.as_signed(), other)
                     for value, other in zip(lanes_of(sums.value, bits), left, strict=True)]
@@ -248,14 +249,14 @@ class Core(wiring.Component):
         m.d.comb += membranes.next.eq(Cat(self._updated(u, sums_of_u, spiked, add)))
         if sums is not None and currents is not None:
             m.d.comb += sums.next.eq(Mux(add.is_event, Cat(totals), 0))
-            nexts = Cat(self._pooled(lanes_of(currents.value, bits), operands, add))
+            nexts = Cat(self._pooled(lanes_of(currents.value, narrow), operands, add))
             m.d.comb += currents.next.eq(Mux(adds_current, Cat(totals), nexts) if _adds_current(code) else nexts)
         elif currents is not None:
             is_init = add.which(lambda op: op.act == "init")
             first = LaneConstants(spec.plan, code.current, absent=0)
             m.d.comb += currents.next.eq(Mux(
-                is_init, Cat(first.at(add.group, lane) for lane in range(spec.plan.elements)),
-                Mux(adds_current, Cat(totals), currents.value)))
+                is_init, Cat(first.at(add.group, lane)[:narrow] for lane in range(spec.plan.elements)),
+                Mux(adds_current, Cat(total[:narrow] for total in totals), currents.value)))
         if spec.value_bits:
             offset = LaneConstants(spec.plan, code.offset, absent=0)
             m.d.comb += [self.capture.values[lane].eq(value + offset.at(add.group, lane))

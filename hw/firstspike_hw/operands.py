@@ -8,7 +8,7 @@ from operator import add, or_
 import numpy as np
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value
 from firstspike_arch.core_spec import CoreSpec
-from firstspike_arch.events import MAGNITUDE_MAX
+from firstspike_arch.events import SHIFT_ADD_MAX
 from firstspike_arch.fixed import bits_for_unsigned
 from firstspike_arch.microcode import RowOp
 
@@ -21,7 +21,7 @@ __all__ = ["late_operands", "operand_registers", "products"]
 def products(weights: list[Value], value: Value, *, largest: int, one_bit: bool, polarity: bool) -> list[Value]:
     """Return value · weight of each lane, from unsigned slices that hold signed weights.
 
-    The product with a number of 0 … ``largest``, if that is at most `MAGNITUDE_MAX`, is a sum of shifted weights, with
+    The product with a number of 0 … ``largest``, if that is at most `SHIFT_ADD_MAX`, is a sum of shifted weights, with
     any other number a multiplication. With ``one_bit`` the value is a power of two, and the product a shift; with
     ``polarity`` it is −1, 0 or 1, and the product a negation.
     """
@@ -39,7 +39,7 @@ def _product(weight: Value, value: Value, largest: int, one_bit: bool, polarity:
         wide = Shape(len(weight) + len(value), True)
         return reduce(or_, (Mux(value[bit], Const(0, wide) + (weight << bit), 0)[:wide.width]
                             for bit in range(len(value)))).as_signed()
-    if value.shape().signed or largest > MAGNITUDE_MAX:
+    if value.shape().signed or largest > SHIFT_ADD_MAX:
         return weight * value
     addends = []
     for bits in _apart(largest):

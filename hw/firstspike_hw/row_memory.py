@@ -27,6 +27,8 @@ class RowMemory(wiring.Component):
         Number of rows, and their width in bits.
     registers : bool
         Whether the rows are registers instead of a memory.
+    lut_ram : bool
+        For a memory: whether synthesis must make LUT RAM of it.
     forwards : bool
         For a memory: whether a row may be replaced again in one of the next two cycles. ``value`` then includes what is
         being written, or was written in the cycle before; ``peek`` does not.
@@ -69,15 +71,15 @@ class RowMemory(wiring.Component):
     restart: Signal
 
     def __init__(
-        self, *, rows: int, width: int, registers: bool, forwards: bool = False, bubbles: bool = False,
-        init: Sequence[int] = (),
+        self, *, rows: int, width: int, registers: bool, lut_ram: bool = False, forwards: bool = False,
+        bubbles: bool = False, init: Sequence[int] = (),
     ):
         if rows < 1 or width < 1:
             raise ValueError(f"rows and width must be at least 1, not {rows!r} and {width!r}")
         if init and (not registers or len(init) != rows):
             raise ValueError(f"init must be a value for each of {rows} rows in registers, or none, not {len(init)}")
         self._rows, self._width, self._registers = rows, width, registers
-        self._forwards, self._bubbles = forwards, bubbles
+        self._lut_ram, self._forwards, self._bubbles = lut_ram, forwards, bubbles
         self._init = init or [0] * rows
         super().__init__({
             "fetch_row": In(range(rows)), "fetch": In(1), "fetch_live": In(1), "peek": Out(width), "value": Out(width),
@@ -113,7 +115,8 @@ class RowMemory(wiring.Component):
                 m.d.sync += [older.eq(Mux(self.restart, init, newer)) for older, newer, init in
                              zip(ring, [*ring[1:], self.next], self._init, strict=True)]
         else:
-            m.submodules.rows = rows = Memory(shape=self._width, depth=self._rows, init=[])
+            m.submodules.rows = rows = Memory(shape=self._width, depth=self._rows, init=[],
+                                              attrs={"ram_style": "distributed"} if self._lut_ram else {})
             read, write = rows.read_port(), rows.write_port()
             value = Signal(self._width, reset_less=True)
             loaded = read.data
@@ -180,8 +183,9 @@ class RowBanks:
         # Where events visit sums or currents, other rows are replaced by markers alone, which wait for each other.
         forwards = plan.forwards and keeps is None and (sums or not plan.sum_rows)
         for number in range(plan.bank_count):
-            bank = RowMemory(rows=plan.sum_rows if sums else plan.rows, width=plan.lanes * width,
-                             registers=plan.in_registers, forwards=forwards, bubbles=bubbles, init=init)
+            bank = RowMemory(
+                rows=plan.sum_rows if sums else plan.rows, width=plan.lanes * width, registers=plan.in_registers,
+                lut_ram=plan.options.lut_ram[name != "membranes"], forwards=forwards, bubbles=bubbles, init=init)
             m.submodules[name if plan.bank_count == 1 else f"{name}_bank{number}"] = bank
             fetch_row, live = fetch.sums() if sums else fetch.bank(number)
             row, advance = add.sums() if sums else add.bank(number)

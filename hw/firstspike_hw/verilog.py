@@ -42,13 +42,14 @@ def verilog(
     # Initial values of memories would take half of the time and become part of the text; registers keep theirs.
     with patch.object(rtlil.ModuleEmitter, "emit_memory", lambda *_: None):
         text = rtlil.convert(component, name=TOP, emit_src=False, ports=_ports(component))
-    script = f"read_rtlil <<rtlil\n{text}\nrtlil\nproc -nomux -norom\nmemory_collect\nwrite_verilog -norename -noattr\n"
+    script = f"read_rtlil <<rtlil\n{text}\nrtlil\nproc -nomux -norom\nmemory_collect\nwrite_verilog -norename\n"
     try:
         # yosys warns that it cannot translate every process, but Amaranth emits only processes that it can.
         body = find_yosys(lambda version: version >= (0, 40)).run(["-q", "-"], script, ignore_warnings=True)
     except (YosysError, ToolNotFound) as error:
         last = (str(error).strip().splitlines() or ["no message"])[-1]
         raise VerilogError(f"yosys must convert the design to Verilog, but ended with: {last}") from None
+    body = re.sub(r"^ *\(\* (?!ram_style).*\*\)\n", "", body, flags=re.MULTILINE)  # of no use to synthesis
     for shape in memories:
         body = _load_from_file(body, shape, block_words)
     for shape in large:
@@ -102,5 +103,7 @@ def _load_from_file(body: str, shape: MemoryShape, block_words: int | None) -> s
 
 def memories_of(text: str) -> list[MemoryShape]:
     """List every memory that is declared in Verilog text."""
-    return [MemoryShape(name=name, depth=int(last) + 1, used_bits=int(high) + 1) for high, name, last in re.findall(
-        r"^  reg \[(\d+):0\] (\w+) ?\[(\d+):0\];\n", text, re.MULTILINE)]
+    return [MemoryShape(name=name, depth=int(last) + 1, used_bits=int(high) + 1, lut_ram="distributed" in style)
+            for style, high, name, last in re.findall(
+                r"^(?:  \(\* ram_style = (.*) \*\)\n)?  reg \[(\d+):0\] (\w+) ?\[(\d+):0\];\n", text,
+                re.MULTILINE)]

@@ -379,10 +379,10 @@ def test_two_events_a_cycle_are_for_layers_that_can():
      "layer 0 (dense0): events_per_cycle must be 1 with single_port, not 2"),
     (convolutions, {"events_per_cycle": [1, 1, 2]},
      "layer 2 (dense2): events_per_cycle must be 1: 2 takes a dense layer whose only input is a vector, of spikes or "
-     "of values of 0…15 or −1…1, that goes to no other layer"),
+     "of values of 0…16 or −1…1, that goes to no other layer"),
     (residual, {"events_per_cycle": [2, 1]},
      "layer 0 (dense0): events_per_cycle must be 1: 2 takes a dense layer whose only input is a vector, of spikes or "
-     "of values of 0…15 or −1…1, that goes to no other layer"),
+     "of values of 0…16 or −1…1, that goes to no other layer"),
 ])
 def test_two_events_a_cycle_are_refused_in_one_sentence(network, options, sentence):
     with pytest.raises(CompileError, match=f"^{re.escape(sentence)}$"):

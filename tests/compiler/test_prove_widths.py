@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from firstspike_arch.delaying import delayed
+from firstspike_arch.fixed import bits_for_signed
 from firstspike_arch.microcode import bias_rows, has_constant_bias, microcodes_of
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_compiler.passes.prove_widths import prove_widths
@@ -70,6 +71,42 @@ def test_row_operations_are_the_equation_within_the_proof(block):
                     membranes[comparable], golden.membranes[index][sample][comparable]
                 ), context
             assert_within(proofs[index], layer, machine, context)
+
+
+class WithCurrent(RowMachine):
+    """Records the extremes of its currents, too."""
+
+    def __init__(self, network: IntegerNetwork, *, in_one_row: bool):
+        self.least = self.most = 0
+        super().__init__(network, 0, in_one_row=in_one_row)
+
+    def _act(self, op, operand) -> None:
+        super()._act(op, operand)
+        self.least, self.most = min(self.least, self._current.min()), max(self.most, self._current.max())
+
+
+def test_currents_of_a_direct_input_fit_their_bits():
+    """Whatever the order of the events; and some need all bits, fewer than the membrane."""
+    rng = np.random.default_rng(7)
+    fewer = full = 0
+    for trial in range(60):
+        inputs, neurons = int(rng.integers(1, 9)), int(rng.integers(1, 5))
+        layer = random_layer(rng, "only", random_connectivity(rng, (inputs,), neurons))
+        network = IntegerNetwork(name="n", layers=(layer,), readout="spike_count", steps=4, steps_max=4,
+                                 input_kind="direct", in_min=int(rng.choice([0, -3])), in_max=int(rng.choice([5, 255])))
+        proof, = prove_widths(network)
+        machine = WithCurrent(network, in_one_row=bool(trial % 2))
+        for upwards in (True, False):
+            for target in layer.weights.reshape(layer.neurons, -1):
+                wanted = target > 0 if upwards else target < 0
+                values = np.where(wanted, network.in_max, network.in_min)
+                order = rng.permutation(inputs) if trial % 3 else np.argsort(target)
+                machine.run([[(0, address, int(values[address])) for address in order.tolist() if values[address]],
+                             [], [], []])
+        bits = bits_for_signed(int(machine.least), int(machine.most))
+        assert bits <= proof.current_bits <= proof.bits, (trial, layer.neuron)
+        fewer, full = fewer + (proof.current_bits < proof.bits), full + (bits == proof.current_bits)
+    assert fewer > 20 and full > 20, (fewer, full)
 
 
 def adversarial_steps(rng, layer: Layer, steps: int, in_max: int, once: bool):

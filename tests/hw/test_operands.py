@@ -4,12 +4,12 @@
 import pytest
 from amaranth.hdl import Const, Module, Signal
 from amaranth.sim import Simulator
-from firstspike_arch.events import MAGNITUDE_MAX
+from firstspike_arch.events import SHIFT_ADD_MAX
 from firstspike_arch.fixed import bits_for_unsigned
 from firstspike_hw.operands import products
 
 
-@pytest.mark.parametrize("largest", range(2, MAGNITUDE_MAX + 6))
+@pytest.mark.parametrize("largest", range(2, SHIFT_ADD_MAX + 6))
 def test_every_product_of_a_magnitude(largest):
     value = Signal(range(largest + 1))
     assert len(value) == bits_for_unsigned(largest)

@@ -36,6 +36,8 @@ class WidthProof:
         Longest inference that the proof covers, in steps; None: inferences without end.
     inputs : str
         Assumption of the proof about the input, in words.
+    current_bits : int
+        Fewest bits that hold the current of a direct input that no pool takes, at least 2; 0: there is none.
     """
 
     layer: str
@@ -45,6 +47,7 @@ class WidthProof:
     inputs: str
     trace_lows: np.ndarray | None = None
     trace_highs: np.ndarray | None = None
+    current_bits: int = 0
 
     @property
     def low(self) -> int:
@@ -136,6 +139,9 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode, merg
     pools = layer.current_pool is not None
     once = not static and not pools and all(_fires_once(network, branch.source) for branch in sets)
     bound = _OnceBound(layer, negative, positive) if once and not neuron.lasts else None
+    current_bits = 0
+    if static and not pools:
+        current_bits = max(_current_bits(code, biases, negative, positive) for code in (microcode, merged))
     if neuron.theta_fall is not None:
         bound = None
     trace = _Trace(microcode, neuron, negative, positive, once=once) if neuron.lasts else None
@@ -178,7 +184,17 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode, merg
         machine.record(trace.lows, trace.highs)  # the membranes take it as an operand of their width
         traces = {"trace_lows": trace.lows, "trace_highs": trace.highs}
     return WidthProof(layer=layer.name, lows=machine.lows, highs=machine.highs, steps=network.longest,
-                      inputs=_assumption(network, index, once), **traces)
+                      inputs=_assumption(network, index, once), current_bits=current_bits, **traces)
+
+
+def _current_bits(microcode: Microcode, biases: np.ndarray, negative: np.ndarray, positive: np.ndarray) -> int:
+    """Return the bits of the current of a direct input: whatever was added to it so far, in any order, it lies between
+    the sums of all that is negative and of all that is positive."""
+    added = [biases[op.index] for op in (*microcode.start, *microcode.final)
+             if op.store == "current" and op.operand == "weight"]
+    low, high = (microcode.current + clip(events, 0) + sum(clip(row, 0) for row in added)
+                 for clip, events in ((np.minimum, negative), (np.maximum, positive)))
+    return max(2, bits_for_signed(int(low.min()), int(high.max())))
 
 
 def _prove_forever(where: str, machine: "_Intervals", negative: np.ndarray, positive: np.ndarray) -> None:

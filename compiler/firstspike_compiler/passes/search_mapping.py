@@ -11,6 +11,7 @@ import numpy as np
 from firstspike_arch.array import LayerOptions, LayerPlan, bank_shapes, can_merge, reach
 from firstspike_arch.core_spec import CoreSpec, core_spec, pairs_obstacle
 from firstspike_arch.fixed import ceil_div
+from firstspike_arch.memory import LUT_RAM_DEPTH
 from firstspike_arch.network import IntegerNetwork, Layer
 from firstspike_arch.skipping import skips_obstacle
 from firstspike_arch.work import Workload, rows_visited, work_cycles
@@ -25,6 +26,9 @@ UNLIMITED = 1 << 60
 
 FACTORS = np.array([(1, *one) for one in product(2.0 ** np.arange(-6, 7, 2), repeat=3)])
 """Prices of what a mapping takes, relative to those at which all budgets are worth the same."""
+
+LUT_RAM_MOST = 512
+"""Rows up to which a mapping may keep membranes in LUT RAM: block RAM holds so many in any case."""
 
 MARKERS = 300
 """Markers, of whole inferences, for which the rows are counted that they would not skip; it takes long."""
@@ -85,6 +89,7 @@ def dimensions(network: IntegerNetwork, index: int, template: LayerOptions) -> d
         "merges": [False, True] if can_merge(layer) else [False],
         "events_per_cycle": [1, 2] if alone is None else [1],
         "skips": [False, True] if skips_obstacle(network, index) is None else [False],
+        "lut_ram": list(product((False, True), repeat=2)),
     }
 
 
@@ -114,6 +119,7 @@ def list_choices(
         loads: dict[tuple, Workload] = {}
         touched: dict[tuple, float] = {}
         choices = []
+        stores = values.pop("lut_ram")
         for banks, lanes in _sizes(layer, index, template, values.pop("banks")):
             for chosen in product(*values.values()):
                 options = replace(template, lanes=lanes, banks=banks, **dict(zip(values, chosen, strict=True)))
@@ -130,9 +136,23 @@ def list_choices(
                         touched[banks, stream] = _touched(core, load)
                     rows = (load.steps - 1) * core.plan.rows - touched[banks, stream] * core.plan.position_rows
                     work -= rows * len(core.microcode.step)
-                choices.append(Choice(options=options, work=work, tokens=float(load.tokens[0]), use=use_of(core)))
+                for lut_ram in stores:
+                    there = replace(options, lut_ram=lut_ram)
+                    core = replace(core, plan=replace(core.plan, options=there))
+                    if _fits_lut_ram(core):
+                        choices.append(Choice(options=there, work=work, tokens=float(load.tokens[0]), use=use_of(core)))
         found.append(sorted(choices, key=lambda one: one.use))
     return found
+
+
+def _fits_lut_ram(core: CoreSpec) -> bool:
+    """Whether the core has what its plan wants in LUT RAM, in memories that would else be block RAM, and not fill it.
+    """
+    membranes, others = [], []
+    for memory in core.memories:
+        (membranes if memory.name.endswith("_membranes") else others).append(memory)
+    return all(not wanted or any(one.lut_ram and LUT_RAM_DEPTH < one.depth <= LUT_RAM_MOST for one in memories)
+               for wanted, memories in zip(core.plan.options.lut_ram, (membranes, others), strict=True))
 
 
 def _touched(core: CoreSpec, load: Workload) -> float:

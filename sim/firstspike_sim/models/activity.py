@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 import torch
 from firstspike_arch.connectivity import Conv2d, Dense, size_of
-from firstspike_arch.events import MAGNITUDE_MAX
+from firstspike_arch.events import SHIFT_ADD_MAX
 from firstspike_arch.network import INPUT, IntegerNetwork
 
 from .golden import GoldenModel, decide
@@ -129,7 +129,7 @@ def measure_activity(network: IntegerNetwork, inputs: np.ndarray) -> Activity:
 
 def _multiplies(network: IntegerNetwork) -> bool:
     """Whether the input has numbers that are multiplied, instead of counts or polarities that are added."""
-    return network.input_kind == "direct" or network.in_min < -1 or network.in_max > MAGNITUDE_MAX
+    return network.input_kind == "direct" or network.in_min < -1 or network.in_max > SHIFT_ADD_MAX
 
 
 def _count(network: IntegerNetwork, index: int, reach: list[np.ndarray], streams: list[np.ndarray]) -> Operations:
