@@ -44,4 +44,4 @@ bench: $(READY)  ## the figures of the README
 	$(BIN)/python benchmarks/run.py
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) build
+	rm -rf $(VENV) build demo

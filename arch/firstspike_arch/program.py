@@ -172,10 +172,15 @@ class Program:
         """Return the same network with changes to the array's configuration."""
         return replace(self, config=replace(self.config, **changes))
 
-    def save(self, path: str | Path) -> None:
-        """Write a safetensors file, completely or not at all, with the description and a digest in its header."""
+    def to_bytes(self) -> bytes:
+        """Return the contents of a file that `load` reads: a digest, and safetensors with the description in its
+        header."""
         body = self._serialise()
-        write_atomically(Path(path), hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+
+    def save(self, path: str | Path) -> None:
+        """Write `to_bytes` to a file, completely or not at all."""
+        write_atomically(Path(path), self.to_bytes())
 
     @classmethod
     def load(cls, path: str | Path) -> "Program":

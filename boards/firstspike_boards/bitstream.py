@@ -13,7 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from firstspike_arch.memory import MemoryShape
-from firstspike_arch.program import Program, write_atomically
+from firstspike_arch.output_folder import refuse_foreign, write_folder
+from firstspike_arch.program import Program
 from firstspike_hw.link.linked_accelerator import LinkedAccelerator, linked_memories
 from firstspike_hw.link.spi_accelerator import SpiAccelerator
 from firstspike_hw.link.uart import DIVISOR_MIN
@@ -32,6 +33,7 @@ from .pll import PllSetting
 __all__ = ["block_rams", "build_bitstream", "project_files", "write_project"]
 
 REPORT = "report.json"
+MADE_BY = "firstspike build"
 TRIES = 4
 """Largest number of clocks tried. Each is the fastest that the PLL makes below the Fmax reached for the one before."""
 
@@ -115,7 +117,8 @@ def build_bitstream(
 ) -> dict:
     """Write the bitstream, the placed design and a report into ``folder``, and return the report.
 
-    A placed design in ``folder`` that differs only in its weights is reused, so that new weights take seconds.
+    A placed design in ``folder`` that differs only in its weights is reused, so that new weights take seconds. Files of
+    an older build there are replaced (`write_folder`).
 
     Parameters
     ----------
@@ -138,14 +141,16 @@ def build_bitstream(
     files = project_files(board, setting, program, baud)
     design = hashlib.sha256(json.dumps(
         [files, list(seeds), clock_hz is None, board.place], sort_keys=True).encode()).hexdigest()
-    placed, report = folder / f"placed.{flow.config}", _placed_before(folder, design, flow)
-    folder.mkdir(parents=True, exist_ok=True)
+    placed, output, report = f"placed.{flow.config}", f"{TOP}.{flow.bitstream}", _placed_before(folder, design, flow)
+    refuse_foreign(folder, [placed, output], record=REPORT, made_by=MADE_BY)
     if report is None:
         for tool in filter(None, ("yosys", flow.placer, flow.packer, flow.unpacker)):
             find_tool(tool)  # report a missing tool before the others start their work
         setting, best, report = _place(board, program, setting, files, baud, seeds, clock_hz is not None, progress)
         report = {"board": board.name, "device": board.device.name, "design": design, **report}
-        write_atomically(placed, best.text)
+        text = best.text
+    else:
+        text = (folder / placed).read_text()
     dividers = report["clock"]["pll"]
     setting = next(one for one in board.family.pll.settings(board.input_hz) if dividers == _dividers(one))
 
@@ -153,8 +158,8 @@ def build_bitstream(
     start = time.perf_counter()
     contents = linked_memories(program, clk_hz=round(setting.hz))
     images = {shape.name: words for shape, words in contents.items()}
-    memories = find_memories(placed.read_text(), list(contents), flow.blocks)
-    patched = memories.write(placed.read_text(), images)
+    memories = find_memories(text, list(contents), flow.blocks)
+    patched = memories.write(text, images)
     bitstream = _converted(flow.packer, [*flow.pack, *board.pack], patched.encode(), flow.config, flow.bitstream)
     packed = time.perf_counter()
     _prove(flow, patched, bitstream, memories, images)
@@ -162,11 +167,7 @@ def build_bitstream(
     report["network"], report["program"] = program.network.name, program.digest()
     report["memories"] = [{"name": shape.name, "words": shape.depth, "bits": shape.used_bits,
                            "blocks": memories.blocks_of(shape.name)} for shape in contents]
-    output = folder / f"{TOP}.{flow.bitstream}"
-    write_atomically(output, bitstream)
-    report["files"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (placed, output)}
-    write_atomically(folder / REPORT, json.dumps(report, indent=1) + "\n")
-    return report
+    return write_folder(folder, {placed: text, output: bitstream}, record=REPORT, made_by=MADE_BY, facts=report)
 
 
 def write_project(
@@ -180,15 +181,12 @@ def write_project(
     """
     setting = board.family.pll.fastest(board.input_hz, board.clock_hz if clock_hz is None else clock_hz)
     files = project_files(board, setting, program, board.baud if baud is None else baud)
-    folder.mkdir(parents=True, exist_ok=True)
+    refuse_foreign(folder, files, record=REPORT, made_by=MADE_BY)
     with tempfile.TemporaryDirectory() as name:
         found = cells(synthesise(board.family.synthesis, files, Path(name), top="top"))
-    for name, text in files.items():
-        write_atomically(folder / name, text)
     report = {"board": board.name, "device": board.device.name, "network": program.network.name,
               "program": program.digest(), "clock": _clock(setting), "cells": dict(sorted(found.items()))}
-    write_atomically(folder / REPORT, json.dumps(report, indent=1) + "\n")
-    return report
+    return write_folder(folder, files, record=REPORT, made_by=MADE_BY, facts=report)
 
 
 def _place(

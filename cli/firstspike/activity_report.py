@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Report of a network on data: accuracy and spikes by step, operations, energy and memory traffic."""
 
-import json
 from pathlib import Path
 
 import numpy as np
-from firstspike_arch.program import Program, write_atomically
+from firstspike_arch.output_folder import write_folder
+from firstspike_arch.program import Program
 from firstspike_sim.models.activity import Activity
 from firstspike_sim.models.energy import FP32, INT8, MEMORY_PJ_A_BIT, compute_energy, memory_traffic
 from matplotlib.figure import Figure
@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from rich.console import Console
 from rich.table import Table
 
-from .picture import save_picture
+from .picture import png
 
 __all__ = ["show_activity", "summary", "write_activity"]
 
@@ -77,12 +77,10 @@ def show_activity(console: Console, found: dict) -> None:
 
 
 def write_activity(folder: Path, found: dict) -> list[Path]:
-    """Write NAME.json and NAME.png into the folder, and return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    data, picture = folder / f"{found['network']}.json", folder / f"{found['network']}.png"
-    write_atomically(data, json.dumps(found, indent=1) + "\n")
-    save_picture(_drawn(found), picture)
-    return [data, picture]
+    """Write NAME.json and NAME.png into the folder, in place of older ones (`write_folder`); return their paths."""
+    data, picture = f"{found['network']}.json", f"{found['network']}.png"
+    write_folder(folder, {picture: png(_drawn(found))}, record=data, made_by="firstspike report", facts=found)
+    return [folder / data, folder / picture]
 
 
 def _drawn(found: dict) -> Figure:

@@ -18,6 +18,7 @@ from firstspike_boards.serial_port import SerialPort
 from firstspike_boards.spi_device import SpiDevice
 from firstspike_boards.spi_port import SpiPort
 from firstspike_compiler.compile import Compilation, compile_network
+from firstspike_hw.verilog_files import TOP
 from firstspike_sim.backends.pysim import PysimBackend
 from firstspike_sim.backends.verilator import VerilatorBackend
 from firstspike_sim.boards.simulated_board import SimulatedBoard
@@ -51,9 +52,13 @@ def compile(network: FloatNetwork | IntegerNetwork, **options) -> Compilation:
     return compile_network(network, **options)
 
 
-def export(compilation: Compilation, folder: str | Path) -> dict:
-    """Write the build folder (Verilog, images, manifest, …) and return the manifest."""
-    return write_build(compilation, folder)
+def export(compilation: Compilation, folder: str | Path, *, name: str = TOP) -> dict:
+    """Write the build folder (Verilog, images, manifest, …) and return the manifest.
+
+    ``name`` is that of the top module, and begins the names of its parts and images; two builds with different names
+    can be parts of one design. What else is in the folder stays there; see `write_build`.
+    """
+    return write_build(compilation, folder, name=name)
 
 
 def open_build(folder: str | Path) -> Program:

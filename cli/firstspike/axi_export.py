@@ -3,8 +3,10 @@
 
 from importlib.resources import files
 from itertools import pairwise
+from pathlib import Path
 
 from firstspike_arch.events import ADDRESS_SHIFT
+from firstspike_arch.output_folder import write_folder
 from firstspike_arch.program import Program
 from firstspike_arch.result import ResultLayout
 from firstspike_arch.status import COUNTERS
@@ -13,10 +15,10 @@ from firstspike_hw.axi.registers import AXI_COUNTERS, RESULT_BEAT_BITS, Register
 from firstspike_hw.link.frames import IDENTITY_BYTES, wire_format
 from firstspike_hw.link.linked_accelerator import linked_memories
 from firstspike_hw.verilog import verilog
-from firstspike_hw.verilog_files import TOP, hex_image
+from firstspike_hw.verilog_files import TOP, hex_image, image_file
 from jinja2 import Environment, StrictUndefined
 
-__all__ = ["axi_files"]
+__all__ = ["write_axi"]
 
 REGISTERS = (
     (Register.CONTROL, "write", "bit 0: restart"),
@@ -26,17 +28,30 @@ REGISTERS = (
 )
 
 
-def axi_files(program: Program) -> dict[str, str]:
-    """Return the texts of all files, by name."""
+def write_axi(program: Program, folder: Path, *, name: str = TOP) -> dict:
+    """Write the files into a folder, in place of those of an older export (`write_folder`); return their record.
+
+    Parameters
+    ----------
+    name : str
+        Name of the top module, as for `write_build`; the IP is NAME_axi.
+
+    Raises
+    ------
+    FolderError, OSError, VerilogError
+    """
     contents = linked_memories(program, buffer_bytes=0)
-    written = {f"{TOP}.v": verilog(AxiAccelerator(program), contents, header=f"// {program.network.name} on AXI\n")}
-    written |= {f"{shape.name}.hex": hex_image(words, shape) for shape, words in contents.items()}
-    facts = _facts(program, [shape.name for shape in contents])
+    header = f"// {program.network.name} on AXI\n"
+    written = {f"{name}.v": verilog(AxiAccelerator(program), contents, header=header, top=name)}
+    written |= {image_file(shape, name): hex_image(words, shape) for shape, words in contents.items()}
+    facts = _facts(program, [image_file(shape, name) for shape in contents]) | {"top": name}
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    for name, template in (("package_ip.tcl", "package_ip.tcl.j2"), ("README.md", "axi_readme.md.j2")):
+    for output, template in (("package_ip.tcl", "package_ip.tcl.j2"), ("README.md", "axi_readme.md.j2")):
         text = (files("firstspike") / "templates" / template).read_text()
-        written[name] = environment.from_string(text).render(facts)
-    return written
+        written[output] = environment.from_string(text).render(facts)
+    record = {"format": 1, "network": program.network.name, "digest": program.digest(),
+              "architecture": program.architecture(), "top": name}
+    return write_folder(folder, written, record="manifest.json", made_by="firstspike export-axi", facts=record)
 
 
 def _facts(program: Program, memories: list[str]) -> dict:
@@ -50,7 +65,7 @@ def _facts(program: Program, memories: list[str]) -> dict:
     registers = [(f"0x00 … 0x{IDENTITY_BYTES - 4:02X}", "read", "identity, as on the host link"), *(
         (f"0x{address:02X}", access, meaning) for address, access, meaning in (*REGISTERS, *counters))]
     return {
-        "top": TOP, "network": network.name, "digest": program.digest(), "architecture": program.architecture(),
+        "network": network.name, "digest": program.digest(), "architecture": program.architecture(),
         "memories": memories, "input_bits": input_beat_bits(wire), "image_words": wire.image_words,
         "inputs": network.inputs, "steps_max": network.steps_max, "address_fields": spans[:-1],
         "value": spans[-1] if token.value_bits else "", "lowest": token.low, "highest": token.high,

@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: MIT
 """The build folder: all results of a compilation, written completely or not at all, and checked when read."""
 
-import hashlib
-import json
 import re
-import shutil
-import tempfile
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from firstspike_arch.output_folder import digest_of, read_record, write_folder
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
 from firstspike_arch.status import COUNTERS, PROGRAM_WORD
-from firstspike_hw.verilog_files import TOP, hex_image
+from firstspike_hw.verilog_files import TOP, hex_image, image_file
 
 if TYPE_CHECKING:
     from firstspike_compiler.compile import Compilation
@@ -22,42 +19,35 @@ __all__ = ["BuildError", "list_build", "read_build", "write_build"]
 
 PROGRAM_FILE = "program.fsp"
 MANIFEST_FILE = "manifest.json"
+MADE_BY = "firstspike compile"
 
 
 class BuildError(ValueError):
     """A build folder is missing, incomplete or altered."""
 
 
-def write_build(compilation: "Compilation", folder: str | Path) -> dict:
+def write_build(compilation: "Compilation", folder: str | Path, *, name: str = TOP) -> dict:
     """Write Verilog, memory images, program, manifest, report and project files; return the manifest.
 
-    An older build in ``folder`` is replaced by two renames, and restored if the second fails. A folder that holds a
-    file which no build wrote is refused.
+    They replace an older build in ``folder``; what else is in it stays there (`write_folder`).
+
+    Parameters
+    ----------
+    name : str
+        Name of the top module and beginning of those of all others; another than `TOP` is also that of the memory
+        images, so that several accelerators can be parts of one design.
 
     Raises
     ------
-    BuildError
-        The folder is the current one, or holds other files.
+    FolderError
+        The folder holds something else under the name of a file of the build.
     OSError
         A file cannot be written.
+    VerilogError
+        The name is none that Verilog allows.
     """
-    folder = Path(folder)
-    if folder.resolve() == Path.cwd():
-        raise BuildError(f"{folder}: must be another folder than the current one, which is in use")
-    _refuse_foreign(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.")).absolute()
-    try:
-        manifest = _write_files(compilation, staged)
-        staged.chmod(0o755)
-        _put_in_place(staged, folder)
-    except OSError as error:
-        if not Path(error.filename or staged).is_relative_to(staged):
-            raise
-        raise OSError(error.errno, error.strerror, str(folder)) from error  # name the folder that the user asked for
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-    return manifest
+    files, facts = _files(compilation, name)
+    return write_folder(Path(folder), files, record=MANIFEST_FILE, made_by=MADE_BY, facts=facts)
 
 
 def read_build(folder: str | Path) -> tuple[Program, str]:
@@ -76,21 +66,22 @@ def read_build(folder: str | Path) -> tuple[Program, str]:
     except OSError:
         raise BuildError(f"{folder}: must be a build folder ('firstspike compile' makes one)") from None
     if manifest is None:
-        raise BuildError(f"{folder / MANIFEST_FILE}: is truncated or altered; compile again")
+        raise BuildError(f"{folder / MANIFEST_FILE}: is truncated or altered; compile into another folder")
     for name, digest in manifest["files"].items():
         path = folder / name
-        if Path(name).name != name or not path.is_file() or _digest(path) != digest:
+        if Path(name).name != name or not path.is_file() or digest_of(path.read_bytes()) != digest:
             raise BuildError(f"{path}: must be the file that was compiled; it is missing, truncated or altered")
     program = Program.load(folder / PROGRAM_FILE)
-    needed = {f"{TOP}.v", PROGRAM_FILE, *(f"{shape.name}.hex" for shape in program.memories())}
+    top = manifest["top"]
+    needed = {f"{top}.v", PROGRAM_FILE, *(image_file(shape, top) for shape in program.memories())}
     if program.digest() != manifest["digest"] or not needed <= set(manifest["files"]):
         raise BuildError(f"{folder / MANIFEST_FILE}: is truncated or altered; compile again")
     images = program.images()
     for shape in program.memories():
-        path = folder / f"{shape.name}.hex"
+        path = folder / image_file(shape, top)
         if path.read_bytes() != hex_image(images[shape.name], shape).encode():
             raise BuildError(f"{path}: must be the image of the program in this folder; compile again")
-    return program, (folder / f"{TOP}.v").read_text()
+    return program, (folder / f"{top}.v").read_text()
 
 
 def list_build(folder: str | Path) -> tuple[dict[str, str], list[dict]]:
@@ -103,7 +94,7 @@ def list_build(folder: str | Path) -> tuple[dict[str, str], list[dict]]:
     files = {name: digest for name, digest in manifest.get("files", {}).items() if Path(name).name == name}
     states = {path.name: "not part of the build" for path in sorted(folder.iterdir())}
     states |= {name: "missing" if not (folder / name).is_file() else
-               "as compiled" if _digest(folder / name) == digest else "truncated or altered"
+               "as compiled" if digest_of((folder / name).read_bytes()) == digest else "truncated or altered"
                for name, digest in files.items()}
     if MANIFEST_FILE in states:
         states[MANIFEST_FILE] = "readable" if manifest else "truncated or altered"
@@ -113,70 +104,32 @@ def list_build(folder: str | Path) -> tuple[dict[str, str], list[dict]]:
 
 def _read_manifest(folder: Path) -> dict | None:
     """Read the manifest; None if the file is not a manifest of firstspike. Raises OSError if there is no such file."""
-    try:
-        manifest = json.loads((folder / MANIFEST_FILE).read_text())
-    except ValueError:
-        return None
-    ours = isinstance(manifest, dict) and manifest.get("top") == TOP and isinstance(manifest.get("digest"), str)
-    return manifest if ours and isinstance(manifest.get("files"), dict) else None
+    found = read_record(folder, MANIFEST_FILE, MADE_BY)
+    return found if found and all(isinstance(found.get(name), str) for name in ("top", "digest")) else None
 
 
-def _refuse_foreign(folder: Path) -> None:
-    """Raise BuildError unless the folder is new, empty, or holds nothing but a build."""
-    if not folder.exists():
-        return
-    entries = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else [folder.name]
-    manifest = _read_manifest(folder) if MANIFEST_FILE in entries else None
-    own = {MANIFEST_FILE, *manifest["files"]} if manifest else set()
-    foreign = [name for name in entries if name not in own or (folder / name).is_dir()]
-    if foreign:
-        raise BuildError(f"{folder}: must be a new or empty folder, or an older build; it holds something else: "
-                         f"{', '.join(foreign[:3])}{', …' if len(foreign) > 3 else ''}")
-
-
-def _put_in_place(staged: Path, folder: Path) -> None:
-    if not folder.exists():
-        staged.rename(folder)
-        return
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.old."))
-    folder.rename(aside / "build")
-    try:
-        staged.rename(folder)
-    except BaseException:
-        (aside / "build").rename(folder)
-        aside.rmdir()
-        raise
-    shutil.rmtree(aside)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _write_files(compilation: "Compilation", folder: Path) -> dict:
+def _files(compilation: "Compilation", name: str) -> tuple[dict[str, bytes | str], dict]:
+    """Make all files of a build but the manifest, by name, and what the manifest tells of them."""
     from firstspike_hw.accelerator import Accelerator
     from firstspike_hw.verilog import verilog
     from jinja2 import Environment, StrictUndefined
 
     program = compilation.program
-    memories = program.memories()
-    text = verilog(Accelerator(program), memories, header=f"// firstspike: {program.network.name}\n")
-    (folder / f"{TOP}.v").write_text(text)
-    images = program.images()
-    for shape in memories:
-        (folder / f"{shape.name}.hex").write_text(hex_image(images[shape.name], shape))
-    program.save(folder / PROGRAM_FILE)
-    (folder / "report.txt").write_text(compilation.report())
+    memories, images = program.memories(), program.images()
+    text = verilog(Accelerator(program), memories, header=f"// firstspike: {program.network.name}\n", top=name)
+    written: dict[str, bytes | str] = {
+        f"{name}.v": text, PROGRAM_FILE: program.to_bytes(), "report.txt": compilation.report(),
+        **{image_file(shape, name): hex_image(images[shape.name], shape) for shape in memories}}
     layout = result_layout(program)
     network, token = program.network, program.network.input_layout
     facts = {
         "format": 1,
         "network": program.network.name,
         "digest": program.digest(),
-        "top": TOP,
+        "top": name,
         "clock": "clk",
         "reset": "rst, synchronous, active high",
-        "ports": _ports(text),
+        "ports": _ports(text, name),
         "input": {"port": program.config.port, "kind": network.input_kind, "shape": network.input_shape,
                   "addresses": network.inputs, "lowest": token.low, "highest": token.high, "steps": network.steps,
                   "steps_max": network.steps_max, "endless": network.endless,
@@ -190,7 +143,7 @@ def _write_files(compilation: "Compilation", folder: Path) -> dict:
         "program_word": PROGRAM_WORD,
         "counters": list(COUNTERS),
         "memories": [
-            {"name": shape.name, "file": f"{shape.name}.hex", "depth": shape.depth, "width": shape.width,
+            {"name": shape.name, "file": image_file(shape, name), "depth": shape.depth, "width": shape.width,
              "used_bits": shape.used_bits, "chunks": shape.chunks,
              "single_port": shape.single_port, "read_ports": shape.read_ports} for shape in memories
         ],
@@ -207,17 +160,15 @@ def _write_files(compilation: "Compilation", folder: Path) -> dict:
     # The templates make plain text, not HTML: nothing must be escaped.
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     templates = files("firstspike") / "templates"
-    for name, output in (("instance.v.j2", f"{TOP}_inst.v"), ("firstspike.core.j2", f"{TOP}.core"),
-                         ("vivado.tcl.j2", "vivado.tcl")):
-        (folder / output).write_text(environment.from_string((templates / name).read_text()).render(facts))
-    facts["files"] = {path.name: _digest(path) for path in sorted(folder.iterdir())}
-    (folder / MANIFEST_FILE).write_text(json.dumps(facts, indent=1) + "\n")
-    return facts
+    for template, output in (("instance.v.j2", f"{name}_inst.v"), ("firstspike.core.j2", f"{name}.core"),
+                             ("vivado.tcl.j2", "vivado.tcl")):
+        written[output] = environment.from_string((templates / template).read_text()).render(facts)
+    return written, facts
 
 
-def _ports(text: str) -> list[dict]:
+def _ports(text: str, name: str) -> list[dict]:
     """List the ports of the top module, as declared in its Verilog."""
-    top = re.search(rf"^module {TOP}\(.*?^endmodule", text, re.MULTILINE | re.DOTALL)
+    top = re.search(rf"^module {name}\(.*?^endmodule", text, re.MULTILINE | re.DOTALL)
     assert top, "the exported Verilog has its top module"
     ports = re.findall(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", top.group(0), re.MULTILINE)
     return [{"name": name, "direction": direction, "width": int(high or 0) + 1} for direction, high, name in ports]

@@ -1,21 +1,20 @@
 # SPDX-License-Identifier: MIT
 """Report of accuracy on corrupted images."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from firstspike_arch.network import IntegerNetwork
-from firstspike_arch.program import write_atomically
+from firstspike_arch.output_folder import write_folder
 from firstspike_sim.models.golden import GoldenModel
 from firstspike_train.corruptions import CORRUPTIONS, SEVERITIES, corrupted
 from matplotlib.figure import Figure
 from rich.progress import track
 from rich.table import Table
 
-from .picture import save_picture
+from .picture import png
 
 __all__ = ["Accuracies", "corruption_table", "measure_corrupted", "write_corruption"]
 
@@ -48,12 +47,12 @@ def corruption_table(found: Accuracies) -> Table:
 
 
 def write_corruption(folder: Path, found: Accuracies, **facts) -> list[Path]:
-    """Write robustness.json, with the facts, and robustness.png into the folder, and return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    data, picture = folder / "robustness.json", folder / "robustness.png"
-    write_atomically(data, json.dumps({**facts, "accuracy": found}, indent=1) + "\n")
-    save_picture(_drawn(found), picture)
-    return [data, picture]
+    """Write robustness.json, with the facts, and robustness.png into the folder, in place of older ones
+    (`write_folder`); return their paths."""
+    data, picture = "robustness.json", "robustness.png"
+    write_folder(folder, {picture: png(_drawn(found))}, record=data, made_by="firstspike robustness",
+                 facts={**facts, "accuracy": found})
+    return [folder / data, folder / picture]
 
 
 def _changed(images: np.ndarray, shape: tuple[int, ...], seed: int) -> Iterator[tuple[str, np.ndarray]]:

@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import typer
+from firstspike_arch.output_folder import FolderWarning
 from firstspike_compiler.errors import CompileWarning
 from firstspike_hw.toolchain import ToolError
 from rich.console import Console
@@ -32,6 +33,9 @@ from . import (
 
 __all__ = ["app", "run"]
 
+NOTES = (CompileWarning, FolderWarning)
+"""Warnings for a user of the command."""
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.command("train")(verb_train.train)
 app.command("compile")(verb_compile.compile_)
@@ -56,7 +60,8 @@ def run() -> None:
     """Run the console script. An error of the user ends in one sentence on stderr and exit status 1."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("always", CompileWarning)
+            for kind in NOTES:
+                warnings.simplefilter("always", kind)
             warnings.showwarning = _warn
             app()
     except (ValueError, OSError, ToolError) as error:
@@ -74,8 +79,8 @@ def _sentence(error: Exception) -> str:
 
 
 def _warn(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-    """Print what the compiler assumed as a sentence, and any other warning as Python does."""
-    if issubclass(category, CompileWarning):
+    """Print what the compiler assumed, or a file that is kept, as a sentence, and any other warning as Python does."""
+    if issubclass(category, NOTES):
         _say(f"note: {message}", style="yellow")
     else:
         print(warnings.formatwarning(message, category, *where[:2]), end="", file=sys.stderr)

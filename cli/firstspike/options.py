@@ -22,6 +22,9 @@ NetworkFile = Annotated[Path, typer.Argument(help="Checkpoint of a trained netwo
 Data = Annotated[str, typer.Option(
     help="A data set (digits, mnist, cifar10, …), a .npy file of inputs, or a .npz file of 'inputs' and 'labels'.")]
 Split = Annotated[str, typer.Option(help="train, validation or test.")]
+Name = Annotated[str | None, typer.Option(
+    help="Name of the top module, with which those of its parts and memory images begin: to put several accelerators "
+    "into one design.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Use only the first so many inputs.")]
 Backend = Annotated[str, typer.Option(help="Simulator: verilator or pysim.")]
 Port = Annotated[str, typer.Option(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Saving of pictures: drawn without a display, written completely or not at all."""
+"""Pictures as PNG files: drawn without a display, written completely or not at all."""
 
 import io
 from pathlib import Path
@@ -7,11 +7,16 @@ from pathlib import Path
 from firstspike_arch.program import write_atomically
 from matplotlib.figure import Figure
 
-__all__ = ["save_picture"]
+__all__ = ["png", "save_picture"]
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()
 
 
 def save_picture(figure: Figure, path: Path) -> None:
     """Write a figure as a PNG file."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, png(figure))

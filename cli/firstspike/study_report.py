@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Report of a study's outcomes: a table, a JSON file and a picture."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from firstspike_arch.program import write_atomically
+from firstspike_arch.output_folder import write_folder
 from firstspike_train.studies.diet_learning import DIET_LEARNING
 from firstspike_train.studies.ettfs_ablation import ETTFS_ABLATION
 from firstspike_train.studies.ettfs_decoding import ETTFS_DECODING
@@ -17,7 +16,7 @@ from firstspike_train.studies.surrogate_shapes import SURROGATE_SHAPES
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from .picture import save_picture
+from .picture import png
 
 __all__ = ["STUDIES", "study_table", "write_study"]
 
@@ -38,17 +37,12 @@ def study_table(study: Study, outcomes: Sequence[Outcome]) -> Table:
 
 
 def write_study(folder: Path, study: Study, outcomes: Sequence[Outcome]) -> list[Path]:
-    """Write NAME.json and NAME.png into the folder, and return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    recipe = study.variants[0].recipe
-    text = json.dumps({
-        "study": study.name, "question": study.question, "claim": study.claim, "first_recipe": recipe.table,
-        "outcomes": [asdict(outcome) for outcome in outcomes],
-    }, indent=1, ensure_ascii=False)
-    data, picture = folder / f"{study.name}.json", folder / f"{study.name}.png"
-    write_atomically(data, text + "\n")
-    save_picture(_drawn(study, outcomes), picture)
-    return [data, picture]
+    """Write NAME.json and NAME.png into the folder, in place of older ones (`write_folder`); return their paths."""
+    data, picture = f"{study.name}.json", f"{study.name}.png"
+    facts = {"study": study.name, "question": study.question, "claim": study.claim,
+             "first_recipe": study.variants[0].recipe.table, "outcomes": [asdict(outcome) for outcome in outcomes]}
+    write_folder(folder, {picture: png(_drawn(study, outcomes))}, record=data, made_by="firstspike study", facts=facts)
+    return [folder / data, folder / picture]
 
 
 def _drawn(study: Study, outcomes: Sequence[Outcome]) -> Figure:

@@ -15,6 +15,7 @@ from .options import (
     InMin,
     LeakRule,
     Levels,
+    Name,
     NetworkFile,
     Percentile,
     Readout,
@@ -87,6 +88,7 @@ def compile_(
         "or 2 for each layer. Default: 1; with --device, where it pays.")] = None,
     read_back: Annotated[bool, typer.Option(
         help="Let a host read weights and biases back over the host link.")] = False,
+    name: Name = None,
     ordered: Annotated[bool, typer.Option(
         help="Drop, and count, events that come twice in a step or not in the order of their neurons. For --port "
         "events.")] = False,
@@ -144,7 +146,7 @@ def compile_(
     if device is None and not given:
         console.print("mapped without samples or a device: --device NAME --data DATA measures the cycles of a mapping, "
                       "and keeps within a device", highlight=False, soft_wrap=True)
-    api.export(compilation, output)
+    api.export(compilation, output, **({"name": name} if name else {}))
     console.print(compilation.report(), markup=False, highlight=False, soft_wrap=True)
     console.print(f"written to {output}")
 

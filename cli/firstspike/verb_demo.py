@@ -20,7 +20,7 @@ def shipped(kind: str, name: str) -> Path:
     raise ValueError(f"{kind}/{name} must come with firstspike; the installation is incomplete")
 
 
-def demo(output: Annotated[Path, typer.Option("-o", "--output", help="Build folder.")] = Path("build/digits")) -> None:
+def demo(output: Annotated[Path, typer.Option("-o", "--output", help="Build folder.")] = Path("demo/build")) -> None:
     """Train on scikit-learn's digits, compile, write Verilog, simulate in Verilator, verify."""
     import firstspike_train
 

@@ -13,7 +13,7 @@ from .options import Data, Limit, Network, Split, load_inputs
 def report(
     network: Network, data: Data, split: Split = "test", limit: Limit = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the JSON file and the picture.")] = Path(
-        "build/report"),
+        "reports"),
 ) -> None:
     """Report accuracy and spikes by step, spike rates, operations, the papers' energy estimate and memory traffic."""
     from firstspike_sim.models.activity import measure_activity

@@ -16,7 +16,7 @@ def robustness(
     data: Annotated[str, typer.Option(help="A data set of images.")], split: Split = "test", limit: Limit = None,
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the JSON file and the picture.")] = Path(
-        "build/robustness"),
+        "reports"),
 ) -> None:
     """Measure the accuracy of integer networks on corrupted images: eight kinds, five severities."""
     from firstspike_train.data import image_shape

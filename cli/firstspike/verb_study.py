@@ -13,7 +13,7 @@ def study(
     name: Annotated[str, typer.Argument(
         help="ettfs_ablation, ettfs_decoding, diet_learning, latency_loss or surrogate_shapes")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the JSON file and the picture.")] = Path(
-        "build/studies"),
+        "reports"),
     seeds: Annotated[int, typer.Option(min=1, help="Train each variant with the seeds 1, 2, … up to this.")] = 2,
     samples: Annotated[int | None, typer.Option(
         min=1, help="Training images; default: the study's own number.")] = None,

@@ -12,19 +12,21 @@ from amaranth.hdl import Value
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib.wiring import Component, In
 from firstspike_arch.memory import MemoryShape
+from firstspike_arch.shown import shown
 
-from .verilog_files import TOP, VerilogError
+from .verilog_files import TOP, VerilogError, image_file
 
 __all__ = ["memories_of", "verilog"]
 
 
 def verilog(
     component: Component, memories: Iterable[MemoryShape], *, header: str = "", block_words: int | None = None,
-    large: Iterable[MemoryShape] = (),
+    large: Iterable[MemoryShape] = (), top: str = TOP,
 ) -> str:
-    """Convert a component to Verilog text, with the top module `TOP`. The text does not depend on memory contents.
+    """Convert a component to Verilog text. The text does not depend on memory contents.
 
-    Every memory in ``memories`` gets ``initial $readmemh("NAME.hex", NAME)``. Identical input gives identical bytes.
+    Every memory in ``memories`` gets ``initial $readmemh(FILE, NAME)``, where FILE is its `image_file`. Identical input
+    gives identical bytes.
 
     Parameters
     ----------
@@ -33,15 +35,20 @@ def verilog(
         words, so that their contents can be found in a placed design. None: synthesis chooses.
     large : iterable of MemoryShape
         Memories with one port and no contents that synthesis must put into the device's large RAMs.
+    top : str
+        Name of the top module, by which those of all others begin.
 
     Raises
     ------
     VerilogError
-        yosys is missing or failed, or a memory is not in the text exactly once.
+        Verilog does not allow the name of the top module; yosys is missing or failed, or a memory is not in the text
+        exactly once.
     """
+    if not re.fullmatch(r"[A-Za-z]\w{0,63}", top, re.ASCII):
+        raise VerilogError(f"name must be a letter and up to 63 letters, digits and underscores, not {shown(top)}")
     # Initial values of memories would take half of the time and become part of the text; registers keep theirs.
     with patch.object(rtlil.ModuleEmitter, "emit_memory", lambda *_: None):
-        text = rtlil.convert(component, name=TOP, emit_src=False, ports=_ports(component))
+        text = rtlil.convert(component, name=top, emit_src=False, ports=_ports(component))
     script = f"read_rtlil <<rtlil\n{text}\nrtlil\nproc -nomux -norom\nmemory_collect\nwrite_verilog -norename\n"
     try:
         # yosys warns that it cannot translate every process, but Amaranth emits only processes that it can.
@@ -50,8 +57,10 @@ def verilog(
         last = (str(error).strip().splitlines() or ["no message"])[-1]
         raise VerilogError(f"yosys must convert the design to Verilog, but ended with: {last}") from None
     body = re.sub(r"^ *\(\* (?!ram_style).*\*\)\n", "", body, flags=re.MULTILINE)  # of no use to synthesis
+    if not re.search(rf"^module {top}\(", body, re.MULTILINE):
+        raise VerilogError(f"name must be none that Verilog reserves, not {shown(top)}")
     for shape in memories:
-        body = _load_from_file(body, shape, block_words)
+        body = _load_from_file(body, shape, block_words, image_file(shape, top))
     for shape in large:
         declared = _declaration(body, shape)
         body = body.replace(declared, f'  (* ram_style = "huge" *)\n{declared}')
@@ -92,9 +101,9 @@ def _declaration(body: str, shape: MemoryShape) -> str:
     return found[0]
 
 
-def _load_from_file(body: str, shape: MemoryShape, block_words: int | None) -> str:
+def _load_from_file(body: str, shape: MemoryShape, block_words: int | None, file: str) -> str:
     found = declared = _declaration(body, shape)
-    load = f'  initial $readmemh("{shape.name}.hex", {shape.name});\n'
+    load = f'  initial $readmemh("{file}", {shape.name});\n'
     if block_words is not None:
         depth = -(-shape.depth // block_words) * block_words
         declared = f'  (* ram_style = "block" *)\n{found.replace(f"[{shape.depth - 1}:0]", f"[{depth - 1}:0]")}'

@@ -87,7 +87,8 @@ def test_accuracy_of_the_shipped_digits_network(build):
     (("compile", "{checkpoint}", "--lanes", "many", "-o", "b"), "--lanes must be"),
     (("compile", "{checkpoint}", "--lanes", "0", "-o", "b"), "lanes must be"),
     (("compile", "{checkpoint}", "--weight-bits", "9", "-o", "b"), "must be 2…8"),
-    (("compile", "{checkpoint}", "-o", "."), ".: must be another folder than the current one, which is in use"),
+    (("compile", "{checkpoint}", "--name", "1st", "-o", "b"), "name must be a letter and up to 63 letters, digits"),
+    (("compile", "{checkpoint}", "--name", "module", "-o", "b"), "must be none that Verilog reserves, not 'module'"),
     (("verify", "nowhere", "--data", "digits"), "must be a build folder"),
     (("verify", "{build}", "--data", "digit"), "dataset must be one of"),
     (("verify", "{build}", "--data", "digits", "--backend", "x"), "backend must be"),
@@ -123,23 +124,16 @@ def test_a_full_disk_leaves_nothing(checkpoint, tmp_path):
 @pytest.mark.parametrize("name", ["firstspike.v", "core1_weights.hex", "program.fsp", "vivado.tcl", "manifest.json"])
 def test_a_disk_that_fills_up_keeps_the_old_build(name, build, checkpoint, tmp_path, monkeypatch, firstspike):
     shutil.copytree(build, tmp_path / "b")
-    write, replace, full_at = Path.write_text, Path.replace, []
+    write, full_at = Path.write_bytes, []
 
-    def full_write(self, text):
+    def full_write(self, data):
         if self.name == name:
-            write(self, text[:10])
+            write(self, data[:10])
             full_at.append(self)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as write() says it: without a name
-        return write(self, text)
+        return write(self, data)
 
-    def full_replace(self, target):
-        if target.name == name:
-            full_at.append(self)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self), None, str(target))
-        return replace(self, target)
-
-    monkeypatch.setattr(Path, "write_text", full_write)
-    monkeypatch.setattr(Path, "replace", full_replace)
+    monkeypatch.setattr(Path, "write_bytes", full_write)
     for folder in ("b", "new"):
         done = firstspike("compile", checkpoint, "--lanes", "8", "-o", folder)
         assert (done.status, done.out, done.err) == (1, "", f"firstspike: {folder}: No space left on device\n")
@@ -251,57 +245,103 @@ def test_an_altered_manifest_is_refused(change, build, tmp_path):
     shutil.copytree(build, tmp_path / "b")
     path = tmp_path / "b" / "manifest.json"
     path.write_text(json.dumps(change(json.loads(path.read_text()))))
-    with pytest.raises(ValueError, match=r"manifest.json: is truncated or altered; compile again"):
+    with pytest.raises(ValueError, match=r"manifest.json: is truncated or altered; compile "):
         fs.open_build(tmp_path / "b")
 
 
-def test_an_older_build_is_replaced(checkpoint, build, tmp_path):
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_older_build_is_replaced_and_what_others_put_there_stays(checkpoint, build, tmp_path, firstspike):
+    """Such as what the shipped vivado.tcl leaves, and the commands whose folders are inside."""
     shutil.copytree(build, tmp_path / "b")
-    fs.export(fs.compile(fs.load(checkpoint), lanes=8), tmp_path / "b")
+    others = {"utilization.rpt": b"LUTs", "firstspike.dcp": b"\0", ".Xil/1": b"", "digits/notes.txt": b"mine"}
+    for name, data in others.items():
+        (tmp_path / "b" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "b" / name).write_bytes(data)
+    wide = firstspike("compile", checkpoint, "--lanes", "8", "--name", "wide", "-o", "b")
+    assert (wide.status, wide.err) == (0, "")
     assert [plan.lanes for plan in fs.open_build(tmp_path / "b").config.layers] == [8, 8]
+    found = contents(tmp_path / "b")
+    assert found.items() >= others.items()
+    assert "wide.v" in found and not {"firstspike.v", "core0_weights.hex"} & set(found)
+    fs.export(fs.compile(fs.load(checkpoint), lanes=16, early_exit=True), tmp_path / "b")
+    assert contents(tmp_path / "b") == contents(build) | others
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
-def test_an_older_build_comes_back_if_it_cannot_be_replaced(checkpoint, build, tmp_path, monkeypatch):
+def test_a_file_of_the_build_that_was_changed_is_kept(checkpoint, build, tmp_path, firstspike):
     shutil.copytree(build, tmp_path / "b")
-    rename = Path.rename
+    for turn, name in enumerate(("vivado.tcl.old", "vivado.tcl.old2")):
+        (tmp_path / "b" / "vivado.tcl").write_text(f"mine, {turn}")
+        done = firstspike("compile", checkpoint, "--lanes", "16", "--early-exit", "-o", "b")
+        assert done.status == 0
+        assert done.err == f"firstspike: note: b/vivado.tcl was changed after it was written, and is kept as {name}\n"
+        assert (tmp_path / "b" / name).read_text() == f"mine, {turn}"
+    assert (tmp_path / "b" / "vivado.tcl").read_bytes() == (build / "vivado.tcl").read_bytes()
+    (tmp_path / "b" / "core1_weights.hex").unlink()
+    done = firstspike("compile", checkpoint, "--lanes", "16", "--early-exit", "-o", "b")
+    assert (done.status, done.err) == (0, "")
+
+
+@pytest.mark.parametrize("failing", ["new", "old"])
+def test_an_older_build_comes_back_if_it_cannot_be_replaced(failing, checkpoint, build, tmp_path, monkeypatch):
+    shutil.copytree(build, tmp_path / "b")
+    (tmp_path / "b" / "notes.txt").write_text("mine")
+    (tmp_path / "b" / "vivado.tcl").write_text("changed")
+    before, rename = contents(tmp_path / "b"), Path.rename
+    left = 5
 
     def fail(self, target):
-        if self.parent == tmp_path and self.name.startswith(".b."):
+        nonlocal left
+        left -= failing in (self.parent.name, Path(target).parent.name)
+        if not left:
             raise OSError(5, "Input/output error")
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", fail)
     with pytest.raises(OSError, match="Input/output error"):
         fs.export(fs.compile(fs.load(checkpoint), lanes=8), tmp_path / "b")
-    assert [path.name for path in tmp_path.iterdir()] == ["b"]
-    assert fs.open_build(tmp_path / "b").digest() == fs.open_build(build).digest()
+    assert left < 0  # renamed on, to undo
+    assert contents(tmp_path / "b") == before and [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
+def test_a_build_goes_into_the_current_folder_and_through_a_link(checkpoint, build, tmp_path, firstspike):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "b").symlink_to("store")
+    for _ in range(2):
+        assert firstspike("compile", checkpoint, "--lanes", "16", "--early-exit", "-o", "b").status == 0
+    assert (tmp_path / "b").is_symlink() and contents(tmp_path / "store") == contents(build)
+    for _ in range(2):
+        assert firstspike("compile", checkpoint, "--lanes", "16", "--early-exit", "-o", ".").status == 0
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in build.iterdir()} | {"b", "store"}
+    (tmp_path / "c").symlink_to("nowhere")
+    refused(firstspike("compile", checkpoint, "-o", "c"), "c: must be a folder to write, not a link to nothing")
+    (tmp_path / "d").write_text("mine")
+    refused(firstspike("compile", checkpoint, "-o", "d"), "d: must be a folder to write, not a file")
+
+
+@pytest.mark.parametrize("verb", ["compile", "export-axi"])
 @pytest.mark.parametrize("files", [
     {"manifest.json": '{"name": "a web app"}', "thesis.txt": "no backup"},
     {"manifest.json": "[]"},
+    {"manifest.json": '{"made_by": "firstspike compile"'},
+    {"firstspike.v": "module firstspike; endmodule"},
+    {"firstspike.v/mine.v": "module mine; endmodule"},
 ])
-def test_a_manifest_of_others_does_not_make_a_build(files, checkpoint, tmp_path):
-    (tmp_path / "mine").mkdir()
+def test_files_of_others_are_not_overwritten(files, verb, checkpoint, build, tmp_path, firstspike):
     for name, text in files.items():
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "mine" / name).write_text(text)
-    with pytest.raises(ValueError, match=r"it holds something else: manifest.json"):
-        fs.export(fs.compile(fs.load(checkpoint)), tmp_path / "mine")
-    assert {path.name: path.read_text() for path in (tmp_path / "mine").iterdir()} == files
+    taken = next(iter(files)).partition("/")[0]
+    done = firstspike(verb, checkpoint if verb == "compile" else build, "-o", "mine")
+    refused(done, f"mine: must have room for {taken}, but has something of that name which 'firstspike {verb}' did "
+                  "not write; choose another folder")
+    assert contents(tmp_path / "mine") == {name: text.encode() for name, text in files.items()}
 
 
-def test_a_file_added_to_a_build_is_not_lost(checkpoint, build, tmp_path):
+def test_an_export_for_axi_does_not_take_the_place_of_a_build(build, tmp_path, firstspike):
     shutil.copytree(build, tmp_path / "b")
-    (tmp_path / "b" / "notes.txt").write_text("mine")
-    with pytest.raises(ValueError, match=r"it holds something else: notes.txt"):
-        fs.export(fs.compile(fs.load(checkpoint)), tmp_path / "b")
-    assert (tmp_path / "b" / "notes.txt").read_text() == "mine"
-
-
-def test_other_folders_are_not_overwritten(checkpoint, tmp_path):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("no backup")
-    with pytest.raises(ValueError, match="it holds something else"):
-        fs.export(fs.compile(fs.load(checkpoint)), tmp_path / "mine")
-    assert (tmp_path / "mine" / "thesis.txt").read_text() == "no backup"
+    refused(firstspike("export-axi", "b", "-o", "b"), "b: must have room for core0_weights.hex, ")
+    assert contents(tmp_path / "b") == contents(build)

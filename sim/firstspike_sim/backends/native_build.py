@@ -20,23 +20,23 @@ NATIVE = Path(__file__).parent / "native"
 
 _FLAGS = (
     "--cc", "--exe", "--build", "-j", "2", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert",
-    "-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT", "--top-module", TOP, "--Mdir", "build", "-o", "simulator",
+    "-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT", "--top-module", "{top}", "--Mdir", "build", "-o", "simulator",
     "-CFLAGS", "-I.. -std=c++17",
 )
 _WAVES = ("--trace-fst", "-CFLAGS", "-DWAVES", "-LDFLAGS", "-L..")
 
 
 def build_simulator(
-    text: str, files: Mapping[str, str], *, waves: bool = False, optimise: bool = True,
+    text: str, files: Mapping[str, str], *, top: str = TOP, waves: bool = False, optimise: bool = True,
 ) -> Tool:
     """Return the simulator as a tool, from the `build_cache` if it is there.
 
     Parameters
     ----------
     text : str
-        Verilog, with the top module `TOP`.
+        Verilog, with the top module ``top``.
     files : mapping of str to str
-        C++ sources, headers and Verilator's configuration files, by name.
+        C++ sources, headers and Verilator's configuration files, by name. The model's class is Vfirstspike.
     waves : bool
         Build with FST waveforms; WAVES is defined for the sources.
     optimise : bool
@@ -52,11 +52,12 @@ def build_simulator(
     compiler = _compiler(fast=optimise and not waves)
     if compiler:
         verilator = _compiling(verilator, compiler)
-    files = {f"{TOP}.v": text, **files}
+    files = {f"{top}.v": text, **files}
     if waves:
         # Verilator links FST waves with -llz4, which few machines have; an empty archive replaces it.
         files["lz4.h"] = (NATIVE / "lz4.h").read_text()
-    flags = (*_FLAGS, *(_WAVES if waves else ()), "-CFLAGS", "-O2" if optimise else "-O0")
+    named = [flag.format(top=top) for flag in _FLAGS] + ([] if top == TOP else ["--prefix", f"V{TOP}"])
+    flags = (*named, *(_WAVES if waves else ()), "-CFLAGS", "-O2" if optimise else "-O0")
     tools = (*tool_identity(verilator), *((*tool_identity(compiler), _processor()) if compiler else ()), *flags)
 
     def build(folder: Path) -> Iterable[Path]:

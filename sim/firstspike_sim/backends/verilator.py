@@ -16,7 +16,7 @@ from firstspike_arch.status import COUNTERS, STATUS_CYCLES
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.toolchain import Tool
 from firstspike_hw.verilog import verilog
-from firstspike_hw.verilog_files import TOP, hex_image
+from firstspike_hw.verilog_files import hex_image, image_file, top_of
 
 from ..stimulus import cycle_limit, quiet_cycles
 from .native_build import NATIVE, build_simulator
@@ -54,7 +54,7 @@ class VerilatorBackend:
         """
         text = text or verilog(Accelerator(program), program.memories())
         self._binary = _build(program, text, waves=self._waves is not None, optimise=self._optimise)
-        self._program = program
+        self._program, self._top = program, top_of(text)
 
     def run(self, stimulus: Stimulus, *, images: np.ndarray | None = None, limit: int | None = None) -> Trace:
         """Run a stimulus from reset; ``images`` (`Program.port_words`) are loaded through the program port first.
@@ -79,7 +79,7 @@ class VerilatorBackend:
             contents = program.images() if images is None else {}
             for shape in program.memories():
                 words = contents.get(shape.name, [0] * shape.depth)
-                (folder / f"{shape.name}.hex").write_text(hex_image(words, shape))
+                (folder / image_file(shape, self._top)).write_text(hex_image(words, shape))
             for name, values in (
                 ("words", stimulus.words), ("gaps", gaps), ("stalls", stalls),
                 ("images", [] if images is None else images),
@@ -122,8 +122,8 @@ class VerilatorBackend:
 
 def _build(program: Program, text: str, **options: bool) -> Tool:
     """Build the simulator of an accelerator's Verilog, whose edges the C++ loop can read."""
-    edges = range(len(program.network.edges()))
-    root = f"top.rootp->{TOP}__DOT__"
+    edges, top = range(len(program.network.edges())), top_of(text)
+    root = f"top.rootp->{top}__DOT__"
     seen = " ".join(f"see({i}, {root}edge{i}_valid, {root}edge{i}_ready, {root}edge{i}_payload)" for i in edges)
     header = (
         f"#define EDGES {len(edges)}\n#define RESULT_WORDS {-(-result_layout(program).bits // 32)}\n"
@@ -132,8 +132,8 @@ def _build(program: Program, text: str, **options: bool) -> Tool:
     # A file for Verilator makes the edges visible, so that the Verilog is unchanged: what is simulated is what is
     # shipped.
     visible = "`verilator_config\n" + "".join(
-        f'public_flat_rd -module "{TOP}" -var "edge{index}_{part}"\n'
+        f'public_flat_rd -module "{top}" -var "edge{index}_{part}"\n'
         for index in edges for part in ("valid", "ready", "payload")
     )
     driver = (NATIVE / "driver.cpp").read_text()
-    return build_simulator(text, {"edges.vlt": visible, "edges.h": header, "driver.cpp": driver}, **options)
+    return build_simulator(text, {"edges.vlt": visible, "edges.h": header, "driver.cpp": driver}, top=top, **options)
