@@ -217,6 +217,8 @@ class CoreSpec:
             bits = plan.membrane_bits
             widths = {
                 "membranes": bits, "currents": plan.current_bits * self.microcode.has_current,
+                "traces": plan.current_bits * self.microcode.has_trace,
+                "trace_shadow": plan.current_bits * any(op.act == "save" for op in self.microcode.trace_leak),
                 "shadow": bits * any(op.operand == "shadow" for op in self.microcode.passes),
                 "fired": int(self.fires_once), "spiked": self.remembered_levels,
             }

@@ -19,6 +19,7 @@ from .pass_row import PassRow
 from .row_memory import RowBanks, lanes_of
 from .sequencer import DropInterface, IssueInterface, Sequencer, drop_signature
 from .stream_token import token_stream
+from .trace import Trace
 from .weight_memory import AccessInterface, WeightMemory, memory_access_signature, rotated
 
 __all__ = ["Core"]
@@ -28,8 +29,8 @@ class Core(wiring.Component):
     """Synapse engine and membranes of one layer.
 
     An event computes u[row] ← u[row] + value · weights[row, address] for each row that it visits; the events of a
-    direct input add to the current instead of u, and all events to sums if the currents are pooled. A marker runs the
-    passes of the core's `Microcode`.
+    direct input add to the current instead of u, all events to sums if the currents are pooled, and to the `Trace` if
+    the currents last. A marker runs the passes of the core's `Microcode`.
 
     The `Sequencer` issues at most one row a cycle, and a row passes four stages: issue (weight address), fetch (weight
     word → weight register, beside the memory), operand (weight · value, or another operand → operand register, beside
@@ -79,8 +80,6 @@ class Core(wiring.Component):
     busy: Signal
 
     def __init__(self, spec: CoreSpec, image: Sequence[int] = ()):
-        if spec.layer.neuron.lasts:
-            raise ValueError(f"layer {spec.index} ({spec.layer.name}): currents must not last in hardware yet")
         self._spec, self._image = spec, image
         names = [f"events{place}" for place in range(len(spec.inputs))]
         super().__init__({
@@ -193,10 +192,14 @@ class Core(wiring.Component):
         spec, code, bits = self._spec, self._spec.microcode, self._spec.plan.membrane_bits
         narrow = spec.plan.current_bits
 
-        is_current = add.which(lambda op: op.store == "current") if code.has_current else None
+        kept = None
+        if code.has_current or code.has_trace:
+            kept = add.which(lambda op: op.store in ("current", "trace"))
+        moved = add.valid if kept is None or not code.has_trace else add.valid & ~kept
 
         def rows(name: str, width: int, **options: Any) -> RowBanks:
-            return RowBanks(m, spec.plan, name, width, fetch=fetch, add=add, free=free, keeps=is_current, **options)
+            return RowBanks(m, spec.plan, name, width, fetch=fetch, add=add, free=free, keeps=kept,
+                            rotates=moved if code.has_trace else None, **options)
 
         init = LaneConstants(spec.plan, code.init, absent=-1)
         membranes = rows("membranes", bits, init=pack_rows(init.table, bits) if spec.plan.in_registers else (),
@@ -211,11 +214,15 @@ class Core(wiring.Component):
         if code.pools:
             sums = RowBanks(m, spec.plan, "sums", bits, sums=True, fetch=fetch, add=add, free=free)
             peeks["sum"] = lanes_of(sums.peek, bits)
+        if code.has_trace:
+            trace = Trace(m, spec, fetch=fetch, operand=operand, add=add, free=free, products=products,
+                          currents=peeks.get("current"))
+            peeks["trace"] = trace.peek
         shadow = None
         if any(op.act == "save" for op in code.passes):
             shadow = rows("shadow", bits)
             peeks["shadow"] = lanes_of(shadow.peek, bits)
-        spiked, levels = self._build_spikes(m, u, peek, rows, operand=operand, add=add)
+        spiked, levels = self._build_spikes(m, u, peek, rows, operand=operand, add=add, moved=moved)
         operands = operand_registers(m, spec, fetch=fetch, operand=operand, free=free, peeks=peeks, levels=levels,
                                      products=products)
         bases = self._bases(m, u, spiked, add)
@@ -269,11 +276,11 @@ class Core(wiring.Component):
         pooled = []
         for lane, operand in zip(currents, operands, strict=True):
             current = lane.as_signed()
-            pooled.append(Mux(loads | (compares & (operand > current)), operand, current))
+            pooled.append(Mux(loads | (compares & (operand > current)), operand, current)[:len(lane)])
         return pooled
 
     def _build_spikes(
-        self, m: Module, u: list[Value], peek: list[Value], rows, *, operand: PassRow, add: PassRow,
+        self, m: Module, u: list[Value], peek: list[Value], rows, *, operand: PassRow, add: PassRow, moved: Value,
     ) -> tuple[Value, Sequence[Value]]:
         """Capture the spikes of the row in the add stage.
 
@@ -287,7 +294,7 @@ class Core(wiring.Component):
         if not plan.in_one_row:
             # The row in the operand stage is next in the ring only while the row before it is replaced.
             ahead = self._reached(peek if not plan.in_registers else [
-                Mux(add.valid, one, value).as_signed() for one, value in zip(peek, u, strict=True)], operand)
+                Mux(moved, one, value).as_signed() for one, value in zip(peek, u, strict=True)], operand)
             # Signals, as Amaranth copies every other value for each lane that uses a bit of it.
             seen = [Signal(lanes, name=f"seen{level}") for level in range(len(ahead))]
             m.d.comb += [signal.eq(level) for signal, level in zip(seen, ahead, strict=True)]
@@ -372,14 +379,17 @@ class Core(wiring.Component):
         """Return the next u of each lane, from the sum of each; in passes for the current, registers keep u."""
         spec, passes = self._spec, self._spec.microcode.passes
         halves, clears = add.which(lambda op: op.halve), add.which(lambda op: op.act == "save" and not op.halve)
-        is_current, holds = add.which(lambda op: op.store == "current"), add.which(spec.holds)
+        # Where there are traces, registers do not move in such passes.
+        keeps = spec.microcode.has_current and spec.plan.in_registers and not spec.microcode.has_trace
+        is_current = add.which(lambda op: op.store == "current") if keeps else Const(0)
+        holds = add.which(spec.holds)
         nexts = []
         for lane, total in enumerate(totals):
             if any(op.halve for op in passes):
                 total = Mux(halves, total >> 1, total)
             if any(op.act == "save" and not op.halve for op in passes):
                 total = Mux(clears, 0, total)
-            if any(map(spec.holds, passes)) or (spec.microcode.has_current and spec.plan.in_registers):
+            if any(map(spec.holds, passes)) or keeps:
                 total = Mux(is_current | (holds & ~spiked[lane]), u[lane], total)
             nexts.append(total[:spec.plan.membrane_bits])
         return nexts

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Operands: the values added to the membrane of each lane, loaded into registers beside the adders."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from operator import add, or_
 
@@ -15,7 +15,7 @@ from firstspike_arch.microcode import RowOp
 from .lane_constants import LaneConstants
 from .pass_row import PassRow
 
-__all__ = ["late_operands", "operand_registers", "products"]
+__all__ = ["Adds", "late_operands", "operand_registers", "products"]
 
 
 def products(weights: list[Value], value: Value, *, largest: int, one_bit: bool, polarity: bool) -> list[Value]:
@@ -84,7 +84,7 @@ def operand_registers(
     products : list of Value
         Weight times the event's value, for each lane.
     peeks : dict
-        State of each lane in the operand stage, by name: "shadow", "current" and "sum", if the core has them.
+        State of each lane in the operand stage, by name: "shadow", "current", "sum" and "trace", if the core has them.
     levels : list of Value
         For each threshold, which lanes in the operand stage have reached it in this step.
     """
@@ -94,6 +94,8 @@ def operand_registers(
     ones = _Ones(m, spec, fetch, free)
     extras = [*_extras(m, spec, fetch, free, peeks), *_by_level(m, spec, fetch, operand, free, levels)]
     registers: list[Value] = []
+    if all(op.operand != "weight" or op.store == "trace" for op in spec.microcode.passes):
+        products = [Const(0, 1) for _ in products]
     for lane, product in enumerate(products):
         # Only as many flip-flops as the product has bits, if there is nothing else: the rest is sign extension.
         width = min(bits, len(product)) if spec.microcode.pure_weights else bits
@@ -125,7 +127,7 @@ def late_operands(
     more: list[Value] | None = None
     leak = next((op for op in passes if op.operand == "leak"), None)
     if leak is not None:
-        adds, made, leaks, ups = _Adds(spec, operand, "leak"), {}, [], []
+        adds, made, leaks, ups = _adds(spec, operand, "leak"), {}, [], []
         for lane, value in enumerate(u):
             if (rows := adds.rows(lane)) not in made:
                 made[rows] = register = Signal(name=f"adds_leak{len(made) or ''}")
@@ -182,15 +184,23 @@ class _Ones:
         return self._made[pattern]
 
 
-class _Adds:
-    """Whether the pass in a stage adds an operand, which some passes add to some channels only."""
+class Adds:
+    """Whether the pass in a stage adds an operand, which some passes add to some channels only.
 
-    def __init__(self, spec: CoreSpec, stage: PassRow, operand: str):
+    Parameters
+    ----------
+    spec : CoreSpec
+    stage : PassRow
+    of : function
+        Returns what adds the operand in a pass: the pass itself, or what it does beside; None: it does not add it.
+    """
+
+    def __init__(self, spec: CoreSpec, stage: PassRow, of: Callable[[RowOp], RowOp | None]):
         self._stage = stage
-        self._to_all = stage.which(lambda op: op.operand == operand and op.channels is None)
-        self._to_some = [(number, LaneConstants(spec.plan, op.channels.astype(np.int64), absent=0).table)
+        self._to_all = stage.which(lambda op: (one := of(op)) is not None and one.channels is None)
+        self._to_some = [(number, LaneConstants(spec.plan, one.channels.astype(np.int64), absent=0).table)
                          for number, op in enumerate(spec.microcode.passes)
-                         if op.operand == operand and op.channels is not None]
+                         if (one := of(op)) is not None and one.channels is not None]
 
     def rows(self, lane: int) -> tuple[tuple[int, tuple[int, ...]], ...]:
         """Return number and bit for each row of each pass that adds to some channels only."""
@@ -199,6 +209,11 @@ class _Adds:
     def to(self, lane: int) -> Value:
         """Return a value that is high if the operand is added in this lane."""
         return _in_rows(self._to_all, self._stage, self.rows(lane))
+
+
+def _adds(spec: CoreSpec, stage: PassRow, operand: str) -> Adds:
+    """Return whether the pass in a stage adds an operand in the core's adder."""
+    return Adds(spec, stage, lambda op: op if op.operand == operand and op.store != "trace" else None)
 
 
 def _in_rows(value: Value, stage: PassRow, rows: Iterable[tuple[int, tuple[int, ...]]]) -> Value:
@@ -215,9 +230,9 @@ def _extras(
 ) -> list[list[Value]]:
     """Return the operands other than weight, leak and constants, by lane; each is 0 in passes that do not use it."""
     extras = []
-    for name in ("shadow", "current", "sum"):
-        if name in peeks:
-            adds, made = _Adds(spec, fetch, name), {}
+    for name in ("shadow", "current", "sum", "trace"):
+        if name in peeks and any(op.operand == name and op.store != "trace" for op in spec.microcode.passes):
+            adds, made = _adds(spec, fetch, name), {}
             for lane in range(spec.plan.elements):
                 if (rows := adds.rows(lane)) not in made:
                     made[rows] = register = Signal(name=f"adds_{name}{len(made) or ''}")

@@ -34,6 +34,8 @@ class RowMemory(wiring.Component):
         being written, or was written in the cycle before; ``peek`` does not.
     bubbles : bool
         Whether ``peek`` must also be right in a cycle in which no row is replaced.
+    clears : bool
+        For a memory: whether ``clear`` is used.
     init : sequence of int
         Power-up value of each register row, from which all rows restart together. That needs no multiplexer, as the set
         or reset of a flip-flop equals its power-up value.
@@ -58,6 +60,8 @@ class RowMemory(wiring.Component):
         New value of the row.
     restart : In(1)
         In registers: with ``advance``, all rows get their power-up value; allowed only with the last row.
+    clear : In(1)
+        In a memory: ``value`` of the row that is replaced in the next cycle is 0.
     """
 
     fetch_row: Signal
@@ -69,21 +73,23 @@ class RowMemory(wiring.Component):
     advance: Signal
     next: Signal
     restart: Signal
+    clear: Signal
 
     def __init__(
         self, *, rows: int, width: int, registers: bool, lut_ram: bool = False, forwards: bool = False,
-        bubbles: bool = False, init: Sequence[int] = (),
+        bubbles: bool = False, clears: bool = False, init: Sequence[int] = (),
     ):
         if rows < 1 or width < 1:
             raise ValueError(f"rows and width must be at least 1, not {rows!r} and {width!r}")
         if init and (not registers or len(init) != rows):
             raise ValueError(f"init must be a value for each of {rows} rows in registers, or none, not {len(init)}")
         self._rows, self._width, self._registers = rows, width, registers
-        self._lut_ram, self._forwards, self._bubbles = lut_ram, forwards, bubbles
+        self._lut_ram, self._forwards, self._bubbles, self._clears = lut_ram, forwards, bubbles, clears
         self._init = init or [0] * rows
         super().__init__({
             "fetch_row": In(range(rows)), "fetch": In(1), "fetch_live": In(1), "peek": Out(width), "value": Out(width),
             "row": In(range(rows)), "advance": In(1), "next": In(width), "restart": In(1),
+            **({"clear": In(1)} if clears else {}),
         })
 
     @property
@@ -132,7 +138,7 @@ class RowMemory(wiring.Component):
                     before.eq(self.fetch & self.advance & (self.row == self.fetch_row)),
                 ]
                 loaded = Mux(ahead, self.next, Mux(before, last, read.data))
-            m.d.sync += value.eq(loaded)
+            m.d.sync += value.eq(Mux(self.clear, 0, loaded) if self._clears else loaded)
             m.d.comb += [
                 # Never read the row being written: otherwise synthesis adds logic for what a collision would read.
                 read.addr.eq(self.fetch_row), read.en.eq(self.fetch & ~(self.advance & (self.row == self.fetch_row))),
@@ -163,10 +169,12 @@ class RowBanks:
     keeps : Value, optional
         High if the row in the add stage is not replaced; in registers it is, by whatever is next. Only passes of
         markers replace rows then.
+    rotates : Value, optional
+        In registers: low if the rows stay as and where they are, in all rows of a pass.
     bubbles, init
         Parameters of `RowMemory`.
-    restart : Value
-        Member of `RowMemory`.
+    restart, clear : Value
+        Members of `RowMemory`; ``clear`` is used if it is given.
 
     Attributes
     ----------
@@ -176,8 +184,8 @@ class RowBanks:
 
     def __init__(
         self, m: Module, plan: LayerPlan, name: str, width: int, *, fetch: PassRow, add: PassRow, free: Value,
-        sums: bool = False, keeps: Value | None = None, bubbles: bool = False, init: Sequence[int] = (),
-        restart: ValueLike = 0,
+        sums: bool = False, keeps: Value | None = None, rotates: Value | None = None, bubbles: bool = False,
+        init: Sequence[int] = (), restart: ValueLike = 0, clear: Value | None = None,
     ):
         banks = []
         # Where events visit sums or currents, other rows are replaced by markers alone, which wait for each other.
@@ -185,12 +193,17 @@ class RowBanks:
         for number in range(plan.bank_count):
             bank = RowMemory(
                 rows=plan.sum_rows if sums else plan.rows, width=plan.lanes * width, registers=plan.in_registers,
-                lut_ram=plan.options.lut_ram[name != "membranes"], forwards=forwards, bubbles=bubbles, init=init)
+                lut_ram=plan.options.lut_ram[name != "membranes"], forwards=forwards, bubbles=bubbles,
+                clears=clear is not None, init=init)
             m.submodules[name if plan.bank_count == 1 else f"{name}_bank{number}"] = bank
             fetch_row, live = fetch.sums() if sums else fetch.bank(number)
             row, advance = add.sums() if sums else add.bank(number)
             if keeps is not None and not plan.in_registers:
                 advance = advance & ~keeps
+            if rotates is not None and plan.in_registers:
+                advance = advance & rotates
+            if clear is not None:
+                m.d.comb += bank.clear.eq(clear)
             m.d.comb += [bank.fetch_row.eq(fetch_row), bank.fetch.eq(free), bank.fetch_live.eq(live),
                          bank.row.eq(row), bank.advance.eq(advance), bank.restart.eq(restart)]
             banks.append(bank)

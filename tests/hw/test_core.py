@@ -66,6 +66,41 @@ HIDDEN = {
         "leak_num": 8 - np.arange(13) % 2, "leak_shift": 3, "leak_toward_zero": True, "reset": "zero"}, 5, {}),
     "a leak toward zero by a shift, in one row": (FLAT, [], {
         "leak_num": 3, "leak_shift": 2, "leak_toward_zero": True, "levels": 2}, 13, {"in_max": 2}),
+    **{f"lasting currents, {name}": (FLAT, branches, {"current_leak_num": num, "current_leak_shift": shift, **neuron},
+                                     lanes, inputs)
+       for name, branches, num, shift, neuron, lanes, inputs in (
+           ("in one row", [], 3, 2, {"leak_num": 7, "leak_shift": 3}, 13, {"in_max": 2}),
+           ("in registers, recurrent", [(0, OWN)], 7, 3, {"levels": 2, "reset": "zero", "v_min": -9}, 7, {}),
+           ("in a memory", [], 3, 2, {"leak_num": 3, "leak_shift": 2, "levels": 3}, 3, {"in_max": 20}),
+           ("a step late", [(-1, FLAT)], 1, 1, {"current_delay": True, "reset_delay": True}, 5, {"in_min": -1}),
+           ("a step late in one row", [], 11, 4, {"current_delay": True, "single_spike": True}, 13, {}),
+           ("none leaks", [], 1, 0, {"leak_num": 1, "leak_shift": 2, "reset": "none"}, 7, {}),
+           ("all are gone", [(0, OWN)], 0, 0, {"current_delay": True}, 13, {}),
+           ("any ratio in one row", [], 5, 3, {"leak_num": 11, "leak_shift": 4, "levels": 2}, 13, {"in_max": 2}),
+           ("any ratio in a memory", [(0, OWN)], 13, 5, {}, 2, {}),
+           ("a leak for each", [], 8 - np.arange(13) % 2, 3, {"leak_num": 3, "leak_shift": 2}, 7, {}),
+           ("any leak for each", [(0, OWN)], np.arange(13) % 9, 3, {"weight_exponent": 1}, 5, {"in_max": 2}),
+           ("toward zero", [], 3, 2, {"leak_num": 7, "leak_shift": 3, "leak_toward_zero": True}, 5, {}),
+           ("any ratio toward zero", [(0, OWN)], 11, 4, {"leak_toward_zero": True}, 13, {}),
+           ("direct", [], 3, 2, {"levels": 2}, 4, {"input_kind": "direct", "in_min": -3, "in_max": 5}),
+           ("direct in one row", [], 5, 3, {"leak_num": 3, "leak_shift": 2, "current_delay": True}, 13,
+            {"input_kind": "direct", "in_min": -3, "in_max": 5}),
+       )},
+    **{f"lasting currents, {name}": (synapses, branches, {"current_leak_num": 3, "current_leak_shift": 2, **neuron},
+                                     lanes, inputs)
+       for name, synapses, branches, neuron, lanes, inputs in (
+           ("convolution", Conv2d(in_shape=MAP, channels=6, kernel=(3, 2), padding=(1, 0), groups=2), [
+               (-1, Conv2d(in_shape=MAP, channels=6, kernel=(3, 2), padding=(1, 0)))], {"leak_num": 7, "leak_shift": 3},
+            3, {}),
+           ("kernel-parallel", Conv2d(in_shape=MAP, channels=3, kernel=(2, 3), padding=(1, 0)), [],
+            {"levels": 2, "current_leak_num": 5, "current_leak_shift": 3}, 2, {"in_max": 2}),
+           ("rows visited again", Conv2d(in_shape=MAP, channels=3, kernel=(1, 2), stride=(1, 2)), [], {}, 3, {}),
+           ("pool", Conv2d(in_shape=MAP, channels=5, kernel=(3, 2), padding=(1, 0)), [],
+            {"current_pool": Window(kernel=(2, 2), stride=(2, 2))}, 3, {"in_max": 2}),
+           ("pool, direct", Conv2d(in_shape=MAP, channels=3, kernel=(3, 2), padding=(1, 0)), [],
+            {"current_pool": Window(kernel=(3, 3), stride=(2, 2)), "current_delay": True, "levels": 2}, 2,
+            {"input_kind": "direct", "in_min": -3, "in_max": 5}),
+       )},
     "weights of four steps": (FLAT, [(0, OWN)], {"weight_exponent": 2, "leak_num": 7, "leak_shift": 3}, 5,
                               {"in_max": 5}),
     "weights of 128 steps, no leak": (FLAT, [], {"weight_exponent": 7, "levels": 2}, 13, {}),
@@ -108,7 +143,7 @@ BANKS = {
     "kernel-parallel": (2, 3), "kernel-parallel, stride, groups": (2, 4),
     "kernel-parallel, a leak for each channel": (3, 2), "banks across": (1, 3), "banks in two visits down": (3, 2),
     "banks of a dilated convolution": (3, 1), "banks of a transposed convolution": (2, 2),
-    "banks of two convolutions": (3, 1),
+    "banks of two convolutions": (3, 1), "lasting currents, kernel-parallel": (2, 3),
 }
 """Kernel-parallel banks of the cases that have any."""
 ROTATES = {"kernel-parallel, stride, groups": (True, True), "banks across": (False, True),
@@ -129,8 +164,9 @@ def run_hidden(name: str) -> tuple[dict, list[int]]:
     assert 0.02 <= (fired != 0).mean() <= 0.7 and fired.max() == network.layers[0].neuron.levels
     sent = layer_tokens(encode_direct(given, STEPS) if given.ndim == 2 else given, network.input_layout)
     offers = {f"source{place}": sent for place, branch in enumerate(network.layers[0].synapses(0)) if branch.source}
+    slow = "pool" in name or "last" in name
     seen = run_unit(HiddenLayer(program), "pysim", offers=offers, takes=["events"], seed=lanes,
-                    cycles=len(sent) * (20 if branches or name in BANKS else 12) + 6000 * ("pool" in name))
+                    cycles=len(sent) * (20 if branches or name in BANKS else 12) + 6000 * slow)
     return seen, layer_tokens(fired, network.layers[0].out_layout, program.cores[0].plan)
 
 

@@ -37,7 +37,8 @@ class WidthProof:
     inputs : str
         Assumption of the proof about the input, in words.
     current_bits : int
-        Fewest bits that hold the current of a direct input that no pool takes, at least 2; 0: there is none.
+        Fewest bits that hold the current of a direct input that no pool takes, or currents that last, at least 2; 0:
+        there is none.
     """
 
     layer: str
@@ -72,17 +73,10 @@ class WidthProof:
         """Fewest bits of a two's complement number that holds the range, at least 2."""
         return max(2, bits_for_signed(self.low, self.high))
 
-    @property
-    def trace_bits(self) -> int:
-        """Fewest bits that hold the range of the traces, at least 2; 0: there are none."""
-        if self.trace_lows is None or self.trace_highs is None:
-            return 0
-        return max(2, bits_for_signed(int(self.trace_lows.min()), int(self.trace_highs.max())))
-
     def __str__(self) -> str:
         steps = "any number of" if self.steps is None else f"≤ {self.steps}"
         current = "" if self.trace_lows is None or self.trace_highs is None else (
-            f", and {self.trace_bits} bits: {self.trace_lows.min()} (neuron {self.trace_lows.argmin()}) ≤ i ≤ "
+            f", and {self.current_bits} bits: {self.trace_lows.min()} (neuron {self.trace_lows.argmin()}) ≤ i ≤ "
             f"{self.trace_highs.max()} (neuron {self.trace_highs.argmax()}),")
         return (
             f"{self.layer}: {self.bits} bits: {self.low} (neuron {self.low_neuron}) ≤ v − theta ≤ {self.high} "
@@ -182,6 +176,8 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode, merg
     traces = {}
     if trace is not None:
         machine.record(trace.lows, trace.highs)  # the membranes take it as an operand of their width
+        # The current of a direct input, or of a pool, is all that the first step adds.
+        current_bits = max(2, bits_for_signed(int(trace.lows.min()), int(trace.highs.max())))
         traces = {"trace_lows": trace.lows, "trace_highs": trace.highs}
     return WidthProof(layer=layer.name, lows=machine.lows, highs=machine.highs, steps=network.longest,
                       inputs=_assumption(network, index, once), current_bits=current_bits, **traces)

@@ -15,7 +15,7 @@ from firstspike_arch.network import INPUT, Branch, IntegerNetwork, Layer
 from firstspike_arch.neuron import Neuron
 
 __all__ = ["is_bounded", "random_banks", "random_connectivity", "random_delays", "random_inputs", "random_layer",
-           "random_network", "random_rotates", "with_lasting_current"]
+           "random_network", "random_rotates"]
 
 Choice = TypeVar("Choice")
 
@@ -131,8 +131,10 @@ def random_layer(
         fine = {name: value * (1 << exponent) + (name == "bias" and bool(rare.random() < 0.3))
                 for name, value in neuron.given().items()}
         neuron = replace(neuron, **fine)
-    return Layer(name=name, weights=weights, weight_bits=bits, neuron=neuron, connectivity=connectivity,
-                 current_pool=pool, weight_exponent=exponent)
+    layer = Layer(name=name, weights=weights, weight_bits=bits, neuron=neuron, connectivity=connectivity,
+                  current_pool=pool, weight_exponent=exponent)
+    last = rare.spawn(1)[0]
+    return _with_lasting_current(last, layer) if last.random() < 0.3 else layer
 
 
 def random_network(
@@ -175,7 +177,7 @@ def random_network(
     rest = other.spawn(1)[0]
     for index, layer in enumerate(layers[:-1]):
         if isinstance(layer.connectivity, Conv2d) and layer.current_pool is None and (
-                layer.neuron.theta_fall is None) and rest.random() < 0.7:
+                layer.neuron.theta_fall is None) and not layer.neuron.lasts and rest.random() < 0.7:
             layers[index] = replace(layer, neuron=_at_rest(rest, layer.neuron))
     endless = kind == "events" and not layers[-1].neuron.single_spike and all(map(is_bounded, layers)) and bool(
         other.random() < 0.6)
@@ -186,10 +188,8 @@ def random_network(
     )
 
 
-def with_lasting_current(rng: np.random.Generator, layer: Layer) -> Layer:
+def _with_lasting_current(rng: np.random.Generator, layer: Layer) -> Layer:
     """Draw a leak of currents, so that they last; thresholds grow with them."""
-    if layer.neuron.theta_fall is not None:
-        return layer
     shift, kind = int(rng.integers(0, 6)), rng.random()
     whole = 1 << shift
     num: Any = int(rng.integers(0, whole + 1)) if kind < 0.3 else whole - (rng.random() < 0.9)
@@ -242,7 +242,7 @@ def _as_encoder(rng: np.random.Generator, layer: Layer, steps: int) -> Layer:
     fall = np.cumsum(rng.integers(0, 2 + int(theta.max()) // steps, steps))
     return replace(layer, neuron=replace(
         layer.neuron, theta=theta[:, :1], theta_fall=fall - fall[0], leak_num=1, leak_shift=0, v_min=None, v_max=None,
-        single_spike=True, bias_once=True,
+        single_spike=True, bias_once=True, current_leak_num=None, current_leak_shift=0, current_delay=False,
     ))
 
 
