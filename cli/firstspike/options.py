@@ -18,7 +18,8 @@ SAMPLES_OF_BITS = 500
 
 Network = Annotated[Path, typer.Argument(help="Checkpoint of a trained network.")]
 Build = Annotated[Path, typer.Argument(help="Build folder, made by 'firstspike compile'.")]
-NetworkFile = Annotated[Path, typer.Argument(help="Checkpoint of a trained network, or a NIR file.")]
+NetworkFile = Annotated[Path, typer.Argument(
+    help="Checkpoint of a trained network, a NIR file, or what lava-dl exports (.net).")]
 Data = Annotated[str, typer.Option(
     help="A data set (digits, mnist, cifar10, …), a .npy file of inputs, or a .npz file of 'inputs' and 'labels'.")]
 Split = Annotated[str, typer.Option(help="train, validation or test.")]
@@ -31,11 +32,15 @@ Port = Annotated[str, typer.Option(
     help="Serial port of the board, or spidev:BUS.DEVICE; 'simulated' and 'simulated-spi' need no board.")]
 Baud = Annotated[int, typer.Option(min=1, help="Bits a second on the wire; for SPI, the frequency of sck.")]
 Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds of silence before a request is sent again.")]
-Steps = Annotated[int | None, typer.Option(min=1, help="NIR file: number of steps of an inference.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="NIR or lava-dl file: number of steps of an inference.")]
 Reset = Annotated[str | None, typer.Option(help="NIR file: reset of the membrane, subtract or zero.")]
 Strict = Annotated[bool | None, typer.Option(
     "--strict/--at-least", help="NIR file: fire only above the threshold, or already at it.")]
-Readout = Annotated[str | None, typer.Option(help="NIR file: read-out, spike_count, first_spike or potential.")]
+Readout = Annotated[str | None, typer.Option(
+    help="NIR or lava-dl file: read-out, spike_count, first_spike or potential.")]
+InputShape = Annotated[str | None, typer.Option(
+    help="lava-dl file: neurons, or channels, height and width of the input, such as 2,34,34, if the file does not say "
+    "it.")]
 StepTime = Annotated[float | None, typer.Option("--dt", help="NIR file: seconds a step, unless the file shows it.")]
 LeakRule = Annotated[str | None, typer.Option(
     help="NIR file: a step leaks by 1 - dt/tau or by exp(-dt/tau), euler or exponential.")]
@@ -81,21 +86,39 @@ def load_for(
     return (np.moveaxis(pixels, -1, 0) if colour else pixels).reshape(1, -1), None
 
 
-def load_file(network: Path, **given: Any) -> "FloatNetwork":
-    """Load the network of a checkpoint or a NIR file; the options, None where not given, say what a NIR file does
-    not."""
+def load_file(network: Path, input_shape: str | None = None, **given: Any) -> "FloatNetwork":
+    """Load the network of a checkpoint, a NIR file or one of lava-dl; the options, None where not given, say what the
+    file does not."""
     from firstspike_compiler.frontends.nir_graph import read_graph
 
-    from .network_file import is_nir, load
+    from .network_file import is_lava, is_nir, load
 
     options = {name: value for name, value in given.items() if value is not None}
-    if is_nir(network):
+    if input_shape is not None:
+        options["input_shape"] = shape_option(input_shape)
+    if is_lava(network):
+        known = ("steps", "readout", "input_shape")
+        if missing := [f"--{name}" for name in known[:2] if name not in options]:
+            raise ValueError(f"{network}: {', '.join(missing)} must be given: a file of lava-dl does not define it")
+        if more := [f"--{name.replace('_', '-')}" for name in options if name not in known]:
+            raise ValueError(f"{network}: {more[0]} must not be given: the neurons of lava-dl are what they are")
+    elif input_shape is not None:
+        raise ValueError(f"{network}: --input-shape must be given only for a file of lava-dl")
+    elif is_nir(network):
         missing = [f"--{name}" if name != "strict" else "--strict or --at-least"
                    for name in ("steps", "reset", "strict", "readout") if name not in options]
         if missing:
             read_graph(network)  # no options would help with a file that is none
             raise ValueError(f"{network}: {', '.join(missing)} must be given: a NIR file does not define it")
     return load(network, **options)
+
+
+def shape_option(text: str) -> tuple[int, ...]:
+    """Return the sides that ``--input-shape`` gives."""
+    try:
+        return tuple(int(side) for side in text.split(","))
+    except ValueError:
+        raise ValueError(f"--input-shape must be whole numbers such as 2,34,34, not {shown(text)}") from None
 
 
 def scale_options(scales: str, percentile: float | None, weight_scale: str | None = None) -> dict:

@@ -13,6 +13,7 @@ from .options import (
     Gain,
     InMax,
     InMin,
+    InputShape,
     LeakRule,
     Levels,
     Name,
@@ -54,7 +55,7 @@ def compile_(
     scales: Scales = "layer", percentile: Percentile = None, weight_scale: WeightScale = None,
     steps: Steps = None, reset: Reset = None, strict: Strict = None, readout: Readout = None, dt: StepTime = None,
     leak_rule: LeakRule = None, gain: Gain = None, reset_delay: ResetDelay = None, levels: Levels = None,
-    v_min: VMin = None, start: Start = None, in_min: InMin = None, in_max: InMax = None,
+    v_min: VMin = None, start: Start = None, input_shape: InputShape = None, in_min: InMin = None, in_max: InMax = None,
     leak_shift_max: Annotated[int | None, typer.Option(
         min=0, max=LEAK_SHIFT_MAX, help="Largest shift of a leak num / 2^shift; a smaller one may save passes over all "
         "rows in every step. Default: what the slowest leak needs.")] = None,
@@ -110,7 +111,8 @@ def compile_(
                **scale_options(scales, percentile, weight_scale)}
     console = Console()
     real = load_file(network, steps=steps, reset=reset, strict=strict, readout=readout, dt=dt, leak_rule=leak_rule,
-                     gain=gain, reset_delay=reset_delay, levels=levels, v_min=v_min, start=start)
+                     gain=gain, reset_delay=reset_delay, levels=levels, v_min=v_min, start=start,
+                     input_shape=input_shape)
     if weight_bits == "auto":
         inputs, labels = load_inputs(data, "validation", SAMPLES_OF_BITS)
         with console.status(f"choosing bits on {len(inputs)} samples"):

@@ -9,7 +9,7 @@ import typer
 from firstspike_arch.checkpoint import CheckpointError, list_tensors
 from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Shape, Window, size_of
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
-from firstspike_arch.network import INPUT
+from firstspike_arch.network import INPUT, Layer
 from firstspike_arch.neuron import FloatNeuron, Neuron
 from firstspike_arch.program import Program, ProgramError
 from firstspike_compiler.errors import CompileError
@@ -17,7 +17,21 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from .build_folder import PROGRAM_FILE, BuildError, list_build, read_build
-from .options import Gain, InMax, LeakRule, Levels, Reset, ResetDelay, Start, Steps, StepTime, Strict, VMin
+from .options import (
+    Gain,
+    InMax,
+    InputShape,
+    LeakRule,
+    Levels,
+    Reset,
+    ResetDelay,
+    Start,
+    Steps,
+    StepTime,
+    Strict,
+    VMin,
+    shape_option,
+)
 
 if TYPE_CHECKING:
     from firstspike_compiler.frontends.nir_file import NirInspection
@@ -26,25 +40,29 @@ HEAD = ("layer", "type", "shapes", "takes", "neuron", "parameters", "weights", "
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(help="Checkpoint, NIR file or build folder, possibly broken.")],
+    file: Annotated[Path, typer.Argument(help="Checkpoint, NIR or lava-dl file, or build folder, possibly broken.")],
     steps: Steps = None, reset: Reset = None, strict: Strict = None, dt: StepTime = None, leak_rule: LeakRule = None,
     gain: Gain = None, reset_delay: ResetDelay = None, levels: Levels = None, v_min: VMin = None,
-    start: Start = None, in_max: InMax = None,
+    start: Start = None, in_max: InMax = None, input_shape: InputShape = None,
 ) -> None:
     """Show the contents of a file, what they compile to, and what is refused and why; broken files are read, too.
 
     The exit status is 1 if anything is refused."""
     from firstspike_compiler.frontends.nir_file import inspect_nir
 
-    from .network_file import is_nir
+    from .network_file import is_lava, is_nir
 
     console = Console(highlight=False, markup=False)  # names come from files
+    options: dict[str, Any]
     if file.is_dir():
         whole = _build(console, file)
+    elif is_lava(file):
+        options = {} if input_shape is None else {"input_shape": shape_option(input_shape)}
+        whole = _lava(console, file, steps=steps or 1, in_max=in_max or 1, **options)
     elif is_nir(file):
         given = {"steps": steps, "reset": reset, "strict": strict, "dt": dt, "leak_rule": leak_rule, "gain": gain,
                  "reset_delay": reset_delay, "levels": levels, "v_min": v_min, "start": start, "in_max": in_max}
-        options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        options = {name: value for name, value in given.items() if value is not None}
         whole = _nir(console, file, inspect_nir(file, **options))
     else:
         whole = _checkpoint(console, file)
@@ -83,6 +101,25 @@ def _verdict(console: Console, network: FloatNetwork) -> bool:
             console.print(f"refused: {error}", soft_wrap=True)
             return False
     console.print("everything can be compiled")
+    return True
+
+
+def _lava(console: Console, path: Path, **options: Any) -> bool:
+    from firstspike_arch.real_network import real_network
+    from firstspike_compiler.frontends.lava_file import load_lava
+
+    refused, network = [], None
+    for readout in ("spike_count", "potential"):
+        try:
+            network = network or load_lava(path, readout=readout, **options)
+        except CompileError as error:
+            refused.append(error)
+    if network is None:
+        console.print(f"refused: {refused[0]}", soft_wrap=True)
+        return False
+    console.print(_real_layers(dict(enumerate(real_network(network).layers))))
+    console.print("everything can be mapped; steps and read-out must be given: a file of lava-dl does not define them",
+                  soft_wrap=True)
     return True
 
 
@@ -155,7 +192,8 @@ def _real_layers(layers: dict[int, FloatLayer]) -> Table:
             str(index), _kind(main, layer.current_pool), f"{_shape(main.in_shape)} → {_shape(reached)}",
             _takes(index, [source for source, _, _ in sets]), _neuron(layer.neuron),
             str(count + sum(np.size(one) for one in vectors if one is not None)),
-            f"{count} of {layer.weight_bits} bits, |w| ≤ {max(float(np.abs(one).max()) for _, one, _ in sets):.4g}",
+            f"{count} of {layer.weight_bits} bits{_exponent(layer)}, |w| ≤ "
+            f"{max(float(np.abs(one).max()) for _, one, _ in sets):.4g}",
             str(sum(_operations(values, synapses) for _, values, synapses in sets)),
             f"{count * layer.weight_bits / 1000:.1f}",
         )
@@ -175,12 +213,16 @@ def _integer_layers(program: Program) -> Table:
             _takes(index, [one.source for one in sets]),
             _neuron(neuron),
             str(count + sum(one.size for one in vectors if one is not None)),
-            f"{count} of {layer.weight_bits} bits, step {layer.scale:.4g}",
+            f"{count} of {layer.weight_bits} bits{_exponent(layer)}, step {layer.scale:.4g}",
             str(sum(_operations(one.weights, one.connectivity) for one in sets)),
             f"{memory.depth * memory.used_bits / 1000:.1f}", str(plan.membrane_bits),
             f"{plan.lanes}" + (f" × {plan.bank_count} banks" if plan.bank_count > 1 else ""),
         )
     return table
+
+
+def _exponent(layer: FloatLayer | Layer) -> str:
+    return f" × 2^{layer.weight_exponent}" if layer.weight_exponent else ""
 
 
 def _operations(weight: np.ndarray, synapses: Dense | Conv2d) -> int:
@@ -218,6 +260,7 @@ def _neuron(neuron: FloatNeuron | Neuron) -> str:
     theta, parts = neuron.theta, ["IF" if np.min(neuron.leak) == 1 else f"leak {_span(neuron.leak)}"]
     if neuron.current_leak is not None:
         parts.append(f"currents leak {_span(neuron.current_leak)}" + ", a step late" * neuron.current_delay)
+    parts += ["rounds toward 0"] * neuron.leak_toward_zero
     if theta is None:
         return ", ".join((*parts, "no threshold"))
     sign = ">" if isinstance(neuron, FloatNeuron) and neuron.strict else "≥"

@@ -13,6 +13,7 @@ from .options import (
     Gain,
     InMax,
     InMin,
+    InputShape,
     LeakRule,
     Levels,
     NetworkFile,
@@ -42,14 +43,15 @@ def quantise(
         min=0, help="Also choose bits layer by layer that cost at most so many percentage points.")] = None,
     steps: Steps = None, reset: Reset = None, strict: Strict = None, readout: Readout = None, dt: StepTime = None,
     leak_rule: LeakRule = None, gain: Gain = None, reset_delay: ResetDelay = None, levels: Levels = None,
-    v_min: VMin = None, start: Start = None, in_min: InMin = None, in_max: InMax = None,
+    v_min: VMin = None, start: Start = None, input_shape: InputShape = None, in_min: InMin = None, in_max: InMax = None,
 ) -> None:
     """Measure the accuracy of the integer network against bits a weight, on sample data."""
     from . import api
     from .quantising import BITS
 
     real = load_file(network, steps=steps, reset=reset, strict=strict, readout=readout, dt=dt, leak_rule=leak_rule,
-                     gain=gain, reset_delay=reset_delay, levels=levels, v_min=v_min, start=start)
+                     gain=gain, reset_delay=reset_delay, levels=levels, v_min=v_min, start=start,
+                     input_shape=input_shape)
     inputs, labels = load_inputs(data, split, limit)
     console = Console()
     calibration = api.calibrate(real, inputs, labels)

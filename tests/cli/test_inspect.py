@@ -101,10 +101,11 @@ def test_hdf5_is_nir_whatever_the_name(firstspike, path, tmp_path):
         out, said = firstspike("inspect", tmp_path / name, "--dt", "0.001", "--steps", 4)
         assert "everything can be mapped" in out and not said
         assert "note: layer 0: no neuron can fire: 4 steps bring at most" in out
-    with h5py.File(tmp_path / "net.net", "w") as file:
+    with h5py.File(tmp_path / "net.h5", "w") as file:
         file["layer/0/weight"] = np.zeros(3)
-    out, _ = firstspike("inspect", tmp_path / "net.net")
-    assert "refused: the group 'node' of NIR must be there: the file holds 'layer'" in out
+    out, _ = firstspike("inspect", tmp_path / "net.h5")
+    assert ("refused: the group 'node' of NIR must be there: the file holds 'layer'; load_lava reads networks of "
+            "lava-dl, which commands take as .net") in out
 
 
 def test_a_file_that_is_something_else_says_what_it_is(firstspike, tmp_path):

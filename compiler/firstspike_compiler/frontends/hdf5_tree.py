@@ -63,8 +63,8 @@ class TreeReader:
     ) -> None:
         self._stop()
 
-    def read(self, path: str | Path) -> Tree:
-        """Read the contents of one file.
+    def read(self, path: str | Path, *, kind: str = "NIR") -> Tree:
+        """Read the contents of one file, which should be of this kind.
 
         Raises
         ------
@@ -73,11 +73,11 @@ class TreeReader:
         """
         path = Path(path)
         if not path.is_file():
-            raise CompileError(f"{path}: must be a NIR file, but is missing or no file")
-        if (kind := file_kind(path)) not in ("", HDF5):
-            raise CompileError(f"{path}: must be a NIR file, not {kind}")
+            raise CompileError(f"{path}: must be a {kind} file, but is missing or no file")
+        if (found := file_kind(path)) not in ("", HDF5):
+            raise CompileError(f"{path}: must be a {kind} file, not {found}")
         if find_spec("h5py") is None:
-            raise CompileError("h5py must be installed to read NIR files: pip install 'firstspike[nir]'")
+            raise CompileError(f"h5py must be installed to read {kind} files: pip install 'firstspike[nir]'")
         process = self._process or self._start()
         assert process.stdin is not None and process.stdout is not None
         try:
@@ -89,10 +89,10 @@ class TreeReader:
             head, raw, size = b"", b"", 0
         if len(head) < 8 or len(raw) < size:
             self._stop()
-            raise CompileError(f"{path}: must be a NIR file, but the HDF5 library does not come to an end on it")
+            raise CompileError(f"{path}: must be a {kind} file, but the HDF5 library does not come to an end on it")
         tree = _tree(raw)
         if tree.error and not tree.shapes:
-            raise CompileError(f"{path}: must be a NIR file: {tree.error}")
+            raise CompileError(f"{path}: must be a {kind} file: {tree.error}")
         return tree
 
     def _start(self) -> subprocess.Popen[bytes]:

@@ -81,6 +81,7 @@ def graph_of_tree(path: Path, tree: Tree) -> Graph:
     if "/node" not in tree.groups:
         others = sorted(one[1:61] for one in {*tree.groups, *tree.values, *tree.shapes} if one.count("/") == 1)
         lost = f"the file holds {', '.join(map(repr, others[:4])) or 'nothing'}"
+        lost += "; load_lava reads networks of lava-dl, which commands take as .net" * ("/layer" in tree.groups)
         graph.errors.append(f"the group 'node' of NIR must be there: {tree.errors.get('/node', lost)}")
     else:
         _open_up(graph, "", _nested(tree, "/node"))
