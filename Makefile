@@ -39,7 +39,7 @@ lint: $(READY)  ## style, types, imports between rooms
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
-bench: $(READY)  ## the figures of the README
+bench: $(READY)  ## docs/results.md, and the figures of the README
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[synthesis,simulation,nir,snntorch,spikingjelly,norse]'
 	$(BIN)/python benchmarks/run.py
 

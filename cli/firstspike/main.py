@@ -16,6 +16,7 @@ from . import (
     verb_compile,
     verb_data,
     verb_demo,
+    verb_doctor,
     verb_estimate,
     verb_export_axi,
     verb_export_nir,
@@ -54,6 +55,7 @@ app.command("robustness")(verb_robustness.robustness)
 app.command("data")(verb_data.data)
 app.command("study")(verb_study.study)
 app.command("demo")(verb_demo.demo)
+app.command("doctor")(verb_doctor.doctor)
 
 
 def run() -> None:

@@ -7,8 +7,6 @@ from firstspike_arch.checkpoint import load_network
 from firstspike_arch.file_kind import HDF5, file_kind
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.real_network import real_network
-from firstspike_compiler.frontends.lava_file import load_lava
-from firstspike_compiler.frontends.nir_file import load_nir
 
 __all__ = ["is_lava", "is_nir", "load"]
 
@@ -23,8 +21,12 @@ def load(path: str | Path, **options) -> FloatNetwork:
         The file cannot be read or mapped, or options are given for a checkpoint.
     """
     if is_lava(path):
+        from firstspike_compiler.frontends.lava_file import load_lava
+
         return real_network(load_lava(path, **options))
     if is_nir(path):
+        from firstspike_compiler.frontends.nir_file import load_nir
+
         return load_nir(path, **options)
     if options:
         raise ValueError(f"{path}: {', '.join(options)} must be given only for a NIR or lava-dl file: a checkpoint has "

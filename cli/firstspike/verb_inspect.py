@@ -48,8 +48,6 @@ def inspect(
     """Show the contents of a file, what they compile to, and what is refused and why; broken files are read, too.
 
     The exit status is 1 if anything is refused."""
-    from firstspike_compiler.frontends.nir_file import inspect_nir
-
     from .network_file import is_lava, is_nir
 
     console = Console(highlight=False, markup=False)  # names come from files
@@ -60,6 +58,8 @@ def inspect(
         options = {} if input_shape is None else {"input_shape": shape_option(input_shape)}
         whole = _lava(console, file, steps=steps or 1, in_max=in_max or 1, **options)
     elif is_nir(file):
+        from firstspike_compiler.frontends.nir_file import inspect_nir
+
         given = {"steps": steps, "reset": reset, "strict": strict, "dt": dt, "leak_rule": leak_rule, "gain": gain,
                  "reset_delay": reset_delay, "levels": levels, "v_min": v_min, "start": start, "in_max": in_max}
         options = {name: value for name, value in given.items() if value is not None}
