@@ -233,7 +233,9 @@ def microcode_of(
     neuron, pool, lasts = layer.neuron, layer.current_pool, layer.neuron.lasts
     folds = static and not lasts  # what every step adds is a part of the current
     theta, biases, zeros = neuron.first_theta, bias_rows(layer), np.zeros(layer.channels, dtype=np.int64)
-    store = "current" if folds else "membrane"
+    # A bias of the current is a part of it, or of the trace, if events add to that.
+    given = static or pool is not None
+    store = "current" if folds else "membrane" if not neuron.current_bias else "current" if given else "trace"
     bias_ops = tuple(
         RowOp(act="add", operand="weight", index=k, store=store) for k in range(len(biases)) if biases[k].any())
     constant = np.asarray(neuron.bias, dtype=np.int64) if has_constant_bias(layer) else zeros
@@ -251,24 +253,29 @@ def microcode_of(
         elif folds:
             every_step = update.take_constant()
             update.append(RowOp(act="add", operand="current"))
-        else:
+        elif store == "membrane":
             update.add(constant)
             update.add_rows(bias_ops)
         step = update.passes()
-    first = RowOp(act="init", when="always", base=init - theta + (-every_step if folds else constant))
-    final = (first, *bias_ops)
-    if not folds and not in_registers and not in_one_row:
+    first = RowOp(act="init", when="always",
+                  base=init - theta + (constant if store == "membrane" else -every_step))
+    final = (first,) if store == "trace" else (first, *bias_ops)
+    if store == "membrane" and not in_registers and not in_one_row:
         final = (replace(first, operand="weight"), *bias_ops[1:])
-    current = constant + every_step if folds else zeros
+    current = constant + every_step if store == "current" else zeros
     start: tuple[RowOp, ...] = ()
     if lasts:
-        start, step = _take_trace(neuron, layer.channels, step, given=static or pool is not None, once=static)
-    elif static or pool is not None:
+        adds = (RowOp(act="add", operand="current", store="trace"),) * given
+        if store == "trace":
+            more = RowOp(act="add", operand="constant", values=constant, store="trace")
+            adds = (*bias_ops, *((more,) if constant.any() else ()))
+        start, step = _take_trace(neuron, layer.channels, step, adds, once=static)
+    elif given:
         start = (RowOp(act="add", operand="current", settle=True),)
     if pool is not None:
         taps = tuple(RowOp(act="max" if tap else "load", operand="sum", index=tap, store="current")
                      for tap in range(pool.kernel[0] * pool.kernel[1]))
-        if folds:
+        if store == "current":
             # The first tap replaces the current, so what else is a part of it comes behind the taps.
             more = RowOp(act="add", operand="constant", values=current, store="current")
             taps, final, current = (*taps, *bias_ops, *((more,) if current.any() else ())), final[:1], zeros
@@ -282,20 +289,19 @@ def microcode_of(
 
 
 def _take_trace(
-    neuron: Neuron, channels: int, step: tuple[RowOp, ...], *, given: bool, once: bool,
+    neuron: Neuron, channels: int, step: tuple[RowOp, ...], adds: tuple[RowOp, ...], *, once: bool,
 ) -> tuple[tuple[RowOp, ...], tuple[RowOp, ...]]:
     """Passes of the start and of a step in which membranes take their trace, and the trace leaks, around the passes
     ``step`` of all else.
 
     Parameters
     ----------
-    given : bool
-        The current adds to the trace, not events.
+    adds : tuple of RowOp
+        Passes in which the current adds to the trace, in place of events, or a bias does.
     once : bool
         The passes of the start run once an inference.
     """
     first, *others = _trace_leak(neuron, channels) or (None,)
-    adds = (RowOp(act="add", operand="current", store="trace"),) * given
     takes = RowOp(act="add", operand="trace", beside=first)
     if neuron.current_delay:
         rest = _beside((), others)
@@ -303,7 +309,7 @@ def _take_trace(
         if once:
             return (), step and (*step, *adds, takes, *rest)
         return adds, step and (*step, takes, *rest)
-    start = tuple(replace(op, settle=True) for op in adds)
+    start = tuple(replace(op, settle=op.operand == "current") for op in adds)
     if step:
         step = (*_beside(step, others), *((*adds, takes) if once else ()))
     return (*start, takes), step

@@ -449,9 +449,11 @@ def _verify_layer(where: str, layer: Layer) -> None:
     _verify_leak(where, "leak", neuron.leak_num, neuron.leak_shift, count)
     if neuron.current_leak_num is not None:
         _verify_leak(where, "current_leak", neuron.current_leak_num, neuron.current_leak_shift, count)
-    elif neuron.current_delay or neuron.current_leak_shift:
-        raise NetworkError(f"{where}: current_leak_num must be given with "
-                           f"{'current_delay' if neuron.current_delay else 'current_leak_shift'}, not None")
+    elif alone := next((name for name in ("current_delay", "current_bias", "current_leak_shift")
+                        if getattr(neuron, name)), None):
+        raise NetworkError(f"{where}: current_leak_num must be given with {alone}, not None")
+    if neuron.current_bias and neuron.bias_once:
+        raise NetworkError(f"{where}: bias_once must be False with current_bias, not True")
     for name in neuron.numbers("channels", "layer"):
         _verify_numbers(where, name, neuron, count)
     if neuron.reset not in get_args(Reset):

@@ -38,8 +38,9 @@ class NeuronDescription:
     """The neurons of one layer, which do the following in every step, in this order::
 
         v = leak(v)
-        i = current_leak(i) + Σ W·s             (i = Σ W·s if currents do not last)
-        v = v + i + bias                        (− s[t−1]·reset_step, or v_reset beforehand, if reset_delay)
+        i = current_leak(i) + Σ W·s             (i = Σ W·s if currents do not last; + bias, if current_bias)
+        v = v + i + bias                        (no bias, if current_bias;
+                                                 − s[t−1]·reset_step, or v_reset beforehand, if reset_delay)
         s = #{k: v ≥ theta[k]}                  (0 if single_spike and it has fired)
         reset unless reset_delay: v −= s·reset_step | v = v_reset where s > 0 | nothing
         v = clip(v, v_min, v_max)
@@ -76,6 +77,8 @@ class NeuronDescription:
     current_delay : bool
         The membrane takes the current of the step before: i before its leak and the events of this step, 0 at t = 0.
         Currents must last.
+    current_bias : bool
+        The bias is added to the current, in every step, instead of the membrane. Currents must last.
 
     Currents last in layers with a ``current_leak``, which `FloatNeuron` and `Neuron` have; i is 0 before the first
     step. Of the layer's own spikes, those of the step before are among Σ W·s.
@@ -93,6 +96,7 @@ class NeuronDescription:
     bias_once: bool = False
     leak_toward_zero: bool = field(default=False, metadata=_LATER)
     current_delay: bool = field(default=False, metadata=_LATER)
+    current_bias: bool = field(default=False, metadata=_LATER)
     theta_fall: np.ndarray | None = field(default=None, metadata=_STEPS)
     v_min: float | None = field(default=None, metadata=_LAYER)
     v_max: float | None = field(default=None, metadata=_LAYER)

@@ -259,7 +259,8 @@ def _takes(index: int, sources: list[int]) -> str:
 def _neuron(neuron: FloatNeuron | Neuron) -> str:
     theta, parts = neuron.theta, ["IF" if np.min(neuron.leak) == 1 else f"leak {_span(neuron.leak)}"]
     if neuron.current_leak is not None:
-        parts.append(f"currents leak {_span(neuron.current_leak)}" + ", a step late" * neuron.current_delay)
+        parts.append(f"currents leak {_span(neuron.current_leak)}" + ", a step late" * neuron.current_delay
+                     + ", with the bias" * neuron.current_bias)
     parts += ["rounds toward 0"] * neuron.leak_toward_zero
     if theta is None:
         return ", ".join((*parts, "no threshold"))

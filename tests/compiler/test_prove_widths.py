@@ -18,6 +18,7 @@ from firstspike_sim.testing.random_network import (
     random_inputs,
     random_layer,
     random_network,
+    with_lasting_current,
 )
 
 
@@ -208,3 +209,30 @@ def test_a_bias_beyond_its_rows_is_a_constant(bias, operands):
     proof, = prove_widths(network)
     first = bias if has_constant_bias(layer) else 0  # a part of the first value
     assert (proof.lows.item(), proof.highs.item()) == (first - 5000, 1 + 4 * bias - 5000)
+
+
+def test_passes_and_proof_of_a_bias_of_the_current():
+    rng, seen = np.random.default_rng(0), set()
+    for trial in range(120):
+        network = random_network(rng, maps=bool(rng.random() < 0.3))
+        layers = [one if one.neuron.theta_fall is not None else with_lasting_current(rng, one)
+                  for one in network.layers]
+        network = replace(network, endless=False, layers=tuple(
+            replace(one, neuron=replace(one.neuron, bias_once=False, current_bias=one.neuron.lasts,
+                                        bias=one.neuron.bias * int(rng.choice([1, 1, 60])))) for one in layers
+        ) if layers[0].neuron.theta_fall is None else network.layers)
+        inputs = random_inputs(rng, network, 3)
+        golden = GoldenModel(network).run(inputs, membranes=True)
+        for index, (layer, proof) in enumerate(zip(network.layers, prove_widths(network), strict=True)):
+            machine = RowMachine(network, index, in_one_row=bool(trial % 2))
+            for sample in range(len(inputs)):
+                spikes, _ = machine.run(events_of(rng, network, index, golden.spikes, sample))
+                assert np.array_equal(spikes, golden.spikes[index + 1][sample]), (trial, index, layer.neuron)
+            for least, most, low, high in ((machine.lows, machine.highs, proof.lows, proof.highs), *(
+                    [(machine.trace_lows, machine.trace_highs, proof.trace_lows, proof.trace_highs)]
+                    if layer.neuron.lasts else [])):
+                assert (least >= layer.spread(low)).all() and (most <= layer.spread(high)).all(), (trial, index)
+            if layer.neuron.current_bias:
+                seen |= {"static" * network.is_static(index), "pool" * (layer.current_pool is not None),
+                         "constant" * has_constant_bias(layer), "delay" * layer.neuron.current_delay}
+    assert seen == {"", "static", "pool", "constant", "delay"}

@@ -44,6 +44,12 @@ def test_a_delayed_current_is_that_of_the_step_before():
     assert membranes(one_neuron(current_delay=True), [1, 0, 1, 0, 0]) == [0, 7, 12, 22, 29]
 
 
+def test_a_bias_of_the_current_leaks_with_it():
+    # i: 8, ⌊6⌋ + 1, ⌊5.25⌋ + 8, ⌊9.75⌋ + 1, ⌊7.5⌋ + 1
+    assert membranes(one_neuron(current_bias=True, bias=1), [1, 0, 1, 0, 0]) == [8, 15, 28, 38, 46]
+    assert membranes(one_neuron(current_bias=True, bias=1, current_delay=True), [1, 0, 1, 0, 0]) == [0, 8, 15, 28, 38]
+
+
 def test_a_negative_current_ends_at_minus_one():
     found = membranes(one_neuron(weight=-3, current_leak=0.5), [1, 0, 0, 0, 0])
     assert np.diff(found).tolist() == [-2, -1, -1, -1]
@@ -62,7 +68,8 @@ def random_real(seed: int) -> FloatNetwork:
     return FloatNetwork(
         name="real", steps=3, input_kind="events", in_max=2, readout="potential", layers=(
             replace(first, weight=first.weight, weight_bits=8, weight_scale=1 / 64),
-            replace(layer((3, 6), current_leak=0.5, current_delay=True), weight_bits=8, weight_scale=1 / 64)))
+            replace(layer((3, 6), current_leak=0.5, current_delay=True, current_bias=True,
+                          bias=np.array([0.25, -0.5, 1.0])), weight_bits=8, weight_scale=1 / 64)))
 
 
 def test_whole_steps_are_as_in_real_numbers():
@@ -75,7 +82,7 @@ def test_whole_steps_are_as_in_real_numbers():
         for index, layer in enumerate(made.program.network.layers):
             assert np.array_equal(golden.membranes[index] * layer.scale, real.membranes[index])
         without = replace(network, layers=tuple(replace(one, neuron=replace(
-            one.neuron, current_leak=None, current_delay=False)) for one in network.layers))
+            one.neuron, current_leak=None, current_delay=False, current_bias=False)) for one in network.layers))
         assert not np.array_equal(run_float(without, inputs).membranes[0], real.membranes[0])
 
 
@@ -125,6 +132,8 @@ def test_files_keep_it_and_files_without_it_are_as_they_were(tmp_path):
 
 @pytest.mark.parametrize("options, message", [
     ({"current_leak": None, "current_delay": True}, "current_leak_num must be given with current_delay, not None"),
+    ({"current_leak": None, "current_bias": True}, "current_leak_num must be given with current_bias, not None"),
+    ({"current_bias": True, "bias_once": True}, "bias_once must be False with current_bias, not True"),
     ({"current_leak": 0.3}, r"current_leak must be num / 2\^shift"),
     ({"current_leak": None, "current_leak_num": 3, "current_leak_shift": 1}, r"current_leak must be num/2\^shift with"),
     ({"current_leak": [0.5, 0.5]}, r"current_leak must be one number or have shape \(1,\), not \(2,\)"),
@@ -144,5 +153,5 @@ def test_the_proof_says_both_widths_and_asks_for_a_leak_without_end():
 
 
 def test_inspect_says_it():
-    assert _neuron(random_real(0).layers[1].neuron) == "IF, currents leak 0.5, a step late, no threshold"
+    assert _neuron(random_real(0).layers[1].neuron) == "IF, currents leak 0.5, a step late, with the bias, no threshold"
     assert "leak 0.5, currents leak 0…1, fires at ≥ 3" in _neuron(random_real(0).layers[0].neuron)

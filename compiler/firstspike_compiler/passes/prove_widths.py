@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from firstspike_arch.fixed import bits_for_signed
-from firstspike_arch.microcode import Microcode, RowOp, bias_rows, microcodes_of
+from firstspike_arch.microcode import Microcode, RowOp, bias_rows, has_constant_bias, microcodes_of
 from firstspike_arch.network import INPUT, Branch, IntegerNetwork, Layer
 from firstspike_arch.neuron import Neuron
 
@@ -138,7 +138,12 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode, merg
         current_bits = max(_current_bits(code, biases, negative, positive) for code in (microcode, merged))
     if neuron.theta_fall is not None:
         bound = None
-    trace = _Trace(microcode, neuron, negative, positive, once=once) if neuron.lasts else None
+    trace = None
+    if neuron.lasts:
+        rows = np.zeros_like(biases[:0])
+        if neuron.current_bias:
+            rows = np.asarray(neuron.bias)[None] if has_constant_bias(layer) else biases
+        trace = _Trace(microcode, neuron, negative, positive, rows, once=once)
     if pools:
         machine.record(negative, positive)
     low, high = machine.run(microcode.final, negative * 0, negative * 0)
@@ -314,9 +319,11 @@ class _Trace:
     ----------
     negative, positive : int64[C]
         The least and the most that is added to it in a step, by any part of the events.
+    biases : int64[B, C]
+        What is added to it in every step, one row after the other.
     once : bool
         No address adds twice in an inference: as a leak moves a whole number towards 0, or not at all, the trace then
-        stays between the sums of the negative and of the positive weights.
+        stays between the sums of the negative and of the positive weights, if there are no biases.
 
     Attributes
     ----------
@@ -325,10 +332,12 @@ class _Trace:
     """
 
     def __init__(
-        self, microcode: Microcode, neuron: Neuron, negative: np.ndarray, positive: np.ndarray, *, once: bool,
+        self, microcode: Microcode, neuron: Neuron, negative: np.ndarray, positive: np.ndarray, biases: np.ndarray, *,
+        once: bool,
     ):
         self._machine, self._leak = _Intervals(microcode, np.zeros((0, len(negative)))), microcode.trace_leak
-        self._neuron, self._negative, self._positive, self._once = neuron, negative, positive, once
+        self._neuron, self._negative, self._positive = neuron, negative, positive
+        self._biases, self._once = biases, once and not biases.any()
         self._low = self._high = np.zeros_like(negative)
         self.constant = False
 
@@ -350,6 +359,9 @@ class _Trace:
         if self._once:
             self._low, self._high = np.maximum(self._low, self._negative), np.minimum(self._high, self._positive)
         self._machine.record(self._low, self._high)
+        for row in self._biases:
+            self._low, self._high = self._low + row, self._high + row
+            self._machine.record(self._low, self._high)
         self.constant = np.array_equal(before, (self._low, self._high))
         return before if self._neuron.current_delay else (self._low, self._high)
 
@@ -363,13 +375,15 @@ class _Trace:
         """
         whole = 1 << self._neuron.current_leak_shift
         lost = whole - np.broadcast_to(np.asarray(self._neuron.current_leak_num), len(self._negative))
-        if ((lost == 0) & ((self._negative != 0) | (self._positive != 0))).any():
+        bias = self._biases.sum(0)
+        lowest, highest = self._negative + np.minimum(bias, 0), self._positive + np.maximum(bias, 0)
+        if ((lost == 0) & ((lowest != 0) | (highest != 0))).any():
             raise CompileError(f"{where}: current_leak must be below 1 in an inference without end, in which currents "
                                "must stay bounded")
-        # high·num/2^shift + positive ≤ high; and so below, where rounding takes up to 1 in every step.
+        # high·num/2^shift + highest ≤ high; and so below, where rounding takes up to 1 in every step.
         lost = np.maximum(lost, 1)
-        self._high = -(-self._positive * whole // lost)
-        self._low = np.where(self._negative < 0, (self._negative - 1) * whole // lost, 0)
+        self._high = -(-highest * whole // lost)
+        self._low = np.where(lowest < 0, (lowest - 1) * whole // lost, 0)
         self._machine.record(self._low, self._high)
         self._machine.run_trace(self._leak, self._low, self._high)
         return self._low, self._high

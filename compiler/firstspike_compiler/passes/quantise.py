@@ -2,7 +2,7 @@
 """Quantise a real network whose scales are chosen into an integer network."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -156,6 +156,8 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int | None) -> tupl
     if neuron.current_leak is not None and (np.any(neuron.current_leak) or neuron.current_delay):
         lasting = _Leak(where, "current_leak", neuron.current_leak, count, leak_shift_max)
         current = {"current_leak_num": lasting.num, "current_leak_shift": lasting.shift}
+    elif neuron.current_leak is not None:
+        neuron = replace(neuron, current_bias=False)  # currents that are gone after each step do not last
     numbers, off = _round_numbers(where, neuron, scales)
     connectivity = layer.connectivity or Dense(in_shape=sets[0].shape[1:], neurons=count)
     name = f"{type(connectivity).__name__.lower()}{index}" if layer.name is None else layer.name

@@ -124,10 +124,10 @@ def _layer(network: FloatNetwork, index: int, layer: FloatLayer, streams: list[t
             if source == index and step:
                 current = current + synapses(_due(fired, delays))
         if current_leak is not None:
-            earlier, lasting = lasting, lasting * current_leak + current
+            earlier, lasting = lasting, lasting * current_leak + current + (bias if neuron.current_bias else 0)
             current = earlier if neuron.current_delay else lasting
         v = v + current
-        if step == 0 or not neuron.bias_once:
+        if (step == 0 or not neuron.bias_once) and not neuron.current_bias:
             v = v + bias
         if neuron.single_spike:
             v = torch.where(has_fired, frozen, v)

@@ -262,9 +262,11 @@ def _neurons(layer: Layer, currents: torch.Tensor, recurrent: list[_Synapses], m
         if current_num is not None:
             earlier, lasting = lasting, current + leaked(
                 lasting, current_num, neuron.current_leak_shift, toward_zero=neuron.leak_toward_zero)
+            if neuron.current_bias:
+                lasting = lasting + bias
             current = earlier if neuron.current_delay else lasting
         v = v + current
-        if step == 0 or not neuron.bias_once:
+        if (step == 0 or not neuron.bias_once) and not neuron.current_bias:
             v += bias
         if neuron.single_spike:
             v = torch.where(has_fired, before, v)
@@ -296,7 +298,7 @@ def _membrane_type(neuron: Neuron, steps: int, magnitude: int) -> torch.dtype:
 
     once = largest(neuron.v_init, neuron.v_reset, neuron.v_min, neuron.v_max, neuron.theta, neuron.theta_fall)
     reset = neuron.levels * max(largest(neuron.first_theta), largest(neuron.reset_step))
-    magnitude = (magnitude + 1) * steps if neuron.lasts else magnitude
+    magnitude = (magnitude + 1 + largest(neuron.bias)) * steps if neuron.lasts else magnitude
     bound = once + steps * (magnitude + largest(neuron.bias) + reset)
     return torch.int32 if bound * max(1, largest(neuron.leak_num), largest(neuron.current_leak_num)) < 1 << 31 else (
         torch.int64)

@@ -200,7 +200,8 @@ def _with_lasting_current(rng: np.random.Generator, layer: Layer) -> Layer:
         shift = int(rng.integers(9, 16))
         num = (1 << shift) - int(rng.integers(1, 1 << (shift - 5)))
     layer = replace(layer, neuron=replace(
-        layer.neuron, current_leak_num=num, current_leak_shift=shift, current_delay=bool(rng.random() < 0.3)))
+        layer.neuron, current_leak_num=num, current_leak_shift=shift, current_delay=bool(rng.random() < 0.3),
+        current_bias=not layer.neuron.bias_once and bool(rng.random() < 0.5)))
     return _with_larger_thresholds(layer, 2)
 
 

@@ -40,6 +40,8 @@ class NaiveNeuron:
             rounded = trunc if neuron.leak_toward_zero else floor
             before, self.current = self.current, rounded(
                 Fraction(self.current * num, 2**neuron.current_leak_shift)) + current
+            if neuron.current_bias:
+                self.current += int(neuron.bias[index])
             current = before if neuron.current_delay else self.current
         if neuron.single_spike and self.has_fired:
             return 0, self.v
@@ -54,7 +56,7 @@ class NaiveNeuron:
         if neuron.reset_delay and self.last_spike:
             v = {"subtract": v - self.last_spike * subtracted, "zero": left, "none": v}[neuron.reset]
         v += current
-        if self.t == 0 or not neuron.bias_once:
+        if not neuron.current_bias and (self.t == 0 or not neuron.bias_once):
             v += int(neuron.bias[index])
         spike = sum(v >= theta for theta in levels)
         before = v
