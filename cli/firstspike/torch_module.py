@@ -75,6 +75,7 @@ def _lif(where: str, module: LIF, synapses: Synapses) -> FloatNeuron:
     return FloatNeuron(
         theta=first if module.levels == 1 else np.outer(first, levels), leak=single(where, "leak", leak),
         strict=module.strict, reset=module.reset, single_spike=module.single_spike,
+        current_leak=None if (lasting := module.lasting()) is None else single(where, "current_leak", lasting),
     )
 
 

@@ -20,6 +20,8 @@ KINDS = {
     "zero, strict": {"reset": "zero", "strict": True},
     "none": {"reset": "none"},
     "levels": {"levels": 3},
+    "lasting currents": {"current_leak": 0.75},
+    "lasting currents, fire once": {"current_leak": 0.5, "single_spike": True},
 }
 
 

@@ -30,7 +30,7 @@ def cell(rng, kind: str, shape: tuple[int, ...], *, each: bool) -> nn.Module:
         return norse.IAFCell(norse.IAFParameters(**numbers))
     numbers |= {"tau_mem_inv": rate / dt, "v_leak": drawn(0.0, 0.125)}
     if kind == "lif":
-        parameters = norse.LIFParameters(tau_syn_inv=torch.tensor(1 / dt), **numbers)
+        parameters = norse.LIFParameters(tau_syn_inv=drawn(0.25, 0.5, 1.0) / dt, **numbers)
         if len(shape) > 1 or rng.random() < 0.6:
             return norse.LIFCell(parameters, dt=dt)
         weights = torch.tensor(rng.choice([-0.25, 0.125, 0.25], size=shape * 2), dtype=torch.float32)
@@ -65,7 +65,7 @@ def test_modules_over_time_are_those_of_one_step():
     with torch.no_grad():
         linear.weight.copy_(torch.tensor(rng.integers(-2, 5, (3, 4)) / 8))
         linear.bias.copy_(torch.tensor([0.125, 0.0, -0.125]))
-    lif = norse.LIFParameters(tau_syn_inv=torch.tensor(1 / dt), tau_mem_inv=torch.tensor(0.5 / dt),
+    lif = norse.LIFParameters(tau_syn_inv=torch.tensor(0.5 / dt), tau_mem_inv=torch.tensor(0.5 / dt),
                               v_th=torch.tensor(0.25))
     inputs = rng.integers(0, 2, (10, 6, 4))
     for neurons in (norse.IAF(), norse.LIF(lif, dt=dt)):
@@ -98,10 +98,15 @@ def test_the_potential_is_read_of_an_integrator():
     assert network.layers[0].neuron.theta is None and network.layers[0].neuron.leak == pytest.approx(0.75)
 
 
-def test_integrators_that_differ_are_compared_in_one_unit():
+@pytest.mark.parametrize("lasts", [False, True])
+def test_integrators_that_differ_are_compared_in_one_unit(lasts):
     rng = np.random.default_rng(3)
-    modules = [nn.Linear(4, 3), norse.LIBoxCell(norse.LIBoxParameters(
-        tau_mem_inv=torch.tensor([0.25, 0.5, 0.75]) * 2.0**10, v_leak=torch.tensor([0.0, 0.5, -0.25])), dt=2.0**-10)]
+    numbers = {"tau_mem_inv": torch.tensor([0.25, 0.5, 0.75]) * 2.0**10, "v_leak": torch.tensor([0.0, 0.5, -0.25])}
+    if lasts:
+        syn = torch.tensor([0.5, 0.25, 0.75]) * 2.0**10
+        modules = [nn.Linear(4, 3, bias=False), norse.LICell(norse.LIParameters(**numbers, tau_syn_inv=syn), dt=2.0**-10)]
+    else:
+        modules = [nn.Linear(4, 3), norse.LIBoxCell(norse.LIBoxParameters(**numbers), dt=2.0**-10)]
     inputs, state = rng.integers(0, 2, (20, 6, 4)), None
     with torch.no_grad():
         modules[0].weight.copy_(torch.tensor(rng.normal(size=(3, 4))))
@@ -113,8 +118,11 @@ def test_integrators_that_differ_are_compared_in_one_unit():
 
 
 REFUSALS = [
-    ((norse.LIFCell(),), "model.1 (LIFCell) must have a current that is gone after each step"),
-    ((norse.LIFRecurrentCell(3, 3),), "model.1 (LIFRecurrentCell) must have a current that is gone after"),
+    ((norse.LIFCell(dt=0.01),), "model.1 (LIFCell) must have 0 ≤ dt·tau_syn_inv ≤ 1, not 2.0"),
+    ((norse.LIFRecurrentCell(3, 3, norse.LIFParameters(tau_syn_inv=torch.tensor(-1.0))),),
+     "model.1 (LIFRecurrentCell) must have 0 ≤ dt·tau_syn_inv ≤ 1, not -0.001"),
+    ((norse.LIFCell(norse.LIFParameters(v_leak=torch.tensor(1.5))),),
+     "model.1 (LIFCell) must have synapses without a bias: its resting potential is a bias of its"),
     ((norse.LIFBoxCell(dt=0.5),), "model.1 (LIFBoxCell) must have 0 < dt·tau_mem_inv ≤ 1, not 50.0"),
     ((norse.LIFBoxCell(norse.LIFBoxParameters(reset_method=lambda z, v, reset, th: v)),),
      "model.1 (LIFBoxCell) must have the reset_method reset_value or reset_subtract"),

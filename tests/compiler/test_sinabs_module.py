@@ -49,8 +49,12 @@ def neurons(rng, *, several: bool, hard: bool) -> nn.Module:
     }
     if rng.random() < 0.5:
         return layers.IAFSqueeze(**options)
-    made = layers.LIFSqueeze(tau_mem=2.0, norm_input=bool(rng.random() < 0.5), train_alphas=True, **options)
+    lasts = rng.random() < 0.5
+    made = layers.LIFSqueeze(tau_mem=2.0, tau_syn=2.0 if lasts else None, norm_input=bool(rng.random() < 0.5),
+                             train_alphas=True, **options)
     made.alpha_mem.data.fill_(float(rng.choice([0.5, 0.75])))
+    if lasts:
+        made.alpha_syn.data.fill_(float(rng.choice([0.25, 0.5])))
     return made
 
 
@@ -111,7 +115,9 @@ def test_a_forward_of_its_own_is_read():
 
 
 @pytest.mark.parametrize(("module", "changes", "sentence"), [
-    (lambda: layers.LIF(tau_mem=5.0, tau_syn=5.0), {}, "must have no tau_syn: its current lasts"),
+    (lambda: layers.LIF(tau_mem=5.0, tau_syn=torch.tensor([5.0, 4.0, 4.0]), spike_fn=activation.SingleSpike,
+                        min_v_mem=-1.0), {}, "must have one finite tau_syn with min_v_mem for all its neurons"),
+    (lambda: layers.LIF(tau_mem=5.0, tau_syn=0.001), {}, "must have a tau_syn that leaves something of its currents"),
     (lambda: layers.IAF(reset_fn=activation.MembraneReset(0.5)), {},
      "must have the reset_fn MembraneSubtract, or MembraneReset to 0"),
     (lambda: layers.IAF(spike_fn=max), {}, "must have the spike_fn MultiSpike or SingleSpike, not "),

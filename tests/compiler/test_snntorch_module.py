@@ -3,6 +3,7 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -37,12 +38,19 @@ def test_spikes_are_those_of_snntorch(exactly, reset, delay):
     assert found.networks == 20 and found.integer_networks >= 10
 
 
-@pytest.mark.parametrize(("reset", "delay"), [("subtract", True), ("zero", False), ("none", True)])
-def test_synaptic_without_a_lasting_current(exactly, reset, delay):
+@pytest.mark.parametrize(("reset", "delay"), [
+    ("subtract", True), ("zero", False), ("none", True), ("none", False)])
+def test_currents_are_those_of_snntorch(exactly, reset, delay):
     def draw(rng):
-        modules, shape = random_chain(rng, lambda shape: snn.Synaptic(
-            alpha=0.0, beta=float(rng.choice([0.5, 0.75])), threshold=float(rng.choice([0.5, 1.0])),
-            reset_mechanism=reset, reset_delay=delay))
+        each, kept = rng.random() < 0.5, rng.random() < 0.5
+
+        def synaptic(shape):
+            alpha, beta, threshold = (torch.tensor(rng.choice(values, shape if each else ()), dtype=torch.float32)
+                                      for values in ([0.0, 0.5, 0.75, 1.0], [0.5, 0.75], [0.5, 1.0, 1.75]))
+            return snn.Synaptic(alpha=alpha, beta=beta, threshold=threshold, reset_mechanism=reset, reset_delay=delay,
+                                init_hidden=kept)
+
+        modules, shape = random_chain(rng, synaptic, fork=Fork if kept else None)
         network = from_snntorch(modules, in_shape=shape, steps=6, readout="spike_count", in_max=2)
         return network, lambda inputs: run_snntorch(modules, shape, inputs)
 
@@ -78,19 +86,23 @@ def eighths(rng: np.random.Generator, module: nn.Module) -> nn.Module:
     return module.eval()
 
 
-@pytest.mark.parametrize(("reset", "delay"), [("subtract", True), ("zero", False), ("none", True)])
+@pytest.mark.parametrize(("reset", "delay", "lasts"), [
+    ("subtract", True, False), ("zero", False, False), ("none", True, False), ("subtract", True, True),
+    ("none", True, True)])
 @pytest.mark.parametrize("all_to_all", [True, False])
-def test_recurrence_is_that_of_snntorch(exactly, all_to_all, reset, delay):
+def test_recurrence_is_that_of_snntorch(exactly, all_to_all, reset, delay, lasts):
     def draw(rng):
         def leaky(size: int) -> nn.Module:
             back = {"linear_features": size} if all_to_all else {"all_to_all": False, "V": torch.zeros(size)}
-            return eighths(rng, snn.RLeaky(
+            kind = partial(snn.RSynaptic, float(rng.choice([0.25, 0.5]))) if lasts else snn.RLeaky
+            return eighths(rng, kind(
                 beta=float(rng.choice([0.5, 0.75])), threshold=float(rng.choice([0.5, 1.0])), reset_mechanism=reset,
                 reset_delay=delay, **back))
 
         modules = [eighths(rng, nn.Linear(7, 6)), leaky(6), eighths(rng, nn.Linear(6, 3)), leaky(3)]
         network = from_snntorch(modules, in_shape=(7,), steps=6, readout="spike_count", in_max=2)
         assert [[one.source for one in layer.branches] for layer in network.layers] == [[0], [1]]
+        assert all(layer.neuron.current_leak is not None for layer in network.layers) == lasts
         return network, lambda inputs: run_snntorch(modules, (7,), inputs)
 
     found = exactly(draw)
@@ -216,7 +228,13 @@ def turned(norm: nn.BatchNorm2d) -> nn.Module:
 
 
 REFUSALS = [
-    ({"fire": snn.Synaptic(alpha=0.5, beta=0.5)}, "model.fire (Synaptic) must have a current that is gone after"),
+    ({"fire": snn.RSynaptic(alpha=0.5, beta=0.5, all_to_all=False, reset_mechanism="zero")},
+     "model.fire (RSynaptic) must have reset_mechanism 'subtract' or 'none', not 'zero', which also takes"),
+    ({"fire": snn.RSynaptic(alpha=0.5, beta=0.5, all_to_all=False, reset_delay=False)},
+     "model.fire (RSynaptic) must have reset_delay=True: RSynaptic resets one step late"),
+    ({"fire": snn.Synaptic(alpha=0.5, beta=0.5, reset_delay=False)},
+     "model.fire (Synaptic) must have reset_delay=True or reset_mechanism 'zero'"),
+    ({"fire": snn.Alpha(alpha=0.5, beta=0.25)}, "model.fire (Alpha) must be a module that can be mapped"),
     ({"fire": snn.Synaptic(alpha=0.0, beta=0.5, reset_mechanism="zero")},
      "model.fire (Synaptic) must have reset_delay=False for reset_mechanism 'zero'"),
     ({"fire": snn.Alpha(alpha=0.5, beta=0.25)}, "model.fire (Alpha) must be a module that can be mapped: "),

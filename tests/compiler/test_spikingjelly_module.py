@@ -14,8 +14,12 @@ from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 
 
-def node(rng, decay_input: bool | None, v_reset: float | None) -> nn.Module:
+def node(rng, decay_input: bool | str | None, v_reset: float | None) -> nn.Module:
     theta = float(rng.choice([0.5, 0.75, 1.0]))
+    if decay_input == "current":
+        made = neuron.CUBALIFNode(*rng.choice([0.25, 0.5, 0.75], 2).tolist(), v_threshold=theta, v_reset=v_reset)
+        made.step_mode = "m"
+        return made
     if decay_input is None:
         return neuron.IFNode(v_threshold=theta, v_reset=v_reset, step_mode="m")
     return neuron.LIFNode(tau=float(rng.choice([2.0, 4.0])), decay_input=decay_input, v_threshold=theta,
@@ -39,7 +43,7 @@ def neurons(rng, shape: tuple[int, ...], *options) -> nn.Module:
 
 
 @pytest.mark.parametrize("v_reset", [None, 0.0, -0.25, 0.25])
-@pytest.mark.parametrize("decay_input", [None, False, True])
+@pytest.mark.parametrize("decay_input", [None, False, True, "current"])
 def test_spikes_are_those_of_spikingjelly(exactly, decay_input, v_reset):
     def draw(rng):
         modules, shape = random_chain(rng, lambda shape: neurons(rng, shape, decay_input, v_reset), layer, fork=Fork)

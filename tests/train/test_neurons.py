@@ -54,7 +54,8 @@ def test_slopes_reach_currents_threshold_and_leak(single_spike):
 
 
 @pytest.mark.parametrize("neuron", [
-    FloatNeuron(reset="zero"), FloatNeuron(single_spike=True), FloatNeuron(v_min=0.0)])
+    FloatNeuron(reset="zero"), FloatNeuron(single_spike=True), FloatNeuron(v_min=0.0),
+    FloatNeuron(current_leak=0.5)])
 def test_layers_refuse_options_that_they_do_not_train(neuron):
     with pytest.raises(ValueError, match=r"^neuron must have no more than a leak, strict, and a reset 'subtract' or"):
         NeuronKind(neuron=neuron)
@@ -73,6 +74,20 @@ def test_what_does_not_learn_is_in_the_state_but_no_parameter():
     neurons = LIF(0.5, 2.0, learns=("leak",))
     assert [name for name, _ in neurons.named_parameters()] == ["leak"]
     assert set(neurons.state_dict()) == {"leak", "theta"}
+    lasting = LIF(0.5, 2.0, current_leak=0.5, learns=("current_leak",))
+    assert [name for name, _ in lasting.named_parameters()] == ["current_leak"]
+    assert set(lasting.state_dict()) == {"leak", "theta", "current_leak"}
+
+
+@pytest.mark.parametrize("single_spike", [False, True])
+def test_currents_last(single_spike):
+    neurons = LIF(0.5, 1.75, current_leak=0.5, single_spike=single_spike, learns=("current_leak",))
+    # i: 1, 0.5, 1.25, 0.625; v: 1, 1, 1.75, 0.625 (or 1.5)
+    spikes, membranes = neurons.run(over_time(1.0, 0.0, 1.0, 0.0))
+    assert spikes.flatten().tolist() == [0, 0, 1, 0]
+    assert membranes.flatten().tolist() == [1, 1, 1.75, 1.5 if single_spike else 0.625]
+    spikes.sum().backward()
+    assert neurons.current_leak is not None and neurons.current_leak.grad > 0
 
 
 def test_a_sequence_over_time_is_each_step_on_its_own_but_for_neurons():
@@ -109,7 +124,9 @@ def test_a_loop_of_ones_own_trains(neurons):
     (lambda: IF(reset="half"), "reset must be one of subtract, zero, none, not 'half'"),
     (lambda: IF(levels=16), "levels must be 1…15, and 1 with single_spike, not 16"),
     (lambda: IF(levels=2, single_spike=True), "levels must be 1…15, and 1 with single_spike, not 2"),
-    (lambda: IF(learns="theta"), "learns must be a tuple of 'theta' and 'leak', not 'theta'"),
+    (lambda: IF(learns="theta"), "learns must be a tuple of 'theta', 'leak' and 'current_leak', not 'theta'"),
+    (lambda: IF(current_leak=2), "current_leak must be a number 0…1, not 2"),
+    (lambda: IF(learns=("current_leak",)), "current_leak must be a number 0…1 to be learned, not None"),
     (lambda: IF(slope="ramp"), "slope must be one of triangle, sigmoid, rectangle, gaussian, and width positive, "
                                "not 'ramp', 1.0"),
 ])

@@ -60,7 +60,9 @@ class NeuronKind:
 
     def __post_init__(self) -> None:
         neuron = self.neuron
-        if neuron.given() or neuron.reset == "zero" or neuron.options() != FloatNeuron(reset=neuron.reset).options():
+        if neuron.given() or neuron.lasts or neuron.reset == "zero" or (
+            neuron.options() != FloatNeuron(reset=neuron.reset).options()
+        ):
             raise ValueError("neuron must have no more than a leak, strict, and a reset 'subtract' or 'none', not "
                              f"{neuron!r}")
 

@@ -41,7 +41,8 @@ def integrate(
 class LIF(nn.Module):
     """Leaky integrate-and-fire neurons, with one or several thresholds.
 
-    In every step v ← leak·v + current; the spike's magnitude s is the number of thresholds that v reaches; then v
+    In every step v ← leak·v + current, or with ``current_leak`` i ← current_leak·i + current and v ← leak·v + i; the
+    spike's magnitude s is the number of thresholds that v reaches; then v
     resets. The gradient of a spike is that of a surrogate; no gradient passes through the spike of a reset.
 
     Parameters
@@ -59,8 +60,11 @@ class LIF(nn.Module):
         Neurons fire where v > theta instead of v ≥ theta.
     levels : int
         Number of thresholds theta, 2·theta, …: 1 … 15.
+    current_leak : float
+        Currents last: factor of i in each step, 0 … 1. None: they do not.
     learns : tuple of str
-        Which of "theta" and "leak" are trained parameters; the forward pass clamps them to their ranges.
+        Which of "theta", "leak" and "current_leak" are trained parameters; the forward pass clamps them to their
+        ranges.
     slope, width :
         Shape of the surrogate gradient (a name in `surrogates.SLOPES`) and its width, as a function of the membrane in
         thetas; see `surrogates.staircase`.
@@ -75,22 +79,30 @@ class LIF(nn.Module):
 
     leak: torch.Tensor
     theta: torch.Tensor
+    current_leak: torch.Tensor | None
 
     def __init__(
         self, leak: float, theta: float | torch.Tensor = 1.0, *,
         reset: Reset = "subtract", single_spike: bool = False, strict: bool = False,
-        levels: int = 1, learns: Sequence[Literal["theta", "leak"]] = (), slope: str = "triangle", width: float = 1.0,
+        levels: int = 1, current_leak: float | None = None,
+        learns: Sequence[Literal["theta", "leak", "current_leak"]] = (), slope: str = "triangle", width: float = 1.0,
     ) -> None:
         super().__init__()
         if reset not in get_args(Reset):
             raise ValueError(f"reset must be one of {', '.join(get_args(Reset))}, not {reset!r}")
         if not isinstance(levels, int) or not 1 <= levels <= (1 if single_spike else MAGNITUDE_MAX):
             raise ValueError(f"levels must be 1…{MAGNITUDE_MAX}, and 1 with single_spike, not {levels!r}")
-        if isinstance(learns, str) or not set(learns) <= {"theta", "leak"}:
-            raise ValueError(f"learns must be a tuple of 'theta' and 'leak', not {learns!r}")
+        if isinstance(learns, str) or not set(learns) <= {"theta", "leak", "current_leak"}:
+            raise ValueError(f"learns must be a tuple of 'theta', 'leak' and 'current_leak', not {learns!r}")
+        if current_leak is None and "current_leak" in learns:
+            raise ValueError("current_leak must be a number 0…1 to be learned, not None")
         if slope not in SLOPES or not width > 0:
             raise ValueError(f"slope must be one of {', '.join(SLOPES)}, and width positive, not {slope!r}, {width!r}")
         _number(self, "leak", _leak(leak), learns="leak" in learns)
+        if current_leak is None:
+            self.register_buffer("current_leak", None)
+        else:
+            _number(self, "current_leak", _leak(current_leak, "current_leak"), learns="current_leak" in learns)
         _number(self, "theta", torch.as_tensor(theta, dtype=torch.float32), learns="theta" in learns)
         if not (torch.isfinite(self.theta).all() and (self.theta >= THETA_MIN).all()):
             raise ValueError(f"theta must be at least {THETA_MIN}, not {theta!r}")
@@ -105,6 +117,10 @@ class LIF(nn.Module):
         """Leak and theta, clamped to their ranges, which training may have left."""
         return self.leak.clamp(0, 1), self.theta.clamp(min=THETA_MIN)
 
+    def lasting(self) -> torch.Tensor | None:
+        """What a step leaves of currents, clamped like `operands`; None: they do not last."""
+        return None if self.current_leak is None else self.current_leak.clamp(0, 1)
+
     def forward(self, currents: torch.Tensor) -> torch.Tensor:
         """Return spikes [T, B, …] for currents [T, B, …]."""
         return self.run(currents)[0]
@@ -114,6 +130,8 @@ class LIF(nn.Module):
         after a spike."""
         leak, theta = self.operands()
         decay = _decay(leak)
+        if (lasting := self.lasting()) is not None:
+            currents = torch.stack(integrate(currents, decay=_decay(lasting))[1])
 
         def fire(membrane: torch.Tensor) -> torch.Tensor:
             return staircase((membrane - theta) / theta, self.slope, self.width, levels=self.levels, strict=self.strict)
@@ -186,9 +204,9 @@ class SpikingSequential(nn.Sequential):
         return x
 
 
-def _leak(value: float) -> torch.Tensor:
+def _leak(value: float, name: str = "leak") -> torch.Tensor:
     if not (isinstance(value, int | float) and 0 <= value <= 1):
-        raise ValueError(f"leak must be a number 0…1, not {value!r}")
+        raise ValueError(f"{name} must be a number 0…1, not {value!r}")
     return torch.tensor(float(value))
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Norse modules: a chain of layers with LIFBox, IAF or current-free LIF cells becomes a `FloatNetwork`."""
+"""Norse modules: a chain of layers with LIFBox, IAF or LIF cells becomes a `FloatNetwork`."""
 
 # Ref: Norse 1.1.0, norse/torch/functional/{lif_box,iaf,lif,leaky_integrator_box,reset,threshold}.py
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Unpack
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import nn
 
 from ..errors import CompileError
 from .torch_reader import Fields, Framework, Protocol, read_modules
-from .torch_synapses import Synapses, as_array, currents, multiply, per_channel, single
+from .torch_synapses import Synapses, as_array, currents, multiply, per_channel
 
 __all__ = ["from_norse"]
 
@@ -29,8 +30,8 @@ def from_norse(
 
     A LIFBox cell computes V += a·(X + V_l − V) with a = dt/τ, then fires on V > θ. The network has v = (V − V_l)/a, and
     a hard reset sets v to (V_r − V_l)/a. If V_l is not below θ, it has v = (V − V_r)/a and V_l − V_r as a bias. An IAF
-    cell computes V += X. A LIF cell has a second state, its current, and is accepted only if the current is gone after
-    each step (dt/τ_syn = 1).
+    cell computes V += X. A LIF or LI cell has a current that lasts, I ← (1 − dt/τ_syn)·I + X, which the membrane takes
+    in place of X.
 
     Parameters
     ----------
@@ -108,10 +109,9 @@ def _weighted(where: str, module: Any, value: Any, own: Callable, run: Callable)
 
 
 def _lif(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
-    _check_current(where, module, "LIFBoxCell")
     if module.p.method == "adjoint":
         raise CompileError(f"{where} must have one of the methods {', '.join(_METHODS)}, not 'adjoint'")
-    return _leaky(where, module, synapses, soft=False)
+    return replace(_leaky(where, module, synapses, soft=False), current_leak=_lasting(where, module, synapses))
 
 
 def _iaf(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
@@ -121,18 +121,22 @@ def _iaf(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     return FloatNeuron(theta=theta, leak=1.0, strict=True, reset="zero")
 
 
-def _check_current(where: str, module: Any, other: str) -> None:
-    decay = single(where, "dt·tau_syn_inv", module.dt * module.p.tau_syn_inv)
-    if decay != 1:
-        raise CompileError(f"{where} must have a current that is gone after each step (dt·tau_syn_inv = 1), not "
-                           f"{decay!r}: the core's neurons have one state; {other} is the one without a current")
+def _lasting(where: str, module: Any, synapses: Synapses) -> np.ndarray:
+    """What a step leaves of the current, 1 − dt/τ_syn, rounded as in Norse, float64[C]."""
+    rate = per_channel(where, "dt·tau_syn_inv", module.dt * module.p.tau_syn_inv, synapses)
+    wrong = rate[~((rate >= 0) & (rate <= 1))]
+    if wrong.size:
+        raise CompileError(f"{where} must have 0 ≤ dt·tau_syn_inv ≤ 1, not {float(wrong[0])!r}")
+    return 1.0 - rate
 
 
 def _current_integrator(
     where: str, module: Any, synapses: Synapses,
 ) -> FloatNeuron | tuple[FloatNeuron, Synapses]:
-    _check_current(where, module, "LIBoxCell")
-    return _integrator(where, module, synapses)
+    made = _integrator(where, module, synapses)
+    neuron, *units = made if isinstance(made, tuple) else (made,)
+    neuron = replace(neuron, current_leak=_lasting(where, module, synapses))
+    return (neuron, *units) if units else neuron
 
 
 def _integrator(where: str, module: Any, synapses: Synapses) -> FloatNeuron | tuple[FloatNeuron, Synapses]:

@@ -29,8 +29,9 @@ def from_sinabs(
     """Read a model in evaluation mode, whose layers start from a membrane of 0.
 
     A layer computes V ← αV + X, or αV + (1 − α)X with ``norm_input``, gives ⌊V/θ⌋ spikes (`MultiSpike`) or one
-    (`SingleSpike`), subtracts θ for each of them or resets to 0, and keeps V above ``min_v_mem``. The network has
-    v = V/(1 − α) with ``norm_input``. The layers for squeezed inputs are read like the others; all take one step after
+    (`SingleSpike`), subtracts θ for each of them or resets to 0, and keeps V above ``min_v_mem``. With ``tau_syn``, it
+    takes I ← σ(I + X) in place of X. The network has v = V/(1 − α) with ``norm_input``, and i = I/σ, so that v is
+    larger by 1/σ, too. The layers for squeezed inputs are read like the others; all take one step after
     the other.
 
     Parameters
@@ -65,7 +66,7 @@ def from_sinabs(
         fields.pop("reference", None)
 
     def fires(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
-        leak, unit = _leak(where, module, synapses)
+        leak, unit, current = _leak(where, module, synapses)
         theta, after = per_channel(where, "spike_threshold", module.spike_threshold, synapses), module.reset_fn
         if module.spike_fn not in (MultiSpike, SingleSpike):
             raise CompileError(f"{where} must have the spike_fn MultiSpike or SingleSpike, not "
@@ -78,19 +79,20 @@ def from_sinabs(
             theta, single(where, "subtract_value", after.subtract_value))
         count = 1
         if module.spike_fn is MultiSpike:
-            highest = leak * np.maximum(theta, 0) + synapses.largest_drive() / unit
+            highest = leak * np.maximum(theta, 0) + synapses.largest_drive(0.0 if current is None else current) / unit
             count = _most(where, highest, theta, step, soft, levels)
         return FloatNeuron(
             theta=np.outer(theta * unit, np.arange(1, count + 1)) if count > 1 else theta * unit, leak=leak,
+            current_leak=current,
             reset="subtract" if soft else "zero", reset_step=step * unit if soft and (step != theta).any() else None,
             v_min=_lowest(where, module, unit),
         )
 
     def integrates(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
-        leak, unit = _leak(where, module, synapses)
+        leak, unit, current = _leak(where, module, synapses)
         if np.ndim(leak):
             raise CompileError(f"{where} must have one tau_mem, for its outputs to be compared")
-        return FloatNeuron(leak=leak, reset="none", v_min=_lowest(where, module, unit))
+        return FloatNeuron(leak=leak, current_leak=current, reset="none", v_min=_lowest(where, module, unit))
 
     def pools(module: Any) -> nn.Module:
         # A sum, as an average that divides by 1; with ceil_mode, sinabs weighs windows beyond the border otherwise.
@@ -115,22 +117,31 @@ def from_sinabs(
     return read_modules(framework, model, in_shape=in_shape, **fields)
 
 
-def _leak(where: str, module: Any, synapses: Synapses) -> tuple[Any, float]:
-    """α, of the layer or of each channel, and the factor by which the network's membranes are larger."""
-    if module.tau_syn_calculated is not None:
-        raise CompileError(f"{where} must have no tau_syn: its current lasts, and the core's neurons have one state")
+def _leak(where: str, module: Any, synapses: Synapses) -> tuple[Any, Any, np.ndarray | None]:
+    """α, of the layer or of each channel, the factor by which the network's membranes are larger, alike, and σ, what
+    a step leaves of a current that lasts, float64[C]."""
     with torch.no_grad():
         leaks = per_channel(where, "tau_mem", module.alpha_mem_calculated, synapses)
-    if not module.norm_input:
-        return (float(leaks[0]) if (leaks == leaks[0]).all() else leaks), 1.0
-    leak = single(where, "tau_mem with norm_input", leaks)
-    if leak >= 1:
-        raise CompileError(f"{where} must have a finite tau_mem with norm_input: its inputs count nothing")
-    return leak, 1.0 / (1.0 - leak)
+        kept = module.alpha_syn_calculated
+        current = None if kept is None else per_channel(where, "tau_syn", kept, synapses)
+    leak, unit = (float(leaks[0]) if (leaks == leaks[0]).all() else leaks), 1.0
+    if module.norm_input:
+        leak = single(where, "tau_mem with norm_input", leaks)
+        if leak >= 1:
+            raise CompileError(f"{where} must have a finite tau_mem with norm_input: its inputs count nothing")
+        unit = 1.0 / (1.0 - leak)
+    if current is None:
+        return leak, unit, None
+    if (current <= 0).any():
+        raise CompileError(f"{where} must have a tau_syn that leaves something of its currents: its inputs count "
+                           "nothing")
+    return leak, unit / current, current
 
 
-def _lowest(where: str, module: Any, unit: float) -> float | None:
-    return None if module.min_v_mem is None else unit * single(where, "min_v_mem", module.min_v_mem)
+def _lowest(where: str, module: Any, unit: Any) -> float | None:
+    if module.min_v_mem is None:
+        return None
+    return single(where, "tau_syn with min_v_mem", unit) * single(where, "min_v_mem", module.min_v_mem)
 
 
 def _most(
@@ -142,8 +153,8 @@ def _most(
     if soft and (step < theta).any():
         raise CompileError(f"{where} must subtract at least its threshold, or be given levels: its membrane may grow "
                            "without end")
-    most = int(np.max(np.floor(highest / theta)))
+    most = float(np.max(np.floor(highest / theta)))
     if most > MAGNITUDE_MAX:
-        raise CompileError(f"{where} may give {most} spikes in a step: levels, 1…{MAGNITUDE_MAX}, must say how many to "
+        raise CompileError(f"{where} may give {most:.0f} spikes in a step: levels, 1…{MAGNITUDE_MAX}, must say how many to "
                            "keep, or in_max must be smaller")
-    return max(1, most)
+    return max(1, int(most))

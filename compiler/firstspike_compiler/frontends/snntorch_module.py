@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """snnTorch modules: a chain of torch layers and `snntorch.Leaky` or `Synaptic` becomes a `FloatNetwork`."""
 
-# Ref: snnTorch 1.0.0, snntorch/_neurons/{leaky,neurons}.py
+# Ref: snnTorch 1.0.0, snntorch/_neurons/{leaky,neurons,synaptic,rsynaptic}.py
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -31,8 +31,7 @@ def from_snntorch(
     The default of Leaky, ``U = βU + X − θ·[U_old > θ]``, becomes ``reset_delay`` of the neurons. With
     ``reset_delay=False`` and "subtract", Leaky fires on ``βU + X − θ·[U_old > θ] > θ`` with U_old after its reset; it
     is accepted only if weights, bias and ``in_max`` keep U_old from exceeding θ, because it then does the same as the
-    plain soft reset. A Synaptic has a second state, its current, and is accepted only if the current is gone after each
-    step (alpha = 0).
+    plain soft reset. A Synaptic has a current that lasts, ``I = αI + X``, which the membrane takes in place of X.
 
     Parameters
     ----------
@@ -56,13 +55,14 @@ def from_snntorch(
 
     framework = Framework(name="snnTorch", neurons={
         snntorch.Leaky: _leaky, snntorch.Synaptic: _synaptic, snntorch.RLeaky: _recurrent_leaky,
-    }, feedback={snntorch.RLeaky: _feedback},
+        snntorch.RSynaptic: _recurrent_synaptic,
+    }, feedback={snntorch.RLeaky: _feedback, snntorch.RSynaptic: _feedback},
                           protocol=_protocol, reset=_reset, stateful=lambda module: module.init_hidden,
                           bounded=_subtracts_at_once)
     return read_modules(framework, model, in_shape=in_shape, **fields)
 
 
-def _leaky(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
+def _leaky(where: str, module: Any, synapses: Synapses, lasting: np.ndarray | float = 0.0) -> FloatNeuron:
     if module.inhibition or module.state_quant:
         raise CompileError(f"{where} must have neither inhibition nor state_quant")
     if (factor := single(where, "graded_spikes_factor", module.graded_spikes_factor)) != 1:
@@ -72,7 +72,7 @@ def _leaky(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     theta = per_channel(where, "threshold", module.threshold, synapses)
     reset = _RESETS[int(module.reset_mechanism_val)]
     if _subtracts_at_once(module):
-        over = leak * theta + synapses.largest_drive() - 2 * theta
+        over = leak * theta + synapses.largest_drive(lasting) - 2 * theta
         if (over > 0).any():
             raise CompileError(f"{where} must have reset_delay=True or reset_mechanism 'zero': with subtraction in the "
                                "same step its membrane may stay above the threshold, by up to "
@@ -82,11 +82,13 @@ def _leaky(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
                        reset_delay=reset == "subtract" and bool(module.reset_delay))
 
 
-def _recurrent_leaky(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
+def _recurrent_leaky(
+    where: str, module: Any, synapses: Synapses, lasting: np.ndarray | float = 0.0,
+) -> FloatNeuron:
     if int(module.reset_mechanism_val) == 1 and module.reset_delay:
         raise CompileError(f"{where} must have reset_delay=False for reset_mechanism 'zero': delayed, it also takes "
                            "the next step's input away")
-    return _leaky(where, module, synapses)
+    return _leaky(where, module, synapses, lasting)
 
 
 def _feedback(where: str, module: Any, value: Any, own: Callable, run: Callable) -> tuple[Any, Synapses]:
@@ -101,7 +103,7 @@ def _feedback(where: str, module: Any, value: Any, own: Callable, run: Callable)
 
 
 def _protocol(module: Any) -> Protocol:
-    return Protocol(states=2 if type(module).__name__ == "Synaptic" else 1,
+    return Protocol(states=2 if hasattr(module, "syn") else 1,
                     spikes_only=module.init_hidden and not module.output)
 
 
@@ -116,7 +118,16 @@ def _subtracts_at_once(module: Any) -> bool:
 
 
 def _synaptic(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
-    if (alpha := single(where, "alpha", module.alpha)) > 0:
-        raise CompileError(f"{where} must have a current that is gone after each step (alpha = 0), not {alpha!r}: the "
-                           "core's neurons have one state; Leaky is the one without a current")
-    return _recurrent_leaky(where, module, synapses)
+    alpha = np.clip(per_channel(where, "alpha", module.alpha, synapses), 0.0, 1.0)
+    return replace(_recurrent_leaky(where, module, synapses, alpha), current_leak=alpha)
+
+
+def _recurrent_synaptic(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
+    reset = _RESETS[int(module.reset_mechanism_val)]
+    if reset == "zero":
+        raise CompileError(f"{where} must have reset_mechanism 'subtract' or 'none', not 'zero', which also takes the "
+                           "next step's current away, whatever reset_delay is")
+    if not module.reset_delay:
+        raise CompileError(f"{where} must have reset_delay=True: RSynaptic resets one step late, whatever it is told, "
+                           "or cannot run")
+    return _synaptic(where, module, synapses)

@@ -27,7 +27,7 @@ def from_spikingjelly(
     """Read a model in evaluation mode, whose neurons start as `functional.reset_net` leaves them.
 
     A node fires on H ≥ θ, where H is V + X for an IF node, V + (X − (V − V_r))/τ for a LIF node with ``decay_input``,
-    and V − (V − V_r)/τ + X for a LIF node without. The network has v = V − V_r. With ``decay_input`` it has
+    and V − (V − V_r)/τ + X for a LIF node without, and βV + C for a CUBALIF node, whose current is C ← αC + X. The network has v = V − V_r. With ``decay_input`` it has
     v = τ(V − V_r), so that the thresholds grow by τ instead of the input being divided. Single-step and multi-step
     modules are read alike.
 
@@ -55,6 +55,7 @@ def from_spikingjelly(
         name="SpikingJelly",
         neurons={
             neuron.IFNode: _node, neuron.LIFNode: _node, neuron.ParametricLIFNode: _node,
+            neuron.CUBALIFNode: _current_node,
             neuron.NonSpikingIFNode: _potential, neuron.NonSpikingLIFNode: _potential,
         },
         feedback={layer.LinearRecurrentContainer: _linear_feedback,
@@ -78,9 +79,7 @@ def from_spikingjelly(
 
 
 def _node(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
-    if getattr(module, "_neuron_precision", None) is not None:
-        raise CompileError(f"{where} must keep its membrane in float32, not in {module._neuron_precision}")
-    check_heaviside(where, module.surrogate_function, at_zero=True)
+    _check_node(where, module)
     keep, unit = _leak(where, module)
     rest = 0.0 if module.v_reset is None else single(where, "v_reset", module.v_reset)
     theta = np.full(synapses.channels, single(where, "v_threshold", module.v_threshold))
@@ -90,6 +89,28 @@ def _node(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
         theta=unit * (theta - rest), leak=keep, v_init=v_init if v_init.any() else None,
         reset="subtract" if module.v_reset is None else "zero",
     )
+
+
+def _current_node(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
+    """A node whose current lasts. Its membrane leaks toward 0, also from a v_reset apart from it."""
+    _check_node(where, module)
+    ones = np.ones(synapses.channels)
+    soft = module.v_reset is None
+    after = ones * (0.0 if soft else single(where, "v_reset", module.v_reset))
+    start = ones * single(where, "initial v", module._memories_rv["v"])
+    if (current := single(where, "initial c", module._memories_rv["c"])) != 0:
+        raise CompileError(f"{where} must start from a current of 0, not {current!r}")
+    return FloatNeuron(
+        theta=ones * single(where, "v_threshold", module.v_threshold), leak=single(where, "v_decay", module.v_decay),
+        current_leak=single(where, "c_decay", module.c_decay), reset="subtract" if soft else "zero",
+        v_reset=after if after.any() else None, v_init=start if start.any() else None,
+    )
+
+
+def _check_node(where: str, module: Any) -> None:
+    if getattr(module, "_neuron_precision", None) is not None:
+        raise CompileError(f"{where} must keep its membrane in float32, not in {module._neuron_precision}")
+    check_heaviside(where, module.surrogate_function, at_zero=True)
 
 
 def _linear_feedback(where: str, module: Any, value: Any, own: Callable, run: Callable) -> tuple[nn.Module, Synapses]:

@@ -512,14 +512,31 @@ class _Reader:
             self._empty = replace(self._empty, in_limit=self._empty.in_max)
         return fired
 
+    @staticmethod
+    def _with_bias(where: str, neuron: FloatNeuron, bias: np.ndarray) -> FloatNeuron:
+        """The neurons with the bias of their synapses, which reaches what their weights reach: the current, if it
+        lasts."""
+        if neuron.current_leak is not None and not np.any(neuron.current_leak):
+            neuron = replace(neuron, current_leak=None)
+        if neuron.current_leak is not None and bias.any():
+            if neuron.bias is not None and neuron.bias.any():
+                raise CompileError(f"{where} must have synapses without a bias: its resting potential is a bias of its "
+                                   "membranes, and a layer has one, of its currents or of its membranes")
+            return replace(neuron, bias=bias, current_bias=True)
+        total = bias if neuron.bias is None else bias + neuron.bias
+        return replace(neuron, bias=total if total.any() else None)
+
     def _fire(self, where: str, neuron: FloatNeuron, synapses: Synapses) -> Spikes:
         """Add a layer of these neurons, and return the spikes that it sends."""
         if neuron.theta is not None and np.min(neuron.theta) <= 0:
             raise CompileError(f"{where} must have a threshold above its resting and reset potential, "
                                f"not {float(np.min(neuron.theta))!r} above")
-        wrong = np.ravel(neuron.leak)[~((np.ravel(neuron.leak) >= 0) & (np.ravel(neuron.leak) <= 1))]
-        if wrong.size:
-            raise CompileError(f"{where} must keep 0 … 1 of its membrane in a step, not {float(wrong[0])!r}")
+        for what, leak in (("membrane", neuron.leak), ("current", neuron.current_leak)):
+            kept = np.ravel(0.0 if leak is None else leak)
+            wrong = kept[~((kept >= 0) & (kept <= 1))]
+            if wrong.size:
+                raise CompileError(f"{where} must keep 0 … 1 of its {what} in a step, not {float(wrong[0])!r}")
+        neuron = self._with_bias(where, neuron, synapses.bias)
         index = len(self._layers)
         own = [one for one in synapses.sets if one.source == OWN]
         if own and len(synapses.shape) == 3:
@@ -540,11 +557,10 @@ class _Reader:
                 raise CompileError(f"{where} must take the spikes of {self._names[-1]}, which runs before it, among "
                                    "others") from None
             first = replace(first, source=index - 1, weight=nothing, connectivity=connectivity, average_pool=False)
-        bias = synapses.bias if neuron.bias is None else synapses.bias + neuron.bias
         self._layers.append(FloatLayer(
             weight=first.weight, connectivity=first.connectivity, average_pool=first.average_pool,
             current_pool=synapses.window,
-            neuron=replace(neuron, bias=bias if bias.any() else None),
+            neuron=neuron,
             branches=tuple(FloatBranch(source=one.source, weight=one.weight, connectivity=one.connectivity,
                                        average_pool=one.average_pool) for one in others),
         ))

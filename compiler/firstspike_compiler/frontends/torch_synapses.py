@@ -133,14 +133,16 @@ class Synapses:
     def channels(self) -> int:
         return self.sets[0].connectivity.channels
 
-    def largest_drive(self) -> np.ndarray:
-        """Largest current that a neuron of each channel can get in one step, float64[C]."""
+    def largest_drive(self, lasting: np.ndarray | float = 0.0) -> np.ndarray:
+        """Largest current that a neuron of each channel can get in one step, float64[C]; of currents that last, with
+        a leak of ``lasting``, the most that they come near to."""
         drive = self.bias
         for one in self.sets:
             flat = one.weight.reshape(len(one.weight), -1)
             shared = 1 if one.average_pool else math.prod(pool_sides(one.connectivity.pool))  # a sum of whole windows
             drive = drive + shared * np.maximum(0.0, np.maximum(flat * one.low, flat * one.high)).sum(1)
-        return drive
+        with np.errstate(divide="ignore"):
+            return np.where(drive > 0, drive / (1.0 - np.broadcast_to(lasting, drive.shape)), drive)
 
     def scaled(self, gain: np.ndarray) -> "Synapses":
         """The synapses with weights and bias multiplied by a factor for each channel, float64[C]."""

@@ -33,11 +33,12 @@ def run_firstspike(modules: Sequence[nn.Module], shape: tuple[int, ...], inputs:
 
 
 def run_snntorch(modules: Sequence[nn.Module], shape: tuple[int, ...], inputs: torch.Tensor) -> list[np.ndarray]:
-    """Run a chain with snnTorch's `Leaky`, `RLeaky` and `Synaptic`, step by step; their states are handed around, or,
-    with ``init_hidden``, kept."""
+    """Run a chain with snnTorch's `Leaky`, `RLeaky`, `Synaptic` and `RSynaptic`, step by step; their states are handed
+    around, or, with ``init_hidden``, kept."""
     import snntorch  # pyright: ignore[reportMissingImports]
 
-    neurons = (snntorch.Leaky, snntorch.RLeaky, snntorch.Synaptic)
+    recurrent = (snntorch.RLeaky, snntorch.RSynaptic)
+    neurons = (snntorch.Leaky, snntorch.Synaptic, *recurrent)
     chain = nn.Sequential(*modules)
     for one in chain.modules():
         if isinstance(one, neurons):
@@ -50,9 +51,9 @@ def run_snntorch(modules: Sequence[nn.Module], shape: tuple[int, ...], inputs: t
                 if not isinstance(module, neurons) or module.init_hidden:
                     value = module(value)
                     continue
-                handed = 1 if isinstance(module, snntorch.Leaky) else 2
+                handed = 1 + hasattr(module, "syn") + isinstance(module, recurrent)
                 spikes, *after = module(value, *states.get(index, [torch.zeros_like(value)] * handed))
-                states[index] = (spikes, *after) if isinstance(module, snntorch.RLeaky) else tuple(after)
+                states[index] = (spikes, *after) if isinstance(module, recurrent) else tuple(after)
                 value = spikes
 
     return _recorded(chain, neurons, shape, inputs, run)

@@ -221,6 +221,7 @@ def features(modules: Sequence[nn.Module], network: FloatNetwork) -> set[str]:
     neurons = [layer.neuron for layer in network.layers]
     has = {
         "maximum of currents": any(layer.current_pool is not None for layer in network.layers),
+        "lasting currents": any(one.current_leak is not None for one in neurons),
         "numbers per channel": any(np.ptp(one.leak) > 0 for one in neurons) or any(
             one.theta is not None and (one.theta != one.theta[0]).any() for one in neurons),
         "dilation": any(isinstance(one, _ConvNd) and max(one.dilation) > 1 for one in inside),
@@ -297,8 +298,13 @@ def _fine(layer: FloatLayer) -> tuple[FloatLayer, int]:
     values = np.concatenate([weights, *(np.ravel(one) for one in layer.neuron.given().values())])
     whole = next(bits for bits in range(30) if not ((values * 2**bits) % 1).any())
     spare = int(np.floor(np.log2(127 / max(1.0, float(np.abs(weights).max()) * 2**whole))))
-    num, shift = nearest_leak(layer.neuron.leak, 8)
-    if spare < 0 or np.any(num / 2**shift != layer.neuron.leak):
+    shift = 0
+    for leak in (layer.neuron.leak, 0.0 if layer.neuron.current_leak is None else layer.neuron.current_leak):
+        num, needed = nearest_leak(leak, 8)
+        if np.any(num / 2**needed != leak):
+            return layer, 0
+        shift = max(shift, needed)  # a step's leaks take so many bits together: a current leaks, or the membrane
+    if spare < 0:
         return layer, 0
     longest = 1 << 20 if shift == 0 else spare // shift + (layer.neuron.v_init is None)
     return replace(layer, weight_bits=8, weight_scale=2.0 ** -(whole + (spare if shift else 0))), longest

@@ -13,23 +13,29 @@ class LIF(nn.Module):
         super().__init__()
         alpha = torch.exp(-1 / torch.as_tensor(tau_mem, dtype=torch.float32))
         self.alpha_mem = nn.Parameter(alpha)
-        self.tau_syn_calculated = None if tau_syn is None else torch.as_tensor(tau_syn)
+        self.alpha_syn = None if tau_syn is None else torch.exp(-1 / torch.as_tensor(tau_syn, dtype=torch.float32))
         self.spike_threshold = None if spike_threshold is None else nn.Parameter(torch.as_tensor(spike_threshold))
         self.min_v_mem = None if min_v_mem is None else nn.Parameter(torch.as_tensor(min_v_mem))
         self.spike_fn, self.reset_fn = spike_fn, reset_fn or MembraneSubtract()
-        self.norm_input, self.train_alphas, self.v = norm_input, train_alphas, None
+        self.norm_input, self.train_alphas, self.v, self.i = norm_input, train_alphas, None, None
 
     @property
     def alpha_mem_calculated(self):
         return self.alpha_mem
 
+    @property
+    def alpha_syn_calculated(self):
+        return self.alpha_syn
+
     def reset_states(self):
-        self.v = None
+        self.v = self.i = None
 
     def forward(self, x):
         out = []
         for step in x.unbind(1):
             v = torch.zeros_like(step) if self.v is None else self.v
+            if self.alpha_syn is not None:
+                step = self.i = self.alpha_syn * (step if self.i is None else self.i + step)
             v = self.alpha_mem * v + ((1 - self.alpha_mem) * step if self.norm_input else step)
             if self.spike_fn is None:
                 spikes = v
