@@ -195,13 +195,41 @@ def test_what_recurrence_of_snntorch_is_refused():
     for leaky, sentence in [
         (snn.RLeaky(beta=0.5, linear_features=8, reset_mechanism="zero"), "must have reset_delay=False for reset_me"),
         (snn.RLeaky(beta=0.5, all_to_all=False, V=torch.full((8,), float("nan"))), "must have a finite V"),
-        (snn.RSynaptic(alpha=0.5, beta=0.5, linear_features=8), "must be a module that can be mapped"),
+        (snn.RSynaptic(alpha=0.5, beta=0.5, linear_features=8, reset_mechanism="zero"),
+         "must have reset_mechanism 'subtract' or 'none', not 'zero', which"),
     ]:
         with pytest.raises(CompileError, match=sentence):
             fs.from_snntorch([nn.Linear(20, 8), leaky], in_shape=20, **options())
     with pytest.raises(CompileError, match=r"model\[1\] \(RLeaky\) must be a vector for its own spikes to come back"):
         fs.from_snntorch([nn.Conv2d(1, 2, 3), snn.RLeaky(beta=0.5, conv2d_channels=2, kernel_size=3), nn.Flatten(),
                           nn.Linear(72, 3), snn.Leaky(beta=0.5)], in_shape=(1, 8, 8), **options())
+
+
+class Currents(nn.Module):
+    """Neurons whose currents last, in a loop over the steps, their states handed around."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.lif1 = nn.Linear(20, 8), snn.Synaptic(alpha=0.75, beta=0.5, threshold=0.4)
+        self.fc2, self.lif2 = nn.Linear(8, 3), snn.RSynaptic(alpha=0.5, beta=0.5, linear_features=3, threshold=0.4)
+
+    def forward(self, x):
+        syn1, mem1 = self.lif1.reset_mem()
+        spk2, syn2, mem2 = self.lif2.reset_mem()
+        record = []
+        for one in x:
+            spk1, syn1, mem1 = self.lif1(self.fc1(one), syn1, mem1)
+            spk2, syn2, mem2 = self.lif2(self.fc2(spk1), spk2, syn2, mem2)
+            record.append(spk2)
+        return torch.stack(record)
+
+
+def test_currents_of_snntorch_are_handed_around():
+    torch.manual_seed(0)
+    network = fs.from_snntorch(Currents().eval(), in_shape=20, **options())
+    assert [layer.neuron.current_leak for layer in network.layers] == [0.75, 0.5] and sources(network) == [[], [1]]
+    inputs = np.random.default_rng(0).integers(0, 2, (20, STEPS, 20))
+    assert all(0.02 < one.mean() < 0.9 for one in fs.infer(fs.compile(network, lanes=1).program, inputs).spikes)
 
 
 # branches
@@ -277,7 +305,7 @@ def test_two_branches_of_a_direct_input_are_refused():
 
 
 class NorseTutorial(nn.Module):
-    """Norse's tutorial on MNIST, with synaptic currents that are gone after each step."""
+    """Norse's tutorial on MNIST; with ``current`` = 1000, synaptic currents are gone after each step."""
 
     def __init__(self, current: float):
         super().__init__()
@@ -302,11 +330,11 @@ class NorseTutorial(nn.Module):
 
 def test_the_tutorial_of_norse():
     torch.manual_seed(0)
-    network = fs.from_norse(NorseTutorial(1000.0).eval(), in_shape=(1, 5, 5), **options(readout="potential"))
-    assert sources(network) == [[0], []] and network.layers[-1].neuron.theta is None
-    fs.compile(network, lanes=1)
-    with pytest.raises(CompileError, match=r"model.l1 \(LIFRecurrentCell\) must have a current that is gone after eac"):
-        fs.from_norse(NorseTutorial(200.0).eval(), in_shape=(1, 5, 5), **options(readout="potential"))
+    for current, lasting in ((1000.0, None), (200.0, pytest.approx(0.8))):
+        network = fs.from_norse(NorseTutorial(current).eval(), in_shape=(1, 5, 5), **options(readout="potential"))
+        assert sources(network) == [[0], []] and network.layers[-1].neuron.theta is None
+        assert [layer.neuron.current_leak for layer in network.layers] == [lasting, lasting]
+        fs.compile(network, lanes=1)
 
 
 class HandedState(nn.Module):
@@ -601,8 +629,8 @@ ROWS = {
     "snnTorch, `RLeaky` with a conv": lambda library: from_snntorch([
         nn.Conv2d(1, 2, 3), snn.RLeaky(beta=0.5, **CONVOLUTION), nn.Flatten(), nn.Linear(72, 3), snn.Leaky(beta=0.5)],
         (1, 8, 8)),
-    "snnTorch, `Synaptic` with alpha": lambda library: from_snntorch(
-        nn.Sequential(nn.Linear(20, 3), snn.Synaptic(alpha=0.9, beta=0.5))),
+    "snnTorch, `Synaptic`, `RSynaptic`": lambda library: from_snntorch(Currents),
+    "snnTorch, `Alpha`": lambda library: from_snntorch(nn.Sequential(nn.Linear(20, 3), snn.Alpha(alpha=0.9, beta=0.5))),
     "SpikingJelly, `parametric_lif_net`": lambda library: net(library, "parametric_lif_net", "MNISTNet", (1, 28, 28)),
     "SpikingJelly, `spiking_vgg`": lambda library: [
         resnet(library, "spiking_resnet", "SpikingResNet"), resnet(library, "sew_resnet", "SEWResNet", cnf="ADD")][-1],
@@ -611,9 +639,10 @@ ROWS = {
         library, "ms_resnet", "MSResNet", num_classes=3, layers=(1, 1, 1), base_channels=4),
     "SpikingJelly, `spikformer`": lambda library: whole(library, "spikformer", "spikformer_cifar10"),
     "SpikingJelly, `LinearRecurrent": feedback,
+    "SpikingJelly, `CUBALIFNode`": lambda library: fs.from_spikingjelly(
+        nn.Sequential(layer.Linear(20, 3), neuron.CUBALIFNode()).eval(), in_shape=20, **options()),
     "Norse, `SequentialState`": sequential_states,
-    "Norse, `LIFRecurrentCell`": tutorial_of_norse(1000.0),
-    "Norse, the same with its own": tutorial_of_norse(200.0),
+    "Norse, `LIFRecurrentCell`": tutorial_of_norse(200.0),
     "any, branches side by side": lambda library: from_snntorch(Branches(ENDS[0]), (1, 4, 4)),
     "any, the same spikes on two": small(residual),
     "any, recurrence written out": lambda library: from_snntorch(Recurrent),

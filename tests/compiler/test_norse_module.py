@@ -104,7 +104,8 @@ def test_integrators_that_differ_are_compared_in_one_unit(lasts):
     numbers = {"tau_mem_inv": torch.tensor([0.25, 0.5, 0.75]) * 2.0**10, "v_leak": torch.tensor([0.0, 0.5, -0.25])}
     if lasts:
         syn = torch.tensor([0.5, 0.25, 0.75]) * 2.0**10
-        modules = [nn.Linear(4, 3, bias=False), norse.LICell(norse.LIParameters(**numbers, tau_syn_inv=syn), dt=2.0**-10)]
+        modules = [nn.Linear(4, 3, bias=False),
+                   norse.LICell(norse.LIParameters(**numbers, tau_syn_inv=syn), dt=2.0**-10)]
     else:
         modules = [nn.Linear(4, 3), norse.LIBoxCell(norse.LIBoxParameters(**numbers), dt=2.0**-10)]
     inputs, state = rng.integers(0, 2, (20, 6, 4)), None

@@ -133,10 +133,10 @@ def _lasting(where: str, module: Any, synapses: Synapses) -> np.ndarray:
 def _current_integrator(
     where: str, module: Any, synapses: Synapses,
 ) -> FloatNeuron | tuple[FloatNeuron, Synapses]:
-    made = _integrator(where, module, synapses)
-    neuron, *units = made if isinstance(made, tuple) else (made,)
-    neuron = replace(neuron, current_leak=_lasting(where, module, synapses))
-    return (neuron, *units) if units else neuron
+    made, current = _integrator(where, module, synapses), _lasting(where, module, synapses)
+    if isinstance(made, FloatNeuron):
+        return replace(made, current_leak=current)
+    return replace(made[0], current_leak=current), made[1]
 
 
 def _integrator(where: str, module: Any, synapses: Synapses) -> FloatNeuron | tuple[FloatNeuron, Synapses]:

@@ -155,6 +155,6 @@ def _most(
                            "without end")
     most = float(np.max(np.floor(highest / theta)))
     if most > MAGNITUDE_MAX:
-        raise CompileError(f"{where} may give {most:.0f} spikes in a step: levels, 1…{MAGNITUDE_MAX}, must say how many to "
-                           "keep, or in_max must be smaller")
+        raise CompileError(f"{where} may give {most:.0f} spikes in a step: levels, 1…{MAGNITUDE_MAX}, must say how "
+                           "many to keep, or in_max must be smaller")
     return max(1, int(most))

@@ -27,9 +27,9 @@ def from_spikingjelly(
     """Read a model in evaluation mode, whose neurons start as `functional.reset_net` leaves them.
 
     A node fires on H ≥ θ, where H is V + X for an IF node, V + (X − (V − V_r))/τ for a LIF node with ``decay_input``,
-    and V − (V − V_r)/τ + X for a LIF node without, and βV + C for a CUBALIF node, whose current is C ← αC + X. The network has v = V − V_r. With ``decay_input`` it has
-    v = τ(V − V_r), so that the thresholds grow by τ instead of the input being divided. Single-step and multi-step
-    modules are read alike.
+    V − (V − V_r)/τ + X for a LIF node without, and βV + C for a CUBALIF node, whose current is C ← αC + X. The network
+    has v = V − V_r, or V of a CUBALIF node. With ``decay_input`` it has v = τ(V − V_r), so that the thresholds grow by
+    τ instead of the input being divided. Single-step and multi-step modules are read alike.
 
     Parameters
     ----------
