@@ -257,7 +257,9 @@ class Core(wiring.Component):
         if sums is not None and currents is not None:
             m.d.comb += sums.next.eq(Mux(add.is_event, Cat(totals), 0))
             nexts = Cat(self._pooled(lanes_of(currents.value, narrow), operands, add))
-            m.d.comb += currents.next.eq(Mux(adds_current, Cat(totals), nexts) if _adds_current(code) else nexts)
+            if _adds_current(code):
+                nexts = Mux(adds_current, Cat(total[:narrow] for total in totals), nexts)
+            m.d.comb += currents.next.eq(nexts)
         elif currents is not None:
             is_init = add.which(lambda op: op.act == "init")
             first = LaneConstants(spec.plan, code.current, absent=0)

@@ -9,6 +9,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.microcode import RowOp
 
+from .lane_constants import LaneConstants
 from .operands import Adds
 from .pass_row import PassRow
 from .row_memory import RowBanks, lanes_of
@@ -17,8 +18,8 @@ __all__ = ["Trace"]
 
 
 class Trace:
-    """The trace of each lane: an event adds its product, or a pass the current, and passes let it leak, beside what the
-    core's adder does.
+    """The trace of each lane: an event adds its product, or a pass the current, or a bias, and passes let it leak,
+    beside what the core's adder does.
 
     In registers, a trace is replaced in the operand stage, so that the pass right behind an event takes it without a
     wait. In a memory, it is read into a register first, and replaced in the add stage, as a membrane is.
@@ -134,18 +135,24 @@ class Trace:
                 for carry, value, other in zip(carried, values, right, strict=True)]
 
     def _given(self, products: list[Value], currents: list[Value] | None) -> list[Value]:
-        """Return what events, or the current, add to each lane."""
+        """Return what events and biases, or the current, add to each lane."""
         if currents is None:
-            # A word of weights can also be a bias, beside which a trace leaks.
+            # A word of weights can also be a bias of the membrane, beside which a trace leaks.
             gate = None
             if not self._early or any(op.beside is not None and op.operand == "weight"
                                       for op in self._spec.microcode.passes[1:]):
-                gate = self._loaded("adds_product", lambda op: op is self._spec.microcode.event)
+                gate = self._loaded("adds_product", lambda op: op.operand == "weight" and op.store == "trace")
             found, width = products, min(self._bits, max(len(one) for one in products))
         else:
             gate = self._loaded("adds_to_trace", lambda op: op.store == "trace")
             found, width = currents, self._bits
         given = [one.as_signed() if gate is None else Mux(gate, one.as_signed(), 0) for one in found]
+        for op in self._spec.microcode.passes:
+            if op.store == "trace" and op.operand == "constant" and op.values is not None:
+                adds, bias = self._loaded("adds_bias", lambda one, op=op: one is op), LaneConstants(
+                    self._spec.plan, op.values, absent=0)
+                given = [Mux(adds, bias.at(self._operand.group, lane), one) for lane, one in enumerate(given)]
+                width = self._bits
         if self._early:
             return given
         registers: list[Value] = []

@@ -18,7 +18,6 @@ from firstspike_sim.testing.random_network import (
     random_inputs,
     random_layer,
     random_network,
-    with_lasting_current,
 )
 
 
@@ -215,12 +214,12 @@ def test_passes_and_proof_of_a_bias_of_the_current():
     rng, seen = np.random.default_rng(0), set()
     for trial in range(120):
         network = random_network(rng, maps=bool(rng.random() < 0.3))
-        layers = [one if one.neuron.theta_fall is not None else with_lasting_current(rng, one)
-                  for one in network.layers]
-        network = replace(network, endless=False, layers=tuple(
-            replace(one, neuron=replace(one.neuron, bias_once=False, current_bias=one.neuron.lasts,
-                                        bias=one.neuron.bias * int(rng.choice([1, 1, 60])))) for one in layers
-        ) if layers[0].neuron.theta_fall is None else network.layers)
+        if not any(layer.neuron.lasts for layer in network.layers):
+            continue
+        network = replace(network, layers=tuple(
+            replace(one, neuron=replace(one.neuron, bias_once=False, current_bias=True,
+                                        bias=one.neuron.bias * int(rng.choice([1, 60]))))
+            if one.neuron.lasts else one for one in network.layers))
         inputs = random_inputs(rng, network, 3)
         golden = GoldenModel(network).run(inputs, membranes=True)
         for index, (layer, proof) in enumerate(zip(network.layers, prove_widths(network), strict=True)):

@@ -35,6 +35,9 @@ def test_hidden_layer_sends_the_spikes_of_the_row_machine(lanes, neuron):
 
 FLAT, MAP = Dense(in_shape=(9,), neurons=13), (2, 6, 5)
 OWN = Dense(in_shape=(13,), neurons=13)
+LARGE = np.append([250, -250], np.arange(11) % 7 - 3)
+"""Biases that are constants, as some are beyond 16 weights."""
+
 HIDDEN = {
     # Synapses of the layer and of its branches, options of its neurons, lanes, input
     "residual and recurrent, graded": (FLAT, [(-1, FLAT), (0, OWN)], {"levels": 3}, 5, {"in_max": 3}),
@@ -78,6 +81,14 @@ HIDDEN = {
            ("all are gone", [(0, OWN)], 0, 0, {"current_delay": True}, 13, {}),
            ("any ratio in one row", [], 5, 3, {"leak_num": 11, "leak_shift": 4, "levels": 2}, 13, {"in_max": 2}),
            ("any ratio in a memory", [(0, OWN)], 13, 5, {}, 2, {}),
+           ("with the bias, in one row", [], 3, 2, {"current_bias": True}, 13, {"in_max": 2}),
+           ("with the bias, in registers", [(0, OWN)], 5, 3, {"current_bias": True, "v_min": -9}, 5, {}),
+           ("with the bias, in a memory", [], 3, 2, {"current_bias": True, "leak_num": 3, "leak_shift": 2}, 3, {}),
+           ("with the bias, a step late", [], 3, 2, {"current_bias": True, "current_delay": True}, 2, {"in_max": 2}),
+           ("with a large bias", [], 3, 2, {"current_bias": True, "bias": LARGE, "levels": 2}, 5, {"in_max": 2}),
+           ("with a large bias, in a memory", [], 3, 2, {"current_bias": True, "bias": LARGE}, 2, {}),
+           ("with the bias, direct", [], 3, 2, {"current_bias": True}, 4,
+            {"input_kind": "direct", "in_min": -3, "in_max": 5}),
            ("a leak for each", [], 8 - np.arange(13) % 2, 3, {"leak_num": 3, "leak_shift": 2}, 7, {}),
            ("any leak for each", [(0, OWN)], np.arange(13) % 9, 3, {"weight_exponent": 1}, 5, {"in_max": 2}),
            ("toward zero", [], 3, 2, {"leak_num": 7, "leak_shift": 3, "leak_toward_zero": True}, 5, {}),
@@ -97,6 +108,8 @@ HIDDEN = {
            ("rows visited again", Conv2d(in_shape=MAP, channels=3, kernel=(1, 2), stride=(1, 2)), [], {}, 3, {}),
            ("pool", Conv2d(in_shape=MAP, channels=5, kernel=(3, 2), padding=(1, 0)), [],
             {"current_pool": Window(kernel=(2, 2), stride=(2, 2))}, 3, {"in_max": 2}),
+           ("pool, with the bias", Conv2d(in_shape=MAP, channels=5, kernel=(3, 2), padding=(1, 0)), [],
+            {"current_pool": Window(kernel=(2, 2), stride=(2, 2)), "current_bias": True}, 3, {"in_max": 2}),
            ("pool, direct", Conv2d(in_shape=MAP, channels=3, kernel=(3, 2), padding=(1, 0)), [],
             {"current_pool": Window(kernel=(3, 3), stride=(2, 2)), "current_delay": True, "levels": 2}, 2,
             {"input_kind": "direct", "in_min": -3, "in_max": 5}),

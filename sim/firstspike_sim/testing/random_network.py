@@ -244,6 +244,7 @@ def _as_encoder(rng: np.random.Generator, layer: Layer, steps: int) -> Layer:
     return replace(layer, neuron=replace(
         layer.neuron, theta=theta[:, :1], theta_fall=fall - fall[0], leak_num=1, leak_shift=0, v_min=None, v_max=None,
         single_spike=True, bias_once=True, current_leak_num=None, current_leak_shift=0, current_delay=False,
+        current_bias=False,
     ))
 
 

@@ -86,10 +86,10 @@ def two_layers(
 
     levels, falls = options.pop("levels", 1), options.pop("fall", False)
     exponent = options.pop("weight_exponent", 0)
-    neurons = Neuron(
-        bias=random.integers(-3, 4, count), v_init=random.integers(-4, 5, count),
-        theta=np.sort(random.integers(6, 14 + 6 * levels, (count, levels)), axis=1),
-        theta_fall=np.arange(STEPS) * 5 if falls else None, **options)
+    neurons = Neuron(**{
+        "bias": random.integers(-3, 4, count), "v_init": random.integers(-4, 5, count),
+        "theta": np.sort(random.integers(6, 14 + 6 * levels, (count, levels)), axis=1),
+        "theta_fall": np.arange(STEPS) * 5 if falls else None, **options})
     neurons = replace(neurons, **{name: value << exponent for name, value in neurons.given().items()})
     layer = Layer(name="tried", weight_bits=5, weights=weights_of(synapses), connectivity=synapses, neuron=neurons,
                   weight_exponent=exponent, current_pool=pool,
