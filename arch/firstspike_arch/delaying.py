@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Delays of events: those of one address come some steps later."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -95,7 +95,12 @@ class Delaying:
 
     def _depth(self, slot_first: bool) -> int:
         low, high = (self.slots, self.words) if slot_first else (self.words, self.slots)
-        return ((high - 1) << bits_for_unsigned(low - 1)) + low
+        return ((high - 1) << (low - 1).bit_length()) + low
+
+    @property
+    def word_layout(self) -> TokenLayout:
+        """The layout with places in place of neurons, in whose order events leave."""
+        return replace(self.layout, shape=(self.places,))
 
     @cached_property
     def table(self) -> np.ndarray:
@@ -103,6 +108,11 @@ class Delaying:
         found = np.zeros(self.places, dtype=np.int64)
         found[self.layout.addresses()] = self.delays
         return found
+
+    @property
+    def clear_cycles(self) -> int:
+        """Cycles in which all slots are read, as after reset."""
+        return self.slots * (self.words + 2) + 1
 
     @property
     def delay_bits(self) -> int:
