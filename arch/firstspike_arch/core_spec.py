@@ -344,8 +344,6 @@ def pairs_obstacle(network: IntegerNetwork, index: int, *, single_port: bool, bi
 
 def _plan(network: IntegerNetwork, index: int, options: LayerOptions) -> LayerPlan:
     plan = LayerPlan.of(network.layers[index], index, options)
-    if any(_delaying(network, branch) for branch in network.layers[index].synapses(index)):
-        raise ValueError("delays must be 0: no hardware has them yet")
     if options.events_per_cycle == 2 and (obstacle := pairs_obstacle(
             network, index, single_port=options.single_port, bit_serial=options.bit_serial)):
         raise ValueError(obstacle)
@@ -369,9 +367,11 @@ def core_specs(network: IntegerNetwork, config: ArrayConfig) -> tuple[CoreSpec, 
         except ValueError as error:
             raise ValueError(f"layer {index} ({layer.name}): {error}") from None
     # Enough to number all inferences that can be inside: each has at least one token or word somewhere. A merger has
-    # its two halves, four stages and a buffer of two tokens.
+    # its two halves, four stages and a buffer of two tokens; a delay line three stages, a slot that is read, three
+    # registers of its extractor and a buffer of two tokens.
     held = sum(spike_queue_depth(plan) + (10 + 8 * plan.options.merges) * len(layer.synapses(0))
-               for layer, plan in zip(network.layers, plans, strict=True))
+               + 9 * sum(_delaying(network, branch) is not None for branch in layer.synapses(index))
+               for index, (layer, plan) in enumerate(zip(network.layers, plans, strict=True)))
     tag_bits = bits_for_unsigned(held + GROUP_BITS)
     last = len(plans) - 1
     hands_out = network.readout in ("first_spike", "potential")

@@ -15,6 +15,7 @@ from firstspike_arch.status import COUNTER_BITS, COUNTERS, PROGRAM_WORD
 from .capture import CaptureInterface
 from .core import Core
 from .counters import Counters
+from .delay_line import DelayLine
 from .extractor import Extractor
 from .guard import Guard
 from .integer_argument import integer_argument
@@ -213,19 +214,23 @@ class Accelerator(wiring.Component):
     def _build_edges(
         self, m: Module, senders: dict[int, stream.Interface], cores: dict[int, Core],
     ) -> list[EdgeWires]:
-        """Build a buffer for every edge, and the pool mergers behind some. A stream moves when all buffers that take it
-        have room."""
+        """Build a buffer for every edge, and the delay lines and pool mergers behind some. A stream moves when all buffers
+        that take it have room."""
         network, layouts, edges = self._program.network, self._program.edge_layouts, []
         buffers: dict[int, list[StreamBuffer]] = {source: [] for source in senders}
         for number, edge in enumerate(network.edges()):
             m.submodules[f"edge{number}"] = buffer = StreamBuffer(token_stream(layouts[number]))
             buffers[edge.source].append(buffer)
             core = cores[edge.target]
-            events, merging = core.streams[edge.place], core.spec.inputs[edge.place].merging
-            if merging is not None:
-                m.submodules[f"merger{number}"] = merger = PoolMerger(merging)
+            events, one = core.streams[edge.place], core.spec.inputs[edge.place]
+            if one.merging is not None:
+                m.submodules[f"merger{number}"] = merger = PoolMerger(one.merging)
                 connect(m, merger.merged, events)
                 events = merger.events
+            if one.delaying is not None:
+                m.submodules[f"delays{number}"] = line = DelayLine(one.delaying)
+                connect(m, line.late, events)
+                events = line.events
             # Named wires that stay in the Verilog, so that benches and waveforms see the stream on every edge.
             valid = Signal(name=f"edge{number}_valid", attrs={"keep": 1})
             ready = Signal(name=f"edge{number}_ready", attrs={"keep": 1})

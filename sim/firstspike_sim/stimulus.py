@@ -86,14 +86,15 @@ def random_waits(
 def quiet_cycles(program: Program) -> int:
     """Return after how many cycles without a transfer no more can follow, once all words and results are taken.
 
-    A core is silent during its passes over the rows, its extractor while it searches for spikes, and a pool merger
-    while it is emptied. After an early exit each core before the read-out may still be doing that.
+    A core is silent during its passes over the rows, its extractor while it searches for spikes, a pool merger while it
+    is emptied, and a delay line while it is read. After an early exit each core before the read-out may still be doing that.
     """
     total = 64
     for core in program.cores:
         start, step, final = marker_cycles(core)
         total += 2 * (start + max(step, final) + core.plan.rows) + core.plan.rows * core.plan.elements
         total += sum(4 * one.merging.windows + one.merging.places for one in core.inputs if one.merging is not None)
+        total += sum(2 * one.delaying.clear_cycles for one in core.inputs if one.delaying is not None)
     return total
 
 

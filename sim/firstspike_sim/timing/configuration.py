@@ -16,6 +16,7 @@ from firstspike_arch.program import Program
 from firstspike_arch.work import event_rows, marker_cycles
 
 from .core import new_cores
+from .delay_line import Lines, new_lines
 from .latency_encoder import new_latency_encoder
 from .pair_packer import new_pair_packer
 from .pixel_encoder import new_pixel_encoder
@@ -26,7 +27,7 @@ from .spike_lists import VALUE_SHIFT
 from .spike_queue import SpikeQueues, new_spike_queues
 
 __all__ = [
-    "Wiring", "cores_of", "latency_encoder_of", "longest_tokens", "mergers_of", "packer_of", "pixel_encoder_of",
+    "Wiring", "cores_of", "latency_encoder_of", "lines_of", "longest_tokens", "mergers_of", "packer_of", "pixel_encoder_of",
     "queues_of", "readout_of", "second_shifts", "sequencer_settings", "wiring_of",
 ]
 
@@ -36,7 +37,8 @@ class Wiring(NamedTuple):
 
     ``image``: the port takes images. ``direct``: the encoder behind the port is the pixel encoder. ``sender``
     int64[edges]: sender of each edge, 0 for the input, i + 1 for core i. ``sends`` bool[cores]: whether any core takes
-    the spikes of core i. ``merger`` int64[edges]: number of the pool merger on each edge; −1: none.
+    the spikes of core i. ``merger``, ``line`` int64[edges]: number of the pool merger, and of the delay line, on each
+    edge; −1: none.
     """
 
     image: bool
@@ -44,17 +46,24 @@ class Wiring(NamedTuple):
     sender: np.ndarray
     sends: np.ndarray
     merger: np.ndarray
+    line: np.ndarray
 
 
 def wiring_of(program: Program) -> Wiring:
     """The units and edges of the accelerator."""
-    merges = np.array([one.merging is not None for core in program.cores for one in core.inputs])
+    inputs = [one for core in program.cores for one in core.inputs]
     return Wiring(
         image=program.config.port == "image", direct=program.network.input_kind == "direct",
         sender=np.array([edge.source + 1 for edge in program.network.edges()]),
         sends=np.array([core.sends for core in program.cores]),
-        merger=np.where(merges, np.cumsum(merges) - 1, -1),
+        merger=_numbered([one.merging is not None for one in inputs]),
+        line=_numbered([one.delaying is not None for one in inputs]),
     )
+
+
+def _numbered(there: list[bool]) -> np.ndarray:
+    """Number those that are there; −1 for the others."""
+    return np.where(there, np.cumsum(there) - 1, -1)
 
 
 def cores_of(program: Program) -> np.ndarray:
@@ -74,6 +83,13 @@ def mergers_of(program: Program) -> Mergers:
     return new_mergers(
         windows=[one.window_of_spikes() for one in mergings], bands=[one.band_of_spikes() for one in mergings],
         sweeps=[one.places for one in mergings], graded=[one.spikes.value_bits > 0 for one in mergings])
+
+
+def lines_of(program: Program, sent: np.ndarray) -> Lines:
+    """The delay lines of all cores after reset; ``sent`` int64[edges]: tokens of each edge."""
+    inputs = [one for core in program.cores for one in core.inputs]
+    found = [(one.delaying, count) for one, count in zip(inputs, sent.tolist(), strict=True) if one.delaying is not None]
+    return new_lines([one for one, _ in found], [count for _, count in found])
 
 
 def readout_of(program: Program) -> np.ndarray:

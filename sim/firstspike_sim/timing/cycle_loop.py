@@ -13,6 +13,7 @@ import numpy as np
 
 from . import (
     core,
+    delay_line,
     edge_log,
     emitter,
     extractor,
@@ -28,6 +29,7 @@ from . import (
 )
 from .compilation import WITHOUT_RUNTIME, sources, sources_digest, twin
 from .configuration import Wiring
+from .delay_line import Lines
 from .edge_log import EdgeLog
 from .pool_merger import Mergers
 from .ports import Sink, Source
@@ -46,8 +48,8 @@ class Units(NamedTuple):
 
     For each core: ``settings`` and ``sequencers``, ``cores``, ``issues`` (the wires between these two), ``queues`` and
     ``extractors``. For each sender (0: the input, i + 1: core i): ``emitters`` and ``offers``. For each edge:
-    ``buffers``, from which the core takes; on some edges, ``mergers`` with a stream buffer in front of each. Arrays of
-    length 1: ``readouts``, ``latency_encoders``, ``pixel_encoders``, ``packers``, ``both_ports``.
+    ``buffers``, from which the core takes; on some edges, ``lines`` and ``mergers`` with a stream buffer in front of
+    each. Arrays of length 1: ``readouts``, ``latency_encoders``, ``pixel_encoders``, ``packers``, ``both_ports``.
     """
 
     settings: SequencerSettings
@@ -60,6 +62,7 @@ class Units(NamedTuple):
     offers: np.ndarray
     buffers: np.ndarray
     mergers: Mergers
+    lines: Lines
     readouts: np.ndarray
     latency_encoders: np.ndarray
     pixel_encoders: np.ndarray
@@ -73,8 +76,10 @@ def _find_room(wiring, units):  # pragma: no cover - compiled
     for sender in range(len(units.offers)):
         units.offers[sender].room = True
     for edge in range(len(units.buffers)):
-        merger = wiring.merger[edge]
+        merger, line = wiring.merger[edge], wiring.line[edge]
         buffer = units.buffers[edge] if merger < 0 else units.mergers.buffers[merger]
+        if line >= 0:
+            buffer = units.lines.buffers[line]
         if not stream_buffer.source_ready(buffer):
             units.offers[wiring.sender[edge]].room = False
 
@@ -152,22 +157,26 @@ def _run_core(wiring, units, index, lists, granted, drop_valid, drop_inference):
 
 @twin
 def _run_edges(wiring, units, log, cycle):  # pragma: no cover - compiled
-    """Run the stream buffers between senders and cores, and the pool mergers behind some of them; log the transfers of
-    the former."""
+    """Run the stream buffers between senders and cores, and the delay lines and pool mergers behind some of them; log
+    the transfers of the first."""
     for edge in range(len(units.buffers)):
         buffer, offer, ready = units.buffers[edge], units.offers[wiring.sender[edge]], units.sequencers.ready[edge]
-        merger = wiring.merger[edge]
+        merger, line = wiring.merger[edge], wiring.line[edge]
         if merger >= 0:
             behind, merged_ready, buffer = buffer, ready, units.mergers.buffers[merger]
             ready = buffer.valid and pool_merger.takes(units.mergers, merger, buffer.token)
             pool_merger.step(units.mergers, merger, buffer, ready, behind, merged_ready)
+        if line >= 0:
+            behind, late_ready, buffer = buffer, ready, units.lines.buffers[line]
+            ready = buffer.valid and delay_line.takes(units.lines, line)
+            delay_line.step(units.lines, line, buffer, ready, behind, late_ready)
         if buffer.valid and ready:
             edge_log.note(log, edge, buffer.token, cycle)
         stream_buffer.step(buffer, offer.valid and offer.room, offer.token, ready)
 
 
 @twin
-def _has_ended(units, source, sink, count, log):  # pragma: no cover - compiled
+def _has_ended(wiring, units, source, sink, count, log):  # pragma: no cover - compiled
     """Whether all words and results are taken, and every core has done its last marker, of so many inferences.
 
     A recurrent layer must also have taken its own spikes of the last step, although they have no effect.
@@ -179,8 +188,12 @@ def _has_ended(units, source, sink, count, log):  # pragma: no cover - compiled
         if units.sequencers.state[index].inference < count:
             return False
     for edge in range(len(units.buffers)):
-        if units.settings.edges[edge].recurrent and not edge_log.has_ended(log, edge, count):
-            return False
+        if units.settings.edges[edge].recurrent:
+            line = wiring.line[edge]
+            if not edge_log.has_ended(log, edge, count):
+                return False
+            if line >= 0 and units.lines.state[line].finals < log.finals[edge]:
+                return False
     return True
 
 
@@ -196,7 +209,7 @@ def _run_cycles(wiring, units, source, sink, lists, decision_steps, window, log,
         for index in range(last + 1):
             _run_core(wiring, units, index, lists, granted or index < last, drop_valid, drop_inference)
         _run_edges(wiring, units, log, cycle)
-        if _has_ended(units, source, sink, len(decision_steps), log):
+        if _has_ended(wiring, units, source, sink, len(decision_steps), log):
             return True
     return False
 

@@ -62,8 +62,11 @@ def predict_cycles(
     log = new_edge_log(sent)
     tokens = sent + len(lists.first_step)
     work = int((tokens * configuration.longest_tokens(program)).sum())
-    units = _units(program, source)
+    units = _units(program, source, sent)
     work += int(units.mergers.state["sweep"].sum())
+    work += sum(one.delaying.clear_cycles * (1 + len(stimulus.starts)) + one.delaying.words * count
+                for one, count in zip((one for core in program.cores for one in core.inputs), tokens.tolist(), strict=True)
+                if one.delaying is not None)
     limit = 10_000 + 4 * (len(words) + int(source.gaps.sum() + sink.stalls.sum()) + work)
     # A window of a network with a last step is longer than any inference.
     window = network.steps_max if network.endless else 1 << 62
@@ -92,8 +95,8 @@ def _check_silences(program: Program, stimulus: Stimulus) -> None:
                 f"{inference}")
 
 
-def _units(program: Program, source: Source) -> Units:
-    """All units after reset."""
+def _units(program: Program, source: Source, sent: np.ndarray) -> Units:
+    """All units after reset; ``sent``: tokens of each edge."""
     settings = configuration.sequencer_settings(program.cores)
     cores = len(settings.cores)
     return Units(
@@ -101,7 +104,7 @@ def _units(program: Program, source: Source) -> Units:
         issues=np.zeros(cores, ROW), queues=configuration.queues_of(program), extractors=new_extractors(cores),
         emitters=new_emitters(configuration.second_shifts(program)), offers=np.zeros(cores + 1, OFFER),
         buffers=new_stream_buffers(len(settings.edges)), mergers=configuration.mergers_of(program),
-        readouts=configuration.readout_of(program),
+        lines=configuration.lines_of(program, sent), readouts=configuration.readout_of(program),
         latency_encoders=configuration.latency_encoder_of(program),
         pixel_encoders=configuration.pixel_encoder_of(program), packers=configuration.packer_of(program),
         both_ports=new_ports(source),

@@ -33,7 +33,7 @@ NETWORKS = {
     "spikes": {"input_kind": "events", "in_min": 0, "in_max": 3},
     "weighted": {"readout": "weighted_spikes", "step_weights": (4, 2, 1)},
     "potential": {"readout": "potential"},
-    # "delays": {"input_kind": "events", "in_min": 0, "in_max": 3, "delays": True},
+    "delays": {"input_kind": "events", "in_min": 0, "in_max": 3, "delays": True},
 }
 
 
