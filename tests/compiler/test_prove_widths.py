@@ -12,13 +12,7 @@ from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_compiler.passes.prove_widths import prove_widths
 from firstspike_sim.models.golden import GoldenModel
 from firstspike_sim.models.row_machine import RowMachine
-from firstspike_sim.testing.random_network import (
-    random_connectivity,
-    random_delays,
-    random_inputs,
-    random_layer,
-    random_network,
-)
+from firstspike_sim.testing.random_network import random_connectivity, random_inputs, random_layer, random_network
 
 
 def events_of(rng, network: IntegerNetwork, index: int, edges, sample: int) -> list[list[tuple[int, int, int]]]:
@@ -53,7 +47,6 @@ def test_row_operations_are_the_equation_within_the_proof(block):
     rng = np.random.default_rng(block)
     for trial in range(80):
         network = random_network(rng, maps=bool(rng.random() < 0.4))
-        network = random_delays(rng.spawn(1)[0], network) if trial % 4 == 3 else network
         inputs = random_inputs(rng, network, 4)
         golden = GoldenModel(network).run(inputs, membranes=True)
         proofs = prove_widths(network)

@@ -16,7 +16,7 @@ OPTIONS = {
     "shorter than steps_max", "endless", "output a map", "dense", "convolution", "transposed convolution", "dilation",
     "stride", "padding", "groups", "sum pool", "rectangular sum pool", "maximum pool of currents",
     "… with windows that overlap", "… with padding", "… with ceil_mode", "residual", "from the input past layers",
-    "recurrent", "reset subtract", "reset zero", "reset none", "reset_step", "v_reset", "reset_delay", "single_spike",
+    "recurrent", "equal delays", "delays", "… of recurrent synapses", "… longer than an inference", "reset subtract", "reset zero", "reset none", "reset_step", "v_reset", "reset_delay", "single_spike",
     "bias", "bias_once", "v_init", "v_min", "v_max", "several thresholds", "learned latency", "leak",
     "leak for each channel", "leak / 2^9 or finer", "leak toward 0", "lasting current", "… a step late",
     "… with the bias", "… of a direct input", "… of a pool", "… for each channel", "… in registers", "… in a memory",
@@ -53,8 +53,14 @@ def _options(program: Program) -> Iterator[str]:
         resets = fires and not neuron.single_spike
         if fires:
             yield f"reset {neuron.reset}"
-        for one in layer.synapses(index):
-            synapses = one.connectivity
+        for one, taken in zip(layer.synapses(index), core.inputs, strict=True):
+            synapses, late = one.connectivity, taken.delaying
+            if late is not None:
+                yield "equal delays" if late.equal else "delays"
+                if taken.recurrent:
+                    yield "… of recurrent synapses"
+                if one.delays.max() >= network.steps_max:  # pyright: ignore[reportOptionalMemberAccess]
+                    yield "… longer than an inference"
             sides = pool_sides(synapses.pool)
             if max(sides) > 1:
                 yield "sum pool" if sides[0] == sides[1] else "rectangular sum pool"

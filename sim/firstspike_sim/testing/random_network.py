@@ -181,11 +181,13 @@ def random_network(
             layers[index] = replace(layer, neuron=_at_rest(rest, layer.neuron))
     endless = kind == "events" and not layers[-1].neuron.single_spike and all(map(is_bounded, layers)) and bool(
         other.random() < 0.6)
-    return IntegerNetwork(
+    network = IntegerNetwork(
         name="random", layers=tuple(layers), readout=readout, steps=int(rng.integers(1, longest + 1)),
         steps_max=longest, input_kind=kind, cutoff=int(rng.choice([0, 1, 100, 256])), in_min=in_min, in_max=in_max,
         step_weights=tuple(range(2 * longest, 0, -2)) if readout == "weighted_spikes" else (), endless=endless,
     )
+    late = rest.spawn(1)[0]
+    return random_delays(late, network) if late.random() < 0.3 else network
 
 
 def _with_lasting_current(rng: np.random.Generator, layer: Layer) -> Layer:

@@ -3,7 +3,7 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +14,7 @@ from amaranth.lib.wiring import Component
 from amaranth.sim import Simulator
 from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.events import tokens_from_spikes
+from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.network_builder import NetworkBuilder
 from firstspike_arch.program import Program
 from firstspike_compiler.compile import compile_network
@@ -131,13 +132,20 @@ def work_of(program: Program, inputs: np.ndarray) -> list[Work]:
     return work
 
 
+def _undelayed(network: IntegerNetwork) -> IntegerNetwork:
+    """The network without delays, which are no part of a core."""
+    return replace(network, layers=tuple(
+        replace(layer, delays=None, branches=tuple(replace(branch, delays=None) for branch in layer.branches))
+        for layer in network.layers))
+
+
 @pytest.fixture(scope="session")
 def random_work() -> Callable[[int], list[Work]]:
     """``random_work(seed)``: the cores of a random program, and what five inferences mean for each."""
 
     def draw(seed: int) -> list[Work]:
         rng = np.random.default_rng(seed)
-        network = random_network(rng, maps=bool(seed % 2))
+        network = _undelayed(random_network(rng, maps=bool(seed % 2)))
         program = compile_network(
             network, lanes=[int(rng.integers(1, layer.channels // layer.groups + 1)) for layer in network.layers],
             register_rows=int(rng.choice([2, 8])), banks=random_banks(rng, network),
