@@ -31,7 +31,7 @@ _UNSAID = {
 def save_nir(network: IntegerNetwork, path: str | Path) -> dict[str, Any]:
     """Write a network in its integer steps: weights, biases and thresholds are whole numbers.
 
-    One step takes dt = 1. The threshold of neurons that reset to zero is written as a half below the integer, so that
+    One step takes dt = 1, also of a Delay. The threshold of neurons that reset to zero is written as a half below the integer, so that
     tools with v > theta and tools with v ≥ theta agree. The threshold of neurons that subtract is written as what they
     subtract, so that the comparison (``strict``) matters. A leak becomes v += (x − v)/tau; other tools do not round it
     in every step as the integer network does, but `load_nir` and a compilation give the integers back. Membranes count
@@ -166,6 +166,8 @@ def _synapses(nir: Any, layer: Layer, branch: Branch, name: str, *, bias: bool) 
     if isinstance(synapses, ConvTranspose2d):
         raise CompileError(f"layer {layer.name}: synapses must not be a transposed convolution to be exported: NIR has "
                            "no node for it")
+    if branch.delays is not None and branch.delays.any():
+        found.append((f"{name}_delay", nir.Delay(delay=_numbers(branch.delays.reshape(synapses.in_shape)))))
     if synapses.pool_size > 1:
         side = np.array(synapses.pool_sides)
         found.append((f"{name}_pool", nir.SumPool2d(kernel_size=side, stride=side, padding=np.array([0, 0]))))

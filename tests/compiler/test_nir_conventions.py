@@ -3,12 +3,14 @@
 
 import re
 import warnings
+from itertools import pairwise
 
 import nir
 import numpy as np
 import pytest
 from firstspike_compiler.errors import CompileError, CompileWarning
 from firstspike_compiler.frontends.nir_file import inspect_nir, load_nir
+from firstspike_sim.models.float_reference import run_float
 
 HARD, SOFT = {"reset": "zero", "strict": False}, {"reset": "subtract", "strict": True}
 PLAIN = {"reset": "subtract", "strict": False}
@@ -184,6 +186,75 @@ def test_what_is_passed_on_in_front_of_the_output():
     other = nir.NIRGraph(nodes, [*edges[:-1], ("fc", "more")], type_check=False)
     with pytest.raises(CompileError, match="one Output node, or several that take the same, not 2 that differ"):
         load(other, **HARD)
-    nodes["wait"] = nir.Delay(np.full(3, 0.5))
-    with pytest.raises(CompileError, match=r"node 'wait': Delay must be 0, not 0\.5: a spike reaches the next layers"):
+    nodes["flat"] = nir.Delay(np.full(3, 0.5))
+    with pytest.raises(CompileError, match=r"node 'flat': Delay must be 0 in front of the Output, which is read in "):
         load(nir.NIRGraph(nodes, edges, type_check=False), **HARD)
+
+
+def late_graph(**changes):
+    """Two sets of synapses from the input, of different delays, one recurrent, and a pool with a Delay behind it."""
+    weight = np.array([[1.0, 2.0, 1.0], [0.0, 1.0, 3.0]])
+    nodes = {"input": nir.Input({"input": np.array([3])}), "wait": nir.Delay(np.array([0.0, 2e-3, 1e-3])),
+             "fc": nir.Linear(weight), "later": nir.Delay(np.full(3, 3e-3)), "more": nir.Linear(weight[:, ::-1].copy()),
+             "if": nir.IF(r=np.full(2, 1e3), v_threshold=np.full(2, 2.5), v_reset=np.zeros(2)),
+             "own": nir.Linear(np.array([[0.0, 1.0], [-1.0, 0.0]])), "slow": nir.Delay(np.array([0.0, 1e-3])),
+             "output": nir.Output({"output": np.array([2])}), **changes}
+    edges = [("input", "wait"), ("wait", "fc"), ("fc", "if"), ("input", "more"), ("more", "later"), ("later", "if"),
+             ("if", "slow"), ("slow", "own"), ("own", "if"), ("if", "output")]
+    return nir.NIRGraph({name: node for name, node in nodes.items() if node is not None}, edges, type_check=False)
+
+
+def test_delays_become_those_of_synapses():
+    network, notes = load(late_graph(), **HARD, dt=1e-3)
+    (layer,) = network.layers
+    by_source = {tuple(one.delays): one for one in (layer, *layer.branches)}
+    assert by_source.keys() == {(0, 2, 1), (3, 3, 3), (0, 1)} and by_source[0, 1].source == 0
+    assert not [note for note in notes if "delays" in note]
+    spikes = np.zeros((1, 6, 3))
+    spikes[0, 0] = 1
+    found = run_float(network, spikes).spikes[1][0]
+    v, fired, wait = np.zeros(2), [], np.array([0, 2, 1])
+    weight = np.array([[1.0, 2.0, 1.0], [0.0, 1.0, 3.0]])
+    for step in range(6):
+        v = v + weight @ (wait == step) + weight[:, ::-1].sum(1) * (step == 3)
+        for target, source, late in ((0, 1, 1), (1, 0, 0)):
+            if step - 1 - late >= 0:
+                v[target] += (1 if target == 0 else -1) * fired[step - 1 - late][source]
+        fired.append(v > 2.5)
+        v = np.where(fired[-1], 0, v)
+    assert np.array_equal(found, np.array(fired, dtype=float)) and 2 < found.sum() < 10
+
+
+def test_delays_that_are_no_whole_steps_are_rounded_and_noted():
+    network, notes = load(late_graph(), **HARD, dt=0.7e-3)
+    (layer,) = network.layers
+    assert {tuple(one.delays) for one in (layer, *layer.branches)} == {(0, 3, 1), (4, 4, 4), (0, 1)}
+    assert [note for note in notes if "delays in front of if are rounded to whole steps, by up to 0.43" in note]
+
+
+@pytest.mark.parametrize(("changes", "dt", "sentence"), [
+    ({"wait": nir.Delay(np.array([0.0, -2e-3, 0.0]))}, 1e-3, "node 'wait': delay must be ≥ 0, not -0.002"),
+    ({"wait": nir.Delay(np.array([0.0, 2e-3]))}, 1e-3, "node 'wait': delay must have shape (3,), not (2,)"),
+    ({"wait": nir.Delay(np.full(3, 5.0))}, 1e-3, "node 'if': IF must take delays of at most 4095 steps, not 5000"),
+    ({"later": nir.Delay(np.array([1e-3, 2e-3]))}, 1e-3,
+     "node 'later': delay must be the same everywhere behind synapses; in front of them it may differ"),
+    ({"more": nir.Affine(np.ones((2, 3)), np.ones(2))}, 1e-3,
+     "node 'later': Delay must be in front of synapses with a bias, which is there from the first step on"),
+    ({"if": nir.Threshold(np.full(2, 2.5))}, None, "node 'if': Threshold takes a Delay, which is in seconds: dt must be given"),
+])
+def test_delays_that_cannot_be_are_refused(changes, dt, sentence):
+    with pytest.raises(CompileError, match=re.escape(sentence)):
+        load(late_graph(**changes), **HARD, dt=dt)
+
+
+@pytest.mark.parametrize("equal", [False, True])
+def test_delays_behind_a_pool_are_those_of_its_pixels(equal):
+    late = np.array([[[1.0, 1.0 if equal else 2.0]]])
+    nodes = {"input": nir.Input({"input": np.array([1, 3, 4])}),
+             "pool": nir.SumPool2d(kernel_size=np.array([2, 2]), stride=np.array([2, 2]), padding=np.array([0, 0])),
+             "wait": nir.Delay(late), "flat": nir.Flatten(start_dim=0, end_dim=-1, input_type={
+                 "input": np.array([1, 1, 2])}), "fc": nir.Linear(np.ones((3, 2))), "if": fire(1.0),
+             "output": nir.Output({"output": np.array([3])})}
+    network, _ = load(nir.NIRGraph(nodes, list(pairwise(nodes)), type_check=False), **HARD, dt=1.0)
+    found = network.layers[0].delays.reshape(3, 4)
+    assert found[:2].tolist() == ([[1] * 4] * 2 if equal else [[1, 1, 2, 2]] * 2)

@@ -15,7 +15,7 @@ from firstspike_compiler.frontends.nir_file import load_nir
 from firstspike_compiler.nir_export import save_nir
 from firstspike_sim.compare import ALIVE, aliveness
 from firstspike_sim.models.golden import GoldenModel
-from firstspike_sim.testing.random_network import is_bounded, random_inputs, random_network
+from firstspike_sim.testing.random_network import is_bounded, random_delays, random_inputs, random_network
 from norse import torch as norse
 
 
@@ -35,11 +35,12 @@ def sayable(network: IntegerNetwork, reset: str, strict: bool) -> IntegerNetwork
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
 @pytest.mark.parametrize("strict", [False, True])
 def test_what_is_read_back_has_the_same_spikes(tmp_path, reset, strict):
-    found = branches = leaky = apart = 0
+    found = branches = leaky = apart = late = 0
     for seed in range(200):
         rng = np.random.default_rng(seed)
         try:
             network = sayable(random_network(rng, neurons_max=24, maps=bool(seed % 2)), reset, strict)
+            network = random_delays(rng.spawn(1)[0], network) if seed % 3 == 0 else network
             options = save_nir(network, tmp_path / "x.nir")
         except (CompileError, NetworkError):  # resets of different layers that NIR cannot tell apart
             continue
@@ -60,10 +61,12 @@ def test_what_is_read_back_has_the_same_spikes(tmp_path, reset, strict):
         branches += any(layer.branches for layer in network.layers)
         leaky += any(layer.neuron.leaky for layer in network.layers)
         apart += any(layer.neuron.v_reset is not None for layer in network.layers)
+        late += any(branch.delays is not None and branch.delays.any()
+                    for index, layer in enumerate(network.layers) for branch in layer.synapses(index))
         found += 1
         if found == 8:
             break
-    assert found == 8 and branches and leaky and apart
+    assert found == 8 and branches and leaky and apart and late
 
 
 def layer(called="only", **changes) -> Layer:

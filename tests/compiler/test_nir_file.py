@@ -106,7 +106,7 @@ def test_scales_and_thresholds_without_a_state(tmp_path):
 
 
 REFUSALS = [
-    ({"fire": nir.Delay(delay=np.ones((4, 8, 8)))}, "node 'fire': Delay must be 0, not 1: a spike reaches "),
+    ({"fire": nir.Delay(delay=np.ones((4, 8, 8)))}, "node 'fire': Delay must be in front of synapses with a bias"),
     ({"fire": leaky(4, 8, 8, tau=5e-4)}, "node 'fire': dt / tau must be in 0 … 1, not 2: dt is too long"),
     ({"fire": leaky(4, 8, 8, tau=np.arange(1.0, 257).reshape(4, 8, 8))},
      "node 'fire': tau must be the same for all neurons of a channel"),

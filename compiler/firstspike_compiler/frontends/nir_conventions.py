@@ -17,7 +17,7 @@ from ..errors import CompileError
 from .nir_graph import Graph, Node
 from .nir_nodes import FIRING, HOLDING
 
-__all__ = ["Conventions", "LeakRule", "Settled", "Start", "settle"]
+__all__ = ["CLOSE", "Conventions", "LeakRule", "Settled", "Start", "settle"]
 
 LeakRule = Literal["euler", "exponential"]
 Start = Literal["zero", "reset"]

@@ -11,15 +11,16 @@ from typing import Any, Literal
 
 import numpy as np
 from firstspike_arch.connectivity import Shape
+from firstspike_arch.events import DELAY_MAX
 from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork, Readout
 from firstspike_arch.shown import shown
 
 from ..errors import CompileError, CompileWarning
 from ..passes.choose_scales import WeightScale, take_scales
-from .nir_conventions import Conventions, LeakRule, Settled, Start, settle
+from .nir_conventions import CLOSE, Conventions, LeakRule, Settled, Start, settle
 from .nir_graph import Graph, Node, read_graph
 from .nir_neurons import neurons
-from .nir_nodes import DIMENSIONS, FIRING, HOLDING, PASSED, POOLS, SYNAPSES, NodeError, check_kind
+from .nir_nodes import DIMENSIONS, FIRING, HOLDING, PASSED, POOLS, SYNAPSES, NodeError, check_kind, numbers
 from .nir_plausible import implausible
 from .nir_synapses import ADDRESSES_MAX, SynapseSet
 
@@ -58,7 +59,8 @@ def load_nir(
     """Read a NIR file or graph; the parameters say what NIR does not.
 
     Neurons add what several edges bring, from earlier layers (residual) or from themselves (recurrent, the spikes of
-    the previous step). A Conv1d becomes a convolution of height 1. What the numbers of a file show of its exporter is
+    the previous step). A Delay, of any value for each address in front of synapses, is rounded to whole steps of
+    ``dt``; in a recurrence it is added to the one step. A Conv1d becomes a convolution of height 1. What the numbers of a file show of its exporter is
     taken from them, with a `CompileWarning` that says so; what looks like a mistake is a `CompileWarning`, too.
 
     Parameters
@@ -297,12 +299,20 @@ class _Mapper:
                 if len(before) != 1:
                     raise NodeError(output, f"Output must have one predecessor, not {len(before)}")
                 source, chain = self._trace(output, before[0])
+                self._check_prompt(chain)
                 if source != last or any(self._graph.nodes[one].kind not in PASSED for one in chain):
                     raise NodeError(output, f"Output must take the neurons {shown(last)}, the last layer, as they are; "
                                    "a graph that ends in synapses is read by its potential")
                 self.roles |= dict.fromkeys(chain, "passed on")
             except NodeError as error:
                 self._refuse(error)
+
+    def _check_prompt(self, chain: list[str]) -> None:
+        """Refuse delays of what is read."""
+        for name in chain:
+            node = self._graph.nodes[name]
+            if node.kind == "Delay" and numbers(name, node, "delay").any():
+                raise NodeError(name, "Delay must be 0 in front of the Output, which is read in the step of its spikes")
 
     def _trace(self, target: str, start: str) -> tuple[str, list[str]]:
         """The neurons or Input that ``start``, a predecessor of ``target``, gets spikes from, and the nodes on the way,
@@ -335,6 +345,7 @@ class _Mapper:
                 raise NodeError(name, f"{node.kind} must take one shape, {sets[0].out_shape}, not {one.out_shape}")
             self._shapes[name] = one.out_shape
             sets.append(one)
+        delays = [self._steps(name, one) for one in sets]
         sources = [-1 if one.source == self._input else self._index[one.source] for one in sets]
         if index - 1 not in sources:
             raise NodeError(name, f"{node.kind} must take what the layer before it gives, {index - 1}, among others")
@@ -350,11 +361,11 @@ class _Mapper:
             biases.append(neuron.bias)
         layer = FloatLayer(
             weight=_scaled(first.weight, drive), connectivity=first.connectivity,
-            average_pool=first.averages,
+            average_pool=first.averages, delays=delays[main],
             neuron=replace(neuron, bias=np.sum(biases, axis=0) if biases else None),
             branches=tuple(
                 FloatBranch(source=source, weight=_scaled(one.weight, drive),
-                            average_pool=one.averages,
+                            average_pool=one.averages, delays=delays[place],
                             connectivity=one.connectivity)  # pyright: ignore[reportArgumentType] - set by _weigh
                 for place, (source, one) in enumerate(zip(sources, sets, strict=True)) if place != main),
         )
@@ -363,6 +374,23 @@ class _Mapper:
             layer = replace(layer, weight_scale=float(drive[0]), weight_bits=max(bits))  # pyright: ignore
         self.roles[name] = f"layer {index}: " + ("membranes that are read" if neuron.theta is None else "neurons")
         return layer
+
+    def _steps(self, name: str, one: SynapseSet) -> np.ndarray | None:
+        """Delays of synapses in whole steps, int64[N], rounded to the nearest."""
+        if one.delays is None:
+            return None
+        dt = self._settled.said.dt
+        if dt is None:
+            raise NodeError(name, f"{self._graph.nodes[name].kind} takes a Delay, which is in seconds: dt must be given")
+        steps = one.delays / dt
+        whole = np.rint(steps)
+        off = float(np.abs(whole - steps).max())
+        if steps.max() > DELAY_MAX:
+            raise NodeError(name, f"{self._graph.nodes[name].kind} must take delays of at most {DELAY_MAX} steps, not "
+                           f"{float(steps.max()):g}")
+        if off > CLOSE * max(1.0, float(whole.max())):
+            self._settled.notes.append(f"delays in front of {name} are rounded to whole steps, by up to {off:.2g}")
+        return whole.astype(np.int64)
 
     def _check_zeroed(self, name: str, node: Node) -> None:
         """Refuse what snnTorch's neurons with a recurrence or a current may do, which zero a step late."""
@@ -375,7 +403,7 @@ class _Mapper:
         kind = self._graph.nodes[name].kind
         if kind in SYNAPSES:
             return "recurrent synapses" if recurrent else "synapses"
-        return {"Scale": "factor of the synapses", "Flatten": "the order of addresses, as it is"}.get(
+        return {"Scale": "factor of the synapses", "Delay": "delay of the synapses", "Flatten": "the order of addresses, as it is"}.get(
             kind, "pool" if kind in POOLS else "passed on")
 
     def _source_shape(self, name: str, source: str) -> Shape:

@@ -19,10 +19,10 @@ HOLDING = ("I", "LI", "CubaLI")
 SYNAPSES = ("Affine", "Linear", "Conv1d", "Conv2d")
 POOLS = ("SumPool2d", "AvgPool2d")
 PASSED = ("Flatten", "Input", "Output", "Delay")
-"""Nodes that pass on what they get: those of sub-graphs, and delays of 0."""
+"""Nodes that pass on what they get, delays later: among them those of sub-graphs."""
 DIMENSIONS = {"Affine": 1, "Linear": 1, "Conv1d": 2, "Conv2d": 3, "SumPool2d": 3, "AvgPool2d": 3}
 """Dimensions of what a node takes."""
-KNOWN = "Affine, Linear, Conv1d, Conv2d, Scale, SumPool2d, AvgPool2d, Flatten, Delay of 0, IF, LIF, CubaLIF, " \
+KNOWN = "Affine, Linear, Conv1d, Conv2d, Scale, SumPool2d, AvgPool2d, Flatten, Delay, IF, LIF, CubaLIF, " \
     "Threshold; at the output of a potential read-out I, LI, CubaLI"
 
 
@@ -41,8 +41,6 @@ def check_kind(name: str, node: Node) -> None:
         raise NodeError(name, f"{part or 'it'} must be readable: {why}")
     if node.kind not in (*FIRING, *HOLDING, *SYNAPSES, *POOLS, *PASSED, "Scale"):
         raise NodeError(name, f"{node.kind} must not be there; what can be mapped is {KNOWN}")
-    if node.kind == "Delay" and (delay := numbers(name, node, "delay")).any():
-        raise NodeError(name, f"Delay must be 0, not {farthest(delay):g}: a spike reaches the next layers in its step")
 
 
 def numbers(name: str, node: Node, what: str, *, finite: bool = True) -> np.ndarray:

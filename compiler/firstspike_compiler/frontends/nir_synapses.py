@@ -36,6 +36,8 @@ class SynapseSet:
     """float64[connectivity.weight_shape]; before there is a connectivity, a factor for all weights."""
     bias: np.ndarray | None = None
     weight_bits: int | None = None
+    delays: np.ndarray | None = None
+    """float64[N] for each address of the source, in the unit of the file; None: there are none but 0."""
 
     @property
     def out_shape(self) -> Shape:
@@ -54,6 +56,8 @@ class SynapseSet:
             _synapses(self, name, node)
         elif node.kind == "Scale":
             _scale(self, name, node)
+        elif node.kind == "Delay":
+            _delay(self, name, node)
 
     def end(self, name: str, node: Node) -> None:
         """Finish at the neurons ``node``: without a node of synapses on the way, they become one-to-one; check the
@@ -183,6 +187,32 @@ def _scale(one: SynapseSet, name: str, node: Node) -> None:
     one.weight = one.weight * factor.reshape(-1, *[1] * (one.weight.ndim - 1))
     one.bias = None if one.bias is None else one.bias * factor
     one.weight_bits = None
+
+
+def _delay(one: SynapseSet, name: str, node: Node) -> None:
+    values = numbers(name, node, "delay")
+    if values.min() < 0:
+        raise NodeError(name, f"delay must be ≥ 0, not {float(values.min()):g}")
+    if not values.any():
+        return
+    equal, (*_, last) = bool((values == values.flat[0]).all()), values.ravel()
+    if not equal and values.size != size_of(one.out_shape):
+        raise NodeError(name, f"delay must have shape {one.out_shape}, not {values.shape}")
+    if one.connectivity is not None and not equal:
+        raise NodeError(name, "delay must be the same everywhere behind synapses; in front of them it may differ")
+    if one.bias is not None and one.bias.any():
+        raise NodeError(name, "Delay must be in front of synapses with a bias, which is there from the first step on")
+    delays = np.full(size_of(one.shape), last)
+    if not equal and one.pool is None:
+        delays = values.ravel()
+    elif not equal and one.pool is not None:
+        if one.pool.sides is None:
+            raise NodeError(name, "delay must be the same everywhere behind a pool whose windows overlap")
+        (down, across), spread = one.pool.sides, np.zeros(one.shape)  # of rows and columns that no window has, 0
+        repeated = values.reshape(one.out_shape).repeat(down, 1).repeat(across, 2)
+        spread[:, : repeated.shape[1], : repeated.shape[2]] = repeated
+        delays = spread.ravel()
+    one.delays = delays if one.delays is None else one.delays + delays
 
 
 def _pair(values: tuple[int, ...]) -> tuple[int, int]:
