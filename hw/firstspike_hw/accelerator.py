@@ -214,8 +214,8 @@ class Accelerator(wiring.Component):
     def _build_edges(
         self, m: Module, senders: dict[int, stream.Interface], cores: dict[int, Core],
     ) -> list[EdgeWires]:
-        """Build a buffer for every edge, and the delay lines and pool mergers behind some. A stream moves when all buffers
-        that take it have room."""
+        """Build a buffer for every edge, and the delay lines and pool mergers behind some. A stream moves when all
+        buffers that take it have room."""
         network, layouts, edges = self._program.network, self._program.edge_layouts, []
         buffers: dict[int, list[StreamBuffer]] = {source: [] for source in senders}
         for number, edge in enumerate(network.edges()):

@@ -10,7 +10,7 @@ from firstspike_arch.delaying import Delaying
 
 from .extractor import Extractor
 from .stream_buffer import StreamBuffer
-from .stream_token import token_stream
+from .stream_token import token_stream, token_struct
 
 __all__ = ["DelayLine"]
 
@@ -138,7 +138,8 @@ class DelayLine(wiring.Component):
             rejected.eq(sends & ~extractor.words.ready),
             extractor.words.valid.eq(sends), out.final.eq(final), out.last.eq(ends), out.spikes.eq(live),
             out.base.eq(changed.word * delaying.lanes), out.values.eq(before.values),
-            out.occupied.eq(Cat(live[start:start + GROUP_BITS].any() for start in range(0, delaying.lanes, GROUP_BITS))),
+            out.occupied.eq(Cat(
+                live[start:start + GROUP_BITS].any() for start in range(0, delaying.lanes, GROUP_BITS))),
         ]
         self._read_on(
             m, due=due, starts=goes & due.marker, looks=looks, rejected=rejected, slot=slot, word=word, reads=reads,
@@ -154,7 +155,7 @@ class DelayLine(wiring.Component):
         """Take tokens, and find in which slot, and where in it, an event is due; of a marker, the slot of its step."""
         delaying, token = self._delaying, self.events.payload
         slots = delaying.slots
-        taken, looked_up = Signal(token.shape(), name="taken"), Signal(token.shape(), name="looked_up")
+        taken, looked_up = (Signal(token_struct(delaying.layout), name=name) for name in ("taken", "looked_up"))
         taken_valid, looked_up_valid = Signal(), Signal()
         delay = Signal(range(delaying.longest + 1))
         due = Signal(data.StructLayout({

@@ -87,7 +87,8 @@ def quiet_cycles(program: Program) -> int:
     """Return after how many cycles without a transfer no more can follow, once all words and results are taken.
 
     A core is silent during its passes over the rows, its extractor while it searches for spikes, a pool merger while it
-    is emptied, and a delay line while it is read. After an early exit each core before the read-out may still be doing that.
+    is emptied, and a delay line while it is read. After an early exit each core before the read-out may still be doing
+    that.
     """
     total = 64
     for core in program.cores:

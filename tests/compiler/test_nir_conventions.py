@@ -240,7 +240,8 @@ def test_delays_that_are_no_whole_steps_are_rounded_and_noted():
      "node 'later': delay must be the same everywhere behind synapses; in front of them it may differ"),
     ({"more": nir.Affine(np.ones((2, 3)), np.ones(2))}, 1e-3,
      "node 'later': Delay must be in front of synapses with a bias, which is there from the first step on"),
-    ({"if": nir.Threshold(np.full(2, 2.5))}, None, "node 'if': Threshold takes a Delay, which is in seconds: dt must be given"),
+    ({"if": nir.Threshold(np.full(2, 2.5))}, None,
+     "node 'if': Threshold takes a Delay, which is in seconds: dt must be given"),
 ])
 def test_delays_that_cannot_be_are_refused(changes, dt, sentence):
     with pytest.raises(CompileError, match=re.escape(sentence)):

@@ -57,7 +57,7 @@ def test_events_come_when_they_are_due(name, seed):
     seen = run_unit(DelayLine(delaying), "pysim", offers={"events": sent}, takes=["late"], seed=seed,
                     cycles=6 * len(sent) + 20 * delaying.clear_cycles)
     assert seen["late"] == wanted and seen["left"] == [0]
-    assert wanted != sent and len(wanted) < len(sent) or name == "one address"
+    assert len(wanted) < len(sent) or name == "one address"
 
 
 def test_the_same_address_twice_adds_up():
@@ -75,7 +75,8 @@ def test_the_same_address_twice_adds_up():
     wanted, order = [], np.argsort(delaying.layout.addresses())
     for step in range(4):
         neurons = order[there[step][order] != 0]
-        wanted += [*delaying.layout.events(neurons, late[step][neurons]).tolist(), FINAL_MARKER if step == 3 else MARKER]
+        wanted += delaying.layout.events(neurons, late[step][neurons]).tolist()
+        wanted.append(FINAL_MARKER if step == 3 else MARKER)
     assert seen["late"] == wanted
 
 

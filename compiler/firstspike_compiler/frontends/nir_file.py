@@ -60,8 +60,9 @@ def load_nir(
 
     Neurons add what several edges bring, from earlier layers (residual) or from themselves (recurrent, the spikes of
     the previous step). A Delay, of any value for each address in front of synapses, is rounded to whole steps of
-    ``dt``; in a recurrence it is added to the one step. A Conv1d becomes a convolution of height 1. What the numbers of a file show of its exporter is
-    taken from them, with a `CompileWarning` that says so; what looks like a mistake is a `CompileWarning`, too.
+    ``dt``; in a recurrence it is added to the one step. A Conv1d becomes a convolution of height 1. What the numbers of
+    a file show of its exporter is taken from them, with a `CompileWarning` that says so; what looks like a mistake is a
+    `CompileWarning`, too.
 
     Parameters
     ----------
@@ -379,15 +380,14 @@ class _Mapper:
         """Delays of synapses in whole steps, int64[N], rounded to the nearest."""
         if one.delays is None:
             return None
-        dt = self._settled.said.dt
+        dt, kind = self._settled.said.dt, self._graph.nodes[name].kind
         if dt is None:
-            raise NodeError(name, f"{self._graph.nodes[name].kind} takes a Delay, which is in seconds: dt must be given")
+            raise NodeError(name, f"{kind} takes a Delay, which is in seconds: dt must be given")
         steps = one.delays / dt
         whole = np.rint(steps)
         off = float(np.abs(whole - steps).max())
         if steps.max() > DELAY_MAX:
-            raise NodeError(name, f"{self._graph.nodes[name].kind} must take delays of at most {DELAY_MAX} steps, not "
-                           f"{float(steps.max()):g}")
+            raise NodeError(name, f"{kind} must take delays of at most {DELAY_MAX} steps, not {float(steps.max()):g}")
         if off > CLOSE * max(1.0, float(whole.max())):
             self._settled.notes.append(f"delays in front of {name} are rounded to whole steps, by up to {off:.2g}")
         return whole.astype(np.int64)
@@ -403,8 +403,8 @@ class _Mapper:
         kind = self._graph.nodes[name].kind
         if kind in SYNAPSES:
             return "recurrent synapses" if recurrent else "synapses"
-        return {"Scale": "factor of the synapses", "Delay": "delay of the synapses", "Flatten": "the order of addresses, as it is"}.get(
-            kind, "pool" if kind in POOLS else "passed on")
+        return {"Scale": "factor of the synapses", "Delay": "delay of the synapses",
+                "Flatten": "the order of addresses, as it is"}.get(kind, "pool" if kind in POOLS else "passed on")
 
     def _source_shape(self, name: str, source: str) -> Shape:
         """Shape of the spikes that come from ``source``, neurons or the Input: (N,) or (C, H, W)."""

@@ -27,8 +27,8 @@ from .spike_lists import VALUE_SHIFT
 from .spike_queue import SpikeQueues, new_spike_queues
 
 __all__ = [
-    "Wiring", "cores_of", "latency_encoder_of", "lines_of", "longest_tokens", "mergers_of", "packer_of", "pixel_encoder_of",
-    "queues_of", "readout_of", "second_shifts", "sequencer_settings", "wiring_of",
+    "Wiring", "cores_of", "latency_encoder_of", "lines_of", "longest_tokens", "mergers_of", "packer_of",
+    "pixel_encoder_of", "queues_of", "readout_of", "second_shifts", "sequencer_settings", "wiring_of",
 ]
 
 
@@ -87,8 +87,8 @@ def mergers_of(program: Program) -> Mergers:
 
 def lines_of(program: Program, sent: np.ndarray) -> Lines:
     """The delay lines of all cores after reset; ``sent`` int64[edges]: tokens of each edge."""
-    inputs = [one for core in program.cores for one in core.inputs]
-    found = [(one.delaying, count) for one, count in zip(inputs, sent.tolist(), strict=True) if one.delaying is not None]
+    inputs = [one.delaying for core in program.cores for one in core.inputs]
+    found = [(one, count) for one, count in zip(inputs, sent.tolist(), strict=True) if one is not None]
     return new_lines([one for one, _ in found], [count for _, count in found])
 
 

@@ -36,10 +36,11 @@ LINE = np.dtype([
 ], align=True)
 """Settings and state of a delay line.
 
-Settings: ``slots``, ``words``, ``lanes`` and ``longest`` of its `Delaying`; index of its ``first`` neuron in the tables,
-and of its ``first_place``. State: the three stages of tokens; ``now``, the slot of the step that is taken; ``reading``
-to ``left`` as in the hardware unit; words that are read, in its two stages. ``sent``: events for the extractor so far;
-``finals``: final markers that have left the buffer behind the line. ``out``: the word for the extractor.
+Settings: ``slots``, ``words``, ``lanes`` and ``longest`` of its `Delaying`; index of its ``first`` neuron in the
+tables, and of its ``first_place``. State: the three stages of tokens; ``now``, the slot of the step that is taken;
+``reading`` to ``left`` as in the hardware unit; words that are read, in its two stages. ``sent``: events for the
+extractor so far; ``finals``: final markers that have left the buffer behind the line. ``out``: the word for the
+extractor.
 """
 
 

@@ -64,9 +64,9 @@ def predict_cycles(
     work = int((tokens * configuration.longest_tokens(program)).sum())
     units = _units(program, source, sent)
     work += int(units.mergers.state["sweep"].sum())
-    work += sum(one.delaying.clear_cycles * (1 + len(stimulus.starts)) + one.delaying.words * count
-                for one, count in zip((one for core in program.cores for one in core.inputs), tokens.tolist(), strict=True)
-                if one.delaying is not None)
+    lines = [one.delaying for core in program.cores for one in core.inputs]
+    work += sum(one.clear_cycles * (1 + stimulus.inferences) + one.words * count
+                for one, count in zip(lines, tokens.tolist(), strict=True) if one is not None)
     limit = 10_000 + 4 * (len(words) + int(source.gaps.sum() + sink.stalls.sum()) + work)
     # A window of a network with a last step is longer than any inference.
     window = network.steps_max if network.endless else 1 << 62
