@@ -297,6 +297,10 @@ class Core(wiring.Component):
             # The row in the operand stage is next in the ring only while the row before it is replaced.
             ahead = self._reached(peek if not plan.in_registers else [
                 Mux(moved, one, value).as_signed() for one, value in zip(peek, u, strict=True)], operand)
+            if plan.in_registers:
+                # While all rows restart together, the next row is the first as it starts.
+                ahead = [Mux(add.valid & add.inits_all, starts, level)
+                         for level, starts in zip(ahead, self._starts_reached(), strict=True)]
             # Signals, as Amaranth copies every other value for each lane that uses a bit of it.
             seen = [Signal(lanes, name=f"seen{level}") for level in range(len(ahead))]
             m.d.comb += [signal.eq(level) for signal, level in zip(seen, ahead, strict=True)]
@@ -342,6 +346,15 @@ class Core(wiring.Component):
             edges = LaneConstants(spec.plan, edge, absent=0)
             found.append(Cat(value >= edges.at(stage.group, lane) for lane, value in enumerate(u)))
         return found
+
+    def _starts_reached(self) -> list[Value]:
+        """Return, for each threshold, which lanes of the first row start at it or above."""
+        plan, code = self._spec.plan, self._spec.microcode
+        start = LaneConstants(plan, code.init, absent=-1).table[0]
+        edges = [np.zeros_like(start)] + ([] if code.levels is None else [
+            LaneConstants(plan, edge, absent=0).table[0] for edge in code.levels.T[1:]])
+        return [Const(sum(1 << lane for lane in np.flatnonzero(start >= edge).tolist()), plan.elements)
+                for edge in edges]
 
     def _present(self, add: PassRow) -> Value:
         """Return which lanes have a neuron in the row."""

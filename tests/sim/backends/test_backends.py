@@ -62,6 +62,21 @@ def test_maps_that_are_the_output(name, winner, agree):
     agree(PysimBackend(), program, inputs, seed=1)
 
 
+@pytest.mark.parametrize("rows", [2, 3])
+@pytest.mark.parametrize("theta", [5, [[5, 9]] * 12])
+def test_a_silent_first_step_right_behind_an_inference(agree, theta, rows):
+    """All rows in registers start together, in the cycle before the first of them is compared."""
+    rng = np.random.default_rng(rows)
+    net = NetworkBuilder(6, steps=2, readout="spike_count")
+    net.layer(rng.integers(-2, 5, (12, 6)), theta=theta, reset="none")
+    net.layer(rng.integers(-2, 5, (3, 12)), theta=4)
+    inputs = (rng.random((12, 2, 6)) < 0.8).astype(np.uint8)
+    inputs[:, 0] = 0
+    program = compile_network(net.build(), lanes=[12 // rows, 3]).program
+    assert program.cores[0].plan.in_registers
+    agree(PysimBackend(), program, inputs)
+
+
 @pytest.fixture(scope="module")
 def one_program(alive_programs):
     return next((program, inputs) for program, inputs in alive_programs(7, 6) if program.config.port == "events")
