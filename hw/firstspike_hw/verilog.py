@@ -23,7 +23,7 @@ def verilog(
     component: Component, memories: Iterable[MemoryShape], *, header: str = "", block_words: int | None = None,
     large: Iterable[MemoryShape] = (), top: str = TOP,
 ) -> str:
-    """Convert a component to Verilog text. The text does not depend on memory contents.
+    """Convert a component to Verilog text. The text does not depend on the contents of memories that can be written.
 
     Every memory in ``memories`` gets ``initial $readmemh(FILE, NAME)``, where FILE is its `image_file`. Identical input
     gives identical bytes.
@@ -46,8 +46,11 @@ def verilog(
     """
     if not re.fullmatch(r"[A-Za-z]\w{0,63}", top, re.ASCII):
         raise VerilogError(f"name must be a letter and up to 63 letters, digits and underscores, not {shown(top)}")
-    # Initial values of memories would take half of the time and become part of the text; registers keep theirs.
-    with patch.object(rtlil.ModuleEmitter, "emit_memory", lambda *_: None):
+    # Initial values of memories would take half of the time and become part of the text; registers keep theirs, and so
+    # do tables, which nothing writes.
+    emit = rtlil.ModuleEmitter.emit_memory
+    with patch.object(rtlil.ModuleEmitter, "emit_memory", lambda emitter, index, cell: (
+            None if emitter.memories[index].write_port_ids else emit(emitter, index, cell))):
         text = rtlil.convert(component, name=top, emit_src=False, ports=_ports(component))
     script = f"read_rtlil <<rtlil\n{text}\nrtlil\nproc -nomux -norom\nmemory_collect\nwrite_verilog -norename\n"
     try:
