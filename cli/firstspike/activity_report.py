@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .picture import png
+from .tables import print_table
 
 __all__ = ["show_activity", "summary", "write_activity"]
 
@@ -57,19 +58,19 @@ def show_activity(console: Console, found: dict) -> None:
         accuracy = "-" if found["accuracy_by_step"] is None else f"{found['accuracy_by_step'][t]:.2%}"
         steps.add_row(str(t), accuracy, f"{found['decided_by_step'][t]:.1%}",
                       *(f"{spikes[t]:.1f}" for spikes in found["spikes_by_step"].values()))
-    console.print(steps)
+    print_table(console, steps)
     counts = Table("layer", "spikes a neuron and step", "additions", "multiplications", "ANN's", "neuron updates",
                    title="operations of an inference")
     for name, one in found["operations"].items():
         counts.add_row(name, f"{found['rate'][name]:.4f}", f"{one['additions']:,.0f}", f"{one['multiplications']:,.0f}",
                        f"{one['dense']:,.0f}", f"{one['updates']:,.0f}")
-    console.print(counts)
+    print_table(console, counts)
     energy = Table("45 nm, nJ an inference", "spiking", "ANN", "ratio", title="the papers' estimate, and memory")
     rows = {f"arithmetic, {name}": pair for name, pair in found["energy_nj"].items()}
     for name, pair in {**rows, "memory of 8 KB (not in the papers' figures)": found["memory_nj"]}.items():
         ratio = f"{pair['ann'] / pair['spiking']:.1f}" if pair["spiking"] else "-"
         energy.add_row(name, f"{pair['spiking']:.3g}", f"{pair['ann']:.3g}", ratio)
-    console.print(energy)
+    print_table(console, energy)
     bits = found["memory_bits"]
     console.print(f"memory traffic of an inference: {bits['weights'] / 8000:.1f} kB of weights, "
                   f"{bits['membranes'] / 8000:.1f} kB of membranes; the ANN: {bits['ann'] / 8000:.1f} kB of weights "

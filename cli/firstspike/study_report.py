@@ -27,7 +27,8 @@ STUDIES = {study.name: study for study in (
 
 def study_table(study: Study, outcomes: Sequence[Outcome]) -> Table:
     """Make a table of the means over the seeds, and the range of the seeds' accuracies."""
-    table = Table("", "", "test accuracy", "seeds", *study.measures, title=study.question)
+    measures = [name.replace("_", " ") for name in study.measures]
+    table = Table("", "", "test accuracy", "seeds", *measures, title=study.question)
     for (series, point), group in _grouped(outcomes).items():
         accuracy = [outcome.accuracy for outcome in group]
         measured = [f"{np.mean([outcome.measures[name] for outcome in group]):.3g}" for name in study.measures]

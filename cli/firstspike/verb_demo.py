@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from .options import load_inputs
+from .tables import accuracy_table, print_table
 from .verb_verify import show
 
 
@@ -31,7 +32,7 @@ def demo(output: Annotated[Path, typer.Option("-o", "--output", help="Build fold
     checkpoint = output.parent / "digits_ettfs.safetensors"
     console.rule("train")
     network = firstspike_train.train(shipped("recipes", "digits_ettfs.toml"), checkpoint)
-    console.print(", ".join(f"{split} {accuracy:.2%}" for split, accuracy in network.accuracy.items()))
+    print_table(console, accuracy_table(network.accuracy, network.readout))
     console.rule("compile")
     compilation = api.compile(network, early_exit=True)
     api.export(compilation, output)

@@ -14,7 +14,7 @@ from firstspike_arch.neuron import FloatNeuron, Neuron
 from firstspike_arch.program import Program, ProgramError
 from firstspike_compiler.errors import CompileError
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from .build_folder import PROGRAM_FILE, BuildError, list_build, read_build
 from .options import (
@@ -32,6 +32,7 @@ from .options import (
     VMin,
     shape_option,
 )
+from .tables import print_table
 
 if TYPE_CHECKING:
     from firstspike_compiler.frontends.nir_file import NirInspection
@@ -81,11 +82,11 @@ def _checkpoint(console: Console, path: Path) -> bool:
         for one in list_tensors(path):
             table.add_row(one.name, one.dtype, _shape(one.shape), "complete" if one.whole else "cut off")
         if table.rows:
-            console.print(table)
+            print_table(console, table)
         console.print(f"refused: {error}", soft_wrap=True)
         return False
     console.print(f"{network.name}: {network.input_kind} input, {network.readout}, {network.steps} steps")
-    console.print(_real_layers(dict(enumerate(network.layers))))
+    print_table(console, _real_layers(dict(enumerate(network.layers))))
     return _verdict(console, network)
 
 
@@ -117,7 +118,7 @@ def _lava(console: Console, path: Path, **options: Any) -> bool:
     if network is None:
         console.print(f"refused: {refused[0]}", soft_wrap=True)
         return False
-    console.print(_real_layers(dict(enumerate(real_network(network).layers))))
+    print_table(console, _real_layers(dict(enumerate(real_network(network).layers))))
     console.print("everything can be mapped; steps and read-out must be given: a file of lava-dl does not define them",
                   soft_wrap=True)
     return True
@@ -132,10 +133,10 @@ def _nir(console: Console, path: Path, found: "NirInspection") -> bool:
                            for part, shape in sorted(node.shapes.items()))
         table.add_row(name, node.kind, shapes or "-", found.roles.get(name, "-"), found.refusals.get(name, ""),
                       style="red" if name in found.refusals else None)
-    console.print(table)
+    print_table(console, table)
     console.print("edges: " + (", ".join(f"{one} → {other}" for one, other in found.graph.edges) or "none"))
     if found.layers:
-        console.print(_real_layers(found.layers))
+        print_table(console, _real_layers(found.layers))
     for error in found.graph.errors:
         console.print(f"refused: {error}", soft_wrap=True)
     for note in found.notes:
@@ -155,32 +156,27 @@ def _build(console: Console, folder: Path) -> bool:
         table = Table("file", "state", title=str(folder))
         for name, state in states.items():
             table.add_row(name, state, style=None if state in ("as compiled", "readable") else "red")
-        console.print(table)
+        print_table(console, table)
         try:
-            console.print(_integer_layers(Program.load(folder / PROGRAM_FILE)))
+            print_table(console, _integer_layers(Program.load(folder / PROGRAM_FILE)))
         except ProgramError:
             table = Table("layer", "shapes", "weight bits", "membrane bits", "lanes", title="as in the manifest")
             for one in layers:
                 table.add_row(*(str(one.get(name)) for name in ("name",)), f"{one.get('in_shape')} → "
                               f"{one.get('out_shape')}", *(str(one.get(name)) for name in (
                                   "weight_bits", "membrane_bits", "lanes")))
-            console.print(table)
+            print_table(console, table)
         console.print(f"refused: {error}", soft_wrap=True)
         return False
     network, config = program.network, program.config
     console.print(f"{network.name}: {network.input_kind} input, {network.readout}, {network.steps} steps (at most "
                   f"{network.steps_max}), port {config.port}, early exit {'on' if config.early_exit else 'off'}")
-    console.print(_integer_layers(program))
+    print_table(console, _integer_layers(program))
     return True
 
 
-def _folded(*names: str) -> list[Column]:
-    """Return columns that wrap numbers on a narrow terminal instead of cutting them."""
-    return [Column(name, overflow="fold") for name in names]
-
-
 def _real_layers(layers: dict[int, FloatLayer]) -> Table:
-    table = Table(*_folded(*HEAD))
+    table = Table(*HEAD)
     for index, layer in layers.items():
         weight = np.asarray(layer.weight)
         main = layer.connectivity or Dense(in_shape=weight.shape[1:], neurons=len(weight))
@@ -201,7 +197,7 @@ def _real_layers(layers: dict[int, FloatLayer]) -> Table:
 
 
 def _integer_layers(program: Program) -> Table:
-    table = Table(*_folded(*HEAD, "membrane bits", "lanes"), title=f"digest {program.digest()[:16]}…")
+    table = Table(*HEAD, "membrane bits", "lanes", title=f"digest {program.digest()[:16]}…")
     for index, core in enumerate(program.cores):
         layer, plan, memory = core.layer, core.plan, core.memory
         sets, neuron = layer.synapses(index), layer.neuron

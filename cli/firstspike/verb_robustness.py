@@ -9,6 +9,7 @@ from firstspike_arch.shown import shown
 from rich.console import Console
 
 from .options import Limit, Split, load_inputs
+from .tables import print_table
 
 
 def robustness(
@@ -34,6 +35,6 @@ def robustness(
         raise ValueError(f"networks must have different names, not {', '.join(names)}")
     found = measure_corrupted(integers, images, labels, shape, seed)
     console = Console()
-    console.print(corruption_table(found))
+    print_table(console, corruption_table(found))
     data_file, picture = write_corruption(output, found, data=data, split=split, images=len(images), seed=seed)
     console.print(f"written to {data_file} and {picture.name}", highlight=False, soft_wrap=True)

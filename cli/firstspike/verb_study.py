@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from .tables import print_table
+
 
 def study(
     name: Annotated[str, typer.Argument(
@@ -28,7 +30,7 @@ def study(
     chosen = STUDIES[name].resized(samples, epochs)
     outcomes = list(track(chosen.run(seeds), description=name, total=len(chosen.variants) * seeds))
     console = Console()
-    console.print(study_table(chosen, outcomes))
+    print_table(console, study_table(chosen, outcomes))
     console.print(f"paper: {chosen.claim}", markup=False)
     for path in write_study(output, chosen, outcomes):
         console.print(f"written to {path}", highlight=False, soft_wrap=True)

@@ -9,6 +9,8 @@ import numpy as np
 import typer
 from rich.console import Console
 
+from .tables import accuracy_table, print_table
+
 
 def train(
     recipe: Annotated[Path, typer.Argument(help="TOML recipe.")],
@@ -42,6 +44,6 @@ def train(
         return
     inputs, _ = load_inputs(recipe_of(network), "validation")
     api.save(api.count_events(network, np.asarray(inputs[:SAMPLES])), output)
-    for split, accuracy in network.accuracy.items():
-        Console().print(f"{split}: {accuracy:.2%}")
-    Console().print(f"written to {output}")
+    console = Console()
+    print_table(console, accuracy_table(network.accuracy, network.readout))
+    console.print(f"written to {output}", highlight=False, soft_wrap=True)

@@ -52,11 +52,14 @@ def verify(
 
 def show(console: Console, outcome: "Verification", labels: np.ndarray | None) -> None:
     """Print the outcome as a table."""
+    from firstspike_sim.compare import QUANTITIES
+
     from .quantising import labels_of_results
 
     table = Table("compared", "values", "different")
     for check in outcome.checks:
-        table.add_row(check.name, str(check.compared), str(check.different), style="red" if check.different else None)
+        table.add_row(QUANTITIES.get(check.name, check.name), str(check.compared), str(check.different),
+                      style="red" if check.different else None)
     console.print(table)
     layers = ", ".join(f"{share:.1%}" for share in outcome.alive)
     console.print(f"firing share of neuron-steps, input first: {layers}", highlight=False)

@@ -9,10 +9,16 @@ from firstspike_arch.backend import DecidedBy, Stimulus, Trace
 from firstspike_arch.events import FINAL_MARKER, MARKER, TokenLayout, neuron_name
 from firstspike_arch.network import INPUT, IntegerNetwork
 
-__all__ = ["ALIVE", "Check", "aliveness", "compare", "first_divergence", "to_json", "to_junit"]
+__all__ = ["ALIVE", "Check", "QUANTITIES", "aliveness", "compare", "first_divergence", "to_json", "to_junit"]
 
 ALIVE = (0.02, 0.70)
 """Least and largest share of neuron-steps that fire in each layer, for a comparison to be meaningful."""
+
+QUANTITIES = {
+    "classes": "class", "steps": "decision step", "decided_by": "deciding rule", "scores": "score",
+    "decided": "cycle of the decision", "taken": "cycle of the result's transfer", "accepted": "cycle of acceptance",
+}
+"""What the parts of a trace hold, by their names; checks of spikes have names that say it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +52,9 @@ def compare(
     ``stimulus`` tells to which inference an input word belongs, ``network`` which layers the edges connect.
     """
     checks, unit = [], "inference" if stimulus.opens is None else "window"
-    for name, what in (
-        ("classes", "class"), ("steps", "decision step"), ("decided_by", "deciding rule"), ("scores", "score"),
-        ("decided", "cycle of the decision"), ("taken", "cycle of the result's transfer"),
-    ):
+    for name, what in QUANTITIES.items():
+        if name == "accepted":
+            continue  # of words, below
         # A value of an inference is known when its result is first offered.
         cycles = (expected.taken, actual.taken) if name == "taken" else (expected.decided, actual.decided)
         checks.append(_array(name, what, getattr(expected, name), getattr(actual, name), cycles, unit=unit))
@@ -57,7 +62,7 @@ def compare(
     places = [f"inference {image}, input word {word - stimulus.starts[image]}" for word, image in
               _first_places(expected.accepted, actual.accepted, owner)]
     cycles = (expected.accepted, actual.accepted)
-    checks.append(_array("accepted", "cycle of acceptance", *cycles, cycles, places))
+    checks.append(_array("accepted", QUANTITIES["accepted"], *cycles, cycles, places))
     pairs = zip(expected.edge_tokens, expected.edge_cycles, actual.edge_tokens, actual.edge_cycles, strict=True)
     for edge, parts in zip(network.edges(), pairs, strict=True):
         sender = "input spikes" if edge.source == INPUT else f"spikes of layer {edge.source}"
