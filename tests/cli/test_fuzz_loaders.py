@@ -19,8 +19,10 @@ from firstspike_arch.checkpoint import CheckpointError, list_tensors, load_netwo
 from firstspike_arch.program import Program, ProgramError
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.hdf5_tree import TreeReader
+from firstspike_compiler.frontends.lava_file import network_of_tree
 from firstspike_compiler.frontends.nir_file import inspect_nir, load_nir
 from firstspike_compiler.frontends.nir_graph import graph_of_tree
+from firstspike_sim.testing.lava_arithmetic import dense, write_lava
 
 OURS = (CompileError, CheckpointError, ProgramError, BuildError)
 PEAK = 256 << 20
@@ -112,6 +114,18 @@ def test_nir_files(nir_bytes, tmp_path, first, count, in_little_memory):
                 graph, steps=4, reset="zero", strict=True, readout="spike_count", dt=0.5)))
             found[outcome] = found.get(outcome, 0) + 1
     assert found["CompileError"] > count // 8 and found["read"] > count // 8, found
+
+
+@pytest.mark.parametrize(("first", "count"), SPANS)
+def test_lava_files(tmp_path, first, count, in_little_memory):
+    path, outcomes = tmp_path / "x.net", set()
+    write_lava(path, [dense(2 * np.eye(4, 6)), {"type": "flatten", "shape": [4, 1, 1]}, dense(np.ones((2, 4)))])
+    with TreeReader() as reader:
+        for data in damaged(path.read_bytes(), first, count):
+            path.write_bytes(data)
+            outcomes.add(survives(lambda: network_of_tree(
+                path, reader.read(path, kind="lava-dl"), steps=4, readout="spike_count")))
+    assert outcomes == {"CompileError", "read"}
 
 
 @pytest.mark.parametrize(("first", "count"), SPANS)

@@ -165,8 +165,8 @@ POOL = {"type": "pool", "shape": [1, 2, 2], "kernelSize": [3, 3], "stride": [3, 
     ([dense(W), {"type": "input", "shape": [2]}], {}, "layer 1 (input): an input must come first"),
     ([dense(W), MAP], {}, "layer 1 (conv): what comes in must be a map, not a vector of 2"),
     ([MAP | {"stride": [2, 2]}], {}, "layer 0 (conv): input_shape must be given: the file does not say which map"),
-    ([POOL], {"input_shape": (1, 7, 6)}, "layer 0 (pool): the height of the windows must divide that of the map, 7, "
-     "not 3: lava-dl mixes the channels otherwise"),
+    ([POOL], {"input_shape": (2, 7, 6)}, "layer 0 (pool): the height of the windows must divide that of the map, 7, "
+     "not 3: lava-dl lays the channels one below the other"),
     ([POOL | {"stride": [2, 2]}], {"input_shape": (1, 6, 6)}, "layer 0 (pool): windows must lie side by side"),
     ([dense(W), {"type": "average", "shape": [3]}], {}, "layer 1 (average): shape must divide the 2 neurons that come"),
     ([dense(W), {"type": "average", "shape": [1]}], {"readout": "first_spike"},

@@ -19,7 +19,7 @@ from firstspike_arch.shown import shown
 from ..errors import CompileError
 from .hdf5_tree import Tree, TreeReader
 
-__all__ = ["load_lava"]
+__all__ = ["load_lava", "network_of_tree"]
 
 DECAY_BITS = 12
 """Bits after the point of a decay: states keep 1 − decay / 2^12 of themselves in a step."""
@@ -77,9 +77,16 @@ def load_lava(
     CompileError
         The file is no network of lava-dl, or a block has no counterpart; the message names it.
     """
-    path = Path(path)
     with TreeReader() as reader:
-        blocks = _blocks(path, reader.read(path, kind="lava-dl"))
+        tree = reader.read(path, kind="lava-dl")
+    return network_of_tree(Path(path), tree, steps=steps, readout=readout, input_shape=input_shape, **fields)
+
+
+def network_of_tree(
+    path: Path, tree: Tree, *, steps: int, readout: str, input_shape: Sequence[int] | None = None, **fields: Any,
+) -> IntegerNetwork:
+    """The network in the contents of a file; see `load_lava`."""
+    blocks = _blocks(path, tree)
     if input_shape is not None and (len(input_shape) not in (1, 3) or min(input_shape) < 1):
         raise CompileError("input_shape must be one number, or channels, height and width, not "
                            f"{shown(tuple(input_shape))}")
@@ -157,7 +164,8 @@ def _blocks(path: Path, tree: Tree) -> list[_Block]:
         prefix = f"/layer/{number}/"
         for wrong, why in tree.errors.items():
             if wrong.startswith(prefix) or wrong == prefix[:-1]:
-                raise CompileError(f"{path}: layer {number}: {wrong.removeprefix(prefix)} must be readable: {why}")
+                name = wrong.removeprefix(prefix) if wrong.startswith(prefix) else "the group"
+                raise CompileError(f"{path}: layer {number}: {name} must be readable: {why}")
         fields = {name.removeprefix(prefix): value for name, value in tree.values.items() if name.startswith(prefix)}
         kind = _text(fields.get("type"))
         block = _Block(where=f"{path}: layer {number} ({kind})", kind=kind, fields=fields)
@@ -356,12 +364,12 @@ class _Network:
         channels, *size = shape
         kernel = weights.shape[2:]
         if weights.shape[:2] != (1, 1) or stride != kernel or padding != (0, 0) or dilation != (1, 1):
-            raise block.error("windows must lie side by side, without padding and dilation: others mix the channels in "
-                              "lava-dl")
+            raise block.error("windows must lie side by side, without padding and dilation: lava-dl lays the channels "
+                              "one below the other, and others reach from one into the next")
         left = [side % window for side, window in zip(size, kernel, strict=True)]
-        if (size[0] + left[0]) % kernel[0]:
+        if channels > 1 and (size[0] + left[0]) % kernel[0]:
             raise block.error(f"the height of the windows must divide that of the map, {size[0]}, not {kernel[0]}: "
-                              "lava-dl mixes the channels otherwise")
+                              "lava-dl lays the channels one below the other")
         beyond = [over > 0 and 2 * over >= window for over, window in zip(left, kernel, strict=True)]
         if not any(beyond) and (weights == weights.flat[0]).all():
             synapses = Conv2d(in_shape=shape, channels=channels, kernel=(1, 1), groups=channels, pool=kernel)
