@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all coverage lint bench clean
+.PHONY: help setup demo test test-all coverage mutants lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -33,6 +33,9 @@ test-all: $(READY)  ## hundreds of random networks and the real synthesis tools,
 
 coverage: $(READY)  ## the test suite, and which branches of the seven packages it takes
 	$(PYTEST) --cov --cov-report=term-missing
+
+mutants: $(READY)  ## faults planted in copies of the sources: the quick tests must catch every one
+	$(BIN)/python tests/mutants/run_mutants.py
 
 lint: $(READY)  ## style, types, imports between rooms
 	$(BIN)/ruff check .

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Counters: what is counted, and when it can be read."""
 
+import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from amaranth.sim import Simulator
 from firstspike_arch.status import COUNTERS, STATUS_CYCLES
 from firstspike_hw.counters import Counters
 from firstspike_sim.backends.unit_bench import run_unit
@@ -28,6 +31,58 @@ def test_counters_count():
     seen = run_unit(Bench(), "pysim", offers={}, takes=[], pulses=at, counts=["right"],
                     cycles=max(at["bad_address"]) + 2 * STATUS_CYCLES)
     assert seen["right"][0] >= STATUS_CYCLES - 1
+
+
+def test_counters_count_every_cycle_at_once_and_nothing_is_read_beyond_them():
+    """All counters in every cycle, as a running device counts them, for longer than a byte holds."""
+    unit, shown, cycles = Counters(["spikes"]), [], 700
+
+    async def bench(ctx):
+        ctx.set(unit.events, (1 << len(COUNTERS)) - 1)
+        ctx.set(unit.again, 1)
+        for _ in range(cycles):
+            await ctx.tick()
+        ctx.set(unit.events, 0)
+        ctx.set(unit.again, 0)
+        for address in (*range(32), 0):
+            ctx.set(unit.address, address)
+            for _ in range(STATUS_CYCLES):
+                await ctx.tick()
+            shown.append(ctx.get(unit.data))
+
+    simulator = Simulator(unit)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    counted = [cycles * (1 + (name == "spikes")) for name in COUNTERS]
+    assert shown == [*counted, *[0] * (32 - len(COUNTERS)), counted[0]]
+
+
+@pytest.mark.parametrize("start, more", [(0xFFFF_FFF0, 15), (0xFFFF_FFF0, 16), (0x7FFF_FFFF, 1), (0x1FFF_FFFF, 1)])
+def test_counters_have_32_bits_and_wrap(start, more, monkeypatch):
+    memories = []
+
+    def kept(**arguments):
+        memories.append(Memory(**arguments))
+        return memories[-1]
+
+    monkeypatch.setattr("firstspike_hw.counters.Memory", kept)
+    unit, shown = Counters(), []
+
+    async def bench(ctx):
+        await ctx.tick().repeat(2 * STATUS_CYCLES)  # the first round, which begins at 0, has passed
+        ctx.set(memories[0].data[0], start)
+        ctx.set(unit.events, 1)
+        await ctx.tick().repeat(more)
+        ctx.set(unit.events, 0)
+        await ctx.tick().repeat(2 * STATUS_CYCLES)
+        shown.append(ctx.get(unit.data))
+
+    simulator = Simulator(unit)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert shown == [(start + more) % (1 << 32)]
 
 
 def test_counters_count_two_at_once():

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Frame buffer and CRC: whole frames only."""
 
+import zlib
+
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
 from firstspike_hw.link.frame_buffer import CrcAppender, FrameBuffer
-from firstspike_hw.link.frames import CRC_BYTES, Kind, Reason, frame_body
+from firstspike_hw.link.frames import CRC_BYTES, FRAME_BYTES_MIN, Kind, Reason, frame_body
 from firstspike_sim.backends.unit_bench import run_unit
 from firstspike_sim.testing.unit_words import frame_words, frames_of, random_bodies
 
@@ -35,6 +37,17 @@ def test_frame_buffer_passes_whole_frames_only():
                     counts=["taken", "corrupt", "overflow"], cycles=4 * len(sent), seed=4)
     assert frames_of(seen["frames"]) == wanted
     assert [seen[name] for name in ("taken", "corrupt", "overflow")] == [[16], [24], [0]]
+
+
+def test_frame_buffer_drops_what_is_shorter_than_a_frame_even_with_a_right_crc():
+    bodies = [bytes(range(1, 1 + size)) for size in range(6)]
+    bodies = [body + zlib.crc32(body).to_bytes(CRC_BYTES, "little") for body in bodies]
+    least = FRAME_BYTES_MIN - CRC_BYTES
+    seen = run_unit(FrameBuffer(depth=64), "pysim", offers={"source": frame_words(*bodies)}, takes=["frames"],
+                    counts=["taken", "corrupt"], cycles=200)
+    assert frames_of(seen["frames"]) == [
+        (b"", Reason.CORRUPT) if size < least else (body[:-CRC_BYTES], 0) for size, body in enumerate(bodies)]
+    assert (seen["taken"], seen["corrupt"]) == ([6 - least], [least])
 
 
 def test_frame_buffer_passes_an_octet_a_cycle_and_a_frame_of_its_own_size():

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""The planted faults of tests/mutants still fit the sources; `make mutants` shows that they are caught."""
+
+import ast
+import importlib.util
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+_SPEC = importlib.util.spec_from_file_location("run_mutants", ROOT / "tests/mutants/run_mutants.py")
+assert _SPEC is not None and _SPEC.loader is not None
+run_mutants = importlib.util.module_from_spec(_SPEC)
+sys.modules[_SPEC.name] = run_mutants
+_SPEC.loader.exec_module(run_mutants)
+MUTANTS = run_mutants.load_mutants()
+
+
+@pytest.mark.parametrize("room", run_mutants.ROOMS)
+def test_every_planted_fault_still_applies(room):
+    for mutant in (one for one in MUTANTS if one.file.startswith(f"{room}/")):
+        text = mutant.apply(ROOT)  # raises if the source has changed there
+        assert ast.dump(ast.parse(text)) != ast.dump(ast.parse((ROOT / mutant.file).read_text())), mutant
+        assert mutant.breaks and mutant.caught_by, mutant
+        for test in mutant.caught_by:
+            file, _, name = test.partition("::")
+            assert not name or re.search(rf"def {re.escape(name.partition('[')[0])}\(", (ROOT / file).read_text()), test
+
+
+def test_planted_faults_are_many_and_differ():
+    assert max(Counter((one.file, one.find, one.replace) for one in MUTANTS).values()) == 1
+    rooms = Counter(one.file.partition("/")[0] for one in MUTANTS)
+    assert set(rooms) == set(run_mutants.ROOMS) and sum(rooms.values()) >= 80
