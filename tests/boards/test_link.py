@@ -82,6 +82,22 @@ def wanted(count: int) -> list[bytes]:
     return [zlib.crc32(payload).to_bytes(4, "big") for _, payload in requests(count)]
 
 
+@pytest.mark.parametrize("first", [0, 1, 60_000, 65_530, 65_534, 65_535])
+def test_sequence_numbers_are_1_to_65535_and_begin_again(first, monkeypatch):
+    """Number 0 is that of answers to frames that a device could not read."""
+    monkeypatch.setattr("firstspike_boards.link.os.urandom", lambda size: first.to_bytes(size, "little"))
+    device, numbers = Device(), []
+
+    def noted(frame):
+        numbers.append(parse_body(cobs.decode(frame))[1])
+        return Device._answer(device, frame)
+
+    monkeypatch.setattr(device, "_answer", noted)
+    link = Link(lambda: device)
+    assert link.exchange(requests(20)) == wanted(20)
+    assert numbers == [(first + place) % 65_535 + 1 for place in range(21)] and not link.resent
+
+
 def test_answers_come_in_order_and_within_the_devices_buffer():
     device, seen = Device(), []
     link = Link(lambda: device)

@@ -79,6 +79,19 @@ def test_a_network_that_is_already_whole_is_quantised_without_loss():
     assert rounding.saturated == 0 and rounding.reset_error < 1e-9 and rounding.weight_error < 1e-9
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.25])
+def test_numbers_of_a_membrane_are_rounded_to_the_nearest(scale):
+    numbers = np.array([-2.7, -2.3, 0.5, 1.5, 2.3, 2.7])
+    nearest = [-3, -2, 0, 2, 2, 3]
+    for place, (low, high) in enumerate(zip([-2.7, -2.3, -2.5, -3.5], [2.7, 2.3, 2.5, 3.5], strict=True)):
+        layer = layer_of(np.eye(6) * scale, weight_scale=scale, single_spike=False, bias=numbers * scale,
+                         v_init=numbers[::-1] * scale, v_reset=numbers * scale, reset="zero", v_min=low * scale,
+                         v_max=high * scale, theta=np.full(6, 9 * scale))
+        neuron = quantise(network_of(layer))[0].layers[0].neuron
+        assert neuron.bias.tolist() == neuron.v_reset.tolist() == nearest == neuron.v_init.tolist()[::-1]
+        assert (neuron.v_min, neuron.v_max) == ([-3, -2, -2, -4][place], [3, 2, 2, 4][place])
+
+
 @pytest.mark.parametrize("strict", [False, True])
 def test_several_thresholds_are_rounded_each_on_its_own(strict):
     theta = np.array([[0.5, 1.0, 1.4], [0.25, 0.25, 2.0], [0.3, 0.6, 0.9]])
@@ -233,6 +246,7 @@ def test_lanes_are_shared_out_to_the_busiest():
         return max(count * core.plan.rows + marker_cycles(core).final + (network.steps - 1) * marker_cycles(core).step
                    for count, core in zip(events, program.cores, strict=True))
 
+    assert lanes_of(network, lane_budget=9, events=[20, 20]) == (6, 3)  # to the last one
     for budget in range(2, 10):
         fits = [(a, b) for a in range(1, 7) for b in range(1, 4) if a + b <= budget]
         assert busiest(lanes_of(network, lane_budget=budget, events=events)) == min(map(busiest, fits))

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from firstspike_arch.connectivity import Dense
 from firstspike_arch.delaying import delayed
 from firstspike_arch.fixed import bits_for_signed
 from firstspike_arch.microcode import bias_rows, has_constant_bias, microcodes_of
@@ -191,6 +192,60 @@ def test_long_inferences_with_leak_reach_a_fixed_point():
     network = integrator([[5, -3]], kind="events", steps=4096, leak_num=3, leak_shift=2)
     proof, = prove_widths(network)
     assert proof.bits <= 8
+
+
+def driven(network: IntegerNetwork, steps: list[list[int]]):
+    """The proof of the only layer, and the row machine after events at these addresses in each step."""
+    machine = RowMachine(network, 0)
+    machine.run([[(0, address, 1) for address in step] for step in steps])
+    return prove_widths(network)[0], machine
+
+
+@pytest.mark.parametrize("clamps", [{"v_max": 3}, {"v_min": -40, "v_max": 3}, {"leak_num": 1, "leak_shift": 1}])
+def test_a_delayed_reset_subtracts_from_what_a_clamp_or_leak_has_left(clamps):
+    """v = 11 fires and becomes 3; the next step takes it to −7 by the reset, and to −22: further than all weights."""
+    network = integrator([[11, -15]], reset_delay=True, **clamps)
+    proof, machine = driven(network, [[0], [1]])
+    assert machine.lows.min() < -15 - 10
+    assert_within(proof, network.layers[0], machine, clamps)
+
+
+@pytest.mark.parametrize("neuron", [
+    {"leak_num": 15, "leak_shift": 4, "bias": np.array([5]), "reset": "subtract"},
+    {"leak_num": 3, "leak_shift": 2, "bias": np.array([5]), "reset": "subtract"},
+    {"leak_num": 7, "leak_shift": 3, "bias": np.array([2]), "reset": "zero"},
+])
+def test_a_bias_goes_on_to_grow_when_two_steps_have_the_same_interval(neuron):
+    """Behind a leak, the bound of two steps in a row can be the same membrane."""
+    network = integrator([[5]], steps=24, reset_delay=True, **neuron)
+    for last in range(24):
+        proof, machine = driven(network, [*[[]] * last, [0], *[[]] * (23 - last)])
+        assert_within(proof, network.layers[0], machine, (neuron, last))
+
+
+def test_a_clamp_above_0_lifts_membranes_in_every_step():
+    network = integrator([[5, -30, 4]], v_min=20, reset="none")
+    proof, machine = driven(network, [[1], [], [0, 2], []])
+    assert machine.highs.max() == 20 + 5 + 4 - 10
+    assert_within(proof, network.layers[0], machine, "v_min")
+
+
+def test_all_pixels_of_a_pool_reach_the_same_weight():
+    dense = Dense(in_shape=(1, 2, 4), neurons=2, pool=2)
+    layer = Layer(name="d", weights=np.array([[5, -3], [-7, 2]]), weight_bits=4, connectivity=dense, neuron=Neuron(
+        bias=np.zeros(2, int), theta=np.full(2, 99), v_init=np.zeros(2, int)))
+    network = IntegerNetwork(name="n", layers=(layer,), readout="spike_count", steps=1, steps_max=1, input_kind="latency")
+    proof, = prove_widths(network)
+    assert proof.lows.tolist() == [4 * -3 - 99, 4 * -7 - 99] and proof.high == 5  # an operand
+
+
+@pytest.mark.parametrize("power", range(2, 7))
+def test_a_range_that_ends_at_a_power_of_two_has_all_its_bits(power):
+    for more in (-1, 0, 1, 2):
+        network = integrator([[-(1 << power) - more + 1, -1]], theta=1, steps=1)
+        proof, machine = driven(network, [[0, 1]])
+        assert proof.low == machine.lows.min() == -(1 << power) - more - 1
+        assert proof.bits == next(bits for bits in range(2, 20) if -(1 << bits - 1) <= proof.low)
 
 
 @pytest.mark.parametrize(("bias", "operands"), [(16 * 127, ["weight"] * 16), (16 * 127 + 1, ["constant"])])

@@ -2,7 +2,7 @@
 """Counters: what is counted, and when it can be read."""
 
 import pytest
-from amaranth.hdl import Module
+from amaranth.hdl import Module, ResetInserter
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -83,6 +83,40 @@ def test_counters_have_32_bits_and_wrap(start, more, monkeypatch):
     simulator.add_testbench(bench)
     simulator.run()
     assert shown == [(start + more) % (1 << 32)]
+
+
+def test_counters_begin_at_0_after_a_reset():
+    """A reset of the device clears no memory: what was counted before lies there still."""
+
+    class Bench(wiring.Component):
+        def __init__(self):
+            super().__init__({"again": In(1), "events": In(1), "data": Out(32)})
+
+        def elaborate(self, platform):
+            m = Module()
+            unit = Counters()
+            m.submodules.unit = ResetInserter(self.again)(unit)
+            m.d.comb += [unit.events.eq(self.events << 5), unit.address.eq(5), self.data.eq(unit.data)]
+            return m
+
+    bench_of, shown = Bench(), []
+
+    async def bench(ctx):
+        for events in (7, 3):
+            ctx.set(bench_of.events, 1)
+            await ctx.tick().repeat(events)
+            ctx.set(bench_of.events, 0)
+            await ctx.tick().repeat(2 * STATUS_CYCLES)
+            shown.append(ctx.get(bench_of.data))
+            ctx.set(bench_of.again, 1)
+            await ctx.tick()
+            ctx.set(bench_of.again, 0)
+
+    simulator = Simulator(bench_of)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert shown == [7, 3]
 
 
 def test_counters_count_two_at_once():

@@ -62,6 +62,19 @@ def test_every_single_difference_is_named(name, at, value, sentence, cycle):
     assert (check.different, check.first, check.cycle) == (1, sentence, cycle)
 
 
+def test_every_value_of_every_kind_is_compared():
+    """Also the last class, the last inference, and the cycles of markers."""
+    fields = [*((name, None) for name in ("classes", "steps", "decided_by", "scores", "decided", "taken", "accepted")),
+              *((name, edge) for name in ("edge_tokens", "edge_cycles") for edge in range(2))]
+    for name, edge in fields:
+        array = getattr(TRACE, name) if edge is None else getattr(TRACE, name)[edge]
+        for at in np.ndindex(array.shape):
+            other = changed(name if edge is None else (name, edge), at, array[at] ^ 1)
+            for one, two in ((TRACE, other), (other, TRACE)):
+                assert [check.different for check in compare(NETWORK, STIMULUS, one, two) if check.different] == [1], (
+                    name, edge, at)
+
+
 @pytest.mark.parametrize("missing", [1, 2])
 def test_missing_tokens_count_and_are_named(missing):
     cut = replace(TRACE, edge_tokens=(TRACE.edge_tokens[0], TRACE.edge_tokens[1][:-missing]),

@@ -1,10 +1,24 @@
 # SPDX-License-Identifier: MIT
 """Values and cycles of a program together."""
 
+import numpy as np
+from firstspike_arch.backend import Stimulus
 from firstspike_sim.models import prediction
 from firstspike_sim.models.golden import GoldenModel
 from firstspike_sim.models.prediction import predict_inputs, predict_stimulus
 from firstspike_sim.stimulus import random_waits
+
+
+def test_random_waits_stall_words_and_results_for_every_number_of_cycles():
+    words = np.arange(3000)
+    plain = Stimulus(words=words, starts=np.arange(1001) * 3)
+    waiting = random_waits(plain, 7)
+    assert waiting.words is words and waiting.starts is plain.starts
+    assert set(waiting.gaps.tolist()) == set(range(7)) and 0.25 < np.mean(waiting.gaps > 0) < 0.35
+    assert set(waiting.sink_stalls.tolist()) == set(range(61)) and len(waiting.sink_stalls) == 1000
+    other = random_waits(plain, 7, often=1.0, gap_max=2, stall_max=3)
+    assert set(other.gaps.tolist()) == {1, 2} and set(other.sink_stalls.tolist()) == {0, 1, 2, 3}
+    assert random_waits(plain, 8).gaps.tolist() != waiting.gaps.tolist() == random_waits(plain, 7).gaps.tolist()
 
 
 def test_values_are_computed_once_with_waits_too(alive_programs, monkeypatch):
