@@ -30,7 +30,7 @@ def test_options_of_the_array(changes, sentence):
 
 
 def test_a_queue_holds_two_steps_up_to_256_rows_and_of_a_recurrent_layer_always_one():
-    """A recurrent layer takes no spike of a step before all of them are captured: with less room it would wait forever."""
+    """A recurrent layer takes no spike of a step before all are captured: with less room it would wait forever."""
     for rows in (*range(1, 70), *range(126, 131), 255, 256, 257, 400, 511, 512, 513, 1000, 1025):
         for recurrent in (False, True):
             plan = LayerPlan(options=LayerOptions(lanes=1, membrane_bits=8), neurons=rows, recurrent=recurrent)

@@ -234,8 +234,8 @@ def test_all_pixels_of_a_pool_reach_the_same_weight():
     dense = Dense(in_shape=(1, 2, 4), neurons=2, pool=2)
     layer = Layer(name="d", weights=np.array([[5, -3], [-7, 2]]), weight_bits=4, connectivity=dense, neuron=Neuron(
         bias=np.zeros(2, int), theta=np.full(2, 99), v_init=np.zeros(2, int)))
-    network = IntegerNetwork(name="n", layers=(layer,), readout="spike_count", steps=1, steps_max=1, input_kind="latency")
-    proof, = prove_widths(network)
+    proof, = prove_widths(IntegerNetwork(
+        name="n", layers=(layer,), readout="spike_count", steps=1, steps_max=1, input_kind="latency"))
     assert proof.lows.tolist() == [4 * -3 - 99, 4 * -7 - 99] and proof.high == 5  # an operand
 
 

@@ -13,24 +13,36 @@ the arguments. The status is 0 if all are caught.
 """
 
 import argparse
+import importlib
+import multiprocessing
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from queue import SimpleQueue
+
+import pytest
 
 __all__ = ["ROOMS", "ROOT", "Mutant", "load_mutants"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
 ROOMS = ("arch", "hw", "compiler", "train", "sim", "boards", "cli")
+
+LIMIT_SECONDS = 600
+"""Time after which tests that have not ended are killed."""
+
+_CONTEXT = multiprocessing.get_context("fork")
+"""Processes that have the packages below already: importing them takes longer than most tests."""
+
+_PRELOADED = ("torch", "numba", "hypothesis", "pydantic", "safetensors", "typer", "rich", "amaranth.sim",
+              "amaranth.lib.wiring", "amaranth.back.rtlil")
 
 _TESTS_FAILED = 1
 """pytest's exit status if tests ran and some failed; any other but 0 means that they did not run."""
@@ -80,8 +92,11 @@ class _Copy:
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("zoo", "docs", "pyproject.toml", "README.md", "constraints.txt"):
             (folder / name).symlink_to(ROOT / name)
-        paths = [str(folder / room) for room in ROOMS]
-        self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+
+    @property
+    def output(self) -> Path:
+        """What the last tests have printed."""
+        return self.root / "output.txt"
 
     def write(self, file: str, text: str) -> None:
         """Write a source, with another time than ever before: Python's caches of bytecode compare nothing else."""
@@ -89,59 +104,90 @@ class _Copy:
         (self.root / file).write_text(text)
         os.utime(self.root / file, (self._stamp, self._stamp))
 
-    def run(self, tests: Sequence[str]) -> subprocess.CompletedProcess:
-        """Run tests until one fails."""
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
-        return subprocess.run(command, cwd=self.root, env=self._environment, capture_output=True, text=True)
+    def start(self, tests: Sequence[str]) -> BaseProcess:
+        """Run tests, until one fails, in a process of their own."""
+        process = _CONTEXT.Process(target=_run, args=(self.root, self.output, tuple(tests)))
+        process.start()
+        return process
 
 
-def _try(copy: _Copy, mutant: Mutant) -> str:
-    """Plant a fault and run its tests; return "caught", "survived", or what went wrong."""
-    text = (ROOT / mutant.file).read_text()
-    copy.write(mutant.file, mutant.apply(ROOT))
-    try:
-        result = copy.run(mutant.caught_by)
-    finally:
-        copy.write(mutant.file, text)
-    if result.returncode in (0, _TESTS_FAILED):
-        return "caught" if result.returncode else "survived"
-    return f"tests did not run:\n{result.stdout[-2000:]}{result.stderr[-2000:]}"
+def _run(root: Path, output: Path, tests: Sequence[str]) -> None:
+    """Run tests of a copy in this process, and end with pytest's status."""
+    with output.open("wb") as file:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(file.fileno(), stream.fileno())
+    paths = [str(root / room) for room in ROOMS]
+    sys.path[:0] = paths
+    os.environ |= {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+    os.chdir(root)
+    status = int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", *tests]))
+    sys.stdout.flush()
+    os._exit(status)
 
 
-def _selected(mutants: Iterable[Mutant], words: Sequence[str]) -> list[Mutant]:
-    return [one for one in mutants if not words or any(word in f"{one.file} {one.breaks}" for word in words)]
+@dataclass(kw_only=True)
+class _Trial:
+    """A planted fault whose tests run."""
+
+    mutant: Mutant
+    copy: _Copy
+    process: BaseProcess
+    began: float
+
+    def verdict(self) -> str:
+        """Wait for the tests, and restore the source."""
+        self.process.join(LIMIT_SECONDS)
+        ended = self.process.exitcode is not None
+        if not ended:
+            self.process.kill()
+            self.process.join()
+        self.copy.write(self.mutant.file, (ROOT / self.mutant.file).read_text())
+        if not ended:
+            return f"tests did not end within {LIMIT_SECONDS} seconds"
+        if self.process.exitcode in (0, _TESTS_FAILED):
+            return "caught" if self.process.exitcode else "survived"
+        return f"tests did not run:\n{self.copy.output.read_text(errors='replace')[-3000:]}"
+
+
+def _judge(mutants: Sequence[Mutant], copies: Sequence[_Copy]) -> int:
+    """Plant each fault, as many at once as there are copies; return how many are caught."""
+    waiting, running, free, caught = list(mutants), [], list(copies), 0
+    while waiting or running:
+        while waiting and free:
+            mutant, copy = waiting.pop(0), free.pop()
+            copy.write(mutant.file, mutant.apply(ROOT))
+            running.append(_Trial(mutant=mutant, copy=copy, process=copy.start(mutant.caught_by),
+                                  began=time.monotonic()))
+        wait([trial.process.sentinel for trial in running], LIMIT_SECONDS)
+        for trial in [one for one in running if one.process.exitcode is not None] or running[:1]:
+            verdict = trial.verdict()
+            caught += verdict == "caught"
+            print(f"{verdict:8} {time.monotonic() - trial.began:6.1f} s  {trial.mutant.file}: {trial.mutant.breaks}",
+                  flush=True)
+            running.remove(trial)
+            free.append(trial.copy)
+    return caught
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", help="only faults whose file or words contain one of these")
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument("--trust", action="store_true", help="do not first run the tests without a fault")
     options = parser.parse_args()
-    mutants = _selected(load_mutants(), options.words)
+    mutants = [one for one in load_mutants() if not options.words or any(
+        word in f"{one.file} {one.breaks}" for word in options.words)]
+    for name in _PRELOADED:
+        importlib.import_module(name)
     with tempfile.TemporaryDirectory(prefix="firstspike-mutants-") as name:
-        copies: SimpleQueue[_Copy] = SimpleQueue()
-        for number in range(options.processes):
-            copies.put(_Copy(Path(name) / str(number)))
-        whole = copies.get()
-        tests = sorted({test for one in mutants for test in one.caught_by})
-        result = whole.run(tests) if tests else None
-        if result is not None and result.returncode:
-            print(f"the tests must pass without a fault, but do not:\n{result.stdout[-4000:]}{result.stderr[-2000:]}")
-            return 1
-        copies.put(whole)
-
-        def judge(mutant: Mutant) -> str:
-            copy, start = copies.get(), time.monotonic()
-            try:
-                verdict = _try(copy, mutant)
-            finally:
-                copies.put(copy)
-            print(f"{verdict:8} {time.monotonic() - start:6.1f} s  {mutant.file}: {mutant.breaks}", flush=True)
-            return verdict
-
-        with ThreadPoolExecutor(options.processes) as pool:
-            verdicts = list(pool.map(judge, mutants))
-    caught = verdicts.count("caught")
+        copies = [_Copy(Path(name) / str(number)) for number in range(min(options.processes, len(mutants)))]
+        if mutants and not options.trust:
+            whole = copies[0].start(sorted({test for one in mutants for test in one.caught_by}))
+            whole.join()
+            if whole.exitcode:
+                print(f"the tests must pass without a fault, but do not:\n{copies[0].output.read_text()[-5000:]}")
+                return 1
+        caught = _judge(mutants, copies)
     print(f"{caught} of {len(mutants)} planted faults caught")
     return int(caught < len(mutants))
 

@@ -81,7 +81,7 @@ def test_a_restart_forgets_how_much_of_an_image_has_passed(sent):
     unit, whole = InputPackets(word_bits=64, image_words=3), [(5, 0), (6, 0), (7, 1)]
     part = [(1, 0), (2, 0)][:sent]
     words, counts = through(unit, [*part, None, None, *whole, *whole], restart=[sent + 1])
-    assert words == [1, 2][:sent] + [5, 6, 7, 5, 6, 7] and counts == [2, 0]
+    assert words == [*[1, 2][:sent], 5, 6, 7, 5, 6, 7] and counts == [2, 0]
 
 
 def test_a_restart_forgets_what_has_not_passed_and_what_would_complete_an_image():
