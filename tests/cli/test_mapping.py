@@ -202,6 +202,16 @@ def test_the_search_finds_the_fastest_within_the_budgets():
     assert missed <= 3
 
 
+def test_what_is_left_is_spent_to_the_last():
+    choices = [[Choice(options=LayerOptions(lanes=1, membrane_bits=8), work=float(cycles), tokens=1.0,
+                       use=Use(elements, 1)) for elements, cycles in ((1, 60), (2, 30), (3, 20), (6, 10))]
+               for _ in range(2)]
+    for budget, wanted in ((12, [6, 6]), (9, [6, 3]), (8, [3, 3]), (2, [1, 1])):
+        limits = Use(budget, 2)
+        found = filled(choices, fastest(choices, limits), limits)
+        assert sorted((one.use.elements for one in found), reverse=True) == wanted
+
+
 def test_what_does_not_fit_is_told_the_nearest_that_does(monkeypatch):
     network, inputs = network_and_inputs("digits_ettfs")
     small(monkeypatch, blocks=2)

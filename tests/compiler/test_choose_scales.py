@@ -67,6 +67,20 @@ def test_weights_of_quantisation_aware_training_are_kept(make, bits, spare):
     assert layer.weight_bits == bits
 
 
+def test_of_whole_steps_the_one_nearest_to_biases_is_taken():
+    """Weights of 3 bits in 6 are whole in steps of 1, 1/2, … 1/10: biases of 0.3 are nearest in 1/7 or 1/10."""
+    whole = integers(-3, 3)
+    for bias, wanted in ((0.5, 1 / 2), (1 / 3, 1 / 3), (0.3, 1 / 10), (0.25, 1 / 4), (1.0, 1.0), (2 / 7, 1 / 7)):
+        network = network_of(whole.astype(float), bits=6, bias=np.full(len(whole), bias))
+        assert choose_scales(network).layers[0].weight_scale == pytest.approx(wanted)
+    # No step has all of these whole: the errors of all biases together count.
+    biases = np.array([0.31, 0.47, 0.11, 0.9] * 8)
+    steps = 1 / np.arange(1, 11)
+    errors = [np.square(np.rint(biases / step) * step - biases).sum() for step in steps]
+    network = network_of(whole.astype(float), bits=6, bias=biases)
+    assert choose_scales(network).layers[0].weight_scale == pytest.approx(steps[int(np.argmin(errors))])
+
+
 def test_a_step_of_fewer_bits_is_found_at_more():
     whole = integers(-6, 6)
     layer = compile_network(network_of(by_multiplying(whole, 4), bits=8), lanes=1).program.network.layers[0]

@@ -42,7 +42,8 @@ def test_pixel_encoder_takes_pixels_out_of_range_for_zero():
     images[1, [2, 5, 19]] = 0
     wrong[1, [2, 5, 19]] = 10, -4, 127
     beats = beats_of(wrong)
-    beats[2] |= 0xFF << 56  # beyond the last pixel: ignored
+    beats[2] |= 0x07_05_03_FF << 32  # beyond the last pixel: ignored
+    beats[8] |= 0x7F_7F_7F_7F << 32
     seen = run_unit(PixelEncoder(layout=layout, steps=2), "pysim", offers={"beats": beats}, takes=["events"],
                     counts=["opens", "cut", "bad_address"], cycles=300, seed=6)
     assert seen["events"] == layer_tokens(encode_direct(images, 2), layout)

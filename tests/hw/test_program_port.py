@@ -78,6 +78,16 @@ def test_a_word_reaches_the_chunk_that_it_names_and_no_other(cores):
     assert [cycle for cycle, *_, reload in seen if reload] == [len(words) + 4]
 
 
+@pytest.mark.parametrize("chunks", range(1, 10))
+def test_addresses_have_the_chunk_in_their_low_bits(chunks):
+    """No two chunks have one address, and the port takes word and chunk apart by bits."""
+    low = (chunks - 1).bit_length()
+    found = [program_address(word, chunk, chunks) for word in range(20) for chunk in range(chunks)]
+    assert sorted(set(found)) == found
+    assert [(one >> low, one & (1 << low) - 1) for one in found] == [
+        (word, chunk) for word in range(20) for chunk in range(chunks)]
+
+
 @pytest.mark.parametrize("at", range(8))
 @pytest.mark.parametrize("leaves", ["closes", "forgets"])
 def test_words_are_taken_only_while_no_inference_is_inside(cores, at, leaves):

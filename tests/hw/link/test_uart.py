@@ -49,10 +49,11 @@ def test_uart_receiver_takes_octets_back_to_back(divisor, error):
     assert received(divisor, levels_of(data, divisor * (1 + error))) == data
 
 
-def test_uart_receiver_outvotes_single_samples_and_ignores_glitches():
+@pytest.mark.parametrize("place", range(1, 8))
+def test_uart_receiver_outvotes_single_samples_and_ignores_glitches(place):
     levels = levels_of(DATA, 9, idle=50)
-    for cycle in range(54, len(levels) - 40, 9):
-        levels[cycle] ^= 1  # near the middle of every bit
+    for cycle in range(50 + place, len(levels) - 40, 9):
+        levels[cycle] ^= 1  # one of the nine samples of every bit
     levels[10:12] = [0, 0]
     assert received(9, levels) == DATA
 
