@@ -131,6 +131,7 @@ class _Trial:
 
     mutant: Mutant
     copy: _Copy
+    text: str  # of the source without the fault
     process: BaseProcess
     began: float
 
@@ -141,7 +142,7 @@ class _Trial:
         if not ended:
             self.process.kill()
             self.process.join()
-        self.copy.write(self.mutant.file, (ROOT / self.mutant.file).read_text())
+        self.copy.write(self.mutant.file, self.text)
         if not ended:
             return f"tests did not end within {LIMIT_SECONDS} seconds"
         if self.process.exitcode in (0, _TESTS_FAILED):
@@ -155,8 +156,9 @@ def _judge(mutants: Sequence[Mutant], copies: Sequence[_Copy]) -> int:
     while waiting or running:
         while waiting and free:
             mutant, copy = waiting.pop(0), free.pop()
-            copy.write(mutant.file, mutant.apply(ROOT))
-            running.append(_Trial(mutant=mutant, copy=copy, process=copy.start(mutant.caught_by),
+            text = (copy.root / mutant.file).read_text()
+            copy.write(mutant.file, mutant.apply(copy.root))
+            running.append(_Trial(mutant=mutant, copy=copy, text=text, process=copy.start(mutant.caught_by),
                                   began=time.monotonic()))
         wait([trial.process.sentinel for trial in running], LIMIT_SECONDS)
         for trial in [one for one in running if one.process.exitcode is not None] or running[:1]:
