@@ -156,6 +156,23 @@ def added(layer: Layer, channel: int, y: int, x: int) -> np.ndarray:
     return got.numpy().ravel().astype(np.int64)
 
 
+@pytest.mark.parametrize("pool", [1, 2, (2, 3), (5, 1)])
+def test_a_dense_walk_takes_pixels_of_whole_windows_only(pool):
+    """Pixels beyond the last whole window of a pool reach nothing; the others the words of their window."""
+    synapses = Dense(in_shape=(3, 5, 7), neurons=4, pool=pool)
+    core = core_of(layer_of(synapses), 3)
+    (walk,), (_, height, width) = core.walks, pooled(synapses.in_shape, pool)
+    _, words, downs, acrosses = walk.visits(synapses.in_shape)
+    window = {}
+    for address, (channel, y, x) in enumerate(np.ndindex(synapses.in_shape)):
+        down, across = y // synapses.pool_sides[0], x // synapses.pool_sides[1]
+        kept = down < height and across < width
+        assert downs[address] * acrosses[address] == kept, (channel, y, x)
+        if kept:
+            assert window.setdefault((channel, down, across), words[address]) == words[address]
+    assert len(set(window.values())) == len(window) == 3 * height * width
+
+
 BANKED = [
     *CONVOLUTIONS, *SPREAD,
     Conv2d(in_shape=(1, 6, 8), channels=4, kernel=(2, 5), stride=(1, 3), padding=(1, 2)),
