@@ -153,6 +153,8 @@ def _files(compilation: "Compilation", name: str) -> tuple[dict[str, bytes | str
              "weight_bits": core.layer.weight_bits, "membrane_bits": core.plan.membrane_bits,
              "levels": core.layer.neuron.levels, "lanes": core.plan.lanes, "banks": core.plan.banks,
              "rows": core.plan.rows, "scale": core.layer.scale,
+             **({"delay_max": [one.delaying.longest if one.delaying else 0 for one in core.inputs]}
+                if any(one.delaying for one in core.inputs) else {}),
              "constants": ["theta", "v_init", "reset_step", "v_reset", "clamps"]}
             for core in program.cores
         ],

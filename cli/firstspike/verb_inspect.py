@@ -8,6 +8,7 @@ import numpy as np
 import typer
 from firstspike_arch.checkpoint import CheckpointError, list_tensors
 from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Shape, Window, size_of
+from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
 from firstspike_arch.network import INPUT, Layer
 from firstspike_arch.neuron import FloatNeuron, Neuron
@@ -186,7 +187,8 @@ def _real_layers(layers: dict[int, FloatLayer]) -> Table:
         vectors = [layer.gain, layer.shift, *(getattr(layer.neuron, name) for name in layer.neuron.arrays())]
         table.add_row(
             str(index), _kind(main, layer.current_pool), f"{_shape(main.in_shape)} → {_shape(reached)}",
-            _takes(index, [source for source, _, _ in sets]), _neuron(layer.neuron),
+            _takes(index, [(index - 1, layer.delays), *((one.source, one.delays) for one in layer.branches)]),
+            _neuron(layer.neuron),
             str(count + sum(np.size(one) for one in vectors if one is not None)),
             f"{count} of {layer.weight_bits} bits{_exponent(layer)}, |w| ≤ "
             f"{max(float(np.abs(one).max()) for _, one, _ in sets):.4g}",
@@ -206,12 +208,12 @@ def _integer_layers(program: Program) -> Table:
         table.add_row(
             layer.name, _kind(layer.connectivity, layer.current_pool),
             f"{_shape(layer.in_shape)} → {_shape(layer.out_shape)}",
-            _takes(index, [one.source for one in sets]),
+            _takes(index, [(one.source, one.delays) for one in sets]),
             _neuron(neuron),
             str(count + sum(one.size for one in vectors if one is not None)),
             f"{count} of {layer.weight_bits} bits{_exponent(layer)}, step {layer.scale:.4g}",
             str(sum(_operations(one.weights, one.connectivity) for one in sets)),
-            f"{memory.depth * memory.used_bits / 1000:.1f}", str(plan.membrane_bits),
+            f"{memory.depth * memory.used_bits / 1000:.1f}{_of_delays(core)}", str(plan.membrane_bits),
             f"{plan.lanes}" + (f" × {plan.bank_count} banks" if plan.bank_count > 1 else ""),
         )
     return table
@@ -248,8 +250,23 @@ def _kind(synapses: Dense | Conv2d, largest: Window | None) -> str:
     return ", ".join(parts) + pool
 
 
-def _takes(index: int, sources: list[int]) -> str:
-    return ", ".join("input" if one == INPUT else "itself" if one == index else f"layer {one}" for one in sources)
+def _takes(index: int, sources: list[tuple[int, np.ndarray | None]]) -> str:
+    return ", ".join(("input" if one == INPUT else "itself" if one == index else f"layer {one}") + _late(delays)
+                     for one, delays in sources)
+
+
+def _late(delays: np.ndarray | None) -> str:
+    if delays is None or not np.any(delays):
+        return ""
+    low, high = int(np.min(delays)), int(np.max(delays))
+    return f" {high} steps late" if low == high else f" {low}…{high} steps late"
+
+
+def _of_delays(core: CoreSpec) -> str:
+    """The memory of delay lines, in kbit, in words."""
+    memories = [memory for one in core.inputs if one.delaying for memory in one.delaying.memories("")]
+    kbit = sum(memory.depth * memory.used_bits for memory in memories) / 1000
+    return f", delays {kbit:.1f}" if memories else ""
 
 
 def _neuron(neuron: FloatNeuron | Neuron) -> str:

@@ -146,6 +146,23 @@ def test_checkpoints_whole_cut_off_and_foreign(firstspike, tmp_path):
     assert "fc1.weight" in out and "3×4" in out and "must be a firstspike network" in out
 
 
+def test_delays_and_their_memory_are_shown(firstspike, tmp_path):
+    net = fs.NetworkBuilder(40, steps=8, readout="spike_count")
+    net.layer(np.eye(10, 40, dtype=int), theta=1, delays=np.arange(40) % 7)
+    net.branch(np.eye(10, dtype=int), source=0, delays=3)
+    compilation = fs.compile(net.build(), lanes=2)
+    program = compilation.program
+    fs.save(program.network, tmp_path / "x.safetensors")
+    out, _ = firstspike("inspect", tmp_path / "x.safetensors")
+    assert "input 0…6 steps late, itself 3 steps late" in " ".join(out.replace("│", " ").split())
+    fs.export(compilation, tmp_path / "b")
+    manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
+    assert manifest["layers"][0]["delay_max"] == [6, 3]
+    out, _ = firstspike("inspect", tmp_path / "b")
+    words = sum(memory.depth * memory.used_bits for memory in program.cores[0].memories if "delays" in memory.name)
+    assert f"delays {words / 1000:.1f}" in " ".join(out.replace("│", " ").split())
+
+
 def test_a_build_folder_that_is_broken(firstspike, tmp_path):
     fs.export(fs.compile(fs.load(shipped("zoo", "digits_ettfs.safetensors")), lanes=8), tmp_path / "b")
     with (tmp_path / "b" / "core0_weights.hex").open("a") as file:
