@@ -25,7 +25,7 @@ from firstspike_sim.boards.simulated_board import SimulatedBoard
 from firstspike_sim.boards.simulated_spi import SimulatedSpi
 from firstspike_sim.compare import ALIVE, Check, aliveness, compare, first_divergence
 from firstspike_sim.inputs import check_inputs
-from firstspike_sim.models.golden import GoldenModel, GoldenResult
+from firstspike_sim.models.golden import GoldenModel, GoldenResult, Progress, unseen
 from firstspike_sim.models.prediction import Prediction, predict_inputs
 
 from .build_folder import read_build, write_build
@@ -184,6 +184,7 @@ class Verification:
 def verify(
     program: Program, inputs, *, backend: str = "verilator", run_size: int = 250, processes: int | None = None,
     waits: int | None = None, verilog: str | None = None,
+    progress: Progress = unseen,
 ) -> Verification:
     """Compare hardware with golden and timing model: every class, evidence, spike and cycle.
 
@@ -197,6 +198,8 @@ def verify(
         Seed of random waits at both ports; None: no waits.
     verilog : str or None
         Verilog to simulate, such as that of a build folder; None: the program is exported again.
+    progress : callable
+        Called as ``progress(done, total)``, counts of runs: each is predicted, and then simulated.
     """
     inputs = check_inputs(program.network, inputs, some=True)
     runner = _backend(backend, None)
@@ -205,16 +208,28 @@ def verify(
     else:
         runner.load(program)
     predictions: list[Prediction] = []
+    starts = range(0, len(inputs), run_size)
+    steps: list[None] = []
+
+    def done() -> None:
+        steps.append(None)  # one thread at a time, as all that a list does
+        progress(len(steps), 2 * len(starts))
 
     def stimuli() -> Iterator[Stimulus]:
         """Predict one run after the other; those before are being simulated meanwhile."""
-        for start in range(0, len(inputs), run_size):
+        for start in starts:
             predictions.append(predict_inputs(
                 program, inputs[start:start + run_size], waits=None if waits is None else waits + start))
+            done()
             yield predictions[-1].stimulus
 
-    traces = runner.run_many(stimuli(), processes) if isinstance(runner, VerilatorBackend) else [
-        runner.run(stimulus) for stimulus in stimuli()]
+    def run(stimulus: Stimulus) -> Trace:
+        trace = runner.run(stimulus)
+        done()
+        return trace
+
+    traces = runner.run_many(stimuli(), processes, done) if isinstance(runner, VerilatorBackend) else [
+        run(stimulus) for stimulus in stimuli()]
     total: dict[str, Check] = {}
     parted = ""
     for number, (prediction, trace) in enumerate(zip(predictions, traces, strict=True)):

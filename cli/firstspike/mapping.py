@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Mapping to a device: the lanes and banks of every layer that give the shortest interval between inferences."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
@@ -28,7 +29,7 @@ from firstspike_compiler.passes.search_mapping import (
     total,
 )
 from firstspike_sim.inputs import check_inputs
-from firstspike_sim.models.golden import GoldenModel, GoldenResult
+from firstspike_sim.models.golden import GoldenModel, GoldenResult, Progress, unseen
 from firstspike_sim.models.prediction import predict_inputs
 
 __all__ = ["Mapping", "map_to_device", "nearest_lanes"]
@@ -38,6 +39,9 @@ SAMPLES = 32
 
 TRIAL_STEPS, TRIAL_CYCLES = 60, 500_000
 """Steps that the inferences on which it compares candidates must have together, and cycles that they should have."""
+
+FINALISTS = 2
+"""Number of candidates, of those tried the best, that all samples decide between."""
 
 SHARES = (0.8, 0.6)
 """Cycles of the other layers, over those of the busiest one, in candidates."""
@@ -79,7 +83,8 @@ class Mapping:
 
 
 def map_to_device(
-    network: FloatNetwork | IntegerNetwork, inputs: np.ndarray, *, device: str, lane_budget: int | None, **options,
+    network: FloatNetwork | IntegerNetwork, inputs: np.ndarray, *, device: str, lane_budget: int | None,
+    progress: Progress = unseen, **options,
 ) -> Mapping:
     """Choose lanes and banks of every layer.
 
@@ -95,6 +100,8 @@ def map_to_device(
         One of `firstspike_boards.devices.DEVICES`.
     lane_budget : int or None
         Processing elements of all layers together. None: as many as the device's look-up tables allow.
+    progress : callable
+        Called as ``progress(done, total)``, counts of candidates that the timing model tries, from when they are known.
     options
         Further options of `compile_network`. Those of the mapping, such as ``merges``, are then not chosen.
 
@@ -126,9 +133,17 @@ def map_to_device(
     least = max(2, TRIAL_STEPS // integer.steps)  # the first intervals are short, as the array fills
     few = samples[:1 + max(least, round(TRIAL_CYCLES / max(one.cycles for one in found)))]
     golden_few = GoldenModel(integer).run(few)
-    trials = [(_interval(compilation.program, few, golden_few), use, compilation) for compilation, use in candidates]
-    interval, use, compilation = _best_first([(_interval(compilation.program, samples, golden), use, compilation)
-                                        for _, use, compilation in _best_first(trials)[:2]])[0]
+    finalists = min(FINALISTS, len(candidates))
+    steps = itertools.count(1)
+
+    def tried(one: tuple[Compilation, Use], inputs: np.ndarray, golden: GoldenResult) -> Tried:
+        interval = _interval(one[0].program, inputs, golden)
+        progress(next(steps), len(candidates) + finalists)
+        return interval, one[1], one[0]
+
+    trials = [tried(one, few, golden_few) for one in candidates]
+    interval, use, compilation = _best_first([tried((compilation, use), samples, golden)
+                                              for _, use, compilation in _best_first(trials)[:finalists]])[0]
     return Mapping(compilation=compilation, interval=interval, elements=use.elements, blocks=use.memory,
                    luts=round(program_luts(compilation.program, chip.lut_inputs)), multipliers=use.multipliers,
                    limit=_limit(choices, found, budget, chip))

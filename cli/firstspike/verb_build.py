@@ -13,6 +13,7 @@ from rich.table import Table
 
 from .build_folder import read_build
 from .options import Build
+from .progress import shown_stage
 
 if TYPE_CHECKING:
     from firstspike_boards.board import Board
@@ -45,12 +46,13 @@ def build(
     clock_hz = None if clock_mhz is None else clock_mhz * 1e6
     console = Console(highlight=False)
     if chosen.family.flow is None:
-        with console.status("writing the project, and counting its cells"):
+        with shown_stage(console) as stage:
+            stage("writing the project, and counting its cells")
             report = write_project(chosen, program, output, clock_hz=clock_hz, baud=baud)
     else:
-        with console.status("") as status:
+        with shown_stage(console) as stage:
             report = build_bitstream(chosen, program, output, clock_hz=clock_hz, baud=baud,
-                                     seeds=range(1, seeds + 1), progress=status.update)
+                                     seeds=range(1, seeds + 1), progress=stage)
     show(console, chosen, report)
     console.print(f"written to {output}")
 

@@ -33,6 +33,7 @@ from .options import (
     load_inputs,
     scale_options,
 )
+from .progress import shown_progress, shown_stage
 
 
 def compile_(
@@ -115,7 +116,8 @@ def compile_(
                      input_shape=input_shape)
     if weight_bits == "auto":
         inputs, labels = load_inputs(data, "validation", SAMPLES_OF_BITS)
-        with console.status(f"choosing bits on {len(inputs)} samples"):
+        with shown_stage(console) as stage:
+            stage(f"choosing bits on {len(inputs)} samples")
             calibration = api.calibrate(real, inputs, labels)
             options |= {"powers": calibration.powers}
             chosen = api.choose_bits(calibration, accuracy_budget, in_min=in_min, in_max=in_max,
@@ -137,9 +139,9 @@ def compile_(
         if given or kernel_parallel is not None:
             raise ValueError("--device must be given without --lanes and --kernel-parallel: it chooses them")
         inputs, _ = load_inputs(data, "validation", SAMPLES)
-        with console.status(f"mapping to {device}"):
+        with shown_progress(console, f"mapping to {device}") as progress:
             mapping = api.map_to_device(
-                real, inputs, device=device, **options,
+                real, inputs, device=device, progress=progress, **options,
                 lane_budget=LANE_BUDGET if lane_budget is None else _elements(lane_budget, device))
         compilation = mapping.compilation
         console.print(f"{device}: {mapping.elements} processing elements, {mapping.blocks} block RAMs, about "

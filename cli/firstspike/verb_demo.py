@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from .options import load_inputs
+from .progress import shown_progress
 from .tables import accuracy_table, print_table
 from .verb_verify import show
 
@@ -39,8 +40,8 @@ def demo(output: Annotated[Path, typer.Option("-o", "--output", help="Build fold
     console.print(compilation.report(), markup=False, soft_wrap=True)
     console.rule("verify")
     images, labels = load_inputs("digits", "test")
-    with console.status("building the simulator and running every test image"):
-        outcome = api.verify(compilation.program, images)
+    with shown_progress(console, "building the simulator and running every test image") as progress:
+        outcome = api.verify(compilation.program, images, progress=progress)
     show(console, outcome, labels)
     if not outcome.equal:
         raise ValueError(f"hardware and models differ first at: {outcome.first}")

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from .build_folder import read_build
 from .options import Build, Data, Limit, Split, load_inputs
+from .progress import shown_progress
 from .verb_simulate import distribution
 
 
@@ -18,8 +19,9 @@ def estimate(build: Build, data: Data, split: Split = "test", limit: Limit = Non
 
     program, _ = read_build(build)
     inputs, labels = load_inputs(data, split, limit)
-    prediction = predict_inputs(program, inputs)
     console = Console(highlight=False)
+    with shown_progress(console, f"{len(inputs)} inferences in the models") as progress:
+        prediction = predict_inputs(program, inputs, progress=progress)
     if labels is not None:
         right = prediction.golden.classes == labels_of_results(labels, prediction.golden.classes)
         console.print(f"accuracy of the integer network: {np.mean(right):.2%}")

@@ -33,6 +33,7 @@ from .options import (
     load_inputs,
     scale_options,
 )
+from .progress import shown_progress
 
 
 def quantise(
@@ -60,8 +61,11 @@ def quantise(
     what = "right" if labels is not None else "as in float"
     table = Table("bits a weight", what, "as in float", "weights clipped", "weights, kbit",
                   title=f"{len(inputs)} samples; in float {calibration.score(calibration.classes):.2f} % {what}")
-    with console.status("quantising"):
-        found = [api.quantise_at(calibration, bits, **options) for bits in BITS]
+    with shown_progress(console, "quantising") as progress:
+        found = []
+        for bits in BITS:
+            found.append(api.quantise_at(calibration, bits, **options))
+            progress(len(found), len(BITS))
         chosen = None if accuracy_budget is None else api.choose_bits(calibration, accuracy_budget, **options)
     if chosen and chosen.bits not in [one.bits for one in found]:
         found.append(chosen)

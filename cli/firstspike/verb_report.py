@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from .options import Data, Limit, Network, Split, load_inputs
+from .progress import shown_progress
 
 
 def report(
@@ -25,8 +26,8 @@ def report(
     span = {"in_min": min(int(inputs.min()), 0), "in_max": max(int(inputs.max()), 1)} if inputs.ndim == 3 else {}
     program = api.compile(api.load(network), **span).program
     console = Console(highlight=False)
-    with console.status(f"running {len(inputs)} inferences"):
-        activity = measure_activity(program.network, inputs)
+    with shown_progress(console, f"{len(inputs)} inferences") as progress:
+        activity = measure_activity(program.network, inputs, progress)
     found = summary(program, activity, labels)
     show_activity(console, found)
     data_file, picture = write_activity(output, found)

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from .build_folder import read_build
 from .options import Backend, Build, Data, Limit, Split, load_inputs
+from .progress import shown_progress
 
 if TYPE_CHECKING:
     from .api import Verification
@@ -35,8 +36,9 @@ def verify(
     program, text = read_build(build)
     inputs, labels = load_inputs(data, split, limit)
     console = Console()
-    with console.status(f"simulating {len(inputs)} inferences in {backend}"):
-        outcome = api.verify(program, inputs, backend=backend, waits=waits, processes=processes, verilog=text)
+    with shown_progress(console, f"{len(inputs)} inferences in {backend}") as progress:
+        outcome = api.verify(program, inputs, backend=backend, waits=waits, processes=processes, verilog=text,
+                             progress=progress)
     show(console, outcome, labels)
     if junit:
         write_atomically(junit, to_junit(outcome.checks, program.network.name))

@@ -35,11 +35,12 @@ def test_each_run_begins_as_soon_as_it_is_predicted(case, monkeypatch):
     program, images = case
     simulator, seen = PysimBackend(), []
 
-    def run_many(self, stimuli, processes):
+    def run_many(self, stimuli, processes, done):
         traces = []
         for stimulus in stimuli:
             seen.append((stimulus.inferences, len(predicted)))
             traces.append(simulator.run(stimulus))
+            done()
         return traces
 
     predicted, predict = [], api.predict_inputs
@@ -51,8 +52,9 @@ def test_each_run_begins_as_soon_as_it_is_predicted(case, monkeypatch):
     monkeypatch.setattr(api, "predict_inputs", noted)
     monkeypatch.setattr(VerilatorBackend, "load", lambda self, program: simulator.load(program))
     monkeypatch.setattr(VerilatorBackend, "run_many", run_many)
-    assert fs.verify(program, images, run_size=3).equal
-    assert seen == [(3, 1), (3, 2), (1, 3)]
+    told = []
+    assert fs.verify(program, images, run_size=3, progress=lambda *counts: told.append(counts)).equal
+    assert seen == [(3, 1), (3, 2), (1, 3)] and told == [(done, 6) for done in range(1, 7)]
 
 
 def test_a_difference_is_in_the_run_that_has_it(case, monkeypatch):

@@ -4,7 +4,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -93,11 +93,18 @@ class VerilatorBackend:
                 shutil.move(folder / "wave.fst", self._waves)
             return self._trace(program, folder, count)
 
-    def run_many(self, stimuli: Iterable[Stimulus], processes: int | None = None) -> list[Trace]:
+    def run_many(
+        self, stimuli: Iterable[Stimulus], processes: int | None = None, done: Callable[[], None] = lambda: None,
+    ) -> list[Trace]:
         """Run each stimulus from reset, several at a time, from when the iterable has it; ``processes`` None: one for
-        each CPU."""
+        each CPU. ``done`` is called after each, by any thread."""
+        def run(stimulus: Stimulus) -> Trace:
+            trace = self.run(stimulus)
+            done()
+            return trace
+
         with ThreadPoolExecutor(processes or os.cpu_count()) as pool:
-            return list(pool.map(self.run, stimuli))
+            return list(pool.map(run, stimuli))
 
     def _trace(self, program: Program, folder: Path, count: int) -> Trace:
         layout = result_layout(program)

@@ -14,7 +14,7 @@ from firstspike_arch.connectivity import Conv2d, Dense, size_of
 from firstspike_arch.events import SHIFT_ADD_MAX
 from firstspike_arch.network import INPUT, IntegerNetwork
 
-from .golden import GoldenModel, decide
+from .golden import GoldenModel, Progress, decide, unseen
 from .synaptic_sums import synaptic_sums
 
 __all__ = ["Activity", "Operations", "fan_out", "measure_activity"]
@@ -89,8 +89,12 @@ class Activity:
         return self.spikes.mean(1) / self.neurons
 
 
-def measure_activity(network: IntegerNetwork, inputs: np.ndarray) -> Activity:
+def measure_activity(
+    network: IntegerNetwork, inputs: np.ndarray, progress: Progress = unseen,
+) -> Activity:
     """Run the golden model on inputs, as `GoldenModel.run` takes them, and count spikes and operations.
+
+    ``progress(done, total)`` is called with counts of inferences.
 
     Raises
     ------
@@ -120,6 +124,7 @@ def measure_activity(network: IntegerNetwork, inputs: np.ndarray) -> Activity:
         operations = [
             total + _count(network, index, reach[index], streams)
             for index, total in enumerate(operations)]
+        progress(min(start + BATCH, len(inputs)), len(inputs))
     return Activity(
         inferences=len(inputs), classes=np.concatenate(classes, axis=1), decision_steps=np.concatenate(steps),
         spikes=spikes / len(inputs), neurons=np.array([network.inputs, *(layer.neurons for layer in network.layers)]),

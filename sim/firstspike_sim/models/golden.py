@@ -13,6 +13,7 @@ Membranes are int32 where a bound on their magnitude proves that nothing can ove
 Of an input, "count" is the number that is given, of either sign; nothing else changes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,10 @@ from firstspike_arch.network import Branch, IntegerNetwork, Layer, Neuron
 from ..inputs import check_inputs
 from .synaptic_sums import synaptic_sums
 
-__all__ = ["GoldenModel", "GoldenResult", "decide"]
+__all__ = ["GoldenModel", "GoldenResult", "Progress", "decide", "unseen"]
+
+Progress = Callable[[int, int], None]
+"""Called as ``progress(done, total)``, with counts."""
 
 FLOAT32_EXACT = 1 << 24
 """Integers of at most this magnitude are exact in float32."""
@@ -74,6 +78,10 @@ class GoldenResult:
     membranes: tuple[np.ndarray, ...] | None = None
 
 
+def unseen(done: int, total: int) -> None:
+    """Show no progress."""
+
+
 class GoldenModel:
     """The meaning of an integer network.
 
@@ -87,6 +95,7 @@ class GoldenModel:
 
     def run(
         self, inputs: np.ndarray | torch.Tensor, *, device: str | torch.device = "cpu", membranes: bool = False,
+        progress: Progress = unseen,
     ) -> GoldenResult:
         """Run a batch.
 
@@ -99,6 +108,8 @@ class GoldenModel:
             Where to compute; the result is in host memory.
         membranes : bool
             Whether to return all membranes.
+        progress : callable
+            Called as ``progress(done, total)``, counts of inferences.
 
         Raises
         ------
@@ -118,10 +129,11 @@ class GoldenModel:
              for branch in layer.synapses(index)]
             for index, layer in enumerate(network.layers)
         ]
-        parts = [
-            self._run_chunk(torch.tensor(values[start : start + size], device=device), steps, synapses, membranes)
-            for start in range(0, max(1, len(values)), size)
-        ]
+        parts = []
+        for start in range(0, max(1, len(values)), size):
+            chunk = torch.tensor(values[start : start + size], device=device)
+            parts.append(self._run_chunk(chunk, steps, synapses, membranes))
+            progress(min(start + size, len(values)), len(values))
         classes, at, decided_by, scores, spikes, potentials = zip(*parts, strict=True)
         return GoldenResult(
             classes=_joined(classes), steps=_joined(at), decided_by=_joined(decided_by), scores=_joined(scores),

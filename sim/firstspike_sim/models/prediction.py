@@ -11,7 +11,7 @@ from ..inputs import check_inputs
 from ..stimulus import make_stimulus, random_waits
 from ..timing.spike_lists import spike_lists
 from ..timing.timing_model import predict_cycles
-from .golden import GoldenModel, GoldenResult
+from .golden import GoldenModel, GoldenResult, Progress, unseen
 
 __all__ = ["Prediction", "predict_inputs", "predict_stimulus"]
 
@@ -26,7 +26,8 @@ class Prediction:
 
 
 def predict_inputs(
-    program: Program, inputs: np.ndarray, *, waits: int | None = None, golden: GoldenResult | None = None, **options,
+    program: Program, inputs: np.ndarray, *, waits: int | None = None, golden: GoldenResult | None = None,
+    progress: Progress = unseen, **options,
 ) -> Prediction:
     """Prediction for images or spike counts back to back.
 
@@ -36,11 +37,13 @@ def predict_inputs(
         Seed of `random_waits` on both sides; None: there are none but those in ``options``.
     golden : GoldenResult or None
         Result of the golden model for these inputs, if it has run: it is the same however the network is mapped.
+    progress : callable
+        Called as ``progress(done, total)``, counts of inferences that the golden model has run.
     options
         Those of `make_stimulus`.
     """
     inputs = check_inputs(program.network, inputs, some=True)
-    golden = GoldenModel(program.network).run(inputs) if golden is None else golden
+    golden = GoldenModel(program.network).run(inputs, progress=progress) if golden is None else golden
     stimulus = make_stimulus(program, inputs, spikes=golden.spikes[0], **options)
     return _predict(program, golden, stimulus if waits is None else random_waits(stimulus, waits))
 

@@ -26,9 +26,9 @@ def test_values_are_computed_once_with_waits_too(alive_programs, monkeypatch):
     runs = []
 
     class Counted(GoldenModel):
-        def run(self, given):
+        def run(self, given, **options):
             runs.append(len(given))
-            return super().run(given)
+            return super().run(given, **options)
 
     plain = predict_inputs(program, inputs)
     monkeypatch.setattr(prediction, "GoldenModel", Counted)

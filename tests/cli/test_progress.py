@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""Progress: what long commands tell while they run, on a terminal only."""
+
+import io
+
+import firstspike as fs
+import numpy as np
+from firstspike.progress import shown_progress, shown_stage
+from firstspike.verb_demo import shipped
+from firstspike_sim.models.activity import BATCH, measure_activity
+from firstspike_sim.models.prediction import predict_inputs
+from firstspike_train.data import load
+from rich.console import Console
+
+NETWORK = fs.load(shipped("zoo", "digits_ettfs.safetensors"))
+
+
+def test_a_terminal_sees_the_time_that_is_left_and_a_file_nothing():
+    for terminal in (True, False):
+        file = io.StringIO()
+        console = Console(file=file, force_terminal=terminal, width=100)
+        with shown_progress(console, "mapping") as progress:
+            progress(1, 4)
+            progress(2, 4)
+        with shown_stage(console) as stage:
+            stage("synthesis")
+        said = file.getvalue()
+        assert ("mapping" in said and "left:" in said and "synthesis" in said) if terminal else said.strip() == ""
+
+
+def test_every_step_is_told():
+    program, told = fs.compile(NETWORK, lanes=8).program, []
+    images = load("digits", "test")[0]
+    measure_activity(program.network, images, lambda *counts: told.append(counts))
+    assert told == [(min(done, 360), 360) for done in range(BATCH, 360 + BATCH, BATCH)]
+    told.clear()
+    predict_inputs(program, images, progress=lambda *counts: told.append(counts))
+    assert told[-1] == (360, 360) and told == sorted(told)
+    told.clear()
+    fs.map_to_device(NETWORK, np.asarray(images[:4]), device="ice40-up5k", lane_budget=8,
+                     progress=lambda *counts: told.append(counts))
+    total = told[0][1]
+    assert total > 2 and told == [(done, total) for done in range(1, total + 1)]
