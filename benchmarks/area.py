@@ -53,14 +53,17 @@ class HiddenCore(wiring.Component):
         return m
 
 
-def hidden_core(lanes: int, *, leaky: bool) -> HiddenCore:
-    """A core of as many neurons as lanes, TTFS IF or LIF with shift leak, soft reset and bias."""
-    random = np.random.default_rng(0)
+def hidden_core(lanes: int, *, leaky: bool, lasts: bool = False, rows: int = 1) -> HiddenCore:
+    """A core of as many neurons as lanes in each row, TTFS IF or LIF with shift leak, soft reset and bias; if it
+    ``lasts``, with a current that leaks, too, as wide as the membrane."""
+    random, neurons = np.random.default_rng(0), lanes * rows
     options = {"leak_num": 15, "leak_shift": 4} if leaky else {"single_spike": True}
-    bias, theta = random.integers(1, 8, lanes), np.full(lanes, 200)
+    if lasts:
+        options |= {"current_leak_num": 7, "current_leak_shift": 3}
+    bias, theta = random.integers(1, 8, neurons), np.full(neurons, 200)
     layer = Layer(
-        name="hidden", weights=random.integers(-15, 16, (lanes, INPUTS)), weight_bits=WEIGHT_BITS,
-        neuron=Neuron(bias=bias, theta=theta, v_init=np.zeros(lanes, int), **options),
+        name="hidden", weights=random.integers(-15, 16, (neurons, INPUTS)), weight_bits=WEIGHT_BITS,
+        neuron=Neuron(bias=bias, theta=theta, v_init=np.zeros(neurons, int), **options),
     )
     network = IntegerNetwork(name="hidden", layers=(layer,), readout="first_spike", steps=8, steps_max=8)
     return HiddenCore(core_spec(network, 0, LayerOptions(lanes=lanes, membrane_bits=MEMBRANE_BITS)))
@@ -68,6 +71,14 @@ def hidden_core(lanes: int, *, leaky: bool) -> HiddenCore:
 
 def lut4_equivalents(found: Counter) -> int:
     return found["LUT4"] + 2 * found["CCU2C"]
+
+
+def lane_luts(component: HiddenCore, lanes: int, folder: Path) -> float:
+    """LUT4-equivalents a lane of a core in an ECP5."""
+    # The statistics do not depend on what is in the memories: no images.
+    netlist = synthesise(ECP5.synthesis, {"core.v": verilog(component, ())}, folder, top=TOP)
+    ECP5.flow.improve(netlist)
+    return lut4_equivalents(cells(netlist)) / lanes
 
 
 def main() -> None:
@@ -78,13 +89,15 @@ def main() -> None:
             (False, "TTFS IF", {64: 20.5, 128: 19.2}), (True, "LIF, shift leak and bias", {64: 28, 128: 28}),
         ):
             for lanes, floor in floors.items():
-                component = hidden_core(lanes, leaky=leaky)
-                # The statistics do not depend on what is in the memories: no images.
-                netlist = synthesise(ECP5.synthesis, {"core.v": verilog(component, ())}, folder, top=TOP)
-                ECP5.flow.improve(netlist)
-                each = lut4_equivalents(cells(netlist)) / lanes
+                each = lane_luts(hidden_core(lanes, leaky=leaky), lanes, folder)
                 what = f"hidden core, {title}, {lanes} lanes, {MEMBRANE_BITS}-bit membranes: LUT4-eq. a lane"
                 rows.append(Row(what=what, floor=f"≤ {floor}", measured=f"{each:.2f}", met=each <= floor))
+        for rows_of_lanes, where in ((1, "one row"), (4, "4 rows in registers"), (16, "16 rows in LUT RAM")):
+            without, each = (lane_luts(hidden_core(32, leaky=True, lasts=lasts, rows=rows_of_lanes), 32, folder)
+                             for lasts in (False, True))
+            what = f"hidden core, LIF, shift leak and bias, 32 lanes, {where}: LUT4-eq. a lane with a lasting current"
+            rows.append(Row(what=what, floor="≤ +60 %", met=each <= 1.6 * without,
+                            measured=f"{without:.1f} → {each:.1f}, +{each / without - 1:.0%}"))
         network = fs.load(shipped("zoo", "mnist_ettfs.safetensors"))
         program = fs.compile(network, lanes=128, port="image", early_exit=True).program
         text = verilog(Accelerator(program), ())

@@ -279,7 +279,8 @@ class Compilation:
             table.append((
                 layer.name, f"{_shape(layer.in_shape)}→{_shape(layer.out_shape)}", f"{layer.scale:.6g}",
                 str(layer.weight_bits), saturated,
-                f"{plan.membrane_bits} ({self.proofs[index].bits} proved)", _lanes(plan), str(plan.rows),
+                f"{plan.membrane_bits} ({self.proofs[index].bits} proved)"
+                + f", current {plan.current_bits}" * layer.neuron.lasts, _lanes(plan), str(plan.rows),
                 str(core.memory.depth * core.memory.used_bits),
             ))
         widths = [max(len(row[column]) for row in table) for column in range(len(head))]

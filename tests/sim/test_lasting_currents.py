@@ -9,10 +9,13 @@ import pytest
 from firstspike.verb_inspect import _neuron
 from firstspike_arch.checkpoint import load_network, save_network
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
-from firstspike_arch.network import IntegerNetwork, NetworkError
+from firstspike_arch.microcode import microcodes_of
+from firstspike_arch.network import IntegerNetwork, Layer, NetworkError
 from firstspike_arch.network_builder import NetworkBuilder
-from firstspike_arch.neuron import FloatNeuron
+from firstspike_arch.neuron import FloatNeuron, Neuron
 from firstspike_arch.program import Program
+from firstspike_arch.skipping import skips_obstacle
+from firstspike_arch.work import marker_cycles
 from firstspike_compiler.compile import compile_network
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.passes.prove_widths import prove_widths
@@ -150,6 +153,62 @@ def test_the_proof_says_both_widths_and_asks_for_a_leak_without_end():
     assert endless.trace_highs.tolist() == [25] and endless.highs[0] == 49
     with pytest.raises(CompileError, match="current_leak must be below 1 in an inference without end"):
         prove_widths(one_neuron(leak=0.5, current_leak=1, endless=True))
+
+
+KINDS = [
+    {"leak_num": 7, "leak_shift": 3}, {"reset": "zero"}, {"single_spike": True}, {"reset_delay": True, "v_min": -9},
+    {"leak_num": 5, "leak_shift": 3, "bias": np.full(3, 2)}, {"bias": np.full(3, 400)}, {"levels": 3},
+]
+
+
+@pytest.mark.parametrize("options", KINDS)
+@pytest.mark.parametrize("delay", [False, True])
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+def test_a_current_costs_one_pass_a_step(options, delay, lanes):
+    options, count = dict(options), 3
+    theta = 20 + np.arange(count)[:, None] + 7 * np.arange(options.pop("levels", 1))
+    neuron = Neuron(**{"bias": np.zeros(count, int), "v_init": np.zeros(count, int), "theta": theta, **options})
+    lasting = replace(neuron, current_leak_num=15, current_leak_shift=4, current_delay=delay)
+    cycles = []
+    for one in (neuron, lasting):
+        network = IntegerNetwork(
+            name="two", readout="spike_count", steps=4, steps_max=4, input_kind="events", layers=(
+                Layer(name="one", weights=np.ones((count, 5), int), weight_bits=4, neuron=one),))
+        core = compile_network(network, lanes=lanes, register_rows=2).program.cores[0]
+        cycles.append(marker_cycles(core))
+    rows = -(-count // lanes)
+    assert cycles[1].start == 0 and cycles[1].step == cycles[0].step + rows
+    assert cycles[1].final == cycles[0].final + rows * (not delay)
+
+
+def test_the_leak_of_a_current_of_any_ratio_hides_behind_that_of_the_membrane():
+    def passes(**options) -> int:
+        code = microcodes_of(one_neuron(leak=11 / 16, **options))[0]
+        return len(code.start) + len(code.step)
+
+    without = passes(current_leak=None)
+    assert passes(current_leak=13 / 16) == without + 1
+    # The trace is saved and halved once for each bit, the first time with the pass that takes it.
+    assert passes(current_leak=13 / 4096) == 12 > without + 1
+
+
+def test_rounding_that_takes_much_is_said():
+    network = random_real(0)
+    slow = FloatNeuron(theta=np.full(6, 3.0), leak=0.96875, current_leak=0.9375)
+    first = replace(network.layers[0], neuron=slow)
+    text = compile_network(replace(network, layers=(first, network.layers[1]))).passes[4].text
+    assert "dense0: currents round down, which takes about 256 steps from a membrane" in text
+    assert "threshold of 192; weight_exponent must be 5 for less than 5% of it" in text
+    finer = replace(first, weight_scale=1 / 64 / 32, weight_exponent=5)
+    text = compile_network(replace(network, layers=(finer, network.layers[1]))).passes[4].text
+    assert "round down" not in text
+
+
+def test_rows_are_not_skipped():
+    net = NetworkBuilder((1, 4, 4), steps=4, readout="spike_count")
+    net.layer(np.ones((1, 1, 2, 2), int), theta=2, reset="zero", current_leak=0.5)
+    net.layer(np.ones((2, 9), int), theta=2)
+    assert skips_obstacle(net.build(), 0) == "skips must be off: currents last, so that every step changes membranes"
 
 
 def test_inspect_says_it():

@@ -26,6 +26,9 @@ from firstspike_arch.shown import shown
 
 from ..errors import CompileError
 
+CURRENT_LOSS_MAX = 0.05
+"""Largest share of the threshold that rounding a lasting current down should take from a membrane in the long run."""
+
 __all__ = ["Rounding", "quantise"]
 
 
@@ -177,8 +180,26 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int | None) -> tupl
         leak=str(leak), leak_error=leak.error,
         current_leak="" if lasting is None else str(lasting),
         current_leak_error=0.0 if lasting is None else lasting.error,
-        warnings=(*leak.warnings(), *(() if lasting is None else lasting.warnings())),
+        warnings=(*leak.warnings(), *(() if lasting is None else lasting.warnings()),
+                  *_lost_by_currents(integer.neuron, layer.weight_exponent)),
     )
+
+
+def _lost_by_currents(neuron: Neuron, exponent: int) -> Iterable[str]:
+    """Yield how much less membranes get in the long run as their currents round down, if it is much beside the
+    threshold."""
+    if neuron.current_leak is None or neuron.theta is None or neuron.leak_toward_zero:
+        return
+    rounds = np.mod(neuron.current_leak, 1) > 0
+    # Half a step in each step, which the current keeps for 1/(1 − leak) steps, and the membrane what it gets.
+    lost = 0.5 * rounds / np.maximum((1 - neuron.current_leak) * (1 - neuron.leak), 1 / (1 << LEAK_SHIFT_MAX))
+    share = np.broadcast_to(lost / np.maximum(neuron.first_theta, 1), neuron.first_theta.shape)
+    worst = int(share.argmax())
+    if share[worst] > CURRENT_LOSS_MAX:
+        more = exponent + int(np.ceil(np.log2(share[worst] / CURRENT_LOSS_MAX)))
+        yield (f"currents round down, which takes about {np.broadcast_to(lost, share.shape)[worst]:.3g} steps from a "
+               f"membrane in the long run, beside a threshold of {neuron.first_theta[worst]}; weight_exponent must be "
+               f"{more} for less than {CURRENT_LOSS_MAX:.0%} of it")
 
 
 class _Leak:
