@@ -79,11 +79,18 @@ def in_rationals(neuron: Neuron, currents: np.ndarray, index: int) -> list[tuple
     def after_reset(v: int) -> int:
         return {"subtract": v - spike * step, "zero": left if spike else v, "none": v}[neuron.reset]
 
+    lasting = Fraction(0)
+    ratio = None if neuron.current_leak is None else Fraction(
+        int(np.broadcast_to(neuron.current_leak_num, len(neuron.bias))[index]), 1 << neuron.current_leak_shift)
+    bias = int(neuron.bias[index])
     for t, current in enumerate(currents[:, index].tolist()):
+        if ratio is not None:  # it rounds down
+            before, lasting = lasting, floor(ratio * lasting) + current + bias * neuron.current_bias
+            current = int(before if neuron.current_delay else lasting)
         if not done:
             v = nearest(leak * v)
             v = after_reset(v) if neuron.reset_delay else v
-            v += current + (int(neuron.bias[index]) if t == 0 or not neuron.bias_once else 0)
+            v += current + (0 if neuron.current_bias or (t and neuron.bias_once) else bias)
         spike = 0 if done else sum(v >= one for one in levels)
         found.append((spike, v))
         done = done or (neuron.single_spike and spike > 0)
