@@ -114,7 +114,7 @@ def test_golden_spikes_are_those_of_rationals_that_round_to_the_nearest():
         origin = -(made.layers[0].neuron.v_init - neuron.v_init)
         for sample, spikes, membranes in zip(inputs, golden.spikes[1], golden.membranes[0], strict=True):
             for index in range(4):
-                expected = in_rationals(neuron, sample @ layer.weights.T, index)
+                expected = in_rationals(neuron, sample @ layer.weights.T * layer.weight_unit, index)
                 actual = list(zip(spikes[:, index].tolist(), (membranes[:, index] + origin[index]).tolist(),
                                   strict=True))
                 assert actual == expected, f"seed {seed}"
