@@ -100,16 +100,17 @@ class ProgramPort(wiring.Component):
         for core in self._cores:
             shape, access = core.memory, getattr(self, f"access{core.index}")
             low = (shape.chunks - 1).bit_length()
-            # The comparison is slow, and joins the decoded number of the chunk behind a register of its own.
-            fits, chosen = Signal(name=f"fits{core.index}"), Signal(shape.chunks, name=f"chosen{core.index}")
+            # The comparison is slow: it joins the decoded numbers of memory and chunk behind a register of its own.
+            below, named = Signal(name=f"below{core.index}"), Signal(name=f"named{core.index}")
+            chosen = Signal(shape.chunks, name=f"chosen{core.index}")
             number, row, bits = word.address[:low], word.address[low:], len(access.word)
-            within = ~row[bits:].any() & (row[:bits] < shape.depth)
             m.d.comb += [
                 access.ahead.eq(written), access.write.eq(writing), access.read.eq(reading),
-                access.chunk.eq(Mux(fits, chosen, 0)),
+                access.chunk.eq(Mux(below & named, chosen, 0)),
             ]
             m.d.sync += [
-                access.data.eq(word.data), access.word.eq(row), fits.eq((word.memory == core.index) & within),
+                access.data.eq(word.data), access.word.eq(row), below.eq(row[:bits] < shape.depth),
+                named.eq((word.memory == core.index) & ~row[bits:].any()),
                 chosen.eq(Cat(number == chunk for chunk in range(shape.chunks))),
             ]
             if reads_back:
