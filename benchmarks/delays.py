@@ -52,6 +52,7 @@ def delay_line_luts(size: int) -> int:
     """LUT4-equivalents of a delay line for so many addresses, by yosys for ECP5."""
     random = np.random.default_rng(size)
     line = DelayLine(Delaying(layout=TokenLayout(shape=(size,)), delays=random.integers(0, LONGEST + 1, size)))
+    assert ECP5.flow is not None
     with tempfile.TemporaryDirectory() as folder:
         netlist = synthesise(ECP5.synthesis, {"line.v": verilog(line, ())}, Path(folder), top=TOP)
         ECP5.flow.improve(netlist)
