@@ -25,11 +25,13 @@ from .lut_coefficients import COEFFICIENTS
 
 __all__ = ["Unit", "core_luts", "core_units", "entry_luts", "program_luts", "program_units", "readout_luts"]
 
-ALONE = {4: {"marks": {"marks": 1.7}, "rows": {"lut_ram": 1, "lut_ram_mux": 0.9}},
-         6: {"marks": {"marks": 1.4}, "rows": {"lut_ram": 1, "lut_ram_mux": 1}}}
+ALONE = {4: {"marks": {"marks": 1.7}, "rows": {"lut_ram": 1, "lut_ram_mux": 0.9},
+             "delays": {"lut_ram": 1, "lanes": 9.5, "values": 9, "address": 25}},
+         6: {"marks": {"marks": 1.4}, "rows": {"lut_ram": 1, "lut_ram_mux": 1},
+             "delays": {"lut_ram": 1, "lanes": 5.5, "values": 3.3, "address": 17}}}
 """Coefficients that were measured of units alone, as no network of the zoo has them by default: for each row of a core
-that skips rows, times one more than the rows that it can mark at once, with 36 to 256 rows; and of LUT RAM of 96 to 256
-rows."""
+that skips rows, times one more than the rows that it can mark at once, with 36 to 256 rows; of LUT RAM of 96 to 256
+rows; and of delay lines for 16 to 3,136 addresses, with values of 0 to 8 bits."""
 
 _SHAPES = DEVICES["ecp5-85"].shapes  # those of AMD's 7 series are the same
 
@@ -87,6 +89,11 @@ def core_units(core: CoreSpec, inputs: int) -> Iterator[Unit]:
     if deep := [memory for memory in core.memories if memory.lut_ram and memory.depth > LUT_RAM_DEPTH]:
         yield Unit(name=f"core{core.index}", kind="rows", features=_deep_lut_ram(deep, inputs))
     for place, one in enumerate(core.inputs):
+        if one.delaying is not None:
+            line, layout = one.delaying, one.delaying.layout
+            yield Unit(name=f"delays{core.index}_{place}", kind="delays", features={
+                "lut_ram": _lut_ram(line.memories(""), inputs), "lanes": line.lanes,
+                "values": line.lanes * layout.value_bits, "address": layout.address_bits})
         if one.merging is not None:
             name = f"merger{core.index}" if len(core.inputs) == 1 else f"merger{core.index}_{place}"
             memories = list(one.merging.memories(""))

@@ -3,10 +3,14 @@
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from firstspike_arch.network_builder import NetworkBuilder
 from firstspike_boards.lut_model import core_luts, entry_luts, program_luts, program_units, readout_luts
+from firstspike_compiler.compile import compile_network
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -67,3 +71,18 @@ def test_the_model_is_within_a_tenth_of_yosys_today(benchmark, place):
     for inputs, family in benchmark.FAMILIES.items():
         found = sum(benchmark.grouped(benchmark.luts_by_unit(text, family, inputs)).values())
         assert program_luts(program, inputs) == pytest.approx(found, rel=benchmark.TOLERANCE), (name, letter)
+
+
+def test_delay_lines_count():
+    """By yosys 495 and 505 LUT4, 292 and 370 LUT6, of 128 and of 700 addresses with delays up to 30 steps."""
+    net = NetworkBuilder(700, steps=40, readout="spike_count")
+    net.layer(np.eye(128, 700, dtype=int), theta=1, delays=np.arange(700) % 31)
+    net.layer(np.eye(10, 128, dtype=int), theta=1, delays=np.arange(128) % 31)
+    program = compile_network(net.build(), lanes=2).program
+    for inputs, sizes in ((4, (505, 495)), (6, (370, 292))):
+        units = [unit for unit in program_units(program, inputs) if unit.kind == "delays"]
+        undelayed = [core_luts(replace(core, inputs=tuple(replace(one, delaying=None) for one in core.inputs)), inputs)
+                     for core in program.cores]
+        for core, without, size in zip(program.cores, undelayed, sizes, strict=True):
+            assert abs(core_luts(core, inputs) - without - size) <= 0.15 * size
+        assert len(units) == 2
