@@ -168,7 +168,7 @@ def spread_workload(core: CoreSpec, steps: int, sent: Sequence[float]) -> Worklo
             idle += count / steps
             count -= count / steps
         if one.merging is not None:
-            count = one.merging.expected(count / steps) * steps
+            count = one.merging.expected(count / steps, steps) * steps
         events.append(np.full((1, inputs), count / inputs))
         ones.append(events[-1] * max(one.layout.value_bits / 2, 1))  # half of the bits of a random value
     joined = sent[core.inputs[0].source + 1] / 2 if core.pairs else 0.0

@@ -33,6 +33,9 @@ LUT_RAM_MOST = 512
 MARKERS = 300
 """Markers, of whole inferences, for which the rows are counted that they would not skip; it takes long."""
 
+NEAR = 0.45
+"""Share of a map within which the events of a step are, where nobody knows: of event cameras 0.2 … 0.7."""
+
 ROUNDS = 4
 """How often closer prices are tried before the budgets count as too small."""
 
@@ -157,7 +160,7 @@ def _fits_lut_ram(core: CoreSpec) -> bool:
 
 def _touched(core: CoreSpec, load: Workload) -> float:
     """Return how many tiles of an inference have rows that an event reached in their step, the last step apart: of some
-    inferences, if it is known where their events are, else expected if they are spread evenly."""
+    inferences, if it is known where their events are, else expected if they are spread over `NEAR` of the map."""
     plan = core.plan
     if load.present:
         some = max(1, MARKERS // load.steps)
@@ -165,7 +168,8 @@ def _touched(core: CoreSpec, load: Workload) -> float:
     tiles, events = math.prod(plan.tiles), sum(float(one.sum()) for one in load.events) / load.steps
     reached = math.prod((one + banks - 1) / banks for one, banks in zip(
         reach(core.inputs[0].connectivity), plan.banks, strict=True))
-    return (load.steps - 1) * tiles * (1 - (1 - min(1.0, reached / tiles)) ** events)
+    near = max(1.0, NEAR * tiles)
+    return (load.steps - 1) * near * (1 - (1 - min(1.0, reached / near)) ** events)
 
 
 def _sizes(layer: Layer, index: int, template: LayerOptions, shapes: Sequence[Banks]) -> list[tuple[Banks, int]]:
