@@ -18,8 +18,8 @@ TOGETHER = 0.3
 """Share of the other pixels of a window that spike with one of them. The networks of ``zoo/`` have 0.16 … 0.56."""
 
 COARSE_STEPS, FINER = 10, 0.4
-"""In more than so many steps fewer spike together, by this power of their number: ``nmnist_cnn`` has 0.08 and 0.09 in 300
-steps."""
+"""In more than so many steps fewer spike together, by this power of their number: ``nmnist_cnn`` has 0.08 and 0.09 in
+300 steps."""
 
 BAND_CYCLES = 3
 """Cycles that a merger loses from one band to the next: the event that closes a half waits until the other is open."""
