@@ -34,6 +34,15 @@ def test_known_images():
     assert corrupted(point, (1, 8, 8), "motion_blur", 2).view(8, 8)[3, 2:5].tolist() == [80, 80, 80]
 
 
+def test_impulses_are_as_often_black_as_white_and_as_many_as_they_should():
+    grey = torch.full((40, 1024), 100, dtype=torch.uint8)
+    for severity, share in zip(SEVERITIES, CORRUPTIONS["impulse_noise"][1], strict=True):
+        changed = corrupted(grey, (1, 32, 32), "impulse_noise", severity)
+        black, white, kept = ((changed == value).float().mean().item() for value in (0, 255, 100))
+        assert black == pytest.approx(share / 2, rel=0.1) and white == pytest.approx(share / 2, rel=0.1)
+        assert kept == pytest.approx(1 - share, abs=0.01)
+
+
 def test_wrong_names_are_refused():
     with pytest.raises(ValueError, match=r"corruption must be one of gaussian_noise, .*, pixelate, not 'fog'"):
         corrupted(IMAGES, SHAPE, "fog", 1)

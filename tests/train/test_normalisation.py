@@ -94,6 +94,18 @@ def test_what_is_folded_computes_the_same():
     assert layer.exported().neuron.bias == pytest.approx(normalisation.shift.detach().numpy(), abs=layer.unit)
 
 
+def test_channels_that_hardly_vary_are_folded_as_they_were():
+    normalisation = BatchNormalisation(4).eval()
+    with torch.no_grad():
+        normalisation.variance.copy_(torch.tensor([0.0, 1e-6, 1e-5, 2.0]))
+        normalisation.mean.copy_(torch.tensor([0.5, -1.0, 2.0, 0.1]))
+        normalisation.gain.copy_(torch.tensor([1.0, 0.5, -2.0, 1.5]))
+    currents = torch.randn(30, 4, generator=torch.Generator().manual_seed(1))
+    wanted = normalisation(currents)
+    factor = normalisation.fold()
+    torch.testing.assert_close(currents * factor + normalisation.shift, wanted, rtol=1e-4, atol=1e-3)
+
+
 @pytest.mark.parametrize("layers", ["5C3p1-P2-6C3-12-10", "4C3p1-4C3p1-4C3p1+2-6C3p1s2-10"])
 @pytest.mark.parametrize("name", METHOD_RECIPES)
 def test_the_integers_are_those_of_the_golden_model(tmp_path, name, layers):

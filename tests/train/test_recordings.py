@@ -35,6 +35,14 @@ def test_events_come_back_and_are_counted(tmp_path):
     assert counts[0, 34 + 2] == 1 and counts[1, 34 + 2] == 2 and counts[0, 34 * 34 + 33 * 34 + 33] == 1
 
 
+def test_a_step_begins_with_its_first_microsecond_and_ends_before_the_next():
+    times = np.array([0, 999, 1000, 1999, 2000, 2999, 3000, 3001, 9999])
+    events = np.stack([times, times * 0, times * 0, np.arange(len(times))], axis=1)
+    for steps in (1, 2, 3):
+        counts = bin_events(events, steps, 1000)
+        assert [np.flatnonzero(step).tolist() for step in counts] == [[2 * step, 2 * step + 1] for step in range(steps)]
+
+
 @pytest.mark.parametrize(("raw", "sentence"), [
     (packed(EVENTS)[:-2], "must hold events of 5 bytes, not 23 bytes; it is truncated"),
     (b"", "must hold events of 5 bytes, not 0 bytes; it is truncated"),

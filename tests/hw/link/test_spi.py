@@ -83,4 +83,4 @@ def test_a_transfer_begins_with_a_count_and_loses_no_octet(lengths):
     seen, received = transfers(given, lengths, fill=30)
     parts = [octets_of_chunks(one)[0] for one in seen]
     assert b"".join(parts) == bytes(given) and len(received) == sum(lengths)
-    assert [one[0] for one in seen][0] == len(given)
+    assert seen[0][0] == len(given)
