@@ -159,6 +159,45 @@ def test_only_what_is_lost_is_sent_again(spoilt, again):
     assert device.time < 10  # nothing waited for the timeout
 
 
+class OnTheWay(Device):
+    """Frames arrive, and are answered, once all their octets have had the time; ``cut`` writes lose their last octet."""
+
+    def __init__(self, *, cut: tuple[int, ...] = (), **options):
+        super().__init__(**options)
+        self.cut, self.free, self.arrivals = cut, 0.0, []
+
+    def write(self, data: bytes) -> None:
+        before = len(self.queue)
+        super().write(data[: len(data) - (self.writes in self.cut)])
+        self.free = max(self.free, self.time) + len(data) / self.octets_per_second
+        self.arrivals += [self.free] * (len(self.queue) - before)
+
+    def read(self, seconds: float) -> bytes:
+        if not self.queue or self.arrivals[0] > self.time + seconds:
+            self.time += seconds
+            return b""
+        self.time = max(self.time, self.arrivals.pop(0))
+        return cobs.encode(self.queue.pop(0)[1]) + b"\0"
+
+
+def test_a_request_is_not_given_up_while_it_is_on_its_way():
+    """Sending takes 0.19 s; the time-out of 0.05 s begins when all has been sent."""
+    device = OnTheWay()
+    link = Link(lambda: device, timeout=0.05)
+    for payload in (bytes(180), bytes(range(180))):
+        assert link.exchange([(Kind.INFER, payload)]) == [zlib.crc32(payload).to_bytes(4, "big")]
+    assert link.resent == 0 and device.time > 0.38
+
+
+def test_what_a_lost_end_leaves_behind_does_not_spoil_the_request_that_is_sent_again():
+    for cut in range(2, 8):
+        device = OnTheWay(cut=(cut,))  # the first two writes are a zero and IDENTIFY
+        link = Link(lambda device=device: device, timeout=0.05)
+        for number, (kind, payload) in enumerate(requests(6)):
+            assert link.exchange([(kind, payload)]) == wanted(6)[number : number + 1]
+        assert link.resent == 1, cut
+
+
 def test_faults_cost_little_time():
     device = Device()
     link = Link(lambda: FaultyTransport(device, flip=1e-3, seed=5), timeout=10.0)

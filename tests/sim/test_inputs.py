@@ -85,6 +85,18 @@ def test_anything_else_is_one_sentence(kind, make, sentence):
         assert str(refusal.value) == sentence
 
 
+def test_the_range_ends_with_its_last_number():
+    for kind, low, high in (("events", 0, 9), ("direct", -3, 9)):
+        network, given = PROGRAMS[kind].network, numbers(kind).astype(np.int16)
+        for edge in (low, high):
+            given.flat[5] = edge
+            assert check_inputs(network, given).reshape(given.shape).tolist() == given.tolist()
+        for wrong in (low - 1, high + 1):
+            given.flat[5] = wrong
+            with pytest.raises(ValueError, match=rf"^inputs must be .* {low}…{high}, not "):
+                check_inputs(network, given)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_inference_has_no_cycles(kind):
     none = numbers(kind)[:0]
