@@ -160,7 +160,7 @@ def test_only_what_is_lost_is_sent_again(spoilt, again):
 
 
 class OnTheWay(Device):
-    """Frames arrive, and are answered, once all their octets have had the time; ``cut`` writes lose their last octet."""
+    """Frames arrive, and are answered, when all octets have had the time; ``cut`` writes lose their last octet."""
 
     def __init__(self, *, cut: tuple[int, ...] = (), **options):
         super().__init__(**options)
