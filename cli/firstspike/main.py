@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The firstspike command: trained spiking networks become verified FPGA accelerators."""
 
+import logging
 import sys
 import warnings
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from firstspike_arch.output_folder import FolderWarning
@@ -37,7 +38,19 @@ __all__ = ["app", "run"]
 NOTES = (CompileWarning, FolderWarning)
 """Warnings for a user of the command."""
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+
+@app.callback()
+def options(verbose: Annotated[bool, typer.Option(
+    "--verbose", help="Tell on standard error which tools are called, and how long each takes.")] = False) -> None:
+    """Trained spiking networks become verified FPGA accelerators."""
+    tools, handler = logging.getLogger("firstspike_hw.toolchain"), logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("firstspike: %(message)s"))
+    tools.handlers = [handler] if verbose else []
+    tools.setLevel(logging.INFO if verbose else logging.NOTSET)
+
+
 app.command("train")(verb_train.train)
 app.command("compile")(verb_compile.compile_)
 app.command("build")(verb_build.build)

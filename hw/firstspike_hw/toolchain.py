@@ -3,18 +3,22 @@
 
 import importlib.metadata
 import importlib.util
+import logging
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 __all__ = ["Tool", "ToolError", "find_tool"]
+
+_LOG = logging.getLogger(__name__)
 
 _MINIMUM = {
     "verilator": (5, 36),  # required by cocotb 2
@@ -149,9 +153,12 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def _run(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    begun = time.monotonic()
     try:
-        return subprocess.run(command, text=True, stdin=subprocess.DEVNULL, check=False, **options)
+        done = subprocess.run(command, text=True, stdin=subprocess.DEVNULL, check=False, **options)
     except OSError as error:
         raise ToolError(f"{command[0]} cannot be run: {error.strerror}") from None
     except subprocess.TimeoutExpired as error:
         raise ToolError(f"{command[0]} must end within {error.timeout:g} seconds, but did not") from None
+    _LOG.info("%s: status %d after %.1f s", shlex.join(command), done.returncode, time.monotonic() - begun)
+    return done

@@ -345,3 +345,18 @@ def test_an_export_for_axi_does_not_take_the_place_of_a_build(build, tmp_path, f
     shutil.copytree(build, tmp_path / "b")
     refused(firstspike("export-axi", "b", "-o", "b"), "b: must have room for core0_weights.hex, ")
     assert contents(tmp_path / "b") == contents(build)
+
+
+def test_verbose_tells_which_tools_are_called(build, firstspike):
+    quiet = firstspike("verify", build, "--data", "digits", "--limit", "3")
+    done = firstspike("--verbose", "verify", build, "--data", "digits", "--limit", "3")
+    assert (quiet.status, quiet.err, done.status, done.out) == (0, "", 0, quiet.out)
+    assert re.search(r"^firstspike: \S*simulator [\d ]+: status 0 after \d+\.\d s$", done.err, re.MULTILINE)
+
+
+def test_a_shell_completes_commands(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.argv = ['firstspike']; from firstspike.main import run; run()"],
+        env={**os.environ, "_FIRSTSPIKE_COMPLETE": "complete_bash", "COMP_WORDS": "firstspike ins", "COMP_CWORD": "1"},
+        cwd=tmp_path, text=True, capture_output=True, check=False, timeout=100)
+    assert done.stdout.split() == ["inspect"], done.stderr
