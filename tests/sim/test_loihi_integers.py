@@ -43,3 +43,16 @@ def test_every_spike_is_that_of_loihi(sizes, threshold, images, lanes, backend, 
         assert 0.03 < layer.mean() < 0.6
     outcome = fs.verify(program, inputs, backend=backend)
     assert outcome.equal, outcome.first
+
+
+FILES = Path(__file__).parents[1] / "compiler" / "lava_files"
+
+
+@pytest.mark.parametrize("name", ["affine", "channels", "recurrent"])
+def test_what_lava_dl_exports_runs_in_hardware(name):
+    inputs = np.load(FILES / f"{name}.npz")["inputs"][:2]
+    network = fs.load_lava(FILES / f"{name}.net", steps=inputs.shape[1],
+                           readout="potential" if name == "affine" else "spike_count")
+    lanes = [max(1, layer.neurons // 3) for layer in network.layers]
+    outcome = fs.verify(fs.compile(network, lanes=lanes).program, inputs, backend="pysim")
+    assert outcome.equal, outcome.first
