@@ -48,11 +48,12 @@ def test_every_spike_is_that_of_loihi(sizes, threshold, images, lanes, backend, 
 FILES = Path(__file__).parents[1] / "compiler" / "lava_files"
 
 
-@pytest.mark.parametrize("name", ["affine", "channels", "recurrent"])
+@pytest.mark.parametrize("name", [
+    "affine", "biases", "channels", "delays", pytest.param("maps", marks=pytest.mark.slow), "recurrent"])
 def test_what_lava_dl_exports_runs_in_hardware(name):
-    inputs = np.load(FILES / f"{name}.npz")["inputs"][:2]
+    inputs = np.load(FILES / f"{name}.npz")["inputs"][:1, :14]
     network = fs.load_lava(FILES / f"{name}.net", steps=inputs.shape[1],
                            readout="potential" if name == "affine" else "spike_count")
-    lanes = [max(1, layer.neurons // 3) for layer in network.layers]
+    lanes = [max(1, layer.channels // (3 * layer.groups)) for layer in network.layers]
     outcome = fs.verify(fs.compile(network, lanes=lanes).program, inputs, backend="pysim")
     assert outcome.equal, outcome.first
