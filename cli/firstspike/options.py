@@ -48,6 +48,12 @@ Gain = Annotated[float | None, typer.Option(
     help="NIR file: a step adds so many times the input to a membrane, whatever r and tau are.")]
 ResetDelay = Annotated[bool | None, typer.Option(
     "--reset-delay/--reset-at-once", help="NIR file: reset one step late, snnTorch's default, or in the same step.")]
+CurrentRule = Annotated[str | None, typer.Option(
+    help="NIR file: a current that lasts gets w_in·dt/tau_syn of its input, rate, or w_in times it, jump, or leaks "
+    "right behind that, decay.")]
+CurrentDelay = Annotated[bool | None, typer.Option(
+    "--current-delay/--current-at-once",
+    help="NIR file: membranes take the current of the step before, or of the step.")]
 Levels = Annotated[int | None, typer.Option(help="NIR file: most spikes of a neuron in a step, as of sinabs.")]
 Start = Annotated[str | None, typer.Option(
     help="NIR file: IF neurons whose v_reset is not 0 start from 0 or from there, zero or reset.")]

@@ -10,6 +10,8 @@ from rich.console import Console
 
 from .options import (
     SAMPLES_OF_BITS,
+    CurrentDelay,
+    CurrentRule,
     Gain,
     InMax,
     InMin,
@@ -55,8 +57,9 @@ def compile_(
         min=0, help="Percentage points of accuracy that --weight-bits auto may cost.")] = 0.5,
     scales: Scales = "layer", percentile: Percentile = None, weight_scale: WeightScale = None,
     steps: Steps = None, reset: Reset = None, strict: Strict = None, readout: Readout = None, dt: StepTime = None,
-    leak_rule: LeakRule = None, gain: Gain = None, reset_delay: ResetDelay = None, levels: Levels = None,
-    v_min: VMin = None, start: Start = None, input_shape: InputShape = None, in_min: InMin = None, in_max: InMax = None,
+    leak_rule: LeakRule = None, gain: Gain = None, reset_delay: ResetDelay = None,
+    current_rule: CurrentRule = None, current_delay: CurrentDelay = None, levels: Levels = None, v_min: VMin = None,
+    start: Start = None, input_shape: InputShape = None, in_min: InMin = None, in_max: InMax = None,
     leak_shift_max: Annotated[int | None, typer.Option(
         min=0, max=LEAK_SHIFT_MAX, help="Largest shift of a leak num / 2^shift; a smaller one may save passes over all "
         "rows in every step. Default: what the slowest leak needs.")] = None,
@@ -112,7 +115,8 @@ def compile_(
                **scale_options(scales, percentile, weight_scale)}
     console = Console()
     real = load_file(network, steps=steps, reset=reset, strict=strict, readout=readout, dt=dt, leak_rule=leak_rule,
-                     gain=gain, reset_delay=reset_delay, levels=levels, v_min=v_min, start=start,
+                     gain=gain, reset_delay=reset_delay, current_rule=current_rule, current_delay=current_delay,
+                     levels=levels, v_min=v_min, start=start,
                      input_shape=input_shape)
     if weight_bits == "auto":
         inputs, labels = load_inputs(data, "validation", SAMPLES_OF_BITS)

@@ -19,6 +19,8 @@ from rich.table import Table
 
 from .build_folder import PROGRAM_FILE, BuildError, list_build, read_build
 from .options import (
+    CurrentDelay,
+    CurrentRule,
     Gain,
     InMax,
     InputShape,
@@ -44,8 +46,9 @@ HEAD = ("layer", "type", "shapes", "takes", "neuron", "parameters", "weights", "
 def inspect(
     file: Annotated[Path, typer.Argument(help="Checkpoint, NIR or lava-dl file, or build folder, possibly broken.")],
     steps: Steps = None, reset: Reset = None, strict: Strict = None, dt: StepTime = None, leak_rule: LeakRule = None,
-    gain: Gain = None, reset_delay: ResetDelay = None, levels: Levels = None, v_min: VMin = None,
-    start: Start = None, in_max: InMax = None, input_shape: InputShape = None,
+    gain: Gain = None, reset_delay: ResetDelay = None, current_rule: CurrentRule = None,
+    current_delay: CurrentDelay = None, levels: Levels = None, v_min: VMin = None, start: Start = None,
+    in_max: InMax = None, input_shape: InputShape = None,
 ) -> None:
     """Show the contents of a file, what they compile to, and what is refused and why; broken files are read, too.
 
@@ -63,7 +66,8 @@ def inspect(
         from firstspike_compiler.frontends.nir_file import inspect_nir
 
         given = {"steps": steps, "reset": reset, "strict": strict, "dt": dt, "leak_rule": leak_rule, "gain": gain,
-                 "reset_delay": reset_delay, "levels": levels, "v_min": v_min, "start": start, "in_max": in_max}
+                 "reset_delay": reset_delay, "current_rule": current_rule, "current_delay": current_delay,
+                 "levels": levels, "v_min": v_min, "start": start, "in_max": in_max}
         options = {name: value for name, value in given.items() if value is not None}
         whole = _nir(console, file, inspect_nir(file, **options))
     else:

@@ -9,6 +9,8 @@ from rich.table import Table
 
 from .options import (
     SAMPLES_OF_BITS,
+    CurrentDelay,
+    CurrentRule,
     Data,
     Gain,
     InMax,
@@ -43,15 +45,17 @@ def quantise(
     accuracy_budget: Annotated[float | None, typer.Option(
         min=0, help="Also choose bits layer by layer that cost at most so many percentage points.")] = None,
     steps: Steps = None, reset: Reset = None, strict: Strict = None, readout: Readout = None, dt: StepTime = None,
-    leak_rule: LeakRule = None, gain: Gain = None, reset_delay: ResetDelay = None, levels: Levels = None,
-    v_min: VMin = None, start: Start = None, input_shape: InputShape = None, in_min: InMin = None, in_max: InMax = None,
+    leak_rule: LeakRule = None, gain: Gain = None, reset_delay: ResetDelay = None,
+    current_rule: CurrentRule = None, current_delay: CurrentDelay = None, levels: Levels = None, v_min: VMin = None,
+    start: Start = None, input_shape: InputShape = None, in_min: InMin = None, in_max: InMax = None,
 ) -> None:
     """Measure the accuracy of the integer network against bits a weight, on sample data."""
     from . import api
     from .quantising import BITS
 
     real = load_file(network, steps=steps, reset=reset, strict=strict, readout=readout, dt=dt, leak_rule=leak_rule,
-                     gain=gain, reset_delay=reset_delay, levels=levels, v_min=v_min, start=start,
+                     gain=gain, reset_delay=reset_delay, current_rule=current_rule, current_delay=current_delay,
+                     levels=levels, v_min=v_min, start=start,
                      input_shape=input_shape)
     inputs, labels = load_inputs(data, split, limit)
     console = Console()

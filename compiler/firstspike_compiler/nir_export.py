@@ -2,6 +2,7 @@
 """Writes integer networks as NIR files, which other tools can run."""
 
 import io
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,13 @@ from .passes.round_leaks import round_leaks, rounded_down
 
 __all__ = ["save_nir"]
 
-_SAID = ("bias", "theta", "reset", "reset_step", "v_reset", "leak_num", "leak_shift", "current_leak_shift")
+_SAID = ("bias", "theta", "reset", "reset_step", "v_reset", "leak_num", "leak_shift", "current_leak_num",
+         "current_leak_shift", "current_bias", "current_delay")
 """Fields of neurons that NIR can express; any other must be without effect."""
 _UNSAID = {
     "single_spike": "fire once", "theta_fall": "have a falling threshold", "reset_delay": "reset a step late",
     "v_min": "clamp", "v_max": "clamp", "v_init": "start from a membrane other than 0",
     "bias_once": "take their bias once", "leak_toward_zero": "round toward 0 as they leak",
-    "current_leak_num": "have currents that last",
 }
 
 
@@ -33,10 +34,11 @@ def save_nir(network: IntegerNetwork, path: str | Path) -> dict[str, Any]:
 
     One step takes dt = 1, also of a Delay. The threshold of neurons that reset to zero is written as a half below the
     integer, so that tools with v > theta and tools with v ≥ theta agree. The threshold of neurons that subtract is
-    written as what they subtract, so that the comparison (``strict``) matters. A leak becomes v += (x − v)/tau; other
-    tools do not round it in every step as the integer network does, but `load_nir` and a compilation give the integers
-    back. Membranes count from 0, also those that count from below it so that they round to the nearest (`round_leaks`).
-    The metadata of synapses hold ``scale``, the real value of one integer step, and ``weight_bits``.
+    written as what they subtract, so that the comparison (``strict``) matters. A leak becomes v += (x − v)/tau, and that
+    of currents i += (w_in·x − i)/tau_syn with w_in = tau_syn; other tools do not round them in every step as the integer
+    network does, but `load_nir` and a compilation give the integers back. Membranes count from 0, also those that count
+    from below it so that they round to the nearest (`round_leaks`). The metadata of synapses hold ``scale``, the real
+    value of one integer step, and ``weight_bits``.
 
     Returns
     -------
@@ -56,6 +58,7 @@ def save_nir(network: IntegerNetwork, path: str | Path) -> dict[str, Any]:
         raise CompileError("nir must be installed to write NIR files: pip install 'firstspike[nir]'") from None
     network, leak_rounding = _counted_from_zero(network)
     reset, strict = _agreed(network)
+    delayed = _agreed_delay(network)
     nodes: dict[str, Any] = {}
     edges: list[tuple[str, str]] = []
 
@@ -91,8 +94,10 @@ def save_nir(network: IntegerNetwork, path: str | Path) -> dict[str, Any]:
                "leak_rule": "euler", "reset_delay": False, "levels": 1, "start": "zero",
                "input_kind": network.input_kind, "in_max": network.in_max, "in_min": network.in_min,
                "cutoff": network.cutoff, "step_weights": network.step_weights, "endless": network.endless,
-               "leak_rounding": leak_rounding}
-    defaults = {"in_min": 0, "cutoff": 1, "step_weights": (), "endless": False, "leak_rounding": None}
+               "leak_rounding": leak_rounding, "current_rule": None if delayed is None else "rate",
+               "current_delay": delayed}
+    defaults = {"current_rule": None, "current_delay": None,
+                "in_min": 0, "cutoff": 1, "step_weights": (), "endless": False, "leak_rounding": None}
     return {name: value for name, value in options.items() if name not in defaults or value != defaults[name]}
 
 
@@ -123,6 +128,8 @@ def _agreed(network: IntegerNetwork) -> tuple[str, bool]:
             unsaid.append("have several thresholds")
         if neuron.theta is not None and neuron.reset == "none" and np.any(neuron.leak_num):
             unsaid.append("fire without a reset")
+        if neuron.lasts and neuron.bias.any() and not neuron.current_bias:
+            unsaid.append("have a bias beside currents that last (current_bias adds it to these)")
         if unsaid:
             raise CompileError(f"{where}: neurons must not {unsaid[0]} to be exported: NIR has no node that does")
         if neuron.theta is None or not np.any(neuron.leak_num):
@@ -145,12 +152,22 @@ def _agreed(network: IntegerNetwork) -> tuple[str, bool]:
     return reset, bool(strict)
 
 
+def _agreed_delay(network: IntegerNetwork) -> bool | None:
+    """``current_delay``, which all layers whose currents last must share; None: there are none."""
+    found = {layer.neuron.current_delay: f"layer {index} ({layer.name})"
+             for index, layer in enumerate(network.layers) if layer.neuron.lasts}
+    if len(found) > 1:
+        raise CompileError(f"{found[True]}: current_delay must be that of {found[False]}, False, not True, to be "
+                           "exported: in NIR it goes for all")
+    return next(iter(found), None)
+
+
 def _matters(neuron: Neuron, name: str) -> bool:
     """Whether a field has an effect."""
     value = getattr(neuron, name)
     if isinstance(value, np.ndarray):
         return bool(value.any())
-    idle = {"bias_once": not neuron.bias.any(), "leak_toward_zero": not neuron.leaky}
+    idle = {"bias_once": not neuron.bias.any(), "leak_toward_zero": not neuron.leaky and not neuron.lasts}
     return value is not None and value is not False and not idle.get(name, False)
 
 
@@ -198,23 +215,49 @@ def _neurons(nir: Any, where: str, layer: Layer) -> Any:
         return _numbers(layer.spread(np.broadcast_to(value, layer.channels)).reshape(layer.out_shape))
 
     ones, zeros = spread(1.0), spread(0.0)
+    if neuron.current_leak is not None:
+        return _current_neurons(nir, where, layer, spread)
     if neuron.theta is None:
         # Where leaks differ, r keeps the unit of membranes the same, so that they can be compared.
         return nir.LI(tau=spread(1 / rate), r=spread(1 / rate) if np.ndim(rate) else ones,
                       v_leak=zeros) if np.any(rate) else nir.I(r=ones)
-    theta = neuron.theta[:, 0] - 0.5
     if np.all(rate == 1):
-        return nir.Threshold(threshold=spread(theta))
-    if neuron.reset == "subtract":
-        theta = neuron.theta[:, 0] if neuron.reset_step is None else neuron.reset_step
-        if theta.min() < 1:
-            raise CompileError(f"{where}: reset_step must be ≥ 1 to be exported, not {int(theta.min())}")
-    after = zeros if neuron.v_reset is None or neuron.reset != "zero" else spread(
-        neuron.v_reset * (rate if np.any(rate) else 1))
+        return nir.Threshold(threshold=spread(neuron.theta[:, 0] - 0.5))
+    theta, after = _fires_and_resets(where, neuron)
+    after = spread(after * (rate if np.any(rate) else 1))
     if not np.any(rate):
         return nir.IF(r=ones, v_threshold=spread(theta), v_reset=after)
     # Many tools support only r = 1, with which a step adds rate·x.
     return nir.LIF(tau=spread(1 / rate), r=ones, v_leak=zeros, v_reset=after, v_threshold=spread(theta * rate))
+
+
+def _fires_and_resets(where: str, neuron: Neuron) -> tuple[np.ndarray, np.ndarray]:
+    """Threshold and reset value in steps, [C] each."""
+    assert neuron.theta is not None
+    theta, none = neuron.theta[:, 0] - 0.5, np.zeros(len(neuron.theta))
+    if neuron.reset == "subtract" and np.any(neuron.leak_num):
+        theta = neuron.theta[:, 0] if neuron.reset_step is None else neuron.reset_step
+        if theta.min() < 1:
+            raise CompileError(f"{where}: reset_step must be ≥ 1 to be exported, not {int(theta.min())}")
+    return theta, none if neuron.v_reset is None or neuron.reset != "zero" else neuron.v_reset
+
+
+def _current_neurons(nir: Any, where: str, layer: Layer, spread: Callable[[Any], np.ndarray]) -> Any:
+    """Neurons whose currents last: v += (r·i − v)/tau_mem, i += (w_in·x − i)/tau_syn."""
+    neuron = layer.neuron
+    rate, lost = 1 - neuron.leak, 1 - np.asarray(neuron.current_leak)
+    for name, share in (("leak", rate), ("current_leak", lost)):
+        if not np.all(share):
+            raise CompileError(f"{where}: {name} must be below 1 for all channels whose currents last to be exported: "
+                               "NIR's CubaLIF takes nothing without a leak")
+    one, both = spread(1.0), spread(1 / lost)
+    # As of neurons without a current, the membrane is rate·v where r = 1.
+    r = spread(1 / rate) if neuron.theta is None and np.ndim(rate) else one
+    numbers = {"tau_syn": both, "w_in": both, "tau_mem": spread(1 / rate), "r": r, "v_leak": spread(0.0)}
+    if neuron.theta is None:
+        return nir.CubaLI(**numbers)
+    theta, after = _fires_and_resets(where, neuron)
+    return nir.CubaLIF(**numbers, v_threshold=spread(theta * rate), v_reset=spread(after * rate))
 
 
 def _numbers(values: Any) -> np.ndarray:

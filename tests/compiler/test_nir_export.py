@@ -19,27 +19,33 @@ from firstspike_sim.testing.random_network import is_bounded, random_delays, ran
 from norse import torch as norse
 
 
-def sayable(network: IntegerNetwork, reset: str, strict: bool) -> IntegerNetwork:
-    """The network without what NIR has no words for."""
-    layers = []
+def sayable(network: IntegerNetwork, reset: str, strict: bool, lasts: bool = False) -> IntegerNetwork:
+    """The network without what NIR has no words for. Currents last in some layers; with ``lasts``, in all."""
+    layers, late = [], bool(network.steps % 2)
     for layer in network.layers:
         theta = None if layer.neuron.theta is None else layer.neuron.theta[:, :1]
         below = theta[:, 0] - 1 if theta is not None and strict and theta.min() > 1 else None
         neuron = replace(
             layer.neuron, theta=theta, reset_step=below, reset=reset, v_init=0 * layer.neuron.v_init, reset_delay=False,
             single_spike=False, bias_once=False, theta_fall=None, v_min=None, v_max=None)
+        if lasts:
+            neuron = replace(neuron, current_delay=late, current_bias=True, leak_toward_zero=False)
+            if not neuron.lasts or np.any(neuron.current_leak == 1):
+                neuron = replace(neuron, current_leak_num=11, current_leak_shift=4)
+            if np.any(neuron.leak == 1):
+                neuron = replace(neuron, leak_num=13, leak_shift=4)
         layers.append(replace(layer, neuron=neuron))
     return replace(network, layers=tuple(layers), endless=network.endless and all(map(is_bounded, layers)))
 
 
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
-@pytest.mark.parametrize("strict", [False, True])
-def test_what_is_read_back_has_the_same_spikes(tmp_path, reset, strict):
+@pytest.mark.parametrize(("strict", "lasts"), [(False, False), (True, False), (False, True)])
+def test_what_is_read_back_has_the_same_spikes(tmp_path, reset, strict, lasts):
     found = branches = leaky = apart = late = 0
     for seed in range(200):
         rng = np.random.default_rng(seed)
         try:
-            network = sayable(random_network(rng, neurons_max=24, maps=bool(seed % 2)), reset, strict)
+            network = sayable(random_network(rng, neurons_max=24, maps=bool(seed % 2)), reset, strict, lasts)
             network = random_delays(rng.spawn(1)[0], network) if seed % 3 == 0 else network
             options = save_nir(network, tmp_path / "x.nir")
         except (CompileError, NetworkError):  # resets of different layers that NIR cannot tell apart
@@ -58,6 +64,7 @@ def test_what_is_read_back_has_the_same_spikes(tmp_path, reset, strict):
         assert np.array_equal(expected.classes, actual.classes)
         for one, other in zip(network.layers, again.program.network.layers, strict=True):
             assert np.array_equal(one.weights, other.weights)
+            assert np.array_equal(one.neuron.current_leak, other.neuron.current_leak) and one.neuron.lasts >= lasts
         branches += any(layer.branches for layer in network.layers)
         leaky += any(layer.neuron.leaky for layer in network.layers)
         apart += any(layer.neuron.v_reset is not None for layer in network.layers)
@@ -66,7 +73,7 @@ def test_what_is_read_back_has_the_same_spikes(tmp_path, reset, strict):
         found += 1
         if found == 8:
             break
-    assert found == 8 and branches and leaky and apart and late
+    assert found == 8 and branches and leaky and (apart or lasts) and late
 
 
 def layer(called="only", **changes) -> Layer:
@@ -85,6 +92,12 @@ REFUSALS = [
      "layer 0 (only): neurons must not round toward 0 as they leak"),
     ([layer(reset="none")], "layer 0 (only): neurons must not fire without a reset"),
     ([layer(reset_step=np.array([1, 1]))], "layer 0 (only): theta must be reset_step, or one above it"),
+    ([layer(current_leak_num=1, bias=np.ones(2, dtype=int))], "layer 0 (only): neurons must not have a bias beside "),
+    ([layer(current_leak_num=1)], "layer 0 (only): leak must be below 1 for all channels whose currents last"),
+    ([layer(current_leak_num=1, leak_num=1, leak_shift=1)],
+     "layer 0 (only): current_leak must be below 1 for all channels whose currents last"),
+    ([layer(current_leak_num=1, current_leak_shift=1), layer(current_leak_num=1, current_delay=True)],
+     "layer 1 (only): current_delay must be that of layer 0 (only), False, not True"),
     ([layer(), layer()], "layers must have names of their own to be exported, but 'only' would be there twice"),
     ([layer("output"), layer()], "layers must have names of their own to be exported, but 'output' would be there"),
     ([layer(), layer("only_neurons")], "layers must have names of their own to be exported, but 'only_neurons' would"),

@@ -22,8 +22,11 @@ def pair(value) -> tuple[int, int]:
     return tuple(np.broadcast_to(value, 2).tolist())
 
 
-def run_nir(graph: nir.NIRGraph, inputs: np.ndarray, subtract: bool) -> dict[str, np.ndarray]:
+def run_nir(
+    graph: nir.NIRGraph, inputs: np.ndarray, subtract: bool, rule: str = "rate", delay: bool = False,
+) -> dict[str, np.ndarray]:
     """Spikes [B, T, N] of all neurons, by forward Euler; what comes along a cycle comes a step later."""
+    currents: dict[str, torch.Tensor] = {}
     spikes = {name: [] for name, node in graph.nodes.items() if isinstance(node, NEURONS)}
     state: dict[str, torch.Tensor] = {}
     shape = tuple(int(one) for one in graph.nodes["input"].input_type["input"])
@@ -63,7 +66,15 @@ def run_nir(graph: nir.NIRGraph, inputs: np.ndarray, subtract: bool) -> dict[str
         if isinstance(node, nir.Threshold):
             return (x > torch.tensor(node.threshold)).to(torch.float64)
         v = state.get(name, torch.zeros_like(x) + torch.tensor(getattr(node, "v_leak", 0.0)))
-        drive = x * torch.tensor(node.r) * (torch.tensor(node.w_in) if isinstance(node, nir.CubaLIF) else 1.0)
+        if isinstance(node, nir.CubaLIF):
+            before = currents.get(name, torch.zeros_like(x))
+            share = DT / torch.tensor(node.tau_syn)
+            currents[name] = before + share * (torch.tensor(node.w_in) * x - before)
+            if rule != "rate":
+                currents[name] = (before * (1 - share) + torch.tensor(node.w_in) * x if rule == "jump" else
+                                  (before + torch.tensor(node.w_in) * x) * (1 - share))
+            x = before if delay else currents[name]
+        drive = x * torch.tensor(node.r)
         if isinstance(node, nir.IF):
             v = v + DT * drive
         else:
@@ -99,6 +110,22 @@ def lif(rng, *shape, kind=None, rest=0.0):
     if kind == "LIF":
         return nir.LIF(tau=tau, **full)
     return nir.CubaLIF(tau_mem=tau, tau_syn=np.full(shape, DT), w_in=np.full(shape, 0.5), **full)
+
+
+def cuba(rng, *shape, rest=0.0):
+    """Neurons whose currents last."""
+    tau, gain = DT * rng.choice([1.0, 2, 4], 2), float(rng.choice([2.0, 4.0]))
+    return nir.CubaLIF(
+        tau_mem=np.full(shape, tau[0]), tau_syn=np.full(shape, max(tau[1], 2 * DT)), w_in=np.full(shape, gain),
+        r=np.full(shape, 2.0), v_leak=np.full(shape, rest), v_reset=np.full(shape, rest),
+        v_threshold=np.full(shape, rest + float(rng.choice([0.5, 1.0, 2.0]))))
+
+
+def currents_last(rng):
+    """Braille-like, with currents, biases of both synapses, and a rest apart from 0."""
+    nodes = ends((6,), 3) | {"fc1": affine(rng, 5, 6), "lif": cuba(rng, 5, rest=0.25), "rec": affine(rng, 5, 5),
+                             "fc2": affine(rng, 3, 5), "out": cuba(rng, 3)}
+    return graph_of(nodes, [*pairwise(["input", "fc1", "lif", "fc2", "out", "output"]), ("lif", "rec"), ("rec", "lif")])
 
 
 def affine(rng, outputs, inputs):
@@ -223,6 +250,26 @@ def test_spikes_are_those_of_the_equations(draw, subtract):
             assert np.array_equal(one, other), f"seed {seed}, {name}"
         alive += all(ALIVE[0] <= one.mean() <= ALIVE[1] for one in actual)
         if alive == 10:
+            return
+    pytest.fail(f"only {alive} networks are alive")
+
+
+@pytest.mark.parametrize(("rule", "delay"), [("rate", False), ("jump", False), ("decay", False), ("rate", True)])
+def test_currents_that_last_are_those_of_each_rule(rule, delay):
+    alive = 0
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        graph = currents_last(rng)
+        inputs = rng.integers(0, 2, size=(5, STEPS, 6))
+        network = load_nir(graph, steps=STEPS, reset="zero", strict=True, dt=DT, current_rule=rule, current_delay=delay,
+                           reset_delay=False, readout="spike_count")
+        expected = run_nir(graph, inputs, False, rule, delay)
+        actual = run_float(network, inputs).spikes[1:]
+        for one, (name, other) in zip(actual, expected.items(), strict=True):
+            assert np.array_equal(one, other), f"seed {seed}, {name}"
+        alive += all(ALIVE[0] <= one.mean() <= ALIVE[1] for one in actual)
+        if alive == 10:
+            assert all(layer.neuron.lasts for layer in network.layers)
             return
     pytest.fail(f"only {alive} networks are alive")
 

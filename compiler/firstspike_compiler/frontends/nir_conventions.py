@@ -17,9 +17,10 @@ from ..errors import CompileError
 from .nir_graph import Graph, Node
 from .nir_nodes import FIRING, HOLDING
 
-__all__ = ["CLOSE", "Conventions", "LeakRule", "Settled", "Start", "settle"]
+__all__ = ["CLOSE", "Conventions", "CurrentRule", "LeakRule", "Settled", "Start", "settle"]
 
 LeakRule = Literal["euler", "exponential"]
+CurrentRule = Literal["rate", "jump", "decay"]
 Start = Literal["zero", "reset"]
 
 TINY = np.finfo(np.float64).tiny
@@ -38,6 +39,8 @@ class Conventions:
     leak_rule: LeakRule | None = None
     gain: float | None = None
     reset_delay: bool | None = None
+    current_rule: CurrentRule | None = None
+    current_delay: bool | None = None
     levels: int | None = None
     v_min: float | None = None
     start: Start | None = None
@@ -51,7 +54,7 @@ class Conventions:
 
         if self.reset not in ("subtract", "zero"):
             raise CompileError(f"reset must be 'subtract' or 'zero', not {shown(self.reset)}")
-        for name, kind in (("leak_rule", LeakRule), ("start", Start)):
+        for name, kind in (("leak_rule", LeakRule), ("current_rule", CurrentRule), ("start", Start)):
             if getattr(self, name) not in (None, *get_args(kind)):
                 raise CompileError(f"{name} must be {' or '.join(map(repr, get_args(kind)))}, not "
                                    f"{shown(getattr(self, name))}")
@@ -167,6 +170,9 @@ def settle(graph: Graph, said: Conventions) -> Settled:
                      "r = tau·exp(−dt/tau) / dt is how Rockpool writes v = exp(−dt/tau)·v + x; its neurons subtract, "
                      "at the threshold, and spike several times a step (levels)")
         said = replace(said, leak_rule="exponential", gain=1.0 if said.gain is None else said.gain)
+        if said.current_rule is None and _lasting(graph, dt):
+            notes.append("current_rule = 'decay' is taken from them, too: Rockpool's currents leak after their input")
+            said = replace(said, current_rule="decay")
     elif seen.is_plain() and dt == 1.0 and said.leak_rule is None and not seen.is_added_as_it_is(dt):
         raise CompileError(
             f"{graph.name}: leak_rule must be given with dt = 1 and r = 1: sinabs writes tau in steps and leaks by "
@@ -174,6 +180,11 @@ def settle(graph: Graph, said: Conventions) -> Settled:
     elif seen.is_plain() and dt == 1.0 and said.leak_rule == "exponential" and said.gain is None:
         notes.append("inputs are weighed by 1 − exp(−dt/tau), as by sinabs's norm_input=True; for norm_input=False "
                      "give gain = 1")
+    plain = [node for node in _lasting(graph, dt) if np.all(node.fields.get("w_in", 1) == 1)]
+    if plain and said.current_rule is None:
+        raise CompileError(
+            f"{graph.name}: current_rule must be given with w_in = 1: Norse writes it for currents that jump by their "
+            "input, 'jump'; NIR's equation adds the share dt / tau_syn of it in a step, 'rate'")
     added = seen.is_added_as_it_is(dt) and said.leak_rule != "exponential"
     if added and said.reset == "subtract" and said.reset_delay is None:
         raise CompileError(
@@ -187,6 +198,12 @@ def settle(graph: Graph, said: Conventions) -> Settled:
     known = said.dt is not None and any(np.isclose(value, said.dt, rtol=1e-3, atol=0) for value, _ in other)
     words = [] if known else [f"{value:g} ({why})" for value, why in other]
     return Settled(said=said, notes=notes, added=added, likely=" or ".join(words))
+
+
+def _lasting(graph: Graph, dt: float | None) -> list[Node]:
+    """The nodes with currents that last longer than a step."""
+    pairs = [(node, _positive(node, "tau_syn")) for node in graph.nodes.values() if node.kind.startswith("Cuba")]
+    return [node for node, taus in pairs if taus.size and dt is not None and not _same(taus, np.full_like(taus, dt))]
 
 
 def _evidence(nodes: Iterable[Node]) -> _Evidence:

@@ -17,7 +17,7 @@ from firstspike_arch.shown import shown
 
 from ..errors import CompileError, CompileWarning
 from ..passes.choose_scales import WeightScale, take_scales
-from .nir_conventions import CLOSE, Conventions, LeakRule, Settled, Start, settle
+from .nir_conventions import CLOSE, Conventions, CurrentRule, LeakRule, Settled, Start, settle
 from .nir_graph import Graph, Node, read_graph
 from .nir_neurons import neurons
 from .nir_nodes import DIMENSIONS, FIRING, HOLDING, PASSED, POOLS, SYNAPSES, NodeError, check_kind, numbers
@@ -52,9 +52,9 @@ class NirInspection:
 def load_nir(
     source: Any, *, steps: int, reset: Literal["subtract", "zero"], strict: bool, readout: Readout,
     dt: float | None = None, leak_rule: LeakRule | None = None, gain: float | None = None,
-    reset_delay: bool | None = None, levels: int | None = None, v_min: float | None = None,
-    start: Start | None = None, weight_scale: WeightScale | None = None,
-    weight_bits: int | Sequence[int | None] | None = None, **fields: Any,
+    reset_delay: bool | None = None, current_rule: CurrentRule | None = None, current_delay: bool | None = None,
+    levels: int | None = None, v_min: float | None = None, start: Start | None = None,
+    weight_scale: WeightScale | None = None, weight_bits: int | Sequence[int | None] | None = None, **fields: Any,
 ) -> FloatNetwork:
     """Read a NIR file or graph; the parameters say what NIR does not.
 
@@ -78,17 +78,24 @@ def load_nir(
         CubaLI. The "spike_count" of a graph that ends in pools of spikes becomes the potential of neurons that add them
         up.
     dt : float
-        Length of a step in seconds, or in whatever tau is given in; tau_syn of a CubaLIF must be equal to it. None: as
-        r and tau of the neurons show it (all of them r = tau / dt, or 1 / dt of IF); else it must be given.
+        Length of a step in seconds, or in whatever tau is given in; currents of a CubaLIF last if its tau_syn is more.
+        None: as r and tau of the neurons show it (all of them r = tau / dt, or 1 / dt of IF); else it must be given.
     leak_rule : "euler" or "exponential"
         A step leaves 1 − dt/tau of a membrane and adds r·dt/tau of the input (NIR's equation by forward Euler), or
         leaves exp(−dt/tau) and adds r·(1 − exp(−dt/tau)) of it. None: "exponential" with gain = 1 if r shows that
         Rockpool wrote it, else "euler".
     gain : float
-        A step adds so many times the input to a membrane, whatever r and tau are. None: as above.
+        A step adds so many times the input, or the current, to a membrane, whatever r and tau are. None: as above.
     reset_delay : bool
         The reset takes place in the next step, after the leak. None: False, but it must be given if the file may be
         snnTorch's (r = tau / dt) and the reset subtracts.
+    current_rule : "rate", "jump" or "decay"
+        A step adds to a current that lasts what NIR's equation says, w_in·dt/tau_syn of its input (or w_in times what
+        a step takes away, with "exponential"); w_in times its input, whatever tau_syn is; or that, which then leaks in
+        the same step. None: "decay" if r shows that Rockpool wrote the file, else "rate"; it must be given if w_in is
+        1, as Norse writes it.
+    current_delay : bool
+        Membranes take the current of the step before. None: False.
     levels : int
         Neurons have thresholds at 1, 2 … ``levels`` times v_threshold, up to 15, and so many spikes a step. None: 1.
     v_min : float
@@ -108,7 +115,7 @@ def load_nir(
         The source is not a NIR graph, or a node has no counterpart; the message names it.
     """
     said = Conventions(reset=reset, strict=strict, dt=dt, leak_rule=leak_rule, gain=gain, reset_delay=reset_delay,
-                       levels=levels, v_min=v_min, start=start)
+                       current_rule=current_rule, current_delay=current_delay, levels=levels, v_min=v_min, start=start)
     graph = read_graph(source)
     settled = settle(graph, said)
     if readout == "spike_count" and _Mapper(graph, settled, potential=None, collect=False).pools_spikes:
@@ -127,8 +134,8 @@ def load_nir(
 def inspect_nir(
     source: Any, *, steps: int | None = None, reset: Literal["subtract", "zero"] = "zero", strict: bool = True,
     dt: float | None = None, leak_rule: LeakRule | None = None, gain: float | None = None,
-    reset_delay: bool | None = None, levels: int | None = None, v_min: float | None = None,
-    start: Start | None = None, in_max: int = 1,
+    reset_delay: bool | None = None, current_rule: CurrentRule | None = None, current_delay: bool | None = None,
+    levels: int | None = None, v_min: float | None = None, start: Start | None = None, in_max: int = 1,
 ) -> NirInspection:
     """Report what `load_nir` would make of each node, without raising for nodes that cannot be mapped.
 
@@ -140,7 +147,7 @@ def inspect_nir(
         Nothing in the file can be read, or an option is none.
     """
     said = Conventions(reset=reset, strict=strict, dt=dt, leak_rule=leak_rule, gain=gain, reset_delay=reset_delay,
-                       levels=levels, v_min=v_min, start=start)
+                       current_rule=current_rule, current_delay=current_delay, levels=levels, v_min=v_min, start=start)
     graph = read_graph(source)
     try:
         settled = settle(graph, said)
@@ -358,6 +365,13 @@ class _Mapper:
         if index in sources or node.kind == "CubaLIF":
             self._check_zeroed(name, node)
         biases = [one.bias * drive for one in sets if one.bias is not None]
+        if neuron.lasts and np.any(biases):
+            # A bias of the synapses reaches what their weights reach.
+            if neuron.bias is not None:
+                raise NodeError(name, f"v_leak must be {'the same for all' if neuron.theta is None else 'below'} "
+                               f"{'neurons' if neuron.theta is None else 'v_threshold'} behind synapses with a bias, "
+                               "where currents last: a layer has one bias, of its currents or of its membranes")
+            neuron = replace(neuron, current_bias=True)
         if neuron.bias is not None:
             biases.append(neuron.bias)
         layer = FloatLayer(

@@ -32,7 +32,7 @@ class _Reader:
         return per_channel(self.name, self.node, what, self.connectivity, default, finite=finite)
 
     def step(self) -> tuple[np.ndarray | float, np.ndarray]:
-        """Leak, and gain of the input, of one step, float64[C] each."""
+        """Leak, and gain of the input, or of the current, of one step, float64[C] each."""
         said = self.settled.said
         leaks = self.node.kind not in ("IF", "I")
         r = self.vector("r", finite=not leaks)
@@ -43,37 +43,49 @@ class _Reader:
                                "does not say how long a step is")
             leak, gain = 1.0, r * (1.0 if said.dt is None else said.dt)
         else:
-            leak, gain = self._leaky(r)
+            tau = "tau_mem" if self.node.kind.startswith("Cuba") else "tau"
+            shares, gain = self._filter(tau, "r", r)
+            leak = 1.0 - shares
         return leak, np.full(len(r), float(said.gain)) if said.gain is not None else _snapped(gain)
 
-    def _leaky(self, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        said, current = self.settled.said, self.node.kind.startswith("Cuba")
-        tau = self.vector("tau_mem" if current else "tau", finite=False)
-        positive(self.name, "tau_mem" if current else "tau", tau)
+    def current(self) -> tuple[np.ndarray | None, np.ndarray]:
+        """Leak of the current, None if it does not last, and gain of what it gets in a step, float64[C] each."""
+        ones = np.ones(self.connectivity.channels)
+        if not self.node.kind.startswith("Cuba"):
+            return None, ones
+        weights = ones if "w_in" not in self.node.fields else self.vector("w_in", finite=False)
+        positive(self.name, "w_in", weights)
+        shares, gain = self._filter("tau_syn", "w_in", weights)
+        leak, rule = 1.0 - shares, self.settled.said.current_rule
+        if rule in ("jump", "decay"):
+            if np.isinf(weights).any():
+                raise NodeError(self.name, f"w_in must be finite with current_rule {rule!r}")
+            gain = weights if rule == "jump" else weights * leak
+            positive(self.name, "what a current keeps of its input", gain)
+        return (leak if leak.any() or self.settled.said.current_delay else None), _snapped(gain)
+
+    def _filter(self, name: str, factor: str, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What a step takes away, of a membrane or a current with the time constant ``name``, and what it adds of its
+        input, times ``weights``, the field ``factor``; float64[C] each."""
+        said = self.settled.said
+        tau = self.vector(name, finite=False)
+        positive(self.name, name, tau)
         lasting = np.isinf(tau)
-        if (np.isinf(r) & ~lasting).any():
-            raise NodeError(self.name, "r must be finite where tau is")
+        if (np.isinf(weights) & ~lasting).any():
+            raise NodeError(self.name, f"{factor} must be finite where {name} is")
         dt = 1.0 if said.dt is None else said.dt  # if nothing depends on it
-        if said.dt is None and (current or not lasting.all()):
+        if said.dt is None and (name != "tau" or not lasting.all()):
             raise NodeError(self.name, f"dt must be given for {self.node.kind}: the file does not say how long a step "
                            f"is{self._likely()}")
         passed = dt / tau
         shares = _snapped(passed if said.leak_rule != "exponential" else -np.expm1(-passed))
         if (shares > 1).any():
-            raise NodeError(self.name, f"dt / tau must be in 0 … 1, not {float(passed.max()):g}: dt is too long"
+            raise NodeError(self.name, f"dt / {name} must be in 0 … 1, not {float(passed.max()):g}: dt is too long"
                            f"{self._likely()}")
-        # snnTorch writes beta = 1 as tau = r = ∞, whose ratio is dt: v = v + x.
-        gain = np.where(lasting & np.isinf(r), 1.0, np.where(lasting, 1.0, r) * shares)
-        positive(self.name, "r·dt / tau", gain)
-        if current:
-            decays = self.vector("tau_syn")
-            if not np.allclose(decays, dt, rtol=1e-6, atol=0):
-                raise NodeError(self.name, f"tau_syn must be dt, {shown(dt)}, so that a step's current is gone after "
-                               f"it, not {float(decays.max())!r}: the core's neurons have one state")
-            weights = self.vector("w_in", 1.0)
-            positive(self.name, "w_in", weights)
-            gain = gain * weights
-        return 1.0 - shares, gain
+        # snnTorch writes a factor of 1 as tau = r = ∞, whose ratio is dt: v = v + x.
+        gain = np.where(lasting & np.isinf(weights), 1.0, np.where(lasting, 1.0, weights) * shares)
+        positive(self.name, f"{factor}·dt / {name}", gain)
+        return shares, gain
 
     def _likely(self) -> str:
         return f"; by the file, it could be {self.settled.likely}" if self.settled.likely else ""
@@ -116,6 +128,9 @@ def neurons(
         positive(name, "threshold", theta)
         return FloatNeuron(theta=theta, leak=0.0, reset="none", strict=said.strict), plain
     leak, gain = reader.step()
+    lasting, taken = reader.current()
+    gain = gain * taken
+    delay = lasting is not None and bool(said.current_delay)
     rest = plain * 0 if node.kind in ("IF", "I") else reader.vector("v_leak", 0.0)
     after = rest if holds else reader.vector("v_reset", 0.0)
     soft = said.reset == "subtract"
@@ -125,7 +140,9 @@ def neurons(
         # What differs by rounding alone is the same. Membranes are compared: with what they rest at, if that differs.
         same = np.allclose(gain, gain[0], rtol=1e-12, atol=0)
         apart = rest if (rest != rest[0]).any() else None
-        return FloatNeuron(leak=leak, reset="none", v_init=apart, bias=None if apart is None else (1 - leak) * apart), (
+        return FloatNeuron(
+            leak=leak, current_leak=lasting, current_delay=delay, reset="none", v_init=apart,
+            bias=None if apart is None else (1 - leak) * apart), (
             np.full_like(gain, gain[0]) if same else gain)
     threshold = reader.vector("v_threshold")
     # Membranes count from where they rest. Neurons that would fire from there alone count from the reset potential.
@@ -157,7 +174,8 @@ def neurons(
     # Setting the membrane to 0 before the next step's leak is the same as doing so after the spike.
     late = bool(said.reset_delay) and (said.reset == "subtract" or apart is not None)
     return FloatNeuron(
-        theta=(theta.T / unit).T, leak=leak, reset=said.reset, strict=said.strict, reset_delay=late, v_reset=apart,
+        theta=(theta.T / unit).T, leak=leak, current_leak=lasting, current_delay=delay, reset=said.reset,
+        strict=said.strict, reset_delay=late, v_reset=apart,
         reset_step=threshold / unit if soft and rest.any() else None, v_init=begin,
         bias=(1 - leak) * pull / unit if pull.any() else None, v_min=lowest), drive
 

@@ -16,16 +16,20 @@ def implausible(network: FloatNetwork, likely: str) -> list[str]:
     hint = f"; by the file, dt could be {likely}" if likely else ""
     found = []
     for index, layer in enumerate(network.layers):
-        leak = float(np.max(layer.neuron.leak))
-        if SLOW < leak < 1 and leak**network.steps > 1 - LOST:
-            found.append(f"layer {index}: a leak of {leak:.6g} does next to nothing in {network.steps} steps{hint}")
+        for what, factor in (("leak", layer.neuron.leak), ("leak of currents", layer.neuron.current_leak)):
+            leak = 0.0 if factor is None else float(np.max(factor))
+            if SLOW < leak < 1 and leak**network.steps > 1 - LOST:
+                found.append(
+                    f"layer {index}: a {what} of {leak:.6g} does next to nothing in {network.steps} steps{hint}")
         if layer.neuron.theta is None:
             continue
         theta = np.asarray(layer.neuron.theta, dtype=np.float64).reshape(len(layer.weight), -1)[:, 0]
         # The most that positive weights and bias could bring if everything in front spiked in every step.
-        leaks = np.broadcast_to(layer.neuron.leak, theta.shape)
-        times = np.where(leaks == 1, network.steps, (1 - leaks**network.steps) / np.maximum(1 - leaks, 1e-300))
-        most = _drive(network, index, layer) * times
+        most = _drive(network, index, layer)
+        for factor in (layer.neuron.leak, 0.0 if layer.neuron.current_leak is None else layer.neuron.current_leak):
+            leaks = np.broadcast_to(factor, theta.shape)
+            most = most * np.where(
+                leaks == 1, network.steps, (1 - leaks**network.steps) / np.maximum(1 - leaks, 1e-300))
         if (most < theta).all():
             best = int(np.argmax(most / theta))
             found.append(f"layer {index}: no neuron can fire: {network.steps} steps bring at most {most[best]:.3g}, "
