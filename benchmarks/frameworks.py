@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Frameworks' own runs of random networks against what is imported of them, or of their NIR files, spike for spike.
 
-Needs the frameworks: pip install 'firstspike[snntorch,spikingjelly,norse]'; one that is missing has no rows. Of sinabs
-(pip install sinabs) there are recorded files, too.
+Needs the frameworks: pip install 'firstspike[snntorch,spikingjelly,norse,sinabs]'; one that is missing has no rows. Of
+sinabs and Rockpool there are recorded files, too.
 """
 
 import json
@@ -21,7 +21,14 @@ import numpy as np
 import torch
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_compiler.errors import CompileError, CompileWarning
-from firstspike_sim.testing.framework_runs import StateFork, run_firstspike, run_norse, run_snntorch, run_spikingjelly
+from firstspike_sim.testing.framework_runs import (
+    StateFork,
+    run_firstspike,
+    run_norse,
+    run_sinabs,
+    run_snntorch,
+    run_spikingjelly,
+)
 from firstspike_sim.testing.nir_exporters import draw_alive
 from firstspike_sim.testing.random_chain import (
     Fork,
@@ -70,7 +77,8 @@ def fields(rng: np.random.Generator) -> dict[str, Any]:
 
 def draw_firstspike(rng: np.random.Generator, exact: bool) -> Drawn:
     kinds: tuple[dict[str, Any], ...] = {"single_spike": True}, {}, {"reset": "zero", "strict": True}, {"levels": 3}
-    options = kinds[int(rng.integers(4))]
+    options = kinds[int(rng.integers(4))] | ({"current_leak": float(choose(rng, exact, 0.5, 0.75))}
+                                             if rng.random() < 0.5 else {})
 
     def neurons(shape: tuple[int, ...]) -> nn.Module:
         theta = float(choose(rng, exact, 0.5, 1.0, 1.75, 3.0))
@@ -88,7 +96,8 @@ def draw_snntorch(rng: np.random.Generator, exact: bool) -> Drawn:
     import snntorch
 
     reset, delay, kept = str(rng.choice(["subtract", "zero", "none"])), rng.random() < 0.5, rng.random() < 0.5
-    current, each = reset != "zero" and rng.random() < 0.2, rng.random() < 0.4
+    lasts, each = rng.random() < 0.5, rng.random() < 0.4
+    delay = delay and not (lasts and reset == "zero")  # which takes a current away, too
 
     def neurons(shape: tuple[int, ...]) -> nn.Module:
         places = shape if each else ()
@@ -96,17 +105,20 @@ def draw_snntorch(rng: np.random.Generator, exact: bool) -> Drawn:
                                    "threshold": tensor(choose(rng, exact, 0.5, 1.0, 1.75, 3.0, shape=places))}
         options = numbers | {"reset_mechanism": reset, "reset_delay": delay or reset == "subtract",
                              "init_hidden": kept}
-        if current:
-            return snntorch.Synaptic(alpha=0.0, **options)
+        if lasts:
+            options["alpha"] = tensor(choose(rng, exact, 0.0, 0.5, 0.75, shape=places))
+        plain, recurrent = (snntorch.Synaptic, snntorch.RSynaptic) if lasts else (snntorch.Leaky, snntorch.RLeaky)
         size = shape[0]
-        if len(shape) > 1 or (reset == "zero" and delay) or rng.random() < 0.7:
-            return snntorch.Leaky(**options)
+        # RSynaptic resets one step late, whatever it is told.
+        odd = (reset == "zero" and (delay or lasts)) or (lasts and not options["reset_delay"])
+        if len(shape) > 1 or odd or rng.random() < 0.7:
+            return plain(**options)
         if rng.random() < 0.5:
-            module = snntorch.RLeaky(linear_features=size, **options)
+            module = recurrent(linear_features=size, **options)
             fill(rng, module.recurrent, exact)
             return module
         weights: Any = tensor(choose(rng, exact, -0.5, -0.25, 0.5, shape=(size,)))
-        return snntorch.RLeaky(all_to_all=False, V=weights, **options)
+        return recurrent(all_to_all=False, V=weights, **options)
 
     modules, shape = random_chain(rng, neurons, exact=exact, fork=Fork if kept else None)
     network = fs.from_snntorch(modules, in_shape=shape, **fields(rng))
@@ -117,12 +129,14 @@ def draw_spikingjelly(rng: np.random.Generator, exact: bool) -> Drawn:
     from spikingjelly.activation_based import functional, layer, neuron
 
     v_reset = (None, 0.0, -0.25, 0.25)[int(rng.integers(4))]
-    kind = int(rng.integers(3))
+    kind = int(rng.integers(5))
 
     def node() -> nn.Module:
         options = {"v_threshold": float(choose(rng, exact, 0.5, 1.0, 2.0, 3.0)), "v_reset": v_reset}
         if kind == 0:
             return neuron.IFNode(**options)
+        if kind > 2:
+            return neuron.CUBALIFNode(*(float(choose(rng, exact, 0.5, 0.75)) for _ in range(2)), **options)
         return neuron.LIFNode(tau=float(choose(rng, exact, 2.0, 4.0)), decay_input=kind == 1, **options)
 
     def neurons(shape: tuple[int, ...]) -> nn.Module:
@@ -148,7 +162,7 @@ def draw_norse(rng: np.random.Generator, exact: bool) -> Drawn:
     import norse.torch as norse
     from norse.torch.functional.reset import reset_subtract, reset_value
 
-    kind, dt, each = int(rng.integers(4)), 2.0**-10, rng.random() < 0.4
+    kind, dt, each = int(rng.choice([0, 1, 1, 1, 2, 3])), 2.0**-10, rng.random() < 0.4
 
     def neurons(shape: tuple[int, ...]) -> nn.Module:
         size, count = shape if each else (), shape[0]
@@ -159,7 +173,8 @@ def draw_norse(rng: np.random.Generator, exact: bool) -> Drawn:
         numbers |= {"tau_mem_inv": tensor(choose(rng, exact, 0.25, 0.5, shape=size) / dt),
                     "v_leak": tensor(rng.choice([0.0, 0.125], size))}
         if kind == 1:
-            parameters = norse.LIFParameters(tau_syn_inv=torch.tensor(1 / dt), **numbers)
+            parameters = norse.LIFParameters(tau_syn_inv=tensor(choose(rng, exact, 0.25, 0.5, 0.875, shape=size) / dt),
+                                             **numbers)
             if len(shape) > 1 or rng.random() < 0.4:
                 return norse.LIFCell(parameters, dt=dt)
             weights = tensor(choose(rng, exact, -0.25, 0.125, 0.25, shape=(count, count)))
@@ -172,6 +187,30 @@ def draw_norse(rng: np.random.Generator, exact: bool) -> Drawn:
     modules, shape = random_chain(rng, neurons, exact=exact, fork=partial(StateFork, chain=norse.SequentialState))
     network = fs.from_norse(norse.SequentialState(*modules), in_shape=shape, **fields(rng))
     return Drawn(modules=modules, network=network, run=lambda x: run_norse(modules, shape, x))
+
+
+def draw_sinabs(rng: np.random.Generator, exact: bool) -> Drawn:
+    from sinabs import activation, layers
+
+    hard, each = rng.random() < 0.3, rng.random() < 0.4
+
+    def neurons(shape: tuple[int, ...]) -> nn.Module:
+        # The largest of several spikes of a window has no counterpart.
+        places = shape if each else ()
+        numbers = {"spike_threshold": tensor(choose(rng, exact, 0.5, 1.0, 1.75, shape=places)), "batch_size": 1,
+                   "spike_fn": activation.SingleSpike,
+                   "reset_fn": activation.MembraneReset() if hard else activation.MembraneSubtract()}
+        lasts = rng.random() < 0.6
+        made = layers.LIFSqueeze(tau_mem=torch.ones(places), tau_syn=torch.ones(places) if lasts else None,
+                                 norm_input=not each and rng.random() < 0.5, train_alphas=True, **numbers)
+        made.alpha_mem.data.copy_(tensor(choose(rng, exact, 0.5, 0.75, shape=places)))
+        if lasts:
+            made.alpha_syn.data.copy_(tensor(choose(rng, exact, 0.25, 0.5, shape=places)))
+        return made
+
+    modules, shape = random_chain(rng, neurons, exact=exact)
+    network = fs.from_sinabs(nn.Sequential(*modules).eval(), in_shape=shape, **fields(rng))
+    return Drawn(modules=modules, network=network, run=lambda x: run_sinabs(modules, shape, x))
 
 
 def living(draw: Draw, exact: bool) -> Iterator[tuple[Drawn, np.ndarray, list[np.ndarray]]]:
@@ -325,7 +364,8 @@ def norse_file() -> Iterator[Row]:
 def main() -> None:
     torch.set_num_threads(1)  # tensors are tiny
     draws = {"plain torch": ("torch", draw_firstspike), "snnTorch": ("snntorch", draw_snntorch),
-             "SpikingJelly": ("spikingjelly", draw_spikingjelly), "Norse": ("norse", draw_norse)}
+             "SpikingJelly": ("spikingjelly", draw_spikingjelly), "Norse": ("norse", draw_norse),
+             "sinabs": ("sinabs", draw_sinabs)}
     found: list[Row] = []
     for name, (module, draw) in draws.items():
         if find_spec(module) is None:
@@ -334,7 +374,7 @@ def main() -> None:
         found.extend(rows(name, draw))
         if module != "torch":
             found.extend(nir_rows(name, module))
-    found.extend(nir_rows("sinabs", "sinabs"))
+    found.extend(nir_rows("Rockpool", "rockpool"))
     if find_spec("norse") is not None:
         found.extend(norse_file())
     publish("frameworks", found)

@@ -40,6 +40,43 @@ def load(graph, **options):
     return network, [str(one.message) for one in found]
 
 
+def cuba(tau_mem: float, r: float, tau_syn: float, w_in: float) -> nir.CubaLIF:
+    full = np.full(3, 1.0)
+    return nir.CubaLIF(tau_mem=tau_mem * full, r=r * full, v_leak=0 * full, v_reset=0 * full, v_threshold=full,
+                       tau_syn=tau_syn * full, w_in=w_in * full)
+
+
+@pytest.mark.parametrize(("node", "options", "leak", "theta", "note"), [
+    # snnTorch: v = 0.9·v + i, i = 0.75·i + x
+    (cuba(1e-3, 10.0, 4e-4, 4.0), SOFT | {"reset_delay": True}, 0.75, 1, "dt = 0.0001 is taken"),
+    # Norse: v += 0.5·(i − v), i = 0.75·i + x, and NIR's equation: i += 0.25·(x − i)
+    (cuba(2.0, 1.0, 4.0, 1.0), HARD | {"dt": 1.0, "leak_rule": "euler", "current_rule": "jump"}, 0.75, 2, ""),
+    (cuba(2.0, 1.0, 4.0, 1.0), HARD | {"dt": 1.0, "leak_rule": "euler", "current_rule": "rate"}, 0.75, 8, ""),
+    (cuba(2.0, 1.0, 4.0, 1.0), HARD | {"dt": 1.0, "leak_rule": "exponential", "current_rule": "rate"}, np.exp(-0.25),
+     1 / (1 - np.exp(-0.5)) / (1 - np.exp(-0.25)), "for norm_input=False"),
+    # Rockpool: i = exp(−0.5)·(i + x), v = exp(−0.1)·v + i
+    (cuba(1e-2, 1e-2 * np.exp(-0.1) / 1e-3, 2e-3, 1.0), PLAIN | {"levels": 3}, np.exp(-0.5), np.exp(0.5),
+     "current_rule = 'decay' is taken from them, too"),
+    # A current that is gone after its step does not last.
+    (cuba(1e-3, 10.0, 1e-4, 1.0), SOFT | {"reset_delay": True}, None, 1, "dt = 0.0001 is taken"),
+])
+def test_currents_by_what_the_file_shows_and_what_is_given(node, options, leak, theta, note):
+    network, notes = load(chain(node), **options)
+    neuron = network.layers[0].neuron
+    assert neuron.current_leak is leak or neuron.current_leak == pytest.approx(leak)
+    assert np.ravel(neuron.theta)[0] == pytest.approx(theta) and any(note in one for one in notes) == bool(note)
+
+
+def test_what_is_not_known_of_currents_is_asked_for():
+    with pytest.raises(CompileError, match=r"current_rule must be given with w_in = 1: Norse writes it for currents"):
+        load(chain(cuba(2.0, 1.0, 4.0, 1.0)), dt=1.0, leak_rule="euler", **HARD)
+    with pytest.raises(CompileError, match="current_rule must be 'rate' or 'jump' or 'decay', not 'both'"):
+        load(chain(cuba(2.0, 1.0, 4.0, 1.0)), dt=1.0, leak_rule="euler", current_rule="both", **HARD)
+    slow, notes = load(chain(cuba(1e-3, 10.0, 1e6, 1e10)), reset_delay=True, **SOFT)
+    assert slow.layers[0].neuron.current_leak == 1 - 1e-10
+    assert any("a leak of currents of 1 does next to nothing in 10 steps" in one for one in notes)
+
+
 def rockpool(tau: float, dt: float) -> nir.LIF:
     return lif(tau, tau * np.exp(-dt / tau) / dt)
 

@@ -108,8 +108,9 @@ def _recorded(
     def record(module: nn.Module, taken: Any, given: Any) -> None:
         outputs.setdefault(module, []).append(given[0] if isinstance(given, tuple) else given)
 
+    inside = {part for one in chain.modules() if isinstance(one, neurons) for part in one.modules() if part is not one}
     hooks = [one.register_forward_hook(record) for one in chain.modules()
-             if isinstance(one, neurons) or not list(one.children())]
+             if isinstance(one, neurons) or not (one in inside or list(one.children()))]
     size, steps = inputs.shape[:2]
     try:
         with torch.no_grad():

@@ -112,56 +112,66 @@ def _stepwise(modules: Sequence[Any], shape: tuple[int, ...], inputs: torch.Tens
 
 
 def snntorch(rng: np.random.Generator) -> Exported:
-    """`Leaky` and `RLeaky`, whose reset is one step late unless told otherwise."""
+    """`Leaky`, `Synaptic`, `RLeaky` and `RSynaptic`, whose reset is one step late unless told otherwise."""
     import snntorch as snn  # pyright: ignore[reportMissingImports]
     from snntorch.export_nir import export_to_nir  # pyright: ignore[reportMissingImports]
 
     reset, recurrent = str(rng.choice(["subtract", "subtract", "zero"])), bool(rng.random() < 0.4)
     # RLeaky that zeroes one step late takes an input away, and what subtracts at once takes twice: both are no resets.
     late, each = reset == "subtract", bool(rng.random() < 0.5)
+    # RSynaptic always zeroes one step late.
+    lasts = bool(rng.random() < 0.5) and not (recurrent and reset == "zero")
 
     def spiking(shape: tuple[int, ...]) -> Any:
         numbers: dict[str, Any] = {
             "reset_mechanism": reset, "reset_delay": late, "init_hidden": True,
             "beta": _numbers(rng, shape, each, 0.0, 0.5, 0.75, 0.9, 1.0),
             "threshold": _numbers(rng, shape, each, 0.5, 1.0, 1.75)}
+        if lasts:
+            numbers["alpha"] = _numbers(rng, shape, each, 0.0, 0.25, 0.5, 0.75)
         if len(shape) > 1 or not recurrent:
-            return snn.Leaky(**numbers)
+            return (snn.Synaptic if lasts else snn.Leaky)(**numbers)
+        kind = snn.RSynaptic if lasts else snn.RLeaky
         if rng.random() < 0.5:
-            module = snn.RLeaky(**numbers, linear_features=int(np.prod(shape)))
+            module = kind(**numbers, linear_features=int(np.prod(shape)))
             _drawn(rng, module.recurrent, -3, 3)
             return module
         weights: Any = torch.tensor(rng.integers(-4, 5, shape) / 8, dtype=torch.float32)
-        return snn.RLeaky(**numbers, all_to_all=False, V=weights)
+        return kind(**numbers, all_to_all=False, V=weights)
 
     modules, shape = _chain(rng, spiking, maps=not recurrent, pools=[
         lambda: nn.AvgPool2d(2), lambda: nn.AvgPool2d((1, 2)), lambda: nn.AvgPool2d(2, 1)])
     graph = export_to_nir(nn.Sequential(*modules), torch.zeros(1, *shape), ignore_dims=[0])
 
     def step(module: Any, x: torch.Tensor, state: tuple | None) -> tuple[torch.Tensor, tuple]:
-        module.init_hidden = False
-        spikes, *after = module(x, *(state or [torch.zeros_like(x)] * (1 + isinstance(module, snn.RLeaky))))
-        return spikes, (spikes, *after) if isinstance(module, snn.RLeaky) else tuple(after)
+        module.init_hidden, back = False, hasattr(module, "recurrent")
+        spikes, *after = module(x, *(state or [torch.zeros_like(x)] * (1 + back + hasattr(module, "syn"))))
+        return spikes, (spikes, *after) if back else tuple(after)
 
-    options = {"reset": reset, "strict": True} | ({"reset_delay": late} if reset == "subtract" or recurrent else {})
-    neurons = [one for one in modules if isinstance(one, snn.Leaky | snn.RLeaky)]
+    options = {"reset": reset, "strict": True} | (
+        {"reset_delay": late} if reset == "subtract" or recurrent or lasts else {})
+    kinds = (snn.Leaky, snn.RLeaky, snn.Synaptic, snn.RSynaptic)
+    neurons = [one for one in modules if isinstance(one, kinds)]
     if all(set(one.beta.flatten().tolist()) <= {0.0, 1.0} for one in neurons):
         options["dt"] = 1e-4  # tau = dt or infinite: nothing shows it
     return Exported(graph=graph, options=options, modules=modules, shape=shape, run=lambda inputs: _stepwise(
-        modules, shape, inputs, lambda one: isinstance(one, snn.Leaky | snn.RLeaky), step))
+        modules, shape, inputs, lambda one: isinstance(one, kinds), step))
 
 
 def spikingjelly(rng: np.random.Generator) -> Exported:
-    """`IFNode` and `LIFNode`; only hard resets can be exported."""
+    """`IFNode`, `LIFNode` and `CUBALIFNode`; only hard resets can be exported."""
     from spikingjelly.activation_based import functional, layer, neuron  # pyright: ignore[reportMissingImports]
     from spikingjelly.activation_based.nir_exchange import export_to_nir  # pyright: ignore[reportMissingImports]
 
-    kind, after = str(rng.choice(["if", "lif", "plain lif"])), float(rng.choice([-0.25, 0.0, 0.0]))
+    kind, after = str(rng.choice(["if", "lif", "plain lif", "current"])), float(rng.choice([-0.25, 0.0, 0.0]))
+    after = 0.0 if kind == "current" else after
 
     def spiking(shape: tuple[int, ...]) -> Any:
         numbers: dict[str, Any] = {"v_threshold": float(rng.choice([0.5, 1.0, 1.25])), "v_reset": after}
         if kind == "if":
             return neuron.IFNode(**numbers)
+        if kind == "current":
+            return neuron.CUBALIFNode(*rng.choice([0.25, 0.5, 0.75], 2).tolist(), **numbers)
         return neuron.LIFNode(tau=float(rng.choice([2.0, 3.0])), decay_input=kind == "lif", **numbers)
 
     modules, shape = _chain(rng, spiking, layer, lines=True, pools=[
@@ -173,32 +183,38 @@ def spikingjelly(rng: np.random.Generator) -> Exported:
     options = {"reset": "zero", "strict": False} | ({"dt": 1e-4} if kind == "lif" else {})
     if kind == "if" and after:
         options["start"] = "reset"
+    if kind == "current":
+        options["reset_delay"] = False
     return Exported(graph=graph, options=options, modules=modules, shape=shape,
                     run=lambda inputs: run_spikingjelly(modules, shape, inputs))
 
 
 def norse(rng: np.random.Generator) -> Exported:
-    """`LIFBoxCell`, `LIFCell` without a lasting current, or `IAFCell`; times are written times dt."""
+    """`LIFBoxCell`, `LIFCell` or `IAFCell`; times are written times dt."""
     import norse.torch as norse  # pyright: ignore[reportMissingImports]
 
-    kind, each = str(rng.choice(["iaf", "box", "lif", "default"])), bool(rng.random() < 0.5)
-    dt = 0.001 if kind == "default" else 2.0**-10
+    kind, each = str(rng.choice(["iaf", "box", "lif", "default", "default lif"])), bool(rng.random() < 0.5)
+    dt = 0.001 if "default" in kind else 2.0**-10
 
     def spiking(shape: tuple[int, ...]) -> Any:
         size = shape if each else ()
         numbers: dict[str, Any] = {"v_th": _numbers(rng, size, each, 0.5, 0.75, 1.0)}
         if kind == "default":
             return norse.LIFBoxCell()
+        if kind == "default lif":
+            return norse.LIFCell(norse.LIFParameters(v_th=torch.as_tensor(0.5)))
         if kind == "iaf":
             return norse.IAFCell(norse.IAFParameters(**numbers))
         numbers |= {"tau_mem_inv": _numbers(rng, size, each, 0.25, 0.5) / dt, "v_leak": torch.zeros(size)}
         if kind == "box":
             return norse.LIFBoxCell(norse.LIFBoxParameters(**numbers), dt=dt)
-        return norse.LIFCell(norse.LIFParameters(tau_syn_inv=torch.full(size, 1 / dt), **numbers), dt=dt)
+        return norse.LIFCell(norse.LIFParameters(
+            tau_syn_inv=_numbers(rng, size, each, 0.25, 0.5, 1.0) / dt, **numbers), dt=dt)
 
     modules, shape = _chain(rng, spiking, flat=False)
     graph = norse.to_nir(norse.SequentialState(*modules), torch.zeros(1, *shape), dt=dt)
-    options = {"reset": "zero", "strict": True} | ({} if kind == "iaf" else {"dt": dt * dt})
+    options = {"reset": "zero", "strict": True} | ({} if kind == "iaf" else {"dt": dt * dt}) | (
+        {"current_rule": "jump"} if "lif" in kind else {})
     return Exported(graph=graph, options=options, modules=modules, shape=shape,
                     run=lambda inputs: run_norse(modules, shape, inputs))
 
@@ -243,17 +259,20 @@ def sinabs(rng: np.random.Generator) -> Exported:
 
 
 def rockpool(rng: np.random.Generator) -> Exported:
-    """`LIFNeuronTorch`, which spikes several times a step; its bias is not exported, and is 0."""
+    """`LIFNeuronTorch` and `LIFTorch`, which spike several times a step; their bias is not exported, and is 0."""
     from rockpool.nn.combinators import Sequential  # pyright: ignore[reportMissingImports]
-    from rockpool.nn.modules import LIFNeuronTorch, LinearTorch  # pyright: ignore[reportMissingImports]
+    from rockpool.nn.modules import LIFNeuronTorch, LIFTorch, LinearTorch  # pyright: ignore[reportMissingImports]
     from rockpool.nn.modules.torch.nir import to_nir  # pyright: ignore[reportMissingImports]
 
-    dt = 1e-3
+    dt, lasts = 1e-3, bool(rng.random() < 0.5)
 
     def spiking(shape: tuple[int, ...]) -> Any:
         tau = dt * float(rng.choice([1 / np.log(2), 0.5 / np.log(2), 20]))  # exp(−dt/tau) is 1/2 or 1/4, or Rockpool's
-        return LIFNeuronTorch(shape[0], tau_mem=torch.tensor(tau), dt=dt,
-                              threshold=torch.tensor(float(rng.choice([0.5, 1.0]))), bias=torch.tensor(0.0))
+        numbers = {"tau_mem": torch.tensor(tau), "dt": dt, "bias": torch.tensor(0.0),
+                   "threshold": torch.tensor(float(rng.choice([0.5, 1.0])))}
+        if lasts:
+            return LIFTorch(shape[0], tau_syn=torch.tensor(dt * float(rng.choice([1 / np.log(2), 5]))), **numbers)
+        return LIFNeuronTorch(shape[0], **numbers)
 
     kinds = SimpleNamespace(Linear=lambda inputs, outputs, bias: LinearTorch((inputs, outputs), has_bias=bias))
     modules, shape = _chain(rng, spiking, kinds, maps=False)
@@ -265,7 +284,7 @@ def rockpool(rng: np.random.Generator) -> Exported:
             for module in modules:
                 module.reset_state()
                 x = module(x)[0]
-                if isinstance(module, LIFNeuronTorch):
+                if isinstance(module, LIFNeuronTorch | LIFTorch):
                     records.append(x.numpy())
         return records
 

@@ -16,10 +16,11 @@ import torch
 from firstspike_sim.testing.nir_exporters import draw_alive
 
 written: set[tuple] = set()
-for name, count in (("sinabs", 60), ("rockpool", 1)):
+for name, count in (("sinabs", 60), ("rockpool", 5)):
     for seed, one, inputs in draw_alive(name, count):
         spikes = one.run(torch.tensor(inputs[:5], dtype=torch.float32))
-        kind = (name, *sorted(one.options.keys() - {"v_min"}))
+        neurons = {type(node).__name__ for node in one.graph.nodes.values() if hasattr(node, "v_threshold")}
+        kind = (name, *sorted(neurons), *sorted(one.options.keys() - {"v_min"}))
         if kind in written or len(one.shape) > 1 or sum(layer.sum() for layer in spikes) < 100:
             continue
         written.add(kind)
