@@ -34,11 +34,11 @@ def save_nir(network: IntegerNetwork, path: str | Path) -> dict[str, Any]:
 
     One step takes dt = 1, also of a Delay. The threshold of neurons that reset to zero is written as a half below the
     integer, so that tools with v > theta and tools with v ≥ theta agree. The threshold of neurons that subtract is
-    written as what they subtract, so that the comparison (``strict``) matters. A leak becomes v += (x − v)/tau, and that
-    of currents i += (w_in·x − i)/tau_syn with w_in = tau_syn; other tools do not round them in every step as the integer
-    network does, but `load_nir` and a compilation give the integers back. Membranes count from 0, also those that count
-    from below it so that they round to the nearest (`round_leaks`). The metadata of synapses hold ``scale``, the real
-    value of one integer step, and ``weight_bits``.
+    written as what they subtract, so that the comparison (``strict``) matters. A leak becomes v += (x − v)/tau, and
+    that of currents i += (w_in·x − i)/tau_syn with w_in = tau_syn; other tools do not round them in every step as the
+    integer network does, but `load_nir` and a compilation give the integers back. Membranes count from 0, also those
+    that count from below it so that they round to the nearest (`round_leaks`). The metadata of synapses hold ``scale``,
+    the real value of one integer step, and ``weight_bits``.
 
     Returns
     -------

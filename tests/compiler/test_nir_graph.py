@@ -350,7 +350,7 @@ def test_malformed_graphs_end_in_one_sentence(graph, sentence):
 
 def test_inspection_goes_on_behind_what_is_refused():
     found = inspect_nir(broken({"lif": nir.Delay(delay=np.ones(5))}))
-    assert found.refusals["lif"].startswith("Delay must be 0, not 1") and not found.layers
+    assert found.refusals["lif"].startswith("Delay must be in front of synapses with a bias") and not found.layers
     found = inspect_nir(broken({"lif": nir.IF(r=np.zeros(5), v_threshold=np.ones(5), v_reset=np.zeros(5))}), dt=DT)
     assert found.refusals == {"lif": "r must be > 0, not 0.0"}
     assert found.roles["out"] == "layer 1: neurons" and list(found.layers) == [1]
