@@ -8,6 +8,7 @@ import pytest
 import torch
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.frontends.spikingjelly_module import from_spikingjelly
+from firstspike_sim.models.float_reference import run_float
 from firstspike_sim.testing.framework_runs import run_spikingjelly
 from firstspike_sim.testing.random_chain import Fork, random_chain
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
@@ -54,6 +55,41 @@ def test_spikes_are_those_of_spikingjelly(exactly, decay_input, v_reset):
 
     found = exactly(draw)
     assert found.networks == 20 and found.integer_networks >= 10
+
+
+@pytest.mark.parametrize("mode", ["m", "s"])
+def test_delays_are_those_of_spikingjelly(mode):
+    alive = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        paths = Fork([[layer.Linear(8, 4)], [layer.Delay(int(rng.integers(1, 4))), layer.Linear(8, 4)]], None)
+        model = nn.Sequential(
+            layer.Delay(1), layer.Linear(6, 8, bias=False), layer.Delay(int(rng.integers(0, 3))), neuron.IFNode(),
+            layer.Delay(int(rng.integers(0, 3))), paths, neuron.LIFNode(tau=2.0)).eval()
+        for module in model.modules():
+            if isinstance(module, layer.Linear):
+                module.weight.data = torch.tensor(rng.integers(-4, 7, module.weight.shape) / 4, dtype=torch.float32)
+                if module.bias is not None:
+                    module.bias.data.zero_()
+        functional.set_step_mode(model, mode)
+        network = from_spikingjelly(model, in_shape=6, steps=8, readout="spike_count")
+        inputs = (rng.random((5, 8, 6)) < 0.5).astype(np.uint8)
+        functional.set_step_mode(model, "m")
+        expected = run_spikingjelly(model, (6,), torch.tensor(inputs, dtype=torch.float32))
+        for one, other in zip(expected, run_float(network, inputs).spikes[1:], strict=True):
+            assert np.array_equal(one, other), seed
+        delays = [one.delays for one in (*network.layers, *network.layers[1].branches)]
+        assert delays[0] is not None and (delays[0] >= 1).all()
+        alive += 0.05 < expected[-1].mean() < 0.7
+    assert alive >= 5
+
+
+def test_delays_that_cannot_be_are_refused():
+    with pytest.raises(CompileError, match="must be in front of synapses with a bias, which is there from the first"):
+        load(nn.Sequential(layer.Linear(4, 3), layer.Delay(1), neuron.IFNode()).eval(), in_shape=4)
+    with pytest.raises(CompileError, match="must be followed by synapses, or be read by its spike_count, not by first"):
+        load(nn.Sequential(layer.Linear(4, 3), neuron.IFNode(), layer.Delay(1)).eval(), in_shape=4,
+             readout="first_spike")
 
 
 def small(**changes: nn.Module) -> nn.Module:

@@ -70,7 +70,7 @@ def from_spikingjelly(
                                          neurons=getattr(module, "sub_module_out_features", 0)),
         library=("spikingjelly.activation_based.model",),
         stateful=lambda module: True,
-        votes={layer.VotingLayer: "voting_size"},
+        votes={layer.VotingLayer: "voting_size"}, delays={layer.Delay: "delay_steps"},
         all_steps=lambda module: getattr(module, "step_mode", "s") == "m" or isinstance(
             module, layer.SeqToANNContainer | layer.MultiStepContainer),
         reset=functional.reset_net,

@@ -35,6 +35,7 @@ from .torch_synapses import (
     flatten,
     join,
     largest,
+    late,
     map_shape,
     merged,
     normalise,
@@ -142,6 +143,8 @@ class Framework:
         ``run(module, value)`` what a module gives.
     votes : dict
         Class of modules that average groups of neurons → the name of the attribute with their number.
+    delays : dict
+        Class of modules that give what they get some steps later → the name of the attribute with their number.
     all_steps : function of module
         Whether a module other than neurons takes the values of all steps, [T, B, …], wherever it is called.
     reset : function of model
@@ -160,6 +163,7 @@ class Framework:
     bounded: Callable[[Any], bool] = lambda module: False
     feedback: Mapping[type, Callable[..., tuple[nn.Module, Synapses]]] = field(default_factory=dict)
     votes: Mapping[type, str] = field(default_factory=dict)
+    delays: Mapping[type, str] = field(default_factory=dict)
     all_steps: Callable[[Any], bool] = lambda module: False
     reset: Callable[[nn.Module], None] = lambda model: None
 
@@ -192,7 +196,7 @@ class Framework:
         name = type(module).__module__ if kind is type(module) else kind.__module__
         if kind in self.followed:
             return True
-        if kind in _MAPPED or kind in self.votes or isinstance(module, known):
+        if kind in _MAPPED or kind in self.votes or kind in self.delays or isinstance(module, known):
             return False
         if self.children(module) is not None:
             return False
@@ -340,7 +344,8 @@ class _Reader:
             double = copied(model)
             pairs = [(f"{path}.{name}".rstrip("."), one)
                      for both in (double, model) for name, one in both.named_modules()]
-            others = [(f"{name} ({type(one).__name__})", one) for name, one in pairs if not framework.fires(one)]
+            others = [(f"{name} ({type(one).__name__})", one) for name, one in pairs
+                      if not framework.fires(one) and type(one) not in framework.delays]
             sizes = {size for one in model.parameters() for size in one.shape} | {*value.out_shape, self._empty.steps}
             trace = Trace({id(one): name for name, one in reversed(pairs)}, self._empty.steps,
                           protocol=framework.fires, inner=framework.inner, follows=framework.follows,
@@ -402,6 +407,8 @@ class _Reader:
         """Return what a module of torch or of neurons gives for a value."""
         kind = self._framework.kind(module)
         self._check_fires(where, value)
+        if kind in self._framework.delays:
+            return late(where, getattr(module, self._framework.delays[kind]), value)
         if kind in self._framework.votes:
             return vote(where, getattr(module, self._framework.votes[kind]), value)
         if kind in _IDENTITIES:
@@ -443,6 +450,9 @@ class _Reader:
             raise CompileError("model must have at least one module of synapses, followed by neurons")
         if any(one.pool is not None for one in value.terms):
             raise CompileError(f"{value.pooled} must be followed by synapses, or be read by its spike_count, not by "
+                               f"{self._empty.readout}")
+        if any(one.delay for one in value.terms):
+            raise CompileError(f"{value.where} must be followed by synapses, or be read by its spike_count, not by "
                                f"{self._empty.readout}")
         if [one.source for one in value.terms] != [len(self._layers) - 1]:
             raise CompileError(f"{self._names[-1]} must lead to the end of the model, which takes {value.where}")
@@ -556,13 +566,14 @@ class _Reader:
             except ValueError:
                 raise CompileError(f"{where} must take the spikes of {self._names[-1]}, which runs before it, among "
                                    "others") from None
-            first = replace(first, source=index - 1, weight=nothing, connectivity=connectivity, average_pool=False)
+            first = replace(first, source=index - 1, weight=nothing, connectivity=connectivity, average_pool=False,
+                            delay=0)
         self._layers.append(FloatLayer(
             weight=first.weight, connectivity=first.connectivity, average_pool=first.average_pool,
-            current_pool=synapses.window,
+            current_pool=synapses.window, delays=first.delays,
             neuron=neuron,
             branches=tuple(FloatBranch(source=one.source, weight=one.weight, connectivity=one.connectivity,
-                                       average_pool=one.average_pool) for one in others),
+                                       average_pool=one.average_pool, delays=one.delays) for one in others),
         ))
         self._names.append(where)
         if synapses.normalised:

@@ -21,8 +21,8 @@ from .one_to_one import one_to_one
 
 __all__ = [
     "OWN", "Spikes", "Synapses", "Term", "add_up", "as_array", "as_pair", "average", "check_eval", "check_heaviside",
-    "connect", "currents", "flatten", "join", "largest", "map_shape", "merged", "multiply", "normalise", "passed_on",
-    "per_channel", "reach", "scale", "silent", "single", "vote",
+    "connect", "currents", "flatten", "join", "largest", "late", "map_shape", "merged", "multiply", "normalise",
+    "passed_on", "per_channel", "reach", "scale", "silent", "single", "vote",
 ]
 
 OWN = -2
@@ -39,7 +39,8 @@ class Term:
     """The spikes of one layer or of the input, as a part of `Spikes`.
 
     ``shape`` is that of the sender. Magnitudes are ``low`` … ``high``, times ``gain``. ``pool`` are the average pools
-    on the way, together. ``first`` is the place of its first value among the values of the whole.
+    on the way, together. ``first`` is the place of its first value among the values of the whole. The spikes come
+    ``delay`` steps late.
     """
 
     source: int
@@ -49,6 +50,7 @@ class Term:
     gain: float = 1.0
     pool: MapPool | None = None
     first: int = 0
+    delay: int = 0
 
     @property
     def out_shape(self) -> Shape:
@@ -81,9 +83,9 @@ class Spikes:
 
     @property
     def plain(self) -> Term | None:
-        """The spikes themselves, if they are those of one layer, neither pooled nor scaled."""
+        """The spikes themselves, if they are those of one layer, neither pooled nor scaled nor late."""
         one = self.terms[0]
-        return one if len(self.terms) == 1 and one.pool is None and one.gain == 1 else None
+        return one if len(self.terms) == 1 and one.pool is None and one.gain == 1 and not one.delay else None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,6 +98,12 @@ class _Set:
     average_pool: bool
     low: float
     high: float
+    delay: int = 0
+
+    @property
+    def delays(self) -> np.ndarray | None:
+        """The delay of each address, int64[N]; None: there is none."""
+        return np.full(size_of(self.connectivity.in_shape), self.delay) if self.delay else None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -156,11 +164,12 @@ def _seen(shape: Shape, *, flat: bool, line: bool) -> Shape:
 
 
 def merged(sets: tuple[_Set, ...]) -> tuple[_Set, ...]:
-    """The sets, those from the same source through the same connectivity as one."""
+    """The sets, those from the same source through the same connectivity and as late as one."""
     found: list[_Set] = []
     for one in sets:
         same = [place for place, other in enumerate(found) if other.source == one.source and (
-            other.connectivity == one.connectivity and other.average_pool == one.average_pool)]
+            other.connectivity == one.connectivity and other.average_pool == one.average_pool
+            and other.delay == one.delay)]
         if same:
             found[same[0]] = replace(found[same[0]], weight=found[same[0]].weight + one.weight)
         else:
@@ -245,7 +254,16 @@ def _set(where: str, one: Term, weight: np.ndarray, connectivity: Dense | Conv2d
     except ValueError as error:
         raise CompileError(f"{where} {error}") from None
     return _Set(source=one.source, weight=weight * one.gain, connectivity=connectivity, average_pool=averages,
-                low=one.low, high=one.high)
+                low=one.low, high=one.high, delay=one.delay)
+
+
+def late(where: str, steps: int, value: Spikes | Synapses) -> Spikes | Synapses:
+    """The same, some steps later."""
+    if isinstance(value, Spikes):
+        return replace(value, where=where, terms=tuple(replace(one, delay=one.delay + steps) for one in value.terms))
+    if steps and value.bias.any():
+        raise CompileError(f"{where} must be in front of synapses with a bias, which is there from the first step on")
+    return replace(value, where=where, sets=tuple(replace(one, delay=one.delay + steps) for one in value.sets))
 
 
 def largest(where: str, module: Any, value: Synapses) -> Synapses:
