@@ -6,7 +6,7 @@ from dataclasses import replace
 import firstspike as fs
 import numpy as np
 import pytest
-from firstspike.quantising import BITS
+from firstspike.quantising import BITS, Quantised
 from firstspike.verb_demo import shipped
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.float_network import FloatBranch, FloatLayer, FloatNetwork
@@ -41,6 +41,25 @@ def test_the_fewest_bits_within_a_budget(calibration):
     beyond = replace(calibration, classes=calibration.labels)
     with pytest.raises(CompileError, match=r"accuracy budget must be at least \d+\.\d\d points for this network"):
         fs.choose_bits(beyond, 0.0)
+
+
+@pytest.mark.parametrize("budget, wanted", [
+    (0.0, (6, 6)), (0.5, (6, 6)), (1.0, (5, 6)), (2.0, (5, 5)), (3.0, (4, 5)), (4.0, (4, 4)), (12.0, (2, 2)),
+])
+def test_a_budget_is_spent_to_its_end_on_the_largest_layer_first(budget, wanted, monkeypatch):
+    """Each bit below six costs a point, in either layer; the first has more weights."""
+    layers = tuple(FloatLayer(weight=np.ones((3, size)), neuron=FloatNeuron(theta=np.ones(3))) for size in (40, 3))
+    network = FloatNetwork(name="n", steps=2, readout="spike_count", input_kind="events", layers=layers)
+    calibration = fs.Calibration(network=network, inputs=np.zeros((1, 2, 40)), labels=None, classes=np.zeros(1, int),
+                                 powers=())
+
+    def quantised(_, bits, **options):
+        bits = (bits, bits) if isinstance(bits, int) else tuple(bits)
+        cost = sum(max(0, 6 - one) for one in bits)
+        return Quantised(bits=bits, score=100.0 - cost, agreement=0.0, saturated=0, weight_bits=0)
+
+    monkeypatch.setattr("firstspike.quantising.quantise_at", quantised)
+    assert fs.choose_bits(calibration, budget).bits == wanted
 
 
 def test_without_labels_the_class_in_float_counts():
