@@ -11,7 +11,7 @@ from firstspike_arch.neuron import FloatNeuron
 
 
 def test_events_are_counted_where_they_reach_a_layer(tmp_path):
-    """Each of the 12 pixels that spike makes one neuron of a copying layer spike; a max pool passes one of four, and two
+    """Each of 12 pixels that spike makes one neuron of a copying layer spike; a max pool passes one of four, and two
     neurons of the next layer fire."""
     copies, pooled = Conv2d(in_shape=(1, 4, 4), channels=1, kernel=(1, 1)), Dense(in_shape=(1, 4, 4), neurons=3, pool=2)
     once = FloatNeuron(theta=np.ones(1), single_spike=True)
