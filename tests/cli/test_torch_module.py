@@ -46,7 +46,7 @@ def test_spikes_are_those_of_torch(exactly, kind):
     assert found.networks == 20 and found.integer_networks >= 10
 
 
-@pytest.mark.parametrize("kind", ["fire once", "subtract"])
+@pytest.mark.parametrize("kind", ["fire once", "subtract", "lasting currents"])
 def test_the_hardware_is_the_same(kind):
     for seed in range(100):
         rng = np.random.default_rng(seed)
