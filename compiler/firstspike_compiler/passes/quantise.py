@@ -156,7 +156,7 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int | None) -> tupl
     errors, saturated = whole - steps, int(np.count_nonzero(whole != np.rint(steps)))
     leak = _Leak(where, "leak", neuron.leak, count, leak_shift_max)
     lasting, current = None, {}
-    if neuron.current_leak is not None and (np.any(neuron.current_leak) or neuron.current_delay):
+    if neuron.current_leak is not None and (np.asarray(neuron.current_leak).any() or neuron.current_delay):
         lasting = _Leak(where, "current_leak", neuron.current_leak, count, leak_shift_max)
         current = {"current_leak_num": lasting.num, "current_leak_shift": lasting.shift}
     elif neuron.current_leak is not None:
