@@ -9,8 +9,9 @@ from firstspike_arch.program import write_atomically
 from table import published
 
 TABLES = (
-    "cycles", "zoo", "seeds", "training", "schedules", "convolution", "delays", "bound", "nmnist", "frameworks",
-    "scales", "leaks", "scale", "area", "lut_model", "fmax", "bitstreams", "link", "speed", "timing", "command",
+    "cycles", "zoo", "seeds", "training", "schedules", "convolution", "delays", "loihi", "bound", "nmnist",
+    "frameworks", "scales", "leaks", "scale", "area", "lut_model", "fmax", "bitstreams", "link", "speed", "timing",
+    "command",
 )
 BY_NAME_ONLY = {"seeds"}
 """Hours of training."""

@@ -1,27 +1,12 @@
 # SPDX-License-Identifier: MIT
 """CUBA networks of lava-dl in hardware: every spike is that of Loihi's integers, restated."""
 
-from itertools import pairwise
 from pathlib import Path
 
 import firstspike as fs
 import numpy as np
 import pytest
-from firstspike_sim.testing.lava_arithmetic import cuba, dense, lava_run, write_lava
-
-
-def network_file(path: Path, sizes: list[int], *, threshold: int) -> None:
-    """Write a network of dense blocks with random weights, as lava-dl's tutorials have them: decays of 1/4 and 3 % and,
-    in the second, others."""
-    random = np.random.default_rng(sizes[0])
-    blocks = []
-    for inputs, count in pairwise(sizes):
-        weights = random.normal(threshold / 40, threshold / 3, (count, inputs)) / np.sqrt(inputs)
-        weights = np.clip(2 * np.rint(weights / 2), -256, 254).astype(int)
-        decays = {"current": 410, "voltage": 1234} if len(blocks) == 1 else {"current": 1024, "voltage": 123}
-        blocks.append(dense(weights, **cuba(threshold=threshold, **decays)))
-    blocks[0]["delay"] = np.zeros(sizes[1])
-    write_lava(path, blocks)
+from firstspike_sim.testing.lava_arithmetic import lava_run, write_chain
 
 
 @pytest.mark.parametrize(("sizes", "threshold", "images", "lanes", "backend"), [
@@ -30,7 +15,7 @@ def network_file(path: Path, sizes: list[int], *, threshold: int) -> None:
 ])
 def test_every_spike_is_that_of_loihi(sizes, threshold, images, lanes, backend, tmp_path):
     steps = 16
-    network_file(tmp_path / "cuba.net", sizes, threshold=threshold)
+    write_chain(tmp_path / "cuba.net", sizes, threshold=threshold)
     random = np.random.default_rng(1)
     rates = random.random((images, 1, sizes[0])) ** 4
     inputs = (random.random((images, steps, sizes[0])) < rates).astype(np.uint8)

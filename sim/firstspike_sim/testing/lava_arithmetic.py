@@ -6,6 +6,7 @@ A weight, bias and threshold of 1 is 64 on currents and membranes. Nothing here 
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +145,16 @@ def dense(weights: np.ndarray, **fields: Any) -> dict[str, Any]:
     neurons = {} if any(name.startswith("neuron/") for name in fields) else cuba()
     return {"type": "dense", "shape": [len(weights)], "inFeatures": weights.shape[1], "outFeatures": len(weights),
             "weight": weights.astype(np.float32), **neurons, **fields}
+
+
+def write_chain(path: Path, sizes: Sequence[int], *, threshold: int) -> None:
+    """Write dense blocks of these sizes with random weights, all alive: decays of 1/4 and 3 %, as in lava-dl's
+    tutorials, and others in the second."""
+    random = np.random.default_rng(sizes[0])
+    blocks: list[dict[str, Any]] = []
+    for inputs, count in pairwise(sizes):
+        weights = random.normal(threshold / 40, threshold / 3, (count, inputs)) / np.sqrt(inputs)
+        weights = np.clip(2 * np.rint(weights / 2), -256, 254).astype(int)
+        decays = {"current": 410, "voltage": 1234} if len(blocks) == 1 else {}
+        blocks.append(dense(weights, **cuba(threshold=threshold, **decays)))
+    write_lava(path, blocks)
