@@ -9,6 +9,7 @@ import importlib
 import re
 import sys
 import types
+from functools import partial
 from pathlib import Path
 
 import firstspike as fs
@@ -221,6 +222,22 @@ class Currents(nn.Module):
             spk1, syn1, mem1 = self.lif1(self.fc1(one), syn1, mem1)
             spk2, syn2, mem2 = self.lif2(self.fc2(spk1), spk2, syn2, mem2)
             record.append(spk2)
+        return torch.stack(record)
+
+
+class WrittenOut(Currents):
+    """A current in the forward, in front of neurons without one."""
+
+    def __init__(self):
+        super().__init__()
+        self.lif = snn.Leaky(beta=0.5)
+
+    def forward(self, x):
+        mem, current, record = self.lif.reset_mem(), torch.zeros(1), []
+        for one in x:
+            current = 0.75 * current + self.fc1(one)
+            spikes, mem = self.lif(current, mem)
+            record.append(spikes)
         return torch.stack(record)
 
 
@@ -639,6 +656,9 @@ ROWS = {
         library, "ms_resnet", "MSResNet", num_classes=3, layers=(1, 1, 1), base_channels=4),
     "SpikingJelly, `spikformer`": lambda library: whole(library, "spikformer", "spikformer_cifar10"),
     "SpikingJelly, `LinearRecurrent": feedback,
+    "SpikingJelly, `layer.Delay`": lambda library: fs.from_spikingjelly(
+        nn.Sequential(*(one(step_mode="m") for one in (partial(layer.Delay, 2), partial(layer.Linear, 20, 3),
+                                                       neuron.IFNode))).eval(), in_shape=20, **options()),
     "SpikingJelly, `CUBALIFNode`": lambda library: fs.from_spikingjelly(
         nn.Sequential(layer.Linear(20, 3), neuron.CUBALIFNode()).eval(), in_shape=20, **options()),
     "Norse, `SequentialState`": sequential_states,
@@ -646,6 +666,7 @@ ROWS = {
     "any, branches side by side": lambda library: from_snntorch(Branches(ENDS[0]), (1, 4, 4)),
     "any, the same spikes on two": small(residual),
     "any, recurrence written out": lambda library: from_snntorch(Recurrent),
+    "any, a current written out": lambda library: from_snntorch(WrittenOut),
     "any, such spikes kept": small(keeps),
     "any, one BatchNorm": small(norm_a_step),
     "any, random numbers": small(lambda self, x: self.fc(x + torch.randn_like(x))),

@@ -188,7 +188,8 @@ class Trace:
             return node
         if node.kind == "input":
             raise Refused(f"{where} must not take an input of an earlier step: a forward that runs one input through "
-                          "all steps is read with input_kind 'direct', or must take those of all steps, [T, B, …]")
+                          "all steps is read with input_kind 'direct', or must take those of all steps, [T, B, …]; and "
+                          "a current that lasts must be that of neurons")
         if node.kind in ("before", "state"):
             raise Refused(f"{where} must take spikes of the step before only, of its own neurons")
         if node.kind == "zero":
