@@ -18,6 +18,7 @@ from firstspike_arch.connectivity import size_of
 from firstspike_arch.float_network import FloatNetwork, Readout
 from firstspike_arch.program import write_atomically
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
@@ -478,8 +479,9 @@ def _accuracies(classes: dict, labels: torch.Tensor) -> dict[str, float]:
 
 
 def _bar(progress: bool) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} epochs"),
-               TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[news]}"))
+    news = TextColumn("{task.fields[news]}", table_column=Column())  # wraps where the terminal is narrow
+    columns = (TextColumn("{task.description}"), BarColumn(10), TextColumn("{task.completed}/{task.total} epochs"),
+               TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), news)
     return Progress(*columns, disable=not progress)
 
 
