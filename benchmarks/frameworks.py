@@ -152,6 +152,10 @@ def draw_spikingjelly(rng: np.random.Generator, exact: bool) -> Drawn:
         return module
 
     modules, shape = random_chain(rng, neurons, layer, exact=exact, fork=Fork)
+    if isinstance(modules[0], nn.Linear | nn.Conv2d) and rng.random() < 0.4:
+        modules.insert(0, layer.Delay(int(rng.integers(1, 3))))
+    if isinstance(modules[-2], nn.Linear) and rng.random() < 0.4:
+        modules.insert(-2, layer.Delay(1))
     model = nn.Sequential(*modules)
     functional.set_step_mode(model, "m")
     network = fs.from_spikingjelly(model, in_shape=shape, **fields(rng))

@@ -221,6 +221,7 @@ def features(modules: Sequence[nn.Module], network: FloatNetwork) -> set[str]:
     neurons = [layer.neuron for layer in network.layers]
     has = {
         "maximum of currents": any(layer.current_pool is not None for layer in network.layers),
+        "delays": any(one.delays is not None for layer in network.layers for one in (layer, *layer.branches)),
         "lasting currents": any(one.current_leak is not None for one in neurons),
         "numbers per channel": any(np.ptp(one.leak) > 0 for one in neurons) or any(
             one.theta is not None and (one.theta != one.theta[0]).any() for one in neurons),
