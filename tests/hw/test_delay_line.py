@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Delay line: events come when they are due, in order, at full rate, and none of another inference."""
 
+import re
+
 import numpy as np
 import pytest
 from amaranth.hdl import ResetInserter, Signal
@@ -8,6 +10,7 @@ from amaranth.sim import Simulator
 from firstspike_arch.delaying import Delaying, delayed
 from firstspike_arch.events import FINAL_MARKER, MARKER, TokenLayout, tokens_from_spikes
 from firstspike_hw.delay_line import DelayLine
+from firstspike_hw.verilog import verilog
 from firstspike_sim.backends.unit_bench import run_unit
 
 RANDOM = np.random.default_rng(7)
@@ -78,6 +81,12 @@ def test_the_same_address_twice_adds_up():
         wanted += delaying.layout.events(neurons, late[step][neurons]).tolist()
         wanted.append(FINAL_MARKER if step == 3 else MARKER)
     assert seen["late"] == wanted
+
+
+def test_the_table_of_delays_is_in_the_verilog():
+    text = verilog(DelayLine(DELAYINGS["a few"]), ())
+    assert re.findall(r"delays\[(\d)\] = 2'h(\d);", text) == [*zip("01234", "01233", strict=True)]
+    assert not re.search(r"map\[\d+\] = ", text)
 
 
 def test_an_event_is_taken_in_each_cycle():

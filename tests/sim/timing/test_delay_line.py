@@ -17,7 +17,7 @@ DELAYINGS = [
     Delaying(layout=TokenLayout(shape=(2, 3, 3), low=-2, high=2), delays=RANDOM.integers(0, 3, 18)),
     Delaying(layout=TokenLayout(shape=(1,)), delays=np.array([1])),
 ]
-RATES = [(1, 1), (0.5, 0.5), (1, 0.3), (0.3, 1), (0.9, 0.9)]
+RATES = [(1, 1), (0.6, 0.6), (1, 0.3)]
 STEPS = 5, 1, 2, 8, 1, 1, 4
 
 
@@ -82,5 +82,5 @@ def test_twin_equals_unit_for_few_and_many_spikes(beside, density):
 def test_a_fault_is_noticed(beside, spoiled, old, new):
     faulty = spoiled(delay_line, old, new)
     with pytest.raises(AssertionError, match="the twin says"):
-        for often, willing in RATES[:3]:
+        for often, willing in RATES:
             compare(beside, faulty, DELAYINGS[0], often, willing)
