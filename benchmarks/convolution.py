@@ -89,7 +89,8 @@ def main() -> None:
     spikes = GoldenModel(network).run(images[:200]).spikes
     alive, events = aliveness(spikes)[1:-1], [float(sent.sum((1, 2)).mean()) for sent in spikes[:-1]]
     assert all(ALIVE[0] <= share <= ALIVE[1] for share in alive), alive
-    program = fs.compile(network, lane_budget=LANES, events=events).program
+    # Events as the layers send them, of which `work` counts the operations.
+    program = fs.compile(network, lane_budget=LANES, events=events, merges=False).program
     backend = VerilatorBackend()
     backend.load(program)
     few = images[:1000]
