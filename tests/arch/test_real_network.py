@@ -40,7 +40,8 @@ def test_random_networks_are_the_same_programs_again(tmp_path):
 
 
 def _with_what_few_have(rng: np.random.Generator, network: IntegerNetwork) -> IntegerNetwork:
-    """The lowest weight in some layers, and slow leaks, of which no random network is made."""
+    """The lowest weight in some layers, and slow leaks, of which no random network is made; no current that is gone in
+    the next step, as that one is none in a file of real numbers."""
     layers = []
     for layer in network.layers:
         neuron, weights = layer.neuron, layer.weights.copy()
@@ -49,15 +50,18 @@ def _with_what_few_have(rng: np.random.Generator, network: IntegerNetwork) -> In
         if neuron.theta_fall is None and rng.random() < 0.3:
             shift = int(rng.choice([9, 12, 15]))
             neuron = replace(neuron, leak_num=int(rng.integers(0, (1 << shift) + 1)), leak_shift=shift)
+        if neuron.lasts and not np.any(neuron.current_leak_num):
+            neuron = replace(neuron, current_leak_num=1)
         layers.append(replace(layer, weights=weights, neuron=neuron))
     return replace(network, layers=tuple(layers))
 
 
 def plain(neuron: Neuron) -> dict:
-    """All that a neuron does; its leak in one notation."""
+    """All that a neuron does; its leaks in one notation."""
     given = {item.name: np.asarray(getattr(neuron, item.name)).tolist() for item in fields(neuron)
-             if item.name not in ("leak_num", "leak_shift")}
-    return {**given, "leak": np.asarray(neuron.leak).tolist()}
+             if item.name not in ("leak_num", "leak_shift", "current_leak_num", "current_leak_shift")}
+    leaks = {name: np.asarray(getattr(neuron, name)).tolist() for name in ("leak", "current_leak")}
+    return {**given, **leaks}
 
 
 def built(weights=((1, 2),), **options) -> IntegerNetwork:

@@ -69,6 +69,7 @@ def test_what_is_in_lut_ram_is_counted_in_luts_and_not_in_blocks():
     assert moved.plan.current_bits < moved.plan.membrane_bits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "inputs", "cells"), [(XILINX7, 6, ("RAM32M", "RAM64M")),
                                                          (ECP5, 4, ("TRELLIS_DPR16X4",))])
 def test_yosys_makes_lut_ram_of_about_as_many_luts_as_are_counted(family, inputs, cells, tmp_path):
