@@ -5,8 +5,8 @@ Ours are measured here: cycles and classes in RTL, LUTs and block RAMs of the wh
 Those of others are as published, or, where it says so, measured from their sources with the same yosys. Time and clock
 of a publication are converted to cycles; an unpublished number of LUTs stays unknown.
 
-`python benchmarks/peers.py LANES` limits the processing elements of the convolutional network. yosys 0.69 (YoWASP) fails
-an assertion of its own on it, behind ABC9; the rows are by 0.70, which $YOSYS named.
+`python benchmarks/peers.py LANES` limits the processing elements of the convolutional network. yosys 0.69 (YoWASP)
+fails on it by an assertion of its own, behind ABC9; $YOSYS names another.
 """
 
 import sys
