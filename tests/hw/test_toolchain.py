@@ -39,6 +39,12 @@ def test_one_that_is_too_old_or_broken_is_refused(version, why, made):
         find_tool("yosys")
 
 
+def test_a_variable_can_name_the_broken_one(made, monkeypatch):
+    path = made("0.70")
+    monkeypatch.setenv("YOSYS", path)
+    assert find_tool("yosys") == Tool(name="yosys", command=(path,), version=(0, 70))
+
+
 def test_a_variable_names_the_tool_and_nothing_else(made, tmp_path, monkeypatch):
     made("0.66")
     monkeypatch.setenv("YOSYS", "/nowhere/yosys")
