@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The trained networks of `zoo/`: accuracy in real numbers, in integers and in hardware, on the official test sets.
+"""The trained networks of `zoo/`, and of the folder `$FIRSTSPIKE_ZOO`: accuracy in real numbers, in integers and in
+hardware, on the official test sets.
 
 `python benchmarks/zoo.py NAME …` measures some of them and keeps the rows of the others.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -59,7 +61,8 @@ def name_of(row: Row) -> str:
 
 
 def main() -> None:
-    found = {path.stem: path for path in sorted(ZOO.glob("*.safetensors"))}
+    folders = [ZOO, *(Path(folder) for folder in [os.environ.get("FIRSTSPIKE_ZOO")] if folder)]
+    found = {path.stem: path for folder in folders for path in sorted(folder.glob("*.safetensors"))}
     wanted = sys.argv[1:] or list(found)
     if unknown := set(wanted) - set(found):
         sys.exit(f"NAME must be one of {', '.join(found)}, not {', '.join(sorted(unknown))}")

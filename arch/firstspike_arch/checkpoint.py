@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A `FloatNetwork` on disk: one safetensors file, with the scalars as one JSON string in its header; no pickle."""
+"""A `FloatNetwork` on disk: one safetensors file, with the scalars as one JSON string in its header; no pickle.
+
+Weights that are whole steps of their layer's scale are packed (`packed_weights`); their shapes are in the header.
+"""
 
 import json
 import re
@@ -18,6 +21,7 @@ from .file_kind import file_kind
 from .float_network import FloatBranch, FloatLayer, FloatNetwork
 from .network import WEIGHT_EXPONENT_MAX
 from .neuron import FloatNeuron
+from .packed_weights import pack_weights, unpack_weights, whole_steps
 from .plain import read_fields
 from .program import write_atomically
 from .shown import shown
@@ -27,7 +31,8 @@ __all__ = ["CheckpointError", "Tensor", "list_tensors", "load_network", "save_ne
 FORMAT = 1
 HEADER = "firstspike_network"
 _LAYER_ARRAYS = ("weight", "gain", "shift")
-_DTYPES = {"F64": np.float64, "F32": np.float32}
+_DTYPES = {"F64": np.float64, "F32": np.float32, "U8": np.uint8}
+WEIGHT_BITS = range(2, 9)
 _LAYER_SCALARS = tuple(item.name for item in fields(FloatLayer)
                        if item.name not in ("connectivity", "branches", "neuron", "delays", *_LAYER_ARRAYS))
 _NEURON_SCALARS = tuple(item.name for item in fields(FloatNeuron) if item.name not in FloatNeuron.arrays())
@@ -103,6 +108,8 @@ def save_network(path: str | Path, network: FloatNetwork) -> None:
                 tensors[f"{index}.{name}"] = _stored(value)
         for number, branch in enumerate(layer.branches):
             tensors[f"{index}.branch{number}.weight"] = _stored(branch.weight)
+        for name, whole in _whole_weights(layer).items():
+            tensors[f"{index}.{name}"] = pack_weights(whole, layer.weight_bits)
         for name, one in ((f"{index}.", layer), *(
                 (f"{index}.branch{number}.", branch) for number, branch in enumerate(layer.branches))):
             if one.delays is not None:
@@ -115,6 +122,24 @@ def save_network(path: str | Path, network: FloatNetwork) -> None:
         raise CheckpointError(f"{path}: every field must be finite and fit JSON: {error}") from None
     _network_from_parts(path, json.loads(text), dict(tensors))
     write_atomically(path, save(tensors, {HEADER: text}))
+
+
+def _step(weight_scale: float, weight_exponent: int = 0, **_) -> float:
+    """Real value of a weight of 1, of the scalars of a layer."""
+    return weight_scale * 2.0**weight_exponent
+
+
+def _whole_weights(layer: FloatLayer) -> dict[str, np.ndarray]:
+    """The weights to pack, by the names of their tensors in the layer: all of its sets as integers, or none."""
+    if not (isinstance(layer.weight_scale, float) and 0 < layer.weight_scale < np.inf and layer.gain is None
+            and layer.weight_bits in WEIGHT_BITS):
+        return {}
+    sets = {"weight": layer.weight} | {
+        f"branch{number}.weight": branch.weight for number, branch in enumerate(layer.branches)}
+    step = _step(layer.weight_scale, layer.weight_exponent)
+    whole = {name: steps for name, weight in sets.items()
+             if (steps := whole_steps(weight, step, layer.weight_bits)) is not None}
+    return whole if whole.keys() == sets.keys() else {}
 
 
 def _stored(values: np.ndarray) -> np.ndarray:
@@ -136,6 +161,8 @@ def _layer_head(layer: FloatLayer) -> dict:
         head["current_pool"] = asdict(layer.current_pool)
     if layer.connectivity is not None:
         head["connectivity"] = to_plain(layer.connectivity)
+    if whole := _whole_weights(layer):
+        head["packed"] = {name: list(weights.shape) for name, weights in whole.items()}
     head["branches"] = [
         {"source": branch.source, "connectivity": to_plain(branch.connectivity), "average_pool": branch.average_pool}
         for branch in layer.branches]
@@ -166,9 +193,9 @@ def load_network(path: str | Path) -> FloatNetwork:
     tensors = {}
     for name, part in parts:
         if part["dtype"] not in _DTYPES:
-            raise CheckpointError(f"{path}: tensor {name} must be float64 or float32, not {part['dtype']}")
-        flat = np.frombuffer(part["data"], dtype=_DTYPES[part["dtype"]])
-        tensors[name] = flat.reshape(part["shape"]).astype(np.float64)
+            raise CheckpointError(f"{path}: tensor {name} must be float64, float32 or packed (U8), not {part['dtype']}")
+        flat = np.frombuffer(part["data"], dtype=_DTYPES[part["dtype"]]).reshape(part["shape"])
+        tensors[name] = flat if part["dtype"] == "U8" else flat.astype(np.float64)
     return _network_from_parts(path, head, tensors)
 
 
@@ -189,7 +216,7 @@ def _network_from_parts(path: Path, head: Any, tensors: dict[str, np.ndarray]) -
             branches = _branches(plain.get("branches", []))
         except ValueError as error:
             raise CheckpointError(f"{where}: {error}") from None
-        if not 2 <= arguments.get("weight_bits", 8) <= 8:
+        if arguments.get("weight_bits", 8) not in WEIGHT_BITS:
             raise CheckpointError(f"{where}: weight_bits must be 2…8, not {shown(arguments['weight_bits'])}")
         if not 0 <= arguments.get("weight_exponent", 0) <= WEIGHT_EXPONENT_MAX:
             raise CheckpointError(f"{where}: weight_exponent must be 0…{WEIGHT_EXPONENT_MAX}, not "
@@ -198,6 +225,7 @@ def _network_from_parts(path: Path, head: Any, tensors: dict[str, np.ndarray]) -
             raise CheckpointError(f"{where}: weight_scale must be positive, not {shown(arguments['weight_scale'])}")
         if (arguments.get("events") or 0) < 0:
             raise CheckpointError(f"{where}: events must be ≥ 0, not {shown(arguments['events'])}")
+        _unpack(path, tensors, index, plain.get("packed", {}), arguments)
         weight = _tensor(path, tensors, f"{index}.weight", None if synapses is None else synapses.weight_shape)
         reaches = synapses or Dense(in_shape=weight.shape[1:], neurons=len(weight))
         if shapes and reaches.in_shape != shapes[-1]:
@@ -235,6 +263,26 @@ def _network_from_parts(path: Path, head: Any, tensors: dict[str, np.ndarray]) -
     return FloatNetwork(layers=tuple(layers), **arguments)
 
 
+def _unpack(path: Path, tensors: dict[str, np.ndarray], index: int, shapes: Any, arguments: dict[str, Any]) -> None:
+    """Replace packed weights of a layer in ``tensors`` by their real values; ``shapes`` are those in the header."""
+    if not isinstance(shapes, dict) or not all(
+            isinstance(shape, list) and 2 <= len(shape) <= 4 and all(type(side) is int and side > 0 for side in shape)
+            for shape in shapes.values()):
+        raise CheckpointError(f"{path}: layer {index}: packed must be shapes of weights, by name, not {shown(shapes)}")
+    if shapes and arguments.get("weight_scale") is None:
+        raise CheckpointError(f"{path}: layer {index}: weight_scale must be a number beside packed weights, not None")
+    for name, shape in shapes.items():
+        where, packed = f"{path}: tensor {index}.{name}", tensors.get(f"{index}.{name}")
+        if packed is None or packed.dtype != np.uint8:
+            raise CheckpointError(f"{where} must be packed (U8), as its layer says, but is "
+                                  f"{'missing' if packed is None else 'not'}")
+        try:
+            whole = unpack_weights(packed, arguments.get("weight_bits", 8), tuple(shape))
+        except ValueError as error:
+            raise CheckpointError(f"{where} {error}") from None
+        tensors[f"{index}.{name}"] = whole * _step(**arguments)
+
+
 def _branches(plain: Any) -> list[dict[str, Any]]:
     """Arguments of `FloatBranch` for each branch, without the weight."""
     if not isinstance(plain, list):
@@ -269,6 +317,9 @@ def _tensor(path: Path, tensors: dict[str, np.ndarray], name: str, shape: tuple[
     if name not in tensors:
         raise CheckpointError(f"{path}: tensor {name} must be there, but is missing")
     value = tensors.pop(name)
+    if value.dtype == np.uint8:
+        raise CheckpointError(f"{path}: tensor {name} must be float64 or float32, or its layer must say that it is "
+                              "packed")
     if shape is None and (value.ndim != 2 or 0 in value.shape):
         raise CheckpointError(f"{path}: tensor {name} must have shape (neurons, inputs), not {value.shape}")
     if shape is not None and value.shape != shape:

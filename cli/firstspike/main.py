@@ -23,6 +23,7 @@ from . import (
     verb_export_nir,
     verb_inspect,
     verb_monitor,
+    verb_pack,
     verb_quantise,
     verb_report,
     verb_robustness,
@@ -56,6 +57,7 @@ app.command("compile")(verb_compile.compile_)
 app.command("build")(verb_build.build)
 app.command("inspect")(verb_inspect.inspect)
 app.command("quantise")(verb_quantise.quantise)
+app.command("pack")(verb_pack.pack)
 app.command("verify")(verb_verify.verify)
 app.command("simulate")(verb_simulate.simulate)
 app.command("estimate")(verb_estimate.estimate)

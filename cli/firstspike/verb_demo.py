@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """firstspike demo: from training to verification, on data that need no download"""
 
+import os
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -15,10 +16,15 @@ from .verb_verify import show
 
 
 def shipped(kind: str, name: str) -> Path:
-    """Return the path of a recipe or network that comes with firstspike, in the wheel or in a checkout."""
-    for root in (Path(str(files("firstspike"))), Path(str(files("firstspike"))).parents[1]):
-        if (root / kind / name).is_file():
-            return root / kind / name
+    """Return the path of a recipe or network that comes with firstspike, in the wheel or in a checkout; or of a network
+    that is too large for that, in the folder `$FIRSTSPIKE_ZOO`."""
+    package = Path(str(files("firstspike")))
+    folders = [package / kind, package.parents[1] / kind]
+    if kind == "zoo" and (given := os.environ.get("FIRSTSPIKE_ZOO")):
+        folders.append(Path(given))
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
     raise ValueError(f"{kind}/{name} must come with firstspike; the installation is incomplete")
 
 

@@ -168,7 +168,8 @@ def test_truncation_is_refused(tmp_path, keep):
 
 @pytest.mark.parametrize(("tensor", "value", "sentence"), [
     ("0.weight", np.full((3, 5), np.nan), "tensor 0.weight must be finite"),
-    ("0.weight", np.zeros((3, 5), dtype=np.int32), "tensor 0.weight must be float64 or float32, not I32"),
+    ("0.weight", np.zeros((3, 5), dtype=np.int32),
+     r"tensor 0.weight must be float64, float32 or packed \(U8\), not I32"),
     ("0.bias", np.ones(4), r"tensor 0.bias must have shape \(3,\), not \(4,\)"),
     ("1.weight", np.ones((2, 4)),
      r"tensor 1.weight must have inputs of the shape \(3,\) that layer 0 gives, not \(4,\)"),

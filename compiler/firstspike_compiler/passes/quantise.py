@@ -29,7 +29,7 @@ from ..errors import CompileError
 CURRENT_LOSS_MAX = 0.05
 """Largest share of the threshold that rounding a lasting current down should take from a membrane in the long run."""
 
-__all__ = ["Rounding", "quantise"]
+__all__ = ["Rounding", "quantise", "whole_weights"]
 
 
 STEPS_MAX = 1 << 53
@@ -144,9 +144,8 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int | None) -> tupl
         largest = float(np.abs(values).max()) if np.size(values) else 0.0
         if np.isfinite(largest) and not largest <= STEPS_MAX * scales.min():
             raise CompileError(f"{where}: {name} must be at most 2^53 steps of {scales.min():.3g}, not {largest:.3g}")
-    weight_steps = scales * 2.0**layer.weight_exponent
-    real_steps = [weight / weight_steps.reshape(-1, *[1] * (weight.ndim - 1)) for weight in sets]
-    integers = _whole_weights(real_steps, bits, shared=np.ndim(scale) == 0)
+    real_steps = _in_steps(layer)
+    integers = whole_weights(layer)
     for real, whole in zip(real_steps, integers, strict=True):
         if real.any() and not whole.any():
             raise CompileError(f"{where}: weights must not all be rounded to zero; use more weight bits or a smaller "
@@ -252,9 +251,21 @@ class _Leak:
                    f"{kept}/{whole}: {found}{better}")
 
 
-def _whole_weights(sets: list[np.ndarray], bits: int, *, shared: bool) -> list[np.ndarray]:
-    """Weights in steps as integers. Those that are whole already, and that the hardware holds, are kept as they are;
-    otherwise all of a layer, or of a channel with a scale of its own, are rounded and clipped as in training."""
+def _in_steps(layer: FloatLayer) -> list[np.ndarray]:
+    """Each set of a layer's weights, in steps of its scale."""
+    steps = np.broadcast_to(np.asarray(layer.weight_scale, dtype=np.float64), len(layer.weight)) * (
+        2.0**layer.weight_exponent)
+    return [np.asarray(one.weight, dtype=np.float64) / steps.reshape(-1, *[1] * (one.weight.ndim - 1))
+            for one in (layer, *layer.branches)]
+
+
+def whole_weights(layer: FloatLayer) -> list[np.ndarray]:
+    """Each set of the weights of a folded layer in whole steps of its scale, int64.
+
+    Those that are whole already, and that the hardware holds, are kept as they are; otherwise all of the layer, or of a
+    channel with a scale of its own, are rounded and clipped as in training.
+    """
+    sets, bits, shared = _in_steps(layer), layer.weight_bits, np.ndim(layer.weight_scale) == 0
     low, high = weight_range(bits)
     fits = np.array([all(bool((are_whole(row) & (np.rint(row) >= low) & (np.rint(row) <= high)).all()) for row in rows)
                      for rows in zip(*sets, strict=True)])
