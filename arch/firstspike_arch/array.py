@@ -34,8 +34,8 @@ class LayerOptions:
     membrane_bits : int
         Width of the stored membrane, 2…48: at least the width that the proof asks for.
     current_bits : int
-        Width of the stored current of a direct input, or one that lasts, up to ``membrane_bits``: at least what the
-        proof asks for. 0: as of the membrane.
+        Width of the stored current of a direct input, or one that lasts, and of the rise of adaptive thresholds, up to
+        ``membrane_bits``: at least what the proof asks for. 0: as of the membrane.
     register_rows : int
         Largest number of rows for which the membranes are a ring of registers. With more rows they are a memory: block
         RAM, or LUT RAM if it is shallow. 2 suits a device without LUT RAM.
@@ -200,7 +200,7 @@ class LayerPlan:
 
     @property
     def current_bits(self) -> int:
-        """Width of a stored current."""
+        """Width of a stored current, and of a rise."""
         return self.options.current_bits or self.options.membrane_bits
 
     @property

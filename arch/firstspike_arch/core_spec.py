@@ -160,12 +160,12 @@ class CoreSpec:
     @property
     def remembered_levels(self) -> int:
         """Number of thresholds for which the core remembers, after the capturing pass, which neurons reached them."""
-        later = [op for op in self.microcode.step[1:] if op.asks_spikes]
-        return max((self.layer.neuron.levels if op.by_level else 1 for op in later), default=0)
+        return max((self.layer.neuron.levels if op.by_level else 1 for op in self.microcode.asking), default=0)
 
     def holds(self, op: RowOp) -> bool:
         """Whether neurons that did not spike keep u in a pass, instead of adding 0 to it."""
-        return self.plan.in_one_row and op.by_level and self.layer.neuron.levels == 1
+        chosen = op.by_level or op.operand == "rise"
+        return self.plan.in_one_row and chosen and self.layer.neuron.levels == 1
 
     @property
     def adds_words(self) -> bool:
@@ -219,6 +219,8 @@ class CoreSpec:
                 "membranes": bits, "currents": plan.current_bits * self.microcode.has_current,
                 "traces": plan.current_bits * self.microcode.has_trace,
                 "trace_shadow": plan.current_bits * any(op.act == "save" for op in self.microcode.trace_leak),
+                "rises": plan.current_bits * self.microcode.has_rise,
+                "rise_shadow": plan.current_bits * any(op.act == "save" for op in self.microcode.rise_passes),
                 "shadow": bits * any(op.operand == "shadow" for op in self.microcode.passes),
                 "fired": int(self.fires_once), "spiked": self.remembered_levels,
             }
@@ -401,4 +403,5 @@ def _plain_pass(op: RowOp) -> list[Any]:
         plain.append(op.channels.tolist())
     if op.toward_zero:
         plain.append("toward zero")
-    return plain if op.beside is None else [*plain, {"beside": _plain_pass(op.beside)}]
+    aside = {name: _plain_pass(one) for name in ("beside", "rising") if (one := getattr(op, name)) is not None}
+    return [*plain, aside] if aside else plain

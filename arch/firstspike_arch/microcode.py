@@ -12,6 +12,10 @@ of each window as the current.
 A layer whose currents last has a trace for each neuron: i of `NeuronDescription`. Events add to the trace; of a direct
 input, or with a pool, the current does, in a pass. A pass adds the trace to u, and the leak of the trace is done beside
 such a pass and those behind it, by an adder of its own.
+
+A layer whose thresholds adapt has a rise for each neuron: a of `NeuronDescription`, which is never negative. The
+capturing pass compares u with it. Its leak, and what spikes add to it, are done beside the passes of a step, by an
+adder of its own.
 """
 
 from dataclasses import dataclass, replace
@@ -42,32 +46,35 @@ class RowOp:
     inference: the current becomes `Microcode.current`, and the trace 0), "load" (the operand), "max" (the larger of the
     number and the operand). With ``halve``, an arithmetic shift right by one follows; with ``toward_zero``, it rounds
     toward 0.
-    ``store``: the number that the pass changes, the "membrane" u, the "current", the "trace", or the "sum" that an
-    event reaches. The trace has a shadow of its own.
+    ``store``: the number that the pass changes, the "membrane" u, the "current", the "trace", the "rise", or the "sum"
+    that an event reaches. Trace and rise have a shadow of their own.
     ``operand``: "weight" (row ``index`` of the bias rows), "constant" (``values``, int64[C], or int64[L + 1, C] by the
-    magnitude 0…L of this step's spike), "current", "decay" (−trace / 2^``index`` rounded down; with ``toward_zero``,
-    away from 0), "fall" (``values``[t] at the end of step t), "leak" (~(u >> ``index``); with ``toward_zero``, as
-    "decay" of u), "shadow", "sum" (tap ``index`` of the window, row by row of its kernel; the last pass that takes a
+    magnitude 0…L of this step's spike), "current", "decay" (−number / 2^``index`` rounded down, of the trace or rise;
+    with ``toward_zero``, away from 0), "fall" (``values``[t] at the end of step t), "leak" (~(u >> ``index``); with ``toward_zero``, as
+    "decay" of u), "rise" (−1 − rise where this step's spike has a magnitude, 0 elsewhere), "shadow", "sum" (tap ``index`` of the window, row by row of its kernel; the last pass that takes a
     sum clears it), "trace" or "zero".
     ``channels``: bool[C], those to which "leak", "decay" or "shadow" is added, and 0 to all others; None: to all.
     ``when``: "spiked" holds where this step's spike has a magnitude; "negative" and "nonnegative" test u itself.
     ``base``: int64[C].
     ``beside``: a pass over the trace at the same time, whose operand is "decay", "shadow" or "zero"; as an operand, the
     trace is that of before.
+    ``rising``: a pass over the rise at the same time, whose operand is "decay", "shadow", "constant" or "zero"; as an
+    operand, and for the comparison, the rise is that of before.
     """
 
     act: Literal["add", "init", "load", "max", "save"]
     operand: Literal[
-        "weight", "constant", "current", "decay", "fall", "leak", "shadow", "sum", "trace", "zero"] = "zero"
+        "weight", "constant", "current", "decay", "fall", "leak", "rise", "shadow", "sum", "trace", "zero"] = "zero"
     index: int = 0
     values: np.ndarray | None = None
     when: When = "never"
     base: np.ndarray | None = None
-    store: Literal["membrane", "current", "sum", "trace"] = "membrane"
+    store: Literal["membrane", "current", "rise", "sum", "trace"] = "membrane"
     halve: bool = False
     channels: np.ndarray | None = None
     toward_zero: bool = False
     beside: "RowOp | None" = None
+    rising: "RowOp | None" = None
     settle: bool = False
     """The operand depends on what the previous pass wrote; if there is only one row, the core waits a cycle between
     them."""
@@ -99,7 +106,7 @@ class RowOp:
     @property
     def asks_spikes(self) -> bool:
         """Whether the pass depends on this step's spikes."""
-        return self.by_level or self.when == "spiked"
+        return self.by_level or self.when == "spiked" or self.operand == "rise"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -153,6 +160,21 @@ class Microcode:
         takes = [op.beside for op in (*self.start, *self.step) if op.operand == "trace"][:1]
         others = [op.beside for op in self.step if op.operand != "trace"]
         return tuple(op for op in (*takes, *others) if op is not None)
+
+    @property
+    def has_rise(self) -> bool:
+        """Whether each neuron has a rise of its thresholds beside its membrane."""
+        return bool(self.rise_passes)
+
+    @property
+    def rise_passes(self) -> tuple[RowOp, ...]:
+        """The passes over the rise in a step, in their order."""
+        return tuple(op.rising for op in self.step if op.rising is not None)
+
+    @property
+    def asking(self) -> tuple[RowOp, ...]:
+        """The passes, over any number, that ask for this step's spikes after the one that captures them."""
+        return tuple(one for op in self.step[1:] for one in (op, op.rising) if one is not None and one.asks_spikes)
 
     @property
     def pools(self) -> bool:
@@ -246,7 +268,7 @@ def microcode_of(
     step: tuple[RowOp, ...] = ()
     every_step = zeros  # what a step adds beside the current, as a part of it
     if steps_max != 1:
-        update = _Update(neuron, layer.channels, in_one_row=in_one_row, row_of_zeros=not biases[0].any())
+        update = _Update(neuron, layer.channels, in_one_row=in_one_row, nothing=_nothing(biases))
         update.run()
         if neuron.theta_fall is not None:
             update.append(RowOp(act="add", operand="fall", values=np.diff(neuron.theta_fall)))
@@ -272,6 +294,8 @@ def microcode_of(
         start, step = _take_trace(neuron, layer.channels, step, adds, once=static)
     elif given:
         start = (RowOp(act="add", operand="current", settle=True),)
+    if neuron.adapts and step:
+        step = _with_rise(neuron, layer.channels, step, RowOp(act="add", **_nothing(biases)))
     if pool is not None:
         taps = tuple(RowOp(act="max" if tap else "load", operand="sum", index=tap, store="current")
                      for tap in range(pool.kernel[0] * pool.kernel[1]))
@@ -286,6 +310,27 @@ def microcode_of(
         event=RowOp(act="add", operand="weight", store=event),
         start=start, step=step, final=final, recurs=bool(start) and not static,
     )
+
+
+def _nothing(biases: np.ndarray) -> dict[str, Any]:
+    """The operand where nothing is added: the first bias row, if it holds zeros, as all operands may come from the
+    weight memory."""
+    return {"operand": "zero" if biases[0].any() else "weight"}
+
+
+def _with_rise(neuron: Neuron, channels: int, step: tuple[RowOp, ...], more: RowOp) -> tuple[RowOp, ...]:
+    """Passes of a step in which the rise of the thresholds is compared with, leaks, and gets what spikes add to it;
+    with passes ``more`` that do nothing else, if there are too few."""
+    num, shift = shortest_leak(np.broadcast_to(np.asarray(neuron.rise_leak_num), channels), neuron.rise_leak_shift)
+    idle = RowOp(act="add", store="rise")
+    # As an operand, it is that of before the spike, so that nothing may change it in earlier passes.
+    before = next((number for number, op in enumerate(step) if op.operand == "rise"), 0)
+    ops = [*[idle] * before, *_leak_beside(num, shift, toward_zero=False, store="rise")]
+    ops += [idle] * (not ops)  # the spike is remembered only in passes behind the one that captures it
+    adds = np.arange(neuron.levels + 1)[:, None] * np.asarray(neuron.theta_rise, dtype=np.int64)
+    ops.append(RowOp(act="add", operand="constant", values=adds, store="rise"))
+    passes = (*step, *(more,) * (len(ops) - len(step)))
+    return tuple(replace(one, rising=ops[number] if number < len(ops) else None) for number, one in enumerate(passes))
 
 
 def _take_trace(
@@ -323,17 +368,23 @@ def _beside(passes: tuple[RowOp, ...], ops: list[RowOp]) -> tuple[RowOp, ...]:
 
 
 def _trace_leak(neuron: Neuron, channels: int) -> tuple[RowOp, ...]:
-    """Passes over the trace in which it leaks, as membranes do in `_Update`; with 1 − 2^−k, it need not be moved before
-    and after."""
+    """Passes over the trace in which it leaks."""
     num, shift = shortest_leak(np.broadcast_to(np.asarray(neuron.current_leak_num), channels),
                                neuron.current_leak_shift)
+    return _leak_beside(num, shift, toward_zero=neuron.leak_toward_zero, store="trace")
+
+
+def _leak_beside(num: np.ndarray, shift: int, *, toward_zero: bool, store: Literal["trace", "rise"]) -> tuple[
+        RowOp, ...]:
+    """Passes over a number beside the membrane in which it leaks to num / 2^shift, for num int64[C], as membranes do in
+    `_Update`; with 1 − 2^−k, it need not be moved before and after."""
     leaks = num != 1 << shift
     if not leaks.any():
         return ()
     if (num[leaks] == (1 << shift) - 1).all():
-        return (RowOp(act="add", operand="decay", index=shift, channels=_some(leaks), store="trace",
-                      toward_zero=neuron.leak_toward_zero),)
-    return _horner(num, shift, toward_zero=neuron.leak_toward_zero, store="trace")
+        return (RowOp(act="add", operand="decay", index=shift, channels=_some(leaks), store=store,
+                      toward_zero=toward_zero),)
+    return _horner(num, shift, toward_zero=toward_zero, store=store)
 
 
 def _horner(num: np.ndarray, shift: int, *, toward_zero: bool, **first: Any) -> tuple[RowOp, ...]:
@@ -365,14 +416,12 @@ class _Update:
     channels : int
     in_one_row : bool
         See `microcode_of`.
-    row_of_zeros : bool
-        Whether the first bias row holds zeros. They are then the operand where nothing is added, as all operands may
-        come from the weight memory.
+    nothing : dict
+        The operand where nothing is added, see `_nothing`.
     """
 
-    def __init__(self, neuron: Neuron, channels: int, *, in_one_row: bool, row_of_zeros: bool):
-        self._neuron, self._in_one_row = neuron, in_one_row
-        self._nothing: dict[str, Any] = {"operand": "weight" if row_of_zeros else "zero"}
+    def __init__(self, neuron: Neuron, channels: int, *, in_one_row: bool, nothing: dict[str, Any]):
+        self._neuron, self._in_one_row, self._nothing = neuron, in_one_row, nothing
         self._zeros = np.zeros((neuron.levels + 1, channels), dtype=np.int64)  # for each magnitude of the spike
         self._ops: list[RowOp] = []
         self._open: dict[str, Any] = {}
@@ -464,13 +513,20 @@ class _Update:
             self.add(value)
             return
         step = neuron.first_theta if neuron.reset_step is None else np.asarray(neuron.reset_step, dtype=np.int64)
-        subtracted = -np.arange(neuron.levels + 1)[:, None] * step
+        # The operand "rise" takes the rise and 1.
+        subtracted = -np.arange(neuron.levels + 1)[:, None] * (step - neuron.reset_rise)
         if self._in_one_row and self._open:
             self._close()  # the sum is replaced there, by one that the spike does not choose
         if not self._in_one_row or neuron.levels > 1:
             self.add(subtracted)
-        elif step.any():
+        elif subtracted.any():
             self._ops.append(RowOp(act="add", operand="constant", values=subtracted))
+        if neuron.reset_rise:
+            if not self._in_one_row:
+                self._close()  # a constant that the spike chooses
+            if not self._ops:  # the rise is known when the row is captured
+                self._ops.append(RowOp(act="add", **self._nothing))
+            self._ops.append(RowOp(act="add", operand="rise"))
 
     def _leak(self) -> None:
         neuron, toward_zero = self._neuron, self._neuron.leak_toward_zero

@@ -413,11 +413,11 @@ def _verify_encoder(network: IntegerNetwork, where: str, index: int) -> None:
     ).any():
         raise NetworkError(f"{where}: theta_fall must be {network.steps_max} ascending integers from 0, "
                            f"not {shown(neuron.theta_fall)}")
-    if neuron.leaky or neuron.lasts or neuron.clamped or not neuron.single_spike or neuron.levels != 1 or (
+    if neuron.leaky or neuron.lasts or neuron.adapts or neuron.clamped or not neuron.single_spike or neuron.levels != 1 or (
         not neuron.bias_once
     ):
         raise NetworkError(f"{where}: a layer with theta_fall must have single_spike, bias_once and one threshold, "
-                           f"and no leak, lasting currents or clamps")
+                           f"and no leak, lasting currents, adaptive thresholds or clamps")
 
 
 def _verify_weights(where: str, weights: np.ndarray, shape: Shape, bits: int) -> None:
@@ -456,6 +456,7 @@ def _verify_layer(where: str, layer: Layer) -> None:
         raise NetworkError(f"{where}: bias_once must be False with current_bias, not True")
     for name in neuron.numbers("channels", "layer"):
         _verify_numbers(where, name, neuron, count)
+    _verify_rise(where, neuron, count)
     if neuron.reset not in get_args(Reset):
         raise NetworkError(f"{where}: reset must be subtract, zero or none, not {shown(neuron.reset)}")
     for what, value in neuron.options().items():
@@ -490,6 +491,25 @@ def _verify_leak(where: str, name: str, num: int | np.ndarray, shift: int, count
     if not 0 <= shift <= LEAK_SHIFT_MAX or low < 0 or high > 1 << shift:
         raise NetworkError(f"{where}: {name} must be num/2^shift with 0 ≤ num ≤ 2^shift and shift ≤ {LEAK_SHIFT_MAX}, "
                            f"not {low if low < 0 else high}/2^{shift}")
+
+
+def _verify_rise(where: str, neuron: Neuron, count: int) -> None:
+    """Check thresholds that adapt, if they do."""
+    given = [name for name in ("theta_rise", "rise_leak_num", "rise_leak_shift", "reset_rise")
+             if (value := getattr(neuron, name)) is not None and (isinstance(value, np.ndarray) or value)]
+    if not given:
+        return
+    for name in ("theta_rise", "rise_leak_num"):
+        if getattr(neuron, name) is None:
+            raise NetworkError(f"{where}: {name} must be given with {given[0]}, not None")
+    _verify_leak(where, "rise_leak", neuron.rise_leak_num, neuron.rise_leak_shift, count)
+    if np.min(neuron.theta_rise) < 0:
+        raise NetworkError(f"{where}: theta_rise must be ≥ 0, not {int(np.min(neuron.theta_rise))}")
+    if neuron.theta is None or neuron.single_spike:
+        raise NetworkError(f"{where}: theta_rise must be of neurons with a threshold that may fire more than once")
+    if neuron.reset_rise and (neuron.reset != "subtract" or neuron.reset_delay or neuron.levels > 1):
+        raise NetworkError(f"{where}: reset_rise must be of one threshold and of the reset 'subtract' without "
+                           "reset_delay")
 
 
 def _verify_numbers(where: str, name: str, neuron: Neuron, count: int) -> None:

@@ -63,7 +63,7 @@ class NetworkBuilder:
 
     def layer(
         self, weights: ArrayLike, *, theta: ArrayLike | None = None, leak: ArrayLike = 1.0,
-        current_leak: ArrayLike | None = None,
+        current_leak: ArrayLike | None = None, rise_leak: ArrayLike | None = None,
         weight_bits: int | None = None, name: str | None = None, stride: int | tuple[int, int] = 1,
         padding: int | tuple[int, int] = 0, groups: int = 1, pool: int | tuple[int, int] = 1,
         dilation: int | tuple[int, int] = 1, transposed: bool = False, output_padding: int | tuple[int, int] = 0,
@@ -88,6 +88,8 @@ class NetworkBuilder:
             shift ≤ 15, such as 0.875.
         current_leak : float or float[C]
             Currents last: factor of the current in each step, as ``leak``. None: they do not.
+        rise_leak : float or float[C]
+            Thresholds adapt, with ``theta_rise``: factor of their rise in each step, as ``leak``. None: they do not.
         weight_bits : int
             2 … 8; None: the fewest that hold the weights of the layer and its branches.
         pool : int or (int, int)
@@ -118,9 +120,9 @@ class NetworkBuilder:
             transposed=transposed, output_padding=output_padding, delays=delays)
         channels = synapses.connectivity.channels
         num, shift = _leak(where, "leak", leak, channels)
-        if current_leak is not None:
-            neuron["current_leak_num"], neuron["current_leak_shift"] = _leak(where, "current_leak", current_leak,
-                                                                             channels)
+        for name, factor in (("current_leak", current_leak), ("rise_leak", rise_leak)):
+            if factor is not None:
+                neuron[f"{name}_num"], neuron[f"{name}_shift"] = _leak(where, name, factor, channels)
         try:
             made = Neuron(**_numbers(where, {"bias": 0, "v_init": 0, "theta": theta, **neuron}, channels),
                           leak_num=num, leak_shift=shift)

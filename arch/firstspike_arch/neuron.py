@@ -23,9 +23,6 @@ the whole layer."""
 _CHANNELS, _THRESHOLDS, _STEPS, _LAYER = ({"over": over} for over in get_args(Over))
 """Metadata of the fields in units of the membrane."""
 
-_LATER = {"later": True}
-"""Metadata of an option that files leave out where it is at its default, so that they stay as they were before it."""
-
 _RATIO = {"ratio": True}
 """Metadata of a factor without a unit, which all channels of a layer share, or of which each has its own."""
 
@@ -41,9 +38,10 @@ class NeuronDescription:
         i = current_leak(i) + Σ W·s             (i = Σ W·s if currents do not last; + bias, if current_bias)
         v = v + i + bias                        (no bias, if current_bias;
                                                  − s[t−1]·reset_step, or v_reset beforehand, if reset_delay)
-        s = #{k: v ≥ theta[k]}                  (0 if single_spike and it has fired)
-        reset unless reset_delay: v −= s·reset_step | v = v_reset where s > 0 | nothing
+        s = #{k: v ≥ theta[k] + a}              (0 if single_spike and it has fired)
+        reset unless reset_delay: v −= s·reset_step (+ s·a, if reset_rise) | v = v_reset where s > 0 | nothing
         v = clip(v, v_min, v_max)
+        a = rise_leak(a) + s·theta_rise         (a = 0 if thresholds do not adapt)
 
     Vectors have one value for each of the layer's C channels; the channels of a dense layer are its neurons.
 
@@ -79,9 +77,16 @@ class NeuronDescription:
         Currents must last.
     current_bias : bool
         The bias is added to the current, in every step, instead of the membrane. Currents must last.
+    theta_rise : [C]
+        What a spike adds to all thresholds of its neuron from the next step on, times its magnitude; ≥ 0. Thresholds
+        must adapt.
+    reset_rise : bool
+        The reset "subtract" also takes the rise a of the thresholds from v: with a ``reset_step`` as the threshold, it
+        takes the threshold as it is. Thresholds must adapt.
 
     Currents last in layers with a ``current_leak``, which `FloatNeuron` and `Neuron` have; i is 0 before the first
-    step. Of the layer's own spikes, those of the step before are among Σ W·s.
+    step. Of the layer's own spikes, those of the step before are among Σ W·s. Thresholds adapt in layers with a
+    ``rise_leak``; a is 0 before the first step.
     """
 
     # Ref: docs/semantics.md, section 1
@@ -97,6 +102,8 @@ class NeuronDescription:
     leak_toward_zero: bool = field(default=False, metadata=_LATER)
     current_delay: bool = field(default=False, metadata=_LATER)
     current_bias: bool = field(default=False, metadata=_LATER)
+    theta_rise: np.ndarray | None = field(default=None, metadata=_CHANNELS | _LATER)
+    reset_rise: bool = field(default=False, metadata=_LATER)
     theta_fall: np.ndarray | None = field(default=None, metadata=_STEPS)
     v_min: float | None = field(default=None, metadata=_LAYER)
     v_max: float | None = field(default=None, metadata=_LAYER)
@@ -137,6 +144,11 @@ class NeuronDescription:
         return 0 if self.theta is None else 1 if self.theta.ndim == 1 else self.theta.shape[1]
 
     @property
+    def adapts(self) -> bool:
+        """Whether thresholds rise with spikes."""
+        return self.theta_rise is not None
+
+    @property
     def clamped(self) -> bool:
         return self.v_min is not None or self.v_max is not None
 
@@ -161,11 +173,15 @@ class FloatNeuron(NeuronDescription):
     current_leak : float or float64[C]
         Currents last: current_leak(i) = current_leak·i with a factor in 0 … 1, of the layer or of each channel. None:
         they do not.
+    rise_leak : float or float64[C]
+        Thresholds adapt, with ``theta_rise``: rise_leak(a) = rise_leak·a with a factor in 0 … 1, of the layer or of
+        each channel. None: they do not.
     """
 
     leak: float | np.ndarray = field(default=1.0, metadata=_RATIO)
     strict: bool = False
     current_leak: float | np.ndarray | None = field(default=None, metadata=_RATIO | _LATER)
+    rise_leak: float | np.ndarray | None = field(default=None, metadata=_RATIO | _LATER)
 
     def __post_init__(self) -> None:
         for name in self.ratios():
@@ -193,6 +209,10 @@ class Neuron(NeuronDescription):
     current_leak_shift : int
         Currents last: current_leak(i) = i·current_leak_num / 2^current_leak_shift, with the same rounding and limits.
         None: they do not.
+    rise_leak_num : int or int64[C]
+    rise_leak_shift : int
+        Thresholds adapt, with ``theta_rise``: rise_leak(a) = a·rise_leak_num / 2^rise_leak_shift, rounded down, with
+        the same limits. None: they do not.
     """
 
     bias: np.ndarray = field(metadata=_CHANNELS)
@@ -201,6 +221,8 @@ class Neuron(NeuronDescription):
     leak_shift: int = 0
     current_leak_num: int | np.ndarray | None = field(default=None, metadata=_RATIO | _LATER)
     current_leak_shift: int = field(default=0, metadata=_LATER)
+    rise_leak_num: int | np.ndarray | None = field(default=None, metadata=_RATIO | _LATER)
+    rise_leak_shift: int = field(default=0, metadata=_LATER)
     v_min: int | None = field(default=None, metadata=_LAYER)
     v_max: int | None = field(default=None, metadata=_LAYER)
 
@@ -238,9 +260,14 @@ class Neuron(NeuronDescription):
         return None if self.current_leak_num is None else self.current_leak_num / (1 << self.current_leak_shift)
 
     @property
+    def rise_leak(self) -> float | np.ndarray | None:
+        """The factor rise_leak_num / 2^rise_leak_shift, a number or float64[C]; None: thresholds do not adapt."""
+        return None if self.rise_leak_num is None else self.rise_leak_num / (1 << self.rise_leak_shift)
+
+    @property
     def after_reset(self) -> np.ndarray | None:
-        """v right after the reset, int64[C, n], if a spike of magnitude k + 1 left from v = theta[k]; None: no
-        reset."""
+        """v right after the reset, int64[C, n], if a spike of magnitude k + 1 left from v = theta[k], with thresholds
+        that have not risen; None: no reset."""
         if self.theta is None or self.single_spike or self.reset == "none":
             return None
         theta = np.asarray(self.theta, dtype=np.int64)

@@ -32,7 +32,7 @@ def _layer(layer: Layer) -> FloatLayer:
         weight_exponent=layer.weight_exponent,
         weight_bits=layer.weight_bits, weight_scale=1.0, current_pool=layer.current_pool, delays=layer.delays,
         neuron=FloatNeuron(**neuron.options(), **{name: _real(value) for name, value in neuron.given().items()},
-                           leak=neuron.leak, current_leak=neuron.current_leak),
+                           leak=neuron.leak, current_leak=neuron.current_leak, rise_leak=neuron.rise_leak),
         branches=tuple(FloatBranch(source=one.source, connectivity=one.connectivity, delays=one.delays,
                                    weight=_weight(one.weights, layer)) for one in layer.branches),
     )

@@ -29,6 +29,8 @@ def skips_obstacle(network: IntegerNetwork, index: int) -> str | None:
         return "skips must be off: every step adds a current or lowers the thresholds"
     if neuron.lasts:
         return "skips must be off: currents last, so that every step changes membranes"
+    if neuron.adapts:
+        return "skips must be off: thresholds adapt, so that every step changes them"
     if neuron.leaky:
         return "skips must be off: the neurons leak in every step"
     if neuron.bias.any() and not neuron.bias_once:

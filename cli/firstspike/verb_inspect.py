@@ -218,7 +218,8 @@ def _integer_layers(program: Program) -> Table:
             f"{count} of {layer.weight_bits} bits{_exponent(layer)}, step {layer.scale:.4g}",
             str(sum(_operations(one.weights, one.connectivity) for one in sets)),
             f"{memory.depth * memory.used_bits / 1000:.1f}{_of_delays(core)}",
-            f"{plan.membrane_bits}" + f", current {plan.current_bits}" * neuron.lasts,
+            f"{plan.membrane_bits}" + f", current {plan.current_bits}" * neuron.lasts
+            + f", rise {plan.current_bits}" * neuron.adapts,
             f"{plan.lanes}" + (f" × {plan.bank_count} banks" if plan.bank_count > 1 else ""),
         )
     return table
@@ -285,6 +286,9 @@ def _neuron(neuron: FloatNeuron | Neuron) -> str:
     sign = ">" if isinstance(neuron, FloatNeuron) and neuron.strict else "≥"
     levels = f", {neuron.levels} levels" if neuron.levels > 1 else ""
     parts.append(f"fires at {sign} {_span(theta)}{levels}")
+    if neuron.rise_leak is not None and neuron.theta_rise is not None:
+        parts.append(f"thresholds rise by {_span(neuron.theta_rise)}, which leaks {_span(neuron.rise_leak)}"
+                     + ", and which the reset takes" * neuron.reset_rise)
     parts.append("fires once" if neuron.single_spike else f"reset {neuron.reset}" + (" delayed" * neuron.reset_delay))
     parts += [f"{name.replace('_', ' ')} {value:.4g}" for name in ("v_min", "v_max")
               if (value := getattr(neuron, name)) is not None]

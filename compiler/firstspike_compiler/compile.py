@@ -145,6 +145,7 @@ def _quantise(draft: _Draft) -> tuple[_Draft, PassResult]:
         f"bias off by ≤ {item.bias_error:.3f}, theta up by ≤ {item.theta_error:.3f} (no loss), "
         f"reset off by ≤ {item.reset_error:.3f}; leak {item.leak} off by {item.leak_error:+.2g}"
         + (f"; leak of currents {item.current_leak} off by {item.current_leak_error:+.2g}" if item.current_leak else "")
+        + (f"; leak of thresholds {item.rise_leak} off by {item.rise_leak_error:+.2g}" if item.rise_leak else "")
         for item in roundings
     ]
     lines += [f"warning: {item.layer}: {sentence}" for item in roundings for sentence in item.warnings]
@@ -280,7 +281,8 @@ class Compilation:
                 layer.name, f"{_shape(layer.in_shape)}→{_shape(layer.out_shape)}", f"{layer.scale:.6g}",
                 str(layer.weight_bits), saturated,
                 f"{plan.membrane_bits} ({self.proofs[index].bits} proved)"
-                + f", current {plan.current_bits}" * layer.neuron.lasts, _lanes(plan), str(plan.rows),
+                + f", current {plan.current_bits}" * layer.neuron.lasts
+                + f", rise {plan.current_bits}" * layer.neuron.adapts, _lanes(plan), str(plan.rows),
                 str(core.memory.depth * core.memory.used_bits),
             ))
         widths = [max(len(row[column]) for row in table) for column in range(len(head))]
@@ -598,8 +600,8 @@ def reload_weights(program: Program, network: IntegerNetwork) -> Program:
                 f"{where}: neurons must be as built (threshold, leak, reset, clamps, v_init, number of bias rows)"
             )
         if proof.current_bits > core.plan.current_bits:
-            raise CompileError(f"{where}: currents must fit the {core.plan.current_bits} bits as built, not "
-                               f"{proof.current_bits}")
+            raise CompileError(f"{where}: currents and rises of thresholds must fit the {core.plan.current_bits} bits "
+                               f"as built, not {proof.current_bits}")
         if proof.bits > core.plan.membrane_bits:
             raise CompileError(
                 f"{where}: membranes must fit the {core.plan.membrane_bits} bits as built, not {proof.bits}: "

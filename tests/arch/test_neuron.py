@@ -14,13 +14,13 @@ NEURON = Neuron(bias=ZEROS, v_init=ZEROS, theta=np.array([[3, 7], [4, 9]]))
 def test_real_and_integer_neurons_hold_the_same_kinds_of_numbers():
     assert Neuron.numbers() == FloatNeuron.numbers() == NeuronDescription.numbers()
     kinds = [set(Neuron.numbers(over)) for over in ("channels", "thresholds", "steps", "layer")]
-    assert kinds == [{"bias", "v_init", "reset_step", "v_reset"}, {"theta"}, {"theta_fall"}, {"v_min", "v_max"}]
+    assert kinds == [{"bias", "v_init", "reset_step", "v_reset", "theta_rise"}, {"theta"}, {"theta_fall"}, {"v_min", "v_max"}]
     assert set(Neuron.arrays()) == set.union(*kinds[:3])
 
 
 @pytest.mark.parametrize(("kind", "own"), [
-    (FloatNeuron, {"leak", "current_leak", "strict"}),
-    (Neuron, {"leak_num", "leak_shift", "current_leak_num", "current_leak_shift"})])
+    (FloatNeuron, {"leak", "current_leak", "rise_leak", "strict"}),
+    (Neuron, {f"{name}_{part}" for name in ("leak", "current_leak", "rise_leak") for part in ("num", "shift")})])
 def test_a_field_is_a_number_an_option_or_of_one_kind(kind, own):
     neuron = NEURON if kind is Neuron else FloatNeuron()
     assert {item.name for item in fields(kind)} == {*kind.numbers(), *neuron.options()} | own
@@ -34,8 +34,8 @@ def test_what_is_given_makes_the_same_neuron_again():
 
 
 def test_leaks_that_agree_are_one_number():
-    assert Neuron.ratios() == ("leak_num", "current_leak_num")
-    assert FloatNeuron.ratios() == ("leak", "current_leak")
+    assert Neuron.ratios() == ("leak_num", "current_leak_num", "rise_leak_num")
+    assert FloatNeuron.ratios() == ("leak", "current_leak", "rise_leak")
     agree = replace(NEURON, leak_num=np.array([3, 3]), leak_shift=2)
     assert type(agree.leak_num) is int and (agree.leak_num, agree.leak, agree.leaky) == (3, 0.75, True)
     assert type(FloatNeuron(leak=np.array([0.5, 0.5])).leak) is float

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Prove how many bits a membrane and a lasting current need, by running the microcode on intervals."""
+"""Prove how many bits a membrane, a lasting current and the rise of adaptive thresholds need, by running the microcode
+on intervals."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -36,9 +37,12 @@ class WidthProof:
         Longest inference that the proof covers, in steps; None: inferences without end.
     inputs : str
         Assumption of the proof about the input, in words.
+    rise_highs : int64[M]
+        Proven largest rise of each neuron's thresholds, and of all sums on the way to it, if thresholds adapt; part of
+        ``highs``, too. The least is 0.
     current_bits : int
-        Fewest bits that hold the current of a direct input that no pool takes, or currents that last, at least 2; 0:
-        there is none.
+        Fewest bits that hold the current of a direct input that no pool takes, or currents that last, and the rise of
+        thresholds, at least 2; 0: there is none.
     """
 
     layer: str
@@ -48,6 +52,7 @@ class WidthProof:
     inputs: str
     trace_lows: np.ndarray | None = None
     trace_highs: np.ndarray | None = None
+    rise_highs: np.ndarray | None = None
     current_bits: int = 0
 
     @property
@@ -78,6 +83,9 @@ class WidthProof:
         current = "" if self.trace_lows is None or self.trace_highs is None else (
             f", and {self.current_bits} bits: {self.trace_lows.min()} (neuron {self.trace_lows.argmin()}) ≤ i ≤ "
             f"{self.trace_highs.max()} (neuron {self.trace_highs.argmax()}),")
+        if self.rise_highs is not None:
+            bits = "" if current else f" {self.current_bits} bits:"
+            current += f", and{bits} 0 ≤ a ≤ {self.rise_highs.max()} (neuron {self.rise_highs.argmax()}),"
         return (
             f"{self.layer}: {self.bits} bits: {self.low} (neuron {self.low_neuron}) ≤ v − theta ≤ {self.high} "
             f"(neuron {self.high_neuron}){current} for every order of events in {steps} steps, {self.inputs}"
@@ -144,6 +152,7 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode, merg
         if neuron.current_bias:
             rows = np.asarray(neuron.bias)[None] if has_constant_bias(layer) else biases
         trace = _Trace(microcode, neuron, negative, positive, rows, once=once)
+    rise = _Rise(microcode, neuron) if microcode.has_rise else None
     if pools:
         machine.record(negative, positive)
     low, high = machine.run(microcode.final, negative * 0, negative * 0)
@@ -169,13 +178,15 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode, merg
             if network.endless:
                 where = f"layer {index} ({layer.name})"
                 negative, positive = (negative, positive) if trace is None else trace.take_forever(where)
+                machine.rise = machine.rise if rise is None else rise.take_forever(where)
                 _prove_forever(where, machine, negative, positive)
             break
         before = low, high
+        machine.rise = machine.rise if rise is None else rise.take()
         low, high = machine.run(microcode.step, low_after, high_after, step)
         same = np.array_equal(low, before[0]) and np.array_equal(high, before[1])
         if same and (bound is None or bound.constant) and neuron.theta_fall is None and (
-            trace is None or trace.constant
+            trace is None or trace.constant) and (rise is None or rise.constant
         ):
             break
     traces = {}
@@ -184,6 +195,10 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode, merg
         # The current of a direct input, or of a pool, is all that the first step adds.
         current_bits = max(2, bits_for_signed(int(trace.lows.min()), int(trace.highs.max())))
         traces = {"trace_lows": trace.lows, "trace_highs": trace.highs}
+    if rise is not None:
+        machine.record(np.zeros_like(rise.highs), rise.highs)
+        current_bits = max(2, current_bits, bits_for_signed(0, int(rise.highs.max())))
+        traces["rise_highs"] = rise.highs
     return WidthProof(layer=layer.name, lows=machine.lows, highs=machine.highs, steps=network.longest,
                       inputs=_assumption(network, index, once), current_bits=current_bits, **traces)
 
@@ -389,6 +404,58 @@ class _Trace:
         return self._low, self._high
 
 
+class _Rise:
+    """The interval 0 … a of the rise of each channel's thresholds, from step to step.
+
+    Attributes
+    ----------
+    constant : bool
+        The last step has left it as it was.
+    """
+
+    def __init__(self, microcode: Microcode, neuron: Neuron):
+        assert neuron.theta_rise is not None
+        self._machine, self._neuron = _Intervals(microcode, np.zeros((0, len(neuron.bias)))), neuron
+        *self._leak, self._adds = microcode.rise_passes
+        self._highest = np.zeros_like(neuron.theta_rise)
+        self.constant = False
+
+    @property
+    def highs(self) -> np.ndarray:
+        """Largest numbers so far, int64[C]."""
+        return self._machine.highs
+
+    def take(self) -> np.ndarray:
+        """Go on to the next step, and return the largest rise that this one compares with."""
+        before = self._highest
+        _, leaked = self._machine.run_trace(tuple(self._leak), np.zeros_like(before), before)
+        assert self._adds.values is not None
+        self._highest = leaked + self._adds.values[-1]
+        self._machine.record(self._highest, self._highest)
+        self.constant = np.array_equal(before, self._highest)
+        return before
+
+    def take_forever(self, where: str) -> np.ndarray:
+        """Return the largest rise in any step; no step leaves it.
+
+        Raises
+        ------
+        CompileError
+            A rise has no leak.
+        """
+        whole = 1 << self._neuron.rise_leak_shift
+        lost = whole - np.broadcast_to(np.asarray(self._neuron.rise_leak_num), len(self._highest))
+        assert self._adds.values is not None
+        most = self._adds.values[-1]
+        if ((lost == 0) & (most > 0)).any():
+            raise CompileError(f"{where}: rise_leak must be below 1 in an inference without end, in which thresholds "
+                               "must stay bounded")
+        self._highest = -(-most * whole // np.maximum(lost, 1))  # high·num/2^shift + most ≤ high
+        self._machine.record(self._highest, self._highest)
+        self._machine.run_trace(tuple(self._leak), np.zeros_like(most), self._highest)
+        return self._highest
+
+
 class _Intervals:
     """Runs passes on one interval per neuron, and keeps the extremes of all recorded values."""
 
@@ -396,12 +463,13 @@ class _Intervals:
         self.microcode, self._biases = microcode, biases
         self._zero = np.zeros(len(microcode.offset), dtype=np.int64)
         self._current = self._zero, self._zero
+        self.rise = self._zero  # the largest rise of the thresholds
         self.lows, self.highs = self._zero.copy(), self._zero.copy()
 
     def copy(self) -> "_Intervals":
         """Intervals of their own, with the same extremes so far."""
         other = _Intervals(self.microcode, self._biases)
-        other.lows, other.highs = self.lows.copy(), self.highs.copy()
+        other.rise, other.lows, other.highs = self.rise, self.lows.copy(), self.highs.copy()
         return other
 
     def record(self, low: np.ndarray, high: np.ndarray, where: np.ndarray | bool = True) -> None:
@@ -432,9 +500,9 @@ class _Intervals:
         ops = tuple(op for op in ops if op.store == "membrane" and op.operand != "trace")
         if not any(op.asks_spikes for op in ops) or self.microcode.levels is None:
             return self._run_branch(ops, low, high, low <= high, 0, step)
-        # The silent part, and the parts that fire with each magnitude.
+        # The silent part, and the parts that fire with each magnitude. Thresholds are the higher by 0 … the rise.
         edges = [low, *self.microcode.levels.T]
-        ends = [*(level - 1 for level in self.microcode.levels.T), high]
+        ends = [*(level - 1 + self.rise for level in self.microcode.levels.T), high]
         result = None
         for magnitude, (first, last) in enumerate(zip(edges, ends, strict=True)):
             part_low, part_high = np.maximum(low, first), np.minimum(high, last)
@@ -496,6 +564,8 @@ class _Intervals:
             return _masked(op, shadow[0]), _masked(op, shadow[1])
         if op.operand == "current":
             return self._current
+        if op.operand == "rise":
+            return (~self.rise, self._zero - 1) if magnitude else (self._zero, self._zero)
         value = self._biases[op.index] if op.operand == "weight" else op.values
         if op.by_level:
             value = value[magnitude]  # pyright: ignore[reportOptionalSubscript]

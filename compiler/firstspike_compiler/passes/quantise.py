@@ -29,6 +29,9 @@ from ..errors import CompileError
 CURRENT_LOSS_MAX = 0.05
 """Largest share of the threshold that rounding a lasting current down should take from a membrane in the long run."""
 
+RISE_ERROR_MAX = 0.05
+"""Largest share of what a spike adds to adaptive thresholds that rounding it should take or add."""
+
 __all__ = ["Rounding", "quantise", "whole_weights"]
 
 
@@ -59,6 +62,8 @@ class Rounding:
         num/2^shift minus the real leak; that of the channel where it is largest in magnitude.
     current_leak, current_leak_error : str, float
         The same of the leak of currents; "" and 0 where they do not last.
+    rise_leak, rise_leak_error : str, float
+        The same of the leak of what adaptive thresholds rise by; "" and 0 where they do not adapt.
     warnings : tuple of str
         Sentences about leaks that are others in integers.
     """
@@ -74,6 +79,8 @@ class Rounding:
     leak_error: float
     current_leak: str = ""
     current_leak_error: float = 0.0
+    rise_leak: str = ""
+    rise_leak_error: float = 0.0
     warnings: tuple[str, ...] = ()
 
 
@@ -160,6 +167,10 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int | None) -> tupl
         current = {"current_leak_num": lasting.num, "current_leak_shift": lasting.shift}
     elif neuron.current_leak is not None:
         neuron = replace(neuron, current_bias=False)  # currents that are gone after each step do not last
+    falling = None
+    if neuron.rise_leak is not None:
+        falling = _Leak(where, "rise_leak", neuron.rise_leak, count, leak_shift_max)
+        current |= {"rise_leak_num": falling.num, "rise_leak_shift": falling.shift}
     numbers, off = _round_numbers(where, neuron, scales)
     connectivity = layer.connectivity or Dense(in_shape=sets[0].shape[1:], neurons=count)
     name = f"{type(connectivity).__name__.lower()}{index}" if layer.name is None else layer.name
@@ -175,13 +186,39 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int | None) -> tupl
         layer=name, scale=float(np.mean(scale)), saturated=saturated,
         weight_error=float(np.sqrt(np.mean(np.square(errors)))),
         bias_error=off["bias"], theta_error=abs(off.get("theta", 0.0)),
-        reset_error=max((off[name] for name in off.keys() - {"bias", "theta", "v_init"}), default=0.0),
+        reset_error=max((off[name] for name in off.keys() - {"bias", "theta", "theta_rise", "v_init"}), default=0.0),
         leak=str(leak), leak_error=leak.error,
         current_leak="" if lasting is None else str(lasting),
         current_leak_error=0.0 if lasting is None else lasting.error,
+        rise_leak="" if falling is None else str(falling), rise_leak_error=0.0 if falling is None else falling.error,
         warnings=(*leak.warnings(), *(() if lasting is None else lasting.warnings()),
-                  *_lost_by_currents(integer.neuron, layer.weight_exponent)),
+                  *(() if falling is None else falling.warnings()),
+                  *_lost_by_currents(integer.neuron, layer.weight_exponent),
+                  *_lost_by_rises(neuron, integer.neuron, scales, layer.weight_exponent)),
     )
+
+
+def _lost_by_rises(real: FloatNeuron, neuron: Neuron, scales: np.ndarray, exponent: int) -> Iterable[str]:
+    """Yield how far thresholds are off as what they rise by is rounded, if it is much."""
+    if real.theta_rise is None or neuron.rise_leak is None:
+        return
+    steps = np.asarray(real.theta_rise) / scales
+    # Half a step in each step, which the rise keeps for 1/(1 − leak) steps.
+    rounds = (np.mod(neuron.rise_leak, 1) > 0) & (steps > 0)
+    lost = 0.5 * rounds / np.maximum(1 - neuron.rise_leak, 1 / (1 << LEAK_SHIFT_MAX))
+    off = np.abs(np.rint(steps) - steps)
+    low, added = lost / np.maximum(neuron.first_theta, 1), np.divide(off, steps, out=np.zeros_like(off), where=off > 0)
+    for share, limit, what in (
+        (low, CURRENT_LOSS_MAX, "what thresholds rise by rounds down, which takes about {0:.3g} steps from a threshold "
+                                "of {1} in the long run"),
+        (added, RISE_ERROR_MAX, "a spike raises a threshold by {2:.3g} steps, which are rounded to {3}"),
+    ):
+        worst = int(share.argmax())
+        if share[worst] > limit:
+            more = exponent + int(np.ceil(np.log2(share[worst] / limit)))
+            said = what.format(np.broadcast_to(lost, share.shape)[worst], neuron.first_theta[worst], steps[worst],
+                               int(np.rint(steps[worst])))
+            yield f"{said}; weight_exponent must be {more} for less than {limit:.0%} of it"
 
 
 def _lost_by_currents(neuron: Neuron, exponent: int) -> Iterable[str]:

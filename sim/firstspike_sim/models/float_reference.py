@@ -111,6 +111,9 @@ def _layer(network: FloatNetwork, index: int, layer: FloatLayer, streams: list[t
     fall = np.zeros(steps) if neuron.theta_fall is None else neuron.theta_fall
     v = vector(np.zeros(count) if neuron.v_init is None else neuron.v_init).expand(batch, -1)
     lasting = torch.zeros_like(v)
+    rise = torch.zeros_like(v)
+    rises, rise_leak = (0.0 if one is None else vector(one) if isinstance(one, np.ndarray) else one
+                        for one in (neuron.theta_rise, neuron.rise_leak))
     spike, has_fired = torch.zeros_like(v), torch.zeros_like(v, dtype=torch.bool)
     fired, potentials = [], []
     for step in range(steps):
@@ -134,12 +137,15 @@ def _layer(network: FloatNetwork, index: int, layer: FloatLayer, streams: list[t
         potentials.append(v)
         spike = torch.zeros_like(v)
         for level in levels:
-            spike = spike + (v > level - fall[step] if neuron.strict else v >= level - fall[step])
+            edge = level - fall[step] + rise
+            spike = spike + (v > edge if neuron.strict else v >= edge)
         if neuron.single_spike:
             spike = torch.where(has_fired, 0.0, spike)
             has_fired = has_fired | (spike > 0)
         fired.append(spike)
-        after = v if neuron.reset_delay else _reset(neuron, v, spike, reset_step, v_reset)
+        taken = reset_step + rise if neuron.reset_rise else reset_step
+        after = v if neuron.reset_delay else _reset(neuron, v, spike, taken, v_reset)
+        rise = rise * rise_leak + spike * rises
         after = after.clamp(neuron.v_min, neuron.v_max) if neuron.clamped else after
         v = torch.where(has_fired, v, after) if neuron.single_spike else after
     return torch.stack(fired, 1), torch.stack(potentials, 1)

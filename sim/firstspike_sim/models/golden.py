@@ -260,6 +260,9 @@ def _neurons(layer: Layer, currents: torch.Tensor, recurrent: list[_Synapses], m
     potentials = torch.zeros(currents.shape if keep else 0, dtype=torch.int64, device=bias.device)
     v = vector(neuron.v_init).expand(currents.shape[0], -1)
     lasting = torch.zeros_like(v)
+    rise = torch.zeros_like(v) if neuron.adapts else 0
+    rises, rise_num = (vector(value) if isinstance(value, np.ndarray) else value
+                       for value in (neuron.theta_rise, neuron.rise_leak_num))
     has_fired = torch.zeros_like(v, dtype=torch.bool)
     for step in range(steps):
         before = v
@@ -286,12 +289,14 @@ def _neurons(layer: Layer, currents: torch.Tensor, recurrent: list[_Synapses], m
             potentials[:, step] = v
         spike = spikes[:, step]
         for theta in levels:
-            spike += v >= theta - fall[step]
+            spike += v >= theta - fall[step] + rise
         if neuron.single_spike:
             spike *= ~has_fired
             has_fired |= spike.to(torch.bool)
         elif not neuron.reset_delay:
-            v = _reset(neuron.reset, v, spike, reset_step, v_reset)
+            v = _reset(neuron.reset, v, spike, reset_step + rise if neuron.reset_rise else reset_step, v_reset)
+        if neuron.adapts:
+            rise = leaked(rise, rise_num, neuron.rise_leak_shift, toward_zero=False) + spike * rises
         if neuron.clamped:
             clamped = v.clamp(neuron.v_min, neuron.v_max)
             v = torch.where(has_fired, v, clamped) if neuron.single_spike else clamped
@@ -303,7 +308,7 @@ def _membrane_type(neuron: Neuron, steps: int, magnitude: int) -> torch.dtype:
 
     A leak multiplies a membrane by ``leak_num`` before it shifts; the shift then leaves it no larger than it was. All
     else adds at most the sum of the largest numbers, once or in every step. Currents that last are at most the sum of
-    those of all steps, and each step rounds by less than 1.
+    those of all steps, and each step rounds by less than 1. A rise of thresholds is at most the sum of all.
     """
     def largest(*values) -> int:
         return sum(int(np.abs(np.asarray(value, dtype=np.int64)).max()) for value in values if value is not None)
@@ -311,9 +316,10 @@ def _membrane_type(neuron: Neuron, steps: int, magnitude: int) -> torch.dtype:
     once = largest(neuron.v_init, neuron.v_reset, neuron.v_min, neuron.v_max, neuron.theta, neuron.theta_fall)
     reset = neuron.levels * max(largest(neuron.first_theta), largest(neuron.reset_step))
     magnitude = (magnitude + 1 + largest(neuron.bias)) * steps if neuron.lasts else magnitude
-    bound = once + steps * (magnitude + largest(neuron.bias) + reset)
-    return torch.int32 if bound * max(1, largest(neuron.leak_num), largest(neuron.current_leak_num)) < 1 << 31 else (
-        torch.int64)
+    rise = steps * neuron.levels * largest(neuron.theta_rise)
+    bound = once + rise + steps * (magnitude + largest(neuron.bias) + reset + rise)
+    factor = max(1, *(largest(num) for num in (neuron.leak_num, neuron.current_leak_num, neuron.rise_leak_num)))
+    return torch.int32 if bound * factor < 1 << 31 else torch.int64
 
 
 def _reset(

@@ -29,6 +29,8 @@ class RowMachine:
         Extremes of each neuron so far; they include 0.
     trace_lows, trace_highs : int64[M]
         Those of its trace, which are among them.
+    rise_highs : int64[M]
+        Largest rises of its thresholds, which are among them; the least is 0.
     """
 
     def __init__(self, network: IntegerNetwork, index: int, *, in_one_row: bool = False):
@@ -41,9 +43,11 @@ class RowMachine:
         self._u = np.zeros(layer.neurons, dtype=np.int64)
         self._shadow, self._current = self._u.copy(), self._u.copy()
         self._trace, self._trace_shadow = self._u.copy(), self._u.copy()
+        self._rise, self._rise_shadow = self._u.copy(), self._u.copy()
         self._sums, self._taps = np.zeros(size_of(layer.sums_shape), dtype=np.int64), _taps(layer)
         self.lows, self.highs = self._u.copy(), self._u.copy()
         self.trace_lows, self.trace_highs = self._u.copy(), self._u.copy()
+        self.rise_highs = self._u.copy()
         self._pass_all(self._program.final, 0)
 
     def run(self, steps: Sequence[Sequence[tuple[int, int, int]]]) -> tuple[np.ndarray, np.ndarray]:
@@ -74,13 +78,14 @@ class RowMachine:
         return np.array(spikes), np.array(membranes)
 
     def _magnitude(self) -> np.ndarray:
-        return np.zeros_like(self._u) if self._levels is None else (self._u >= self._levels).sum(0)
+        return np.zeros_like(self._u) if self._levels is None else (self._u >= self._levels + self._rise).sum(0)
 
     def _pass_all(self, ops: tuple[RowOp, ...], step: int) -> None:
         magnitude = self._magnitude()
         for op in ops:
             if op.act == "init":
-                self._current, self._trace = self._layer.spread(self._program.current), np.zeros_like(self._u)
+                self._current = self._layer.spread(self._program.current)
+                self._trace, self._rise = np.zeros_like(self._u), np.zeros_like(self._u)
             operand = self._operand(op, step, magnitude)
             if op.base is not None:
                 holds = {"always": magnitude >= 0, "spiked": magnitude > 0, "negative": self._u < 0,
@@ -88,15 +93,16 @@ class RowMachine:
                 self._u = np.where(holds, self._layer.spread(op.base), self._u)
                 self._record(self._u)
             self._act(op, operand)
-            if op.beside is not None:
-                self._act(op.beside, self._operand(op.beside, step, magnitude))
+            for one in (op.beside, op.rising):
+                if one is not None:
+                    self._act(one, self._operand(one, step, magnitude))
 
     def _act(self, op: RowOp, operand: np.ndarray) -> None:
         if op.store == "sum":
             self._sums += operand
             self._record(self._largest(np.minimum), self._largest(np.maximum))
             return
-        kept = {"current": self._current, "trace": self._trace}.get(op.store, self._u)
+        kept = {"current": self._current, "rise": self._rise, "trace": self._trace}.get(op.store, self._u)
         if op.act in ("load", "max"):
             value = np.maximum(kept, operand) if op.act == "max" else operand
         else:
@@ -105,6 +111,8 @@ class RowMachine:
         self._record(total)
         if op.act == "save" and op.store == "trace":
             self._trace_shadow = value
+        elif op.act == "save" and op.store == "rise":
+            self._rise_shadow = value
         elif op.act == "save":
             self._shadow = value
         if op.halve:
@@ -117,6 +125,10 @@ class RowMachine:
             np.minimum(self.trace_lows, total, out=self.trace_lows)
             np.maximum(self.trace_highs, total, out=self.trace_highs)
             self._trace = value
+        elif op.store == "rise":
+            np.maximum(self.rise_highs, total, out=self.rise_highs)
+            assert (total >= 0).all()
+            self._rise = value
         else:
             self._u = value
 
@@ -130,9 +142,14 @@ class RowMachine:
             return values[magnitude, np.arange(len(magnitude))] if op.by_level else values
         if op.operand == "sum":
             return self._sums[self._taps[op.index]]
-        shadow = self._trace_shadow if op.store == "trace" else self._shadow
+        shadow, decays = self._shadow, self._trace
+        if op.store == "trace":
+            shadow = self._trace_shadow
+        elif op.store == "rise":
+            shadow, decays = self._rise_shadow, self._rise
         value = {"shadow": shadow, "current": self._current, "trace": self._trace, "leak": op.leak_of(self._u),
-                 "decay": op.leak_of(self._trace)}.get(op.operand, np.zeros_like(self._u))
+                 "decay": op.leak_of(decays), "rise": np.where(magnitude > 0, ~self._rise, 0),
+                 }.get(op.operand, np.zeros_like(self._u))
         return value if op.channels is None else np.where(self._layer.spread(op.channels), value, 0)
 
     def _largest(self, of: np.ufunc) -> np.ndarray:

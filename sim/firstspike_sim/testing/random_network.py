@@ -101,7 +101,7 @@ def random_layer(
     other = rng.spawn(1)[0]
     others: dict[str, Any] = {
         name: other.integers(-spread, spread + 1, count) for name in Neuron.numbers("channels")
-        if name not in ("bias", "v_init", "reset_step") and other.random() < 0.5}
+        if name not in ("bias", "v_init", "reset_step", "theta_rise") and other.random() < 0.5}
     if other.random() < 0.2:  # a leak for each channel, some of them 1
         shift = shift or int(other.integers(0, 5))
         slow = np.where(other.random(count) < 0.4, 1 << shift, max((1 << shift) - 1, 0))
@@ -134,7 +134,10 @@ def random_layer(
     layer = Layer(name=name, weights=weights, weight_bits=bits, neuron=neuron, connectivity=connectivity,
                   current_pool=pool, weight_exponent=exponent)
     last = rare.spawn(1)[0]
-    return _with_lasting_current(last, layer) if last.random() < 0.3 else layer
+    layer = _with_lasting_current(last, layer) if last.random() < 0.3 else layer
+    later = last.spawn(1)[0]
+    adapts = fires and not neuron.single_spike and later.random() < 0.3
+    return _with_adaptive_thresholds(later, layer) if adapts else layer
 
 
 def random_network(
@@ -177,7 +180,8 @@ def random_network(
     rest = other.spawn(1)[0]
     for index, layer in enumerate(layers[:-1]):
         if isinstance(layer.connectivity, Conv2d) and layer.current_pool is None and (
-                layer.neuron.theta_fall is None) and not layer.neuron.lasts and rest.random() < 0.7:
+                layer.neuron.theta_fall is None) and not layer.neuron.lasts and not layer.neuron.adapts and (
+                rest.random() < 0.7):
             layers[index] = replace(layer, neuron=_at_rest(rest, layer.neuron))
     endless = kind == "events" and not layers[-1].neuron.single_spike and all(map(is_bounded, layers)) and bool(
         other.random() < 0.6)
@@ -192,25 +196,42 @@ def random_network(
 
 def _with_lasting_current(rng: np.random.Generator, layer: Layer) -> Layer:
     """Draw a leak of currents, so that they last; thresholds grow with them."""
-    shift, kind = int(rng.integers(0, 6)), rng.random()
-    whole = 1 << shift
-    num: Any = int(rng.integers(0, whole + 1)) if kind < 0.3 else whole - (rng.random() < 0.9)
-    if rng.random() < 0.2:  # one for each channel, some of them 1
-        num = np.where(rng.random(layer.channels) < 0.4, whole, rng.integers(0, whole + 1, layer.channels)
-                       if rng.random() < 0.5 else whole - 1)
-    elif rng.random() < 0.1:  # a slow one
-        shift = int(rng.integers(9, 16))
-        num = (1 << shift) - int(rng.integers(1, 1 << (shift - 5)))
+    num, shift = _random_leak(rng, layer.channels)
     layer = replace(layer, neuron=replace(
         layer.neuron, current_leak_num=num, current_leak_shift=shift, current_delay=bool(rng.random() < 0.3),
         current_bias=not layer.neuron.bias_once and bool(rng.random() < 0.5)))
     return _with_larger_thresholds(layer, 2)
 
 
+def _with_adaptive_thresholds(rng: np.random.Generator, layer: Layer) -> Layer:
+    """Draw what a spike adds to the thresholds, and a leak of that."""
+    neuron, (num, shift) = layer.neuron, _random_leak(rng, layer.channels)
+    takes = neuron.reset == "subtract" and not neuron.reset_delay and neuron.levels == 1 and bool(rng.random() < 0.5)
+    return replace(layer, neuron=replace(
+        neuron, rise_leak_num=num, rise_leak_shift=shift, reset_rise=takes,
+        theta_rise=rng.integers(0, 2 + int(np.max(neuron.first_theta)), layer.channels)))
+
+
+def _random_leak(rng: np.random.Generator, channels: int) -> tuple[Any, int]:
+    """Draw num and shift of a leak, often 1 − 2^−shift, or 1; sometimes one for each channel, or a slow one."""
+    shift, kind = int(rng.integers(0, 6)), rng.random()
+    whole = 1 << shift
+    num: Any = int(rng.integers(0, whole + 1)) if kind < 0.3 else whole - (rng.random() < 0.9)
+    if rng.random() < 0.2:  # one for each channel, some of them 1
+        num = np.where(rng.random(channels) < 0.4, whole, rng.integers(0, whole + 1, channels)
+                       if rng.random() < 0.5 else whole - 1)
+    elif rng.random() < 0.1:  # a slow one
+        shift = int(rng.integers(9, 16))
+        num = (1 << shift) - int(rng.integers(1, 1 << (shift - 5)))
+    return num, shift
+
+
 def is_bounded(layer: Layer) -> bool:
-    """Whether membranes stay within bounds in any number of steps: every neuron has a leak, or both clamps, and so has
-    its current."""
+    """Whether membranes stay within bounds in any number of steps: every neuron has a leak, or both clamps, and its
+    current and the rise of its thresholds have a leak."""
     neuron = layer.neuron
+    if neuron.adapts and np.any(neuron.rise_leak_num == 1 << neuron.rise_leak_shift):
+        return False
     if neuron.lasts and np.any(neuron.current_leak_num == 1 << neuron.current_leak_shift):
         return False
     leaks = bool((np.asarray(neuron.leak_num) < 1 << neuron.leak_shift).all())
@@ -246,7 +267,7 @@ def _as_encoder(rng: np.random.Generator, layer: Layer, steps: int) -> Layer:
     return replace(layer, neuron=replace(
         layer.neuron, theta=theta[:, :1], theta_fall=fall - fall[0], leak_num=1, leak_shift=0, v_min=None, v_max=None,
         single_spike=True, bias_once=True, current_leak_num=None, current_leak_shift=0, current_delay=False,
-        current_bias=False,
+        current_bias=False, theta_rise=None, rise_leak_num=None, rise_leak_shift=0, reset_rise=False,
     ))
 
 

@@ -29,7 +29,7 @@ class NaiveNeuron:
     def __init__(self, neuron, index):
         self.neuron, self.index = neuron, index
         self.v = int(neuron.v_init[index])
-        self.current = 0
+        self.current = self.rise = 0
         self.last_spike, self.has_fired, self.t = 0, False, 0
 
     def step(self, current):
@@ -49,6 +49,7 @@ class NaiveNeuron:
         if neuron.theta_fall is not None:
             levels = [theta - int(neuron.theta_fall[self.t]) for theta in levels]
         subtracted = sum(levels[:1]) if neuron.reset_step is None else int(neuron.reset_step[index])
+        levels, subtracted = [theta + self.rise for theta in levels], subtracted + self.rise * neuron.reset_rise
         left = 0 if neuron.v_reset is None else int(neuron.v_reset[index])
         leak_num = neuron.leak_num if isinstance(neuron.leak_num, int) else int(neuron.leak_num[index])
         rounded = trunc if neuron.leak_toward_zero else floor
@@ -68,6 +69,10 @@ class NaiveNeuron:
             v = min(v, neuron.v_max)
         self.has_fired |= spike > 0
         self.v = before if neuron.single_spike and self.has_fired else v
+        if neuron.adapts:
+            num = neuron.rise_leak_num if isinstance(neuron.rise_leak_num, int) else int(neuron.rise_leak_num[index])
+            self.rise = floor(Fraction(self.rise * num, 2**neuron.rise_leak_shift)) + spike * int(
+                neuron.theta_rise[index])
         self.last_spike, self.t = spike, self.t + 1
         return spike, before
 
