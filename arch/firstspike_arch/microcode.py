@@ -50,9 +50,10 @@ class RowOp:
     that an event reaches. Trace and rise have a shadow of their own.
     ``operand``: "weight" (row ``index`` of the bias rows), "constant" (``values``, int64[C], or int64[L + 1, C] by the
     magnitude 0…L of this step's spike), "current", "decay" (−number / 2^``index`` rounded down, of the trace or rise;
-    with ``toward_zero``, away from 0), "fall" (``values``[t] at the end of step t), "leak" (~(u >> ``index``); with ``toward_zero``, as
-    "decay" of u), "rise" (−1 − rise where this step's spike has a magnitude, 0 elsewhere), "shadow", "sum" (tap ``index`` of the window, row by row of its kernel; the last pass that takes a
-    sum clears it), "trace" or "zero".
+    with ``toward_zero``, away from 0), "fall" (``values``[t] at the end of step t), "leak" (~(u >> ``index``); with
+    ``toward_zero``, as "decay" of u), "rise" (−1 − rise where this step's spike has a magnitude, 0 elsewhere),
+    "shadow", "sum" (tap ``index`` of the window, row by row of its kernel; the last pass that takes a sum clears it),
+    "trace" or "zero".
     ``channels``: bool[C], those to which "leak", "decay" or "shadow" is added, and 0 to all others; None: to all.
     ``when``: "spiked" holds where this step's spike has a magnitude; "negative" and "nonnegative" test u itself.
     ``base``: int64[C].

@@ -413,9 +413,8 @@ def _verify_encoder(network: IntegerNetwork, where: str, index: int) -> None:
     ).any():
         raise NetworkError(f"{where}: theta_fall must be {network.steps_max} ascending integers from 0, "
                            f"not {shown(neuron.theta_fall)}")
-    if neuron.leaky or neuron.lasts or neuron.adapts or neuron.clamped or not neuron.single_spike or neuron.levels != 1 or (
-        not neuron.bias_once
-    ):
+    lives = neuron.leaky or neuron.lasts or neuron.adapts or neuron.clamped
+    if lives or not neuron.single_spike or neuron.levels != 1 or not neuron.bias_once:
         raise NetworkError(f"{where}: a layer with theta_fall must have single_spike, bias_once and one threshold, "
                            f"and no leak, lasting currents, adaptive thresholds or clamps")
 

@@ -16,6 +16,7 @@ from .capture import CaptureInterface, capture_signature
 from .lane_constants import LaneConstants
 from .operands import late_operands, operand_registers, products
 from .pass_row import PassRow
+from .rise import Rise
 from .row_memory import RowBanks, lanes_of
 from .sequencer import DropInterface, IssueInterface, Sequencer, drop_signature
 from .stream_token import token_stream
@@ -30,7 +31,8 @@ class Core(wiring.Component):
 
     An event computes u[row] ← u[row] + value · weights[row, address] for each row that it visits; the events of a
     direct input add to the current instead of u, all events to sums if the currents are pooled, and to the `Trace` if
-    the currents last. A marker runs the passes of the core's `Microcode`.
+    the currents last. If thresholds adapt, u is compared with their `Rise`. A marker runs the passes of the core's
+    `Microcode`.
 
     The `Sequencer` issues at most one row a cycle, and a row passes four stages: issue (weight address), fetch (weight
     word → weight register, beside the memory), operand (weight · value, or another operand → operand register, beside
@@ -222,9 +224,15 @@ class Core(wiring.Component):
         if any(op.act == "save" for op in code.passes):
             shadow = rows("shadow", bits)
             peeks["shadow"] = lanes_of(shadow.peek, bits)
-        spiked, levels = self._build_spikes(m, u, peek, rows, operand=operand, add=add, moved=moved)
-        operands = operand_registers(m, spec, fetch=fetch, operand=operand, free=free, peeks=peeks, levels=levels,
-                                     products=products)
+        rise = Rise(m, spec, fetch=fetch, operand=operand, add=add, free=free) if code.has_rise else None
+        if rise is not None:
+            peeks["rise"] = rise.peek
+        spiked, seen, remembered = self._build_spikes(
+            m, u, peek, rows, operand=operand, add=add, moved=moved, rise=[] if rise is None else rise.peek)
+        operands = operand_registers(m, spec, fetch=fetch, operand=operand, free=free, peeks=peeks, seen=seen,
+                                     remembered=remembered, products=products)
+        if rise is not None:
+            rise.follow(remembered)
         bases = self._bases(m, u, spiked, add)
         left = u
         if not spec.plan.in_one_row:
@@ -283,20 +291,25 @@ class Core(wiring.Component):
 
     def _build_spikes(
         self, m: Module, u: list[Value], peek: list[Value], rows, *, operand: PassRow, add: PassRow, moved: Value,
-    ) -> tuple[Value, Sequence[Value]]:
-        """Capture the spikes of the row in the add stage.
+        rise: list[Value],
+    ) -> tuple[Value, Sequence[Value], Sequence[Value]]:
+        """Capture the spikes of the row in the add stage, of thresholds that are higher by the rise of each lane, if
+        they adapt.
 
         Returns which neurons have spiked in this step, in the add stage; and, for each threshold, which have reached
-        it, in the operand stage. A marker's capturing pass compares the complete u; later ones use remembered spikes.
+        it, in the operand stage: now, for the capturing pass, which compares the complete u, and as remembered, for
+        later ones.
         """
         spec, code, capture, lanes = self._spec, self._spec.microcode, self.capture, self._spec.plan.elements
         levels, plan = max(1, spec.layer.neuron.levels), spec.plan
-        now, reached = self._reached(u, add), [Signal(lanes, name=f"reached{level}") for level in range(levels)]
+        # In one row, the rise is that of the add stage, too.
+        now = self._reached(u, add, rise if plan.in_one_row else [])
+        reached = [Signal(lanes, name=f"reached{level}") for level in range(levels)]
         seen = now
         if not plan.in_one_row:
             # The row in the operand stage is next in the ring only while the row before it is replaced.
             ahead = self._reached(peek if not plan.in_registers else [
-                Mux(moved, one, value).as_signed() for one, value in zip(peek, u, strict=True)], operand)
+                Mux(moved, one, value).as_signed() for one, value in zip(peek, u, strict=True)], operand, rise)
             if plan.in_registers:
                 # While all rows restart together, the next row is the first as it starts.
                 ahead = [Mux(add.valid & add.inits_all, starts, level)
@@ -304,7 +317,7 @@ class Core(wiring.Component):
             # Signals, as Amaranth copies every other value for each lane that uses a bit of it.
             seen = [Signal(lanes, name=f"seen{level}") for level in range(len(ahead))]
             m.d.comb += [signal.eq(level) for signal, level in zip(seen, ahead, strict=True)]
-            if levels > 1:
+            if levels > 1 or rise:
                 now = [Signal(lanes, name=f"level{level}", reset_less=True) for level in range(levels)]
                 m.d.sync += [register.eq(level) for register, level in zip(now, seen, strict=True)]
         if code.levels is not None:
@@ -329,17 +342,20 @@ class Core(wiring.Component):
         if levels > 1:
             m.d.comb += [capture.magnitudes[lane].eq(sum(level[lane] for level in reached)) for lane in range(lanes)]
         if not spec.remembered_levels:
-            return reached[0], seen
+            return reached[0], seen, ()
         memories = [rows(f"spiked{level}", 1) for level in range(spec.remembered_levels)]
         spiked = [Signal(lanes, name=f"has_spiked{level}") for level in range(len(memories))]
         m.d.comb += [signal.eq(Mux(capture.valid, level, memory.value))
                      for signal, level, memory in zip(spiked, reached, memories, strict=False)]
         m.d.comb += [memory.next.eq(signal) for memory, signal in zip(memories, spiked, strict=True)]
-        return spiked[0], [memory.peek for memory in memories]
+        return spiked[0], seen, [memory.peek for memory in memories]
 
-    def _reached(self, u: list[Value], stage: PassRow) -> list[Value]:
-        """Return, for each threshold, which lanes of the row in a stage have reached it."""
+    def _reached(self, u: list[Value], stage: PassRow, rise: list[Value]) -> list[Value]:
+        """Return, for each threshold, which lanes of the row in a stage have reached it; with ``rise``, if all
+        thresholds are higher by that."""
         spec = self._spec
+        if rise:
+            u = [value - one for value, one in zip(u, rise, strict=True)]
         found: list[Value] = [~Cat(value[-1] for value in u)]
         thresholds = spec.microcode.levels
         for edge in () if thresholds is None else thresholds.T[1:]:

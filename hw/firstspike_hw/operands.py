@@ -66,7 +66,7 @@ def _apart(largest: int) -> list[list[int]]:
 
 def operand_registers(
     m: Module, spec: CoreSpec, *, fetch: PassRow, operand: PassRow, free: Value, products: list[Value],
-    peeks: dict[str, list[Value]], levels: Sequence[Value],
+    peeks: dict[str, list[Value]], seen: Sequence[Value], remembered: Sequence[Value],
 ) -> list[Value]:
     """Build the operand register of each lane, loaded at the end of the operand stage.
 
@@ -84,15 +84,19 @@ def operand_registers(
     products : list of Value
         Weight times the event's value, for each lane.
     peeks : dict
-        State of each lane in the operand stage, by name: "shadow", "current", "sum" and "trace", if the core has them.
-    levels : list of Value
-        For each threshold, which lanes in the operand stage have reached it in this step.
+        State of each lane in the operand stage, by name: "shadow", "current", "sum", "trace" and "rise", if the core
+        has them.
+    seen, remembered : sequence of Value
+        For each threshold, which lanes in the operand stage have reached it in this step, in the capturing pass, and in
+        later ones.
     """
     bits = spec.plan.membrane_bits
     if spec.adds_words:
         return list(products)
     ones = _Ones(m, spec, fetch, free)
-    extras = [*_extras(m, spec, fetch, free, peeks), *_by_level(m, spec, fetch, operand, free, levels)]
+    extras = [*_extras(m, spec, fetch, free, peeks),
+              *_rises(m, spec, fetch, free, peeks.get("rise", []), remembered),
+              *_by_level(m, spec, fetch, operand, free, seen, remembered)]
     registers: list[Value] = []
     if all(op.operand != "weight" or op.store == "trace" for op in spec.microcode.passes):
         products = [Const(0, 1) for _ in products]
@@ -251,8 +255,25 @@ def _certain(spec: CoreSpec, op: RowOp) -> np.ndarray:
     return op.values[-1] if spec.holds(op) else np.bitwise_and.reduce(op.values)
 
 
+def _rises(
+    m: Module, spec: CoreSpec, fetch: PassRow, free: Value, rise: list[Value], remembered: Sequence[Value],
+) -> list[list[Value]]:
+    """Return what the passes that take a rise add to each lane, if there are such; 0 in other passes and, unless they
+    keep u, in neurons that have not spiked."""
+    taking = [op for op in spec.microcode.passes if op.operand == "rise"]
+    if not taking:
+        return []
+    adds = Signal(name="adds_rise")
+    with m.If(free):
+        m.d.sync += adds.eq(fetch.which(lambda op: op.operand == "rise"))
+    if spec.holds(taking[0]):
+        return [[Mux(adds, ~value, 0) for value in rise]]
+    return [[Mux(adds & remembered[0][lane], ~value, 0) for lane, value in enumerate(rise)]]
+
+
 def _by_level(
-    m: Module, spec: CoreSpec, fetch: PassRow, operand: PassRow, free: Value, levels: Sequence[Value],
+    m: Module, spec: CoreSpec, fetch: PassRow, operand: PassRow, free: Value, seen: Sequence[Value],
+    remembered: Sequence[Value],
 ) -> list[list[Value]]:
     """Return the ones of constants that the spike chooses, by lane, for each pass that adds such; they are 0 in other
     passes."""
@@ -264,6 +285,7 @@ def _by_level(
         with m.If(free):
             m.d.sync += adds.eq(fetch.number == number)
         tables = [LaneConstants(spec.plan, values & ~_certain(spec, op), absent=0) for values in op.values]
+        levels = seen if op is spec.microcode.step[0] else remembered
         lanes = []
         for lane in range(spec.plan.elements):
             chosen: Value = tables[0].at(operand.group, lane)

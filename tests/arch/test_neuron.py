@@ -14,7 +14,8 @@ NEURON = Neuron(bias=ZEROS, v_init=ZEROS, theta=np.array([[3, 7], [4, 9]]))
 def test_real_and_integer_neurons_hold_the_same_kinds_of_numbers():
     assert Neuron.numbers() == FloatNeuron.numbers() == NeuronDescription.numbers()
     kinds = [set(Neuron.numbers(over)) for over in ("channels", "thresholds", "steps", "layer")]
-    assert kinds == [{"bias", "v_init", "reset_step", "v_reset", "theta_rise"}, {"theta"}, {"theta_fall"}, {"v_min", "v_max"}]
+    channels = {"bias", "v_init", "reset_step", "v_reset", "theta_rise"}
+    assert kinds == [channels, {"theta"}, {"theta_fall"}, {"v_min", "v_max"}]
     assert set(Neuron.arrays()) == set.union(*kinds[:3])
 
 

@@ -58,9 +58,10 @@ def _with_what_few_have(rng: np.random.Generator, network: IntegerNetwork) -> In
 
 def plain(neuron: Neuron) -> dict:
     """All that a neuron does; its leaks in one notation."""
+    names = ("leak", "current_leak", "rise_leak")
     given = {item.name: np.asarray(getattr(neuron, item.name)).tolist() for item in fields(neuron)
-             if item.name not in ("leak_num", "leak_shift", "current_leak_num", "current_leak_shift")}
-    leaks = {name: np.asarray(getattr(neuron, name)).tolist() for name in ("leak", "current_leak")}
+             if item.name not in [f"{name}_{part}" for name in names for part in ("num", "shift")]}
+    leaks = {name: np.asarray(getattr(neuron, name)).tolist() for name in names}
     return {**given, **leaks}
 
 
