@@ -120,9 +120,9 @@ class NetworkBuilder:
             transposed=transposed, output_padding=output_padding, delays=delays)
         channels = synapses.connectivity.channels
         num, shift = _leak(where, "leak", leak, channels)
-        for name, factor in (("current_leak", current_leak), ("rise_leak", rise_leak)):
+        for kind, factor in (("current_leak", current_leak), ("rise_leak", rise_leak)):
             if factor is not None:
-                neuron[f"{name}_num"], neuron[f"{name}_shift"] = _leak(where, name, factor, channels)
+                neuron[f"{kind}_num"], neuron[f"{kind}_shift"] = _leak(where, kind, factor, channels)
         try:
             made = Neuron(**_numbers(where, {"bias": 0, "v_init": 0, "theta": theta, **neuron}, channels),
                           leak_num=num, leak_shift=shift)

@@ -193,6 +193,19 @@ class FloatNeuron(NeuronDescription):
         """Whether currents last."""
         return self.current_leak is not None
 
+    def risen(self, spikes: np.ndarray) -> np.ndarray:
+        """What the thresholds of M neurons have risen by after some steps, float64[M], from the magnitudes of their
+        spikes in these, [T, M]; 0 if thresholds do not adapt."""
+        rise = np.zeros(spikes.shape[1])
+        if self.theta_rise is None or self.rise_leak is None:
+            return rise
+        positions = len(rise) // len(self.theta_rise)
+        leak, each = (np.repeat(np.broadcast_to(values, len(self.theta_rise)), positions)
+                      for values in (self.rise_leak, self.theta_rise))
+        for magnitudes in spikes:
+            rise = rise * leak + magnitudes * each
+        return rise
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Neuron(NeuronDescription):

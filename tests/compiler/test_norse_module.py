@@ -29,6 +29,17 @@ def cell(rng, kind: str, shape: tuple[int, ...], *, each: bool) -> nn.Module:
     if kind == "iaf":
         return norse.IAFCell(norse.IAFParameters(**numbers))
     numbers |= {"tau_mem_inv": rate / dt, "v_leak": drawn(0.0, 0.125)}
+    if kind == "lsnn":
+        numbers = {name: torch.tensor(float(rng.choice(choices))) for name, choices in (
+            ("v_th", [0.25, 0.5]), ("v_reset", [-0.125, 0.0, 0.125]), ("v_leak", [0.0, 0.125]),
+            ("beta", [0.5, 1.0]))} | {"tau_mem_inv": drawn(0.25, 0.5) / dt}
+        parameters = norse.LSNNParameters(tau_syn_inv=drawn(0.5, 1.0) / dt, tau_adapt_inv=drawn(0.25, 0.5) / dt,
+                                          **numbers)
+        if len(shape) > 1 or rng.random() < 0.6:
+            return norse.LSNNCell(parameters, dt=dt)
+        weights = torch.tensor(rng.choice([-0.25, 0.125, 0.25], size=shape * 2), dtype=torch.float32)
+        return norse.LSNNRecurrentCell(shape[0], shape[0], parameters, dt=dt, input_weights=torch.eye(shape[0]),
+                                       recurrent_weights=weights)
     if kind == "lif":
         parameters = norse.LIFParameters(tau_syn_inv=drawn(0.25, 0.5, 1.0) / dt, **numbers)
         if len(shape) > 1 or rng.random() < 0.6:
@@ -41,7 +52,7 @@ def cell(rng, kind: str, shape: tuple[int, ...], *, each: bool) -> nn.Module:
     return norse.LIFBoxCell(norse.LIFBoxParameters(reset_method=reset, **numbers), dt=dt)
 
 
-@pytest.mark.parametrize("kind", ["hard box", "soft box", "lif", "iaf"])
+@pytest.mark.parametrize("kind", ["hard box", "soft box", "lif", "lsnn", "iaf"])
 def test_spikes_are_those_of_norse(exactly, kind):
     def draw(rng):
         each = rng.random() < 0.5
@@ -68,7 +79,9 @@ def test_modules_over_time_are_those_of_one_step():
     lif = norse.LIFParameters(tau_syn_inv=torch.tensor(0.5 / dt), tau_mem_inv=torch.tensor(0.5 / dt),
                               v_th=torch.tensor(0.25))
     inputs = rng.integers(0, 2, (10, 6, 4))
-    for neurons in (norse.IAF(), norse.LIF(lif, dt=dt)):
+    lsnn = norse.LSNNParameters(tau_syn_inv=torch.tensor(0.5 / dt), tau_mem_inv=torch.tensor(0.5 / dt),
+                                v_th=torch.tensor(0.25), beta=torch.tensor(0.25), tau_adapt_inv=torch.tensor(0.5 / dt))
+    for neurons in (norse.IAF(), norse.LIF(lif, dt=dt), norse.LSNN(lsnn, dt=dt)):
         expected, _ = norse.SequentialState(norse.Lift(linear), neurons)(
             torch.tensor(inputs, dtype=torch.float32).transpose(0, 1))
         spikes = run_float(load(norse.Lift(linear), neurons), inputs).spikes[1]
@@ -119,6 +132,11 @@ def test_integrators_that_differ_are_compared_in_one_unit(lasts):
 
 
 REFUSALS = [
+    ((norse.LSNNCell(norse.LSNNParameters(beta=torch.tensor(-0.5))),),
+     "model.1 (LSNNCell) must have a beta ≥ 0, not -0.5"),
+    ((norse.LSNNCell(adjoint=True),), "model.1 (LSNNCell) must have adjoint=False"),
+    ((norse.LSNNCell(norse.LSNNParameters(tau_adapt_inv=torch.tensor(3000.0))),),
+     "model.1 (LSNNCell) must have 0 ≤ dt·tau_adapt_inv ≤ 1, not 3.0"),
     ((norse.LIFCell(dt=0.01),), "model.1 (LIFCell) must have 0 ≤ dt·tau_syn_inv ≤ 1, not 2.0"),
     ((norse.LIFRecurrentCell(3, 3, norse.LIFParameters(tau_syn_inv=torch.tensor(-1.0))),),
      "model.1 (LIFRecurrentCell) must have 0 ≤ dt·tau_syn_inv ≤ 1, not -0.001"),

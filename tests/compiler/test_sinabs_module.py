@@ -49,6 +49,13 @@ def neurons(rng, *, several: bool, hard: bool) -> nn.Module:
     }
     if rng.random() < 0.5:
         return layers.IAFSqueeze(**options)
+    if not several and rng.random() < 0.5:
+        made = import_module("sinabs.layers.alif").ALIFSqueeze(
+            tau_mem=2.0, tau_adapt=2.0, adapt_scale=float(rng.choice([0.5, 1.0, 2.0])),
+            norm_input=bool(rng.random() < 0.5), train_alphas=True, **options)
+        made.alpha_mem.data.fill_(float(rng.choice([0.5, 0.75])))
+        made.alpha_adapt.data.fill_(float(rng.choice([0.5, 0.75])))
+        return made
     lasts = rng.random() < 0.5
     made = layers.LIFSqueeze(tau_mem=2.0, tau_syn=2.0 if lasts else None, norm_input=bool(rng.random() < 0.5),
                              train_alphas=True, **options)
@@ -120,6 +127,10 @@ def test_a_forward_of_its_own_is_read():
     (lambda: layers.LIF(tau_mem=5.0, tau_syn=0.001), {}, "must have a tau_syn that leaves something of its currents"),
     (lambda: layers.IAF(reset_fn=activation.MembraneReset(0.5)), {},
      "must have the reset_fn MembraneSubtract, or MembraneReset to 0"),
+    (lambda: layers.ALIF(tau_mem=5.0, tau_adapt=9.0, tau_syn=5.0), {}, "must have no tau_syn: sinabs forgets"),
+    (lambda: layers.ALIF(tau_mem=5.0, tau_adapt=9.0, spike_fn=activation.MultiSpike), {},
+     "must have the spike_fn SingleSpike, not "),
+    (lambda: layers.ALIF(tau_mem=5.0, tau_adapt=9.0, adapt_scale=-1.0), {}, "must have an adapt_scale ≥ 0, not -1.0"),
     (lambda: layers.IAF(spike_fn=max), {}, "must have the spike_fn MultiSpike or SingleSpike, not "),
     (lambda: layers.IAF(reset_fn=activation.MembraneSubtract(0.5)), {},
      "must subtract at least its threshold, or be given levels"),

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Norse modules: a chain of layers with LIFBox, IAF or LIF cells becomes a `FloatNetwork`."""
+"""Norse modules: a chain of layers with LIFBox, IAF, LIF or LSNN cells becomes a `FloatNetwork`."""
 
-# Ref: Norse 1.1.0, norse/torch/functional/{lif_box,iaf,lif,leaky_integrator_box,reset,threshold}.py
+# Ref: Norse 1.1.0, norse/torch/functional/{lif_box,iaf,lif,lsnn,leaky_integrator_box,reset,threshold}.py,
+# module/{lsnn,snn}.py
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -31,7 +32,9 @@ def from_norse(
     A LIFBox cell computes V += a·(X + V_l − V) with a = dt/τ, then fires on V > θ. The network has v = (V − V_l)/a, and
     a hard reset sets v to (V_r − V_l)/a. If V_l is not below θ, it has v = (V − V_r)/a and V_l − V_r as a bias. An IAF
     cell computes V += X. A LIF or LI cell has a current that lasts, I ← (1 − dt/τ_syn)·I + X, which the membrane takes
-    in place of X.
+    in place of X. An LSNN cell is a LIF cell whose membrane takes the current of the step before, and which fires on
+    V > B, with B += dt/τ_adapt·(θ − B) before that, and B += β behind it if it fires, from B = θ. What the network's
+    thresholds rise by is (1 − dt/τ_adapt)·(B − θ)/a.
 
     Parameters
     ----------
@@ -48,6 +51,10 @@ def from_norse(
     """
     try:
         import norse.torch as norse  # pyright: ignore[reportMissingImports]
+        from norse.torch.functional.lsnn import (  # pyright: ignore[reportMissingImports]
+            lsnn_feed_forward_step,
+            lsnn_step,
+        )
         from norse.torch.functional.reset import (  # pyright: ignore[reportMissingImports]
             reset_subtract,
             reset_value,
@@ -60,18 +67,27 @@ def from_norse(
             raise CompileError(f"{where} must have the reset_method reset_value or reset_subtract")
         return _leaky(where, module, synapses, soft=module.p.reset_method is reset_subtract)
 
+    def adaptive(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
+        if module.activation not in (lsnn_step, lsnn_feed_forward_step):
+            raise CompileError(f"{where} must have adjoint=False")
+        return _adaptive(where, module, synapses)
+
     def inner(module: Any) -> nn.Module:
         return module.lifted_module if type(module) is norse.Lift else module
 
     framework = Framework(
         name="Norse",
         neurons={norse.LIFBoxCell: box, norse.LIFCell: _lif, norse.LIF: _lif, norse.IAFCell: _iaf, norse.IAF: _iaf,
-                 norse.LIFRecurrentCell: _lif, norse.LIFRecurrent: _lif, norse.LIBoxCell: _integrator,
+                 norse.LIFRecurrentCell: _lif, norse.LIFRecurrent: _lif, norse.LSNNCell: adaptive,
+                 norse.LSNN: adaptive, norse.LSNNRecurrentCell: adaptive, norse.LSNNRecurrent: adaptive,
+                 norse.LIBoxCell: _integrator,
                  norse.LICell: _current_integrator, norse.LI: _current_integrator,
                  norse.LILinearCell: _current_integrator},
-        feedback={norse.LIFRecurrentCell: _feedback, norse.LIFRecurrent: _feedback, norse.LILinearCell: _weighted},
+        feedback={norse.LIFRecurrentCell: _feedback, norse.LIFRecurrent: _feedback, norse.LSNNRecurrentCell: _feedback,
+                  norse.LSNNRecurrent: _feedback, norse.LILinearCell: _weighted},
         protocol=lambda module: Protocol(
-            all_steps=type(module) in (norse.LIF, norse.IAF, norse.LI, norse.LIFRecurrent), spikes_only=False,
+            all_steps=type(module) in (norse.LIF, norse.IAF, norse.LI, norse.LSNN, norse.LIFRecurrent,
+                                       norse.LSNNRecurrent), spikes_only=False,
             kept=False, neurons=int(getattr(module, "hidden_size", 0))),
         containers=(norse.SequentialState,),
         followed=(norse.SequentialState,),
@@ -114,6 +130,16 @@ def _lif(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     return replace(_leaky(where, module, synapses, soft=False), current_leak=_lasting(where, module, synapses))
 
 
+def _adaptive(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
+    beta = per_channel(where, "beta", module.p.beta, synapses)
+    if (beta < 0).any():
+        raise CompileError(f"{where} must have a beta ≥ 0, not {float(beta.min())!r}")
+    kept = _kept(where, "tau_adapt_inv", module, synapses)
+    # The comparison is with what a step leaves of B − θ, a spike in it included.
+    return replace(_lif(where, module, synapses), current_delay=True, rise_leak=kept,
+                   theta_rise=kept * beta / _rate(where, module, synapses))
+
+
 def _iaf(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
     _check_method(where, module)
     origin = per_channel(where, "v_reset", module.p.v_reset, synapses)
@@ -122,11 +148,16 @@ def _iaf(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
 
 
 def _lasting(where: str, module: Any, synapses: Synapses) -> np.ndarray:
-    """What a step leaves of the current, 1 − dt/τ_syn, rounded as in Norse, float64[C]."""
-    rate = per_channel(where, "dt·tau_syn_inv", module.dt * module.p.tau_syn_inv, synapses)
+    """What a step leaves of the current."""
+    return _kept(where, "tau_syn_inv", module, synapses)
+
+
+def _kept(where: str, name: str, module: Any, synapses: Synapses) -> np.ndarray:
+    """What a step leaves of a number with this inverse time constant, 1 − dt/τ, rounded as in Norse, float64[C]."""
+    rate = per_channel(where, f"dt·{name}", module.dt * getattr(module.p, name), synapses)
     wrong = rate[~((rate >= 0) & (rate <= 1))]
     if wrong.size:
-        raise CompileError(f"{where} must have 0 ≤ dt·tau_syn_inv ≤ 1, not {float(wrong[0])!r}")
+        raise CompileError(f"{where} must have 0 ≤ dt·{name} ≤ 1, not {float(wrong[0])!r}")
     return 1.0 - rate
 
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""sinabs modules: a chain of torch layers with IAF or LIF layers becomes a `FloatNetwork`."""
+"""sinabs modules: a chain of torch layers with IAF, LIF or ALIF layers becomes a `FloatNetwork`."""
 
-# Ref: sinabs 2.0.3 and 3.1.3, sinabs/layers/{stateful_layer,lif,iaf,exp_leak,reshape}.py, layers/functional/lif.py,
+# Ref: sinabs 2.0.3 and 3.1.3, sinabs/layers/{stateful_layer,lif,alif,iaf,exp_leak,reshape}.py,
+# layers/functional/{lif,alif}.py,
 # activation/{spike_generation,reset_mechanism}.py
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Unpack
 
 import numpy as np
@@ -31,8 +33,9 @@ def from_sinabs(
     A layer computes V ← αV + X, or αV + (1 − α)X with ``norm_input``, gives ⌊V/θ⌋ spikes (`MultiSpike`) or one
     (`SingleSpike`), subtracts θ for each of them or resets to 0, and keeps V above ``min_v_mem``. With ``tau_syn``, it
     takes I ← σ(I + X) in place of X. The network has v = V/(1 − α) with ``norm_input``, and i = I/σ, so that v is
-    larger by 1/σ, too. The layers for squeezed inputs are read like the others; all take one step after
-    the other.
+    larger by 1/σ, too. An ALIF layer fires on V ≥ θ + a, subtracts θ + a, and then takes a ← ρ·a +
+    (1 − ρ)·adapt_scale·spike, with ρ of tau_adapt. The layers for squeezed inputs are read like the others; all take
+    one step after the other.
 
     Parameters
     ----------
@@ -58,6 +61,7 @@ def from_sinabs(
             MultiSpike,
             SingleSpike,
         )
+        from sinabs.layers.alif import ALIFSqueeze  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise CompileError("sinabs must be installed to read its models: pip install 'firstspike[sinabs]'") from None
     if levels is not None:
@@ -65,9 +69,10 @@ def from_sinabs(
             raise CompileError(f"levels must be 1…{MAGNITUDE_MAX}, not {shown(levels)}")
         fields.pop("reference", None)
 
-    def fires(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
+    def fires(where: str, module: Any, synapses: Synapses, threshold: str = "spike_threshold") -> FloatNeuron:
         leak, unit, current = _leak(where, module, synapses)
-        theta, after = per_channel(where, "spike_threshold", module.spike_threshold, synapses), module.reset_fn
+        theta = per_channel(where, "spike_threshold", getattr(module, threshold), synapses)
+        after = module.reset_fn
         if module.spike_fn not in (MultiSpike, SingleSpike):
             raise CompileError(f"{where} must have the spike_fn MultiSpike or SingleSpike, not "
                                f"{shown(module.spike_fn)}")
@@ -88,6 +93,22 @@ def from_sinabs(
             v_min=_lowest(where, module, unit),
         )
 
+    def adapts(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
+        if module.alpha_syn_calculated is not None:
+            raise CompileError(f"{where} must have no tau_syn: sinabs forgets the current of an ALIF from one call to "
+                               "the next, so that what it does depends on how the steps are divided into calls")
+        if module.spike_fn is not SingleSpike:
+            raise CompileError(f"{where} must have the spike_fn SingleSpike, not {shown(module.spike_fn)}")
+        plain = fires(where, module, synapses, "b0")  # its spike_threshold is a state
+        unit = _leak(where, module, synapses)[1]
+        with torch.no_grad():
+            kept = per_channel(where, "tau_adapt", module.alpha_adapt_calculated, synapses)
+            rise = (1 - kept) * per_channel(where, "adapt_scale", module.adapt_scale, synapses)
+        if (rise < 0).any():
+            raise CompileError(f"{where} must have an adapt_scale ≥ 0, not {shown(module.adapt_scale)}")
+        takes = plain.reset == "subtract" and module.reset_fn.subtract_value is None
+        return replace(plain, rise_leak=kept, theta_rise=rise * unit, reset_rise=takes)
+
     def integrates(where: str, module: Any, synapses: Synapses) -> FloatNeuron:
         leak, unit, current = _leak(where, module, synapses)
         if np.ndim(leak):
@@ -102,15 +123,17 @@ def from_sinabs(
 
     def restart(model: nn.Module) -> None:
         """Set all neurons of a copy back, and let them take one step, [B, …], in a call."""
-        neurons: list[Any] = [one for one in model.modules() if isinstance(one, layers.LIF)]
+        neurons: list[Any] = [one for one in model.modules() if isinstance(one, layers.LIF | layers.ALIF)]
         for one in neurons:
             one.reset_states()
-            one.forward = lambda x, one=one: layers.LIF.forward(one, x[:, None])[:, 0]
+            kind = layers.ALIF if isinstance(one, layers.ALIF) else layers.LIF
+            one.forward = lambda x, one=one, kind=kind: kind.forward(one, x[:, None])[:, 0]
 
     fire, potential = (layers.IAF, layers.IAFSqueeze, layers.LIF, layers.LIFSqueeze), (
         layers.ExpLeak, layers.ExpLeakSqueeze)
     framework = Framework(
-        name="sinabs", neurons={**dict.fromkeys(fire, fires), **dict.fromkeys(potential, integrates)},
+        name="sinabs", neurons={**dict.fromkeys(fire, fires), **dict.fromkeys((layers.ALIF, ALIFSqueeze), adapts),
+                                **dict.fromkeys(potential, integrates)},
         protocol=lambda module: Protocol(), inner=pools, stateful=lambda module: True, reset=restart,
         bounded=lambda module: module.spike_fn is MultiSpike and levels is None,
     )

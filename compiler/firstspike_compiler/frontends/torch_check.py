@@ -214,7 +214,8 @@ def _compare(
             parted[index] = step
             neurons = different[index, step]
             membranes = result.membranes[depth][index, step][neurons][:, None]
-            levels = np.repeat(theta.reshape(len(theta), -1), len(neurons) // len(theta), axis=0)[neurons]
+            levels = np.repeat(theta.reshape(len(theta), -1), len(neurons) // len(theta), axis=0)
+            levels = (levels + layer.neuron.risen(result.spikes[depth + 1][index, :step])[:, None])[neurons]
             apart = np.abs(membranes - levels) > TIE * np.maximum(np.abs(levels), np.abs(membranes))
             if apart.all(1).any():
                 raise _unlike(names[depth], f"its spikes differ in step {step}")

@@ -526,7 +526,7 @@ class _Reader:
     def _with_bias(where: str, neuron: FloatNeuron, bias: np.ndarray) -> FloatNeuron:
         """The neurons with the bias of their synapses, which reaches what their weights reach: the current, if it
         lasts."""
-        if neuron.current_leak is not None and not np.any(neuron.current_leak):
+        if neuron.current_leak is not None and not np.any(neuron.current_leak) and not neuron.current_delay:
             neuron = replace(neuron, current_leak=None)
         if neuron.current_leak is not None and bias.any():
             if neuron.bias is not None and neuron.bias.any():
@@ -541,7 +541,8 @@ class _Reader:
         if neuron.theta is not None and np.min(neuron.theta) <= 0:
             raise CompileError(f"{where} must have a threshold above its resting and reset potential, "
                                f"not {float(np.min(neuron.theta))!r} above")
-        for what, leak in (("membrane", neuron.leak), ("current", neuron.current_leak)):
+        for what, leak in (("membrane", neuron.leak), ("current", neuron.current_leak),
+                           ("thresholds' rise", neuron.rise_leak)):
             kept = np.ravel(0.0 if leak is None else leak)
             wrong = kept[~((kept >= 0) & (kept <= 1))]
             if wrong.size:

@@ -143,8 +143,9 @@ def _layer(network: FloatNetwork, index: int, layer: FloatLayer, streams: list[t
             spike = torch.where(has_fired, 0.0, spike)
             has_fired = has_fired | (spike > 0)
         fired.append(spike)
-        taken = reset_step + rise if neuron.reset_rise else reset_step
-        after = v if neuron.reset_delay else _reset(neuron, v, spike, taken, v_reset)
+        after = v
+        if not neuron.reset_delay:
+            after = _reset(neuron, v, spike, reset_step + rise if neuron.reset_rise else reset_step, v_reset)
         rise = rise * rise_leak + spike * rises
         after = after.clamp(neuron.v_min, neuron.v_max) if neuron.clamped else after
         v = torch.where(has_fired, v, after) if neuron.single_spike else after

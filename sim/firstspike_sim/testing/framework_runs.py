@@ -70,7 +70,8 @@ def run_norse(modules: Sequence[nn.Module], shape: tuple[int, ...], inputs: torc
         for value in x:
             _, state = chain(value, state)
 
-    cells = (norse.LIFBoxCell, norse.LIFCell, norse.LIFRecurrentCell, norse.IAFCell)
+    cells = (norse.LIFBoxCell, norse.LIFCell, norse.LIFRecurrentCell, norse.IAFCell, norse.LSNNCell,
+             norse.LSNNRecurrentCell)
     return _recorded(chain, cells, shape, inputs, run)
 
 
@@ -88,12 +89,12 @@ def run_sinabs(modules: Sequence[nn.Module], shape: tuple[int, ...], inputs: tor
     """Run a chain with sinabs's layers for squeezed inputs, each inference on its own, all steps at once."""
     import sinabs.layers as layers  # pyright: ignore[reportMissingImports]
 
-    chain, records = nn.Sequential(*modules), []
-    neurons: list[Any] = [one for one in chain.modules() if isinstance(one, layers.LIF)]
+    chain, records, kinds = nn.Sequential(*modules), [], (layers.LIF, layers.ALIF)
+    neurons: list[Any] = [one for one in chain.modules() if isinstance(one, kinds)]
     for one in inputs:
         for module in neurons:
             module.reset_states()
-        records.append(_recorded(chain, (layers.LIF,), shape, one[None], lambda x: chain(x.flatten(0, 1))))
+        records.append(_recorded(chain, kinds, shape, one[None], lambda x: chain(x.flatten(0, 1))))
     return [np.concatenate(layer) for layer in zip(*records, strict=True)]
 
 

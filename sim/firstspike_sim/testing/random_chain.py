@@ -223,6 +223,7 @@ def features(modules: Sequence[nn.Module], network: FloatNetwork) -> set[str]:
         "maximum of currents": any(layer.current_pool is not None for layer in network.layers),
         "delays": any(one.delays is not None for layer in network.layers for one in (layer, *layer.branches)),
         "lasting currents": any(one.current_leak is not None for one in neurons),
+        "adaptive thresholds": any(one.adapts for one in neurons),
         "numbers per channel": any(np.ptp(one.leak) > 0 for one in neurons) or any(
             one.theta is not None and (one.theta != one.theta[0]).any() for one in neurons),
         "dilation": any(isinstance(one, _ConvNd) and max(one.dilation) > 1 for one in inside),
@@ -281,6 +282,7 @@ def part(network: FloatNetwork, inputs: np.ndarray, expected: Sequence[np.ndarra
         theta = layer.neuron.theta
         assert theta is not None
         theta = np.repeat(theta.reshape(len(theta), -1), len(membranes) // len(theta), axis=0)
+        theta = theta + layer.neuron.risen(result.spikes[depth + 1][index, :step])[:, None]
         at_tie = (np.abs(membranes[:, None] - theta) <= TIE * np.maximum(np.abs(theta), np.abs(membranes[:, None]))
                   ).any(1)
         explained = at_tie[steps[depth][index, step]].all()
@@ -300,11 +302,12 @@ def _fine(layer: FloatLayer) -> tuple[FloatLayer, int]:
     whole = next(bits for bits in range(30) if not ((values * 2**bits) % 1).any())
     spare = int(np.floor(np.log2(127 / max(1.0, float(np.abs(weights).max()) * 2**whole))))
     shift = 0
-    for leak in (layer.neuron.leak, 0.0 if layer.neuron.current_leak is None else layer.neuron.current_leak):
+    leaks = (layer.neuron.leak, layer.neuron.current_leak, layer.neuron.rise_leak)
+    for leak in (0.0 if one is None else one for one in leaks):
         num, needed = nearest_leak(leak, 8)
         if np.any(num / 2**needed != leak):
             return layer, 0
-        shift = max(shift, needed)  # a step's leaks take so many bits together: a current leaks, or the membrane
+        shift = max(shift, needed)  # a step's leaks take so many bits together: each number leaks once
     if spare < 0:
         return layer, 0
     longest = 1 << 20 if shift == 0 else spare // shift + (layer.neuron.v_init is None)

@@ -4,7 +4,7 @@
 import torch
 from torch import nn
 
-from sinabs.activation import MembraneSubtract, MultiSpike
+from sinabs.activation import MembraneSubtract, MultiSpike, SingleSpike
 
 
 class LIF(nn.Module):
@@ -55,6 +55,30 @@ class IAF(LIF):
 class ExpLeak(LIF):
     def __init__(self, tau_mem, norm_input=False, min_v_mem=None):
         super().__init__(tau_mem, spike_threshold=None, spike_fn=None, norm_input=norm_input, min_v_mem=min_v_mem)
+
+
+class ALIF(LIF):
+    def __init__(self, tau_mem, tau_adapt, tau_syn=None, adapt_scale=1.8, spike_threshold=1.0, spike_fn=SingleSpike,
+                 **options):
+        super().__init__(tau_mem, tau_syn=tau_syn, spike_threshold=spike_threshold, spike_fn=spike_fn, **options)
+        self.alpha_adapt = nn.Parameter(torch.exp(-1 / torch.as_tensor(tau_adapt, dtype=torch.float32)))
+        self.adapt_scale, self.b0, self.spike_threshold, self.b = adapt_scale, torch.as_tensor(spike_threshold), None, 0
+
+    @property
+    def alpha_adapt_calculated(self):
+        return self.alpha_adapt
+
+    def reset_states(self):
+        super().reset_states()
+        self.b = 0
+
+    def forward(self, x):
+        out = []
+        for step in x.unbind(1):
+            self.spike_threshold = nn.Parameter(self.b0 + self.adapt_scale * self.b)
+            out.append(super().forward(step[:, None]))
+            self.b = self.alpha_adapt * self.b + (1 - self.alpha_adapt) * out[-1][:, 0]
+        return torch.cat(out, 1)
 
 
 class _Squeezed:
