@@ -172,14 +172,15 @@ def _core(core: CoreSpec, inputs: int) -> Features:
         "adder": bits,
         "operand": bits * (not code.pure_weights),
         "leak": bits * ("leak" in operands),
-        "extra": bits * len(operands & {"shadow", "current", "sum", "fall", "trace"}),
+        "extra": bits * len(operands & {"shadow", "current", "sum", "fall", "trace", "rise"}),
         "halve": bits * any(op.halve for op in passes),
         "save": bits * any(op.act == "save" for op in passes),
         "bases": bits * based,
         "one_row": bits * plan.in_one_row,
-        "current": lanes * plan.current_bits * (code.has_current + code.has_trace),
+        "current": lanes * plan.current_bits * (code.has_current + code.has_trace + code.has_rise),
         "pool": bits * code.pools,
-        "levels": bits * (max(1, layer.neuron.levels) - 1),
+        # A rise is compared as one more threshold is.
+        "levels": bits * (max(1, layer.neuron.levels) - 1 + code.has_rise),
         "by_level": bits * any(op.by_level for op in passes),
         # Selects of constants are shared by the banks.
         "selects": plan.lanes * plan.membrane_bits * sum(op.operand == "constant" for op in passes),

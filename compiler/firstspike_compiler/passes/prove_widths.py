@@ -82,10 +82,11 @@ class WidthProof:
         steps = "any number of" if self.steps is None else f"≤ {self.steps}"
         current = "" if self.trace_lows is None or self.trace_highs is None else (
             f", and {self.current_bits} bits: {self.trace_lows.min()} (neuron {self.trace_lows.argmin()}) ≤ i ≤ "
-            f"{self.trace_highs.max()} (neuron {self.trace_highs.argmax()}),")
+            f"{self.trace_highs.max()} (neuron {self.trace_highs.argmax()})")
         if self.rise_highs is not None:
-            bits = "" if current else f" {self.current_bits} bits:"
-            current += f", and{bits} 0 ≤ a ≤ {self.rise_highs.max()} (neuron {self.rise_highs.argmax()}),"
+            bits = "" if current else f"{self.current_bits} bits: "
+            current += f", and {bits}0 ≤ a ≤ {self.rise_highs.max()} (neuron {self.rise_highs.argmax()})"
+        current += "," * bool(current)
         return (
             f"{self.layer}: {self.bits} bits: {self.low} (neuron {self.low_neuron}) ≤ v − theta ≤ {self.high} "
             f"(neuron {self.high_neuron}){current} for every order of events in {steps} steps, {self.inputs}"
