@@ -74,7 +74,9 @@ def test_the_proof_says_how_far_thresholds_rise_and_asks_for_a_leak_without_end(
     both = str(prove_widths(one_neuron(current_leak=0.5))[0])
     assert "6 bits: 0 (neuron 0) ≤ i ≤ 13 (neuron 0), and 0 ≤ a ≤ 17 (neuron 0), for every" in both
     endless = prove_widths(one_neuron(endless=True, leak=0.5))[0]
-    assert endless.rise_highs is not None and endless.rise_highs.tolist() == [18]
+    slow = prove_widths(one_neuron(endless=True, leak=0.5, rise_leak=1 - 2**-12))[0]
+    assert endless.rise_highs is not None and endless.rise_highs.tolist() == [17]
+    assert slow.rise_highs is not None and slow.rise_highs.tolist() == [9 << 12]
     with pytest.raises(CompileError, match="rise_leak must be below 1 in an inference without end"):
         prove_widths(one_neuron(endless=True, leak=0.5, rise_leak=1))
 

@@ -184,7 +184,7 @@ def random_network(
                 rest.random() < 0.7):
             layers[index] = replace(layer, neuron=_at_rest(rest, layer.neuron))
     endless = kind == "events" and not layers[-1].neuron.single_spike and all(map(is_bounded, layers)) and bool(
-        other.random() < 0.6)
+        other.random() < 0.9)
     network = IntegerNetwork(
         name="random", layers=tuple(layers), readout=readout, steps=int(rng.integers(1, longest + 1)),
         steps_max=longest, input_kind=kind, cutoff=int(rng.choice([0, 1, 100, 256])), in_min=in_min, in_max=in_max,
@@ -206,9 +206,12 @@ def _with_lasting_current(rng: np.random.Generator, layer: Layer) -> Layer:
 def _with_adaptive_thresholds(rng: np.random.Generator, layer: Layer) -> Layer:
     """Draw what a spike adds to the thresholds, and a leak of that."""
     neuron, (num, shift) = layer.neuron, _random_leak(rng, layer.channels)
-    takes = neuron.reset == "subtract" and not neuron.reset_delay and neuron.levels == 1 and bool(rng.random() < 0.5)
+    assert neuron.theta is not None
+    if rng.random() < 0.4:  # so that the reset can take what the threshold rises by
+        neuron = replace(neuron, theta=neuron.theta[:, :1], reset="subtract", reset_delay=False, v_reset=None,
+                         reset_rise=True)
     return replace(layer, neuron=replace(
-        neuron, rise_leak_num=num, rise_leak_shift=shift, reset_rise=takes,
+        neuron, rise_leak_num=num, rise_leak_shift=shift,
         theta_rise=rng.integers(0, 2 + int(np.max(neuron.first_theta)), layer.channels)))
 
 
