@@ -166,7 +166,7 @@ def draw_norse(rng: np.random.Generator, exact: bool) -> Drawn:
     import norse.torch as norse
     from norse.torch.functional.reset import reset_subtract, reset_value
 
-    kind, dt, each = int(rng.choice([0, 1, 1, 1, 2, 3])), 2.0**-10, rng.random() < 0.4
+    kind, dt, each = int(rng.choice([0, 1, 1, 1, 2, 3, 4, 4])), 2.0**-10, rng.random() < 0.4
 
     def neurons(shape: tuple[int, ...]) -> nn.Module:
         size, count = shape if each else (), shape[0]
@@ -185,6 +185,18 @@ def draw_norse(rng: np.random.Generator, exact: bool) -> Drawn:
             parameters = parameters._replace(v_leak=torch.tensor(0.125))  # the cell takes no tensor of several
             return norse.LIFRecurrentCell(count, count, parameters, dt=dt, input_weights=torch.eye(count),
                                           recurrent_weights=weights)
+        if kind == 4:
+            numbers |= {name: torch.tensor(float(choose(rng, exact, *choices))) for name, choices in (
+                ("v_th", (0.25, 0.5)), ("beta", (0.25, 0.5, 1.0)))}  # the cell takes no tensor of several
+            parameters = norse.LSNNParameters(
+                tau_syn_inv=tensor(choose(rng, exact, 0.5, 0.875, shape=size) / dt),
+                tau_adapt_inv=tensor(choose(rng, exact, 0.125, 0.25, 0.5, shape=size) / dt),
+                **numbers | {"v_leak": torch.tensor(float(rng.choice([0.0, 0.125])))})
+            if len(shape) > 1 or rng.random() < 0.5:
+                return norse.LSNNCell(parameters, dt=dt)
+            weights = tensor(choose(rng, exact, -0.25, 0.125, 0.25, shape=(count, count)))
+            return norse.LSNNRecurrentCell(count, count, parameters, dt=dt, input_weights=torch.eye(count),
+                                           recurrent_weights=weights)
         reset = reset_subtract if kind == 2 else reset_value
         return norse.LIFBoxCell(norse.LIFBoxParameters(reset_method=reset, **numbers), dt=dt)
 
@@ -195,6 +207,7 @@ def draw_norse(rng: np.random.Generator, exact: bool) -> Drawn:
 
 def draw_sinabs(rng: np.random.Generator, exact: bool) -> Drawn:
     from sinabs import activation, layers
+    from sinabs.layers.alif import ALIFSqueeze
 
     hard, each = rng.random() < 0.3, rng.random() < 0.4
 
@@ -204,6 +217,13 @@ def draw_sinabs(rng: np.random.Generator, exact: bool) -> Drawn:
         numbers = {"spike_threshold": tensor(choose(rng, exact, 0.5, 1.0, 1.75, shape=places)), "batch_size": 1,
                    "spike_fn": activation.SingleSpike,
                    "reset_fn": activation.MembraneReset() if hard else activation.MembraneSubtract()}
+        if rng.random() < 0.4:
+            made = ALIFSqueeze(tau_mem=torch.ones(places), tau_adapt=torch.ones(places), train_alphas=True,
+                               adapt_scale=tensor(choose(rng, exact, 0.5, 1.0, 2.0, shape=places)),
+                               norm_input=not each and rng.random() < 0.5, **numbers)
+            made.alpha_mem.data.copy_(tensor(choose(rng, exact, 0.5, 0.75, shape=places)))
+            made.alpha_adapt.data.copy_(tensor(choose(rng, exact, 0.5, 0.75, shape=places)))
+            return made
         lasts = rng.random() < 0.6
         made = layers.LIFSqueeze(tau_mem=torch.ones(places), tau_syn=torch.ones(places) if lasts else None,
                                  norm_input=not each and rng.random() < 0.5, train_alphas=True, **numbers)

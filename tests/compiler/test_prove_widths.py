@@ -283,3 +283,26 @@ def test_passes_and_proof_of_a_bias_of_the_current():
                 seen |= {"static" * network.is_static(index), "pool" * (layer.current_pool is not None),
                          "constant" * has_constant_bias(layer), "delay" * layer.neuron.current_delay}
     assert seen == {"", "static", "pool", "constant", "delay"}
+
+
+def test_adaptive_thresholds():
+    rng, seen = np.random.default_rng(0), set()
+    for trial in range(150):
+        network = random_network(rng, input_kind="events", readout="spike_count", layers_max=2, steps_max=8)
+        if not any(layer.neuron.adapts for layer in network.layers):
+            continue
+        inputs = random_inputs(rng, network, 4)
+        golden = GoldenModel(network).run(inputs, membranes=True)
+        for index, (layer, proof) in enumerate(zip(network.layers, prove_widths(network), strict=True)):
+            machine = RowMachine(network, index, in_one_row=bool(trial % 2))
+            for sample in range(len(inputs)):
+                spikes, _ = machine.run(events_of(rng, network, index, golden.spikes, sample))
+                assert np.array_equal(spikes, golden.spikes[index + 1][sample]), (trial, index, layer.neuron)
+            assert_within(proof, layer, machine, (trial, index))
+            if proof.rise_highs is not None:
+                assert (machine.rise_highs <= layer.spread(proof.rise_highs)).all(), (trial, index)
+                assert 2**(proof.current_bits - 1) > proof.rise_highs.max() and proof.bits >= proof.current_bits
+                seen |= {neuron_kind for neuron_kind, has in (
+                    ("taken", layer.neuron.reset_rise), ("levels", layer.neuron.levels > 1),
+                    ("never falls", np.all(layer.neuron.rise_leak == 1)), ("rises", machine.rise_highs.any())) if has}
+    assert seen == {"taken", "levels", "never falls", "rises"}
