@@ -53,13 +53,18 @@ class HiddenCore(wiring.Component):
         return m
 
 
-def hidden_core(lanes: int, *, leaky: bool, lasts: bool = False, rows: int = 1) -> HiddenCore:
+def hidden_core(
+    lanes: int, *, leaky: bool, lasts: bool = False, adapts: bool = False, rows: int = 1,
+) -> HiddenCore:
     """A core of as many neurons as lanes in each row, TTFS IF or LIF with shift leak, soft reset and bias; if it
-    ``lasts``, with a current that leaks, too, as wide as the membrane."""
+    ``lasts``, with a current that leaks, too, and if it ``adapts``, with thresholds that rise and fall, both as wide as
+    the membrane."""
     random, neurons = np.random.default_rng(0), lanes * rows
     options = {"leak_num": 15, "leak_shift": 4} if leaky else {"single_spike": True}
     if lasts:
         options |= {"current_leak_num": 7, "current_leak_shift": 3}
+    if adapts:
+        options |= {"rise_leak_num": 15, "rise_leak_shift": 4, "theta_rise": np.full(neurons, 50)}
     bias, theta = random.integers(1, 8, neurons), np.full(neurons, 200)
     layer = Layer(
         name="hidden", weights=random.integers(-15, 16, (neurons, INPUTS)), weight_bits=WEIGHT_BITS,
@@ -93,11 +98,12 @@ def main() -> None:
                 what = f"hidden core, {title}, {lanes} lanes, {MEMBRANE_BITS}-bit membranes: LUT4-eq. a lane"
                 rows.append(Row(what=what, floor=f"≤ {floor}", measured=f"{each:.2f}", met=each <= floor))
         for rows_of_lanes, where in ((1, "one row"), (4, "4 rows in registers"), (16, "16 rows in LUT RAM")):
-            without, each = (lane_luts(hidden_core(32, leaky=True, lasts=lasts, rows=rows_of_lanes), 32, folder)
-                             for lasts in (False, True))
-            what = f"hidden core, LIF, shift leak and bias, 32 lanes, {where}: LUT4-eq. a lane with a lasting current"
-            rows.append(Row(what=what, floor="≤ +60 %", met=each <= 1.6 * without,
-                            measured=f"{without:.1f} → {each:.1f}, +{each / without - 1:.0%}"))
+            without, *found = (lane_luts(hidden_core(32, leaky=True, rows=rows_of_lanes, **more), 32, folder)
+                               for more in ({}, {"lasts": True}, {"adapts": True}))
+            for each, more in zip(found, ("a lasting current", "adaptive thresholds"), strict=True):
+                what = f"hidden core, LIF, shift leak and bias, 32 lanes, {where}: LUT4-eq. a lane with {more}"
+                rows.append(Row(what=what, floor="≤ +60 %", met=each <= 1.6 * without,
+                                measured=f"{without:.1f} → {each:.1f}, +{each / without - 1:.0%}"))
         network = fs.load(shipped("zoo", "mnist_ettfs.safetensors"))
         program = fs.compile(network, lanes=128, port="image", early_exit=True).program
         text = verilog(Accelerator(program), ())

@@ -498,12 +498,12 @@ def _verify_rise(where: str, neuron: Neuron, count: int) -> None:
              if (value := getattr(neuron, name)) is not None and (isinstance(value, np.ndarray) or value)]
     if not given:
         return
-    for name in ("theta_rise", "rise_leak_num"):
-        if getattr(neuron, name) is None:
-            raise NetworkError(f"{where}: {name} must be given with {given[0]}, not None")
+    if neuron.theta_rise is None or neuron.rise_leak_num is None:
+        name = "theta_rise" if neuron.theta_rise is None else "rise_leak_num"
+        raise NetworkError(f"{where}: {name} must be given with {given[0]}, not None")
     _verify_leak(where, "rise_leak", neuron.rise_leak_num, neuron.rise_leak_shift, count)
-    if np.min(neuron.theta_rise) < 0:
-        raise NetworkError(f"{where}: theta_rise must be ≥ 0, not {int(np.min(neuron.theta_rise))}")
+    if (least := int(neuron.theta_rise.min())) < 0:
+        raise NetworkError(f"{where}: theta_rise must be ≥ 0, not {least}")
     if neuron.theta is None or neuron.single_spike:
         raise NetworkError(f"{where}: theta_rise must be of neurons with a threshold that may fire more than once")
     if neuron.reset_rise and (neuron.reset != "subtract" or neuron.reset_delay or neuron.levels > 1):

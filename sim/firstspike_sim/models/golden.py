@@ -261,8 +261,8 @@ def _neurons(layer: Layer, currents: torch.Tensor, recurrent: list[_Synapses], m
     v = vector(neuron.v_init).expand(currents.shape[0], -1)
     lasting = torch.zeros_like(v)
     rise = torch.zeros_like(v) if neuron.adapts else 0
-    rises, rise_num = (vector(value) if isinstance(value, np.ndarray) else value
-                       for value in (neuron.theta_rise, neuron.rise_leak_num))
+    rises = vector(0 * neuron.bias if neuron.theta_rise is None else neuron.theta_rise)
+    rise_num = vector(neuron.rise_leak_num) if isinstance(neuron.rise_leak_num, np.ndarray) else neuron.rise_leak_num
     has_fired = torch.zeros_like(v, dtype=torch.bool)
     for step in range(steps):
         before = v
