@@ -34,7 +34,9 @@ def check_hooks(where: str, module: nn.Module) -> None:
 
 
 def copied(model: Any) -> Any:
-    """A copy of a model, or a list of modules, also of one with results of autograd among its attributes.
+    """A copy of a model, or a list of modules, also of one with results of autograd among its attributes. Modules that
+    would copy themselves are copied by their attributes: what sinabs's layers make is in training mode, and of an ALIF
+    has another norm_input, or none at all.
 
     Raises
     ------
@@ -50,12 +52,13 @@ def copied(model: Any) -> Any:
                 elif isinstance(one, torch.Tensor):
                     memo[id(one)] = one.detach().clone()
     try:
-        made = copy.deepcopy(model, memo)
+        for _, module in reversed([*named_modules(model)]):  # those inside first
+            if hasattr(module, "__deepcopy__"):
+                memo[id(module)] = made = type(module).__new__(type(module))
+                made.__dict__.update(copy.deepcopy(module.__dict__, memo))
+        return copy.deepcopy(model, memo)
     except Exception as error:
         raise CompileError(f"model must be one that copy.deepcopy can copy: {first_line(error)}") from None
-    for (_, one), (_, other) in zip(named_modules(model), named_modules(made), strict=True):
-        other.training = one.training  # copies of sinabs's layers begin in training mode
-    return made
 
 
 def named_modules(model: Any, path: str = "model") -> Iterator[tuple[str, nn.Module]]:

@@ -64,6 +64,10 @@ class ALIF(LIF):
         self.alpha_adapt = nn.Parameter(torch.exp(-1 / torch.as_tensor(tau_adapt, dtype=torch.float32)))
         self.adapt_scale, self.b0, self.spike_threshold, self.b = adapt_scale, torch.as_tensor(spike_threshold), None, 0
 
+    def __deepcopy__(self, memo):
+        made = type(self)(tau_mem=2.0, tau_adapt=2.0, adapt_scale=self.adapt_scale)  # as sinabs: forgets norm_input
+        return made.train()
+
     @property
     def alpha_adapt_calculated(self):
         return self.alpha_adapt
