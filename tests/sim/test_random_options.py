@@ -13,6 +13,11 @@ def test_every_option_is_run(varied_programs):
     assert not (rare := {option for option in OPTIONS if found[option] < 2}), f"too rare: {sorted(rare)}; {found}"
 
 
+def test_most_have_what_neurons_of_other_frameworks_have(varied_programs):
+    newer = {"lasting current", "delays", "equal delays", "leak toward 0", "weight exponent", "adaptive thresholds"}
+    assert sum(bool(options(program) & newer) for program, _ in varied_programs) >= 20
+
+
 def test_an_option_that_a_network_has_is_seen(varied_programs):
     """Of each option, some network has it and some has it not, so that none is counted without being there."""
     found = [options(program) for program, _ in varied_programs]
