@@ -10,6 +10,7 @@ from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.toolchain import ToolError
 
 from ..stimulus import cycle_limit, quiet_cycles
+from .external_memory import ExternalMemory
 
 __all__ = ["PysimBackend"]
 
@@ -40,7 +41,7 @@ class PysimBackend:
         if program is None:
             raise RuntimeError("load a program first")
         limit = cycle_limit(program, stimulus) if limit is None else limit
-        enough = quiet_cycles(program)
+        enough = quiet_cycles(program, stimulus.memory)
         accelerator = Accelerator(program, program.images())
         layout = result_layout(program)
         count, total = stimulus.results, len(stimulus.words)
@@ -50,6 +51,9 @@ class PysimBackend:
         results: list[tuple] = []
         transfers: list[list[tuple[int, int]]] = [[] for _ in program.network.edges()]
         ended = False
+        memory = None
+        if program.external:
+            memory = ExternalMemory(program.external_image(), stimulus.memory, program.config.beat_bits)
         # These members belong to a signature that is made at run time, so the type checker does not know them.
         source, result = accelerator.source, accelerator.result  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -71,6 +75,8 @@ class PysimBackend:
                 takes = valid and cycle >= int(decided[place]) + stalls[place]
                 ctx.set(result.ready, takes or (place < count and stalls[place] == 0))
                 quiet += 1
+                if memory is not None:
+                    _run_memory(ctx, accelerator, memory, cycle)
                 if offered and ctx.get(source.ready):
                     accepted[word] = cycle
                     word += 1
@@ -106,3 +112,19 @@ class PysimBackend:
             decided=decided, taken=taken, edge_tokens=tuple(tokens for tokens, _ in edges),
             edge_cycles=tuple(cycles for _, cycles in edges),
         )
+
+
+def _run_memory(ctx, accelerator: Accelerator, memory: ExternalMemory, cycle: int) -> None:
+    """Run the external memory for a cycle."""
+    requests, responses = accelerator.requests, accelerator.responses
+    beat = memory.offered(cycle)
+    ctx.set(responses.valid, beat is not None)
+    if beat is not None:
+        for field, value in zip((responses.payload.data, responses.payload.last, responses.payload.error), beat,
+                                strict=True):
+            ctx.set(field, value)
+    valid = bool(ctx.get(requests.valid))
+    ready = memory.ready(cycle, valid)
+    ctx.set(requests.ready, ready)
+    request = (ctx.get(requests.payload.address), ctx.get(requests.payload.beats)) if valid and ready else None
+    memory.step(cycle, taken=beat is not None and bool(ctx.get(responses.ready)), request=request)
