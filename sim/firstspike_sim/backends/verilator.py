@@ -86,7 +86,9 @@ class VerilatorBackend:
             ):
                 np.asarray(values).astype(np.uint64 if name in ("words", "images") else _INTEGERS).tofile(
                     folder / f"{name}.bin")
-            printed = self._binary.run([str(limit), str(quiet_cycles(program))], folder=folder)
+            if program.external:
+                _write_memory(folder, program, stimulus)
+            printed = self._binary.run([str(limit), str(quiet_cycles(program, stimulus.memory))], folder=folder)
             cycles, seconds = printed.split()[-2:]
             self.cycles_per_second = int(cycles) / float(seconds)
             if self._waves is not None:
@@ -127,6 +129,14 @@ class VerilatorBackend:
         )
 
 
+def _write_memory(folder: Path, program: Program, stimulus: Stimulus) -> None:
+    """Write contents and waits of the external memory."""
+    image, timing = program.external_image(), stimulus.memory
+    (folder / "memory.bin").write_bytes(image + bytes(-len(image) % 8))
+    for name, values in (("latency", timing.latency), ("beat_gaps", timing.gaps), ("request_stalls", timing.stalls)):
+        np.asarray(values).astype(_INTEGERS).tofile(folder / f"{name}.bin")
+
+
 def _build(program: Program, text: str, **options: bool) -> Tool:
     """Build the simulator of an accelerator's Verilog, whose edges the C++ loop can read."""
     edges, top = range(len(program.network.edges())), top_of(text)
@@ -135,6 +145,7 @@ def _build(program: Program, text: str, **options: bool) -> Tool:
     header = (
         f"#define EDGES {len(edges)}\n#define RESULT_WORDS {-(-result_layout(program).bits // 32)}\n"
         f"#define COUNTERS {len(COUNTERS)}\n#define STATUS_CYCLES {STATUS_CYCLES}\n#define READ_EDGES(see) {seen}\n"
+        f"#define BEAT_BITS {program.config.beat_bits if program.external else 0}\n"
     )
     # A file for Verilator makes the edges visible, so that the Verilog is unchanged: what is simulated is what is
     # shipped.
