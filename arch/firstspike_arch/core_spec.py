@@ -13,7 +13,14 @@ from .array import GROUP_BITS, ArrayConfig, LayerOptions, LayerPlan, spike_queue
 from .connectivity import Conv2d, Dense, size_of, to_plain
 from .delaying import Delaying
 from .events import SHIFT_ADD_MAX, TokenLayout
-from .external import QUEUE_TOKENS, Fetching, external_obstacle, fetched_walk, is_sorted
+from .external import (
+    QUEUE_TOKENS,
+    Fetching,
+    external_obstacle,
+    fetched_walk,
+    is_by_channel,
+    is_sorted,
+)
 from .fixed import bits_for_unsigned, ceil_div
 from .memory import MemoryShape
 from .merging import Merging, lines_together, without_pool
@@ -224,6 +231,7 @@ class CoreSpec:
         for place, one in enumerate(self.inputs):
             found += one.delaying.memories(f"delays{self.index}_{place}") if one.delaying else ()
             found += one.merging.memories(f"merger{self.index}_{place}") if one.merging else ()
+            found += one.fetching.memories(f"fetcher{self.index}") if one.fetching else ()
         if not plan.in_registers:
             bits = plan.membrane_bits
             widths = {
@@ -311,7 +319,7 @@ def core_spec(
         walk, dense = walks[0], isinstance(layer.connectivity, Dense)
         walks, bias_word = [fetched_walk(walk, layer.connectivity)], options.external * walk.channel_words
         fetching = Fetching(
-            layout=network.layout_of(index - 1), by_channel=not dense, buffers=options.external,
+            layout=network.layout_of(index - 1), by_channel=is_by_channel(layer.connectivity), buffers=options.external,
             words=plan.rows if dense else walk.channel_words, stride=walk.channel_words,
             word_bits=plan.elements * layer.weight_bits, beat_bits=beat_bits, base=external_base)
     return CoreSpec(

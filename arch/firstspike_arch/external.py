@@ -7,20 +7,24 @@ from functools import cached_property
 
 import numpy as np
 
-from .connectivity import Conv2d, Dense
+from .connectivity import Conv2d, Dense, pooled, size_of
 from .events import TokenLayout
 from .fixed import CHUNK_BITS, ceil_div
+from .memory import MemoryShape
 from .network import INPUT, IntegerNetwork
 from .walk import Walk
 
-__all__ = ["BEATS_BITS", "QUEUE_TOKENS", "REQUEST_ADDRESS_BITS", "Fetching", "external_buffers", "external_obstacle",
-           "fetched_walk", "is_sorted"]
+__all__ = ["ANSWER_CYCLES", "BEATS_BITS", "QUEUE_TOKENS", "REQUEST_ADDRESS_BITS", "Fetching", "external_buffers",
+           "external_obstacle", "fetched_walk", "is_by_channel", "is_sorted"]
 
 REQUEST_ADDRESS_BITS, BEATS_BITS = 32, 16
 """Widths of a request's fields: its address, in octets, and its number of beats."""
 
 QUEUE_TOKENS = 64
 """Tokens that wait in a weight fetcher while it asks for what those behind them need."""
+
+ANSWER_CYCLES = 1 << 16
+"""Cycles without a beat, while some are asked for, after which a fetcher takes the memory for dead."""
 
 LATENCY = 64
 """Cycles from a request to its first beat that a mapping counts with."""
@@ -30,8 +34,8 @@ LATENCY = 64
 class Fetching:
     """What a weight fetcher does for a stream, and what of the external memory belongs to it.
 
-    The weights of an event are a slice: of a convolution those of its input channel, of a dense layer those of its
-    address. The low bits of an address are the number of its slice. A slice is a row of words of the weight memory,
+    The weights of an event are a slice: of a convolution, and of a dense layer behind a pool of the whole map, those of
+    its input channel; of another dense layer those of its address. The low bits of an address are the number of its slice. A slice is a row of words of the weight memory,
     each filled up to whole beats; slices follow each other by number. Numbers that no address has leave gaps.
 
     Parameters
@@ -104,6 +108,12 @@ class Fetching:
         several, count = self.beat_bits // CHUNK_BITS, ceil_div(self.word_bits, CHUNK_BITS)
         return [list(range(first, min(first + several, count))) for first in range(0, count, several)]
 
+    def memories(self, name: str) -> tuple[MemoryShape, ...]:
+        """Return the memory of the weight fetcher: its queue of tokens, the last of which is in a register."""
+        buffer_bits = (self.buffers - 1).bit_length()
+        return (MemoryShape(name=f"{name}_queue", depth=QUEUE_TOKENS - 1,
+                            used_bits=self.layout.value_shift + self.layout.value_bits + buffer_bits),)
+
     def slices_read(self, spikes: np.ndarray) -> np.ndarray:
         """Return how many slices each inference reads, int64[B], from spikes [B, T, N]: those with a spike, once a step.
         """
@@ -134,17 +144,25 @@ def external_obstacle(network: IntegerNetwork, index: int) -> str | None:
         return "external must be off: the layer has several sets of synapses, and one stream of events is fetched for"
     if network.is_static(index):
         return "external must be off: the layer takes a direct input, which visits all of its weights at once"
-    if isinstance(layer.connectivity, Dense) and layer.connectivity.pool_size > 1:
-        return "external must be off: a dense layer behind a pool reads weights several times in a step"
+    if isinstance(layer.connectivity, Dense) and layer.connectivity.pool_size > 1 and not is_by_channel(
+            layer.connectivity):
+        return ("external must be off: a dense layer behind a pool reads weights several times in a step, unless it "
+                "pools the whole map")
     return None
+
+
+def is_by_channel(synapses: Dense | Conv2d) -> bool:
+    """Whether the events of a channel share their weights."""
+    return isinstance(synapses, Conv2d) or (
+        synapses.pool_size > 1 and pooled(synapses.in_shape, synapses.pool)[1:] == (1, 1))
 
 
 def is_sorted(network: IntegerNetwork, index: int) -> bool:
     """Whether the events of a step must be sorted in front of a weight fetcher, so that each slice is read once: those
     of a channel come one by one, or the same address comes twice."""
     synapses, layout = network.layers[index].connectivity, network.layout_of(index - 1)
-    if isinstance(synapses, Conv2d):
-        return synapses.in_shape[1] * synapses.in_shape[2] > 1
+    if is_by_channel(synapses):
+        return size_of(synapses.in_shape[1:]) > 1
     return index - 1 == INPUT and network.input_kind == "events" and layout.value_bits > 0
 
 

@@ -6,17 +6,13 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.core_spec import CoreSpec
-from firstspike_arch.external import QUEUE_TOKENS, Fetching
+from firstspike_arch.external import ANSWER_CYCLES, QUEUE_TOKENS, Fetching
 
 from .memory_stream import FillInterface, fill_signature, request_stream, response_stream
 from .stream_buffer import StreamBuffer
 from .stream_token import input_stream, token_stream
 
-__all__ = ["ANSWER_CYCLES", "WeightFetcher"]
-
-ANSWER_CYCLES = 1 << 16
-"""Cycles without a beat, while some are asked for, after which the memory is taken for dead."""
-
+__all__ = ["WeightFetcher"]
 
 class WeightFetcher(wiring.Component):
     """Passes tokens on once the weights of their events are in a buffer of the core's weight memory.
@@ -40,7 +36,7 @@ class WeightFetcher(wiring.Component):
     spec : CoreSpec
         A core with external weights.
     answer_cycles : int
-        Cycles after which the memory is taken for dead.
+        Cycles after which the memory is taken for dead; None: `ANSWER_CYCLES`.
 
     Members
     -------
@@ -72,10 +68,11 @@ class WeightFetcher(wiring.Component):
     fault: Signal
     busy: Signal
 
-    def __init__(self, spec: CoreSpec, *, answer_cycles: int = ANSWER_CYCLES):
+    def __init__(self, spec: CoreSpec, *, answer_cycles: int | None = None):
         if spec.fetching is None:
             raise ValueError(f"spec must be a core with external weights, not core {spec.index}")
-        self._spec, self._fetching, self._answer_cycles = spec, spec.fetching, answer_cycles
+        self._spec, self._fetching = spec, spec.fetching
+        self._answer_cycles = ANSWER_CYCLES if answer_cycles is None else answer_cycles
         super().__init__({
             "events": In(token_stream(spec.fetching.layout)), "fetched": Out(input_stream(spec.inputs[0])),
             "done": In(1), "requests": Out(request_stream()), "responses": In(response_stream(spec.fetching.beat_bits)),

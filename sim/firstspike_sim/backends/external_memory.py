@@ -26,7 +26,8 @@ class ExternalMemory:
     timing : MemoryTiming
     beat_bits : int
     fails : callable
-        Called with the number of a request: whether its beats are in error. None: none are.
+        Called with the number of a request: whether its beats are in error, and hold the opposite of each bit. None:
+        none are.
     """
 
     def __init__(self, image: bytes, timing: MemoryTiming, beat_bits: int, fails: Callable[[int], bool] | None = None):
@@ -50,7 +51,8 @@ class ExternalMemory:
         number, address, beats, _ = self._requests[0]
         at = address + self._beat * self._octets
         data = int.from_bytes(self._image[at:at + self._octets], "little")
-        return data, self._beat == beats - 1, self._fails(number)
+        fails = self._fails(number)
+        return data ^ (1 << 8 * self._octets) - 1 if fails else data, self._beat == beats - 1, fails
 
     def ready(self, cycle: int, valid: bool) -> bool:
         """Return whether a request is taken in this cycle if it is ``valid``."""

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Backend on Amaranth's own simulator, which needs no external tools."""
 
+from collections.abc import Callable
+
 import numpy as np
 from amaranth.sim import Simulator
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout, scores_from_raw
+from firstspike_arch.status import FAULTS_ADDRESS
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.toolchain import ToolError
 
@@ -16,12 +19,22 @@ __all__ = ["PysimBackend"]
 
 
 class PysimBackend:
-    """Backend that simulates the Amaranth description itself, slowly."""
+    """Backend that simulates the Amaranth description itself, slowly.
+
+    Parameters
+    ----------
+    fails : callable or None
+        Called with the number of a request to the external memory: whether it is answered with errors, and other data.
+        None: none is.
+    """
 
     name = "pysim"
 
-    def __init__(self) -> None:
+    def __init__(self, *, fails: Callable[[int], bool] | None = None) -> None:
         self._program: Program | None = None
+        self._fails = fails
+        self.beats = 0
+        """Beats that the external memory sent in the last run."""
 
     def load(self, program: Program) -> None:
         """Remember the program; nothing is built before a run."""
@@ -51,9 +64,11 @@ class PysimBackend:
         results: list[tuple] = []
         transfers: list[list[tuple[int, int]]] = [[] for _ in program.network.edges()]
         ended = False
+        counters: dict[str, int] = {}
         memory = None
         if program.external:
-            memory = ExternalMemory(program.external_image(), stimulus.memory, program.config.beat_bits)
+            memory = ExternalMemory(program.external_image(), stimulus.memory, program.config.beat_bits,
+                                    self._fails)
         # These members belong to a signature that is made at run time, so the type checker does not know them.
         source, result = accelerator.source, accelerator.result  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -62,6 +77,7 @@ class PysimBackend:
 
         async def bench(ctx):
             nonlocal ended
+            ctx.set(accelerator.status_address, FAULTS_ADDRESS)
             word, available, quiet = 0, gaps[0], 0
             for cycle in range(limit):
                 offered = word < total and cycle >= available
@@ -93,6 +109,8 @@ class PysimBackend:
                     quiet = 0
                 if quiet == enough:
                     ended = True
+                    if memory is not None:
+                        counters["faults"] = ctx.get(accelerator.status_data)
                     return
                 await ctx.tick()
 
@@ -102,6 +120,7 @@ class PysimBackend:
         simulator.run()
         if not ended:
             raise ToolError(f"no end within {limit} cycles: {len(results)} of {count} results")
+        self.beats = memory.sent if memory is not None else 0
         steps = np.array([entry[1] for entry in results])
         edges = [layout.one_by_one(*np.array(log, dtype=np.int64).reshape(-1, 2).T)
                  for layout, log in zip(program.edge_layouts, transfers, strict=True)]
@@ -110,7 +129,7 @@ class PysimBackend:
             decided_by=np.array([entry[2] for entry in results]),
             scores=scores_from_raw(program, np.array([entry[3] for entry in results]), steps),
             decided=decided, taken=taken, edge_tokens=tuple(tokens for tokens, _ in edges),
-            edge_cycles=tuple(cycles for _, cycles in edges),
+            edge_cycles=tuple(cycles for _, cycles in edges), counters=counters,
         )
 
 

@@ -10,6 +10,7 @@ the golden model.
 
 import numpy as np
 from firstspike_arch.backend import MemoryTiming, Stimulus, Trace
+from firstspike_arch.external import ANSWER_CYCLES
 from firstspike_arch.program import Program
 
 from . import configuration
@@ -44,7 +45,7 @@ def predict_cycles(
     Raises
     ------
     ValueError
-        The stimulus is silent within an inference for so long that the guard would end it: results would then be other
+        The external memory would be taken for dead, or the stimulus is silent within an inference for so long that the guard would end it: results would then be other
         than those given.
     RuntimeError
         The model does not end within a bound on its cycles, which is a bug in the model.
@@ -52,6 +53,7 @@ def predict_cycles(
     network = program.network
     wiring = configuration.wiring_of(program)
     _check_silences(program, stimulus)
+    _check_memory(program, stimulus.memory)
     # Beats need no contents, because the spikes are known.
     words = np.zeros(len(stimulus.words), dtype=np.int64) if wiring.image else codes_of_tokens(
         stimulus.words, program.edge_layouts[0])
@@ -97,6 +99,16 @@ def _check_silences(program: Program, stimulus: Stimulus) -> None:
                 f"gaps within an inference must be shorter than the timeout of {timeout} cycles, after which the guard "
                 f"ends it, not {inside[word]} cycles before word {word - stimulus.starts[inference]} of inference "
                 f"{inference}")
+
+
+def _check_memory(program: Program, memory: MemoryTiming) -> None:
+    # An answer waits for those to all other requests, too.
+    longest = memory.longest + sum(
+        core.fetching.buffers * (core.fetching.beats * (1 + int(memory.gaps.max())) + memory.longest)
+        for core in program.external if core.fetching is not None)
+    if program.external and longest >= ANSWER_CYCLES:
+        raise ValueError(f"the external memory must answer within {ANSWER_CYCLES} cycles, after which it is taken for "
+                         f"dead, and not {longest}, with latencies and stalls of up to {memory.longest} cycles")
 
 
 def _units(program: Program, source: Source, sent: np.ndarray, memory: MemoryTiming) -> Units:
