@@ -30,10 +30,13 @@ def program_of(network: IntegerNetwork, external: list[int], lanes: list[int], b
 
 
 def differences(program: Program, prediction: Prediction, backend=None) -> list[str]:
+    """Differences between hardware and models; no slice may be read twice, or in vain."""
     backend = backend or PysimBackend()
     backend.load(program)
     trace = backend.run(prediction.stimulus)
     assert trace.counters["faults"] == 0
+    if not program.config.early_exit:
+        assert trace.counters["beats"] == beats_read(program, prediction.golden.spikes) > 0
     return [check.first for check in compare(program.network, prediction.stimulus, prediction.trace, trace)
             if check.different]
 
@@ -50,17 +53,25 @@ def beats_read(program: Program, spikes) -> int:
 
 def dense(**options) -> IntegerNetwork:
     random = np.random.default_rng(5)
-    net = NetworkBuilder(20, steps=3, readout="spike_count", **options)
-    net.layer(random.integers(-5, 8, (12, 20)), theta=18)
-    net.layer(random.integers(-5, 8, (5, 12)), theta=18, leak=0.5)
+    net = NetworkBuilder(12, steps=3, readout="spike_count", **options)
+    net.layer(random.integers(-5, 8, (8, 12)), theta=14)
+    net.layer(random.integers(-5, 8, (5, 8)), theta=14, leak=0.5)
     return net.build()
 
 
 def maps(groups: int = 1) -> IntegerNetwork:
     random = np.random.default_rng(6)
-    net = NetworkBuilder((4, 4, 5), steps=2, readout="spike_count")
+    net = NetworkBuilder((4, 3, 4), steps=2, readout="spike_count")
     net.layer(random.integers(-3, 6, (6, 4 // groups, 3, 3)), theta=14, padding=1, groups=groups)
-    net.layer(random.integers(-3, 6, (3, 6 * 4 * 5)), theta=30)
+    net.layer(random.integers(-3, 6, (3, 6 * 3 * 4)), theta=30)
+    return net.build()
+
+
+def pooled() -> IntegerNetwork:
+    """A dense layer behind a pool of its whole map."""
+    random = np.random.default_rng(8)
+    net = NetworkBuilder((5, 2, 3), steps=2, readout="spike_count")
+    net.layer(random.integers(-3, 6, (4, 5)), theta=9, pool=(2, 3))
     return net.build()
 
 
@@ -70,22 +81,19 @@ def spikes_for(network: IntegerNetwork, count: int, often: float = 0.3) -> np.nd
 
 
 @pytest.mark.parametrize("network, external, lanes, buffers, options", [
-    (dense(), [0], [5, 5], 4, {}),
-    (dense(), [0, 1], [12, 2], 2, {"beat_bits": 32}),
-    (dense(in_max=3), [0], [4, 3], 2, {}),
-    (maps(), [0], [4, 3], 2, {}),
+    (dense(), [0, 1], [8, 2], 2, {"beat_bits": 32}),
+    (dense(in_max=3), [0], [4, 3], 4, {}),
     (maps(groups=2), [0, 1], [2, 2], 2, {"beat_bits": 128}),
-    (maps(), [0], [6, 3], 4, {"banks": [(3, 3), (1, 1)]}),
-], ids=["dense", "two levels", "sorted", "map", "groups, then a map into a dense layer", "banks"])
+    (maps(), [0], [3, 3], 2, {"banks": [(3, 3), (1, 1)]}),
+    (pooled(), [0], [3], 2, {}),
+], ids=["dense", "the same address twice", "groups, then a map into a dense layer", "banks", "a pool of the whole map"])
 def test_hardware_equals_the_models(network, external, lanes, buffers, options):
     program = program_of(network, external, lanes, buffers, **options)
     inputs = spikes_for(network, 3)
     if network.in_max > 1:
         inputs = inputs * np.random.default_rng(1).integers(1, network.in_max + 1, inputs.shape).astype(np.uint8)
     prediction = predict_inputs(program, inputs, waits=len(external))
-    backend = PysimBackend()
-    assert not differences(program, prediction, backend)
-    assert backend.beats == beats_read(program, prediction.golden.spikes) > 0
+    assert not differences(program, prediction)
 
 
 def test_values_are_those_of_weights_on_the_chip_and_cycles_more():
@@ -97,7 +105,8 @@ def test_values_are_those_of_weights_on_the_chip_and_cycles_more():
     assert inside.trace.taken[-1] < outside.trace.taken[-1]
 
 
-@pytest.mark.parametrize("beat_bits", [32, 64, 128])
+@pytest.mark.parametrize("beat_bits", [pytest.param(32, marks=pytest.mark.slow), 64,
+                                       pytest.param(128, marks=pytest.mark.slow)])
 def test_exported_verilog_equals_the_models(beat_bits):
     network = maps(groups=2)
     program = program_of(network, [0, 1], [3, 2], beat_bits=beat_bits)
@@ -109,11 +118,14 @@ def random_program(seed: int) -> tuple[Program, np.ndarray]:
     """A random program with external layers, and inputs."""
     rng = np.random.default_rng(seed)
     while True:
-        network = random_network(rng, maps=bool(seed % 2), input_kind=None if seed % 3 else "events")
+        network = random_network(rng, maps=bool(seed % 2), neurons_max=5, steps_max=3)
         able = [index for index in range(len(network.layers)) if external_obstacle(network, index) is None]
         external = [index for index in able if rng.random() < 0.7] or able[:1]
-        inputs = random_inputs(rng, network, 3)
-        if external and network.inputs > 2:
+        inputs = random_inputs(rng, network, 2)
+        if not external or inputs.size > 300:
+            continue
+        spikes = GoldenModel(network).run(inputs).spikes
+        if min(np.count_nonzero(spikes[index]) for index in external) > 4:
             break
     lanes = [int(rng.integers(1, layer.channels // layer.groups + 1)) for layer in network.layers]
     program = program_of(
@@ -128,22 +140,18 @@ def compare_random(seed: int) -> int:
     """Compare hardware and models on a random network with random waits; return how many slices were read."""
     program, inputs = random_program(seed)
     prediction = predict_inputs(program, inputs, waits=seed)
-    backend = PysimBackend()
-    assert not differences(program, prediction, backend), f"seed {seed}"
-    if not program.config.early_exit:
-        assert backend.beats == beats_read(program, prediction.golden.spikes), f"seed {seed}"
+    assert not differences(program, prediction), f"seed {seed}"
     return sum(slices_read(program, prediction.golden.spikes))
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(10))
 def test_random_networks(seed):
     assert compare_random(seed) > 0
 
 
 @pytest.mark.slow
 def test_many_random_networks():
-    read = [compare_random(seed) for seed in range(100, 310)]
-    assert np.mean(np.array(read) > 0) > 0.8
+    assert min(compare_random(seed) for seed in range(100, 310)) > 0
 
 
 def one_layer() -> tuple[Program, np.ndarray]:

@@ -33,8 +33,6 @@ class PysimBackend:
     def __init__(self, *, fails: Callable[[int], bool] | None = None) -> None:
         self._program: Program | None = None
         self._fails = fails
-        self.beats = 0
-        """Beats that the external memory sent in the last run."""
 
     def load(self, program: Program) -> None:
         """Remember the program; nothing is built before a run."""
@@ -110,7 +108,7 @@ class PysimBackend:
                 if quiet == enough:
                     ended = True
                     if memory is not None:
-                        counters["faults"] = ctx.get(accelerator.status_data)
+                        counters.update(faults=ctx.get(accelerator.status_data), beats=memory.sent)
                     return
                 await ctx.tick()
 
@@ -120,7 +118,6 @@ class PysimBackend:
         simulator.run()
         if not ended:
             raise ToolError(f"no end within {limit} cycles: {len(results)} of {count} results")
-        self.beats = memory.sent if memory is not None else 0
         steps = np.array([entry[1] for entry in results])
         edges = [layout.one_by_one(*np.array(log, dtype=np.int64).reshape(-1, 2).T)
                  for layout, log in zip(program.edge_layouts, transfers, strict=True)]

@@ -125,7 +125,7 @@ class VerilatorBackend:
             decided_by=np.array([field[2] for field in fields]), scores=scores_from_raw(program, raw, steps),
             decided=read("decided"), taken=read("taken"), edge_tokens=tuple(tokens for tokens, _ in edges),
             edge_cycles=tuple(cycles for _, cycles in edges),
-            counters=dict(zip((*COUNTERS, *["faults"] * bool(program.external)), read("counters").tolist(),
+            counters=dict(zip((*COUNTERS, *(("faults", "beats") * bool(program.external))), read("counters").tolist(),
                               strict=True)),
         )
 

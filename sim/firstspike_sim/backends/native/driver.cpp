@@ -62,6 +62,7 @@ class Memory {
     }
 
 public:
+    int64_t beats() const { return sent; }
     template <typename Top> void offer(Top& top, int64_t cycle) {
         top.responses_valid = answered < requests.size() && cycle >= from;
         if (!top.responses_valid) return;
@@ -194,6 +195,9 @@ int main(int argc, char** argv) {
         top.eval();
         counters.push_back(top.status_data);
     }
+#if BEAT_BITS
+    counters.push_back(memory.beats());
+#endif
 #ifdef WAVES
     waves.close();
 #endif
