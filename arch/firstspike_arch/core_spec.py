@@ -415,8 +415,9 @@ def core_specs(network: IntegerNetwork, config: ArrayConfig) -> tuple[CoreSpec, 
     # its two halves, four stages and a buffer of two tokens; a delay line three stages, a slot that is read, three
     # registers of its extractor and a buffer of two tokens; a weight fetcher its queue, what leaves that, and a buffer.
     held = sum(spike_queue_depth(plan) + (10 + 8 * plan.options.merges) * len(layer.synapses(0))
-               + 9 * sum(_delaying(network, branch, sort=plan.options.external > 0 and is_sorted(network, index)) is not None
-                         for branch in layer.synapses(index)) + (QUEUE_TOKENS + 4) * (plan.options.external > 0)
+               + 9 * sum(_delaying(network, branch, sort=plan.options.external > 0 and is_sorted(network, index))
+                         is not None for branch in layer.synapses(index))
+               + (QUEUE_TOKENS + 4) * (plan.options.external > 0)
                for index, (layer, plan) in enumerate(zip(network.layers, plans, strict=True)))
     tag_bits = bits_for_unsigned(held + GROUP_BITS)
     last = len(plans) - 1

@@ -35,8 +35,9 @@ class Fetching:
     """What a weight fetcher does for a stream, and what of the external memory belongs to it.
 
     The weights of an event are a slice: of a convolution, and of a dense layer behind a pool of the whole map, those of
-    its input channel; of another dense layer those of its address. The low bits of an address are the number of its slice. A slice is a row of words of the weight memory,
-    each filled up to whole beats; slices follow each other by number. Numbers that no address has leave gaps.
+    its input channel; of another dense layer those of its address. The low bits of an address are the number of its
+    slice. A slice is a row of words of the weight memory, each filled up to whole beats; slices follow each other by
+    number. Numbers that no address has leave gaps.
 
     Parameters
     ----------
@@ -115,8 +116,8 @@ class Fetching:
                             used_bits=self.layout.value_shift + self.layout.value_bits + buffer_bits),)
 
     def slices_read(self, spikes: np.ndarray) -> np.ndarray:
-        """Return how many slices each inference reads, int64[B], from spikes [B, T, N]: those with a spike, once a step.
-        """
+        """Return how many slices each inference reads, int64[B], from spikes [B, T, N]: in each step those with a
+        spike."""
         count = np.zeros((*spikes.shape[:2], self.slices), dtype=bool)
         batch, step, neuron = np.nonzero(spikes)
         count[batch, step, self.slice_of_neurons[neuron]] = True

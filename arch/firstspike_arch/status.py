@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Counters and program port of a running accelerator, as a host addresses them."""
 
-__all__ = ["COUNTERS", "COUNTER_BITS", "FAULTS_ADDRESS", "MEMORIES_MAX", "PROGRAM_WORD", "STATUS_CYCLES", "program_address"]
+__all__ = ["COUNTERS", "COUNTER_BITS", "FAULTS_ADDRESS", "MEMORIES_MAX", "PROGRAM_WORD", "STATUS_CYCLES",
+           "program_address"]
 
 COUNTER_BITS = 32
 

@@ -114,7 +114,8 @@ def compile_(
     outside = "auto" if external == "auto" else _numbers("--external", external) or ()
     if outside == "auto" and device is None:
         raise ValueError("--external auto must be given with --device, whose block RAM it spares")
-    options = {"port": port, "external": outside, "beat_bits": beat_bits, "endless": endless, "early_exit": early_exit, "winner": winner, "timeout": timeout,
+    options = {"port": port, "external": outside, "beat_bits": beat_bits, "endless": endless,
+               "early_exit": early_exit, "winner": winner, "timeout": timeout,
                "register_rows": register_rows,
                "single_port": _numbers("--single-port", single_port) or (), "read_back": read_back, "ordered": ordered,
                "events_per_cycle": per_cycle[0] if len(per_cycle) == 1 else per_cycle or None,
@@ -161,8 +162,8 @@ def compile_(
                       f"inference every {mapping.interval:.0f} cycles; limited by {mapping.limit}", highlight=False)
         if compilation.program.external:
             names = ", ".join(core.layer.name for core in compilation.program.external)
-            console.print(f"external memory: weights of {names}, {compilation.program.external_octets} octets, of which "
-                          f"an inference reads {mapping.octets:.0f}", highlight=False)
+            console.print(f"external memory: weights of {names}, {compilation.program.external_octets} octets; an "
+                          f"inference reads {mapping.octets:.0f}", highlight=False, soft_wrap=True)
     if device is None and not given:
         console.print("mapped without samples or a device: --device NAME --data DATA measures the cycles of a mapping, "
                       "and keeps within a device", highlight=False, soft_wrap=True)

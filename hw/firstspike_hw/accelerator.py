@@ -96,8 +96,8 @@ class Accelerator(wiring.Component):
     restart : In(1)
         End the open inference.
     status_address : In(5), status_data : Out(32)
-        Address of a counter, and its value after `STATUS_CYCLES`. With external weights, `FAULTS_ADDRESS` is that of the
-        number of slices that were not read as they should (`WeightFetcher`).
+        Address of a counter, and its value after `STATUS_CYCLES`. With external weights, `FAULTS_ADDRESS` is that of
+        the number of slices that were not read as they should (`WeightFetcher`).
     requests : Out(request_stream()), responses : In(response_stream(config.beat_bits))
         With external weights: streams of the external memory, whose address 0 is the beginning of
         `Program.external_image`.

@@ -67,8 +67,8 @@ class DelayLine(wiring.Component):
         sent, passed = extractor.events.payload, buffer.source.payload
         m.d.comb += [
             buffer.source.valid.eq(extractor.events.valid), extractor.events.ready.eq(buffer.source.ready),
-            passed.final.eq(sent.final), passed.marker.eq(sent.marker), passed.address.eq(self._turned(sent.address, back=True)),
-            passed.value.eq(sent.value),
+            passed.final.eq(sent.final), passed.marker.eq(sent.marker),
+            passed.address.eq(self._turned(sent.address, back=True)), passed.value.eq(sent.value),
         ]
         connect(m, buffer.buffered, flipped(self.late))
         goes = Signal()  # the token that is due is set or starts the reading

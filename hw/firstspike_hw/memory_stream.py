@@ -33,7 +33,7 @@ def response_stream(beat_bits: int) -> stream.Signature:
 
 
 def fill_signature(fetching: Fetching, words: int) -> wiring.Signature:
-    """Return the signature that writes chunks of a word of the weight memory, those whose bit in ``chunks`` is set; each
-    from its place in the beat ``data``."""
+    """Return the signature that writes chunks of a word of the weight memory, those whose bit in ``chunks`` is set,
+    each from its place in the beat ``data``."""
     return wiring.Signature({"chunks": Out(ceil_div(fetching.word_bits, CHUNK_BITS)), "word": Out(range(words)),
                              "data": Out(fetching.beat_bits)})

@@ -20,12 +20,12 @@ class WeightFetcher(wiring.Component):
     A run of events of one slice (`Fetching`) without a marker or another slice in between takes one buffer; the first
     of them sends the request. Buffers are taken in turn, and filled and emptied in that order.
 
-    Throughput: a token a cycle is taken into a queue of `QUEUE_TOKENS`. The first event of a run waits until a buffer is
-    free and the request before it has been taken. It asks in the cycle after it was taken. A beat taken in cycle c is
-    written in c + 1. A token leaves the queue, for a stream buffer in front of the core, in the second cycle after it
-    was taken or later, in order: an event from the second cycle after the last beat of its buffer was taken. A buffer is
-    free in the second cycle after ``done`` says that its last event is, or that it holds no more: a run ends in the
-    cycle in which a token follows it.
+    Throughput: a token a cycle is taken into a queue of `QUEUE_TOKENS`. The first event of a run waits until a buffer
+    is free and the request before it has been taken. It asks in the cycle after it was taken. A beat taken in cycle c
+    is written in c + 1. A token leaves the queue, for a stream buffer in front of the core, in the second cycle after
+    it was taken or later, in order: an event from the second cycle after the last beat of its buffer was taken. A
+    buffer is free in the second cycle after both its last event is ``done`` and the token that follows its run, a
+    marker or an event of another slice, was taken.
 
     A slice of which a beat has an ``error`` is used as it came, so that inferences end as ever, and counted as a
     ``fault``. So is a memory that sends no beat for ``answer_cycles`` while some are asked for: all buffers then count

@@ -62,8 +62,8 @@ class WeightMemory(wiring.Component):
     is three cycles, in the last of which the stages need not move. With a `CoreSpec.address_stage`, there is such a
     register, too; it holds the word of the row in that stage.
 
-    Weights that come from an external memory are written, a beat a cycle, by ``fill``, at any time: never to a word that
-    is about to be read. A host's writes go first.
+    Weights that come from an external memory are written, a beat a cycle, by ``fill``, at any time: never to a word
+    that is about to be read. A host's writes go first.
 
     If the core takes two events at once, a second port reads the word of the second event beside the first; it shares
     its address with the writes, so that both ports of one block RAM are enough.

@@ -103,8 +103,8 @@ def quiet_cycles(program: Program, memory: MemoryTiming = IDEAL_MEMORY) -> int:
     """Return after how many cycles without a transfer no more can follow, once all words and results are taken.
 
     A core is silent during its passes over the rows, its extractor while it searches for spikes, a pool merger while it
-    is emptied, a delay line while it is read, and all while weights are fetched. After an early exit each core before the read-out may still be doing
-    that.
+    is emptied, a delay line while it is read, and all while weights are fetched. After an early exit each core before
+    the read-out may still be doing that.
     """
     total = 64 + memory_cycles(program, memory)
     for core in program.cores:

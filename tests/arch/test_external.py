@@ -39,7 +39,8 @@ def test_each_weight_lies_where_the_request_points(beat_bits):
             at = fetching.base + number * fetching.octets
             raw, size = image[at:at + fetching.octets], fetching.octets // fetching.words
             words = [int.from_bytes(raw[low:low + size], "little") for low in range(0, len(raw), size)]
-            found = unpack_rows([word & (1 << fetching.word_bits) - 1 for word in words], layer.weight_bits, core.plan.lanes)
+            used = [word & (1 << fetching.word_bits) - 1 for word in words]
+            found = unpack_rows(used, layer.weight_bits, core.plan.lanes)
             assert not any(word >> fetching.word_bits for word in words)
             # Every row of channels, padded to whole rows, for each tap of the kernel.
             weights = np.asarray(layer.weights)

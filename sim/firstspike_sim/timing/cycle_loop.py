@@ -53,7 +53,8 @@ class Units(NamedTuple):
     For each core: ``settings`` and ``sequencers``, ``cores``, ``issues`` (the wires between these two), ``queues`` and
     ``extractors``. For each sender (0: the input, i + 1: core i): ``emitters`` and ``offers``. For each edge:
     ``buffers``, from which the core takes; on some edges, ``lines``, ``mergers`` and ``fetchers`` with a stream buffer
-    in front of each. ``memory``: the memory port, and the external memory. Arrays of length 1: ``readouts``, ``latency_encoders``, ``pixel_encoders``, ``packers``, ``both_ports``.
+    in front of each. ``memory``: the memory port, and the external memory. Arrays of length 1: ``readouts``,
+    ``latency_encoders``, ``pixel_encoders``, ``packers``, ``both_ports``.
     """
 
     settings: SequencerSettings

@@ -45,8 +45,8 @@ def predict_cycles(
     Raises
     ------
     ValueError
-        The external memory would be taken for dead, or the stimulus is silent within an inference for so long that the guard would end it: results would then be other
-        than those given.
+        The external memory would be taken for dead, or the stimulus is silent within an inference for so long that the
+        guard would end it: results would then be other than those given.
     RuntimeError
         The model does not end within a bound on its cycles, which is a bug in the model.
     """
@@ -121,7 +121,8 @@ def _units(program: Program, source: Source, sent: np.ndarray, memory: MemoryTim
         emitters=new_emitters(configuration.second_shifts(program)), offers=np.zeros(cores + 1, OFFER),
         buffers=new_stream_buffers(len(settings.edges)), mergers=configuration.mergers_of(program),
         lines=configuration.lines_of(program, sent), fetchers=configuration.fetchers_of(program),
-        memory=new_memory(sum(core.plan.options.external for core in program.cores), memory), readouts=configuration.readout_of(program),
+        memory=new_memory(sum(core.plan.options.external for core in program.cores), memory),
+        readouts=configuration.readout_of(program),
         latency_encoders=configuration.latency_encoder_of(program),
         pixel_encoders=configuration.pixel_encoder_of(program), packers=configuration.packer_of(program),
         both_ports=new_ports(source),

@@ -26,9 +26,9 @@ FETCHER = np.dtype([
 
 Settings: its ``buffers``, the ``beats`` of a slice, and the index of its ``first`` neuron in the table of slices.
 State: whether there is a ``run``, of which slice, in which buffer; the ``new`` buffer, those in use, and the ``oldest``
-of them; events that were ``taken`` and ``done``; whether the core ``took`` an event, and whether one ``is_done`` in this
-cycle; whether a request waits (``asks``). The queue: tokens in its memory, the place of the next to be read, and the
-one at its output. The buffer that is being filled, and that whose last beat is ``written``, −1: none.
+of them; events that were ``taken`` and ``done``; whether the core ``took`` an event, and whether one ``is_done`` in
+this cycle; whether a request waits (``asks``). The queue: tokens in its memory, the place of the next to be read, and
+the one at its output. The buffer that is being filled, and that whose last beat is ``written``, −1: none.
 """
 
 
@@ -64,8 +64,8 @@ def new_fetchers(fetchings: Sequence[Fetching]) -> Fetchers:
 
 @twin
 def note_core(fetchers, number, free, takes_event):  # pragma: no cover - compiled
-    """Note what the core does in this cycle: an event is done in "the first cycle after it was taken in which the stages
-    move"."""
+    """Note what the core does in this cycle: an event is done in the first cycle "after it was taken in which the
+    stages move"."""
     fetcher = fetchers.state[number]
     fetcher.is_done = fetcher.took and free
     if free:
@@ -80,8 +80,8 @@ def _slice(fetchers, number, token):  # pragma: no cover - compiled
 
 @twin
 def _starts(fetchers, number, token):  # pragma: no cover - compiled
-    """Whether a token starts a run: "a run of events of one slice without a marker or another slice in between takes
-    one buffer"."""
+    """Whether a token starts a run: "a run of events of one slice [...] without a marker or another slice in between
+    takes one buffer"."""
     fetcher = fetchers.state[number]
     if token & MARKER:
         return False
