@@ -10,7 +10,7 @@ from table import published
 
 TABLES = (
     "cycles", "zoo", "seeds", "training", "schedules", "convolution", "delays", "loihi", "bound", "nmnist",
-    "frameworks", "scales", "leaks", "scale", "area", "peers", "lut_model", "fmax", "bitstreams", "link", "speed",
+    "frameworks", "scales", "leaks", "scale", "external", "area", "peers", "lut_model", "fmax", "bitstreams", "link", "speed",
     "timing", "command",
 )
 BY_NAME_ONLY = {"seeds", "peers"}

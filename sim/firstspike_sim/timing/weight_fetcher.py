@@ -80,8 +80,8 @@ def _slice(fetchers, number, token):  # pragma: no cover - compiled
 
 @twin
 def _starts(fetchers, number, token):  # pragma: no cover - compiled
-    """Whether a token starts a run: "a run of events of one slice [...] without a marker or another slice in between
-    takes one buffer"."""
+    """Whether a token starts a run: a run of one slice, "without a marker or another slice in between takes one
+    buffer"."""
     fetcher = fetchers.state[number]
     if token & MARKER:
         return False
