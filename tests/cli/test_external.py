@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
 
 
 def test_compile_writes_the_image_and_says_where_each_layer_lies(folder):
-    manifest, (program, text) = json.loads((folder / "manifest.json").read_text()), read_build(folder)
+    manifest, (program, _) = json.loads((folder / "manifest.json").read_text()), read_build(folder)
     image, (layer,) = (folder / "firstspike_external.bin").read_bytes(), manifest["external"]["layers"]
     assert manifest["external"]["octets"] == len(image) == layer["slices"] * layer["slice_octets"]
     assert (layer["layer"], layer["slice"], layer["slice_beats"] * 4) == (0, "input address", layer["slice_octets"])
