@@ -33,11 +33,11 @@ def random_layer(name: str, synapses: Conv2d | Dense, theta: int) -> Layer:
                  neuron=Neuron(bias=zeros, theta=zeros + theta, v_init=zeros, single_spike=True))
 
 
-def network_of(layers: list[Layer]) -> IntegerNetwork:
-    return IntegerNetwork(name="vgg11", layers=tuple(layers), readout="first_spike", steps=STEPS, steps_max=STEPS)
+def network_of(layers: list[Layer], steps: int) -> IntegerNetwork:
+    return IntegerNetwork(name="vgg11", layers=tuple(layers), readout="first_spike", steps=steps, steps_max=steps)
 
 
-def vgg11(images: np.ndarray) -> IntegerNetwork:
+def vgg11(images: np.ndarray, steps: int = STEPS) -> IntegerNetwork:
     """Thresholds such that about one neuron of seven fires."""
     shape: Shape = (3, 32, 32)
     shapes: list[Conv2d | Dense] = []
@@ -49,11 +49,11 @@ def vgg11(images: np.ndarray) -> IntegerNetwork:
     for index, synapses in enumerate(shapes):
         name = f"layer{index}"
         last = random_layer("unused", Dense(in_shape=synapses.out_shape, neurons=1), 1)
-        trial = network_of([*layers, random_layer(name, synapses, 1 << 20), last])
+        trial = network_of([*layers, random_layer(name, synapses, 1 << 20), last], steps)
         membranes = GoldenModel(trial).run(images, membranes=True).membranes
         assert membranes is not None
         layers.append(random_layer(name, synapses, max(1, int(np.quantile(membranes[index].max(1), 0.85)))))
-    return network_of(layers)
+    return network_of(layers, steps)
 
 
 def main() -> None:

@@ -74,6 +74,10 @@ class LayerOptions:
         convolution whose parameters prove that it would leave all others as they are (`skips_obstacle`). It costs a
         register and 3 LUTs (of 4 inputs) a row, or 8 with several banks, and up to four cycles a step; it pays where
         few rows are reached.
+    external : int
+        0, or 2, 4, 8, 16 or 32: the weights are in an external memory (`firstspike_arch.external`), and so many buffers
+        on the chip hold what an input channel takes. Biases stay on the chip. That is for a layer with one set of
+        synapses (`external_obstacle`).
 
     Raises
     ------
@@ -93,6 +97,7 @@ class LayerOptions:
     merges: bool = False
     events_per_cycle: int = 1
     skips: bool = False
+    external: int = 0
 
     def __post_init__(self) -> None:
         if self.lanes < 1:
@@ -107,6 +112,8 @@ class LayerOptions:
             raise ValueError(f"banks must be at least (1, 1), not {shown(self.banks)}")
         if self.events_per_cycle not in (1, 2) or isinstance(self.events_per_cycle, bool):
             raise ValueError(f"events_per_cycle must be 1 or 2, not {shown(self.events_per_cycle)}")
+        if self.external not in (0, 2, 4, 8, 16, 32) or isinstance(self.external, bool):
+            raise ValueError(f"external must be 2, 4, 8, 16 or 32 buffers, or 0, not {shown(self.external)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -354,6 +361,8 @@ class ArrayConfig:
     ordered : bool
         Whether the input guard drops, and counts, an event whose neuron is not behind those of all events of its step
         before it. No address then comes twice in a step, and membranes stay within their proven widths whatever comes.
+    beat_bits : int
+        Width of the external memory's responses, 32, 64 or 128; without effect if no layer is external.
     """
 
     layers: tuple[LayerOptions, ...]
@@ -363,11 +372,14 @@ class ArrayConfig:
     timeout: int = 0
     read_back: bool = False
     ordered: bool = False
+    beat_bits: int = 64
 
     def __post_init__(self) -> None:
         for name, known in (("port", ("events", "image")), ("winner", ("tree", "scan"))):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be {known[0]!r} or {known[1]!r}, not {shown(getattr(self, name))}")
+        if self.beat_bits not in (32, 64, 128):
+            raise ValueError(f"beat_bits must be 32, 64 or 128, not {shown(self.beat_bits)}")
         if not isinstance(self.timeout, int) or isinstance(self.timeout, bool) or not 0 <= self.timeout < 1 << 32:
             raise ValueError(f"timeout must be 1…2^32 − 1 cycles, or 0 for none, not {shown(self.timeout)}")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .program import Program
 
-__all__ = ["Backend", "DecidedBy", "Stimulus", "Trace"]
+__all__ = ["IDEAL_MEMORY", "Backend", "DecidedBy", "MemoryTiming", "Stimulus", "Trace"]
 
 
 class DecidedBy(IntEnum):
@@ -19,6 +19,36 @@ class DecidedBy(IntEnum):
     TIE_BY_MEMBRANE = 1
     TIE_BY_INDEX = 2
     SILENT = 3
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MemoryTiming:
+    """When an external memory takes requests, and answers them. All are cycles, int64[*], used in turn from the
+    beginning on.
+
+    Parameters
+    ----------
+    latency : int64[*]
+        Of each request: cycles between that in which it was taken and that in which its first beat is offered; beats of
+        earlier requests go first.
+    gaps : int64[*]
+        Of each beat, counted over all requests: cycles without one before it, unless it is the first of its request.
+    stalls : int64[*]
+        Of each request: cycles for which it waits until it is taken.
+    """
+
+    latency: np.ndarray
+    gaps: np.ndarray
+    stalls: np.ndarray
+
+    @property
+    def longest(self) -> int:
+        """Most cycles that a beat comes later than it might."""
+        return int(self.latency.max() + self.gaps.max() + self.stalls.max())
+
+
+IDEAL_MEMORY = MemoryTiming(latency=np.array([32]), gaps=np.array([0]), stalls=np.array([0]))
+"""A memory that takes every request at once, and sends a beat a cycle after a fixed latency."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,6 +67,8 @@ class Stimulus:
         Cycles for which each result waits at the output before it is taken. None: results are taken at once.
     opens : int64[R] or None
         Index of the first word of each window of an endless network. None: each inference has one result, R = B.
+    memory : MemoryTiming
+        Of the external memory, if layers have their weights there.
     """
 
     words: np.ndarray
@@ -44,6 +76,7 @@ class Stimulus:
     gaps: np.ndarray | None = None
     sink_stalls: np.ndarray | None = None
     opens: np.ndarray | None = None
+    memory: MemoryTiming = IDEAL_MEMORY
 
     @property
     def inferences(self) -> int:

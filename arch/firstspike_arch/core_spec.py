@@ -10,9 +10,17 @@ from typing import Any
 import numpy as np
 
 from .array import GROUP_BITS, ArrayConfig, LayerOptions, LayerPlan, spike_queue_depth
-from .connectivity import Conv2d, Dense, to_plain
+from .connectivity import Conv2d, Dense, size_of, to_plain
 from .delaying import Delaying
 from .events import SHIFT_ADD_MAX, TokenLayout
+from .external import (
+    QUEUE_TOKENS,
+    Fetching,
+    external_obstacle,
+    fetched_walk,
+    is_by_channel,
+    is_sorted,
+)
 from .fixed import bits_for_unsigned, ceil_div
 from .memory import MemoryShape
 from .merging import Merging, lines_together, without_pool
@@ -43,7 +51,10 @@ class CoreInput:
     merging : Merging or None
         What a pool merger in front of the core does; None: there is none.
     delaying : Delaying or None
-        What a delay line in front of the core, and of the merger, does; None: there is none, as all delays are 0.
+        What a delay line in front of the core, and of the merger or fetcher, does; None: there is none, as all delays
+        are 0 and a fetcher needs no other order.
+    fetching : Fetching or None
+        What a weight fetcher in front of the core does; None: there is none, as the weights are on the chip.
     """
 
     source: int
@@ -53,6 +64,7 @@ class CoreInput:
     walk: Walk
     merging: Merging | None = None
     delaying: Delaying | None = None
+    fetching: Fetching | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,6 +108,11 @@ class CoreSpec:
     value_bits: int = 0
     tag_bits: int = 1
     read_back: bool = False
+
+    @property
+    def fetching(self) -> Fetching | None:
+        """What the weight fetcher in front of the core does; None: there is none."""
+        return self.inputs[0].fetching
 
     @property
     def recurrent(self) -> int | None:
@@ -196,7 +213,8 @@ class CoreSpec:
 
     @cached_property
     def memory(self) -> MemoryShape:
-        """Weight memory: weights in the order of the walks, then `marker_rows`. The program port can write it."""
+        """Weight memory: weights in the order of the walks, or the buffers of a weight fetcher, then `marker_rows`. The
+        program port can write it."""
         depth = self.bias_word + len(self.marker_rows) * self.bias_stride
         return MemoryShape(
             name=f"core{self.index}_weights", depth=depth, used_bits=self.plan.elements * self.layer.weight_bits,
@@ -213,6 +231,7 @@ class CoreSpec:
         for place, one in enumerate(self.inputs):
             found += one.delaying.memories(f"delays{self.index}_{place}") if one.delaying else ()
             found += one.merging.memories(f"merger{self.index}_{place}") if one.merging else ()
+            found += one.fetching.memories(f"fetcher{self.index}") if one.fetching else ()
         if not plan.in_registers:
             bits = plan.membrane_bits
             widths = {
@@ -256,6 +275,7 @@ class CoreSpec:
                if self.plan.options.merges else {}),
             **({"delays": [one.delaying and one.delaying.delays.tolist() for one in self.inputs]}
                if any(one.delaying for one in self.inputs) else {}),
+            **({"external": [self.fetching.base, self.fetching.beat_bits]} if self.fetching else {}),
             "weights": [self.layer.weight_bits, self.memory.depth,
                         *([self.layer.weight_exponent] if self.layer.weight_exponent else [])],
             "neurons": {
@@ -269,7 +289,8 @@ class CoreSpec:
 
 
 def core_spec(
-    network: IntegerNetwork, index: int, options: LayerOptions, *, senders: Sequence[LayerPlan] = (), **array: Any,
+    network: IntegerNetwork, index: int, options: LayerOptions, *, senders: Sequence[LayerPlan] = (),
+    beat_bits: int = 64, external_base: int = 0, **array: Any,
 ) -> CoreSpec:
     """Describe the core of one layer, mapped by ``options``.
 
@@ -277,6 +298,8 @@ def core_spec(
     ----------
     senders : sequence of LayerPlan
         Plans of all earlier layers, by which a pool merger is sized. If they are left out, each has one bank.
+    beat_bits, external_base : int
+        Of a layer with external weights: width of a beat, and address of its first slice.
     array
         ``out_slots``, ``value_bits``, ``tag_bits`` and ``read_back`` of the `CoreSpec`, which depend on the rest of
         the array. They can be left out where no hardware is built.
@@ -293,6 +316,14 @@ def core_spec(
     sets = [branch.connectivity if merging is None else without_pool(branch.connectivity)
             for branch, merging in zip(branches, mergings, strict=True)]
     walks, bias_word = walks_of(sets, plan)
+    fetching = None
+    if options.external:
+        walk, dense = walks[0], isinstance(layer.connectivity, Dense)
+        walks, bias_word = [fetched_walk(walk, layer.connectivity)], options.external * walk.channel_words
+        fetching = Fetching(
+            layout=network.layout_of(index - 1), by_channel=is_by_channel(layer.connectivity), buffers=options.external,
+            words=plan.rows if dense else walk.channel_words, stride=walk.channel_words,
+            word_bits=plan.elements * layer.weight_bits, beat_bits=beat_bits, base=external_base)
     return CoreSpec(
         index=index, layer=layer, plan=plan, bias_word=bias_word,
         sends=any(edge.source == index for edge in network.edges()),
@@ -303,7 +334,8 @@ def core_spec(
             CoreInput(source=branch.source, recurrent=branch.source == index, connectivity=synapses, walk=walk,
                       layout=merging.layout if merging else replace(
                           network.layout_of(branch.source), slots=options.events_per_cycle), merging=merging,
-                      delaying=_delaying(network, branch))
+                      delaying=_delaying(network, branch, sort=fetching is not None and is_sorted(network, index)),
+                      fetching=fetching)
             for branch, synapses, walk, merging in zip(branches, sets, walks, mergings, strict=True)),
         **array,
     )
@@ -320,12 +352,17 @@ def _merging(
     return Merging(spikes=network.layout_of(source), pool=synapses.pool, lines=lines_together(synapses, sender))
 
 
-def _delaying(network: IntegerNetwork, branch: Branch) -> Delaying | None:
-    """Return how the stream of a set of synapses is delayed in front of the core; None: not at all."""
-    if branch.delays is None or not branch.delays.any():
-        return None
-    longest = branch.delays if network.longest is None else np.minimum(branch.delays, network.longest)
-    return Delaying(layout=network.layout_of(branch.source), delays=longest)
+def _delaying(network: IntegerNetwork, branch: Branch, *, sort: bool = False) -> Delaying | None:
+    """Return how the stream of a set of synapses is delayed in front of the core, and, with ``sort``, sorted for a
+    weight fetcher; None: not at all."""
+    layout = network.layout_of(branch.source)
+    delays = branch.delays
+    if delays is None or not delays.any():
+        if not sort:
+            return None
+        delays = np.zeros(size_of(layout.shape), dtype=np.int64)
+    longest = delays if network.longest is None else np.minimum(delays, network.longest)
+    return Delaying(layout=layout, delays=longest, by_channel=sort and len(layout.shape) == 3)
 
 
 def pairs_obstacle(network: IntegerNetwork, index: int, *, single_port: bool, bit_serial: bool) -> str | None:
@@ -351,6 +388,14 @@ def _plan(network: IntegerNetwork, index: int, options: LayerOptions) -> LayerPl
         raise ValueError(obstacle)
     if options.skips and (obstacle := skips_obstacle(network, index)):
         raise ValueError(obstacle)
+    if options.external:
+        for name in ("merges", "bit_serial", "single_port"):
+            if getattr(options, name):
+                raise ValueError(f"{name} must be off for a layer with external weights")
+        if options.events_per_cycle == 2:
+            raise ValueError("events_per_cycle must be 1 for a layer with external weights, not 2")
+        if obstacle := external_obstacle(network, index):
+            raise ValueError(obstacle)
     return plan
 
 
@@ -370,19 +415,26 @@ def core_specs(network: IntegerNetwork, config: ArrayConfig) -> tuple[CoreSpec, 
             raise ValueError(f"layer {index} ({layer.name}): {error}") from None
     # Enough to number all inferences that can be inside: each has at least one token or word somewhere. A merger has
     # its two halves, four stages and a buffer of two tokens; a delay line three stages, a slot that is read, three
-    # registers of its extractor and a buffer of two tokens.
+    # registers of its extractor and a buffer of two tokens; a weight fetcher its queue, what leaves that, and a buffer.
     held = sum(spike_queue_depth(plan) + (10 + 8 * plan.options.merges) * len(layer.synapses(0))
-               + 9 * sum(_delaying(network, branch) is not None for branch in layer.synapses(index))
+               + 9 * sum(_delaying(network, branch, sort=plan.options.external > 0 and is_sorted(network, index))
+                         is not None for branch in layer.synapses(index))
+               + (QUEUE_TOKENS + 4) * (plan.options.external > 0)
                for index, (layer, plan) in enumerate(zip(network.layers, plans, strict=True)))
     tag_bits = bits_for_unsigned(held + GROUP_BITS)
     last = len(plans) - 1
     hands_out = network.readout in ("first_spike", "potential")
-    return tuple(
-        core_spec(network, index, plan.options, senders=plans, tag_bits=tag_bits, read_back=config.read_back,
-                  out_slots=max((config.layers[edge.target].events_per_cycle for edge in network.edges()
-                                 if edge.source == index), default=1),
-                  value_bits=result_score_bits(network, plan) if index == last and hands_out else 0)
-        for index, plan in enumerate(plans))
+    specs: list[CoreSpec] = []
+    base = 0
+    for index, plan in enumerate(plans):
+        specs.append(core_spec(
+            network, index, plan.options, senders=plans, tag_bits=tag_bits, read_back=config.read_back,
+            beat_bits=config.beat_bits, external_base=base,
+            out_slots=max((config.layers[edge.target].events_per_cycle for edge in network.edges()
+                           if edge.source == index), default=1),
+            value_bits=result_score_bits(network, plan) if index == last and hands_out else 0))
+        base = specs[-1].fetching.end if specs[-1].fetching else base
+    return tuple(specs)
 
 
 def result_score_bits(network: IntegerNetwork, plan: LayerPlan) -> int:

@@ -42,10 +42,14 @@ class Delaying:
         Layout of the stream, one event a token.
     delays : int64[N]
         Delay of each address, in torch's order; more than an inference has steps is as good as its steps.
+    by_channel : bool
+        Whether places are in the order of a map's channels, so that all events of a channel leave one after the other;
+        otherwise a place is an address.
     """
 
     layout: TokenLayout
     delays: np.ndarray
+    by_channel: bool = False
 
     @property
     def longest(self) -> int:
@@ -64,8 +68,17 @@ class Delaying:
 
     @property
     def places(self) -> int:
-        """Number of places of a slot: the largest address + 1."""
-        return int(self.layout.addresses()[-1]) + 1
+        """Number of places of a slot: the largest + 1."""
+        return int(self.neuron_places[-1]) + 1
+
+    @cached_property
+    def neuron_places(self) -> np.ndarray:
+        """Place of each neuron, in torch's order, int64[N]."""
+        addresses = self.layout.addresses()
+        if not self.by_channel:
+            return addresses
+        low = self.layout.field_bits[0]
+        return addresses >> low | (addresses & (1 << low) - 1) << self.layout.address_bits - low
 
     @property
     def lanes(self) -> int:
@@ -104,9 +117,9 @@ class Delaying:
 
     @cached_property
     def table(self) -> np.ndarray:
-        """Delay of each place, int64[places]; 0 where no neuron has that address."""
+        """Delay of each place, int64[places]; 0 where there is no neuron."""
         found = np.zeros(self.places, dtype=np.int64)
-        found[self.layout.addresses()] = self.delays
+        found[self.neuron_places] = self.delays
         return found
 
     @property

@@ -19,13 +19,14 @@ from .array import ArrayConfig
 from .connectivity import Window, from_plain, to_plain
 from .core_spec import CoreSpec, core_specs
 from .events import TokenLayout
+from .external import BEATS_BITS, REQUEST_ADDRESS_BITS
 from .memory import MemoryShape
 from .network import Branch, IntegerNetwork, Layer
 from .neuron import Neuron
 from .plain import decode
 from .shown import shown
 from .status import MEMORIES_MAX, PROGRAM_WORD, program_address
-from .weight_image import weight_image
+from .weight_image import external_words, weight_image
 
 __all__ = ["Program", "ProgramError", "write_atomically"]
 
@@ -107,6 +108,16 @@ class Program:
         if self.config.early_exit and self.network.endless:
             raise ProgramError("early_exit must be off for an endless network, whose results come at the end of each "
                                "window")
+        if self.config.read_back and self.external:
+            raise ProgramError("read_back must be off with external weights, which the core has none of to read back")
+        if self.external_octets > 1 << REQUEST_ADDRESS_BITS:
+            raise ProgramError(f"external weights must fit 2^{REQUEST_ADDRESS_BITS} octets, not "
+                               f"{self.external_octets}")
+        for core in self.external:
+            if core.fetching and core.fetching.beats >= 1 << BEATS_BITS:
+                raise ProgramError(f"layer {core.index} ({core.layer.name}): a slice of external weights must have at "
+                                   f"most 2^{BEATS_BITS} − 1 beats, not {core.fetching.beats}: give it fewer lanes or "
+                                   "wider beats")
         if self.config.ordered and (self.config.port == "image" or self.network.input_kind == "latency"):
             raise ProgramError("ordered must be off with port 'image', which sends events in order, and with latency "
                                "input, which has each address once in all steps, not once in each")
@@ -145,6 +156,20 @@ class Program:
     def images(self) -> dict[str, list[int]]:
         """Return the contents of each memory, by name."""
         return {core.memory.name: weight_image(core) for core in self.cores}
+
+    @property
+    def external(self) -> tuple[CoreSpec, ...]:
+        """The cores whose weights are in an external memory."""
+        return tuple(core for core in self.cores if core.fetching)
+
+    @property
+    def external_octets(self) -> int:
+        """Number of octets of `external_image`."""
+        return max((core.fetching.end for core in self.cores if core.fetching), default=0)
+
+    def external_image(self) -> bytes:
+        """Return the contents of the external memory from address 0 on: the slices of each layer (`Fetching`)."""
+        return b"".join(core.fetching.octets_of(external_words(core)) for core in self.external if core.fetching)
 
     def port_words(self) -> np.ndarray:
         """Return all images as words of the program port, uint64[K]."""

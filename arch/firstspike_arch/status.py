@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Counters and program port of a running accelerator, as a host addresses them."""
 
-__all__ = ["COUNTERS", "COUNTER_BITS", "MEMORIES_MAX", "PROGRAM_WORD", "STATUS_CYCLES", "program_address"]
+__all__ = ["COUNTERS", "COUNTER_BITS", "FAULTS_ADDRESS", "MEMORIES_MAX", "PROGRAM_WORD", "STATUS_CYCLES",
+           "program_address"]
 
 COUNTER_BITS = 32
 
@@ -18,6 +19,10 @@ COUNTERS = (
     "cut",  # inferences ended by restart or a time-out
 )
 """Names of the counters, in the order of their status addresses. Each counter wraps at 2**COUNTER_BITS."""
+
+FAULTS_ADDRESS = 31
+"""Status address of the slices of external weights that were not read as they should, in an accelerator that has such
+weights; it wraps as counters do."""
 
 STATUS_CYCLES = len(COUNTERS) + 4
 """Latency in cycles from a status address to the value of its counter."""

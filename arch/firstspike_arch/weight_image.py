@@ -9,17 +9,28 @@ from .core_spec import CoreSpec
 from .fixed import pack_rows, unpack_rows
 from .walk import conv_walk, row_stride, window_taps
 
-__all__ = ["weight_image", "weights_from_image"]
+__all__ = ["external_words", "weight_image", "weights_from_image"]
 
 
 def weight_image(core: CoreSpec) -> list[int]:
-    """Return the words of a core's weight memory, lowest lane in the lowest bits; lanes without a neuron hold 0."""
+    """Return the words of a core's weight memory, lowest lane in the lowest bits; lanes without a neuron hold 0, and so
+    do the buffers of external weights."""
     layer, plan = core.layer, core.plan
-    sets = [np.append(np.asarray(one.weights).ravel(), [0])[_places(one.connectivity, plan)]
-            for one in (layer, *layer.branches)]
+    sets = [np.zeros((core.bias_word, plan.elements), dtype=np.int64)] if core.fetching else [
+        np.append(np.asarray(one.weights).ravel(), [0])[_places(one.connectivity, plan)]
+        for one in (layer, *layer.branches)]
     biases, rows = _bias_places(core), core.marker_rows
     spread = np.append(rows, np.zeros((len(rows), 1), dtype=np.int64), axis=1)
     return pack_rows(np.concatenate([*sets, spread[:, biases].reshape(-1, plan.elements)]), layer.weight_bits)
+
+
+def external_words(core: CoreSpec) -> list[int]:
+    """Return the words of the slices of a core with external weights (`Fetching`), one slice behind the other."""
+    layer, fetching = core.layer, core.fetching
+    assert fetching is not None
+    rows = np.append(np.asarray(layer.weights).ravel(), [0])[_places(layer.connectivity, core.plan)]
+    rows = rows.reshape(-1, fetching.stride, core.plan.elements)[:, : fetching.words]
+    return pack_rows(rows.reshape(-1, core.plan.elements), layer.weight_bits)
 
 
 def weights_from_image(image: list[int], core: CoreSpec) -> tuple[list[np.ndarray], np.ndarray]:

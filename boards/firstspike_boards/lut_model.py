@@ -94,6 +94,11 @@ def core_units(core: CoreSpec, inputs: int) -> Iterator[Unit]:
             yield Unit(name=f"delays{core.index}_{place}", kind="delays", features={
                 "lut_ram": _lut_ram(line.memories(""), inputs), "lanes": line.lanes,
                 "values": line.lanes * layout.value_bits, "address": layout.address_bits})
+        if one.fetching is not None:
+            fetching, place_bits = one.fetching, (one.fetching.buffers - 1).bit_length()
+            yield Unit(name=f"fetcher{core.index}", kind="fetcher", features={
+                "lut_ram": _lut_ram(fetching.memories(""), inputs), "buffers": fetching.buffers,
+                "slice": fetching.slice_bits, "word": core.memory.used_bits / 32, "place": place_bits, "control": 1})
         if one.merging is not None:
             name = f"merger{core.index}" if len(core.inputs) == 1 else f"merger{core.index}_{place}"
             memories = list(one.merging.memories(""))

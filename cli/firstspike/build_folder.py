@@ -6,10 +6,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from firstspike_arch.external import BEATS_BITS, REQUEST_ADDRESS_BITS
 from firstspike_arch.output_folder import digest_of, read_record, write_folder
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
-from firstspike_arch.status import COUNTERS, PROGRAM_WORD
+from firstspike_arch.status import COUNTERS, FAULTS_ADDRESS, PROGRAM_WORD
 from firstspike_hw.verilog_files import TOP, hex_image, image_file
 
 if TYPE_CHECKING:
@@ -81,7 +82,31 @@ def read_build(folder: str | Path) -> tuple[Program, str]:
         path = folder / image_file(shape, top)
         if path.read_bytes() != hex_image(images[shape.name], shape).encode():
             raise BuildError(f"{path}: must be the image of the program in this folder; compile again")
+    if program.external:
+        path = folder / _external_file(top)
+        if not path.is_file() or path.read_bytes() != program.external_image():
+            raise BuildError(f"{path}: must be the external weights of the program in this folder; compile again")
     return program, (folder / f"{top}.v").read_text()
+
+
+def _external_file(name: str) -> str:
+    """Name of the contents of the external memory."""
+    return f"{name}_external.bin"
+
+
+def _external(program: Program, name: str) -> dict:
+    """What the manifest tells of the external memory."""
+    return {
+        "file": _external_file(name), "octets": program.external_octets, "beat_bits": program.config.beat_bits,
+        "faults_address": FAULTS_ADDRESS,
+        "request": {"address": REQUEST_ADDRESS_BITS, "beats": BEATS_BITS},
+        "response": {"data": program.config.beat_bits, "last": 1, "error": 1},
+        "layers": [
+            {"layer": core.index, "name": core.layer.name, "address": one.base, "slices": one.slices,
+             "slice_octets": one.octets, "slice_beats": one.beats, "word_beats": one.word_beats, "words": one.words,
+             "buffers": one.buffers, "slice": "input channel" if one.by_channel else "input address"}
+            for core in program.external if (one := core.fetching) is not None],
+    }
 
 
 def list_build(folder: str | Path) -> tuple[dict[str, str], list[dict]]:
@@ -120,6 +145,8 @@ def _files(compilation: "Compilation", name: str) -> tuple[dict[str, bytes | str
     written: dict[str, bytes | str] = {
         f"{name}.v": text, PROGRAM_FILE: program.to_bytes(), "report.txt": compilation.report(),
         **{image_file(shape, name): hex_image(images[shape.name], shape) for shape in memories}}
+    if program.external:
+        written[_external_file(name)] = program.external_image()
     layout = result_layout(program)
     network, token = program.network, program.network.input_layout
     facts = {
@@ -142,6 +169,7 @@ def _files(compilation: "Compilation", name: str) -> tuple[dict[str, bytes | str
         "read_back": program.config.read_back,
         "program_word": PROGRAM_WORD,
         "counters": list(COUNTERS),
+        **({"external": _external(program, name)} if program.external else {}),
         "memories": [
             {"name": shape.name, "file": image_file(shape, name), "depth": shape.depth, "width": shape.width,
              "used_bits": shape.used_bits, "chunks": shape.chunks,

@@ -8,6 +8,7 @@ from itertools import combinations, product
 
 import numpy as np
 from firstspike_arch.core_spec import CoreSpec
+from firstspike_arch.external import external_obstacle
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
@@ -70,7 +71,9 @@ class Mapping:
         Number of processing elements, block RAMs, look-up tables (by `firstspike_boards.lut_model`) and hardware
         multipliers that the mapping takes.
     limit : str
-        What limits the interval: one of these, several of them or the network.
+        What limits the interval: one of these, several of them, the external memory or the network.
+    octets : float
+        Mean octets that an inference of the samples reads from the external memory.
     """
 
     compilation: Compilation
@@ -80,6 +83,7 @@ class Mapping:
     luts: int
     multipliers: int
     limit: str
+    octets: float = 0.0
 
 
 def map_to_device(
@@ -103,7 +107,8 @@ def map_to_device(
     progress : callable
         Called as ``progress(done, total)``, counts of candidates that the timing model tries, from when they are known.
     options
-        Further options of `compile_network`. Those of the mapping, such as ``merges``, are then not chosen.
+        Further options of `compile_network`. Those of the mapping, such as ``merges``, are then not chosen. With
+        ``external`` "auto", weights go to an external memory until the rest fits the block RAM, the largest first.
 
     Raises
     ------
@@ -113,7 +118,12 @@ def map_to_device(
     if device not in DEVICES:
         raise CompileError(f"device must be one of {', '.join(DEVICES)}, not {shown(device)}")
     chip = DEVICES[device]
+    auto = options.get("external") == "auto"
+    options |= {"external": ()} if auto else {}
     plain = compile_network(network, lanes=1, **options)
+    if auto:
+        options["external"] = _outside(plain.program, chip)
+        plain = compile_network(network, lanes=1, **options)
     integer, samples = plain.program.network, check_inputs(plain.program.network, inputs, some=True)[:SAMPLES]
     if lane_budget is not None and lane_budget < len(integer.layers):
         raise CompileError(f"lane_budget must be ≥ {len(integer.layers)} (one a layer), not {shown(lane_budget)}")
@@ -123,10 +133,15 @@ def map_to_device(
         if any(any(one.get("lut_ram", ())) for one in given):
             raise CompileError(f"lut_ram must be off: {device} has no LUT RAM")
         given = [{"lut_ram": (False, False), **one} for one in given]
-    choices = _choices(plain.program, golden.spikes, chip, given=given)
     budget = _budget(plain.program, lane_budget, chip)
-    found = fastest(choices, budget)
-    candidates = list(_candidates(plain, choices, budget, chip))
+    while True:
+        choices = _choices(plain.program, golden.spikes, chip, given=given)
+        found = fastest(choices, budget)
+        candidates = list(_candidates(plain, choices, budget, chip))
+        more = _outside(plain.program, chip, more=1) if auto and not (found and candidates) else ()
+        if len(more) == len(plain.options.external):
+            break
+        plain = compile_network(network, lanes=1, **options | {"external": more})
     if found is None or not candidates:
         raise CompileError(_too_few_lanes(plain.program, choices, budget, chip)
                            or _refusal(network, plain, choices, budget, chip, options))
@@ -144,9 +159,35 @@ def map_to_device(
     trials = [tried(one, few, golden_few) for one in candidates]
     interval, use, compilation = _best_first([tried((compilation, use), samples, golden)
                                               for _, use, compilation in _best_first(trials)[:finalists]])[0]
+    octets = _octets_read(compilation.program, golden.spikes)
+    cycles, array = octets / (compilation.program.config.beat_bits // 8), max(one.cycles for one in found)
+    limit = (f"the external memory: what an inference reads takes {cycles:.0f} cycles of it, the busiest layer "
+             f"{array:.0f}" if cycles > array else _limit(choices, found, budget, chip))
     return Mapping(compilation=compilation, interval=interval, elements=use.elements, blocks=use.memory,
                    luts=round(program_luts(compilation.program, chip.lut_inputs)), multipliers=use.multipliers,
-                   limit=_limit(choices, found, budget, chip))
+                   limit=limit, octets=octets)
+
+
+def _outside(program: Program, device: Device, more: int = 0) -> tuple[int, ...]:
+    """Return the layers whose weights must go to an external memory, the largest first, so that the bits of all others
+    fit the block RAM; and ``more`` than have gone there already, as far as there are some."""
+    network = program.network
+    bits = {index: layer.weight_bits * sum(one.weights.size for one in (layer, *layer.branches))
+            for index, layer in enumerate(network.layers)}
+    gone = [core.index for core in program.external]
+    able = sorted((index for index in bits if index not in gone and external_obstacle(network, index) is None),
+                  key=lambda index: -bits[index])
+    capacity = device.blocks * max(depth * width for depth, width in device.shapes)
+    while able and (more > 0 or sum(bits[index] for index in bits if index not in gone) > capacity):
+        gone.append(able.pop(0))
+        more -= 1
+    return tuple(sorted(gone))
+
+
+def _octets_read(program: Program, spikes: Sequence[np.ndarray]) -> float:
+    """Return the mean octets that an inference reads from the external memory."""
+    return float(sum(core.fetching.slices_read(spikes[core.index]).mean() * core.fetching.octets
+                     for core in program.external if core.fetching is not None))
 
 
 def _best_first(tried: list[Tried]) -> list[Tried]:
@@ -214,7 +255,7 @@ def nearest_lanes(program: Program, device: Device, blocks: int) -> list[int] | 
 def _choices(program: Program, spikes: Sequence[np.ndarray], device: Device, **fixed) -> list[list[Choice]]:
     """List every sensible way to map each layer to a device."""
     return list_choices(program.network, program.config.layers, lambda core: workload(core, spikes),
-                        lambda core: _use_of(core, program, device), **fixed)
+                        lambda core: _use_of(core, program, device), beat_bits=program.config.beat_bits, **fixed)
 
 
 def _use_of(core: CoreSpec, program: Program, device: Device) -> Use:

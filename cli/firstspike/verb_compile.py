@@ -91,6 +91,11 @@ def compile_(
     events_per_cycle: Annotated[str | None, typer.Option(
         help="2: dense layers that take a vector take two events a cycle, through a second port of their weights; or 1 "
         "or 2 for each layer. Default: 1; with --device, where it pays.")] = None,
+    external: Annotated[str | None, typer.Option(
+        help="Layers, such as 4 or 4,5, whose weights lie in an external memory (docs/external_memory.md). auto: the "
+        "largest, until the rest fits --device.")] = None,
+    beat_bits: Annotated[int, typer.Option(
+        help="Width of the external memory's responses: 32, 64 or 128.")] = 64,
     read_back: Annotated[bool, typer.Option(
         help="Let a host read weights and biases back over the host link.")] = False,
     name: Name = None,
@@ -106,7 +111,11 @@ def compile_(
 
     given = _numbers("--lanes", lanes)
     per_cycle = _numbers("--events-per-cycle", events_per_cycle) or []
-    options = {"port": port, "endless": endless, "early_exit": early_exit, "winner": winner, "timeout": timeout,
+    outside = "auto" if external == "auto" else _numbers("--external", external) or ()
+    if outside == "auto" and device is None:
+        raise ValueError("--external auto must be given with --device, whose block RAM it spares")
+    options = {"port": port, "external": outside, "beat_bits": beat_bits, "endless": endless,
+               "early_exit": early_exit, "winner": winner, "timeout": timeout,
                "register_rows": register_rows,
                "single_port": _numbers("--single-port", single_port) or (), "read_back": read_back, "ordered": ordered,
                "events_per_cycle": per_cycle[0] if len(per_cycle) == 1 else per_cycle or None,
@@ -151,6 +160,10 @@ def compile_(
         console.print(f"{device}: {mapping.elements} processing elements, {mapping.blocks} block RAMs, about "
                       f"{mapping.luts} LUTs{f' and {mapping.multipliers} multipliers' * bool(mapping.multipliers)}, an "
                       f"inference every {mapping.interval:.0f} cycles; limited by {mapping.limit}", highlight=False)
+        if compilation.program.external:
+            names = ", ".join(core.layer.name for core in compilation.program.external)
+            console.print(f"external memory: weights of {names}, {compilation.program.external_octets} octets; an "
+                          f"inference reads {mapping.octets:.0f}", highlight=False, soft_wrap=True)
     if device is None and not given:
         console.print("mapped without samples or a device: --device NAME --data DATA measures the cycles of a mapping, "
                       "and keeps within a device", highlight=False, soft_wrap=True)

@@ -10,6 +10,7 @@ import numpy as np
 from firstspike_arch.array import ArrayConfig, LayerOptions, LayerPlan, can_merge, kernel_banks
 from firstspike_arch.connectivity import Shape
 from firstspike_arch.core_spec import pairs_obstacle
+from firstspike_arch.external import external_obstacle
 from firstspike_arch.float_network import FloatNetwork, LeakRounding
 from firstspike_arch.microcode import has_constant_bias
 from firstspike_arch.network import IntegerNetwork
@@ -67,6 +68,8 @@ class Options:
     timeout: int = 0
     read_back: bool = False
     ordered: bool = False
+    external: Sequence[int] = ()
+    beat_bits: int = 64
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -173,7 +176,7 @@ def _prove(draft: _Draft) -> tuple[_Draft, PassResult]:
 
 def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
     options, network = draft.options, draft.integer
-    _check_mapping(options, len(network.layers))
+    _check_mapping(options, network)
     templates = []
     for index, (layer, proof) in enumerate(zip(network.layers, draft.proofs, strict=True)):
         bits = proof.bits + options.headroom_bits
@@ -183,11 +186,11 @@ def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
             lanes=1, membrane_bits=bits,
             current_bits=proof.current_bits and min(proof.current_bits + options.headroom_bits, bits),
             register_rows=options.register_rows, bit_serial=options.bit_serial and index == 0,
-            single_port=index in options.single_port,
+            single_port=index in options.single_port, external=2 * (index in options.external),
         ))
     chosen = map_layers(
         network, templates, lanes=options.lanes, lane_budget=options.lane_budget, events=options.events,
-        given=given_options(network, options))
+        given=given_options(network, options), beat_bits=options.beat_bits)
     return _mapped(draft, chosen)
 
 
@@ -196,7 +199,7 @@ def _mapped(draft: _Draft, chosen: tuple[LayerOptions, ...]) -> tuple[_Draft, Pa
         f"{layer.name}: {layer.neurons} neurons on {_banks_and_lanes(one)}"
         f"{', two events a cycle' * (one.events_per_cycle == 2)}{', spikes of a pool window merged' * one.merges}"
         f"{', rows that no event of a step reached skipped' * one.skips}"
-        f"{_in_lut_ram(one)}"
+        f"{_in_lut_ram(one)}{', weights in external memory' * bool(one.external)}"
         f"{', a bias too large for weights as a constant' * has_constant_bias(layer)}"
         for layer, one in zip(draft.integer.layers, chosen, strict=True)
     )
@@ -219,11 +222,13 @@ def _assemble(draft: _Draft) -> tuple[_Draft, PassResult]:
         program = Program(network=draft.integer, config=ArrayConfig(
             layers=draft.layers, port=options.port, early_exit=options.early_exit, winner=options.winner,
             timeout=options.timeout, read_back=options.read_back, ordered=options.ordered,
+            beat_bits=options.beat_bits,
         ))
     except ValueError as error:
         raise CompileError(str(error)) from None
     text = (f"{sum(core.plan.elements for core in program.cores)} processing elements, "
-            f"{sum(shape.depth * shape.used_bits for shape in program.memories())} bits of weights and biases")
+            f"{sum(shape.depth * shape.used_bits for shape in program.memories())} bits of weights and biases"
+            + (f", {program.external_octets} octets of weights in an external memory" if program.external else ""))
     return replace(draft, program=program), PassResult(name="assemble", result=program, text=text)
 
 
@@ -376,6 +381,10 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
     ordered : bool
         Whether events that come twice in a step, or not in the order of their neurons, are dropped and counted, see
         `ArrayConfig`.
+    external : sequence of int
+        Numbers of the layers whose weights lie in an external memory, see `LayerOptions`.
+    beat_bits : int
+        Width of the external memory's responses, 32, 64 or 128.
 
     Raises
     ------
@@ -439,7 +448,8 @@ def _run(draft: _Draft, passes: Iterable[Pass], before: tuple[PassResult, ...] =
                        roundings=draft.roundings)
 
 
-def _check_mapping(options: Options, layers: int) -> None:
+def _check_mapping(options: Options, network: IntegerNetwork) -> None:
+    layers = len(network.layers)
     if not isinstance(options.headroom_bits, int) or options.headroom_bits < 0:
         raise CompileError(f"headroom_bits must be ≥ 0, not {shown(options.headroom_bits)}")
     if not isinstance(options.register_rows, int) or options.register_rows < 2:
@@ -450,6 +460,14 @@ def _check_mapping(options: Options, layers: int) -> None:
     strays = [index for index in options.single_port if index not in range(layers)]
     if strays:
         raise CompileError(f"single_port must name layers 0…{layers - 1}, not {shown(strays[0])}")
+    strays = [index for index in options.external if index not in range(layers)]
+    if strays:
+        raise CompileError(f"external must name layers 0…{layers - 1}, not {shown(strays[0])}")
+    if options.beat_bits not in (32, 64, 128):
+        raise CompileError(f"beat_bits must be 32, 64 or 128, not {shown(options.beat_bits)}")
+    for index in options.external:
+        if obstacle := external_obstacle(network, index):
+            raise CompileError(f"layer {index} ({network.layers[index].name}): {obstacle}")
 
 
 def given_options(network: IntegerNetwork, options: Options) -> list[dict[str, Any]]:
@@ -460,7 +478,7 @@ def given_options(network: IntegerNetwork, options: Options) -> list[dict[str, A
     if options.rotates is not None:
         given["rotates"] = _pairs("rotates", network, options.rotates)
     if options.merges is not None:
-        given["merges"] = _merges(network, options.merges)
+        given["merges"] = _merges(network, options, options.merges)
     if options.skips is not None:
         given["skips"] = _skips(network, options.skips)
     if options.lut_ram is not None:
@@ -498,9 +516,10 @@ def _banks(network: IntegerNetwork, options: Options) -> list[tuple[int, int]] |
     return [kernel_banks(layer) if one else (1, 1) for layer, one in zip(layers, wanted, strict=True)]
 
 
-def _merges(network: IntegerNetwork, wanted: bool | Sequence[bool]) -> list[bool]:
+def _merges(network: IntegerNetwork, options: Options, wanted: bool | Sequence[bool]) -> list[bool]:
     """Return for each layer whether the spikes of its pool windows are merged."""
-    return _switches("merges", wanted, [can_merge(layer) for layer in network.layers])
+    return _switches("merges", wanted, [can_merge(layer) and index not in options.external
+                                       for index, layer in enumerate(network.layers)])
 
 
 def _skips(network: IntegerNetwork, wanted: bool | Sequence[bool]) -> list[bool]:
@@ -524,8 +543,9 @@ def _events_per_cycle(network: IntegerNetwork, options: Options) -> list[int]:
     """Return the events that each layer takes in one cycle."""
     wanted, count = options.events_per_cycle, len(network.layers)
     obstacles = [
-        pairs_obstacle(network, index, single_port=index in options.single_port,
-                       bit_serial=options.bit_serial and index == 0) for index in range(count)]
+        "events_per_cycle must be 1 with external weights, not 2" if index in options.external else pairs_obstacle(
+            network, index, single_port=index in options.single_port,
+            bit_serial=options.bit_serial and index == 0) for index in range(count)]
     if _is_one_or_two(wanted):
         return [2 if wanted == 2 and obstacle is None else 1 for obstacle in obstacles]
     if isinstance(wanted, str) or not isinstance(wanted, Sequence) or len(wanted) != count or not all(

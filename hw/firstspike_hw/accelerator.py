@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.network import INPUT
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
-from firstspike_arch.status import COUNTER_BITS, COUNTERS, PROGRAM_WORD
+from firstspike_arch.status import COUNTER_BITS, COUNTERS, FAULTS_ADDRESS, PROGRAM_WORD
 
 from .capture import CaptureInterface
 from .core import Core
@@ -20,6 +20,8 @@ from .extractor import Extractor
 from .guard import Guard
 from .integer_argument import integer_argument
 from .latency_encoder import LatencyEncoder
+from .memory_port import MemoryPort
+from .memory_stream import request_stream, response_stream
 from .pair_packer import PairPacker
 from .pixel_encoder import PixelEncoder
 from .pool_merger import PoolMerger
@@ -29,6 +31,7 @@ from .readout import Readout, result_struct
 from .spike_queue import SpikeQueue
 from .stream_buffer import StreamBuffer
 from .stream_token import token_stream
+from .weight_fetcher import WeightFetcher
 
 __all__ = ["Accelerator", "EdgeWires"]
 
@@ -93,7 +96,11 @@ class Accelerator(wiring.Component):
     restart : In(1)
         End the open inference.
     status_address : In(5), status_data : Out(32)
-        Address of a counter, and its value after `STATUS_CYCLES`.
+        Address of a counter, and its value after `STATUS_CYCLES`. With external weights, `FAULTS_ADDRESS` is that of
+        the number of slices that were not read as they should (`WeightFetcher`).
+    requests : Out(request_stream()), responses : In(response_stream(config.beat_bits))
+        With external weights: streams of the external memory, whose address 0 is the beginning of
+        `Program.external_image`.
     """
 
     source: stream.Interface
@@ -103,6 +110,8 @@ class Accelerator(wiring.Component):
     restart: Signal
     status_address: Signal
     status_data: Signal
+    requests: stream.Interface
+    responses: stream.Interface
 
     def __init__(
         self, program: Program, images: Mapping[str, Sequence[int]] | None = None, *,
@@ -121,7 +130,10 @@ class Accelerator(wiring.Component):
             "result": Out(stream.Signature(result_struct(result_layout(program)))),
             "program_port": In(stream.Signature(data.StructLayout(PROGRAM_WORD))),
             "restart": In(1), "status_address": In(5), "status_data": Out(COUNTER_BITS),
+            **({"requests": Out(request_stream()), "responses": In(response_stream(config.beat_bits))}
+               if program.external else {}),
         })
+        self._fetchers: dict[int, WeightFetcher] = {}
         self.edges: list[EdgeWires] = []
         """Wires of the stream on each edge, filled by `elaborate`."""
 
@@ -135,6 +147,7 @@ class Accelerator(wiring.Component):
         readout = self._readout(m)
         entry = self._entry(m, readout)
         cores = self._build_cores(m, readout)
+        self._build_fetchers(m, {index: built.core for index, built in cores.items()})
         senders = {INPUT: entry.events}
         senders |= {index: built.spikes for index, built in cores.items() if built.spikes is not None}
         self.edges = self._build_edges(m, senders, {index: built.core for index, built in cores.items()})
@@ -211,6 +224,30 @@ class Accelerator(wiring.Component):
             found[spec.index] = _BuiltCore(core=core, spikes=spikes)
         return found
 
+    def _build_fetchers(self, m: Module, cores: dict[int, Core]) -> None:
+        """Build a weight fetcher in front of each core with external weights, and the port to the memory."""
+        self._fetchers = {}
+        for index, core in cores.items():
+            if core.spec.fetching is None:
+                continue
+            m.submodules[f"fetcher{index}"] = fetcher = WeightFetcher(core.spec)
+            connect(m, fetcher.fetched, core.streams[0])
+            m.d.comb += [
+                fetcher.done.eq(core.done), fetcher.pauses.eq(core.access.ahead), core.fill.word.eq(fetcher.fill.word),
+                core.fill.chunks.eq(fetcher.fill.chunks), core.fill.data.eq(fetcher.fill.data),
+            ]
+            self._fetchers[index] = fetcher
+        if not self._fetchers:
+            return
+        fetchers = list(self._fetchers.values())
+        m.submodules.memory_port = port = MemoryPort(
+            [core.fetching.buffers for core in self._program.external if core.fetching], self._program.config.beat_bits)
+        for fetcher, asks, answers in zip(fetchers, port.asks, port.answers, strict=True):
+            connect(m, fetcher.requests, asks)
+            connect(m, answers, fetcher.responses)
+        connect(m, port.requests, flipped(self.requests))
+        connect(m, flipped(self.responses), port.responses)
+
     def _build_edges(
         self, m: Module, senders: dict[int, stream.Interface], cores: dict[int, Core],
     ) -> list[EdgeWires]:
@@ -223,6 +260,8 @@ class Accelerator(wiring.Component):
             buffers[edge.source].append(buffer)
             core = cores[edge.target]
             events, one = core.streams[edge.place], core.spec.inputs[edge.place]
+            if one.fetching is not None:
+                events = self._fetchers[edge.target].events
             if one.merging is not None:
                 m.submodules[f"merger{number}"] = merger = PoolMerger(one.merging)
                 connect(m, merger.merged, events)
@@ -254,7 +293,7 @@ class Accelerator(wiring.Component):
         connect(m, flipped(self.program_port), port.words)
         m.d.comb += [
             port.opens.eq(entry.opens), port.closes.eq(readout.closes), port.forgets.eq(entry.forgets),
-            port.busy.eq(Cat(core.busy for core in cores).any()),
+            port.busy.eq(Cat(*(core.busy for core in cores), *(one.busy for one in self._fetchers.values())).any()),
         ]
         for index, core in enumerate(cores):
             connect(m, getattr(port, f"access{index}"), cast(Any, core.access))
@@ -291,3 +330,8 @@ class Accelerator(wiring.Component):
             counters.events.eq(Cat(events[name] for name in COUNTERS)), counters.address.eq(self.status_address),
             self.status_data.eq(counters.data),
         ]
+        if self._fetchers:
+            faults = Signal(COUNTER_BITS)
+            m.d.sync += faults.eq(faults + sum(one.fault for one in self._fetchers.values()))
+            with m.If(self.status_address == FAULTS_ADDRESS):
+                m.d.comb += self.status_data.eq(faults)

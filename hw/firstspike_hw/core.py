@@ -14,12 +14,13 @@ from firstspike_arch.microcode import Microcode
 
 from .capture import CaptureInterface, capture_signature
 from .lane_constants import LaneConstants
+from .memory_stream import FillInterface, fill_signature
 from .operands import late_operands, operand_registers, products
 from .pass_row import PassRow
 from .rise import Rise
 from .row_memory import RowBanks, lanes_of
 from .sequencer import DropInterface, IssueInterface, Sequencer, drop_signature
-from .stream_token import token_stream
+from .stream_token import input_stream
 from .trace import Trace
 from .weight_memory import AccessInterface, WeightMemory, memory_access_signature, rotated
 
@@ -58,7 +59,7 @@ class Core(wiring.Component):
 
     Members
     -------
-    events0, events1, … : In(token_stream(layout))
+    events0, events1, … : In(input_stream(spec.inputs[place]))
         Input streams.
     capture : Out(capture_signature(...))
         Spikes of the rows.
@@ -72,6 +73,9 @@ class Core(wiring.Component):
         Start over with the weights now in the memory; allowed only while not ``busy``.
     busy : Out(1)
         High in the middle of a token, and during the passes that run after reset and ``reload``.
+    fill : In(fill_signature(fetching, words)), done : Out(1)
+        With external weights: writes of a weight fetcher; and whether all words of another event have been read at the
+        end of this cycle, which is the first after it was taken in which the stages move.
     """
 
     capture: CaptureInterface
@@ -80,18 +84,21 @@ class Core(wiring.Component):
     chunk: Signal
     reload: Signal
     busy: Signal
+    fill: FillInterface
+    done: Signal
 
     def __init__(self, spec: CoreSpec, image: Sequence[int] = ()):
         self._spec, self._image = spec, image
         names = [f"events{place}" for place in range(len(spec.inputs))]
         super().__init__({
-            **{name: In(token_stream(layout)) for name, layout in zip(names, spec.layouts, strict=True)},
+            **{name: In(input_stream(one)) for name, one in zip(names, spec.inputs, strict=True)},
             "capture": Out(capture_signature(
                 spec.plan.rows, spec.plan.elements, spec.value_bits, spec.layer.out_layout.value_bits,
                 spec.plan if spec.plan.options.skips else None)),
             "drop": In(drop_signature(spec.tag_bits)),
             "access": In(memory_access_signature(spec.memory)),
             "reload": In(1), "busy": Out(1), **({"chunk": Out(CHUNK_BITS)} if spec.read_back else {}),
+            **({"fill": In(fill_signature(spec.fetching, spec.memory.depth)), "done": Out(1)} if spec.fetching else {}),
         })
         self.streams: list[stream.Interface] = [getattr(self, name) for name in names]
 
@@ -124,6 +131,11 @@ class Core(wiring.Component):
         m.d.sync += [add.follow(operand), free.eq(moves)]
         with m.If(~free):
             m.d.sync += add.valid.eq(0)
+        if spec.fetching:
+            took = Signal()
+            with m.If(free):
+                m.d.sync += took.eq(sequencer.takes_event)
+            m.d.comb += self.done.eq(took & free)
         capture = self.capture
         m.d.comb += [
             moves.eq(~capture.request | capture.grant), capture.request.eq(~free | (fetch.valid & fetch.captures)),
@@ -154,6 +166,9 @@ class Core(wiring.Component):
         ]
         if spec.read_back:
             m.d.comb += self.chunk.eq(memory.chunk)
+        if spec.fetching:
+            m.d.comb += [memory.fill.word.eq(self.fill.word), memory.fill.chunks.eq(self.fill.chunks),
+                         memory.fill.data.eq(self.fill.data)]
 
         exponent = spec.layer.weight_exponent
 

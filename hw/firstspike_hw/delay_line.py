@@ -16,7 +16,8 @@ __all__ = ["DelayLine"]
 
 
 class DelayLine(wiring.Component):
-    """Sends each event `Delaying.delays` steps after it came, in ascending order of the addresses of a step.
+    """Sends each event `Delaying.delays` steps after it came, in ascending order of the places of a step: of the
+    addresses, or, if they are sorted ``by_channel``, of the channels.
 
     An event sets a bit in a map: in the slot of the step in which it is due, and there at the place of its address.
     Values of the same address and step are added up. A marker has its step's slot read, word by word; an extractor
@@ -66,8 +67,8 @@ class DelayLine(wiring.Component):
         sent, passed = extractor.events.payload, buffer.source.payload
         m.d.comb += [
             buffer.source.valid.eq(extractor.events.valid), extractor.events.ready.eq(buffer.source.ready),
-            passed.final.eq(sent.final), passed.marker.eq(sent.marker), passed.address.eq(sent.address),
-            passed.value.eq(sent.value),
+            passed.final.eq(sent.final), passed.marker.eq(sent.marker),
+            passed.address.eq(self._turned(sent.address, back=True)), passed.value.eq(sent.value),
         ]
         connect(m, buffer.buffered, flipped(self.late))
         goes = Signal()  # the token that is due is set or starts the reading
@@ -169,11 +170,11 @@ class DelayLine(wiring.Component):
             m.submodules.delays = delays = Memory(
                 shape=delaying.delay_bits, depth=delaying.places, init=delaying.table.tolist())
             port = delays.read_port()
-            m.d.comb += [port.addr.eq(token.address), port.en.eq(moves)]
+            m.d.comb += [port.addr.eq(self._turned(token.address)), port.en.eq(moves)]
             found = port.data
         total = Signal(range(2 * slots))
         m.d.comb += total.eq(now + delay)
-        address = looked_up.address
+        address = self._turned(looked_up.address)
         lane_bits = (delaying.lanes - 1).bit_length()
         with m.If(moves):
             m.d.sync += [
@@ -211,6 +212,13 @@ class DelayLine(wiring.Component):
             m.d.sync += [slot.eq(due.slot), word.eq(0), reads.eq(1), reading.eq(1), silent.eq(0), final.eq(due.final)]
             with m.If(left != 0):
                 m.d.sync += left.eq(left - 1)
+
+    def _turned(self, address: Value, back: bool = False) -> Value:
+        """The place of an address; ``back``: the address of a place."""
+        if not self._delaying.by_channel:
+            return address
+        channel_bits = self._delaying.layout.field_bits[0]
+        return address.rotate_left(channel_bits) if back else address.rotate_right(channel_bits)
 
     def _address(self, access: data.View) -> Value:
         """The address in the map of a slot's word."""

@@ -27,7 +27,7 @@ class VectorWalk(wiring.Component):
     Members
     -------
     address : In(...)
-        Address of the current event.
+        Address of the current event, or the buffer of its weights.
     second_address : In(...), second_word : Out(range(words))
         If the core takes two events at once: address of the second one, and address of its word of weights.
     marker : In(1)
@@ -59,7 +59,8 @@ class VectorWalk(wiring.Component):
             raise ValueError(f"spec must be a core with one stream, of a vector, not core {spec.index} with "
                              f"{len(spec.inputs)} of shape {spec.inputs[0].layout.shape}")
         self._spec = spec
-        address_bits, word = spec.inputs[0].layout.address_bits, range(spec.memory.depth)
+        one, word = spec.inputs[0], range(spec.memory.depth)
+        address_bits = bits_for_unsigned(one.fetching.buffers - 1) if one.fetching else one.layout.address_bits
         super().__init__({
             "address": In(address_bits), "marker": In(1),
             "number": In(range(len(spec.microcode.passes))), "step": In(1),

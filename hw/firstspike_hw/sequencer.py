@@ -14,7 +14,7 @@ from .capture import tile_struct
 from .first_one import at_most_one, without_lowest
 from .row_walk import MapWalk, VectorWalk
 from .scoreboard import Scoreboard
-from .stream_token import token_stream
+from .stream_token import input_stream
 from .token_head import TokenDecoder, turns, value_shape
 
 __all__ = ["DropInterface", "IssueInterface", "Sequencer", "drop_signature", "fall_steps", "issue_signature"]
@@ -170,7 +170,7 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    events0, events1, … : In(token_stream(layout))
+    events0, events1, … : In(input_stream(spec.inputs[place]))
         Input streams.
     issue : Out(issue_signature(...))
         Row that enters the pipeline.
@@ -182,6 +182,8 @@ class Sequencer(wiring.Component):
         Start over with new weights; allowed only while not ``busy``.
     busy : Out(1)
         High in the middle of a token, and during the passes that run after reset and ``reload``.
+    takes_event : Out(1)
+        With external weights: an event is taken in this cycle.
     """
 
     issue: IssueInterface
@@ -189,16 +191,18 @@ class Sequencer(wiring.Component):
     drop: DropInterface
     reload: Signal
     busy: Signal
+    takes_event: Signal
 
     def __init__(self, spec: CoreSpec):
         self._spec = spec
         names = [f"events{place}" for place in range(len(spec.inputs))]
         super().__init__({
-            **{name: In(token_stream(layout)) for name, layout in zip(names, spec.layouts, strict=True)},
+            **{name: In(input_stream(one)) for name, one in zip(names, spec.inputs, strict=True)},
             "issue": Out(issue_signature(
                 passes=len(spec.microcode.passes), plan=spec.plan, words=spec.memory.depth,
                 value=value_shape(spec.layouts), falls=fall_steps(spec), pairs=spec.pairs)),
             "free": In(1), "drop": In(drop_signature(spec.tag_bits)), "reload": In(1), "busy": Out(1),
+            **({"takes_event": Out(1)} if spec.fetching else {}),
         })
         self.streams: list[stream.Interface] = [getattr(self, name) for name in names]
 
@@ -262,6 +266,8 @@ class Sequencer(wiring.Component):
             issue.captures.eq(marker & (position == starts) & ~boot), issue.final.eq(final),
             issue.masked.eq(Mux(starting, dropped, masked)),
         ]
+        if spec.fetching:
+            m.d.comb += self.takes_event.eq(token.valid & take & ~token.marker)
         return m
 
     def _token_at_hand(self, m: Module, *, starting: Value, take: Value, dropped: Value, opening: Value) -> _Token:
@@ -353,7 +359,9 @@ class Sequencer(wiring.Component):
         issue, found = self.issue, Const(1)
         if not token.heads:
             m.submodules.walk = walk = VectorWalk(self._spec)
-            m.d.comb += [walk.address.eq(self.streams[0].payload.address), issue.group.eq(walk.row)]
+            given = self.streams[0].payload
+            m.d.comb += [walk.address.eq(given.buffer if self._spec.fetching else given.address),
+                         issue.group.eq(walk.row)]
             if self._spec.pairs:
                 second = self.streams[0].payload.second
                 m.d.comb += [

@@ -3,9 +3,10 @@
 
 from amaranth.hdl import Shape
 from amaranth.lib import data, stream
+from firstspike_arch.core_spec import CoreInput
 from firstspike_arch.events import TokenLayout
 
-__all__ = ["token_struct", "token_stream"]
+__all__ = ["input_stream", "token_struct", "token_stream"]
 
 
 def token_struct(layout: TokenLayout, spare_bits: int = 0) -> data.StructLayout:
@@ -20,3 +21,13 @@ def token_struct(layout: TokenLayout, spare_bits: int = 0) -> data.StructLayout:
 def token_stream(layout: TokenLayout, spare_bits: int = 0) -> stream.Signature:
     """A valid/ready stream of tokens."""
     return stream.Signature(token_struct(layout, spare_bits))
+
+
+def input_stream(one: CoreInput) -> stream.Signature:
+    """A valid/ready stream of tokens as a core takes them: behind a weight fetcher, with the ``buffer`` of the event's
+    weights above."""
+    token = token_struct(one.layout)
+    if one.fetching is None:
+        return stream.Signature(token)
+    members = {name: field.shape for name, field in token}
+    return stream.Signature(data.StructLayout({**members, "buffer": range(one.fetching.buffers)}))

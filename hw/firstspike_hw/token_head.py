@@ -13,7 +13,7 @@ from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.events import TokenLayout
 from firstspike_arch.walk import Walk
 
-from .stream_token import token_stream
+from .stream_token import input_stream
 
 __all__ = ["TokenDecoder", "axes_of", "head_struct", "turns", "value_shape"]
 
@@ -78,7 +78,7 @@ class TokenDecoder(wiring.Component):
 
     Members
     -------
-    events : In(token_stream(layout))
+    events : In(input_stream(spec.inputs[place]))
         Stream.
     taken : In(1)
         The head is taken in this cycle.
@@ -95,7 +95,7 @@ class TokenDecoder(wiring.Component):
             raise ValueError(f"place must be 0…{len(spec.inputs) - 1}, not {place!r}")
         self._spec, self._place = spec, place
         super().__init__({
-            "events": In(token_stream(spec.inputs[place].layout)), "taken": In(1),
+            "events": In(input_stream(spec.inputs[place])), "taken": In(1),
             "head": Out(head_struct(spec, [spec.inputs[place].walk])),
         })
 
@@ -141,7 +141,7 @@ class TokenDecoder(wiring.Component):
         fields = [
             (head.row, _look_up(walk.y.row % rows, y) + _look_up(walk.x.row % rows, x) + start),
             (head.word, walk.base + _look_up(walk.y.word, y) + _look_up(walk.x.word, x)
-             + channel * walk.channel_words),
+             + (self.events.payload.buffer if one.fetching else channel) * walk.channel_words),
             (head.x_last, _look_up(walk.x.count - 1, x)), (head.y_last, _look_up(walk.y.count - 1, y)),
             (head.misses, _look_up(walk.x.count == 0, x) | _look_up(walk.y.count == 0, y)),
         ]

@@ -14,6 +14,8 @@ from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.fixed import CHUNK_BITS
 from firstspike_arch.memory import MemoryShape
 
+from .memory_stream import FillInterface, fill_signature
+
 __all__ = ["AccessInterface", "WeightMemory", "memory_access_signature", "rotated"]
 
 
@@ -60,6 +62,9 @@ class WeightMemory(wiring.Component):
     is three cycles, in the last of which the stages need not move. With a `CoreSpec.address_stage`, there is such a
     register, too; it holds the word of the row in that stage.
 
+    Weights that come from an external memory are written, a beat a cycle, by ``fill``, at any time: never to a word
+    that is about to be read. A host's writes go first.
+
     If the core takes two events at once, a second port reads the word of the second event beside the first; it shares
     its address with the writes, so that both ports of one block RAM are enough.
 
@@ -89,6 +94,8 @@ class WeightMemory(wiring.Component):
         Writes and reads of a host.
     chunk : Out(CHUNK_BITS)
         Chunk read, two cycles after ``access.read``; 0 if none is chosen. Only with ``spec.read_back``.
+    fill : In(fill_signature(fetching, words))
+        With external weights: writes of a beat.
     """
 
     word: Signal
@@ -100,6 +107,7 @@ class WeightMemory(wiring.Component):
     second_weights: Signal
     access: AccessInterface
     chunk: Signal
+    fill: FillInterface
 
     def __init__(self, spec: CoreSpec, image: Sequence[int] = ()):
         self._spec, self._image = spec, image
@@ -110,6 +118,7 @@ class WeightMemory(wiring.Component):
                 "second_word": In(range(spec.memory.depth)), "second": In(1),
                 "second_weights": Out(spec.memory.used_bits)} if spec.pairs else {}),
             **({"turn": In(range(spec.plan.banks[0]))} if spec.plan.rotates == (True, True) else {}),
+            **({"fill": In(fill_signature(spec.fetching, spec.memory.depth))} if spec.fetching else {}),
         })
 
     @property
@@ -135,12 +144,11 @@ class WeightMemory(wiring.Component):
             lends = access.read
         if shape.single_port:
             lends = lends | access.write
-        m.d.comb += [
-            address.eq(Mux(lends, access.word, word)), read.addr.eq(address),
+        m.d.comb += [address.eq(Mux(lends, access.word, word)), read.addr.eq(address)]
+        if not self._spec.fetching:
             # Never read and write in one cycle: otherwise synthesis adds logic for what a collision would read.
-            read.en.eq(self.free & calm), write.en.eq(Mux(calm, 0, access.chunk)),
-            write.data.eq(access.data.replicate(shape.chunks)),
-        ]
+            m.d.comb += [read.en.eq(self.free & calm), write.en.eq(Mux(calm, 0, access.chunk)),
+                         write.data.eq(access.data.replicate(shape.chunks))]
         if self._spec.pairs:
             second = memory.read_port()
             m.d.comb += [
@@ -151,6 +159,16 @@ class WeightMemory(wiring.Component):
             m.d.comb += self.second_weights.eq(held)
             with m.If(self.free):
                 m.d.sync += held.eq(Mux(self.second, second.data, 0))
+        elif self._spec.fetching:
+            chunks, fill, beat = shape.chunks, self.fill, self._spec.fetching.beat_bits // CHUNK_BITS
+            data = Cat(fill.data.word_select(chunk % beat, CHUNK_BITS) for chunk in range(chunks))
+            m.d.comb += [
+                write.addr.eq(Mux(calm, fill.word, access.word)),
+                write.en.eq(Mux(calm, fill.chunks, access.chunk)),
+                write.data.eq(Mux(calm, data, access.data.replicate(chunks))),
+                # What is read in the cycle of its write is never used.
+                read.en.eq(self.free & calm & ~(fill.chunks.any() & (fill.word == address))),
+            ]
         else:
             m.d.comb += write.addr.eq(address if shape.single_port else access.word)
         # Two registers in a row: the first beside the memory, whose output is slow, the second beside the adders.

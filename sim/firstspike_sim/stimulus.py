@@ -4,7 +4,7 @@
 from dataclasses import replace
 
 import numpy as np
-from firstspike_arch.backend import Stimulus
+from firstspike_arch.backend import IDEAL_MEMORY, MemoryTiming, Stimulus
 from firstspike_arch.events import MARKER, tokens_from_spikes
 from firstspike_arch.fixed import ceil_div, latency_step
 from firstspike_arch.program import Program
@@ -13,7 +13,8 @@ from firstspike_arch.work import marker_cycles
 from .inputs import check_inputs
 
 __all__ = [
-    "cycle_limit", "encode_direct", "encode_latency", "make_stimulus", "quiet_cycles", "random_waits",
+    "cycle_limit", "encode_direct", "encode_latency", "make_stimulus", "quiet_cycles", "random_memory",
+    "random_waits",
 ]
 
 PIXELS_PER_BEAT = 8
@@ -75,22 +76,37 @@ def make_stimulus(
 def random_waits(
     stimulus: Stimulus, seed: int, *, often: float = 0.3, gap_max: int = 6, stall_max: int = 60,
 ) -> Stimulus:
-    """Return the same words with random idle cycles before some of them, and random waits of the results."""
+    """Return the same words with random idle cycles before some of them, random waits of the results, and of an
+    external memory."""
     random = np.random.default_rng(seed)
     count = len(stimulus.words)
     gaps = np.where(random.random(count) < often, random.integers(1, gap_max + 1, count), 0)
     stalls = random.integers(0, stall_max + 1, stimulus.results)
-    return replace(stimulus, gaps=gaps, sink_stalls=stalls)
+    return replace(stimulus, gaps=gaps, sink_stalls=stalls, memory=random_memory(random.spawn(1)[0]))
 
 
-def quiet_cycles(program: Program) -> int:
+def random_memory(random: np.random.Generator) -> MemoryTiming:
+    """Return random waits of an external memory: a fast or a slow one, with many gaps or few."""
+    slowest, often = int(random.choice([2, 10, 60])), float(random.choice([0, 0.1, 0.5]))
+    return MemoryTiming(
+        latency=random.integers(0, slowest + 1, 61), gaps=random.integers(1, 8, 97) * (random.random(97) < often),
+        stalls=random.integers(1, 9, 53) * (random.random(53) < often))
+
+
+def memory_cycles(program: Program, memory: MemoryTiming) -> int:
+    """Return a bound on the cycles in which each slice of external weights is read twice."""
+    return sum(2 * (one.slices + one.buffers) * (one.beats * (1 + int(memory.gaps.max())) + memory.longest + 8)
+               for one in (core.fetching for core in program.external) if one is not None)
+
+
+def quiet_cycles(program: Program, memory: MemoryTiming = IDEAL_MEMORY) -> int:
     """Return after how many cycles without a transfer no more can follow, once all words and results are taken.
 
     A core is silent during its passes over the rows, its extractor while it searches for spikes, a pool merger while it
-    is emptied, and a delay line while it is read. After an early exit each core before the read-out may still be doing
-    that.
+    is emptied, a delay line while it is read, and all while weights are fetched. After an early exit each core before
+    the read-out may still be doing that.
     """
-    total = 64
+    total = 64 + memory_cycles(program, memory)
     for core in program.cores:
         start, step, final = marker_cycles(core)
         total += 2 * (start + max(step, final) + core.plan.rows) + core.plan.rows * core.plan.elements
@@ -108,4 +124,5 @@ def cycle_limit(program: Program, stimulus: Stimulus) -> int:
         steps = program.network.steps_max * stimulus.results
         work += steps * (core.plan.neurons + 2 * passes)
     rows = max(core.plan.rows for core in program.cores)
-    return 100_000 + waits + quiet_cycles(program) + 8 * rows * work
+    fetching = program.network.steps_max * stimulus.results * memory_cycles(program, stimulus.memory)
+    return 100_000 + waits + quiet_cycles(program) + fetching + 8 * rows * work

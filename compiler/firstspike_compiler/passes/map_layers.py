@@ -13,7 +13,7 @@ from firstspike_arch.work import spread_workload
 
 from ..errors import CompileError
 from .estimate_events import estimate_events
-from .search_mapping import UNLIMITED, Use, fastest, least, list_choices, processing_elements, total
+from .search_mapping import UNLIMITED, Use, fastest, least, list_choices, processing_elements, total, with_buffers
 
 __all__ = ["LANE_BUDGET", "MEMORY_BITS", "MEMORY_FACTOR", "map_layers"]
 
@@ -35,7 +35,7 @@ LUTS_AN_ELEMENT = 100
 def map_layers(
     network: IntegerNetwork, templates: Sequence[LayerOptions], *, lanes: int | Sequence[int] | None = None,
     lane_budget: int | None = None, events: Sequence[float | None] | None = None,
-    given: Sequence[Mapping[str, Any]] | None = None,
+    given: Sequence[Mapping[str, Any]] | None = None, beat_bits: int = 64,
 ) -> tuple[LayerOptions, ...]:
     """Choose the lanes and banks of each layer.
 
@@ -55,6 +55,8 @@ def map_layers(
         Expected input events of each layer in an inference. None: estimated, see `estimate_events`.
     given : sequence of mappings
         Options of each layer that are not to be chosen: ``banks``, ``rotates``, ``merges``, …
+    beat_bits : int
+        Width of the responses of the external memory, if layers have their weights there.
 
     Raises
     ------
@@ -65,8 +67,12 @@ def map_layers(
     if lanes is not None and lane_budget is not None:
         raise CompileError("lanes must be given alone, or lane_budget, not both")
     if lanes is not None:
-        return tuple(replace(template, lanes=count, **one) for template, count, one in zip(
-            templates, _checked(layers, lanes), given or [{}] * len(layers), strict=True))
+        chosen = [replace(template, lanes=count, **one) for template, count, one in zip(
+            templates, _checked(layers, lanes), given or [{}] * len(layers), strict=True)]
+        try:
+            return tuple(with_buffers(network, index, one, beat_bits) for index, one in enumerate(chosen))
+        except ValueError as error:
+            raise CompileError(str(error)) from None
     budget = LANE_BUDGET if lane_budget is None else lane_budget
     if not isinstance(budget, int) or budget < len(layers):
         raise CompileError(f"lane_budget must be ≥ {len(layers)} (one a layer), not {shown(budget)}")
@@ -76,7 +82,8 @@ def map_layers(
     # Two events a cycle take a second port of the weights, and some devices have none; nor have all LUT RAM.
     given = [{"events_per_cycle": 1, "lut_ram": (False, False), **one} for one in given or [{}] * len(layers)]
     choices = list_choices(
-        network, templates, lambda core: spread_workload(core, network.steps, expected), _use, given=given)
+        network, templates, lambda core: spread_workload(core, network.steps, expected), _use, given=given,
+        beat_bits=beat_bits)
     memory = max(MEMORY_FACTOR * total(least(choices, "memory")).memory, MEMORY_BITS)
     luts = LUTS_AN_ELEMENT * budget  # not a limit, but a price
     found = fastest(choices, Use(budget, memory, luts, UNLIMITED))

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from firstspike_arch.array import LayerOptions, LayerPlan, bank_shapes, can_merge, reach
 from firstspike_arch.core_spec import CoreSpec, core_spec, pairs_obstacle
+from firstspike_arch.external import external_buffers
 from firstspike_arch.fixed import ceil_div
 from firstspike_arch.memory import LUT_RAM_DEPTH
 from firstspike_arch.network import IntegerNetwork, Layer
@@ -17,7 +18,7 @@ from firstspike_arch.skipping import skips_obstacle
 from firstspike_arch.work import Workload, rows_visited, work_cycles
 
 __all__ = ["UNLIMITED", "Choice", "Use", "dimensions", "fastest", "filled", "least", "list_choices",
-           "processing_elements", "total"]
+           "processing_elements", "total", "with_buffers"]
 
 Banks = tuple[int, int]
 
@@ -85,20 +86,30 @@ class Choice:
 def dimensions(network: IntegerNetwork, index: int, template: LayerOptions) -> dict[str, list[Any]]:
     """Return the options of a layer that a mapping chooses beside its lanes, and their values, the plainest first."""
     layer = network.layers[index]
-    alone = pairs_obstacle(network, index, single_port=template.single_port, bit_serial=template.bit_serial)
+    alone = "external" if template.external else pairs_obstacle(
+        network, index, single_port=template.single_port, bit_serial=template.bit_serial)
     return {
         "banks": bank_shapes(layer),
         "rotates": list(product((False, True), repeat=2)),
-        "merges": [False, True] if can_merge(layer) else [False],
+        "merges": [False, True] if can_merge(layer) and not template.external else [False],
         "events_per_cycle": [1, 2] if alone is None else [1],
         "skips": [False, True] if skips_obstacle(network, index) is None else [False],
         "lut_ram": list(product((False, True), repeat=2)),
     }
 
 
+def with_buffers(network: IntegerNetwork, index: int, options: LayerOptions, beat_bits: int) -> LayerOptions:
+    """Return options of a layer with external weights with as many buffers as its slices ask for; others unchanged."""
+    if not options.external:
+        return options
+    fetching = core_spec(network, index, options, beat_bits=beat_bits).fetching
+    assert fetching is not None
+    return replace(options, external=external_buffers(fetching.beats))
+
+
 def list_choices(
     network: IntegerNetwork, templates: Sequence[LayerOptions], load_of: Callable[[CoreSpec], Workload],
-    use_of: Callable[[CoreSpec], Use], *, given: Sequence[Mapping[str, Any]] | None = None,
+    use_of: Callable[[CoreSpec], Use], *, given: Sequence[Mapping[str, Any]] | None = None, beat_bits: int = 64,
 ) -> list[list[Choice]]:
     """List the sensible ways to map each layer, those that take least first.
 
@@ -113,6 +124,8 @@ def list_choices(
         What a core takes.
     given : sequence of mappings
         Options of each layer that are not to be chosen, of those in `dimensions`.
+    beat_bits : int
+        Width of the external memory's responses.
     """
     found = []
     for index, (layer, template) in enumerate(zip(network.layers, templates, strict=True)):
@@ -128,7 +141,8 @@ def list_choices(
                 options = replace(template, lanes=lanes, banks=banks, **dict(zip(values, chosen, strict=True)))
                 if any(turns and count == 1 for turns, count in zip(options.rotates, banks, strict=True)):
                     continue  # as without
-                core = core_spec(network, index, options)
+                options = with_buffers(network, index, options, beat_bits)
+                core = core_spec(network, index, options, beat_bits=beat_bits)
                 stream = options.merges, options.events_per_cycle, options.skips
                 if stream not in loads:
                     loads[stream] = load_of(core).mean()

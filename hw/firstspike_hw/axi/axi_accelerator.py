@@ -60,6 +60,9 @@ class AxiAccelerator(wiring.Component):
     s_axi: AxiLiteInterface
 
     def __init__(self, program: Program, memories: Mapping[MemoryShape, Sequence[int]] | None = None):
+        if program.external:
+            raise ValueError("external must be off in the AXI peripheral, which has no external memory, not on for "
+                             f"layer {program.external[0].index}")
         self._program, self._wire = program, wire_format(program)
         self._images = {shape.name: words for shape, words in (memories or {}).items()}
         super().__init__({

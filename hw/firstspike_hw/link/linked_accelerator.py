@@ -94,6 +94,9 @@ class LinkedAccelerator(wiring.Component):
         if 0 < program.config.timeout < TIMEOUT_MIN:
             raise ValueError(f"timeout must be 0 or at least {TIMEOUT_MIN} cycles behind a host link, not "
                              f"{program.config.timeout!r}")
+        if program.external:
+            raise ValueError(f"external must be off behind a host link, which has no external memory, not on for layer "
+                             f"{program.external[0].index}")
         self._program = program
         self._images = {shape.name: words for shape, words in (memories or {}).items()}
         self._buffer = FrameBuffer(depth=buffer_bytes_for(program) if buffer_bytes is None else buffer_bytes)

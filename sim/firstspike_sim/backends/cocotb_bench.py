@@ -39,7 +39,16 @@ class CocotbBackend:
         self._program: Program | None = None
 
     def load(self, program: Program) -> None:
-        """Set the program for the next runs; `run` builds it."""
+        """Set the program for the next runs; `run` builds it.
+
+        Raises
+        ------
+        ValueError
+            Layers have their weights in an external memory, which this bench has none of.
+        """
+        if program.external:
+            raise ValueError("external must be off in the cocotb bench, which has no external memory; the backends "
+                             "verilator and pysim have one")
         self._program = program
 
     def run(self, stimulus: Stimulus, *, limit: int | None = None) -> Trace:

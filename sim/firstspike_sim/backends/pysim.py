@@ -1,26 +1,38 @@
 # SPDX-License-Identifier: MIT
 """Backend on Amaranth's own simulator, which needs no external tools."""
 
+from collections.abc import Callable
+
 import numpy as np
 from amaranth.sim import Simulator
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout, scores_from_raw
+from firstspike_arch.status import FAULTS_ADDRESS
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.toolchain import ToolError
 
 from ..stimulus import cycle_limit, quiet_cycles
+from .external_memory import ExternalMemory
 
 __all__ = ["PysimBackend"]
 
 
 class PysimBackend:
-    """Backend that simulates the Amaranth description itself, slowly."""
+    """Backend that simulates the Amaranth description itself, slowly.
+
+    Parameters
+    ----------
+    fails : callable or None
+        Called with the number of a request to the external memory: whether it is answered with errors, and other data.
+        None: none is.
+    """
 
     name = "pysim"
 
-    def __init__(self) -> None:
+    def __init__(self, *, fails: Callable[[int], bool] | None = None) -> None:
         self._program: Program | None = None
+        self._fails = fails
 
     def load(self, program: Program) -> None:
         """Remember the program; nothing is built before a run."""
@@ -40,7 +52,7 @@ class PysimBackend:
         if program is None:
             raise RuntimeError("load a program first")
         limit = cycle_limit(program, stimulus) if limit is None else limit
-        enough = quiet_cycles(program)
+        enough = quiet_cycles(program, stimulus.memory)
         accelerator = Accelerator(program, program.images())
         layout = result_layout(program)
         count, total = stimulus.results, len(stimulus.words)
@@ -50,6 +62,11 @@ class PysimBackend:
         results: list[tuple] = []
         transfers: list[list[tuple[int, int]]] = [[] for _ in program.network.edges()]
         ended = False
+        counters: dict[str, int] = {}
+        memory = None
+        if program.external:
+            memory = ExternalMemory(program.external_image(), stimulus.memory, program.config.beat_bits,
+                                    self._fails)
         # These members belong to a signature that is made at run time, so the type checker does not know them.
         source, result = accelerator.source, accelerator.result  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -58,6 +75,7 @@ class PysimBackend:
 
         async def bench(ctx):
             nonlocal ended
+            ctx.set(accelerator.status_address, FAULTS_ADDRESS)
             word, available, quiet = 0, gaps[0], 0
             for cycle in range(limit):
                 offered = word < total and cycle >= available
@@ -71,6 +89,8 @@ class PysimBackend:
                 takes = valid and cycle >= int(decided[place]) + stalls[place]
                 ctx.set(result.ready, takes or (place < count and stalls[place] == 0))
                 quiet += 1
+                if memory is not None:
+                    _run_memory(ctx, accelerator, memory, cycle)
                 if offered and ctx.get(source.ready):
                     accepted[word] = cycle
                     word += 1
@@ -87,6 +107,8 @@ class PysimBackend:
                     quiet = 0
                 if quiet == enough:
                     ended = True
+                    if memory is not None:
+                        counters.update(faults=ctx.get(accelerator.status_data), beats=memory.sent)
                     return
                 await ctx.tick()
 
@@ -104,5 +126,21 @@ class PysimBackend:
             decided_by=np.array([entry[2] for entry in results]),
             scores=scores_from_raw(program, np.array([entry[3] for entry in results]), steps),
             decided=decided, taken=taken, edge_tokens=tuple(tokens for tokens, _ in edges),
-            edge_cycles=tuple(cycles for _, cycles in edges),
+            edge_cycles=tuple(cycles for _, cycles in edges), counters=counters,
         )
+
+
+def _run_memory(ctx, accelerator: Accelerator, memory: ExternalMemory, cycle: int) -> None:
+    """Run the external memory for a cycle."""
+    requests, responses = accelerator.requests, accelerator.responses
+    beat = memory.offered(cycle)
+    ctx.set(responses.valid, beat is not None)
+    if beat is not None:
+        for field, value in zip((responses.payload.data, responses.payload.last, responses.payload.error), beat,
+                                strict=True):
+            ctx.set(field, value)
+    valid = bool(ctx.get(requests.valid))
+    ready = memory.ready(cycle, valid)
+    ctx.set(requests.ready, ready)
+    request = (ctx.get(requests.payload.address), ctx.get(requests.payload.beats)) if valid and ready else None
+    memory.step(cycle, taken=beat is not None and bool(ctx.get(responses.ready)), request=request)

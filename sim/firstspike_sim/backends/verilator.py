@@ -12,7 +12,7 @@ import numpy as np
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout, scores_from_raw
-from firstspike_arch.status import COUNTERS, STATUS_CYCLES
+from firstspike_arch.status import COUNTERS, FAULTS_ADDRESS, STATUS_CYCLES
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.toolchain import Tool
 from firstspike_hw.verilog import verilog
@@ -86,7 +86,9 @@ class VerilatorBackend:
             ):
                 np.asarray(values).astype(np.uint64 if name in ("words", "images") else _INTEGERS).tofile(
                     folder / f"{name}.bin")
-            printed = self._binary.run([str(limit), str(quiet_cycles(program))], folder=folder)
+            if program.external:
+                _write_memory(folder, program, stimulus)
+            printed = self._binary.run([str(limit), str(quiet_cycles(program, stimulus.memory))], folder=folder)
             cycles, seconds = printed.split()[-2:]
             self.cycles_per_second = int(cycles) / float(seconds)
             if self._waves is not None:
@@ -123,8 +125,17 @@ class VerilatorBackend:
             decided_by=np.array([field[2] for field in fields]), scores=scores_from_raw(program, raw, steps),
             decided=read("decided"), taken=read("taken"), edge_tokens=tuple(tokens for tokens, _ in edges),
             edge_cycles=tuple(cycles for _, cycles in edges),
-            counters=dict(zip(COUNTERS, read("counters").tolist(), strict=True)),
+            counters=dict(zip((*COUNTERS, *(("faults", "beats") * bool(program.external))), read("counters").tolist(),
+                              strict=True)),
         )
+
+
+def _write_memory(folder: Path, program: Program, stimulus: Stimulus) -> None:
+    """Write contents and waits of the external memory."""
+    image, timing = program.external_image(), stimulus.memory
+    (folder / "memory.bin").write_bytes(image + bytes(-len(image) % 8))
+    for name, values in (("latency", timing.latency), ("beat_gaps", timing.gaps), ("request_stalls", timing.stalls)):
+        np.asarray(values).astype(_INTEGERS).tofile(folder / f"{name}.bin")
 
 
 def _build(program: Program, text: str, **options: bool) -> Tool:
@@ -135,6 +146,8 @@ def _build(program: Program, text: str, **options: bool) -> Tool:
     header = (
         f"#define EDGES {len(edges)}\n#define RESULT_WORDS {-(-result_layout(program).bits // 32)}\n"
         f"#define COUNTERS {len(COUNTERS)}\n#define STATUS_CYCLES {STATUS_CYCLES}\n#define READ_EDGES(see) {seen}\n"
+        f"#define BEAT_BITS {program.config.beat_bits if program.external else 0}\n"
+        f"#define FAULTS_ADDRESS {FAULTS_ADDRESS}\n"
     )
     # A file for Verilator makes the edges visible, so that the Verilog is unchanged: what is simulated is what is
     # shipped.

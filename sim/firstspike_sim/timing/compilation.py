@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from firstspike_arch import array, events
+from firstspike_arch import array, events, external
 
 __all__ = ["WITHOUT_RUNTIME", "sources", "sources_digest", "twin"]
 
@@ -28,7 +28,7 @@ def twin(function: Callable) -> Callable:
 def sources() -> list[Path]:
     """The source files of the compiled timing model: those in this folder, and those of arch whose constants it
     uses."""
-    return [*Path(__file__).parent.glob("*.py"), *(Path(str(module.__file__)) for module in (array, events))]
+    return [*Path(__file__).parent.glob("*.py"), *(Path(str(module.__file__)) for module in (array, events, external))]
 
 
 def sources_digest(files: Iterable[Path]) -> str:

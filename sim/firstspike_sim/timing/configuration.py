@@ -25,9 +25,10 @@ from .readout import new_readout
 from .sequencer import CORE_SETTINGS, EDGE_SETTINGS, SequencerSettings
 from .spike_lists import VALUE_SHIFT
 from .spike_queue import SpikeQueues, new_spike_queues
+from .weight_fetcher import Fetchers, new_fetchers
 
 __all__ = [
-    "Wiring", "cores_of", "latency_encoder_of", "lines_of", "longest_tokens", "mergers_of", "packer_of",
+    "Wiring", "cores_of", "fetchers_of", "latency_encoder_of", "lines_of", "longest_tokens", "mergers_of", "packer_of",
     "pixel_encoder_of", "queues_of", "readout_of", "second_shifts", "sequencer_settings", "wiring_of",
 ]
 
@@ -37,8 +38,8 @@ class Wiring(NamedTuple):
 
     ``image``: the port takes images. ``direct``: the encoder behind the port is the pixel encoder. ``sender``
     int64[edges]: sender of each edge, 0 for the input, i + 1 for core i. ``sends`` bool[cores]: whether any core takes
-    the spikes of core i. ``merger``, ``line`` int64[edges]: number of the pool merger, and of the delay line, on each
-    edge; −1: none.
+    the spikes of core i. ``merger``, ``line``, ``fetcher`` int64[edges]: number of the pool merger, the delay line and
+    the weight fetcher on each edge; −1: none. ``core_fetcher`` int64[cores]: that in front of each core.
     """
 
     image: bool
@@ -47,6 +48,8 @@ class Wiring(NamedTuple):
     sends: np.ndarray
     merger: np.ndarray
     line: np.ndarray
+    fetcher: np.ndarray
+    core_fetcher: np.ndarray
 
 
 def wiring_of(program: Program) -> Wiring:
@@ -58,6 +61,8 @@ def wiring_of(program: Program) -> Wiring:
         sends=np.array([core.sends for core in program.cores]),
         merger=_numbered([one.merging is not None for one in inputs]),
         line=_numbered([one.delaying is not None for one in inputs]),
+        fetcher=_numbered([one.fetching is not None for one in inputs]),
+        core_fetcher=_numbered([core.fetching is not None for core in program.cores]),
     )
 
 
@@ -90,6 +95,11 @@ def lines_of(program: Program, sent: np.ndarray) -> Lines:
     inputs = [one.delaying for core in program.cores for one in core.inputs]
     found = [(one, count) for one, count in zip(inputs, sent.tolist(), strict=True) if one is not None]
     return new_lines([one for one, _ in found], [count for _, count in found])
+
+
+def fetchers_of(program: Program) -> Fetchers:
+    """The weight fetchers of all cores after reset."""
+    return new_fetchers([core.fetching for core in program.external if core.fetching is not None])
 
 
 def readout_of(program: Program) -> np.ndarray:

@@ -18,6 +18,7 @@ from . import (
     emitter,
     extractor,
     latency_encoder,
+    memory,
     pair_packer,
     pixel_encoder,
     pool_merger,
@@ -26,16 +27,19 @@ from . import (
     sequencer,
     spike_queue,
     stream_buffer,
+    weight_fetcher,
 )
 from .compilation import WITHOUT_RUNTIME, sources, sources_digest, twin
 from .configuration import Wiring
 from .delay_line import Lines
 from .edge_log import EdgeLog
+from .memory import Memory
 from .pool_merger import Mergers
 from .ports import Sink, Source
 from .sequencer import Sequencers, SequencerSettings
 from .spike_lists import SpikeLists
 from .spike_queue import SpikeQueues
+from .weight_fetcher import Fetchers
 
 __all__ = ["OFFER", "Units", "run"]
 
@@ -48,8 +52,9 @@ class Units(NamedTuple):
 
     For each core: ``settings`` and ``sequencers``, ``cores``, ``issues`` (the wires between these two), ``queues`` and
     ``extractors``. For each sender (0: the input, i + 1: core i): ``emitters`` and ``offers``. For each edge:
-    ``buffers``, from which the core takes; on some edges, ``lines`` and ``mergers`` with a stream buffer in front of
-    each. Arrays of length 1: ``readouts``, ``latency_encoders``, ``pixel_encoders``, ``packers``, ``both_ports``.
+    ``buffers``, from which the core takes; on some edges, ``lines``, ``mergers`` and ``fetchers`` with a stream buffer
+    in front of each. ``memory``: the memory port, and the external memory. Arrays of length 1: ``readouts``,
+    ``latency_encoders``, ``pixel_encoders``, ``packers``, ``both_ports``.
     """
 
     settings: SequencerSettings
@@ -63,6 +68,8 @@ class Units(NamedTuple):
     buffers: np.ndarray
     mergers: Mergers
     lines: Lines
+    fetchers: Fetchers
+    memory: Memory
     readouts: np.ndarray
     latency_encoders: np.ndarray
     pixel_encoders: np.ndarray
@@ -76,8 +83,10 @@ def _find_room(wiring, units):  # pragma: no cover - compiled
     for sender in range(len(units.offers)):
         units.offers[sender].room = True
     for edge in range(len(units.buffers)):
-        merger, line = wiring.merger[edge], wiring.line[edge]
+        merger, line, fetcher = wiring.merger[edge], wiring.line[edge], wiring.fetcher[edge]
         buffer = units.buffers[edge] if merger < 0 else units.mergers.buffers[merger]
+        if fetcher >= 0:
+            buffer = units.fetchers.buffers[fetcher]
         if line >= 0:
             buffer = units.lines.buffers[line]
         if not stream_buffer.source_ready(buffer):
@@ -152,16 +161,43 @@ def _run_core(wiring, units, index, lists, granted, drop_valid, drop_inference):
         spike_queue.step(queue, units.queues.words[index], captures, stages.word, taken)
     sequencer.step(
         units.settings, units.sequencers, index, units.buffers, stages.free, drop_valid, drop_inference, issue)
+    if wiring.core_fetcher[index] >= 0:
+        hand = units.sequencers.at_hand[index]
+        weight_fetcher.note_core(units.fetchers, wiring.core_fetcher[index], stages.free,
+                                 hand.valid and hand.kind == sequencer.EVENT)
     core.step(stages, issue, granted)
 
 
 @twin
+def _run_fetcher(units, number, buffer, behind, fetched_ready, room, chosen, cycle):  # pragma: no cover - compiled
+    """Run a weight fetcher, with what the memory port has for it; return whether it takes from ``buffer``. ``chosen``:
+    the fetcher whose request the port takes, if it has ``room``."""
+    state, requests = units.memory.state[0], units.memory
+    place = state.answered % len(requests.who)
+    answered = memory.offers(requests, cycle) and requests.who[place] == number
+    asked = room and chosen == number
+    ready = buffer.valid and weight_fetcher.takes(units.fetchers, number, buffer.token, asked)
+    weight_fetcher.step(units.fetchers, number, buffer, ready, asked, answered,
+                        state.beat == requests.beats[place] - 1, behind, fetched_ready)
+    return ready
+
+
+@twin
 def _run_edges(wiring, units, log, cycle):  # pragma: no cover - compiled
-    """Run the stream buffers between senders and cores, and the delay lines and pool mergers behind some of them; log
-    the transfers of the first."""
+    """Run the stream buffers between senders and cores, the delay lines, pool mergers and weight fetchers behind some
+    of them, and the memory; log the transfers of the first."""
+    taken, chosen = memory.asked(units.memory, cycle), -1
+    room = taken or not units.memory.state[0].valid
+    for number in range(len(units.fetchers.state)):
+        if units.fetchers.state[number].asks:
+            chosen = number
+    beats = units.fetchers.state[chosen].beats if chosen >= 0 else 0
     for edge in range(len(units.buffers)):
         buffer, offer, ready = units.buffers[edge], units.offers[wiring.sender[edge]], units.sequencers.ready[edge]
-        merger, line = wiring.merger[edge], wiring.line[edge]
+        merger, line, fetcher = wiring.merger[edge], wiring.line[edge], wiring.fetcher[edge]
+        if fetcher >= 0:
+            behind, fetched_ready, buffer = buffer, ready, units.fetchers.buffers[fetcher]
+            ready = _run_fetcher(units, fetcher, buffer, behind, fetched_ready, room, chosen, cycle)
         if merger >= 0:
             behind, merged_ready, buffer = buffer, ready, units.mergers.buffers[merger]
             ready = buffer.valid and pool_merger.takes(units.mergers, merger, buffer.token)
@@ -173,6 +209,8 @@ def _run_edges(wiring, units, log, cycle):  # pragma: no cover - compiled
         if buffer.valid and ready:
             edge_log.note(log, edge, buffer.token, cycle)
         stream_buffer.step(buffer, offer.valid and offer.room, offer.token, ready)
+    if len(units.fetchers.state) > 0:
+        memory.step(units.memory, cycle, taken, chosen >= 0, chosen, beats)
 
 
 @twin

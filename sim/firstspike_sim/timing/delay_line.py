@@ -74,7 +74,7 @@ def new_lines(delayings: Sequence[Delaying], events: Sequence[int]) -> Lines:
     neurons, places = none, none
     delay, neuron = none, none
     for number, one in enumerate(delayings):
-        addresses = one.layout.addresses()
+        addresses = one.neuron_places
         state[number]["first"], state[number]["first_place"] = len(delay), len(neuron)
         back = np.zeros(one.places, np.int64)
         back[addresses] = np.arange(len(addresses))

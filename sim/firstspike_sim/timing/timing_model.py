@@ -9,7 +9,8 @@ the golden model.
 """
 
 import numpy as np
-from firstspike_arch.backend import Stimulus, Trace
+from firstspike_arch.backend import MemoryTiming, Stimulus, Trace
+from firstspike_arch.external import ANSWER_CYCLES
 from firstspike_arch.program import Program
 
 from . import configuration
@@ -18,6 +19,7 @@ from .cycle_loop import OFFER, Units, run
 from .edge_log import EdgeLog, new_edge_log
 from .emitter import new_emitters
 from .extractor import new_extractors
+from .memory import new_memory
 from .ports import Source, new_ports, new_sink, new_source
 from .sequencer import new_sequencers
 from .spike_lists import SpikeLists, codes_of_tokens, tokens_of_codes
@@ -43,14 +45,15 @@ def predict_cycles(
     Raises
     ------
     ValueError
-        The stimulus is silent within an inference for so long that the guard would end it: results would then be other
-        than those given.
+        The external memory would be taken for dead, or the stimulus is silent within an inference for so long that the
+        guard would end it: results would then be other than those given.
     RuntimeError
         The model does not end within a bound on its cycles, which is a bug in the model.
     """
     network = program.network
     wiring = configuration.wiring_of(program)
     _check_silences(program, stimulus)
+    _check_memory(program, stimulus.memory)
     # Beats need no contents, because the spikes are known.
     words = np.zeros(len(stimulus.words), dtype=np.int64) if wiring.image else codes_of_tokens(
         stimulus.words, program.edge_layouts[0])
@@ -62,11 +65,14 @@ def predict_cycles(
     log = new_edge_log(sent)
     tokens = sent + len(lists.first_step)
     work = int((tokens * configuration.longest_tokens(program)).sum())
-    units = _units(program, source, sent)
+    units = _units(program, source, sent, stimulus.memory)
     work += int(units.mergers.state["sweep"].sum())
     lines = [one.delaying for core in program.cores for one in core.inputs]
     work += sum(one.clear_cycles * (1 + stimulus.inferences) + one.words * count
                 for one, count in zip(lines, tokens.tolist(), strict=True) if one is not None)
+    fetchings = [one.fetching for core in program.cores for one in core.inputs]
+    work += sum((one.beats * (1 + int(stimulus.memory.gaps.max())) + stimulus.memory.longest + 8) * count
+                for one, count in zip(fetchings, tokens.tolist(), strict=True) if one is not None)
     limit = 10_000 + 4 * (len(words) + int(source.gaps.sum() + sink.stalls.sum()) + work)
     # A window of a network with a last step is longer than any inference.
     window = network.steps_max if network.endless else 1 << 62
@@ -95,7 +101,17 @@ def _check_silences(program: Program, stimulus: Stimulus) -> None:
                 f"{inference}")
 
 
-def _units(program: Program, source: Source, sent: np.ndarray) -> Units:
+def _check_memory(program: Program, memory: MemoryTiming) -> None:
+    # An answer waits for those to all other requests, too.
+    longest = memory.longest + sum(
+        core.fetching.buffers * (core.fetching.beats * (1 + int(memory.gaps.max())) + memory.longest)
+        for core in program.external if core.fetching is not None)
+    if program.external and longest >= ANSWER_CYCLES:
+        raise ValueError(f"the external memory must answer within {ANSWER_CYCLES} cycles, after which it is taken for "
+                         f"dead, and not {longest}, with latencies and stalls of up to {memory.longest} cycles")
+
+
+def _units(program: Program, source: Source, sent: np.ndarray, memory: MemoryTiming) -> Units:
     """All units after reset; ``sent``: tokens of each edge."""
     settings = configuration.sequencer_settings(program.cores)
     cores = len(settings.cores)
@@ -104,7 +120,9 @@ def _units(program: Program, source: Source, sent: np.ndarray) -> Units:
         issues=np.zeros(cores, ROW), queues=configuration.queues_of(program), extractors=new_extractors(cores),
         emitters=new_emitters(configuration.second_shifts(program)), offers=np.zeros(cores + 1, OFFER),
         buffers=new_stream_buffers(len(settings.edges)), mergers=configuration.mergers_of(program),
-        lines=configuration.lines_of(program, sent), readouts=configuration.readout_of(program),
+        lines=configuration.lines_of(program, sent), fetchers=configuration.fetchers_of(program),
+        memory=new_memory(sum(core.plan.options.external for core in program.cores), memory),
+        readouts=configuration.readout_of(program),
         latency_encoders=configuration.latency_encoder_of(program),
         pixel_encoders=configuration.pixel_encoder_of(program), packers=configuration.packer_of(program),
         both_ports=new_ports(source),

@@ -16,6 +16,8 @@ DELAYINGS = [
     Delaying(layout=TokenLayout(shape=(20,), high=200), delays=RANDOM.integers(0, 6, 20)),
     Delaying(layout=TokenLayout(shape=(2, 3, 3), low=-2, high=2), delays=RANDOM.integers(0, 3, 18)),
     Delaying(layout=TokenLayout(shape=(1,)), delays=np.array([1])),
+    Delaying(layout=TokenLayout(shape=(3, 5, 6)), delays=np.zeros(90, int), by_channel=True),
+    Delaying(layout=TokenLayout(shape=(5, 2, 3), high=3), delays=RANDOM.integers(0, 3, 30), by_channel=True),
 ]
 RATES = [(1, 1), (0.6, 0.6), (1, 0.3)]
 STEPS = 5, 1, 2, 8, 1, 1, 4

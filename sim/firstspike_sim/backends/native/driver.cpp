@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Drives the Verilated accelerator: one loop, no Python per cycle. See verilator.py for the files.
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -12,7 +13,7 @@
 #ifdef WAVES
 #include "verilated_fst_c.h"
 #endif
-#include "edges.h"  // EDGES, RESULT_WORDS (32 bits each), COUNTERS, STATUS_CYCLES, READ_EDGES(see)
+#include "edges.h"  // EDGES, RESULT_WORDS (32 bits each), COUNTERS, STATUS_CYCLES, READ_EDGES(see); BEAT_BITS (0: no memory), FAULTS_ADDRESS
 
 using Words = std::vector<int64_t>;
 
@@ -41,6 +42,68 @@ template <typename Port> static uint32_t word_of(const Port& port, int index) {
     else return port[index];
 }
 
+#if BEAT_BITS
+// The external memory, as external_memory.py has it: which cycles it takes requests in, and answers in.
+class Memory {
+    struct Request { int64_t address, beats, when; };
+    const Words image = read_words("memory.bin"), latency = read_words("latency.bin");
+    const Words gaps = read_words("beat_gaps.bin"), stalls = read_words("request_stalls.bin");
+    std::vector<Request> requests;
+    size_t answered = 0, beat = 0, sent = 0;
+    int64_t since = -1, from = 0;
+
+    void begin(int64_t cycle) {
+        if (answered == requests.size()) return;
+        from = std::max(requests[answered].when + 1 + latency[answered % latency.size()], cycle + 1);
+    }
+    uint32_t word(size_t octets) const {
+        const size_t place = octets / 8;
+        return place < image.size() ? uint64_t(image[place]) >> octets % 8 * 8 : 0;
+    }
+
+public:
+    int64_t beats() const { return sent; }
+    template <typename Top> void offer(Top& top, int64_t cycle) {
+        top.responses_valid = answered < requests.size() && cycle >= from;
+        if (!top.responses_valid) return;
+        const Request& request = requests[answered];
+        const size_t at = request.address + beat * (BEAT_BITS / 8);
+        const uint64_t flags = int64_t(beat) == request.beats - 1;  // last, and no error above it
+        using Port = std::decay_t<decltype(top.responses_payload)>;
+        if constexpr (std::is_integral_v<Port>) top.responses_payload = word(at) | flags << 32;
+        else {
+            for (int i = 0; i < BEAT_BITS / 32; i++) top.responses_payload[i] = word(at + 4 * i);
+            top.responses_payload[BEAT_BITS / 32] = flags;
+        }
+    }
+    template <typename Top> void take(Top& top, int64_t cycle) {  // when the outputs are known
+        if (top.requests_valid && since < 0) since = cycle;
+        top.requests_ready = since >= 0 && cycle >= since + stalls[requests.size() % stalls.size()];
+        top.eval();
+    }
+    template <typename Top> void step(Top& top, int64_t cycle) {
+        if (top.responses_valid && top.responses_ready) {
+            from = cycle + 1 + gaps[++sent % gaps.size()];
+            if (int64_t(++beat) == requests[answered].beats) beat = 0, answered++, begin(cycle);
+        }
+        if (top.requests_valid && top.requests_ready) {
+            const uint64_t payload = top.requests_payload;
+            requests.push_back({int64_t(payload & 0xFFFFFFFF), int64_t(payload >> 32), cycle});
+            since = -1;
+            if (answered + 1 == requests.size()) begin(cycle);
+        }
+    }
+};
+#define OFFER(memory) memory.offer(top, cycle)
+#define TAKE(memory) memory.take(top, cycle)
+#define STEP(memory) memory.step(top, cycle)
+#else
+struct Memory {};
+#define OFFER(memory)
+#define TAKE(memory)
+#define STEP(memory)
+#endif
+
 int main(int argc, char** argv) {
     VerilatedContext context;
     context.commandArgs(argc, argv);
@@ -60,6 +123,10 @@ int main(int argc, char** argv) {
 #define DUMP()
 #endif
     auto edge = [&] { DUMP(); top.clk = 1; top.eval(); DUMP(); top.clk = 0; };
+    Memory memory;
+#if BEAT_BITS
+    top.requests_ready = top.responses_valid = 0;
+#endif
     top.clk = 0; top.rst = 1;
     top.source_valid = 0; top.result_ready = 0; top.program_port_valid = 0; top.restart = 0; top.status_address = 0;
     for (int i = 0; i < 2; i++) { top.eval(); edge(); }
@@ -92,7 +159,9 @@ int main(int argc, char** argv) {
         if (offered) top.source_payload = words[word];
         const bool stalled = result < count && stalls[result];
         top.result_ready = !stalled || (decided[result] >= 0 && cycle >= decided[result] + stalls[result]);
+        OFFER(memory);
         top.eval();
+        TAKE(memory);
         bool quiet_now = word == words.size() && result == count;
         if (top.result_valid && result < count) {
             if (decided[result] < 0) decided[result] = cycle;
@@ -112,6 +181,7 @@ int main(int argc, char** argv) {
             quiet_now = false;                                     \
         }
         READ_EDGES(SEE)
+        STEP(memory);
         quiet = quiet_now ? quiet + 1 : 0;
         edge();
         cycle++;
@@ -119,12 +189,15 @@ int main(int argc, char** argv) {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     Words counters;
     top.source_valid = 0;
-    for (int i = 0; i < COUNTERS; i++) {
-        top.status_address = i;
+    for (int i = 0; i < COUNTERS + (BEAT_BITS > 0); i++) {
+        top.status_address = i < COUNTERS ? i : FAULTS_ADDRESS;
         for (int j = 0; j < STATUS_CYCLES; j++) { top.eval(); edge(); }
         top.eval();
         counters.push_back(top.status_data);
     }
+#if BEAT_BITS
+    counters.push_back(memory.beats());
+#endif
 #ifdef WAVES
     waves.close();
 #endif
