@@ -12,10 +12,11 @@ from .core_spec import CoreInput, CoreSpec
 from .delaying import delayed
 from .merging import BAND_CYCLES
 from .microcode import RowOp
+from .program import Program
 
 __all__ = [
-    "MarkerCycles", "Workload", "event_rows", "marker_cycles", "rows_visited", "spread_workload", "work_cycles",
-    "workload",
+    "MarkerCycles", "Workload", "drain_cycles", "event_rows", "marker_cycles", "quiet_cycles", "rows_visited",
+    "spread_workload", "work_cycles", "workload",
 ]
 
 
@@ -201,3 +202,35 @@ def work_cycles(core: CoreSpec, load: Workload) -> np.ndarray:
         rows = event_rows(core, place)
         cycles = cycles + events @ (rows == 0) + (ones if core.plan.bit_serial else events) @ rows
     return cycles
+
+
+def quiet_cycles(program: Program) -> int:
+    """Return after how many cycles without a transfer no more can follow, once all words and results are taken.
+
+    A core is silent during its passes over the rows, its extractor while it searches for spikes, a pool merger while it
+    is emptied, and a delay line while it is read. After an early exit each core before the read-out may still be doing
+    that.
+    """
+    total = 64
+    for core in program.cores:
+        start, step, final = marker_cycles(core)
+        total += 2 * (start + max(step, final) + core.plan.rows) + core.plan.rows * core.plan.elements
+        total += sum(4 * one.merging.windows + one.merging.places for one in core.inputs if one.merging is not None)
+        total += sum(2 * one.delaying.clear_cycles for one in core.inputs if one.delaying is not None)
+    return total
+
+
+def drain_cycles(program: Program) -> int:
+    """Return a number of cycles in which a result comes out if an inference is inside, no more words enter and results
+    are taken.
+
+    It is twice what all cores take, one after the other, for an inference in which every neuron fires in every step.
+    """
+    network, steps = program.network, program.network.steps_max
+    layouts = [network.input_layout, *(layer.out_layout for layer in network.layers)]
+    spikes = [np.full((1, steps, size_of(layout.shape)), layout.high) for layout in layouts]
+    work = quiet_cycles(program) + network.inputs * steps
+    for core, sent in zip(program.cores, spikes[1:], strict=True):
+        load = workload(core, spikes)
+        work += int((work_cycles(core, load) + load.tokens)[0]) + sent.size
+    return 2 * work

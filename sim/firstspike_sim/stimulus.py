@@ -8,12 +8,12 @@ from firstspike_arch.backend import Stimulus
 from firstspike_arch.events import MARKER, tokens_from_spikes
 from firstspike_arch.fixed import ceil_div, latency_step
 from firstspike_arch.program import Program
-from firstspike_arch.work import marker_cycles
+from firstspike_arch.work import quiet_cycles
 
 from .inputs import check_inputs
 
 __all__ = [
-    "cycle_limit", "encode_direct", "encode_latency", "make_stimulus", "quiet_cycles", "random_waits",
+    "cycle_limit", "encode_direct", "encode_latency", "make_stimulus", "random_waits",
 ]
 
 PIXELS_PER_BEAT = 8
@@ -81,22 +81,6 @@ def random_waits(
     gaps = np.where(random.random(count) < often, random.integers(1, gap_max + 1, count), 0)
     stalls = random.integers(0, stall_max + 1, stimulus.results)
     return replace(stimulus, gaps=gaps, sink_stalls=stalls)
-
-
-def quiet_cycles(program: Program) -> int:
-    """Return after how many cycles without a transfer no more can follow, once all words and results are taken.
-
-    A core is silent during its passes over the rows, its extractor while it searches for spikes, a pool merger while it
-    is emptied, and a delay line while it is read. After an early exit each core before the read-out may still be doing
-    that.
-    """
-    total = 64
-    for core in program.cores:
-        start, step, final = marker_cycles(core)
-        total += 2 * (start + max(step, final) + core.plan.rows) + core.plan.rows * core.plan.elements
-        total += sum(4 * one.merging.windows + one.merging.places for one in core.inputs if one.merging is not None)
-        total += sum(2 * one.delaying.clear_cycles for one in core.inputs if one.delaying is not None)
-    return total
 
 
 def cycle_limit(program: Program, stimulus: Stimulus) -> int:

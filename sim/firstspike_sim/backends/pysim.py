@@ -6,10 +6,11 @@ from amaranth.sim import Simulator
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout, scores_from_raw
+from firstspike_arch.work import quiet_cycles
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.toolchain import ToolError
 
-from ..stimulus import cycle_limit, quiet_cycles
+from ..stimulus import cycle_limit
 
 __all__ = ["PysimBackend"]
 
