@@ -212,24 +212,25 @@ class Accelerator:
     def _recover(self, export: Export) -> None:
         """See `recover`.
 
-        While results are taken and dropped, a word, one that the device holds already, is written to the program port:
-        the device answers only when no inference is inside. Before, what is inside is given the time to come out, if
-        that can be longer than a word may wait.
+        Results are taken and dropped until there is silence. Then a word, one that the device holds already, is
+        written to the program port: the device answers only when no inference is inside. The last beats leave after it.
         """
         registers = export.facts["registers"]
         self._lost = True
         self._streams.reset()
         self._registers.write(registers["CONTROL"], export.facts["restart"])
         self._registers.write(registers["PACKET"], NO_PACKETS)
-        self._streams.drain()
         self._wait_for_silence(export)
         self._write(export, [export.facts["barrier"]])
-        self._count_of(export, "inferences")  # the last beat is taken long before a register is read
+        self._wait_for_silence(export)
         self._streams.reset()
         self._lost = False
 
     def _wait_for_silence(self, export: Export) -> None:
-        """Wait until no result has come for as many cycles as one may take."""
+        """Take results until none has come for as many cycles as one may take.
+
+        A result that waited when PACKET was written may still end a packet, and the engine must then be told to go on.
+        """
         drain = export.facts["drain_cycles"]
         given, since = self._count_of(export, "inferences"), self._count_of(export, "cycles")
         deadline, at = self._now() + self._timeout, since

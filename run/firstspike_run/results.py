@@ -13,7 +13,7 @@ __all__ = ["Answers", "decode_results"]
 class Answers(NamedTuple):
     """Results of inferences, one a row.
 
-    Parameters
+    Attributes
     ----------
     classes, steps : int64[R]
         Class, and the step in which it was decided.

@@ -20,6 +20,9 @@ from .registers import AXI_COUNTERS, PROGRAM_WAIT_CYCLES, RESTART_BIT, Register,
 
 __all__ = ["driver_facts", "driver_words"]
 
+OUTPUT_CYCLES = 256
+"""Within so many cycles, and some for each beat, a DMA engine takes a result that waits."""
+
 
 def driver_words(program: Program) -> np.ndarray:
     """Return all words of the program port that give a device a program, uint64[K].
@@ -54,7 +57,8 @@ def driver_facts(program: Program) -> dict[str, Any]:
             "program": [program_place, program_place + digest],
             "name": [NAME_PLACE, Identity.LAYOUT.size - 1]},
         "barrier": int(identity.port_words()[0]),  # protocol and port, which all programs of a device share
-        "drain_cycles": drain if drain > PROGRAM_WAIT_CYCLES else 0,  # 0: a word of the program port waits longer
+        # Where a word of the program port waits for all inferences, only what is at the output needs time.
+        "drain_cycles": drain if drain > PROGRAM_WAIT_CYCLES else OUTPUT_CYCLES + 8 * result_beats(wire),
         "input": {
             "kind": network.input_kind, "shape": list(network.input_shape), "inputs": network.inputs,
             "beat_bytes": input_beat_bits(wire) // 8, "image_words": wire.image_words,
