@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The driver for Zynq and PYNQ, in a process without torch, on MNIST through the simulated AXI; what its wheel weighs."""
+"""The driver for Zynq and PYNQ, in a process without torch, on MNIST through the simulated AXI; its wheel's size."""
 
 import json
 import subprocess

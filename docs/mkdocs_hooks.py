@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the site needs beside `docs`: pages and files of the repository that they link to, and links as the site has them.
+"""What the site needs beside `docs`: pages and files that these link to, and links as the site has them.
 
 In the site every page lies at the top, and other files have the place that they have in the repository.
 """
@@ -32,5 +32,6 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Have links lead where the files lie in the site; code has none."""
     prefix = "docs/" if page.file.src_uri in PAGES else "../"
     parts = re.split(r"(^```.*?^```|`[^`\n]*`)", markdown, flags=re.MULTILINE | re.DOTALL)
-    return "".join(part if index % 2 else LINK.sub(lambda found: found[1] + found[2].removeprefix(prefix) + found[3], part)
-                   for index, part in enumerate(parts))
+    parts[::2] = [LINK.sub(lambda found: found[1] + found[2].removeprefix(prefix) + found[3], part)
+                  for part in parts[::2]]
+    return "".join(parts)

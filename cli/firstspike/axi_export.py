@@ -13,7 +13,14 @@ from firstspike_arch.result import DECIDED_BY_BITS, ResultLayout
 from firstspike_arch.status import COUNTERS
 from firstspike_hw.axi.axi_accelerator import AxiAccelerator
 from firstspike_hw.axi.driver_facts import driver_facts, driver_words
-from firstspike_hw.axi.registers import AXI_COUNTERS, RESTART_BIT, RESULT_BEAT_BITS, Register, input_beat_bits, result_beats
+from firstspike_hw.axi.registers import (
+    AXI_COUNTERS,
+    RESTART_BIT,
+    RESULT_BEAT_BITS,
+    Register,
+    input_beat_bits,
+    result_beats,
+)
 from firstspike_hw.link.frames import IDENTITY_BYTES, wire_format
 from firstspike_hw.link.linked_accelerator import linked_memories
 from firstspike_hw.verilog import verilog

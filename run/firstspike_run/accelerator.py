@@ -120,8 +120,8 @@ class Accelerator:
             raise DeviceError(f"the device must count the {counts.sum()} results that it gave, not "
                               f"{moved['inferences']}: it was reset, or something else uses it")
         if self._identity(export) != export.identity:
-            raise WrongDeviceError(f"the device must keep the program of {export.network} during a run, but now reports "
-                              "another")
+            raise WrongDeviceError(
+                f"the device must keep the program of {export.network} during a run, but now reports another")
         self._lost = False
         return decode_results(export.facts["result"], np.concatenate(parts).view("<u8"), moved["cycles"])
 
@@ -197,8 +197,9 @@ class Accelerator:
             if moved != seen:
                 seen, deadline = moved, self._now() + self._timeout
             elif self._now() > deadline:
-                raise DeviceTimeoutError(f"nothing has moved for {self._timeout:g} s, with {results} results to come in one "
-                                    f"packet; the device has counted {moved[0]} words and {moved[1]} results")
+                raise DeviceTimeoutError(
+                    f"nothing has moved for {self._timeout:g} s, with {results} results to come in one packet; the "
+                    f"device has counted {moved[0]} words and {moved[1]} results")
         return self._streams.results()
 
     def _count(self, name: str) -> int:
@@ -242,5 +243,5 @@ class Accelerator:
             if at != before:
                 deadline = self._now() + self._timeout
             elif self._now() > deadline:
-                raise DeviceTimeoutError(f"the device must count cycles, but has not for {self._timeout:g} s: has it a "
-                                    "clock?")
+                raise DeviceTimeoutError(
+                    f"the device must count cycles, but has not for {self._timeout:g} s: has it a clock?")

@@ -49,7 +49,8 @@ class Export:
         except OSError:
             raise ExportError(f"{folder}: must be a folder of 'firstspike export-axi'") from None
         except (ValueError, KeyError, TypeError):
-            raise ExportError(f"{folder / MANIFEST_FILE}: must be what this version of 'firstspike export-axi' writes; export again") from None
+            raise ExportError(f"{folder / MANIFEST_FILE}: must be what this version of 'firstspike export-axi' writes; "
+                              "export again") from None
         path = folder / name
         octets = path.read_bytes() if path.is_file() else b""
         if hashlib.sha256(octets).hexdigest() != digest:

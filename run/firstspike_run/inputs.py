@@ -79,24 +79,25 @@ class InputEncoder:
                 {"latency": "images", "direct": "numbers"}[facts["kind"]]))
         if not len(recordings):
             raise ValueError("recordings must be at least one, not none")
-        steps = facts["steps"] if steps is None else steps
-        if steps < 1 or (facts["longest"] is not None and steps > facts["longest"]):
-            raise ValueError(f"steps must be {self._steps_allowed()}, not {steps}")
+        length: int = facts["steps"] if steps is None else steps
+        if length < 1 or (facts["longest"] is not None and length > facts["longest"]):
+            raise ValueError(f"steps must be {self._steps_allowed()}, not {length}")
         keys, sums = [], []
         for number, recording in enumerate(recordings):
             events = np.asarray(recording)
             if events.size == 0:
                 events = np.zeros((0, 2), dtype=np.int64)
             if events.ndim != 2 or events.shape[1] not in (2, 3) or events.dtype.kind not in "iu":
-                raise ValueError(f"recording {number} must be integers of shape (events, 2) or (events, 3), not {events.dtype} of shape "
-                                 f"{events.shape}")
+                raise ValueError(f"recording {number} must be integers of shape (events, 2) or (events, 3), not "
+                                 f"{events.dtype} of shape {events.shape}")
             events = events.astype(np.int64)
-            for column, (what, end) in enumerate((("step", steps), ("neuron", facts["inputs"]))):
+            for column, (what, end) in enumerate((("step", length), ("neuron", facts["inputs"]))):
                 wrong = np.flatnonzero((events[:, column] < 0) | (events[:, column] >= end))
                 if len(wrong):
-                    raise ValueError(f"recording {number} must have {what}s 0…{end - 1}, not {events[wrong[0], column]} in event {wrong[0]}")
+                    raise ValueError(f"recording {number} must have {what}s 0…{end - 1}, not "
+                                     f"{events[wrong[0], column]} in event {wrong[0]}")
             values = events[:, 2] if events.shape[1] == 3 else np.ones(len(events), dtype=np.int64)
-            place = (number * steps + events[:, 0]) * facts["inputs"] + events[:, 1]
+            place = (number * length + events[:, 0]) * facts["inputs"] + events[:, 1]
             unique, inverse = np.unique(place, return_inverse=True)
             total = np.zeros(len(unique), dtype=np.int64)
             np.add.at(total, inverse.reshape(-1), values)
@@ -106,8 +107,8 @@ class InputEncoder:
         self._check_range(value)
         key, value = key[value != 0], value[value != 0]
         rest, neuron = np.divmod(key, facts["inputs"])
-        inference, step = np.divmod(rest, steps)
-        return self._tokens(inference, step, neuron, value, np.full(len(recordings), steps))
+        inference, step = np.divmod(rest, length)
+        return self._tokens(inference, step, neuron, value, np.full(len(recordings), length))
 
     def results(self, words: np.ndarray, starts: np.ndarray) -> np.ndarray:
         """Return how many results each inference has: one, or one for each whole window of an endless network."""
@@ -120,12 +121,13 @@ class InputEncoder:
         facts, values = self._facts, np.asarray(inputs)
         before = 2 if facts["kind"] == "events" else 1
         if values.shape[before:] == tuple(facts["shape"]):
-            values = values.reshape(values.shape[:before] + (facts["inputs"],))
+            values = values.reshape((*values.shape[:before], facts["inputs"]))
         wanted = "(batch, {})".format(facts["inputs"])
         if facts["kind"] == "events":
             wanted = "(batch, {} steps, {})".format(self._steps_allowed(), facts["inputs"])
-        fits = values.ndim == before + 1 and values.shape[-1] == facts["inputs"] and (
-            before == 1 or (values.shape[1] >= 1 and values.shape[1] <= (facts["longest"] or values.shape[1])))
+        shape: list[int] = list(values.shape)
+        fits = len(shape) == before + 1 and shape[-1] == facts["inputs"] and (
+            before == 1 or 1 <= shape[1] <= (facts["longest"] or shape[1]))
         is_type = values.dtype == np.uint8 if facts["kind"] == "latency" else values.dtype.kind in "iub"
         if not fits or not is_type:
             raise ValueError("inputs must be {} of shape {}, not {} of shape {}".format(

@@ -26,7 +26,7 @@ from firstspike_run import Accelerator, AxiDma, Export
 assert firstspike_run.__file__.startswith(wheel)
 export = Export.read(folder)
 print(export.network, sorted(name for name in sys.modules if name in
-      ("torch", "amaranth", "safetensors", "numba", "firstspike", "firstspike_arch", "firstspike_hw", "typing_extensions")))
+      ("torch", "amaranth", "safetensors", "numba", "firstspike", "firstspike_arch", "firstspike_hw")))
 """
 
 
@@ -51,11 +51,15 @@ def test_the_wheel_works_with_numpy_alone(wheel, lif, tmp_path):
     assert done.stdout == "lif []\n", done.stderr
 
 
-def test_it_runs_on_python_3_8():
+def test_it_keeps_to_python_3_8(tmp_path):
     """By what its source uses: syntax and standard library."""
     files = sorted((ROOT / "run" / "firstspike_run").glob("*.py"))
-    done = subprocess.run([sys.executable, "-c", "import vermin; vermin.main()", "-t=3.8-", "--no-tips", "--violations", *files], text=True, capture_output=True)
-    assert len(files) > 8 and done.returncode == 0, done.stdout
+    newer = tmp_path / "newer.py"
+    newer.write_text("list(zip([1], [2], strict=True))\n")
+    for some, status in ((files, 0), ([newer], 1)):
+        done = subprocess.run([sys.executable, "-c", "import vermin; vermin.main()", "-t=3.8-", "--no-tips",
+                               "--violations", *some], text=True, capture_output=True)
+        assert some and done.returncode == status, done.stdout
 
 
 def test_an_export_is_read_back(lif, tmp_path):
@@ -72,14 +76,14 @@ def test_what_is_no_export_is_refused(lif, tmp_path):
     write_axi(lif, tmp_path)
     words, manifest = tmp_path / "port_words.bin", tmp_path / "manifest.json"
     words.write_bytes(words.read_bytes()[:-1])
-    with pytest.raises(ExportError, match="port_words.bin: must be the weights that were exported; the file is missing"):
+    with pytest.raises(ExportError, match=r"port_words\.bin: must be the weights that were exported; the file is"):
         Export.read(tmp_path)
     words.unlink()
     with pytest.raises(ExportError, match="missing, truncated or altered"):
         Export.read(tmp_path)
     for text in ("{}", "[1]", "{"):
         manifest.write_text(text)
-        with pytest.raises(ExportError, match="manifest.json: must be what this version of"):
+        with pytest.raises(ExportError, match=r"manifest\.json: must be what this version of"):
             Export.read(tmp_path)
 
 

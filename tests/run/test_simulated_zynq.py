@@ -143,7 +143,7 @@ def test_other_weights_are_written_once(zynq, device, lif, rolled_lif, inputs, w
 
 def test_a_reset_in_the_middle_is_noticed_and_weights_stay(zynq, device, inputs, wanted):
     zynq.reset_later(500)
-    with pytest.raises(DeviceError, match="it was reset|nothing has moved"):
+    with pytest.raises(DeviceError, match=r"it was reset|nothing has moved"):
         device.infer(inputs)
     assert is_as(device.infer(inputs), wanted)
     zynq.reset_later(30)
@@ -169,8 +169,8 @@ def test_a_packet_of_results_without_its_tlast_is_noticed(zynq, device, lif, inp
 
 def test_a_packet_of_results_that_ends_too_early_is_noticed(zynq, device, lif, inputs, wanted):
     early = with_registers(zynq, altered(zynq, lambda results: 2), lif)
-    with pytest.raises(DeviceTimeoutError, match=rf"nothing has moved for 2e-05 s, with {INFERENCES} results to come in "
-                       rf"one packet; the device has counted \d+ words and \d+ results"):
+    with pytest.raises(DeviceTimeoutError, match=rf"nothing has moved for 2e-05 s, with {INFERENCES} results to come "
+                       rf"in one packet; the device has counted \d+ words and \d+ results"):
         early.infer(inputs)  # no one takes the third
     size = 8 * result_beats(wire_format(lif))
     early.recover()
@@ -191,10 +191,10 @@ def test_a_device_whose_results_no_one_takes_times_out(zynq, device, inputs, wan
 def test_a_device_that_repairs_its_input_is_an_error(device, lif, inputs, wanted):
     words, starts = wanted.stimulus.words.copy(), wanted.stimulus.starts
     words[0] = 13 << 2  # no such neuron
-    with pytest.raises(DeviceError, match="but had to repair some: bad_address 1$"):
+    with pytest.raises(DeviceError, match=r"but had to repair some: bad_address 1$"):
         device.run(words, starts)
     # An inference that is longer than the longest, and one that is cut by the end of the packet.
-    with pytest.raises(DeviceError, match="had to repair some: overrun 1, completed 1$"):
+    with pytest.raises(DeviceError, match=r"had to repair some: overrun 1, completed 1$"):
         device.run(np.array([2, 2, 2, 2, 2, 2, 3, 2]), np.array([0, 7, 8]))
     assert is_as(device.infer(inputs), wanted)
 

@@ -117,6 +117,7 @@ async def zynq(dut):
         with line.makefile("rw") as stream:
             for command in iter(stream.readline, ""):
                 answer = await board.answer(json.loads(command))
-                stream.write(json.dumps([answer, int(get_sim_time("ns")) // PERIOD, board.bench.monitor.broken[:1]]) + "\n")
+                cycles = int(get_sim_time("ns")) // PERIOD
+                stream.write(json.dumps([answer, cycles, board.bench.monitor.broken[:1]]) + "\n")
                 stream.flush()
     (folder / "ended.json").write_text("{}")
