@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from firstspike_arch.backend import Backend, Trace
 from firstspike_arch.program import Program
+from firstspike_boards.axi_backend import AxiBackend
 from firstspike_compiler.compile import compile_network
 from firstspike_hw.axi.driver_facts import driver_facts, driver_words
 from firstspike_hw.axi.registers import RESULT_BEAT_BITS, Register, result_beats
@@ -25,6 +27,7 @@ from firstspike_run import (
 )
 from firstspike_sim.boards.simulated_zynq import BusError, SimulatedZynq
 from firstspike_sim.models.prediction import Prediction, predict_inputs
+from firstspike_sim.stimulus import make_stimulus
 from firstspike_sim.testing.random_network import random_inputs
 
 TIMEOUT = 2e-5
@@ -37,7 +40,7 @@ def export(program: Program) -> Export:
     return Export(driver_facts(program), driver_words(program))
 
 
-def is_as(answers: Answers, wanted: Prediction) -> bool:
+def is_as(answers: Answers | Trace, wanted: Prediction) -> bool:
     return all(np.array_equal(getattr(answers, name), getattr(wanted.trace, name))
                for name in ("classes", "steps", "decided_by", "scores"))
 
@@ -157,6 +160,17 @@ def with_registers(zynq: SimulatedZynq, registers: Any, lif: Program) -> Acceler
                          now=zynq.now)
     device.load(export(lif))
     return device
+
+
+def test_it_is_a_backend_as_all_others(zynq, device, lif, rolled_lif, inputs, wanted):
+    backend: Backend = AxiBackend(device)
+    backend.load(rolled_lif)
+    backend.load(lif)
+    trace = backend.run(wanted.stimulus)
+    assert is_as(trace, wanted) and len(trace.accepted) == len(wanted.stimulus.words)
+    assert trace.counters["inferences"] >= INFERENCES
+    with pytest.raises(ValueError, match="gaps and sink_stalls must be None on AXI"):
+        backend.run(make_stimulus(lif, inputs, gaps=np.ones(len(wanted.stimulus.words), int)))
 
 
 def test_a_packet_of_results_without_its_tlast_is_noticed(zynq, device, lif, inputs, wanted):
