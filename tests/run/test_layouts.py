@@ -100,7 +100,7 @@ def test_an_export_holds_the_program_and_says_so(lif):
         "lif", lif.architecture()[:16], lif.digest()[:16])
     assert export.identity_field(export.identity, "name").rstrip(b"\0") == b"lif"
     words = export.port_words
-    size = len(Identity.LAYOUT.format) and Identity.LAYOUT.size // 4
+    size = Identity.LAYOUT.size // 4
     assert np.array_equal(words[size:-size], lif.port_words())
     blank = b"".join((int(word) & 0xFFFF_FFFF).to_bytes(4, "little") for word in words[:size])
     assert Identity.unpack(blank).program == NO_PROGRAM
