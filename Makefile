@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all coverage mutants lint bench clean
+.PHONY: help setup demo test test-all coverage mutants lint docs bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -31,7 +31,7 @@ test-all: $(READY)  ## hundreds of random networks and the real synthesis tools,
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,synthesis]'
 	$(PYTEST) -m 'not icarus'
 
-coverage: $(READY)  ## the test suite, and which branches of the seven packages it takes
+coverage: $(READY)  ## the test suite, and which branches of the eight packages it takes
 	$(PYTEST) --cov --cov-report=term-missing
 
 mutants: $(READY)  ## faults planted in copies of the sources: the quick tests must catch every one
@@ -42,9 +42,13 @@ lint: $(READY)  ## style, types, imports between rooms
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
+docs: $(READY)  ## the documentation as a site, in site/
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 bench: $(READY)  ## docs/results.md, and the figures of the README
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[synthesis,simulation,nir,snntorch,spikingjelly,norse]'
 	$(BIN)/python benchmarks/run.py
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) build demo
+	rm -rf $(VENV) build demo site

@@ -2,11 +2,12 @@
 """Random programs and inputs that several tests run; frameworks' own runs against what is imported of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
+from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.program import Program
 from firstspike_compiler.compile import compile_network
 from firstspike_compiler.passes.round_leaks import round_leaks
@@ -74,6 +75,29 @@ def varied_programs(alive_programs) -> list[tuple[Program, np.ndarray]]:
     """The random programs that CI runs in simulators, with inputs: 30 of 90, in which every option is."""
     programs = alive_programs(0, 90)
     return [programs[index] for index in varied([program for program, _ in programs], 30)]
+
+
+@pytest.fixture(scope="session")
+def lif() -> Program:
+    """Leak, bias at every step, soft reset; two rows a core."""
+    random = np.random.default_rng(8)
+
+    def layer(name, count, before):
+        return Layer(name=name, weight_bits=5, weights=random.integers(-9, 16, (count, before)), neuron=Neuron(
+            bias=random.integers(-3, 6, count), theta=np.full(count, 30), v_init=np.zeros(count, int),
+            leak_num=7, leak_shift=3, reset="subtract"))
+
+    network = IntegerNetwork(name="lif", layers=(layer("a", 10, 13), layer("b", 6, 10)), readout="spike_count",
+                             steps=5, steps_max=5, input_kind="events")
+    return compile_network(network, lanes=[5, 3]).program
+
+
+@pytest.fixture(scope="session")
+def rolled_lif(lif) -> Program:
+    """The same with other weights and biases."""
+    layers = [replace(layer, weights=np.roll(layer.weights, 1, axis=0), neuron=replace(
+        layer.neuron, bias=np.roll(layer.neuron.bias, 1))) for layer in lif.network.layers]
+    return replace(lif, network=replace(lif.network, layers=tuple(layers)))
 
 
 @pytest.fixture(scope="session", autouse=True)

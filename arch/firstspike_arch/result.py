@@ -9,7 +9,10 @@ from .core_spec import result_score_bits
 from .fixed import bits_for_unsigned
 from .program import Program
 
-__all__ = ["ResultLayout", "result_layout", "scores_from_raw"]
+__all__ = ["DECIDED_BY_BITS", "ResultLayout", "result_layout", "scores_from_raw"]
+
+DECIDED_BY_BITS = 2
+"""Width of `firstspike_arch.backend.DecidedBy` in a result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +41,13 @@ class ResultLayout:
 
     @property
     def bits(self) -> int:
-        return self.class_bits + self.step_bits + 2 + self.classes * self.score_bits
+        return self.class_bits + self.step_bits + DECIDED_BY_BITS + self.classes * self.score_bits
 
     def unpack(self, word: int) -> tuple[int, int, int, list[int]]:
         """Unpack a result word into (class, step, decided_by, scores)."""
         label, word = word & (1 << self.class_bits) - 1, word >> self.class_bits
         step, word = word & (1 << self.step_bits) - 1, word >> self.step_bits
-        decided_by, word = word & 3, word >> 2
+        decided_by, word = word & (1 << DECIDED_BY_BITS) - 1, word >> DECIDED_BY_BITS
         sign = 1 << (self.score_bits - 1)
         scores = []
         for _ in range(self.classes):

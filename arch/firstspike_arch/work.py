@@ -7,15 +7,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .backend import IDEAL_MEMORY, MemoryTiming
 from .connectivity import Conv2d, size_of
 from .core_spec import CoreInput, CoreSpec
 from .delaying import delayed
 from .merging import BAND_CYCLES
 from .microcode import RowOp
+from .program import Program
 
 __all__ = [
-    "MarkerCycles", "Workload", "event_rows", "marker_cycles", "rows_visited", "spread_workload", "work_cycles",
-    "workload",
+    "MarkerCycles", "Workload", "drain_cycles", "event_rows", "marker_cycles", "memory_cycles", "quiet_cycles", "rows_visited",
+    "spread_workload", "work_cycles", "workload",
 ]
 
 
@@ -201,3 +203,41 @@ def work_cycles(core: CoreSpec, load: Workload) -> np.ndarray:
         rows = event_rows(core, place)
         cycles = cycles + events @ (rows == 0) + (ones if core.plan.bit_serial else events) @ rows
     return cycles
+
+
+def memory_cycles(program: Program, memory: MemoryTiming) -> int:
+    """Return a bound on the cycles in which each slice of external weights is read twice."""
+    return sum(2 * (one.slices + one.buffers) * (one.beats * (1 + int(memory.gaps.max())) + memory.longest + 8)
+               for one in (core.fetching for core in program.external) if one is not None)
+
+
+def quiet_cycles(program: Program, memory: MemoryTiming = IDEAL_MEMORY) -> int:
+    """Return after how many cycles without a transfer no more can follow, once all words and results are taken.
+
+    A core is silent during its passes over the rows, its extractor while it searches for spikes, a pool merger while it
+    is emptied, a delay line while it is read, and all while weights are fetched. After an early exit each core before
+    the read-out may still be doing that.
+    """
+    total = 64 + memory_cycles(program, memory)
+    for core in program.cores:
+        start, step, final = marker_cycles(core)
+        total += 2 * (start + max(step, final) + core.plan.rows) + core.plan.rows * core.plan.elements
+        total += sum(4 * one.merging.windows + one.merging.places for one in core.inputs if one.merging is not None)
+        total += sum(2 * one.delaying.clear_cycles for one in core.inputs if one.delaying is not None)
+    return total
+
+
+def drain_cycles(program: Program) -> int:
+    """Return a number of cycles in which a result comes out if an inference is inside, no more words enter and results
+    are taken.
+
+    It is twice what all cores take, one after the other, for an inference in which every neuron fires in every step.
+    """
+    network, steps = program.network, program.network.steps_max
+    layouts = [network.input_layout, *(layer.out_layout for layer in network.layers)]
+    spikes = [np.full((1, steps, size_of(layout.shape)), layout.high) for layout in layouts]
+    work = quiet_cycles(program) + network.inputs * steps
+    for core, sent in zip(program.cores, spikes[1:], strict=True):
+        load = workload(core, spikes)
+        work += int((work_cycles(core, load) + load.tokens)[0]) + sent.size
+    return 2 * work

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Files of the accelerator as an AXI peripheral: Verilog, memory images, packaging script, and what its bits mean."""
+"""Files of the accelerator as an AXI peripheral: Verilog, memory images, packaging script, what its bits mean, and what
+its processor needs: the driver's part of the manifest, weights as words of the program port, and a C header."""
 
 from importlib.resources import files
 from itertools import pairwise
@@ -8,10 +9,18 @@ from pathlib import Path
 from firstspike_arch.events import ADDRESS_SHIFT
 from firstspike_arch.output_folder import write_folder
 from firstspike_arch.program import Program
-from firstspike_arch.result import ResultLayout
+from firstspike_arch.result import DECIDED_BY_BITS, ResultLayout
 from firstspike_arch.status import COUNTERS
 from firstspike_hw.axi.axi_accelerator import AxiAccelerator
-from firstspike_hw.axi.registers import AXI_COUNTERS, RESULT_BEAT_BITS, Register, input_beat_bits, result_beats
+from firstspike_hw.axi.driver_facts import driver_facts, driver_words
+from firstspike_hw.axi.registers import (
+    AXI_COUNTERS,
+    RESTART_BIT,
+    RESULT_BEAT_BITS,
+    Register,
+    input_beat_bits,
+    result_beats,
+)
 from firstspike_hw.link.frames import IDENTITY_BYTES, wire_format
 from firstspike_hw.link.linked_accelerator import linked_memories
 from firstspike_hw.verilog import verilog
@@ -20,8 +29,11 @@ from jinja2 import Environment, StrictUndefined
 
 __all__ = ["write_axi"]
 
+WORDS_FILE = "port_words.bin"
+"""Everything that the driver writes to the program port to load the network: little-endian words of 64 bits."""
+
 REGISTERS = (
-    (Register.CONTROL, "write", "bit 0: restart"),
+    (Register.CONTROL, "write", f"bit {RESTART_BIT}: restart"),
     (Register.PACKET, "read, write", "number of results in a packet of `m_axis`; 1 after reset"),
     (Register.PROGRAM_ADDRESS, "read, write", "bits 23:0 address, 31:24 memory, of the next word of the program port"),
     (Register.PROGRAM_DATA, "write", "data of that word; the address then advances by one"),
@@ -42,15 +54,21 @@ def write_axi(program: Program, folder: Path, *, name: str = TOP) -> dict:
     """
     contents = linked_memories(program, buffer_bytes=0)
     header = f"// {program.network.name} on AXI\n"
-    written = {f"{name}.v": verilog(AxiAccelerator(program), contents, header=header, top=name)}
+    written: dict[str, bytes | str] = {f"{name}.v": verilog(AxiAccelerator(program), contents, header=header, top=name)}
     written |= {image_file(shape, name): hex_image(words, shape) for shape, words in contents.items()}
-    facts = _facts(program, [image_file(shape, name) for shape in contents]) | {"top": name}
+    driver = driver_facts(program)
+    facts = _facts(program, [image_file(shape, name) for shape in contents]) | {
+        "top": name, "header": f"{name}_registers.h", "words_file": WORDS_FILE, "driver": driver}
+    written[WORDS_FILE] = driver_words(program).astype("<u8").tobytes()
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    for output, template in (("package_ip.tcl", "package_ip.tcl.j2"), ("README.md", "axi_readme.md.j2")):
+    c_code = environment.overlay(trim_blocks=True)
+    for output, template, rules in (("package_ip.tcl", "package_ip.tcl.j2", environment),
+                                    ("README.md", "axi_readme.md.j2", environment),
+                                    (facts["header"], "registers.h.j2", c_code)):
         text = (files("firstspike") / "templates" / template).read_text()
-        written[output] = environment.from_string(text).render(facts)
+        written[output] = rules.from_string(text).render(facts)
     record = {"format": 1, "network": program.network.name, "digest": program.digest(),
-              "architecture": program.architecture(), "top": name}
+              "architecture": program.architecture(), "top": name, "driver": driver | {"words_file": WORDS_FILE}}
     return write_folder(folder, written, record="manifest.json", made_by="firstspike export-axi", facts=record)
 
 
@@ -77,7 +95,7 @@ def _facts(program: Program, memories: list[str]) -> dict:
 def _result_fields(layout: ResultLayout) -> list[tuple[str, str]]:
     fields, low = [], 0
     for bits, meaning in ((layout.class_bits, "class"), (layout.step_bits, "step of the decision"),
-                          (2, "what decided: 0 plain, 1 tie by membrane, 2 tie by index, 3 silent"),
+                          (DECIDED_BY_BITS, "what decided: 0 plain, 1 tie by membrane, 2 tie by index, 3 silent"),
                           *((layout.score_bits, f"score of class {place}") for place in range(layout.classes))):
         if bits:
             fields.append((_span(low, low + bits), meaning))

@@ -4,17 +4,16 @@
 from dataclasses import replace
 
 import numpy as np
-from firstspike_arch.backend import IDEAL_MEMORY, MemoryTiming, Stimulus
+from firstspike_arch.backend import MemoryTiming, Stimulus
 from firstspike_arch.events import MARKER, tokens_from_spikes
 from firstspike_arch.fixed import ceil_div, latency_step
 from firstspike_arch.program import Program
-from firstspike_arch.work import marker_cycles
+from firstspike_arch.work import memory_cycles, quiet_cycles
 
 from .inputs import check_inputs
 
 __all__ = [
-    "cycle_limit", "encode_direct", "encode_latency", "make_stimulus", "quiet_cycles", "random_memory",
-    "random_waits",
+    "cycle_limit", "encode_direct", "encode_latency", "make_stimulus", "random_memory", "random_waits",
 ]
 
 PIXELS_PER_BEAT = 8
@@ -91,28 +90,6 @@ def random_memory(random: np.random.Generator) -> MemoryTiming:
     return MemoryTiming(
         latency=random.integers(0, slowest + 1, 61), gaps=random.integers(1, 8, 97) * (random.random(97) < often),
         stalls=random.integers(1, 9, 53) * (random.random(53) < often))
-
-
-def memory_cycles(program: Program, memory: MemoryTiming) -> int:
-    """Return a bound on the cycles in which each slice of external weights is read twice."""
-    return sum(2 * (one.slices + one.buffers) * (one.beats * (1 + int(memory.gaps.max())) + memory.longest + 8)
-               for one in (core.fetching for core in program.external) if one is not None)
-
-
-def quiet_cycles(program: Program, memory: MemoryTiming = IDEAL_MEMORY) -> int:
-    """Return after how many cycles without a transfer no more can follow, once all words and results are taken.
-
-    A core is silent during its passes over the rows, its extractor while it searches for spikes, a pool merger while it
-    is emptied, a delay line while it is read, and all while weights are fetched. After an early exit each core before
-    the read-out may still be doing that.
-    """
-    total = 64 + memory_cycles(program, memory)
-    for core in program.cores:
-        start, step, final = marker_cycles(core)
-        total += 2 * (start + max(step, final) + core.plan.rows) + core.plan.rows * core.plan.elements
-        total += sum(4 * one.merging.windows + one.merging.places for one in core.inputs if one.merging is not None)
-        total += sum(2 * one.delaying.clear_cycles for one in core.inputs if one.delaying is not None)
-    return total
 
 
 def cycle_limit(program: Program, stimulus: Stimulus) -> int:

@@ -10,7 +10,8 @@ import typer.main
 from firstspike.main import app
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "run/README.md")),
+         *sorted((ROOT / "docs").glob("*.md"))]
 README = PAGES[0].read_text()
 
 

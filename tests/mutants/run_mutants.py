@@ -33,7 +33,7 @@ __all__ = ["ROOMS", "ROOT", "Mutant", "load_mutants"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
-ROOMS = ("arch", "hw", "compiler", "train", "sim", "boards", "cli")
+ROOMS = ("arch", "hw", "compiler", "train", "sim", "boards", "cli", "run")
 
 LIMIT_SECONDS = 600
 """Time after which tests that have not ended are killed."""

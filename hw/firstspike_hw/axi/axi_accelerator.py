@@ -19,6 +19,7 @@ from .registers import (
     ADDRESS_BITS,
     AXI_COUNTERS,
     PROGRAM_WAIT_CYCLES,
+    RESTART_BIT,
     RESULT_BEAT_BITS,
     Register,
     input_beat_bits,
@@ -117,7 +118,7 @@ class AxiAccelerator(wiring.Component):
             m.d.comb += registers.write_done.eq(1)
             with m.Switch(registers.write_address):
                 with m.Case(_number(Register.CONTROL)):
-                    m.d.sync += restart.eq(data[0])
+                    m.d.sync += restart.eq(data[RESTART_BIT])
                 with m.Case(_number(Register.PACKET)):
                     m.d.comb += resize.eq(1)
                     m.d.sync += size.eq(data)

@@ -13,8 +13,8 @@ from firstspike_arch.fixed import ceil_div
 from ..link.frames import WireFormat
 
 __all__ = [
-    "ADDRESS_BITS", "AXI_COUNTERS", "PROGRAM_WAIT_CYCLES", "RESULT_BEAT_BITS", "Register", "Response", "beat_dtype",
-    "input_beat_bits", "result_beats", "result_words",
+    "ADDRESS_BITS", "AXI_COUNTERS", "PROGRAM_WAIT_CYCLES", "RESTART_BIT", "RESULT_BEAT_BITS", "Register", "Response",
+    "beat_dtype", "input_beat_bits", "result_beats", "result_words",
 ]
 
 ADDRESS_BITS = 12
@@ -25,11 +25,15 @@ class Register(IntEnum):
     """Byte addresses of the registers, 32 bits each."""
 
     IDENTITY = 0x00  # 16 of them: firstspike_hw.link.frames.Identity; read
-    CONTROL = 0x40  # bit 0: restart; write
+    CONTROL = 0x40  # RESTART_BIT; write
     PACKET = 0x44  # results in a packet of m_axis; read and write
     PROGRAM_ADDRESS = 0x48  # address and memory of the program-port word that comes next; read and write
     PROGRAM_DATA = 0x4C  # writes that word, and adds 1 to the address; write
     COUNTERS = 0x80  # firstspike_arch.status.COUNTERS, then AXI_COUNTERS; read
+
+
+RESTART_BIT = 0
+"""Bit of CONTROL that ends and forgets what is under way."""
 
 
 class Response(IntEnum):

@@ -25,9 +25,9 @@ from ..integer_argument import integer_argument
 
 __all__ = [
     "CHUNK_BYTES", "CRC_BYTES", "FRAME_BYTES_MIN", "HEADER_BYTES", "IDENTITY", "IDENTITY_BYTES", "IDENTITY_MEMORY",
-    "LINK_COUNTERS", "NO_PROGRAM", "PROGRAM_PLACES", "PROGRAM_WORD_BYTES", "PROTOCOL", "READ_ADDRESS_BYTES",
-    "RESPONSE", "STAMP_BYTES", "Capability", "FrameError", "Identity", "Kind", "Reason", "Transport", "WireFormat",
-    "frame_body", "identity_of", "parse_body", "status_values", "wire_format",
+    "LINK_COUNTERS", "NAME_PLACE", "NO_PROGRAM", "PROGRAM_PLACES", "PROGRAM_WORD_BYTES", "PROTOCOL",
+    "READ_ADDRESS_BYTES", "RESPONSE", "STAMP_BYTES", "Capability", "FrameError", "Identity", "Kind", "Reason",
+    "Transport", "WireFormat", "frame_body", "identity_of", "parse_body", "status_values", "wire_format",
 ]
 
 PROTOCOL = 1
@@ -285,6 +285,9 @@ _PROGRAM_WORD = struct.calcsize("<HBBIIIHHI8s") // 4
 
 PROGRAM_PLACES = (_PROGRAM_WORD, _PROGRAM_WORD + 1)
 """Words of the identity that hold the digest of the program, in the order in which they are written."""
+
+NAME_PLACE = 4 * (_PROGRAM_WORD + 2)
+"""Octet of the identity at which the name begins, behind that digest."""
 
 IDENTITY = MemoryShape(name="identity", depth=256, used_bits=32)
 """The device keeps its identity in a block RAM of its own: it is patched and loaded together with the weights."""

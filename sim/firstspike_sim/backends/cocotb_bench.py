@@ -8,11 +8,12 @@ import numpy as np
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout, scores_from_raw
+from firstspike_arch.work import quiet_cycles
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.verilog import verilog
 from firstspike_hw.verilog_files import TOP, hex_image
 
-from ..stimulus import cycle_limit, quiet_cycles
+from ..stimulus import cycle_limit
 from .cocotb_run import run_bench
 
 __all__ = ["CocotbBackend"]

@@ -9,10 +9,11 @@ from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout, scores_from_raw
 from firstspike_arch.status import FAULTS_ADDRESS
+from firstspike_arch.work import quiet_cycles
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.toolchain import ToolError
 
-from ..stimulus import cycle_limit, quiet_cycles
+from ..stimulus import cycle_limit
 from .external_memory import ExternalMemory
 
 __all__ = ["PysimBackend"]

@@ -13,12 +13,13 @@ from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout, scores_from_raw
 from firstspike_arch.status import COUNTERS, FAULTS_ADDRESS, STATUS_CYCLES
+from firstspike_arch.work import quiet_cycles
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.toolchain import Tool
 from firstspike_hw.verilog import verilog
 from firstspike_hw.verilog_files import hex_image, image_file, top_of
 
-from ..stimulus import cycle_limit, quiet_cycles
+from ..stimulus import cycle_limit
 from .native_build import NATIVE, build_simulator
 
 __all__ = ["VerilatorBackend"]

@@ -11,11 +11,9 @@ import pytest
 from firstspike.verb_demo import shipped
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.events import FINAL_MARKER
-from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.program import Program
 from firstspike_arch.result import scores_from_raw
 from firstspike_arch.status import COUNTERS
-from firstspike_compiler.compile import compile_network
 from firstspike_hw.axi.registers import AXI_COUNTERS, Register, Response, result_beats, result_words
 from firstspike_hw.link.frames import IDENTITY_BYTES, NO_PROGRAM, Identity, identity_of, wire_format
 from firstspike_sim.backends.axi_bench import AxiScenario, AxiTrace, run_axi
@@ -107,34 +105,12 @@ def identity(answers: Sequence) -> Identity:
     return Identity.unpack(b"".join(value.to_bytes(4, "little") for value, _ in answers))
 
 
-def rolled(program: Program) -> Program:
-    """The same with other weights and biases."""
-    layers = [dataclasses.replace(layer, weights=np.roll(layer.weights, 1, axis=0), neuron=dataclasses.replace(
-        layer.neuron, bias=np.roll(layer.neuron.bias, 1))) for layer in program.network.layers]
-    return dataclasses.replace(program, network=dataclasses.replace(program.network, layers=tuple(layers)))
-
-
-@pytest.fixture(scope="module")
-def lif() -> Program:
-    """Leak, bias at every step, soft reset; two rows a core."""
-    random = np.random.default_rng(8)
-
-    def layer(name, count, before):
-        return Layer(name=name, weight_bits=5, weights=random.integers(-9, 16, (count, before)), neuron=Neuron(
-            bias=random.integers(-3, 6, count), theta=np.full(count, 30), v_init=np.zeros(count, int),
-            leak_num=7, leak_shift=3, reset="subtract"))
-
-    network = IntegerNetwork(name="lif", layers=(layer("a", 10, 13), layer("b", 6, 10)), readout="spike_count",
-                             steps=5, steps_max=5, input_kind="events")
-    return compile_network(network, lanes=[5, 3]).program
-
-
-def test_a_lif_network_on_axi(lif):
+def test_a_lif_network_on_axi(lif, rolled_lif):
     inputs = random_inputs(np.random.default_rng(9), lif.network, 12)
     wanted = predict_inputs(lif, inputs)
     stimulus = wanted.stimulus
     size = result_beats(wire_format(lif))
-    new = rolled(lif)
+    new = rolled_lif
     assert new.architecture() == lif.architecture()
     new_wanted = predict_inputs(new, inputs)
     assert values(wanted)[0] != values(new_wanted)[0]

@@ -13,13 +13,13 @@ from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
 from firstspike_arch.status import COUNTERS
+from firstspike_arch.work import quiet_cycles
 from firstspike_compiler.compile import compile_network
 from firstspike_hw.toolchain import ToolError
 from firstspike_sim.backends.pysim import PysimBackend
 from firstspike_sim.backends.verilator import VerilatorBackend
 from firstspike_sim.compare import compare
 from firstspike_sim.models.prediction import predict_inputs
-from firstspike_sim.stimulus import quiet_cycles
 
 READY_EVERY = 3
 

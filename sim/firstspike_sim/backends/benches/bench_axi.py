@@ -28,7 +28,7 @@ class Monitor:
 
     def begin(self):
         """Forget everything recorded; called during reset."""
-        self.cycle, self.accepted, self.offered, self.beats = 0, [], [], []
+        self.cycle, self.accepted, self.given, self.offered, self.beats = 0, [], [], [], []
         self._held = {}
 
     async def run(self):
@@ -52,6 +52,7 @@ class Monitor:
                 self._held[channel] = None if ready else payload
             if int(dut.s_axis_tvalid.value) and int(dut.s_axis_tready.value):
                 self.accepted.append(self.cycle)
+                self.given.append([int(dut.s_axis_tdata.value), int(dut.s_axis_tlast.value)])
             self.cycle += 1
 
 
