@@ -42,11 +42,15 @@ METHOD_RECIPES = {
     "floor": MultiThresholdRecipe(kind="multi_threshold", levels=3, leak=0.5),
     "round": MultiThresholdRecipe(kind="multi_threshold", levels=5, leak=1.0, spacing="round", surrogate="gaussian"),
     "count": MultiThresholdRecipe(kind="multi_threshold", levels=2, leak=0.9, surrogate="triangle"),
+    "currents": MultiThresholdRecipe(kind="multi_threshold", levels=2, leak=0.8, current_leak=0.7,
+                                     learns=("leak", "current_leak", "delays")),
 }
+TIMED = {"currents": {"layers": "5C3p1-P2-6C3-12r-10", "delays": 2, "steps": 5}}
 
 
 def recipe_of(name, weight_bits=(8, 5, 4, 6), **changes):
     readout = "spike_count" if name == "count" else "best"
+    changes = {**TIMED.get(name, {}), **changes}
     changes |= {"normalisation": "batch"} if name == "normalised" else {}
     return Recipe(
         name=name, data=DataRecipe(dataset="digits"), network=replace(NETWORK, readout=readout, **changes),

@@ -100,7 +100,8 @@ class NetworkRecipe:
     Parameters
     ----------
     layers : str
-        Layers in words, such as "15C5-P2-40C5-P2-300-10" or "16C3p1-16C3p1-16C3p1+2-P8-10"; see `builder.build_layers`.
+        Layers in words, such as "15C5-P2-40C5-P2-300-10", "16C3p1-16C3p1-16C3p1+2-P8-10" or "128r-20"; see
+        `builder.build_layers`. Recurrent layers only with multi_threshold.
     steps : int
         Number T of steps of an inference.
     readout : str
@@ -108,12 +109,20 @@ class NetworkRecipe:
     normalisation : str
         "batch": batch normalisation of the currents of hidden layers, which quantisation folds into weights and a bias;
         with diet_snn that of the ANN, folded before the spiking network is trained. Not for ettfs.
+    delays : int
+        Longest delay of a spike on its way to the next layer of neurons that fire, in steps: each neuron, and each
+        address of recordings, has a delay of its own, random or learned. Only with multi_threshold. 0: none.
     """
 
     layers: str
     steps: int
     readout: Literal["best", "first_spike", "weighted_spikes", "potential", "spike_count"] = "best"
     normalisation: Literal["none", "batch"] = "none"
+    delays: int = 0
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.delays < max(self.steps, 1), "network.delays", f"0…{max(self.steps, 1) - 1}, below the steps",
+                 self.delays)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,8 +271,13 @@ class MultiThresholdRecipe:
         Thresholds k·theta ("floor") or (k − ½)·theta ("round").
     leak : float
         Leak at the start of training, 0 … 1; theta starts at 1.
+    current_leak : float
+        Currents last: their leak at the start of training, 0 … 1. Left out: they do not.
     learns : tuple of str
-        Which of "theta" and "leak" are learned.
+        Which of "theta", "leak", "current_leak" and "delays" are learned.
+    spread : float
+        Standard deviation of the currents of a step, as long as they last, in the highest theta, to which the first
+        weights are fitted.
     surrogate : str
         Shape of the slope around each threshold.
     surrogate_width : float
@@ -276,19 +290,25 @@ class MultiThresholdRecipe:
     levels: int = 4
     spacing: Literal["floor", "round"] = "floor"
     leak: float = 0.5
-    learns: tuple[Literal["theta", "leak"], ...] = ()
+    current_leak: float | None = None
+    learns: tuple[Literal["theta", "leak", "current_leak", "delays"], ...] = ()
+    spread: float = 0.5
     surrogate: Literal["rectangle", "triangle", "gaussian"] = "rectangle"
     surrogate_width: float = 1.0
     score_gain: float = 1.0
 
     LAYERS_MIN: ClassVar = 2
-    STEPS: ClassVar = (1, 32)
+    STEPS: ClassVar = (1, 256)
     READOUTS: ClassVar = ("potential", "spike_count")
 
     def __post_init__(self) -> None:
         _require(1 <= self.levels <= 15, "method.levels", "1…15", self.levels)
         _require(0 <= self.leak <= 1, "method.leak", "0…1", self.leak)
-        _positive("method", self, "surrogate_width", "score_gain")
+        if self.current_leak is not None:
+            _require(0 <= self.current_leak <= 1, "method.current_leak", "0…1", self.current_leak)
+        _require(self.current_leak is not None or "current_leak" not in self.learns, "method.current_leak",
+                 "given where it is learned", self.current_leak)
+        _positive("method", self, "spread", "surrogate_width", "score_gain")
 
 
 MethodRecipe = EttfsRecipe | DietRecipe | LatencyCodingRecipe | MultiThresholdRecipe
@@ -417,8 +437,9 @@ class Recipe:
                  "'multi_threshold' with recordings of event cameras", method.kind)
         layers = self._layers("network", network.layers)
         if self.teacher is not None:
-            _require(all(layer.skip is None for layer in self._layers("teacher", self.teacher.layers)),
-                     "teacher.layers", "a chain without skips", self.teacher.layers)
+            _require(all(layer.skip is None and layer.loop is None
+                         for layer in self._layers("teacher", self.teacher.layers)),
+                     "teacher.layers", "a chain without skips or recurrent layers", self.teacher.layers)
             _require(not self.data.step_us, "teacher", "left out with recordings of event cameras", self.teacher.layers)
         _require(self.data.cutout <= min(self.shape[1:]), "data.cutout",
                  f"at most the {min(self.shape[1:])} pixels of an image", self.data.cutout)
@@ -426,6 +447,7 @@ class Recipe:
                  "network.normalisation", f"'none' with {method.kind}, which has none", network.normalisation)
         _require(not isinstance(method, EttfsRecipe) or all(layer.skip is None for layer in layers), "network.layers",
                  "a chain without skips with ettfs", network.layers)
+        self._check_times(layers)
         _require(len(layers) >= method.LAYERS_MIN, "network.layers",
                  f"of at least {method.LAYERS_MIN} layers with {method.kind}", network.layers)
         _require(len(self.quantisation.weight_bits) == len(layers), "quantisation.weight_bits",
@@ -441,6 +463,23 @@ class Recipe:
                  f"{' or '.join(('best', *method.READOUTS))} with {method.kind}", network.readout)
         _require(network.readout != "weighted_spikes" or not isinstance(method, EttfsRecipe) or method.decay != "none",
                  "network.readout", "first_spike where method.decay is 'none'", network.readout)
+
+    def _check_times(self, layers: tuple[Wiring, ...]) -> None:
+        """Check what carries spikes from step to step: loops and delays."""
+        network, method, loops = self.network, self.method, [layer.loop is not None for layer in layers]
+        if not isinstance(method, MultiThresholdRecipe):
+            _require(not any(loops), "network.layers", f"without recurrent layers with {method.kind}", network.layers)
+            _require(not network.delays, "network.delays", f"0 with {method.kind}", network.delays)
+            return
+        _require(not loops[-1] or network.readout == "spike_count", "network.layers",
+                 "closed by a layer that is not recurrent where network.readout is not 'spike_count'", network.layers)
+        _require(not loops[0] or self.data.step_us > 0, "network.layers",
+                 f"begun by a layer that is not recurrent with {self.data.dataset}, whose images are no spikes",
+                 network.layers)
+        _require(not network.delays or all(layer.skip is None for layer in layers), "network.layers",
+                 "a chain without skips with delays", network.layers)
+        _require(network.delays > 0 or "delays" not in method.learns, "network.delays",
+                 "at least 1 where delays are learned", network.delays)
 
     def _layers(self, table: str, text: str) -> tuple[Wiring, ...]:
         try:
