@@ -15,7 +15,7 @@ from .options import Split
 
 def data(
     name: Annotated[str, typer.Argument(
-        help="mnist, fashion-mnist, cifar10, cifar100 or tiny-imagenet; with -o: nmnist, dvs-gesture, cifar10-dvs.")],
+        help="mnist, fashion-mnist, cifar10, cifar100 or tiny-imagenet; with -o: nmnist, dvs-gesture, cifar10-dvs, shd, glides.")],
     output: Annotated[Path | None, typer.Option(
         "-o", "--output", help="Bin recordings that are already in FIRSTSPIKE_DATA into this .npz file, instead of "
         "fetching.")] = None,

@@ -43,7 +43,7 @@ class DataRecipe:
     Parameters
     ----------
     shifts : int
-        Largest random shift of a training image in each direction, 0 … 4 pixels.
+        Largest random shift of a training image in each direction, 0 … 4 pixels; of sound, 0 … 40 channels.
     mirrors : bool
         Training images are mirrored left to right at random, with probability 1/2.
     cutout : int
@@ -56,15 +56,15 @@ class DataRecipe:
     samples : int
         Number of training images that are used, from the first; 0: all.
     step_us : int
-        Length of a step in µs, for recordings of event cameras; events after the network's last step are left out. 0
-        for data sets of images.
+        Length of a step in µs, for recordings of event cameras or sound; events after the network's last step are left
+        out. 0 for data sets of images.
     count_max : int
         Most events that an address of a recording counts in a step; 1 for images.
     """
 
     dataset: Literal[
         "digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "tiny-imagenet", "imagenet", "nmnist",
-        "dvs-gesture", "cifar10-dvs",
+        "dvs-gesture", "cifar10-dvs", "shd", "glides",
     ]
     shifts: int = 0
     mirrors: bool = False
@@ -83,7 +83,11 @@ class DataRecipe:
         _require(1 <= self.count_max <= (MAGNITUDE_MAX if recorded else 1), "data.count_max",
                  f"{f'1…{MAGNITUDE_MAX}' if recorded else '1'} with {self.dataset}", self.count_max)
         _require(self.samples >= 0, "data.samples", "at least 0", self.samples)
-        _require(0 <= self.shifts <= 4, "data.shifts", "0…4 pixels", self.shifts)
+        if recorded and RECORDINGS[self.dataset].shape[1] == 1:
+            _require(0 <= self.shifts <= 40, "data.shifts", f"0…40 channels with {self.dataset}", self.shifts)
+            _require(not self.mirrors, "data.mirrors", f"false with {self.dataset}", self.mirrors)
+        else:
+            _require(0 <= self.shifts <= 4, "data.shifts", "0…4 pixels", self.shifts)
         _require(self.cutout >= 0, "data.cutout", "at least 0 pixels", self.cutout)
         _require(0 <= self.alterations <= 8, "data.alterations", "0…8", self.alterations)
         _require(0 <= self.strength <= STRENGTH_MAX, "data.strength", f"0…{STRENGTH_MAX}", self.strength)
@@ -282,6 +286,8 @@ class MultiThresholdRecipe:
         Shape of the slope around each threshold.
     surrogate_width : float
         Width of the rectangle, half the width of the triangle, or standard deviation of the Gaussian, in thetas.
+    surrogate_height : float
+        Factor on the slope; below 1, gradients do not grow from step to step in recurrent layers.
     score_gain : float
         Factor on the potential or the spike counts of the output before the softmax.
     """
@@ -295,6 +301,7 @@ class MultiThresholdRecipe:
     spread: float = 0.5
     surrogate: Literal["rectangle", "triangle", "gaussian"] = "rectangle"
     surrogate_width: float = 1.0
+    surrogate_height: float = 1.0
     score_gain: float = 1.0
 
     LAYERS_MIN: ClassVar = 2
@@ -308,7 +315,7 @@ class MultiThresholdRecipe:
             _require(0 <= self.current_leak <= 1, "method.current_leak", "0…1", self.current_leak)
         _require(self.current_leak is not None or "current_leak" not in self.learns, "method.current_leak",
                  "given where it is learned", self.current_leak)
-        _positive("method", self, "spread", "surrogate_width", "score_gain")
+        _positive("method", self, "spread", "surrogate_width", "surrogate_height", "score_gain")
 
 
 MethodRecipe = EttfsRecipe | DietRecipe | LatencyCodingRecipe | MultiThresholdRecipe
@@ -434,13 +441,13 @@ class Recipe:
         network, method = self.network, self.method
         _require(is_name(self.name), "name", NAME_RULE, self.name)
         _require(not self.data.step_us or isinstance(method, MultiThresholdRecipe), "method.kind",
-                 "'multi_threshold' with recordings of event cameras", method.kind)
+                 "'multi_threshold' with recordings", method.kind)
         layers = self._layers("network", network.layers)
         if self.teacher is not None:
             _require(all(layer.skip is None and layer.loop is None
                          for layer in self._layers("teacher", self.teacher.layers)),
                      "teacher.layers", "a chain without skips or recurrent layers", self.teacher.layers)
-            _require(not self.data.step_us, "teacher", "left out with recordings of event cameras", self.teacher.layers)
+            _require(not self.data.step_us, "teacher", "left out with recordings", self.teacher.layers)
         _require(self.data.cutout <= min(self.shape[1:]), "data.cutout",
                  f"at most the {min(self.shape[1:])} pixels of an image", self.data.cutout)
         _require(network.normalisation == "none" or not isinstance(method, EttfsRecipe),

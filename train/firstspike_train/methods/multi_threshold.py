@@ -38,8 +38,9 @@ class MultiThresholdNetwork(LifNetwork):
     def __init__(self, recipe: Recipe, shape: Shape, generator: torch.Generator) -> None:
         method = self.method = cast(MultiThresholdRecipe, recipe.method)
         hidden = NeuronKind(
-            neuron=FloatNeuron(leak=method.leak, current_leak=method.current_leak), leak_shift=recipe.quantisation.leak_shift, levels=method.levels,
-            spacing=method.spacing, slope=method.surrogate, width=method.surrogate_width, learns=method.learns,
+            neuron=FloatNeuron(leak=method.leak, current_leak=method.current_leak),
+            leak_shift=recipe.quantisation.leak_shift, levels=method.levels, spacing=method.spacing,
+            slope=method.surrogate, width=method.surrogate_width, height=method.surrogate_height, learns=method.learns,
         )
         self.counts = recipe.network.readout == "spike_count"
         super().__init__(recipe, shape, generator, hidden, hidden if self.counts else NeuronKind(fires=False))
