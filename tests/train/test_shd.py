@@ -87,7 +87,7 @@ def test_a_plain_array_of_spikes_is_refused(folder):
     write(folder / "shd_test.h5", without=["spikes/times"])
     with h5py.File(folder / "shd_test.h5", "a") as file:
         file["spikes/times"] = np.zeros(3, dtype=np.float16)
-    with pytest.raises(DataError, match="spikes/times must be lists of real numbers, not float16$"):
+    with pytest.raises(DataError, match=r"spikes/times must be lists of real numbers, not float16$"):
         load_shd("test", 10, 100_000)
 
 
@@ -96,6 +96,9 @@ def test_a_file_that_is_missing_or_not_whole_is_named(folder, monkeypatch):
     with pytest.raises(DataError, match=r"shd_test.h5: is missing; put the official file there$"):
         load_shd("test", 10, 100_000)
     write(path)
+    path.write_bytes(path.read_bytes().replace(b"GCOL", b"LOST"))
+    with pytest.raises(DataError, match=r"shd_test.h5: spikes/times cannot be read: .*signature"):
+        load_shd("test", 10, 100_000)[0][0]
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(DataError, match=r"shd_test.h5: must be an HDF5 file: .*truncated"):
         load_shd("test", 10, 100_000)
@@ -121,7 +124,8 @@ def test_the_shipped_recipe_trains_on_such_files(folder, tmp_path):
         write(folder / f"shd_{split}.h5", times, units, labels)
     shipped = load_recipe(RECIPE)
     recipe = replace(
-        shipped, network=replace(shipped.network, layers="16r-20", steps=30), data=replace(shipped.data, step_us=33_000),
+        shipped, data=replace(shipped.data, step_us=33_000),
+        network=replace(shipped.network, layers="16r-20", steps=30),
         training=replace(shipped.training, epochs=6, batch_size=8, learning_rate=0.02),
         quantisation=replace(shipped.quantisation, epochs=1))
     network = train(recipe, tmp_path / "x.safetensors", progress=False)
@@ -138,7 +142,7 @@ def test_splits_and_recipes(folder):
     parts = [len(load_recordings("shd", split, 10, 100_000)[1]) for split in ("train", "validation")]
     assert parts == [22, 2]
     data = load_recipe(RECIPE).data
-    with pytest.raises(RecipeError, match="data.shifts must be 0…40 channels with shd, not 41"):
+    with pytest.raises(RecipeError, match=r"data.shifts must be 0…40 channels with shd, not 41"):
         replace(data, shifts=41)
-    with pytest.raises(RecipeError, match="data.mirrors must be false with shd, not True"):
+    with pytest.raises(RecipeError, match=r"data.mirrors must be false with shd, not True"):
         replace(data, mirrors=True)

@@ -70,8 +70,8 @@ class LifNetwork(LayerStack):
         self.stack = cast(list[LifLayer], layers)
 
     def initialise(self, layer: LifLayer, generator: torch.Generator) -> None:
-        """Draw the first weights of a layer, as Kaiming does; recurrent ones so that a neuron gets at most about a theta
-        from all others."""
+        """Draw the first weights of a layer, as Kaiming does; recurrent ones such that a neuron gets about a theta when
+        all others fire."""
         with torch.no_grad():
             layer.weight.normal_(0, (2 / layer.fan_in) ** 0.5, generator=generator)
             if layer.loop_weight is not None:

@@ -125,8 +125,8 @@ class NetworkRecipe:
     delays: int = 0
 
     def __post_init__(self) -> None:
-        _require(0 <= self.delays < max(self.steps, 1), "network.delays", f"0…{max(self.steps, 1) - 1}, below the steps",
-                 self.delays)
+        most = max(self.steps - 1, 0)
+        _require(0 <= self.delays <= most, "network.delays", f"0…{most}, below the steps", self.delays)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,8 +55,8 @@ class ShdFile:
         self.labels = np.asarray(self._taken("labels", labels, slice(None)), dtype=np.int64)
         wrong = np.flatnonzero((self.labels < 0) | (self.labels >= SHD_CLASSES))
         if wrong.size:
-            raise DataError(f"{path}: labels must be 0…{SHD_CLASSES - 1}, not {int(self.labels[wrong[0]])} of recording "
-                            f"{int(wrong[0])}")
+            raise DataError(f"{path}: labels must be 0…{SHD_CLASSES - 1}, not {int(self.labels[wrong[0]])} of "
+                            f"recording {int(wrong[0])}")
 
     def _array(self, h5py: Any, name: str) -> Any:
         """A dataset of the file, with its kind checked: numbers, or for spikes, numbers of any length."""
