@@ -43,7 +43,7 @@ class ShdFile:
             raise DataError(f"{path}: h5py must be installed to read it: pip install 'firstspike[train]'") from None
         self._path = path
         try:
-            self._file = h5py.File(path, "r")
+            self._file: Any = h5py.File(path, "r")
         except OSError as error:
             why = "is missing; put the official file there" if not path.exists() else (
                 f"must be an HDF5 file: {' '.join(str(error).split())}")
