@@ -60,10 +60,7 @@ class ShdFile:
 
     def _array(self, h5py: Any, name: str) -> Any:
         """A dataset of the file, with its kind checked: numbers, or for spikes, numbers of any length."""
-        try:
-            found = self._file.get(name)
-        except (OSError, RuntimeError):
-            found = None
+        found = self._opened(name)
         if not isinstance(found, h5py.Dataset) or found.ndim != 1:
             raise DataError(f"{self._path}: {name} must be there, one for each recording, as in shd_train.h5")
         kind = found.dtype if name == "labels" else h5py.check_vlen_dtype(found.dtype)
@@ -72,6 +69,12 @@ class ShdFile:
             many = "" if name == "labels" else "lists of "
             raise DataError(f"{self._path}: {name} must be {many}{what}, not {found.dtype if kind is None else kind}")
         return found
+
+    def _opened(self, name: str) -> Any:
+        try:
+            return self._file.get(name)
+        except (OSError, KeyError, RuntimeError):  # of a damaged file
+            return None
 
     def _taken(self, name: str, array: Any, chosen: int | slice) -> np.ndarray:
         try:
