@@ -84,7 +84,7 @@ def option_sets(name: str) -> dict[str, dict]:
     divide the channels leave rows that are not full.
     """
     early = {"early_exit": True} if any(part in name for part in ("ettfs", "latency", "recurrent")) else {}
-    events = name in ("nmnist_multi_threshold", "made_residual")
+    events = name in ("nmnist_multi_threshold", "glides_multi_threshold", "made_residual")
     direct = not events and any(part in name for part in ("diet", "latency", "multi_threshold"))
     large = name.endswith("_conv") or name == "nmnist_multi_threshold" or (direct and not name.startswith("digits"))
     lanes = 32 if not large else 1 if name.startswith("fashion") else 3

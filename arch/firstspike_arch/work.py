@@ -16,8 +16,8 @@ from .microcode import RowOp
 from .program import Program
 
 __all__ = [
-    "MarkerCycles", "Workload", "drain_cycles", "event_rows", "marker_cycles", "memory_cycles", "quiet_cycles", "rows_visited",
-    "spread_workload", "work_cycles", "workload",
+    "MarkerCycles", "Workload", "drain_cycles", "event_rows", "marker_cycles", "memory_cycles", "quiet_cycles",
+    "rows_visited", "spread_workload", "work_cycles", "workload",
 ]
 
 

@@ -11,6 +11,7 @@ from firstspike_train.studies.diet_learning import DIET_LEARNING
 from firstspike_train.studies.ettfs_ablation import ETTFS_ABLATION
 from firstspike_train.studies.ettfs_decoding import ETTFS_DECODING
 from firstspike_train.studies.latency_loss import LATENCY_LOSS
+from firstspike_train.studies.parts_in_time import PARTS_IN_TIME
 from firstspike_train.studies.study import Outcome, Study
 from firstspike_train.studies.surrogate_shapes import SURROGATE_SHAPES
 from matplotlib.figure import Figure
@@ -21,7 +22,7 @@ from .picture import png
 __all__ = ["STUDIES", "study_table", "write_study"]
 
 STUDIES = {study.name: study for study in (
-    ETTFS_ABLATION, ETTFS_DECODING, DIET_LEARNING, LATENCY_LOSS, SURROGATE_SHAPES,
+    ETTFS_ABLATION, ETTFS_DECODING, DIET_LEARNING, LATENCY_LOSS, SURROGATE_SHAPES, PARTS_IN_TIME,
 )}
 
 

@@ -15,10 +15,11 @@ from .options import Split
 
 def data(
     name: Annotated[str, typer.Argument(
-        help="mnist, fashion-mnist, cifar10, cifar100 or tiny-imagenet; with -o: nmnist, dvs-gesture, cifar10-dvs.")],
+        help="mnist, fashion-mnist, cifar10, cifar100 or tiny-imagenet; with -o: nmnist, dvs-gesture, cifar10-dvs, shd "
+        "or glides.")],
     output: Annotated[Path | None, typer.Option(
-        "-o", "--output", help="Bin recordings that are already in FIRSTSPIKE_DATA into this .npz file, instead of "
-        "fetching.")] = None,
+        "-o", "--output", help="Bin recordings that are already in FIRSTSPIKE_DATA, or made by code (glides), into "
+        "this .npz file, instead of fetching.")] = None,
     split: Split = "test",
     steps: Annotated[int, typer.Option(min=1, help="With -o: number of steps of an inference.")] = 10,
     step_us: Annotated[int, typer.Option(min=1, help="With -o: length of a step in µs.")] = 30_000,

@@ -13,7 +13,7 @@ from .tables import print_table
 
 def study(
     name: Annotated[str, typer.Argument(
-        help="ettfs_ablation, ettfs_decoding, diet_learning, latency_loss or surrogate_shapes")],
+        help="ettfs_ablation, ettfs_decoding, diet_learning, latency_loss, surrogate_shapes or parts_in_time")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the JSON file and the picture.")] = Path(
         "reports"),
     seeds: Annotated[int, typer.Option(min=1, help="Train each variant with the seeds 1, 2, … up to this.")] = 2,

@@ -5,7 +5,7 @@ import re
 
 import pytest
 from firstspike_arch.connectivity import Conv2d, Dense
-from firstspike_train.builder import Skip, build_layers
+from firstspike_train.builder import Loop, Skip, build_layers
 
 DIGITS = (1, 8, 8)
 
@@ -39,9 +39,18 @@ def test_skips_keep_the_shape_or_follow_a_stride():
         source=2, synapses=Conv2d(in_shape=(4, 8, 8), channels=6, kernel=(1, 1), stride=(2, 2)))
 
 
+def test_recurrent_layers_take_their_own_spikes():
+    layers = build_layers("4C3-20r-6-10r", (1, 8, 8))
+    assert [layer.loop for layer in layers] == [None, Loop(source=1, synapses=Dense(in_shape=(20,), neurons=20)), None,
+                                                Loop(source=3, synapses=Dense(in_shape=(10,), neurons=10))]
+    assert synapses("4C3-20r-10", DIGITS) == synapses("4C3-20-10", DIGITS)
+
+
 @pytest.mark.parametrize(("text", "sentence"), [
-    ("", "'' must be a convolution like 15C5, 15C3p1s2 or 16C3p1+2, a pool like P2 or a number"),
+    ("", "'' must be a convolution like 15C5, 15C3p1s2 or 16C3p1+2, a pool like P2 or a number like 300 or "
+         "128r"),
     ("4C3x-10", "'4C3x' must be a convolution like"),
+    ("4C3r-10", "'4C3r' must be a convolution like"),
     ("20-P2-10", "pool must be 1…1 for an input of shape (20,), not 2"),
     ("20-4C3-10", "in_shape must be (C, H, W), not (20,)"),
     ("P2", "a pool must be followed by a layer"),

@@ -55,9 +55,9 @@ def test_slopes_reach_currents_threshold_and_leak(single_spike):
 
 @pytest.mark.parametrize("neuron", [
     FloatNeuron(reset="zero"), FloatNeuron(single_spike=True), FloatNeuron(v_min=0.0),
-    FloatNeuron(current_leak=0.5)])
+    FloatNeuron(current_leak=0.5, current_delay=True)])
 def test_layers_refuse_options_that_they_do_not_train(neuron):
-    with pytest.raises(ValueError, match=r"^neuron must have no more than a leak, strict, and a reset 'subtract' or"):
+    with pytest.raises(ValueError, match=r"^neuron must have no more than leaks, strict, and a reset 'subtract' or"):
         NeuronKind(neuron=neuron)
 
 

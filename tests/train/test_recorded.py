@@ -92,7 +92,8 @@ def test_splits_are_fixed_and_apart(recordings):
     assert len(rows) == 80
     with pytest.raises(DataError, match="split must be one of train, validation, test, not 'all'"):
         load_recordings("nmnist", "all", 4, 1000)
-    with pytest.raises(DataError, match="dataset must be one of nmnist, dvs-gesture, cifar10-dvs, not 'mnist'"):
+    with pytest.raises(DataError, match="dataset must be one of nmnist, dvs-gesture, cifar10-dvs, shd, glides, not "
+                                         "'mnist'"):
         load_recordings("mnist", "test", 4, 1000)
 
 
@@ -109,7 +110,7 @@ def test_binned_recordings_in_a_file(recordings, tmp_path):
 
 @pytest.mark.parametrize(("changes", "sentence"), [
     ({"method": EttfsRecipe(kind="ettfs")},
-     "method.kind must be 'multi_threshold' with recordings of event cameras, not 'ettfs'"),
+     "method.kind must be 'multi_threshold' with recordings, not 'ettfs'"),
     ({"network": NetworkRecipe(layers="P2-4C5-P2-11", steps=4)}, "network.layers must be closed by 10 outputs"),
 ])
 def test_a_recipe_that_does_not_fit_recordings_is_refused(changes, sentence):

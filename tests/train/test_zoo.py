@@ -20,7 +20,7 @@ NO_DATA = DATA_VARIABLE not in os.environ
 
 @pytest.mark.parametrize("name", [
     pytest.param(path.stem, marks=[pytest.mark.slow, pytest.mark.skipif(NO_DATA, reason=f"{DATA_VARIABLE} is not set")]
-                 if not path.stem.startswith("digits") else [])
+                 if not path.stem.startswith(("digits", "glides")) else [])
     for path in sorted(ZOO.glob("*.safetensors"))
 ])
 def test_the_stated_accuracy_is_the_golden_models(name):

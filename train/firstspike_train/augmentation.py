@@ -9,7 +9,7 @@ __all__ = ["blackened", "mirrored", "mixed_up", "shifted"]
 
 
 def shifted(images: torch.Tensor, shape: Shape, reach: int, generator: torch.Generator) -> torch.Tensor:
-    """Each image moved by −reach … reach pixels in both directions; 0 comes in."""
+    """Each image moved by −reach … reach pixels in both directions, a line only along itself; 0 comes in."""
     if not reach:
         return images
     count, (channels, height, width), place = len(images), shape, images.device
@@ -17,6 +17,8 @@ def shifted(images: torch.Tensor, shape: Shape, reach: int, generator: torch.Gen
     padded = torch.zeros(count, channels, tall, wide, dtype=images.dtype, device=place)
     padded[:, :, reach : reach + height, reach : reach + width] = images.view(count, *shape)
     corner = torch.randint(0, 2 * reach + 1, (2, count, 1), generator=generator).to(place)
+    if height == 1:
+        corner[0] = reach
     window = (torch.arange(height)[:, None] * wide + torch.arange(width)).flatten()
     planes = (torch.arange(channels)[:, None] * (tall * wide) + window).flatten().to(place)
     return padded.flatten(1).gather(1, planes + corner[0] * wide + corner[1])

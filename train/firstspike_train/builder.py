@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 from firstspike_arch.connectivity import Conv2d, Dense, Shape, size_of
 
-__all__ = ["Skip", "Wiring", "build_layers"]
+__all__ = ["Loop", "Skip", "Wiring", "build_layers"]
 
 # Ref: the notation in the tables of the multi-threshold paper (from memory): nCk is a convolution, Pk an average pool,
-# n a dense layer.
+# n a dense layer. Skips and loops are ours.
 _CONVOLUTION = re.compile(r"(\d+)C(\d+)(?:p(\d+))?(?:s(\d+))?(?:\+(\d+))?")
 _POOL = re.compile(r"P(\d+)")
-_DENSE = re.compile(r"\d+")
+_DENSE = re.compile(r"(\d+)(r?)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +24,20 @@ class Skip:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Loop:
+    """Recurrent synapses of the layer with index ``source``, which take its own spikes of the step before."""
+
+    source: int
+    synapses: Dense
+
+
+@dataclass(frozen=True, kw_only=True)
 class Wiring:
-    """Synapses onto the membranes of one layer: those from the layer before, and a skip if there is one."""
+    """Synapses onto the membranes of one layer: those from the layer before, and a skip or a loop if there is one."""
 
     synapses: Dense | Conv2d
     skip: Skip | None = None
+    loop: Loop | None = None
 
 
 def build_layers(text: str, shape: Shape) -> tuple[Wiring, ...]:
@@ -39,7 +48,8 @@ def build_layers(text: str, shape: Shape) -> tuple[Wiring, ...]:
     text : str
         Parts joined by "-". ``nCk`` is a convolution to n channels with a kernel k × k; ``p1`` after it sets the
         padding, ``s2`` the stride, and ``+2`` adds a skip from the layer 2 back. ``Pk`` pools the spikes of the layer
-        before in windows of k × k, and belongs to the synapses that follow. ``n`` is a dense layer of n neurons.
+        before in windows of k × k, and belongs to the synapses that follow. ``n`` is a dense layer of n neurons, and
+        ``nr`` one that is recurrent.
 
     Raises
     ------
@@ -62,11 +72,13 @@ def build_layers(text: str, shape: Shape) -> tuple[Wiring, ...]:
                 stride=(stride or 1, stride or 1), pool=pool,
             ))
             layers.append(replace(made, skip=_skip(part, layers, made.synapses, back)) if convolution[5] else made)
-        elif _DENSE.fullmatch(part):
-            layers.append(Wiring(synapses=Dense(in_shape=shape, neurons=int(part), pool=pool)))
+        elif dense := _DENSE.fullmatch(part):
+            synapses = Dense(in_shape=shape, neurons=int(dense[1]), pool=pool)
+            own = Dense(in_shape=synapses.out_shape, neurons=synapses.neurons)
+            layers.append(Wiring(synapses=synapses, loop=Loop(source=len(layers), synapses=own) if dense[2] else None))
         else:
             raise ValueError(f"{part!r} must be a convolution like 15C5, 15C3p1s2 or 16C3p1+2, a pool like P2 or a "
-                             "number")
+                             "number like 300 or 128r")
         shape, pool = layers[-1].synapses.out_shape, 1
     if pool > 1:
         raise ValueError("a pool must be followed by a layer")

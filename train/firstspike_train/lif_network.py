@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
-from firstspike_arch.connectivity import Shape
+from firstspike_arch.connectivity import Shape, size_of
 from torch import nn
 
 from .builder import build_layers
+from .delays import Delays
 from .image_folders import Images
 from .layer_stack import LayerStack
 from .lif import LifLayer, NeuronKind
@@ -62,12 +63,19 @@ class LifNetwork(LayerStack):
             # The output layer is not normalised, because its potential has no bias.
             if recipe.network.normalisation == "batch" and index < len(wirings) - 1:
                 cast(LifLayer, layers[-1]).normalise_currents()
+            # An image is the same in every step, and what only integrates has no use for the time of a spike.
+            if recipe.network.delays and kind.fires and (index or self.recorded):
+                cast(LifLayer, layers[-1]).delays = Delays(
+                    size_of(wiring.synapses.in_shape), recipe.network.delays, "delays" in kind.learns, generator)
         self.stack = cast(list[LifLayer], layers)
 
     def initialise(self, layer: LifLayer, generator: torch.Generator) -> None:
-        """Draw the first weights of a layer, as Kaiming does."""
+        """Draw the first weights of a layer, as Kaiming does; recurrent ones such that a neuron gets about a theta when
+        all others fire."""
         with torch.no_grad():
             layer.weight.normal_(0, (2 / layer.fan_in) ** 0.5, generator=generator)
+            if layer.loop_weight is not None:
+                layer.loop_weight.normal_(0, len(layer.loop_weight) ** -0.5 / layer.endurance, generator=generator)
 
     def pixels(self, images: torch.Tensor) -> torch.Tensor:
         """Images uint8[B, N] in the shape and type that the first layer takes."""
@@ -82,8 +90,11 @@ class LifNetwork(LayerStack):
         first = self.stack[0]
         if not self.recorded:
             return [first.current(self.pixels(images))] * self.steps
-        events = images.to(first.weight).view(-1, *first.connectivity.in_shape)  # B·T
-        return first.current(events).unflatten(0, (len(images), self.steps)).unbind(1)
+        events = images.to(first.weight).view(len(images), self.steps, -1)
+        if first.delays is not None:
+            events = first.delays(events.transpose(0, 1)).transpose(0, 1)
+        current = first.current(events.reshape(-1, *first.connectivity.in_shape))  # B·T
+        return current.unflatten(0, (len(images), self.steps)).unbind(1)
 
     def hidden(
         self, images: torch.Tensor, visit: Callable[[torch.Tensor], torch.Tensor] = lambda spikes: spikes,
@@ -97,9 +108,10 @@ class LifNetwork(LayerStack):
 
     @staticmethod
     def sources(layer: LifLayer, found: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """The spikes that a layer takes, out of those of all layers before it: the last ones, and those for its
-        skip."""
-        return [found[-1]] if layer.skip is None else [found[-1], found[layer.skip.source]]
+        """The spikes that a layer takes, out of those of all layers before it: the last ones, as its delays let them
+        come, and those for its skip."""
+        last = found[-1] if layer.delays is None else layer.delays(found[-1])
+        return [last] if layer.skip is None else [last, found[layer.skip.source]]
 
     def currents(self, layer: LifLayer, found: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         """Currents [B, …] of a layer in each step, computed at once from the spikes [T, B, …] of all layers before
@@ -143,8 +155,8 @@ class LifNetwork(LayerStack):
     def spread(self, images: torch.Tensor, totals: Sequence[float]) -> None:
         """Scale the weights of each layer so that it starts neither silent nor saturated.
 
-        The currents of a layer, added up over the steps, then have the standard deviation in ``totals``, in thetas,
-        over all neurons and images of the batch.
+        The currents of a layer, added up over the steps as long as they last, then have the standard deviation in
+        ``totals``, in thetas, over all neurons and images of the batch.
         """
         found: list[torch.Tensor] = []
         for layer, total in zip(self.stack, totals, strict=True):
@@ -153,13 +165,12 @@ class LifNetwork(LayerStack):
             else:
                 currents = self.currents(layer, found) if found else self.input_currents(images)
                 current = sum(currents, torch.zeros(()))
-            layer.stretch(total / current.std())
+            layer.stretch(total / (current.std() * layer.endurance))
             if layer is not self.stack[-1]:
                 found.append(layer(self.currents(layer, found))[0] if found else self.encode(images))
 
     @torch.no_grad()
     def largest_membranes(self) -> list[int]:
-        """T times the largest current of each layer: leaks only shrink a membrane, and resets only take from it."""
         levels = [getattr(layer, "levels", 1) for layer in self.stack]
-        return [self.steps * layer.largest_current(self.input_max if index == 0 else max(levels[:index]))
+        return [layer.largest_membrane(self.input_max if index == 0 else max(levels[:index]), self.steps)
                 for index, layer in enumerate(self.stack)]

@@ -19,17 +19,20 @@ __all__ = ["IF", "LIF", "LeakyIntegrator", "SpikingSequential", "integrate"]
 THETA_MIN = 1e-3
 
 Step = Callable[[torch.Tensor], torch.Tensor]
+Receive = Callable[[torch.Tensor, list[torch.Tensor]], torch.Tensor]
 
 
 def integrate(
     currents: Iterable[torch.Tensor], *, fire: Step = lambda membrane: membrane, decay: Step | None = None,
-    reset: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+    reset: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None, receive: Receive | None = None,
 ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """Run v ← decay(v) + current; s = fire(v); v ← reset(v, s) from v = 0; return s and v before the reset, step by
-    step."""
+    step. ``receive`` may change a current, and is given the spikes of all steps before."""
     fired: list[torch.Tensor] = []
     membranes: list[torch.Tensor] = []
     for current in currents:
+        if receive is not None:
+            current = receive(current, fired)
         if membranes:
             kept = membranes[-1] if reset is None else reset(membranes[-1], fired[-1])
             current = (kept if decay is None else decay(kept)) + current

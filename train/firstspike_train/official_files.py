@@ -77,6 +77,7 @@ _BY_HAND = {
     "nmnist": "www.garrickorchard.com/datasets/n-mnist: nmnist/Train/<digit>/*.bin and nmnist/Test/<digit>/",
     "dvs-gesture": "research.ibm.com/interactive/dvsgesture: dvs-gesture/DvsGesture/*.aedat and all that is beside it",
     "cifar10-dvs": "figshare.com/articles/dataset/CIFAR10-DVS_New/4724671: cifar10-dvs/<class>/*.aedat",
+    "shd": "zenkelab.org/resources/spiking-heidelberg-datasets-shd, unpacked: shd/shd_train.h5 and shd/shd_test.h5",
 }
 """Sources of data sets that must be fetched by hand, and the folders in which to put them."""
 

@@ -43,7 +43,7 @@ class DataRecipe:
     Parameters
     ----------
     shifts : int
-        Largest random shift of a training image in each direction, 0 … 4 pixels.
+        Largest random shift of a training image in each direction, 0 … 4 pixels; of sound, 0 … 40 channels.
     mirrors : bool
         Training images are mirrored left to right at random, with probability 1/2.
     cutout : int
@@ -56,15 +56,15 @@ class DataRecipe:
     samples : int
         Number of training images that are used, from the first; 0: all.
     step_us : int
-        Length of a step in µs, for recordings of event cameras; events after the network's last step are left out. 0
-        for data sets of images.
+        Length of a step in µs, for recordings of event cameras or sound; events after the network's last step are left
+        out. 0 for data sets of images.
     count_max : int
         Most events that an address of a recording counts in a step; 1 for images.
     """
 
     dataset: Literal[
         "digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "tiny-imagenet", "imagenet", "nmnist",
-        "dvs-gesture", "cifar10-dvs",
+        "dvs-gesture", "cifar10-dvs", "shd", "glides",
     ]
     shifts: int = 0
     mirrors: bool = False
@@ -83,7 +83,11 @@ class DataRecipe:
         _require(1 <= self.count_max <= (MAGNITUDE_MAX if recorded else 1), "data.count_max",
                  f"{f'1…{MAGNITUDE_MAX}' if recorded else '1'} with {self.dataset}", self.count_max)
         _require(self.samples >= 0, "data.samples", "at least 0", self.samples)
-        _require(0 <= self.shifts <= 4, "data.shifts", "0…4 pixels", self.shifts)
+        if recorded and RECORDINGS[self.dataset].shape[1] == 1:
+            _require(0 <= self.shifts <= 40, "data.shifts", f"0…40 channels with {self.dataset}", self.shifts)
+            _require(not self.mirrors, "data.mirrors", f"false with {self.dataset}", self.mirrors)
+        else:
+            _require(0 <= self.shifts <= 4, "data.shifts", "0…4 pixels", self.shifts)
         _require(self.cutout >= 0, "data.cutout", "at least 0 pixels", self.cutout)
         _require(0 <= self.alterations <= 8, "data.alterations", "0…8", self.alterations)
         _require(0 <= self.strength <= STRENGTH_MAX, "data.strength", f"0…{STRENGTH_MAX}", self.strength)
@@ -100,7 +104,8 @@ class NetworkRecipe:
     Parameters
     ----------
     layers : str
-        Layers in words, such as "15C5-P2-40C5-P2-300-10" or "16C3p1-16C3p1-16C3p1+2-P8-10"; see `builder.build_layers`.
+        Layers in words, such as "15C5-P2-40C5-P2-300-10", "16C3p1-16C3p1-16C3p1+2-P8-10" or "128r-20"; see
+        `builder.build_layers`. Recurrent layers only with multi_threshold.
     steps : int
         Number T of steps of an inference.
     readout : str
@@ -108,12 +113,20 @@ class NetworkRecipe:
     normalisation : str
         "batch": batch normalisation of the currents of hidden layers, which quantisation folds into weights and a bias;
         with diet_snn that of the ANN, folded before the spiking network is trained. Not for ettfs.
+    delays : int
+        Longest delay of a spike on its way to the next layer of neurons that fire, in steps: each neuron, and each
+        address of recordings, has a delay of its own, random or learned. Only with multi_threshold. 0: none.
     """
 
     layers: str
     steps: int
     readout: Literal["best", "first_spike", "weighted_spikes", "potential", "spike_count"] = "best"
     normalisation: Literal["none", "batch"] = "none"
+    delays: int = 0
+
+    def __post_init__(self) -> None:
+        most = max(self.steps - 1, 0)
+        _require(0 <= self.delays <= most, "network.delays", f"0…{most}, below the steps", self.delays)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,12 +275,19 @@ class MultiThresholdRecipe:
         Thresholds k·theta ("floor") or (k − ½)·theta ("round").
     leak : float
         Leak at the start of training, 0 … 1; theta starts at 1.
+    current_leak : float
+        Currents last: their leak at the start of training, 0 … 1. Left out: they do not.
     learns : tuple of str
-        Which of "theta" and "leak" are learned.
+        Which of "theta", "leak", "current_leak" and "delays" are learned.
+    spread : float
+        Standard deviation of the currents of a step, as long as they last, in the highest theta, to which the first
+        weights are fitted.
     surrogate : str
         Shape of the slope around each threshold.
     surrogate_width : float
         Width of the rectangle, half the width of the triangle, or standard deviation of the Gaussian, in thetas.
+    surrogate_height : float
+        Factor on the slope; below 1, gradients do not grow from step to step in recurrent layers.
     score_gain : float
         Factor on the potential or the spike counts of the output before the softmax.
     """
@@ -276,19 +296,26 @@ class MultiThresholdRecipe:
     levels: int = 4
     spacing: Literal["floor", "round"] = "floor"
     leak: float = 0.5
-    learns: tuple[Literal["theta", "leak"], ...] = ()
+    current_leak: float | None = None
+    learns: tuple[Literal["theta", "leak", "current_leak", "delays"], ...] = ()
+    spread: float = 0.5
     surrogate: Literal["rectangle", "triangle", "gaussian"] = "rectangle"
     surrogate_width: float = 1.0
+    surrogate_height: float = 1.0
     score_gain: float = 1.0
 
     LAYERS_MIN: ClassVar = 2
-    STEPS: ClassVar = (1, 32)
+    STEPS: ClassVar = (1, 256)
     READOUTS: ClassVar = ("potential", "spike_count")
 
     def __post_init__(self) -> None:
         _require(1 <= self.levels <= 15, "method.levels", "1…15", self.levels)
         _require(0 <= self.leak <= 1, "method.leak", "0…1", self.leak)
-        _positive("method", self, "surrogate_width", "score_gain")
+        if self.current_leak is not None:
+            _require(0 <= self.current_leak <= 1, "method.current_leak", "0…1", self.current_leak)
+        _require(self.current_leak is not None or "current_leak" not in self.learns, "method.current_leak",
+                 "given where it is learned", self.current_leak)
+        _positive("method", self, "spread", "surrogate_width", "surrogate_height", "score_gain")
 
 
 MethodRecipe = EttfsRecipe | DietRecipe | LatencyCodingRecipe | MultiThresholdRecipe
@@ -414,18 +441,20 @@ class Recipe:
         network, method = self.network, self.method
         _require(is_name(self.name), "name", NAME_RULE, self.name)
         _require(not self.data.step_us or isinstance(method, MultiThresholdRecipe), "method.kind",
-                 "'multi_threshold' with recordings of event cameras", method.kind)
+                 "'multi_threshold' with recordings", method.kind)
         layers = self._layers("network", network.layers)
         if self.teacher is not None:
-            _require(all(layer.skip is None for layer in self._layers("teacher", self.teacher.layers)),
-                     "teacher.layers", "a chain without skips", self.teacher.layers)
-            _require(not self.data.step_us, "teacher", "left out with recordings of event cameras", self.teacher.layers)
+            _require(all(layer.skip is None and layer.loop is None
+                         for layer in self._layers("teacher", self.teacher.layers)),
+                     "teacher.layers", "a chain without skips or recurrent layers", self.teacher.layers)
+            _require(not self.data.step_us, "teacher", "left out with recordings", self.teacher.layers)
         _require(self.data.cutout <= min(self.shape[1:]), "data.cutout",
                  f"at most the {min(self.shape[1:])} pixels of an image", self.data.cutout)
         _require(network.normalisation == "none" or not isinstance(method, EttfsRecipe),
                  "network.normalisation", f"'none' with {method.kind}, which has none", network.normalisation)
         _require(not isinstance(method, EttfsRecipe) or all(layer.skip is None for layer in layers), "network.layers",
                  "a chain without skips with ettfs", network.layers)
+        self._check_times(layers)
         _require(len(layers) >= method.LAYERS_MIN, "network.layers",
                  f"of at least {method.LAYERS_MIN} layers with {method.kind}", network.layers)
         _require(len(self.quantisation.weight_bits) == len(layers), "quantisation.weight_bits",
@@ -441,6 +470,23 @@ class Recipe:
                  f"{' or '.join(('best', *method.READOUTS))} with {method.kind}", network.readout)
         _require(network.readout != "weighted_spikes" or not isinstance(method, EttfsRecipe) or method.decay != "none",
                  "network.readout", "first_spike where method.decay is 'none'", network.readout)
+
+    def _check_times(self, layers: tuple[Wiring, ...]) -> None:
+        """Check what carries spikes from step to step: loops and delays."""
+        network, method, loops = self.network, self.method, [layer.loop is not None for layer in layers]
+        if not isinstance(method, MultiThresholdRecipe):
+            _require(not any(loops), "network.layers", f"without recurrent layers with {method.kind}", network.layers)
+            _require(not network.delays, "network.delays", f"0 with {method.kind}", network.delays)
+            return
+        _require(not loops[-1] or network.readout == "spike_count", "network.layers",
+                 "closed by a layer that is not recurrent where network.readout is not 'spike_count'", network.layers)
+        _require(not loops[0] or self.data.step_us > 0, "network.layers",
+                 f"begun by a layer that is not recurrent with {self.data.dataset}, whose images are no spikes",
+                 network.layers)
+        _require(not network.delays or all(layer.skip is None for layer in layers), "network.layers",
+                 "a chain without skips with delays", network.layers)
+        _require(network.delays > 0 or "delays" not in method.learns, "network.delays",
+                 "at least 1 where delays are learned", network.delays)
 
     def _layers(self, table: str, text: str) -> tuple[Wiring, ...]:
         try:

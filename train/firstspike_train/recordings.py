@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Recordings of event cameras: reading, checking, and binning into steps, when they are taken."""
+"""Recordings of event cameras and of sound: reading, checking, and binning into steps, when they are taken."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,14 @@ import numpy as np
 from firstspike_arch.connectivity import Shape
 
 from .event_files import NMNIST_SHAPE, read_aedat2, read_aedat3, read_nmnist
+from .glides import GLIDES_CLASSES, GLIDES_SHAPE, glides
 from .official_files import DataError, data_folder
+from .shd_file import SHD_CLASSES, SHD_SHAPE, ShdFile
 from .splits import check_split, part_of
 
 __all__ = [
     "DVS128_SHAPE", "RECORDINGS", "RecordingSet", "Recordings", "bin_events", "load_cifar10_dvs", "load_dvs_gesture",
-    "load_nmnist", "load_recordings", "read_trials",
+    "load_glides", "load_nmnist", "load_recordings", "load_shd", "read_trials",
 ]
 
 DVS128_SHAPE = (2, 128, 128)
@@ -44,8 +46,8 @@ class Recordings:
         Reads the events of each recording.
     steps, step_us : int
         Number of steps, and length of a step in µs.
-    shape : (2, H, W)
-        Sizes of polarity, y and x.
+    shape : (C, H, W)
+        Sizes of polarity, y and x; of sound, (1, 1, channels).
     count_max : int
         Largest count; higher ones are reduced to it.
 
@@ -229,6 +231,31 @@ def load_cifar10_dvs(split: str, steps: int, step_us: int) -> tuple[Recordings, 
                      f"{folder}: must hold a folder of .aedat files for each class")
 
 
+def load_shd(split: str, steps: int, step_us: int) -> tuple[Recordings, np.ndarray]:
+    """Find the spoken digits in FIRSTSPIKE_DATA/shd/shd_train.h5 or shd_test.h5: counts, uint8[B, T, 700], and labels,
+    int64[B].
+
+    Recordings are read when they are taken.
+
+    Raises
+    ------
+    DataError
+        The file is missing or altered, or h5py is not installed.
+    """
+    _check_split(split)
+    file = ShdFile(data_folder(f"shd/shd_{split}.h5") / "shd" / f"shd_{split}.h5")
+    found = [(partial(file.events, index), int(label)) for index, label in enumerate(file.labels)]
+    return _gathered(found, steps, step_us, SHD_SHAPE, "shd: must hold recordings")
+
+
+def load_glides(split: str, steps: int, step_us: int) -> tuple[Recordings, np.ndarray]:
+    """Make the glides, see `firstspike_train.glides`: counts, uint8[B, T, 20], and labels, int64[B]. They need no
+    files."""
+    _check_split(split)
+    reads, labels = glides(split)
+    return Recordings(reads, steps, step_us, GLIDES_SHAPE), labels
+
+
 def _number(path: Path) -> int:
     number = path.stem.rpartition("_")[2]
     if not number.isdecimal():
@@ -256,7 +283,7 @@ class RecordingSet:
 
     Parameters
     ----------
-    shape : (2, H, W)
+    shape : (C, H, W)
     classes : int
     read : callable
         ``read(split, steps, step_us)`` returns recordings, and labels, int64[B], of an official split, "train" or
@@ -272,13 +299,15 @@ RECORDINGS = {
     "nmnist": RecordingSet(shape=NMNIST_SHAPE, classes=10, read=load_nmnist),
     "dvs-gesture": RecordingSet(shape=DVS128_SHAPE, classes=11, read=load_dvs_gesture),
     "cifar10-dvs": RecordingSet(shape=DVS128_SHAPE, classes=10, read=load_cifar10_dvs),
+    "shd": RecordingSet(shape=SHD_SHAPE, classes=SHD_CLASSES, read=load_shd),
+    "glides": RecordingSet(shape=GLIDES_SHAPE, classes=GLIDES_CLASSES, read=load_glides),
 }
 
 
 def load_recordings(
     name: str, split: str, steps: int, step_us: int, count_max: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Load event counts of each address in each step, uint8[B, T, 2·H·W], and labels, int64[B].
+    """Load event counts of each address in each step, uint8[B, T, C·H·W], and labels, int64[B].
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from firstspike_arch.neuron import FloatNeuron
 from torch import nn
 from torch.nn import functional
 
-from .builder import Skip
+from .builder import Loop, Skip
 from .normalisation import BatchNormalisation
 from .quantisation import choose_scale, integer_weights
 
@@ -27,7 +27,7 @@ class Synapses(nn.Module):
         Real value of an input of 1.
     average_pool : bool
         The connectivity's pool averages; False: it passes the maximum.
-    skip : Skip or None
+    skip, loop : Skip, Loop or None
         Further synapses onto the same membranes, with the same scale.
 
     Notes
@@ -40,7 +40,7 @@ class Synapses(nn.Module):
 
     def __init__(
         self, connectivity: Dense | Conv2d, bits: int, input_scale: float = 1.0, average_pool: bool = True,
-        skip: Skip | None = None,
+        skip: Skip | None = None, loop: Loop | None = None,
     ) -> None:
         super().__init__()
         self.connectivity, self.bits, self.input_scale = connectivity, bits, input_scale
@@ -50,6 +50,8 @@ class Synapses(nn.Module):
         # The first skip weights pass spikes on with weight 1 (the identity, if the shapes are equal).
         self.skip_weight = None if skip is None else nn.Parameter(
             torch.full(skip.synapses.weight_shape, skip.synapses.groups / skip.synapses.in_shape[0]))
+        self.loop = loop
+        self.loop_weight = None if loop is None else nn.Parameter(torch.zeros(loop.synapses.weight_shape))
         self.normalisation: BatchNormalisation | None = None
         self.register_buffer("scale", torch.zeros((), dtype=torch.float64))  # 0: not fixed yet
         self.rounds = False
@@ -130,9 +132,13 @@ class Synapses(nn.Module):
             current = self.normalisation(current)
         return current.to(self.weight.dtype)
 
+    def own_current(self, multiplier: torch.Tensor, spikes: torch.Tensor) -> torch.Tensor:
+        """Compute the current, in units, of the layer's own spikes [B, N] of the step before."""
+        return functional.linear(spikes, multiplier).to(self.weight.dtype)
+
     @torch.no_grad()
     def stretch(self, factor: torch.Tensor | float) -> None:
-        """Multiply the currents by a factor."""
+        """Multiply the currents of other layers' spikes by a factor."""
         if self.normalisation is not None:
             self.normalisation.gain.mul_(factor)
             return
@@ -140,22 +146,34 @@ class Synapses(nn.Module):
         if self.skip_weight is not None:
             self.skip_weight.mul_(factor)
 
-    def largest_current(self, largest: int) -> int:
+    def largest_current(self, largest: int, own: int = 0) -> int:
         """Bound Σ |W|·largest (+ bias) on the currents of quantised synapses, in units, for inputs of magnitude ≤
-        ``largest``."""
+        ``largest``, and own spikes of magnitude ≤ ``own``."""
         reach = largest * (self.connectivity.pool_size if self.averages else 1)
         total = self.computed(self.real_weight()).double().abs().flatten(1).sum(1) * reach
         if self.skip_weight is not None:
             total = total + self.computed(self.skip_weight.double()).double().abs().flatten(1).sum(1) * largest
+        if self.loop_weight is not None:
+            total = total + self.computed(self.loop_weight.double()).double().abs().sum(1) * own
         if self.normalisation is not None:
             total = total + self.normalisation.bias(self.unit).detach().abs()
         return int(total.max().item())
 
+    @property
+    def endurance(self) -> float:
+        """Number of steps for which a current lasts."""
+        return 1.0
+
+    def largest_membrane(self, largest: int, steps: int) -> int:
+        """Bound on the magnitude of the membranes of quantised synapses, in units, after so many steps."""
+        return steps * self.largest_current(largest)
+
     def exported(self) -> FloatLayer:
         """The synapses to be exported, in float64; its neurons have only the bias of folded normalisation."""
-        branches = () if self.skip is None or self.skip_weight is None else (FloatBranch(
-            source=self.skip.source, weight=self.skip_weight.detach().double().numpy(),
-            connectivity=self.skip.synapses),)
+        branches = tuple(
+            FloatBranch(source=one.source, weight=weight.detach().double().numpy(), connectivity=one.synapses)
+            for one, weight in ((self.skip, self.skip_weight), (self.loop, self.loop_weight))
+            if one is not None and weight is not None)
         bias = None if self.normalisation is None else self.normalisation.bias(self.unit).detach().numpy() * self.unit
         return FloatLayer(
             weight=self.real_weight().detach().numpy(), connectivity=self.connectivity,
@@ -167,8 +185,8 @@ class Synapses(nn.Module):
     def fix_scale(self) -> None:
         """Fold batch normalisation, choose the scale, and compute in integers from now on."""
         self.fold()
-        real = self.real_weight().detach()
-        if self.skip_weight is not None:
-            real = torch.cat([real.flatten(), self.skip_weight.detach().double().flatten()])
+        real = [weight.detach().double().flatten() for weight in (self.skip_weight, self.loop_weight)
+                if weight is not None]
+        real = torch.cat([self.real_weight().detach().flatten(), *real])
         self.scale.fill_(choose_scale(real, self.bits))
         self.rounds = True

@@ -125,7 +125,8 @@ def quantise(
                            f"{in_max}: with more, its neurons mean something else; import it again with that in_max")
     if steps_max is None:
         steps_max = network.steps if network.steps_max is None else network.steps_max
-    pairs = [_quantise(index, layer, leak_shift_max) for index, layer in enumerate(network.layers)]
+    pairs = [_quantise(index, layer, leak_shift_max, trained=bool(network.recipe))
+             for index, layer in enumerate(network.layers)]
     try:
         integer = IntegerNetwork(
             name=network.name, layers=tuple(layer for layer, _ in pairs), readout=network.readout,
@@ -139,7 +140,9 @@ def quantise(
     return integer, tuple(rounding for _, rounding in pairs)
 
 
-def _quantise(index: int, layer: FloatLayer, leak_shift_max: int | None) -> tuple[Layer, Rounding]:
+def _quantise(
+    index: int, layer: FloatLayer, leak_shift_max: int | None, *, trained: bool,
+) -> tuple[Layer, Rounding]:
     where, scale, bits = f"layer {index}", layer.weight_scale, layer.weight_bits
     if scale is None:
         raise CompileError(f"{where}: weight_scale must be chosen before quantising, not None")
@@ -193,7 +196,8 @@ def _quantise(index: int, layer: FloatLayer, leak_shift_max: int | None) -> tupl
         rise_leak="" if falling is None else str(falling), rise_leak_error=0.0 if falling is None else falling.error,
         warnings=(*leak.warnings(), *(() if lasting is None else lasting.warnings()),
                   *(() if falling is None else falling.warnings()),
-                  *_lost_by_currents(integer.neuron, layer.weight_exponent),
+                  # Training in integers has taken it into account.
+                  *(() if trained else _lost_by_currents(integer.neuron, layer.weight_exponent)),
                   *_lost_by_rises(neuron, integer.neuron, scales, layer.weight_exponent)),
     )
 

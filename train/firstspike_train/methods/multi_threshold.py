@@ -5,8 +5,9 @@ From the abstract: LIF neurons with several thresholds, three shapes of an appro
 memory, unchecked: u[t] = leak·u[t−1] + W·o[t], a spike of floor(u / theta) up to n, and networks such as
 15C5-P2-40C5-P2-300-10. Our own choices, because the paper's are not public: thresholds k·theta or (k − ½)·theta, the
 soft reset by s·theta, the static current of the image added at every step, no bias, theta = 1 with weights spread to
-the range of the thresholds at the start, the shapes and widths of the derivatives, and both read-outs (the output's
-potential, or its spikes added up).
+the range of the thresholds at the start, the shapes and widths of the derivatives, both read-outs (the output's
+potential, or its spikes added up), and for tasks in time, which the paper does not have, currents that last, recurrent
+layers and delays.
 """
 
 # Ref: multi-threshold LIF spiking networks trained directly (abstract); shape of the round variant after
@@ -37,19 +38,20 @@ class MultiThresholdNetwork(LifNetwork):
     def __init__(self, recipe: Recipe, shape: Shape, generator: torch.Generator) -> None:
         method = self.method = cast(MultiThresholdRecipe, recipe.method)
         hidden = NeuronKind(
-            neuron=FloatNeuron(leak=method.leak), leak_shift=recipe.quantisation.leak_shift, levels=method.levels,
-            spacing=method.spacing, slope=method.surrogate, width=method.surrogate_width, learns=method.learns,
+            neuron=FloatNeuron(leak=method.leak, current_leak=method.current_leak),
+            leak_shift=recipe.quantisation.leak_shift, levels=method.levels, spacing=method.spacing,
+            slope=method.surrogate, width=method.surrogate_width, height=method.surrogate_height, learns=method.learns,
         )
         self.counts = recipe.network.readout == "spike_count"
         super().__init__(recipe, shape, generator, hidden, hidden if self.counts else NeuronKind(fires=False))
 
     def start(self, phase: str, images: Images) -> None:
-        """Begin a phase; "real" first scales the weights, so that the currents of a step have a standard deviation of
-        half the thresholds."""
+        """Begin a phase; "real" first scales the weights, so that the currents of a step have the recipe's ``spread``,
+        half the thresholds by default."""
         if phase == "real":
-            half = self.steps * self.method.levels / 2
-            last = half if self.counts else 1.0
-            self.spread(images[:CALIBRATION_BATCH], [half] * (len(self.stack) - 1) + [last])
+            total = self.steps * self.method.levels * self.method.spread
+            last = total if self.counts else 1.0
+            self.spread(images[:CALIBRATION_BATCH], [total] * (len(self.stack) - 1) + [last])
         super().start(phase, images)
 
     def score(self, hidden: list[torch.Tensor]) -> torch.Tensor:

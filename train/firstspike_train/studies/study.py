@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ..data import load
+from ..inputs import load_inputs
 from ..loop import fit, one_thread
 from ..recipe import DataRecipe, MethodRecipe, NetworkRecipe, QuantisationRecipe, Recipe, TrainingRecipe
 
@@ -77,11 +77,12 @@ class Study:
             The data are missing or altered.
         """
         for variant in self.variants:
-            images, labels = load(variant.recipe.data.dataset, "test")
+            images, labels = load_inputs(variant.recipe, "test")
+            assert isinstance(images, np.ndarray)  # ImageNet is in no study
             for seed in range(1, seeds + 1):
                 module = fit(replace(variant.recipe, seed=seed), progress=False)
                 with one_thread():
-                    evidence = module.evidence(torch.from_numpy(images))
+                    evidence = module.evidence(torch.from_numpy(images).flatten(1))
                 accuracy = {name: float(np.mean(classes == labels)) for name, classes in evidence.classes.items()}
                 yield Outcome(
                     series=variant.series, point=variant.point, seed=seed,
