@@ -15,8 +15,8 @@ def export_axi(
     build: Build, output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
     name: Name = None,
 ) -> None:
-    """Write the accelerator as an AXI peripheral: Verilog, memory images, a script for Vivado's IP packager, and what its
-    processor needs (firstspike_run, C)."""
+    """Write the accelerator as an AXI peripheral: Verilog, memory images, a script for Vivado's IP packager, and what
+    its processor needs (firstspike_run, C)."""
     from firstspike_hw.verilog_files import top_of
 
     from .axi_export import write_axi
