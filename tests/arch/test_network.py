@@ -162,7 +162,7 @@ def test_what_keeps_the_rules_is_a_network(change):
     (encoder((0, 0.5, 1)),
      "layer 0 (only): theta_fall must be 3 ascending integers from 0, not array([0. , 0.5, 1. ])"),
     *((encoder(**wrong), "layer 0 (only): a layer with theta_fall must have single_spike, bias_once and one "
-                         "threshold, and no leak, lasting currents or clamps")
+                         "threshold, and no leak, lasting currents, adaptive thresholds or clamps")
       for wrong in ({"single_spike": False}, {"bias_once": False}, {"leak_shift": 1}, {"v_min": -4}, {"v_max": 9},
                     {"theta": np.arange(1, 7).reshape(3, 2)})),
 ])
