@@ -54,10 +54,11 @@ def test_every_place_and_kind(kind, rows, agree):
 
 
 def rises_matter(network, inputs) -> bool:
-    """Whether the first layer fires, neither rarely nor often, and would do so otherwise if its thresholds did not
-    rise, or if the reset did not take that."""
+    """Whether the first layer fires, neither rarely nor often, with all magnitudes, and would do so otherwise if its
+    thresholds did not rise, or if the reset did not take that."""
     first, spikes = network.layers[0], GoldenModel(network).run(inputs).spikes[1]
     others = [{"theta_rise": 0 * first.neuron.theta_rise}, {"reset_rise": False}][: 1 + first.neuron.reset_rise]
-    return ALIVE[0] < float((spikes > 0).mean()) < ALIVE[1] and all(
+    fires = spikes.max() == first.neuron.levels and ALIVE[0] < float((spikes > 0).mean()) < ALIVE[1]
+    return fires and all(
         (GoldenModel(replace(network, layers=(replace(first, neuron=replace(first.neuron, **one)), *network.layers[1:]))
                      ).run(inputs).spikes[1] != spikes).any() for one in others)
