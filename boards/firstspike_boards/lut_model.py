@@ -26,12 +26,15 @@ from .lut_coefficients import COEFFICIENTS
 __all__ = ["Unit", "core_luts", "core_units", "entry_luts", "program_luts", "program_units", "readout_luts"]
 
 ALONE = {4: {"marks": {"marks": 1.7}, "rows": {"lut_ram": 1, "lut_ram_mux": 0.9},
-             "delays": {"lut_ram": 1, "lanes": 9.5, "values": 9, "address": 25}},
+             "delays": {"lut_ram": 1, "lanes": 9.5, "values": 9, "address": 25},
+             "fetcher": {"lut_ram": 1, "buffers": 10, "slice": 9, "word": 1, "place": 12, "control": 230}},
          6: {"marks": {"marks": 1.4}, "rows": {"lut_ram": 1, "lut_ram_mux": 1},
-             "delays": {"lut_ram": 1, "lanes": 5.5, "values": 3.3, "address": 17}}}
+             "delays": {"lut_ram": 1, "lanes": 5.5, "values": 3.3, "address": 17},
+             "fetcher": {"lut_ram": 1, "buffers": 6, "slice": 6, "word": 1, "place": 8, "control": 150}}}
 """Coefficients that were measured of units alone, as no network of the zoo has them by default: for each row of a core
 that skips rows, times one more than the rows that it can mark at once, with 36 to 256 rows; of LUT RAM of 96 to 256
-rows; and of delay lines for 16 to 3,136 addresses, with values of 0 to 8 bits."""
+rows; and of delay lines for 16 to 3,136 addresses, with values of 0 to 8 bits. Those of weight fetchers are estimated,
+not measured."""
 
 _SHAPES = DEVICES["ecp5-85"].shapes  # those of AMD's 7 series are the same
 

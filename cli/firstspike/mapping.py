@@ -8,6 +8,7 @@ from itertools import combinations, product
 
 import numpy as np
 from firstspike_arch.core_spec import CoreSpec
+from firstspike_arch.delaying import delayed
 from firstspike_arch.external import external_obstacle
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
@@ -186,8 +187,13 @@ def _outside(program: Program, device: Device, more: int = 0) -> tuple[int, ...]
 
 def _octets_read(program: Program, spikes: Sequence[np.ndarray]) -> float:
     """Return the mean octets that an inference reads from the external memory."""
-    return float(sum(core.fetching.slices_read(spikes[core.index]).mean() * core.fetching.octets
-                     for core in program.external if core.fetching is not None))
+    total = 0.0
+    for core in program.external:
+        assert core.fetching is not None
+        line = core.inputs[0].delaying
+        taken = delayed(np.asarray(spikes[core.index]), line and line.delays)
+        total += float(core.fetching.slices_read(taken).mean()) * core.fetching.octets
+    return total
 
 
 def _best_first(tried: list[Tried]) -> list[Tried]:
