@@ -39,6 +39,7 @@ STAND_INS = (
     (r"--lanes 128", "--lanes 16"), (r"^compile (.*)", r"compile \1 --read-back"),
     (r"^compile (net\.\w+.*) --read-back", r"compile \1"), (r"^monitor (.*)", r"monitor \1 --count 2"),
     (r"^((verify|estimate|quantise|report|robustness|run) (?!.*--(limit|index)).*)", r"\1 --limit 5"),
+    (r"^(compile net\.net .*)--readout spike_count", r"\1--readout potential"),  # as the stand-in's last neurons do
     (r"^train (.*) -o zoo/\S+", r"train \1 -o trained.safetensors"),
 )
 """Patterns and what takes their place, so that the commands need no download and no board."""
@@ -91,12 +92,10 @@ def test_python_that_is_run_elsewhere_is_run_there():
 def a_nir_file(path: Path) -> None:
     """Two layers that are reset to zero, for the options that the page gives."""
     rng = np.random.default_rng(0)
-    layers = (FloatLayer(weight=rng.normal(size=(20, 64)), neuron=FloatNeuron(
-        theta=np.full(20, 4.0), leak=0.875, reset="zero", strict=True)),
-        FloatLayer(weight=rng.normal(size=(10, 20)), neuron=FloatNeuron(
-            theta=np.full(10, 2.0), leak=0.875, reset="zero", strict=True)))
+    layers = tuple(FloatLayer(weight=rng.normal(size=shape), neuron=FloatNeuron(
+        theta=np.full(shape[0], 4.0), reset="zero")) for shape in ((20, 64), (10, 20)))
     network = FloatNetwork(name="net", layers=layers, steps=6, readout="spike_count", input_kind="events")
-    fs.save_nir(fs.compile(network, lanes=8).program.network, path, dt=0.001)
+    fs.save_nir(fs.compile(network, lanes=8).program.network, path)
 
 
 def pynq_of(program: Program, boards: list[SimulatedZynq]) -> ModuleType:
