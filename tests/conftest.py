@@ -16,6 +16,11 @@ from firstspike_sim.testing.random_chain import alive, exact_golden_spikes
 from firstspike_sim.testing.random_network import random_inputs
 from firstspike_sim.testing.random_program import random_program
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz", type=int, metavar="N", help="damaged inputs for each parser, test_fuzz_parsers.py")
+
+
 NETWORKS, INPUTS, STEPS, IN_MAX = 20, 10, 6, 2
 """Of `exactly`."""
 
