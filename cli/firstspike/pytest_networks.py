@@ -41,6 +41,8 @@ _OWN: dict[str, tuple[type, ...]] = {"name": (str,), "data": (str,), "split": (s
                                      "backends": (str, list), "waits": (int, str, list)}
 """Options that are not the compiler's, with the types that they may have."""
 
+_WORDS = {str: "a text", int: "a number", list: "a list"}
+
 
 def listed_networks(lines: Iterable[str]) -> list[Listed]:
     """Read the lines; values are JSON (``8``, ``true``, ``[8,4]``), or else text.
@@ -77,7 +79,8 @@ def _listed(line: str) -> Listed:
     own = {name: options.pop(name) for name in _OWN if name in options}
     for name, value in own.items():
         if not isinstance(value, _OWN[name]) or isinstance(value, bool):
-            raise ValueError(f"{line!r} must have a {_OWN[name][-1].__name__} as {name}, not {value!r}")
+            kinds = " or ".join(_WORDS[kind] for kind in _OWN[name])
+            raise ValueError(f"{line!r} must have {kinds} as {name}, not {value!r}")
         if name in ("backends", "waits") and not isinstance(value, list):
             own[name] = [value]
     if "data" not in own:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from firstspike import api
 from firstspike.failing_case import DivergenceError, check
+from firstspike.pytest_networks import Listed, listed_networks
 from firstspike.verifiable import open_verifiable, verifiable
 from firstspike_arch.program import Program
 from firstspike_hw.toolchain import ToolError
@@ -45,8 +46,9 @@ def project(pytester):
 
 
 @pytest.fixture
-def said(pytester):
-    """``said(*arguments)``: the outcomes and the text of pytest in this process."""
+def said(pytester, monkeypatch):
+    """``said(*arguments)``: the outcomes and the text of pytest in this process, without other plugins."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     return lambda *arguments: pytester.runpytest_inprocess(*PLUGIN, *arguments)
 
 
@@ -89,11 +91,9 @@ def test_what_can_be_verified_is_the_same_program_in_any_form(project):
     network = fs.load("nets/small.safetensors")
     compilation = fs.compile(network, lanes=2)
     compilation.program.save("small.fsp")
-    fs.export(compilation, "build")
-    forms = (network, "nets/small.safetensors"), (compilation, compilation.program, "small.fsp", "build")
-    found = [verifiable(one, lanes=2) for one in forms[0]] + [verifiable(one) for one in forms[1]]
+    found = [verifiable(one, lanes=2) for one in (network, "nets/small.safetensors")]
+    found += [verifiable(one) for one in (compilation, compilation.program, "small.fsp")]
     assert {one.program.digest() for one in found} == {compilation.program.digest()}
-    assert [one.verilog is not None for one in found] == [False] * 5 + [True]
     assert open_verifiable(Path("small.fsp")).program.digest() == compilation.program.digest()
     with pytest.raises(ValueError, match=r"^small.fsp: lanes must not be given for a program, which is compiled "):
         verifiable("small.fsp", lanes=2)
@@ -165,6 +165,7 @@ def test_a_failure_says_where_and_how_to_see_it_again(project, said, command, wr
 def test_a_failing_test_shows_its_own_line_and_names_its_build(project, said, wrong_weights):
     """The Verilog of the folder, not one that would be exported anew."""
     fs.export(fs.compile(fs.load("nets/small.safetensors"), lanes=3), "build")
+    assert verifiable("build").verilog == Path("build/firstspike.v").read_text()
     project(PYSIM, tests="def test_it(firstspike_verify):\n    firstspike_verify('build', 'inputs.npz', limit=2)\n")
     done = said("--firstspike-json", "out.json")
     done.assert_outcomes(failed=1)
@@ -220,15 +221,33 @@ def test_what_cannot_be_verified_fails_in_one_sentence(line, sentence, project, 
 @pytest.mark.parametrize(("lines", "sentence"), [
     (["x.safetensors"], "'x.safetensors' must have data=DATA: a data set, a .npy or a .npz file"),
     (["x data=d limit=0"], "'x data=d limit=0' must have a limit of at least 1, not 0"),
-    (["x data=d limit=many"], "'x data=d limit=many' must have a int as limit, not 'many'"),
+    (["x data=d limit=many"], "'x data=d limit=many' must have a number as limit, not 'many'"),
+    (["x data=d name=5"], "'x data=d name=5' must have a text as name, not 5"),
+    (["x data=d backends=1"], "'x data=d backends=1' must have a text or a list as backends, not 1"),
     (["x data=d lanes"], "'x data=d lanes' must have OPTION=VALUE behind the file, not 'lanes'"),
     (["x data=d data=e"], "'x data=d data=e' must have data once"),
     (["x data=d", "x data=e"], "x must be listed once, or with different names: give name=NAME"),
     (['x data="d'], "'x data=\"d' must be FILE data=DATA [OPTION=VALUE …]: No closing quotation"),
-    (["x data=d backends=icarus"], "the back-end must be verilator or pysim, not 'icarus'"),
-    (["x data=d waits=[-1]"], "waits must be a seed of at least 0, or none, not -1"),
 ])
-def test_a_wrong_line_of_the_list_is_an_error_of_collection(lines, sentence, project, said):
+def test_a_wrong_line_of_the_list_is_told(lines, sentence):
+    with pytest.raises(ValueError) as error:
+        listed_networks(lines)
+    assert str(error.value) == sentence
+
+
+def test_lines_have_options_of_their_own_and_of_the_compiler():
+    one, other = listed_networks(["# a comment", "", "x data=d lanes=[8,4] early_exit=true waits=3 limit=5 reset=zero",
+                                  "x data=e name=again split=train backends=[\"pysim\"]"])
+    assert one == Listed(name="x", file="x", data="d", limit=5, waits=[3],
+                         options={"lanes": [8, 4], "early_exit": True, "reset": "zero"})
+    assert other == Listed(name="again", file="x", data="e", split="train", backends=["pysim"], options={})
+
+
+@pytest.mark.parametrize(("lines", "sentence"), [
+    (["x"], "pyproject.toml: firstspike_networks: 'x' must have data=DATA: a data set, a .npy or a .npz file"),
+    (["x data=d backends=icarus"], "pyproject.toml: x: the back-end must be verilator or pysim, not 'icarus'"),
+])
+def test_a_wrong_list_is_an_error_of_collection(lines, sentence, project, said):
     project(f"firstspike_networks = {json.dumps(lines)}")
     done = said()
     done.assert_outcomes(errors=1)
