@@ -33,12 +33,12 @@ class Listed:
     split: str = "test"
     limit: int | None = None
     backends: list[str] | None = None
-    waits: list[int | None] | None = None
+    waits: list[int | str | None] | None = None
     options: dict[str, Any]
 
 
 _OWN: dict[str, tuple[type, ...]] = {"name": (str,), "data": (str,), "split": (str,), "limit": (int,),
-                                     "backends": (str, list), "waits": (int, str, list)}
+                                     "backends": (str,), "waits": (str, int, list)}
 """Options that are not the compiler's, with the types that they may have."""
 
 _WORDS = {str: "a text", int: "a number", list: "a list"}
@@ -82,7 +82,7 @@ def _listed(line: str) -> Listed:
             kinds = " or ".join(_WORDS[kind] for kind in _OWN[name])
             raise ValueError(f"{line!r} must have {kinds} as {name}, not {value!r}")
         if name in ("backends", "waits") and not isinstance(value, list):
-            own[name] = [value]
+            own[name] = str(value).split(",")
     if "data" not in own:
         raise ValueError(f"{line!r} must have data=DATA: a data set, a .npy or a .npz file")
     if own.get("limit", 1) < 1:

@@ -176,7 +176,7 @@ class JsonFile:
 
 
 def _ways(
-    config: pytest.Config, backends: Sequence[str] | None = None, waits: Sequence[int | None] | None = None,
+    config: pytest.Config, backends: Sequence[str] | None = None, waits: Sequence[int | str | None] | None = None,
 ) -> list[Way]:
     """Return each simulator with each seed: of the command line, else of the test, else of the configuration.
 

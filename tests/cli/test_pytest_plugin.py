@@ -162,10 +162,11 @@ def test_a_failure_says_where_and_how_to_see_it_again(project, said, command, wr
     assert again.status == 1 and f"differ first at: {record['first']}" in again.err
 
 
-def test_a_failing_test_shows_its_own_line_and_names_its_build(project, said, wrong_weights):
-    """The Verilog of the folder, not one that would be exported anew."""
-    fs.export(fs.compile(fs.load("nets/small.safetensors"), lanes=3), "build")
-    assert verifiable("build").verilog == Path("build/firstspike.v").read_text()
+def test_a_failing_test_shows_its_own_line_and_names_its_build(project, said, wrong_weights, monkeypatch):
+    program = fs.compile(fs.load("nets/small.safetensors"), lanes=3).program
+    monkeypatch.setattr("firstspike.verifiable.read_build", lambda folder: (program, "its Verilog"))
+    Path("build").mkdir()
+    assert verifiable("build").verilog == "its Verilog", "that of the folder, not one that would be exported anew"
     project(PYSIM, tests="def test_it(firstspike_verify):\n    firstspike_verify('build', 'inputs.npz', limit=2)\n")
     done = said("--firstspike-json", "out.json")
     done.assert_outcomes(failed=1)
@@ -223,7 +224,7 @@ def test_what_cannot_be_verified_fails_in_one_sentence(line, sentence, project, 
     (["x data=d limit=0"], "'x data=d limit=0' must have a limit of at least 1, not 0"),
     (["x data=d limit=many"], "'x data=d limit=many' must have a number as limit, not 'many'"),
     (["x data=d name=5"], "'x data=d name=5' must have a text as name, not 5"),
-    (["x data=d backends=1"], "'x data=d backends=1' must have a text or a list as backends, not 1"),
+    (["x data=d backends=1"], "'x data=d backends=1' must have a text as backends, not 1"),
     (["x data=d lanes"], "'x data=d lanes' must have OPTION=VALUE behind the file, not 'lanes'"),
     (["x data=d data=e"], "'x data=d data=e' must have data once"),
     (["x data=d", "x data=e"], "x must be listed once, or with different names: give name=NAME"),
@@ -237,10 +238,11 @@ def test_a_wrong_line_of_the_list_is_told(lines, sentence):
 
 def test_lines_have_options_of_their_own_and_of_the_compiler():
     one, other = listed_networks(["# a comment", "", "x data=d lanes=[8,4] early_exit=true waits=3 limit=5 reset=zero",
-                                  "x data=e name=again split=train backends=[\"pysim\"]"])
-    assert one == Listed(name="x", file="x", data="d", limit=5, waits=[3],
+                                  "x data=e name=again split=train backends=pysim,verilator waits=none,2"])
+    assert one == Listed(name="x", file="x", data="d", limit=5, waits=["3"],
                          options={"lanes": [8, 4], "early_exit": True, "reset": "zero"})
-    assert other == Listed(name="again", file="x", data="e", split="train", backends=["pysim"], options={})
+    assert other == Listed(name="again", file="x", data="e", split="train", backends=["pysim", "verilator"],
+                           waits=["none", "2"], options={})
 
 
 @pytest.mark.parametrize(("lines", "sentence"), [

@@ -3,6 +3,7 @@
 
 
 import numpy as np
+import pytest
 from firstspike_sim.models.golden import GoldenModel
 from firstspike_sim.models.prediction import predict_inputs
 from firstspike_sim.testing.network_options import OPTIONS, options
@@ -25,6 +26,16 @@ def test_most_options_are_chosen_in_few_programs():
     assert found <= OPTIONS and len(found) > 0.7 * len(OPTIONS), sorted(OPTIONS - found)
 
 
+def test_the_simplest_program_has_one_layer_of_one_neuron_and_no_option():
+    first = settings(max_examples=1, phases=[Phase.generate], **QUIET)  # Hypothesis begins with the simplest
+    program = find(programs(), lambda program: True, settings=first)
+    (layer,) = program.network.layers
+    assert (layer.neurons, program.network.inputs, program.network.steps_max) == (1, 1, 1)
+    assert options(program) <= {"input latency", "read-out first_spike", "read-out potential", "dense",
+                                "2 weight bits", "reset subtract"}
+
+
+@pytest.mark.slow
 def test_a_program_with_an_option_shrinks_to_one_layer_of_one_neuron():
     program = find(programs(layers_max=2, neurons_max=3), lambda program: "reset zero" in options(program),
                    settings=settings(max_examples=60, **QUIET))
