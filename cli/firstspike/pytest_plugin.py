@@ -221,7 +221,7 @@ def _verify(item: pytest.Item, way: Way, task: Task) -> "Verification":
                    "different": sum(one.different for one in outcome.checks)}
     item.user_properties.append((PROPERTY, json.dumps(record)))
     if outcome is None or failure is not None:
-        raise (failure or AssertionError).with_traceback(None)
+        raise (failure or AssertionError()).with_traceback(None)
     if outcome.dead:
         layers = ", ".join(map(str, outcome.dead))
         warnings.warn(f"layer {layers} of {record['network']} fires on less than 2 % or more than 70 % of "

@@ -64,9 +64,8 @@ def verifiable(network: Any, **options: Any) -> Verifiable:
     from firstspike_arch.program import Program
     from firstspike_compiler.compile import Compilation, Options, compile_network
 
-    if isinstance(network, Compilation):
-        network = network.program
-    found = Verifiable(program=network) if isinstance(network, Program) else None
+    given = network.program if isinstance(network, Compilation) else network
+    found = Verifiable(program=given) if isinstance(given, Program) else None
     if isinstance(network, str | Path) and Path(network).suffix == PROGRAM_SUFFIX:
         found = Verifiable(program=Program.load(network))
     elif isinstance(network, str | Path) and Path(network).is_dir():

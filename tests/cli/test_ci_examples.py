@@ -46,16 +46,13 @@ def shown_in_docs(file: str) -> bool:
     return (SAMPLE / file).read_text() in (ROOT / "docs" / "ci.md").read_text()
 
 
-def test_the_jobs_pass_in_this_environment(pytester, monkeypatch):
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+def test_the_jobs_pass_in_this_environment(pytester, said):
     install, run = github()
     assert gitlab() == [install, run] and install == "pip install firstspike"
     program, *arguments = shlex.split(run)
     assert program == "pytest"
     shutil.copytree(SAMPLE, pytester.path, dirs_exist_ok=True)
-    done = pytester.runpytest_inprocess(
-        "-p", "no:firstspike", "-p", "firstspike.pytest_plugin", "-p", "no:cacheprovider", *arguments,
-        "--firstspike-backend", "pysim", "--firstspike-limit", "1")
+    done = said(*arguments, "--firstspike-backend", "pysim", "--firstspike-limit", "1")
     done.assert_outcomes(passed=TESTS)
     assert [one["different"] for one in reported(pytester.path)] == [0] * TESTS
     assert (pytester.path / "report.xml").exists()

@@ -20,9 +20,6 @@ from firstspike_sim.backends import verilator
 
 pytest_plugins = "pytester"
 
-PLUGIN = ("-p", "no:firstspike", "-p", "firstspike.pytest_plugin", "-p", "no:cacheprovider")
-"""By its module, whether or not it is installed as an entry point."""
-
 LISTED = 'firstspike_networks = ["nets/small.safetensors data=inputs.npz lanes=3"]'
 PYSIM = 'firstspike_backends = ["pysim"]'
 
@@ -43,13 +40,6 @@ def project(pytester):
         Path("tests/test_mine.py").write_text(tests)
 
     return make
-
-
-@pytest.fixture
-def said(pytester, monkeypatch):
-    """``said(*arguments)``: the outcomes and the text of pytest in this process, without other plugins."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    return lambda *arguments: pytester.runpytest_inprocess(*PLUGIN, *arguments)
 
 
 def records(file: str = "out.json") -> list[dict]:
@@ -279,6 +269,7 @@ def test_a_weak_comparison_is_warned_of(project, said):
 @pytest.mark.slow
 def test_processes_of_xdist_write_one_file(project, pytester):
     project(LISTED, PYSIM, 'firstspike_waits = ["1", "2"]', 'testpaths = ["tests"]', tests="")
-    done = pytester.runpytest_subprocess(*PLUGIN, "-n", "2", "--firstspike-json", "out.json")
+    done = pytester.runpytest_subprocess("-p", "no:firstspike", "-p", "firstspike.pytest_plugin", "-n", "2",
+                                         "--firstspike-json", "out.json")
     done.assert_outcomes(passed=2)
     assert {one["waits"] for one in records()} == {1, 2}

@@ -6,7 +6,7 @@ numbers: what a network may have is said there alone. Of every choice the first 
 neuron, weights of 0, and no option.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +61,7 @@ class ChosenNumbers:
     def _array(self, size: Any, one: st.SearchStrategy, many: Callable[[np.random.Generator, Any], np.ndarray]) -> Any:
         if size is None:
             return self._draw(one)
-        shape: Sequence[int] = (size,) if isinstance(size, int | np.integer) else size
+        shape = (int(size),) if isinstance(size, int | np.integer) else tuple(size)
         count = int(np.prod(shape))
         if count <= ONE_BY_ONE:
             values = [self._draw(one) for _ in range(count)]
