@@ -9,14 +9,18 @@ import pytest
 import torch
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.program import Program
-from firstspike_compiler.compile import compile_network
-from firstspike_compiler.passes.round_leaks import round_leaks
 from firstspike_sim.compare import ALIVE, aliveness
 from firstspike_sim.models.float_reference import run_float
 from firstspike_sim.models.golden import GoldenModel
 from firstspike_sim.testing.network_options import varied
 from firstspike_sim.testing.random_chain import alive, exact_golden_spikes
-from firstspike_sim.testing.random_network import random_banks, random_inputs, random_network, random_rotates
+from firstspike_sim.testing.random_network import random_inputs
+from firstspike_sim.testing.random_program import random_program
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz", type=int, metavar="N", help="damaged inputs for each parser, test_fuzz_parsers.py")
+
 
 NETWORKS, INPUTS, STEPS, IN_MAX = 20, 10, 6, 2
 """Of `exactly`."""
@@ -25,22 +29,9 @@ NETWORKS, INPUTS, STEPS, IN_MAX = 20, 10, 6, 2
 def draw(seed: int, neurons_max: int = 24) -> tuple[Program, np.ndarray]:
     """One program and inputs for eight inferences."""
     rng = np.random.default_rng(seed)
-    network = random_network(rng, neurons_max=neurons_max, maps=bool(seed % 2))
-    if seed % 3 == 0:
-        network, _ = round_leaks(network, "nearest")
-    bytes_ = network.input_kind == "latency" or (network.input_kind == "direct" and network.in_min in (0, -3) and (
-        network.in_max <= 127 or network.in_min == 0))
-    program = compile_network(
-        network, lanes=[int(rng.integers(1, layer.channels // layer.groups + 1)) for layer in network.layers],
-        port=str(rng.choice(["events", "image"])) if bytes_ else "events",
-        early_exit=network.earliest_decides and not network.endless and bool(rng.random() < 0.6),
-        register_rows=int(rng.choice([2, 8])),
-        winner=str(rng.choice(["tree", "scan"])), banks=random_banks(rng, network),
-        bit_serial=network.bit_by_bit and bool(rng.random() < 0.5),
-        merges=bool(rng.spawn(1)[0].random() < 0.5),  # drawn apart, as it came later
-        events_per_cycle=1 + (seed % 4 < 2), rotates=random_rotates(rng, network), skips=seed % 5 > 0,
-    ).program
-    return program, random_inputs(rng, network, 8)
+    program = random_program(rng, neurons_max=neurons_max, maps=bool(seed % 2), nearest=seed % 3 == 0,
+                             pairs=seed % 4 < 2, skips=seed % 5 > 0)
+    return program, random_inputs(rng, program.network, 8)
 
 
 def is_alive(program: Program, inputs: np.ndarray) -> bool:

@@ -380,6 +380,9 @@ class ArrayConfig:
                 raise ValueError(f"{name} must be {known[0]!r} or {known[1]!r}, not {shown(getattr(self, name))}")
         if self.beat_bits not in (32, 64, 128):
             raise ValueError(f"beat_bits must be 32, 64 or 128, not {shown(self.beat_bits)}")
+        for name in ("early_exit", "read_back", "ordered"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise ValueError(f"{name} must be true or false, not {shown(getattr(self, name))}")
         if not isinstance(self.timeout, int) or isinstance(self.timeout, bool) or not 0 <= self.timeout < 1 << 32:
             raise ValueError(f"timeout must be 1…2^32 − 1 cycles, or 0 for none, not {shown(self.timeout)}")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["FolderError", "FolderWarning", "digest_of", "read_record", "refuse_foreign", "write_folder"]
+__all__ = ["FolderError", "FolderWarning", "digest_of", "is_file_name", "read_record", "refuse_foreign", "write_folder"]
 
 
 class FolderError(ValueError):
@@ -81,10 +81,18 @@ def read_record(folder: Path, record: str, made_by: str) -> dict | None:
     """Read the record of a folder; None if it is not one of this command. Raises OSError if there is no such file."""
     try:
         found = json.loads((folder / record).read_text())
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     ours = isinstance(found, dict) and found.get("made_by") == made_by and isinstance(found.get("files"), dict)
     return found if ours else None
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a name in a record can be that of a file in the folder, and is no path that leads elsewhere."""
+    try:
+        return Path(name).name == name and 0 < len(os.fsencode(name)) <= 255 and "\0" not in name
+    except ValueError:  # half of a character
+        return False
 
 
 def digest_of(data: bytes) -> str:
@@ -114,7 +122,7 @@ def _files_before(folder: Path, record: str, made_by: str) -> dict[str, str | No
         return {}
     if found is None:
         return {}
-    digests = {name: one for name, one in found["files"].items() if Path(name).name == name and isinstance(one, str)}
+    digests = {name: one for name, one in found["files"].items() if is_file_name(name) and isinstance(one, str)}
     return digests | {record: None}
 
 

@@ -16,6 +16,7 @@ from firstspike_hw.link.frames import (
     READ_ADDRESS_BYTES,
     STAMP_BYTES,
     Capability,
+    FrameError,
     Kind,
     identity_of,
     status_values,
@@ -180,9 +181,18 @@ class WireBackend:
         )
 
     def counters(self) -> dict[str, int]:
-        """Read the counters of the accelerator and of the host link, by name."""
+        """Read the counters of the accelerator and of the host link, by name.
+
+        Raises
+        ------
+        LinkError
+            The request got no answer, or one of the wrong size.
+        """
         (payload,) = self.link.exchange([(Kind.STATUS, b"")])
-        return status_values(payload)
+        try:
+            return status_values(payload)
+        except FrameError as error:
+            raise LinkError(str(error)) from None
 
     def _payload_bytes(self, unit: int) -> int:
         """Largest payload of whole units, in bytes, that leaves room for two requests: one arrives as one is run."""

@@ -23,6 +23,9 @@ from firstspike_hw.link.frames import (
 
 __all__ = ["Link", "LinkError"]
 
+FRAME_BYTES_MAX = 1 << 22
+"""Octets without a zero that are taken for the beginning of a frame; no device sends so many."""
+
 _SEQUENCES = (1 << 16) - 1
 """Largest sequence number of a request; the first is 1. A device answers an unreadable frame with number 0."""
 
@@ -244,6 +247,9 @@ class Link:
         if data:
             self._heard = self._transport.now()
             *frames, self._received = (self._received + data).split(b"\0")
+            if len(self._received) > FRAME_BYTES_MAX:  # no frame, but an endless stream
+                self._received = b""
+                frames.append(b"\xff")  # one that cannot be read
             for frame in filter(None, frames):
                 self._take(exchange, frame)
         elif self._transport.now() >= deadline:
@@ -265,7 +271,7 @@ class Link:
             return  # an answer to a request of an earlier exchange
         if kind == Kind.ERROR | RESPONSE:
             raise LinkError(f"request {request.index} ({request.kind.name}) must be accepted by the device, but it "
-                            f"answered {Reason(payload[0]).name}")
+                            f"answered {_reason(payload)}")
         if kind == request.kind | RESPONSE:
             exchange.answer(sequence, request, payload)
 
@@ -285,6 +291,12 @@ class Link:
                                 f"({self.identity.program}), not {identity.name} ({identity.program})")
             return
         raise LinkError(f"the connection must come back within {self._attempts} attempts, but did not: {cause}")
+
+
+def _reason(payload: bytes) -> str:
+    """The reason in the payload of an error frame, in words."""
+    known = {int(one): one.name for one in Reason}
+    return known.get(payload[0], f"reason {payload[0]}") if payload else "no reason"
 
 
 def _identity(payloads: list[bytes]) -> Identity:

@@ -154,6 +154,8 @@ class Verification:
     first : str
         Earliest difference in the first run that differs (stream or value, inference, step, cycle); "" if there is
         none.
+    run : (int, int) or None
+        First input of that run, and the one after its last; None: no run differs.
     alive : list of float
         Share of neuron-steps that fire, for the input and then for each layer.
     dead : list of int
@@ -168,6 +170,7 @@ class Verification:
 
     checks: list[Check]
     first: str
+    run: tuple[int, int] | None
     alive: list[float]
     dead: list[int]
     classes: np.ndarray
@@ -183,7 +186,7 @@ class Verification:
 
 def verify(
     program: Program, inputs, *, backend: str = "verilator", run_size: int = 250, processes: int | None = None,
-    waits: int | None = None, verilog: str | None = None,
+    waits: int | None = None, verilog: str | None = None, waves: Path | None = None,
     progress: Progress = unseen,
 ) -> Verification:
     """Compare hardware with golden and timing model: every class, evidence, spike and cycle.
@@ -198,11 +201,14 @@ def verify(
         Seed of random waits at both ports; None: no waits.
     verilog : str or None
         Verilog to simulate, such as that of a build folder; None: the program is exported again.
+    waves : Path or None
+        File for an FST waveform, of all inputs in one run, whatever ``run_size`` is; None: none.
     progress : callable
         Called as ``progress(done, total)``, counts of runs: each is predicted, and then simulated.
     """
     inputs = check_inputs(program.network, inputs, some=True)
-    runner = _backend(backend, None)
+    runner = _backend(backend, waves)
+    run_size = run_size if waves is None else len(inputs)
     if verilog is not None and isinstance(runner, VerilatorBackend):
         runner.load(program, verilog)
     else:
@@ -231,13 +237,14 @@ def verify(
     traces = runner.run_many(stimuli(), processes, done) if isinstance(runner, VerilatorBackend) else [
         run(stimulus) for stimulus in stimuli()]
     total: dict[str, Check] = {}
-    parted = ""
+    parted, parted_in = "", None
     for number, (prediction, trace) in enumerate(zip(predictions, traces, strict=True)):
         checks = compare(program.network, prediction.stimulus, prediction.trace, trace)
         where = f"run {number} (from input {number * run_size})"
         earliest = first_divergence(checks)
         if earliest and not parted:
             parted = f"{where}: {earliest.first}"
+            parted_in = number * run_size, min((number + 1) * run_size, len(inputs))
         for check in checks:
             old = total.get(check.name)
             named = old if old and old.first else check
@@ -249,7 +256,7 @@ def verify(
     weights = [len(prediction.stimulus.starts) - 1 for prediction in predictions]
     shares = np.average([aliveness(p.golden.spikes) for p in predictions], axis=0, weights=weights)
     return Verification(
-        checks=list(total.values()), first=parted, alive=[float(share) for share in shares],
+        checks=list(total.values()), first=parted, run=parted_in, alive=[float(share) for share in shares],
         dead=[index for index, (share, layer) in enumerate(zip(shares[1:], program.network.layers, strict=True))
               if layer.neuron.theta is not None and not ALIVE[0] <= share <= ALIVE[1]],
         classes=np.concatenate([trace.classes for trace in traces]),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firstspike_arch.external import BEATS_BITS, REQUEST_ADDRESS_BITS
-from firstspike_arch.output_folder import digest_of, read_record, write_folder
+from firstspike_arch.output_folder import digest_of, is_file_name, read_record, write_folder
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
 from firstspike_arch.status import COUNTERS, FAULTS_ADDRESS, PROGRAM_WORD
@@ -70,7 +70,7 @@ def read_build(folder: str | Path) -> tuple[Program, str]:
         raise BuildError(f"{folder / MANIFEST_FILE}: is truncated or altered; compile into another folder")
     for name, digest in manifest["files"].items():
         path = folder / name
-        if Path(name).name != name or not path.is_file() or digest_of(path.read_bytes()) != digest:
+        if not is_file_name(name) or not path.is_file() or digest_of(path.read_bytes()) != digest:
             raise BuildError(f"{path}: must be the file that was compiled; it is missing, truncated or altered")
     program = Program.load(folder / PROGRAM_FILE)
     top = manifest["top"]
@@ -116,7 +116,7 @@ def list_build(folder: str | Path) -> tuple[dict[str, str], list[dict]]:
         manifest = _read_manifest(folder) or {}
     except OSError:
         manifest = {}
-    files = {name: digest for name, digest in manifest.get("files", {}).items() if Path(name).name == name}
+    files = {name: digest for name, digest in manifest.get("files", {}).items() if is_file_name(name)}
     states = {path.name: "not part of the build" for path in sorted(folder.iterdir())}
     states |= {name: "missing" if not (folder / name).is_file() else
                "as compiled" if digest_of((folder / name).read_bytes()) == digest else "truncated or altered"

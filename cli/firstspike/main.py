@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 from firstspike_arch.output_folder import FolderWarning
 from firstspike_compiler.errors import CompileWarning
-from firstspike_hw.toolchain import ToolError
 from rich.console import Console
 
 from . import (
@@ -33,6 +32,7 @@ from . import (
     verb_train,
     verb_verify,
 )
+from .sentence import USER_ERRORS, sentence
 
 __all__ = ["app", "run"]
 
@@ -81,18 +81,12 @@ def run() -> None:
                 warnings.simplefilter("always", kind)
             warnings.showwarning = _warn
             app()
-    except (ValueError, OSError, ToolError) as error:
-        _say(_sentence(error))
+    except USER_ERRORS as error:
+        _say(sentence(error))
         sys.exit(1)
     except KeyboardInterrupt:
         _say("interrupted")
         sys.exit(130)
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error)
 
 
 def _warn(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from firstspike_arch.float_network import FloatNetwork
     from firstspike_arch.network import IntegerNetwork
 
+ARCHIVE_BYTES_MAX = 8 << 30
+"""Most bytes that the arrays of a .npz file may take: a small file can hold many."""
+
 SAMPLES_OF_BITS = 500
 """Number of samples on whose accuracy bits a weight are chosen."""
 
@@ -144,14 +147,7 @@ def scale_options(scales: str, percentile: float | None, weight_scale: str | Non
 def load_inputs(data: str, split: str, limit: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
     """Load inputs, and their labels if the data have any, from a data set or a file."""
     if data.endswith((".npy", ".npz")):
-        labels = None
-        try:
-            inputs = np.load(data, allow_pickle=False)
-            if data.endswith(".npz"):
-                inputs, labels = inputs["inputs"], inputs["labels"]
-        except (ValueError, EOFError, KeyError, IndexError, zipfile.BadZipFile) as error:
-            wanted = ".npy file of numbers" if data.endswith(".npy") else ".npz file of 'inputs' and 'labels'"
-            raise ValueError(f"{data}: must be a {wanted}: {error}") from None
+        inputs, labels = _arrays(Path(data))
         if not isinstance(inputs, np.ndarray):
             raise ValueError(f"{data}: must be a .npy file with one array, not an archive of several")
         for name, numbers, kinds in (("inputs", inputs, "uifb"), ("labels", labels, "ui")):
@@ -168,3 +164,22 @@ def load_inputs(data: str, split: str, limit: int | None = None) -> tuple[np.nda
 
     images, labels = load_lazily(data, split)
     return np.asarray(images[:limit]), labels[:limit]  # of images in folders, only these are read
+
+
+def _arrays(path: Path) -> tuple[Any, Any]:
+    """Read the array of a .npy file, or inputs and labels of a .npz file; nothing in them is executed."""
+    wanted = ".npy file of numbers" if path.suffix == ".npy" else ".npz file of 'inputs' and 'labels'"
+    with path.open("rb") as file:
+        try:
+            if path.suffix == ".npy":
+                return np.load(file, allow_pickle=False), None
+            with zipfile.ZipFile(file) as archive:
+                size = sum(one.file_size for one in archive.infolist())
+            if size > ARCHIVE_BYTES_MAX:
+                raise ValueError(f"its arrays take {size} bytes, more than {ARCHIVE_BYTES_MAX}; use .npy files")
+            file.seek(0)
+            arrays = np.load(file, allow_pickle=False)
+            return arrays["inputs"], arrays["labels"]
+        except Exception as error:  # whatever NumPy, zipfile or a decompressor raises for bytes that are none of theirs
+            why = " ".join(str(error).split())[:200] or type(error).__name__
+            raise ValueError(f"{path}: must be a {wanted}: {why}") from None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""firstspike verify FOLDER --data DATA"""
+"""firstspike verify FILE --data DATA"""
 
 import json
 from pathlib import Path
@@ -11,20 +11,24 @@ from firstspike_arch.program import write_atomically
 from rich.console import Console
 from rich.table import Table
 
-from .build_folder import read_build
-from .options import Backend, Build, Data, Limit, Split, load_inputs
+from .options import Backend, Data, Limit, Split, load_inputs
 from .progress import shown_progress
+from .verifiable import open_verifiable
 
 if TYPE_CHECKING:
     from .api import Verification
 
 
 def verify(
-    build: Build, data: Data, split: Split = "test", limit: Limit = None, backend: Backend = "verilator",
+    file: Annotated[Path, typer.Argument(
+        help="Build folder; or a program (.fsp) or checkpoint, whose Verilog is then exported.")],
+    data: Data, split: Split = "test", limit: Limit = None, backend: Backend = "verilator",
     waits: Annotated[int | None, typer.Option(
         help="Seed of random waits at input and output; default: full rate.")] = None,
     processes: Annotated[int | None, typer.Option(
         min=1, help="Number of simulator processes; default: one for each processor.")] = None,
+    waves: Annotated[Path | None, typer.Option(
+        help="Write an FST waveform (verilator), of all inputs in one run.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file.")] = None,
     report: Annotated[Path | None, typer.Option("--json", help="Write a JSON file.")] = None,
 ) -> None:
@@ -33,13 +37,16 @@ def verify(
 
     from . import api
 
-    program, text = read_build(build)
+    case = open_verifiable(file)
+    program = case.program
     inputs, labels = load_inputs(data, split, limit)
     console = Console()
     with shown_progress(console, f"{len(inputs)} inferences in {backend}") as progress:
-        outcome = api.verify(program, inputs, backend=backend, waits=waits, processes=processes, verilog=text,
-                             progress=progress)
+        outcome = api.verify(program, inputs, backend=backend, waits=waits, processes=processes,
+                             verilog=case.verilog, waves=waves, progress=progress)
     show(console, outcome, labels)
+    if waves:
+        console.print(f"waveform written to {waves}", highlight=False, soft_wrap=True)
     if junit:
         write_atomically(junit, to_junit(outcome.checks, program.network.name))
     if report:

@@ -90,6 +90,8 @@ def find_tool(name: str) -> Tool:
             seen.append(f"{tool.command[-1]} is version {'.'.join(map(str, tool.version))}")
         elif variable not in os.environ and _BROKEN.get(name, lambda version: False)(tool.version):
             seen.append(f"{tool.command[-1]} is the broken version {'.'.join(map(str, tool.version))}")
+        elif not tool.version and name in _MINIMUM:
+            seen.append(f"{tool.command[-1]} is of no known version: {_flag(name)} did not tell it")
         else:
             return tool
     needed = ".".join(map(str, _MINIMUM.get(name, ())))
@@ -143,9 +145,15 @@ def _package(name: str) -> Path | None:
 
 
 def _versioned(name: str, command: tuple[str, ...], environment: dict[str, str]) -> Tool:
-    done = _run([*command, _VERSION_FLAG.get(name, "--version")], env={**os.environ, **environment},
-                capture_output=True, timeout=900)
-    return Tool(name=name, command=command, environment=environment, version=_version(done.stdout + done.stderr))
+    done = _run([*command, _flag(name)], env={**os.environ, **environment}, capture_output=True, timeout=900)
+    # What a command says as it fails may hold the version of something else, such as its interpreter's.
+    version = () if done.returncode else _version(done.stdout) or _version(done.stderr)
+    return Tool(name=name, command=command, environment=environment, version=version)
+
+
+def _flag(name: str) -> str:
+    """The option by which a tool tells its version."""
+    return _VERSION_FLAG.get(name, "--version")
 
 
 def _version(text: str) -> tuple[int, ...]:

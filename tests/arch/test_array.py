@@ -21,6 +21,7 @@ def test_options_of_a_layer(changes, sentence):
 @pytest.mark.parametrize(("changes", "sentence"), [
     ({"port": "pixels"}, "port must be 'events' or 'image', not 'pixels'"),
     ({"winner": "vote"}, "winner must be 'tree' or 'scan', not 'vote'"),
+    *(({name: "yes"}, f"{name} must be true or false, not 'yes'") for name in ("early_exit", "read_back", "ordered")),
     ({"timeout": -1}, r"timeout must be 1…2\^32 − 1 cycles, or 0 for none, not -1"),
     ({"timeout": True}, r"timeout must be 1…2\^32 − 1 cycles, or 0 for none, not True"),
 ])

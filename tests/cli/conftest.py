@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import firstspike as fs
 import pytest
+from _pytest.pytester import SysModulesSnapshot
 from firstspike.main import app
 from firstspike.main import run as main
 from firstspike.verb_demo import shipped
@@ -61,3 +62,24 @@ def command(monkeypatch, capsys) -> Callable[..., Ended]:
         return Ended(end.value.code or 0, printed.out, printed.err)
 
     return call
+
+
+@pytest.fixture
+def said(pytester, monkeypatch) -> Callable[..., pytest.RunResult]:
+    """``said(*arguments)``: pytest in this process, with the plugin and no others; its outcomes and its text.
+
+    The plugin is named by its module, whether or not it is installed as an entry point. What is imported meanwhile
+    stays, but for tests, where pytester would forget it: modules imported twice have classes that are not each other's.
+    """
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setattr(SysModulesSnapshot, "restore", lambda self: None)  # undone behind pytester's own end
+
+    def run(*arguments: str) -> pytest.RunResult:
+        before = {*sys.modules}
+        done = pytester.runpytest_inprocess("-p", "firstspike.pytest_plugin", "-p", "no:cacheprovider", *arguments)
+        for name in {*sys.modules} - before:
+            if name.startswith("test_"):
+                del sys.modules[name]
+        return done
+
+    return run

@@ -42,6 +42,17 @@ def test_inspect_imports_nothing_slow(tmp_path):
     assert slow_imports(*commands) == [" ".join([*one, "imports"]) for one in commands]
 
 
+def test_pytest_with_the_plugin_imports_nothing_slow_before_a_network_runs(tmp_path):
+    (tmp_path / "pyproject.toml").write_text(
+        "[tool.pytest.ini_options]\nfirstspike_networks = ['x.safetensors data=digits']\n")
+    (tmp_path / "test_it.py").write_text("def test_it(firstspike_verify): ...\n")
+    code = ("import pytest, sys; status = pytest.main(['-p', 'no:firstspike', '-p', 'firstspike.pytest_plugin', '-p', "
+            "'no:cacheprovider', '--co', '-q']); "
+            f"print(int(status), *sorted({SLOW | {'numpy', 'typer', 'rich'}} & sys.modules.keys()))")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, text=True, capture_output=True, timeout=120)
+    assert "2 tests collected" in done.stdout and done.stdout.splitlines()[-1] == "0", done.stdout
+
+
 def test_a_slow_import_would_be_seen(tmp_path):
     fs.export(fs.compile(fs.load(shipped("zoo", "digits_ettfs.safetensors")), lanes=8), tmp_path / "b")
     (line,) = slow_imports(["estimate", str(tmp_path / "b"), "--data", "digits", "--limit", "2"])

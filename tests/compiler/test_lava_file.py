@@ -188,7 +188,7 @@ def test_what_has_no_counterpart_is_refused_by_name(blocks, options, sentence, t
 
 def test_a_file_of_something_else_is_refused(tmp_path):
     (tmp_path / "x.net").write_bytes(b"* a netlist")
-    for name, sentence in (("x.net", "x.net: must be a lava-dl file"),
+    for name, sentence in (("x.net", "x.net: must be a lava-dl file, which is HDF5, but does not start as one"),
                            ("y.net", "y.net: must be a lava-dl file, but is missing")):
         with pytest.raises(CompileError, match=re.escape(sentence)):
             load_lava(tmp_path / name, steps=3, readout="spike_count")

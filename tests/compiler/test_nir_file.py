@@ -195,7 +195,7 @@ def test_membranes_that_rest_apart_are_compared_as_they_are(tmp_path):
 @pytest.mark.parametrize("raw", [b"", b"not HDF5 at all"])
 def test_a_file_that_is_none_is_refused(tmp_path, raw):
     (tmp_path / "x.nir").write_bytes(raw)
-    with pytest.raises(CompileError, match=r"x.nir: must be a NIR file(: [^\n]*|, not an empty file)$"):
+    with pytest.raises(CompileError, match=r"x.nir: must be a NIR file, (which is HDF5, but does not|not an empty)"):
         load(tmp_path / "x.nir")
     with pytest.raises(CompileError, match=r"absent.nir: must be a NIR file"):
         load(tmp_path / "absent.nir")

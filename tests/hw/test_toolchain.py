@@ -45,6 +45,16 @@ def test_a_variable_can_name_the_broken_one(made, monkeypatch):
     assert find_tool("yosys") == Tool(name="yosys", command=(path,), version=(0, 70))
 
 
+def test_one_that_fails_is_not_of_the_version_that_its_error_names(tmp_path, monkeypatch):
+    (tmp_path / "verilator").write_text("#!/bin/sh\necho Can not load this is perl 5, version 5.38.2 >&2\nexit 2\n")
+    (tmp_path / "verilator").chmod(0o755)
+    monkeypatch.setenv("VERILATOR", str(tmp_path / "verilator"))
+    with pytest.raises(ToolError, match=rf"\({tmp_path}/verilator is of no known version: --version did not tell it\)"):
+        find_tool("verilator")
+    (tmp_path / "verilator").write_text("#!/bin/sh\necho perl: warning 5.38 >&2\necho Verilator 5.040 2025-08-30\n")
+    assert find_tool("verilator").version == (5, 40)
+
+
 def test_a_variable_names_the_tool_and_nothing_else(made, tmp_path, monkeypatch):
     made("0.66")
     monkeypatch.setenv("YOSYS", "/nowhere/yosys")

@@ -3,7 +3,7 @@
 
 from collections import Counter
 
-from firstspike_sim.testing.network_options import OPTIONS, options
+from firstspike_sim.testing.network_options import OPTIONS, options, pairs, possible_pairs
 
 
 def test_every_option_is_run(varied_programs):
@@ -22,3 +22,11 @@ def test_an_option_that_a_network_has_is_seen(varied_programs):
     """Of each option, some network has it and some has it not, so that none is counted without being there."""
     found = [options(program) for program, _ in varied_programs]
     assert OPTIONS - set.intersection(*found) == OPTIONS
+
+
+def test_no_network_has_a_pair_that_is_called_impossible(varied_programs):
+    possible = possible_pairs()
+    assert len(pairs(OPTIONS)) > len(possible) > 0.9 * len(pairs(OPTIONS))
+    assert ("input direct", "input events") not in possible and ("endless", "port image") not in possible
+    for program, _ in varied_programs:
+        assert pairs(options(program)) <= possible

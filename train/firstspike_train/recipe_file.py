@@ -11,6 +11,9 @@ from .recipe import Recipe, RecipeError
 
 __all__ = ["load_recipe", "read_recipe", "recipe_of"]
 
+BYTES_MAX = 1 << 20
+"""Most bytes of a recipe."""
+
 
 def load_recipe(path: str | Path) -> Recipe:
     """Read a TOML recipe.
@@ -22,10 +25,17 @@ def load_recipe(path: str | Path) -> Recipe:
     """
     path = Path(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            raw = file.read(BYTES_MAX + 1)
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    if len(raw) > BYTES_MAX:
+        raise RecipeError(f"{path}: must be a recipe of at most {BYTES_MAX} bytes")
+    try:
+        table = tomllib.loads(raw.decode())
+    except RecursionError:
+        raise RecipeError(f"{path}: must be TOML: tables and lists are nested too deeply") from None
+    except ValueError as error:  # TOML's and UTF-8's own, and that of a number of thousands of digits
         raise RecipeError(f"{path}: must be TOML: {error}") from None
     try:
         return read_recipe(table)

@@ -92,7 +92,8 @@ class TreeReader:
             raise CompileError(f"{path}: must be a {kind} file, but the HDF5 library does not come to an end on it")
         tree = _tree(raw)
         if tree.error and not tree.shapes:
-            raise CompileError(f"{path}: must be a {kind} file: {tree.error}")
+            raise CompileError(f"{path}: must be a {kind} file" + (
+                f": {tree.error}" if found else ", which is HDF5, but does not start as one"))
         return tree
 
     def _start(self) -> subprocess.Popen[bytes]:

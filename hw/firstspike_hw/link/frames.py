@@ -93,7 +93,7 @@ class Capability(IntFlag):
 
 
 class FrameError(ValueError):
-    """A body that is too short or fails its CRC."""
+    """A body or payload that is too short or has another size than it must, or a body that fails its CRC."""
 
 
 class Transport(Protocol):
@@ -317,6 +317,14 @@ def identity_of(program: Program, *, buffer_bytes: int, clk_hz: int = 0, initial
 
 
 def status_values(payload: bytes) -> dict[str, int]:
-    """Counters of a STATUS response by name."""
+    """Counters of a STATUS response by name.
+
+    Raises
+    ------
+    FrameError
+        Wrong size.
+    """
     names: Sequence[str] = (*COUNTERS, *LINK_COUNTERS)
+    if len(payload) != 4 * len(names):
+        raise FrameError(f"the device must answer with {len(names)} counters of 4 bytes, not with {len(payload)} bytes")
     return dict(zip(names, np.frombuffer(payload, dtype="<u4").tolist(), strict=True))

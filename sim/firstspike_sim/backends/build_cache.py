@@ -12,9 +12,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
-from firstspike_hw.toolchain import Tool
+from firstspike_hw.toolchain import Tool, ToolError
 
 __all__ = ["LIMIT_BYTES", "build_once", "shared_runtime", "tool_identity"]
 
@@ -27,15 +28,29 @@ _COMPILERS = ("c++", "g++", "clang++")
 
 
 def tool_identity(tool: Tool) -> tuple[str, ...]:
-    """What tells a tool, and the C++ compiler behind it, from any other: paths, version, sizes and times of change."""
+    """What tells a tool, and the C++ compiler behind it, from any other: version, and digests of the programs.
+
+    Neither paths nor times of change: what a CI job builds is found by the next, which has installed its tools anew.
+    """
     path = tool.environment.get("PATH", os.environ.get("PATH"))
     stamps = [str(tool.version)]
     for name in (tool.command[0], *_COMPILERS):
         found = shutil.which(name, path=path)
         if found:
-            program = Path(found).resolve()
-            stamps.append(f"{program} {program.stat().st_size} {program.stat().st_mtime_ns}")
+            stamps.append(f"{name if name in _COMPILERS else tool.name} {_digest(Path(found).resolve())}")
     return tuple(stamps)
+
+
+def _digest(program: Path) -> str:
+    stat = program.stat()
+    return _digest_of_state(program, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _digest_of_state(program: Path, size: int, changed: int) -> str:
+    """The digest, computed once a process for each state of a program: one of a hundred megabytes takes 0.1 s."""
+    with program.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def build_once(parts: Iterable[str], build: Callable[[Path], Iterable[Path]]) -> Path:
@@ -50,13 +65,16 @@ def build_once(parts: Iterable[str], build: Callable[[Path], Iterable[Path]]) ->
         All that the build depends on.
     build : callable
         ``build(folder)`` builds in an empty folder and returns the files to be kept.
+
+    Raises
+    ------
+    ToolError
+        The paths of the cache and of the folder for temporary files have blanks, and make could not build there.
     """
     kept = _place("build", parts)
     if not kept.exists():
-        with tempfile.TemporaryDirectory(dir=kept.parent, prefix="unfinished-") as name:
+        with tempfile.TemporaryDirectory(dir=kept.parent, prefix="unfinished-") as name, _work_folder(name) as work:
             staged = Path(name) / "kept"
-            work = Path(name) / "work"
-            work.mkdir()
             files = list(build(work))
             staged.mkdir()
             for file in files:
@@ -69,6 +87,17 @@ def build_once(parts: Iterable[str], build: Callable[[Path], Iterable[Path]]) ->
         _remove_oldest(kept.parent)
     os.utime(kept)
     return kept
+
+
+@contextmanager
+def _work_folder(place: str) -> Iterator[Path]:
+    """An empty folder to build in: in ``place``, unless make cannot build there because its path has blanks."""
+    where = next((one for one in (place, tempfile.gettempdir()) if len(one.split()) == 1), None)
+    if where is None:
+        raise ToolError("$FIRSTSPIKE_CACHE or $TMPDIR must be a path without blanks, for make to build in, not "
+                        f"{Path(place).parent} and {tempfile.gettempdir()}")
+    with tempfile.TemporaryDirectory(dir=where, prefix="firstspike-") as name:
+        yield Path(name)
 
 
 @contextmanager

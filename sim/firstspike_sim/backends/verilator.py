@@ -15,7 +15,7 @@ from firstspike_arch.result import result_layout, scores_from_raw
 from firstspike_arch.status import COUNTERS, FAULTS_ADDRESS, STATUS_CYCLES
 from firstspike_arch.work import quiet_cycles
 from firstspike_hw.accelerator import Accelerator
-from firstspike_hw.toolchain import Tool
+from firstspike_hw.toolchain import Tool, find_tool
 from firstspike_hw.verilog import verilog
 from firstspike_hw.verilog_files import hex_image, image_file, top_of
 
@@ -53,6 +53,7 @@ class VerilatorBackend:
         ToolError
             Verilator or the C++ compiler is missing or failed.
         """
+        find_tool("verilator")  # before the work to export
         text = text or verilog(Accelerator(program), program.memories())
         self._binary = _build(program, text, waves=self._waves is not None, optimise=self._optimise)
         self._program, self._top = program, top_of(text)

@@ -2,13 +2,14 @@
 """Which options random networks have, and a choice of networks in which every option is."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
 
 import numpy as np
 from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, pool_sides
 from firstspike_arch.program import Program
 
-__all__ = ["OPTIONS", "options", "varied"]
+__all__ = ["OPTIONS", "options", "pairs", "possible_pairs", "varied"]
 
 OPTIONS = {
     "input latency", "input events", "input direct", "events below 0", "events above 15", "direct input below 0",
@@ -28,6 +29,34 @@ OPTIONS = {
     "banks in several visits", "bit-serial", "several lanes", "rows in memory", "merged spikes", "two events a cycle",
     "rotated kernel", "rows skipped",
 }
+
+_ONE_OF = (
+    ("input latency", "input events", "input direct"),
+    ("read-out first_spike", "read-out weighted_spikes", "read-out potential", "read-out spike_count"),
+    ("endless", "early exit"), ("direct input below 0", "bit-serial"), ("port image", "events of any number"),
+)
+"""Options of which a network has at most one."""
+
+_ONLY_WITH = {
+    "events below 0": "input events", "events above 15": "input events", "endless": "input events",
+    "direct input below 0": "input direct", "bit-serial": "input direct", "learned latency": "input direct",
+    "… of a direct input": "input direct", "input events": "events of any number",
+}
+"""Options that a network has only together with another."""
+
+
+def pairs(some: Iterable[str]) -> set[tuple[str, str]]:
+    """All pairs of some options, each in alphabetic order."""
+    return set(combinations(sorted(some), 2))
+
+
+def possible_pairs() -> set[tuple[str, str]]:
+    """The pairs of `OPTIONS` but those that no network can have by the rules for its input, read-out and exit."""
+    def needed(option: str) -> set[str]:
+        return {option} | (needed(_ONLY_WITH[option]) if option in _ONLY_WITH else set())
+
+    return {(one, other) for one, other in pairs(OPTIONS)
+            if not any(len({*group} & (needed(one) | needed(other))) > 1 for group in _ONE_OF)}
 
 
 def options(program: Program) -> set[str]:

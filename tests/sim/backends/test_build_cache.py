@@ -2,11 +2,12 @@
 """Builds that are kept: made once, by whoever is first, told apart by all that goes in, and not without limit."""
 
 import os
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
-from firstspike_hw.toolchain import Tool
+from firstspike_hw.toolchain import Tool, ToolError
 from firstspike_sim.backends import build_cache
 from firstspike_sim.backends.build_cache import build_once, shared_runtime, tool_identity
 
@@ -87,6 +88,23 @@ def test_objects_of_the_runtime_are_compiled_once(tmp_path):
     assert (tmp_path / "second" / "verilated.o").stat().st_mtime > time.time()  # for make: not to be made again
 
 
+def test_a_cache_whose_path_has_blanks_is_built_for_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("FIRSTSPIKE_CACHE", str(tmp_path / "a cache"))
+    folders: list[str] = []
+
+    def build(folder: Path) -> list[Path]:
+        folders.append(str(folder))
+        return writing("one", [])(folder)
+
+    kept = build_once(["a"], build)
+    assert (kept / "tool").read_text() == "one" and kept.parent == tmp_path / "a cache"
+    assert " " not in folders[0] and not Path(folders[0]).exists()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "a cache"))
+    with pytest.raises(ToolError, match=rf"^\$FIRSTSPIKE_CACHE or \$TMPDIR must be a path without blanks, for make to "
+                                        rf"build in, not {tmp_path}/a cache and {tmp_path}/a cache$"):
+        build_once(["another"], writing("", []))
+
+
 def test_another_tool_of_the_same_version_is_another(tmp_path):
     def identity() -> tuple[str, ...]:
         return tool_identity(Tool(name="tool", command=(str(tmp_path / "tool"),), version=(1, 2)))
@@ -94,6 +112,10 @@ def test_another_tool_of_the_same_version_is_another(tmp_path):
     (tmp_path / "tool").write_text("one")
     (tmp_path / "tool").chmod(0o755)
     first = identity()
-    assert first == identity() and any(str(tmp_path / "tool") in part for part in first)
-    (tmp_path / "tool").write_text("longer")
+    (tmp_path / "tool").write_text("two")
     assert identity() != first
+    (tmp_path / "tool").write_text("one")
+    assert identity() == first, "written again, as by an installation"
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "tool").rename(tmp_path / "elsewhere" / "tool")
+    assert tool_identity(Tool(name="tool", command=(str(tmp_path / "elsewhere" / "tool"),), version=(1, 2))) == first
