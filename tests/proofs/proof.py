@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from amaranth.asserts import AnyConst
-from amaranth.hdl import Assert, Assume, ClockDomain, Elaboratable, Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Assert, Assume, ClockDomain, Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import stream
 
 __all__ = ["Fault", "Proof"]
@@ -68,8 +67,9 @@ class Proof(Elaboratable):
 
     def fixed(self, shape, name: str) -> Signal:
         """A signal that has any value, but always the same."""
-        signal = Signal(shape, name=name)
-        self._m.d.comb += Value.cast(signal).eq(AnyConst(Shape.cast(shape).width))
+        first, kept, signal = Signal(init=1), Signal(shape), Signal(shape, name=f"{name}_fixed")
+        self._m.d.sync += [first.eq(0), kept.eq(signal)]
+        self._m.d.comb += signal.eq(Mux(first, self.free(shape, name), kept))
         return signal
 
     def assume(self, condition: Value) -> None:

@@ -27,10 +27,10 @@ class ExtractorProof(Proof):
         "no more words inside than there is room": Fault(
             module=_UNIT, find="self.words.ready.eq(~word_valid | (pick_ready & ends))", replace="self.words.ready.eq(1)"),
         "what waits stays as it is": Fault(
-            module=_UNIT, find="pick_ready.eq(~pick_valid | emitter.groups.ready)", replace="pick_ready.eq(1)"),
+            module="firstspike_hw.emitter", find="with m.Elif(move):\n            # Behind",
+            replace="with m.Else():\n            # Behind"),
         "there is a token in every cycle": Fault(
-            module=_UNIT, find="self.words.ready.eq(~word_valid | (pick_ready & ends))",
-            replace="self.words.ready.eq(~word_valid)"),
+            module=_UNIT, find="pick_valid.eq(word_valid)", replace="pick_valid.eq(word_valid & ends)"),
     }
 
     def build(self, m: Module) -> None:
