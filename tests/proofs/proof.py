@@ -109,11 +109,14 @@ class Proof(Elaboratable):
         waits = self.past(port.valid & ~port.ready)
         return ~waits | (port.valid & (self.past(port.payload) == Value.cast(port.payload)))
 
-    def hold_order(self, *, enters: Value, given, leaves: stream.Interface, shown=None, room: int) -> Value:
+    def hold_order(
+        self, *, enters: Value, given, leaves: stream.Interface, shown=None, room: int, limits: bool = True,
+    ) -> Value:
         """What enters leaves in the same order and as it was, all of it, and nothing else; returns how much is inside.
 
         Any one of all that enter is followed: its place behind those before it, and what it is. ``shown`` is what is
-        compared with what was ``given``: the payload, if not given. There is never more inside than ``room``.
+        compared with what was ``given``: the payload, if not given. There is never more inside than ``room``, which is a
+        property of its own if the unit ``limits`` it.
         """
         m, given = self._m, Value.cast(given)
         shown = Value.cast(leaves.payload if shown is None else shown)
@@ -128,7 +131,8 @@ class Proof(Elaboratable):
         self.hold("all leave in order, as they came",
                   ~(follows & ~gone & (ahead == 0) & leaves.valid) | (shown == kept))
         self.hold("nothing leaves that did not come", ~leaves.valid | (inside != 0))
-        self.hold("no more inside than there is room", inside <= room)
+        if limits:
+            self.hold("no more inside than there is room", inside <= room)
         return inside
 
     def hold_soon(self, name: str, condition: Value, cycles: int) -> None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Prove what the units of the hardware promise, for all inputs: `make prove`.
 
-Each ``prove_UNIT.py`` beside this file holds the proofs of a unit, see `proof.Proof`. Arguments choose the proofs whose
-unit contains one of the words. ``--faults`` plants a fault for each property instead, which must break it. ``--write``
-writes the table of docs/proofs.md.
+Each ``prove_UNIT.py`` beside this file holds the proofs of a unit, see `proof.Proof`. Words choose those whose unit
+contains one of them. ``--faults`` plants a fault for each property instead, which must break it. ``--write`` writes the
+table of docs/proofs.md. The status is 0 if all is proved, or every fault found.
 """
 
 import argparse
@@ -11,46 +11,76 @@ import importlib
 import inspect
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from firstspike_hw.toolchain import ToolError
 from planted import planted
 from proof import Proof
-from prover import prove
+from prover import Verdict, prove
+
+__all__ = ["PAGE", "all_proofs", "table"]
 
 HERE = Path(__file__).parent
+PAGE = HERE.parents[1] / "docs/proofs.md"
+_BEGIN, _END = "<!-- proofs: written by make prove -->\n", "<!-- end of proofs -->"
 
 
-def proofs() -> Iterator[type[Proof]]:
+def all_proofs() -> Iterator[type[Proof]]:
     """All proofs, by the names of their files."""
     for file in sorted(HERE.glob("prove_*.py")):
-        for one in vars(importlib.import_module(file.stem)).values():
-            if inspect.isclass(one) and issubclass(one, Proof) and one.__module__ == file.stem and "unit" in vars(one):
-                yield one
+        yield from (one for one in vars(importlib.import_module(file.stem)).values()
+                    if inspect.isclass(one) and issubclass(one, Proof) and one.__module__ == file.stem)
+
+
+def table() -> str:
+    """The table of docs/proofs.md: units, properties, and for how long they hold."""
+    lines = ["| unit | property | proved |", "|---|---|---|"]
+    for one in all_proofs():
+        how = "by induction" if one.cycles is None else f"for {one.cycles} cycles"
+        lines += [f"| {one.unit} | {name} | {how} |" for name in one.faults]
+    return "\n".join(lines) + "\n"
+
+
+def _report(what: str, check: Callable[[], Verdict], wanted: Verdict) -> bool:
+    """Print a verdict with its time; returns whether it is the one that is wanted."""
+    began, found = time.monotonic(), check()
+    print(f"{found:6} {time.monotonic() - began:6.1f} s  {what}", flush=True)
+    return found == wanted
+
+
+def _prove_with_fault(one: type[Proof], name: str, seconds: int) -> Verdict:
+    with planted(one.faults[name]):
+        return prove(one(name), seconds=seconds)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", help="only units that contain one of these")
     parser.add_argument("--faults", action="store_true", help="plant a fault for each property, which must break it")
-    parser.add_argument("--seconds", type=int, default=300, help="limit of each proof")
+    parser.add_argument("--seconds", type=int, default=600, help="limit of each proof")
+    parser.add_argument("--write", action="store_true", help="write the table of docs/proofs.md, if all is proved")
     options = parser.parse_args()
-    chosen = [one for one in proofs() if not options.words or any(word in one.unit for word in options.words)]
-    failed = 0
-    for one in chosen:
+    chosen = [one for one in all_proofs() if not options.words or any(word in one.unit for word in options.words)]
+    if not chosen:
+        parser.error(f"words must name some of these units: {', '.join(one.unit for one in all_proofs())}")
+    try:
         if options.faults:
-            for name, fault in one.faults.items():
-                began = time.monotonic()
-                with planted(fault):
-                    verdict = prove(one(name), seconds=options.seconds)
-                failed += verdict != "broken"
-                print(f"{verdict:8} {time.monotonic() - began:6.1f} s  {one.unit}: {name}", flush=True)
+            results = [_report(f"{one.unit}: {name}", lambda one=one, name=name: _prove_with_fault(
+                one, name, options.seconds), "broken") for one in chosen for name in one.faults]
+            print(f"{sum(results)} of {len(results)} planted faults break their property")
         else:
-            began = time.monotonic()
-            verdict = prove(one(), seconds=options.seconds)
-            failed += verdict != "proved"
-            print(f"{verdict:8} {time.monotonic() - began:6.1f} s  {one.unit}", flush=True)
-    return int(failed > 0)
+            results = [_report(one.unit, lambda one=one: prove(one(), seconds=options.seconds), "proved")
+                       for one in chosen]
+            print(f"{sum(results)} of {len(results)} units proved, "
+                  f"{sum(len(one.faults) for one, good in zip(chosen, results, strict=True) if good)} properties")
+    except ToolError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if options.write and not options.faults and not options.words and all(results):
+        before, rest = PAGE.read_text().split(_BEGIN)
+        PAGE.write_text(before + _BEGIN + table() + _END + rest.split(_END)[1])
+    return int(not all(results))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@
 # Ref: Arm IHI 0022 (AMBA AXI), A3.2.1, A3.3.1: a valid stays until ready; a response comes behind its request.
 """
 
+from typing import ClassVar
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from firstspike_hw.axi.axi_lite import AxiLiteInterface, AxiLiteSubordinate
 from firstspike_hw.axi.registers import Response
@@ -15,7 +17,7 @@ _BITS = 4
 
 class AxiLiteProof(Proof):
     unit = "AXI4-Lite subordinate"
-    faults = {
+    faults: ClassVar = {
         "responses stay until they are taken": Fault(
             module=_UNIT, find="with m.If(bus.bvalid & bus.bready):", replace="with m.If(bus.bvalid):"),
         "a write has one response, behind its address and its data": Fault(

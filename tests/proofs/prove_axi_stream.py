@@ -19,7 +19,7 @@ _UNIT = "firstspike_hw.axi.axi_stream"
 class InputPacketsProof(Proof):
     unit = "input packets of tokens"
     image_words: ClassVar = 0
-    faults = {
+    faults: ClassVar = {
         "all leave in order, as they came": Fault(
             module=_UNIT, find="given.ready.eq(out.ready & ~completing & ~self.restart)",
             replace="given.ready.eq(out.ready & ~self.restart)"),
@@ -70,7 +70,7 @@ class ImagePacketsProof(InputPacketsProof):
 
 class ResultPacketsProof(Proof):
     unit = "result packets"
-    faults = {
+    faults: ClassVar = {
         "what waits stays as it is": Fault(
             module=_UNIT, find="with m.Elif(out.tvalid & out.tready):", replace="with m.Elif(out.tvalid):"),
         "every result leaves in its beats, from the lowest": Fault(

@@ -6,6 +6,7 @@ bits wide, those of the core as wide as the compiler's proof allows: if they agr
 """
 
 from functools import cache
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,7 +28,8 @@ def _program(lanes: int, **neuron: Any) -> Program:
     signs = np.array([1, -1])
     layer = Layer(
         name="only", weight_bits=3, weights=_WEIGHT * np.tile(signs[:, None], _INPUTS),
-        neuron=Neuron(bias=_WEIGHT * signs, theta=np.full((_NEURONS, 1), _THETA), v_init=np.zeros(_NEURONS, int), **neuron))
+        neuron=Neuron(bias=_WEIGHT * signs, theta=np.full((_NEURONS, 1), _THETA), v_init=np.zeros(_NEURONS, int),
+                      **neuron))
     network = IntegerNetwork(name="unit", layers=(layer,), readout="first_spike", steps=_STEPS, steps_max=_STEPS,
                              input_kind="events")
     return compile_network(network, lanes=lanes, early_exit=False, register_rows=2).program
@@ -35,12 +37,13 @@ def _program(lanes: int, **neuron: Any) -> Program:
 
 class CoreProof(Proof):
     unit = "core in one row, subtracting"
-    cycles = 18
+    cycles = 15
     lanes: ClassVar = 2
     neuron: ClassVar[dict[str, Any]] = {"reset": "subtract"}
-    faults = {
+    faults: ClassVar = {
         "membranes and spikes are those of the equation": Fault(
-            module="firstspike_hw.core", find="totals = [(value + other)[:bits]", replace="totals = [(value + other)[:4]"),
+            module="firstspike_hw.core", find="totals = [(value + other)[:bits]",
+            replace="totals = [(value + other)[:4]"),
         "every marker is captured once": Fault(
             module="firstspike_hw.sequencer", find="marker & (position == starts) & ~boot", replace="marker & ~boot"),
         "a token waits for nothing but its rows and grants": Fault(
@@ -67,7 +70,7 @@ class CoreProof(Proof):
         weights = [[weight(walk.base + address * walk.channel_words, neuron) for address in range(_INPUTS)]
                    for neuron in range(_NEURONS)]
         biases = [weight(spec.bias_word, neuron) for neuron in range(_NEURONS)]
-        for one in (*sum(weights, []), *biases):
+        for one in (*chain(*weights), *biases):
             self.assume(one >= -_WEIGHT)
 
         # What comes: each input once a step, at most so many steps; what is offered stays.
@@ -180,7 +183,7 @@ class LeakyCoreProof(CoreProof):
 class SingleSpikeCoreProof(CoreProof):
     unit = "core of neurons that fire once"
     neuron: ClassVar[dict[str, Any]] = {"reset": "subtract", "single_spike": True}
-    faults = {
+    faults: ClassVar = {
         **CoreProof.faults,
         "a neuron fires at most once in an inference": Fault(
             module="firstspike_hw.core", find="visible = visible & ~fired", replace="visible = visible & (~fired | 2)"),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Emitter: a token for each bit of a group, in ascending order, and one for its marker."""
 
+from typing import ClassVar
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from firstspike_arch.array import GROUP_BITS
 from firstspike_arch.events import TokenLayout
@@ -17,7 +19,7 @@ def count_ones(bits: Value) -> Value:
 
 class EmitterProof(Proof):
     unit = "emitter"
-    faults = {
+    faults: ClassVar = {
         "the next event is the lowest left": Fault(
             module=_FIRST, find="number = Mux(bits[index], index, number)", replace="number = Mux(bits[0], 0, number)"),
         "the marker is behind the events": Fault(
@@ -71,9 +73,10 @@ class EmitterProof(Proof):
 
 class PairEmitterProof(Proof):
     unit = "emitter of two events"
-    faults = {
+    faults: ClassVar = {
         "every bit leaves once": Fault(
-            module=_UNIT, find="m.d.comb += [token.second.valid.eq(1)", replace="m.d.comb += [token.second.valid.eq(0)"),
+            module=_UNIT, find="m.d.comb += [token.second.valid.eq(1)",
+            replace="m.d.comb += [token.second.valid.eq(0)"),
         "the marker is behind the events, alone": Fault(
             module=_UNIT, find="marks.eq(group.marker & group.single)", replace="marks.eq(group.marker)"),
         "two events where there are two": Fault(

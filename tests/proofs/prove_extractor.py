@@ -3,7 +3,7 @@
 
 from typing import ClassVar
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from firstspike_arch.array import GROUP_BITS
 from firstspike_arch.events import TokenLayout
 from firstspike_hw.extractor import Extractor
@@ -17,7 +17,7 @@ _ROOM = 3
 class ExtractorProof(Proof):
     unit = "extractor"
     lanes: ClassVar = 9
-    faults = {
+    faults: ClassVar = {
         "the next event is the lowest left of the first word": Fault(
             module=_UNIT, find="group.eq(lowest_one(occupied))", replace="group.eq(0)"),
         "the marker is behind the events of the last word": Fault(
@@ -25,7 +25,8 @@ class ExtractorProof(Proof):
         "nothing leaves that did not come": Fault(
             module=_UNIT, find="pick_valid.eq(word_valid)", replace="pick_valid.eq(1)"),
         "no more words inside than there is room": Fault(
-            module=_UNIT, find="self.words.ready.eq(~word_valid | (pick_ready & ends))", replace="self.words.ready.eq(1)"),
+            module=_UNIT, find="self.words.ready.eq(~word_valid | (pick_ready & ends))",
+            replace="self.words.ready.eq(1)"),
         "what waits stays as it is": Fault(
             module="firstspike_hw.emitter", find="with m.Elif(move):\n            # Behind",
             replace="with m.Else():\n            # Behind"),

@@ -16,7 +16,7 @@ class GuardProof(Proof):
     layout: ClassVar = TokenLayout(shape=(3, 2, 3), low=-2, high=1)
     steps: ClassVar = 3
     options: ClassVar = {"timeout": 4, "spare_bits": 1}
-    faults = {
+    faults: ClassVar = {
         "events that go on are in range": Fault(
             module=_UNIT, find="outside, low = outside | (fields[-1] >= size), low + bits", replace="low = low + bits"),
         "no inference has more steps than allowed": Fault(
@@ -25,7 +25,8 @@ class GuardProof(Proof):
             module=_UNIT, find="ending.eq(open_next), silence.eq(0)]",
             replace="ending.eq(open_next), is_open.eq(0), step.eq(0)]"),
         "a well-formed stream goes on as it is, at once": Fault(
-            module=_UNIT, find="taken & dropping & token.marker & token.final", replace="taken & dropping & token.final"),
+            module=_UNIT, find="taken & dropping & token.marker & token.final",
+            replace="taken & dropping & token.final"),
         "a restart ends an open inference with a final marker": Fault(
             module=_UNIT, find="ending.eq(open_next)", replace="ending.eq(is_open & ~passed)"),
         "silence ends an open inference": Fault(
@@ -93,7 +94,7 @@ class GuardProof(Proof):
 
 class OrderedGuardProof(Proof):
     unit = "guard of ordered numbers of the first step"
-    faults = {
+    faults: ClassVar = {
         "the events of a step come in order, each neuron once": Fault(
             module=_UNIT, find="neuron <= last", replace="neuron < last"),
         "events are in the first step only": Fault(

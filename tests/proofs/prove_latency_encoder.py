@@ -17,7 +17,7 @@ class LatencyEncoderProof(Proof):
     unit = "latency encoder"
     cycles = 12
     slots: ClassVar = 1
-    faults = {
+    faults: ClassVar = {
         "every pixel spikes once, in its step, if it is bright enough": Fault(
             module=_SORTER, find="(octet >= here[0])", replace="(octet > here[0])"),
         "the pixels of a step leave in the order of their numbers": Fault(

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Pair packer: every token goes on, alone or as one of two."""
 
+from typing import ClassVar
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from firstspike_arch.events import TokenLayout
 from firstspike_hw.pair_packer import PairPacker
@@ -11,7 +13,7 @@ _UNIT = "firstspike_hw.pair_packer"
 
 class PairPackerProof(Proof):
     unit = "pair packer"
-    faults = {
+    faults: ClassVar = {
         "all tokens leave in order, as they came": Fault(
             module=_UNIT, find="m.d.sync += [first.eq(second), second.eq", replace="m.d.sync += [second.eq"),
         "no more than two tokens inside": Fault(

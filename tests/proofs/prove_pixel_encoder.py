@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Pixel encoder: an event for each pixel that is not 0, with its value, then the markers of all steps."""
 
+from typing import ClassVar
+
 from amaranth.hdl import Module, Mux, Signal
 from firstspike_arch.events import TokenLayout
 from firstspike_hw.pixel_encoder import PixelEncoder
@@ -13,7 +15,7 @@ _PIXELS, _STEPS = 9, 2
 class PixelEncoderProof(Proof):
     unit = "pixel encoder"
     cycles = 12
-    faults = {
+    faults: ClassVar = {
         "every pixel leaves once, if it is not 0, with its value": Fault(
             module=_UNIT, find="present & inside)", replace="present)"),
         "pixels leave in the order of their numbers": Fault(

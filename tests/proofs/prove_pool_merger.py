@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Pool merger: the events of a step in a window leave as the same sum, and the markers stay where they are."""
 
+from typing import ClassVar
+
 from amaranth.hdl import Module, Signal
 from firstspike_arch.events import TokenLayout
 from firstspike_arch.merging import Merging
@@ -13,11 +15,11 @@ _UNIT = "firstspike_hw.pool_merger"
 class PoolMergerProof(Proof):
     unit = "pool merger"
     cycles = 16
-    faults = {
+    faults: ClassVar = {
         "the sum of a window and step is that of its events": Fault(
             module=_UNIT, find="known.follows.eq(known.valid & (known.place == place))", replace="known.follows.eq(0)"),
         "an event leaves for a window that had one": Fault(
-            module=_UNIT, find="write.data.eq(Mux(sweeps | clears, 0, total))", replace="write.data.eq(total)"),
+            module=_UNIT, find="keep.data.eq(added.place)", replace="keep.data.eq(0)"),
         "markers leave in their order": Fault(
             module=_UNIT, find="closed.final.eq(token.final)]", replace="closed.final.eq(0)]"),
         "what waits stays as it is": Fault(
@@ -37,17 +39,19 @@ class PoolMergerProof(Proof):
 
         # One step and one window of it are followed; a pixel comes once in a step.
         window = self.fixed(1, "window")
-        begun, done, came = Signal(4), Signal(4), Signal(8)
+        begun, done, came = Signal(4), Signal(4), Signal(16)
         with m.If(taken):
             m.d.sync += came.eq(came | (1 << given.address))
             with m.If(given.marker):
                 m.d.sync += [begun.eq(begun + 1), came.eq(0)]
-        self.assume(~(events.valid & ~given.marker) | ~came.bit_select(given.address, 1))
+        channel_bits, across_bits, _ = merging.spikes.field_bits
+        self.assume(~(events.valid & ~given.marker) | (
+            ~came.bit_select(given.address, 1) & (given.address[:channel_bits] == 0)))
         with m.If(passes & sent.marker):
             m.d.sync += done.eq(done + 1)
         followed = self.fixed(2, "followed")
         comes, leaves, final = Signal(4), Signal(4), Signal()
-        y = given.address[merging.spikes.field_bits[0] + merging.spikes.field_bits[1]:]
+        y = given.address[channel_bits + across_bits:]
         with m.If(taken & (begun == followed)):
             with m.If(given.marker):
                 m.d.sync += final.eq(given.final)

@@ -2,6 +2,7 @@
 """Program port: memories are written only while no inference is inside, every word once and where it belongs."""
 
 from functools import cache
+from typing import ClassVar
 
 import numpy as np
 from amaranth.hdl import Cat, Module, Signal
@@ -24,7 +25,7 @@ def _cores():
 
 class ProgramPortProof(Proof):
     unit = "program port"
-    faults = {
+    faults: ClassVar = {
         "no memory is written while an inference is inside": Fault(
             module=_UNIT, find="| asks | changed) & empty", replace="| asks) & empty"),
         "no inference is inside when the cores start over": Fault(

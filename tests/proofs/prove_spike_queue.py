@@ -17,7 +17,7 @@ class SpikeQueueProof(Proof):
     lanes: ClassVar = 1
     high: ClassVar = 1
     room: ClassVar = 4
-    faults = {
+    faults: ClassVar = {
         "all leave in order, as they came": Fault(
             module=_UNIT, find="write.addr.eq(Mux(kept, behind, place))", replace="write.addr.eq(place)"),
         "nothing leaves that did not come": Fault(
@@ -73,7 +73,7 @@ class OneWordProof(SpikeQueueProof):
     lanes: ClassVar = 2
     high: ClassVar = 3
     room: ClassVar = 1
-    faults = {
+    faults: ClassVar = {
         "all leave in order, as they came": Fault(
             module=_UNIT, find="m.d.sync += held.eq(word)", replace="m.d.sync += held.eq(0)"),
         "nothing leaves that did not come": Fault(

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Stream buffer."""
 
+from typing import ClassVar
+
 from amaranth.hdl import Module
 from amaranth.lib import stream
 from firstspike_hw.stream_buffer import StreamBuffer
@@ -11,7 +13,7 @@ _UNIT = "firstspike_hw.stream_buffer"
 
 class StreamBufferProof(Proof):
     unit = "stream buffer"
-    faults = {
+    faults: ClassVar = {
         "all leave in order, as they came": Fault(
             module=_UNIT, find="with m.If(self.source.ready):", replace="with m.If(self.source.valid):"),
         "nothing leaves that did not come": Fault(

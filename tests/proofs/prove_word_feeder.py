@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Word feeder: octets of requests become words, in order, and every inference that a request opens is completed."""
 
+from typing import ClassVar
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from firstspike_hw.link.word_feeder import WordFeeder
 from proof import Fault, Proof
@@ -12,7 +14,7 @@ _SIZE = 2
 class WordFeederProof(Proof):
     unit = "word feeder of tokens"
     cycles = 20
-    faults = {
+    faults: ClassVar = {
         "a word has its octets, in order": Fault(
             module=_UNIT, find="Cat(word[8:], octets.payload.octet)", replace="Cat(octets.payload.octet, word[:-8])"),
         "no octet is taken while a word waits": Fault(
@@ -56,7 +58,7 @@ class WordFeederProof(Proof):
         with m.If(~running):
             m.d.sync += [count.eq(0), broken.eq(0)]
         with m.Elif(taken & octets.payload.end):
-            m.d.sync += broken.eq((count % _SIZE != 0) | is_open)
+            m.d.sync += broken.eq((count == 1) | is_open)
         with m.Elif(taken):
             m.d.sync += [kept.eq(Cat(kept[8:], octets.payload.octet)), count.eq(count + 1)]
         with m.If(passes):

@@ -15,7 +15,7 @@ from amaranth.hdl import Fragment
 from firstspike_hw.toolchain import Tool, ToolError, find_tool
 from proof import Proof
 
-__all__ = ["Verdict", "prove"]
+__all__ = ["Verdict", "prove", "verdict_of"]
 
 Verdict = Literal["proved", "broken", "open"]
 """A property holds; it does not; neither was found in the time given."""
@@ -30,11 +30,11 @@ async2sync
 chformal -lower
 memory_collect
 memory_map
-opt -full
-dffunmap
+opt -full -nodffe -nosdff
 techmap
 opt_expr
 opt_merge
+dffunmap
 aigmap
 opt_clean
 write_aiger -zinit -map inputs.txt proof.aig
@@ -69,7 +69,7 @@ def prove(proof: Proof, *, seconds: int) -> Verdict:
         status = folder / "status.txt"
         if not status.exists():
             raise ToolError(f"yosys must give a verdict on {proof.unit}, but ended without one")
-        return _verdict(status.read_text(), proof)
+        return verdict_of(status.read_text(), proof.cycles)
 
 
 @cache
@@ -77,11 +77,11 @@ def _yosys() -> Tool:
     return find_tool("yosys")
 
 
-def _verdict(status: str, proof: Proof) -> Verdict:
-    """What the status file of ABC says: a bounded search that found nothing has covered so many cycles."""
-    word, *rest = status.split()
+def verdict_of(status: str, cycles: int | None) -> Verdict:
+    """What the status file of ABC says: a bounded search that found nothing tells its last cycle, counted from 0."""
+    word, last, *_ = status.split()
     if word == "snl_SAT":
         return "broken"
-    if word == "snl_UNSAT" or (proof.cycles is not None and int(rest[0]) >= proof.cycles - 1):
+    if word == "snl_UNSAT" or (cycles is not None and int(last) >= cycles - 1):
         return "proved"
     return "open"
