@@ -50,10 +50,16 @@ def test_a_bounded_search_counts_if_it_went_all_the_way(status, cycles, verdict)
     assert prover.verdict_of(status, cycles) == verdict
 
 
+def test_a_run_is_told_by_the_names_of_its_signals():
+    inputs = "input 0 0 clk\ninput 2 0 given\ninput 1 1 given\nlatch 0 0 kept\n"
+    assert prover.run_of(inputs, "0\n101\n010\n1x0\n# DONE\n") == [{"given": 1}, {"given": 2}, {}]
+
+
 @pytest.mark.slow
 def test_the_prover_tells_what_holds_from_what_does_not():
     one = next(one for one in PROOFS if one.unit == "stream buffer")
-    assert prover.prove(one(), seconds=100) == "proved"
+    assert prover.prove(one(), seconds=100) == ("proved", [])
     for name, fault in one.faults.items():
         with planted.planted(fault):
-            assert prover.prove(one(name), seconds=100) == "broken", name
+            outcome = prover.prove(one(name), seconds=100)
+        assert outcome.verdict == "broken" and any("source_valid" in cycle for cycle in outcome.run), name

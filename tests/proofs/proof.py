@@ -115,8 +115,8 @@ class Proof(Elaboratable):
         """What enters leaves in the same order and as it was, all of it, and nothing else; returns how much is inside.
 
         Any one of all that enter is followed: its place behind those before it, and what it is. ``shown`` is what is
-        compared with what was ``given``: the payload, if not given. There is never more inside than ``room``, which is a
-        property of its own if the unit ``limits`` it.
+        compared with what was ``given``: the payload, if not given. There is never more inside than ``room``, which
+        is a property of its own if the unit ``limits`` it.
         """
         m, given = self._m, Value.cast(given)
         shown = Value.cast(leaves.payload if shown is None else shown)

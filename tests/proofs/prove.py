@@ -11,13 +11,13 @@ import importlib
 import inspect
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from firstspike_hw.toolchain import ToolError
 from planted import planted
 from proof import Proof
-from prover import Verdict, prove
+from prover import prove
 
 __all__ = ["PAGE", "all_proofs", "table"]
 
@@ -42,16 +42,26 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _report(what: str, check: Callable[[], Verdict], wanted: Verdict) -> bool:
-    """Print a verdict with its time; returns whether it is the one that is wanted."""
-    began, found = time.monotonic(), check()
-    print(f"{found:6} {time.monotonic() - began:6.1f} s  {what}", flush=True)
-    return found == wanted
+def _prove_all(one: type[Proof], seconds: int) -> bool:
+    """Prove a unit and print the verdict; if a property does not hold, tell which, and in which run."""
+    began, found = time.monotonic(), prove(one(), seconds=seconds)
+    print(f"{found.verdict:6} {time.monotonic() - began:6.1f} s  {one.unit}", flush=True)
+    for name in one.faults if found.verdict == "broken" else ():
+        alone = prove(one(name), seconds=seconds)
+        if alone.verdict == "broken":
+            print(f"  {name}: does not hold")
+            for cycle, values in enumerate(alone.run):
+                print(f"    cycle {cycle}: {', '.join(f'{signal} {value:#x}' for signal, value in values.items())}")
+    return found.verdict == "proved"
 
 
-def _prove_with_fault(one: type[Proof], name: str, seconds: int) -> Verdict:
+def _find_fault(one: type[Proof], name: str, seconds: int) -> bool:
+    """Plant the fault of a property, and print whether it breaks it."""
+    began = time.monotonic()
     with planted(one.faults[name]):
-        return prove(one(name), seconds=seconds)
+        found = prove(one(name), seconds=seconds)
+    print(f"{found.verdict:6} {time.monotonic() - began:6.1f} s  {one.unit}: {name}", flush=True)
+    return found.verdict == "broken"
 
 
 def main() -> int:
@@ -66,12 +76,10 @@ def main() -> int:
         parser.error(f"words must name some of these units: {', '.join(one.unit for one in all_proofs())}")
     try:
         if options.faults:
-            results = [_report(f"{one.unit}: {name}", lambda one=one, name=name: _prove_with_fault(
-                one, name, options.seconds), "broken") for one in chosen for name in one.faults]
+            results = [_find_fault(one, name, options.seconds) for one in chosen for name in one.faults]
             print(f"{sum(results)} of {len(results)} planted faults break their property")
         else:
-            results = [_report(one.unit, lambda one=one: prove(one(), seconds=options.seconds), "proved")
-                       for one in chosen]
+            results = [_prove_all(one, options.seconds) for one in chosen]
             print(f"{sum(results)} of {len(results)} units proved, "
                   f"{sum(len(one.faults) for one, good in zip(chosen, results, strict=True) if good)} properties")
     except ToolError as error:

@@ -23,8 +23,8 @@ class AxiLiteProof(Proof):
         "a write has one response, behind its address and its data": Fault(
             module=_UNIT, find="addressed & given & ~bus.bvalid & (self", replace="addressed & ~bus.bvalid & (self"),
         "a read has one response, behind its address": Fault(
-            module=_UNIT, find="with m.If(self.read_valid & self.read_done):",
-            replace="with m.If(asked & self.read_done):"),
+            module=_UNIT, find="with m.If(bus.rvalid & bus.rready):",
+            replace="with m.If(bus.rvalid & bus.rready & self.read_valid):"),
         "a write is done once, with its address and data; not without all strobes": Fault(
             module=_UNIT, find="addressed & given & whole & ~bus.bvalid", replace="addressed & given & ~bus.bvalid"),
         "a read gives the register at its address": Fault(
@@ -57,8 +57,11 @@ class AxiLiteProof(Proof):
         with m.If(~bus.bvalid):
             m.d.sync += refused.eq(unit.write_error | failed)
         self.hold(name, ~bus.bvalid | (bus.bresp == Mux(refused, Response.SLVERR.value, Response.OKAY.value)))
-        self.hold("a read has one response, behind its address",
-                  ~self._comes(bus.rvalid, bus.rready) | asked.some)
+        done = addressed.left & given.left & ~bus.bvalid & (unit.write_done | failed)
+        self.hold(name, ~self.past(done) | bus.bvalid)
+        name = "a read has one response, behind its address"
+        self.hold(name, ~self._comes(bus.rvalid, bus.rready) | asked.some)
+        self.hold(name, ~self.past(unit.read_valid & unit.read_done) | bus.rvalid)
         self.hold("a write is done once, with its address and data; not without all strobes",
                   unit.write_valid == (addressed.left & given.left & ~failed & ~bus.bvalid))
         self.hold("a write is done once, with its address and data; not without all strobes", ~unit.write_valid | (

@@ -27,7 +27,7 @@ class PixelEncoderProof(Proof):
         "what waits stays as it is": Fault(
             module="firstspike_hw.emitter", find="with m.Elif(move):\n            # Behind",
             replace="with m.Else():\n            # Behind"),
-        "an image is taken in as many cycles as it has tokens or beats, and a few": Fault(
+        "a beat waits for nothing but tokens": Fault(
             module=_UNIT, find="load & (left == 0) & ~ending)", replace="load & (left == 0) & ~ending & ~valid)"),
     }
 
@@ -56,8 +56,7 @@ class PixelEncoderProof(Proof):
         with m.If(picks):
             m.d.sync += [chosen.eq(1), followed.eq(started)]
         octet = beats.payload.word_select(pixel[:3], 8)
-        is_there = taken & (beat == pixel[3]) & (picks | (chosen & (started == followed + 1) & (beat == 1)))
-        with m.If(is_there):
+        with m.If(taken & (beat == pixel[3]) & (picks | (chosen & (started == followed + 1) & beat))):
             m.d.sync += [known.eq(1), value.eq(Mux(octet > 200, 0, octet))]
         here = chosen & (ended == followed)  # the image that leaves is the one that is followed
         step, sent, last, some = Signal(range(_STEPS + 1)), Signal(), Signal(4), Signal()
@@ -76,8 +75,7 @@ class PixelEncoderProof(Proof):
         self.hold(name, ~(events.valid & here & token.marker & (step == 0) & known & (value != 0)) | sent)
         self.hold("pixels leave in the order of their numbers",
                   ~event | ((token.address < _PIXELS) & (~some | (token.address > last))))
-        # Which images were cut: their number, for the one that is followed.
-        broken = Signal()
+        broken = Signal()  # the image that is followed was cut
         with m.If(unit.cut & chosen & (started == followed + 1)):
             m.d.sync += broken.eq(1)
         name = "every image has all its markers, the last of them final"
@@ -86,7 +84,6 @@ class PixelEncoderProof(Proof):
         self.hold("a part of an image ends with a final marker",
                   ~(events.valid & here & token.marker & broken) | (token.final & (step == 0)))
         self.hold_stays(events)
-        # Nothing waits but for tokens that are not taken.
-        self.hold_soon("an image is taken in as many cycles as it has tokens or beats, and a few",
-                       beats.valid & ~beats.ready & ~(events.valid & ~events.ready) & ~events.valid, 2)
+        self.hold_soon("a beat waits for nothing but tokens",
+                       beats.valid & ~beats.ready & ~events.valid & ~unit.restart, 2)
 

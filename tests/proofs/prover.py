@@ -5,20 +5,29 @@
 "Efficient Implementation of Property Directed Reachability", FMCAD 2011 (PDR).
 """
 
+import re
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from amaranth.back import rtlil
 from amaranth.hdl import Fragment
 from firstspike_hw.toolchain import Tool, ToolError, find_tool
 from proof import Proof
 
-__all__ = ["Verdict", "prove", "verdict_of"]
+__all__ = ["Outcome", "Verdict", "prove", "run_of", "verdict_of"]
 
 Verdict = Literal["proved", "broken", "open"]
 """A property holds; it does not; neither was found in the time given."""
+
+
+class Outcome(NamedTuple):
+    """A verdict, and the run that breaks a property: for each cycle the free signals that are not 0, by name."""
+
+    verdict: Verdict
+    run: list[dict[str, int]]
+
 
 _SCRIPT = """
 read_rtlil proof.il
@@ -49,7 +58,7 @@ abc -script +backup;read_aiger,proof.aig;fold;orpos;strash;{how};write_status,st
 """The pass `abc` runs ABC's commands, commas for spaces; what it makes of the module above does not matter."""
 
 
-def prove(proof: Proof, *, seconds: int) -> Verdict:
+def prove(proof: Proof, *, seconds: int) -> Outcome:
     """Prove a proof, within its number of cycles or for ever.
 
     Raises
@@ -69,7 +78,10 @@ def prove(proof: Proof, *, seconds: int) -> Verdict:
         status = folder / "status.txt"
         if not status.exists():
             raise ToolError(f"yosys must give a verdict on {proof.unit}, but ended without one")
-        return verdict_of(status.read_text(), proof.cycles)
+        verdict = verdict_of(status.read_text(), proof.cycles)
+        if verdict != "broken":
+            return Outcome(verdict, [])
+        return Outcome(verdict, run_of((folder / "inputs.txt").read_text(), (folder / "run.txt").read_text()))
 
 
 @cache
@@ -85,3 +97,18 @@ def verdict_of(status: str, cycles: int | None) -> Verdict:
     if word == "snl_UNSAT" or (cycles is not None and int(last) >= cycles - 1):
         return "proved"
     return "open"
+
+
+def run_of(inputs: str, run: str) -> list[dict[str, int]]:
+    """The free signals in each cycle of a run, from yosys's map of the inputs and ABC's lines of their bits."""
+    places = [(int(place), int(bit), name) for place, bit, name in re.findall(
+        r"^input (\d+) (\d+) (\S+)$", inputs, re.MULTILINE) if name != "clk"]
+    cycles: list[dict[str, int]] = []
+    for line in run.splitlines()[1:]:  # the first one has the registers
+        if not line or set(line) - set("01x"):
+            break
+        cycles.append({})
+        for place, bit, name in places:
+            if line[place] == "1":
+                cycles[-1][name] = cycles[-1].get(name, 0) | 1 << bit
+    return cycles
