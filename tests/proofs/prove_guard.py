@@ -25,8 +25,8 @@ class GuardProof(Proof):
             module=_UNIT, find="ending.eq(open_next), silence.eq(0)]",
             replace="ending.eq(open_next), is_open.eq(0), step.eq(0)]"),
         "a well-formed stream goes on as it is, at once": Fault(
-            module=_UNIT, find="taken & dropping & token.marker & token.final",
-            replace="taken & dropping & token.final"),
+            module=_UNIT, find="self.source.valid & ~swallow & ~ending",
+            replace="self.source.valid & ~swallow & ~is_open"),
         "a restart ends an open inference with a final marker": Fault(
             module=_UNIT, find="ending.eq(open_next)", replace="ending.eq(is_open & ~passed)"),
         "silence ends an open inference": Fault(

@@ -28,7 +28,7 @@ class PixelEncoderProof(Proof):
             module="firstspike_hw.emitter", find="with m.Elif(move):\n            # Behind",
             replace="with m.Else():\n            # Behind"),
         "a beat waits for nothing but tokens": Fault(
-            module=_UNIT, find="load & (left == 0) & ~ending)", replace="load & (left == 0) & ~ending & ~valid)"),
+            module=_UNIT, find="m.d.sync += ending.eq(0)", replace="m.d.sync += ending.eq(ending)"),
     }
 
     def build(self, m: Module) -> None:

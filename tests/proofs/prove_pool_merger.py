@@ -19,7 +19,7 @@ class PoolMergerProof(Proof):
         "the sum of a window and step is that of its events": Fault(
             module=_UNIT, find="known.follows.eq(known.valid & (known.place == place))", replace="known.follows.eq(0)"),
         "an event leaves for a window that had one": Fault(
-            module=_UNIT, find="keep.data.eq(added.place)", replace="keep.data.eq(0)"),
+            module=_UNIT, find="sums).sum)]", replace="sums).sum + 1)]"),
         "markers leave in their order": Fault(
             module=_UNIT, find="closed.final.eq(token.final)]", replace="closed.final.eq(0)]"),
         "what waits stays as it is": Fault(

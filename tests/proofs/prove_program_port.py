@@ -37,7 +37,8 @@ class ProgramPortProof(Proof):
         "no word is taken while a core starts over": Fault(
             module=_UNIT, find="self.closed & ~self.reload & ~self.busy", replace="self.closed & ~self.reload"),
         "an offered word is taken soon after the last inference has left": Fault(
-            module=_UNIT, find="changed.eq((changed & ~done) |", replace="changed.eq(changed |"),
+            module=_UNIT, find="self.closed & ~self.reload & ~self.busy",
+            replace="self.closed & changed & ~self.busy"),
     }
 
     def build(self, m: Module) -> None:
