@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all coverage mutants lint docs bench clean
+.PHONY: help setup demo test test-all coverage mutants prove lint docs bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -36,6 +36,10 @@ coverage: $(READY)  ## the test suite, and which branches of the eight packages 
 
 mutants: $(READY)  ## faults planted in copies of the sources: the quick tests must catch every one
 	$(BIN)/python tests/mutants/run_mutants.py
+
+prove: $(READY)  ## properties of the units, for all inputs; WORDS='emitter --faults' chooses, and plants faults
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[prove]'
+	$(BIN)/python tests/proofs/prove.py $(or $(WORDS),--write)
 
 lint: $(READY)  ## style, types, imports between rooms
 	$(BIN)/ruff check .
