@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.output_folder import digest_of, read_record, write_folder
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
@@ -15,7 +16,7 @@ from firstspike_hw.verilog_files import TOP, hex_image, image_file
 if TYPE_CHECKING:
     from firstspike_compiler.compile import Compilation
 
-__all__ = ["BuildError", "list_build", "read_build", "write_build"]
+__all__ = ["BuildError", "list_build", "read_build", "recorded_accuracy", "write_build"]
 
 PROGRAM_FILE = "program.fsp"
 MANIFEST_FILE = "manifest.json"
@@ -84,6 +85,13 @@ def read_build(folder: str | Path) -> tuple[Program, str]:
     return program, (folder / f"{top}.v").read_text()
 
 
+def recorded_accuracy(folder: str | Path) -> dict[str, float]:
+    """Return the accuracies that training recorded in the network of a build, such as "float_test"; {}: there are none.
+    """
+    found = (_read_manifest(Path(folder)) or {}).get("accuracy")
+    return {name: value for name, value in found.items() if isinstance(value, float)} if isinstance(found, dict) else {}
+
+
 def list_build(folder: str | Path) -> tuple[dict[str, str], list[dict]]:
     """List the state of each file, and the layers in the manifest, of a build that may be broken."""
     folder = Path(folder)
@@ -122,9 +130,11 @@ def _files(compilation: "Compilation", name: str) -> tuple[dict[str, bytes | str
         **{image_file(shape, name): hex_image(images[shape.name], shape) for shape in memories}}
     layout = result_layout(program)
     network, token = program.network, program.network.input_layout
+    real = next((one.result for one in compilation.passes if isinstance(one.result, FloatNetwork)), None)
     facts = {
         "format": 1,
         "network": program.network.name,
+        "accuracy": {} if real is None else real.accuracy,
         "digest": program.digest(),
         "top": name,
         "clock": "clk",
