@@ -37,6 +37,7 @@ Html = Annotated[Path | None, typer.Option(
 HtmlData = Annotated[Path | None, typer.Option("--html-data", help="Write the data of that page as JSON.")]
 ShownDevice = Annotated[str | None, typer.Option(
     "--device", help="Device whose use the page shows part by part; default: the smallest that is enough.")]
+TrialsFile = Annotated[Path, typer.Option("--trials", help="File of the trials of 'firstspike explore'.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="NIR or lava-dl file: number of steps of an inference.")]
 Reset = Annotated[str | None, typer.Option(help="NIR file: reset of the membrane, subtract or zero.")]
 Strict = Annotated[bool | None, typer.Option(

@@ -2,10 +2,9 @@
 """Renders the page: one HTML file with its figures, style and data inside, that loads nothing."""
 
 import math
-from importlib.resources import files
 
 from firstspike_sim.compare import QUANTITIES
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from . import divergence_figures, figures
@@ -13,17 +12,23 @@ from .findings import describe_layer, headline, share, tiles, titles
 from .inline_svg import inline_svg
 from .page_data import PageData
 
-__all__ = ["render"]
+__all__ = ["page_template", "render"]
+
+
+def page_template(name: str) -> Template:
+    """Return a template of HTML, in which all text is escaped."""
+    environment = Environment(loader=PackageLoader("firstspike"), undefined=StrictUndefined, autoescape=True,
+                              trim_blocks=True, lstrip_blocks=True)
+    environment.filters["share"] = share
+    environment.filters["number"] = lambda value: f"{value:,.0f}"
+    environment.filters["short"] = lambda value: f"{value:,.3g}"
+    return environment.get_template(name)
 
 
 def render(data: PageData) -> str:
     """Return the page as text."""
     named = titles(data)
-    environment = Environment(undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["share"] = share
-    environment.filters["number"] = lambda value: f"{value:,.0f}"
-    environment.filters["short"] = lambda value: f"{value:,.3g}"
-    template = environment.from_string((files("firstspike") / "templates" / "page.html.j2").read_text())
+    template = page_template("page.html.j2")
     layers = data.network["layers"]
     names = [layer["name"] for layer in layers]
     most = max(layer["elements"] for layer in layers)
