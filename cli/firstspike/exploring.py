@@ -3,6 +3,7 @@
 
 import hashlib
 import itertools
+import json
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AIMS", "Measures", "Trial", "Trials", "measure"]
 
-AIMS = {
+AIMS: dict[str, Any] = {
     "interval": "minimize", "luts": "minimize", "blocks": "minimize", "accuracy": "maximize", "energy_nj": "minimize"}
 """What trials are compared by, the fields of `Measures`, and which way is better."""
 
@@ -122,9 +123,10 @@ class Trials:
         """All trials that fit the device, in their order."""
         return [self._trial(one) for one in self._study.get_trials(deepcopy=False) if one.values is not None]
 
-    def refused(self) -> int:
-        """Number of trials that do not fit."""
-        return sum("refused" in one.user_attrs for one in self._study.get_trials(deepcopy=False))
+    def refused(self) -> list[str]:
+        """Why trials do not fit, in their order."""
+        return [one.user_attrs["refused"] for one in self._study.get_trials(deepcopy=False)
+                if "refused" in one.user_attrs]
 
     def front(self) -> list[Trial]:
         """Trials that no other beats in every respect, the shortest intervals first; of equal ones the first tried."""
@@ -218,6 +220,9 @@ def _open(path: Path) -> "Study":
     if not path.parent.is_dir():
         raise ValueError(f"{path}: must be a file in a folder that exists")
     try:
+        if path.exists() and path.stat().st_size:  # Optuna would append to any file
+            with path.open(encoding="utf-8") as file:
+                json.loads(file.readline())["op_code"]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return optuna.create_study(storage=JournalStorage(JournalFileBackend(str(path))), study_name="firstspike",
@@ -250,7 +255,8 @@ def _begin(*given: Any) -> None:
 
 
 def _measure_here(choice: dict) -> tuple[Measures, int] | str:
-    return measure(*_HERE, choice)
+    network, inputs, labels, device = _HERE
+    return measure(network, inputs, labels, device, choice)
 
 
 def measure(

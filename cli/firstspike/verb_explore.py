@@ -44,9 +44,11 @@ def explore(
         with shown_progress(console, f"{count} trials on {device}") as progress:
             kept.run(count, inputs, labels, processes=processes, seed=seed, progress=progress)
     front, finished = kept.front(), kept.finished()
+    if not finished and kept.refused():
+        raise ValueError(f"no trial fits; the first: {kept.refused()[0]}")
     print_table(console, front_table(front))
-    console.print(f"{len(front)} of {len(finished)} trials are beaten by no other; {kept.refused()} did not fit; kept "
-                  f"in {trials}", soft_wrap=True)
+    console.print(f"{len(front)} of {len(finished)} trials are beaten by no other; {len(kept.refused())} did not fit; "
+                  f"kept in {trials}", soft_wrap=True)
     console.print(f"firstspike compile {network} --trials {trials} --from-trial N -o build/", soft_wrap=True)
     if html:
         from firstspike_arch.program import write_atomically

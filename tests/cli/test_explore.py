@@ -70,7 +70,7 @@ def test_trials_go_on_from_their_file(trials):
     assert second.finished() == first.finished()
     second.run(40, np.zeros(0), np.zeros(0))
     finished = second.finished()
-    assert len(finished) + second.refused() == 46 and second.refused() == sum(
+    assert len(finished) + len(second.refused()) == 46 and len(second.refused()) == sum(
         budget > 2000 for budget in [one.params["lane_budget"] for one in second._study.get_trials()[:6] +
                                      second._study.get_trials()[7:]])
     assert any(one.params == cut.params for one in second._study.get_trials()[7:]), "it is tried again"
@@ -98,8 +98,8 @@ def test_a_choice_is_measured_as_it_would_be_compiled():
 
 def test_explore_and_compile_a_trial(run, tmp_path):
     journal, page = tmp_path / "t.journal", tmp_path / "t.html"
-    printed = run("explore", DIGITS, "--data", "digits", "--device", DEVICE, "--trials", journal, "--count", 2, "--limit",
-                  40, "--html", page)
+    printed = run("explore", DIGITS, "--data", "digits", "--device", DEVICE, "--trials", journal, "--count", 2,
+                  "--limit", 40, "--html", page)
     trial = Trials(journal, DIGITS).front()[0]
     assert f"{trial.measures.luts:,}" in printed and "of 2 trials are beaten by no other" in printed
     text = page.read_text()
@@ -121,7 +121,8 @@ def test_trials_that_do_not_fit_the_question(command, trials, tmp_path):
     explore = ["--data", "digits", "--count", 0, "--trials"]
     for arguments, sentence in (
         (["explore", other, "--device", DEVICE, *explore, journal], "holds trials of another network"),
-        (["explore", DIGITS, "--device", "ecp5-25", *explore, journal], f"holds trials for the device {DEVICE}, not ecp5"),
+        (["explore", DIGITS, "--device", "ecp5-25", *explore, journal],
+         f"holds trials for the device {DEVICE}, not ecp5-25"),
         (["explore", DIGITS, "--device", "ecp6", *explore, journal], "device must be one of"),
         (["explore", DIGITS, "--device", DEVICE, *explore, tmp_path / "text"], "must be a file of trials"),
         (["compile", DIGITS, "-o", tmp_path / "b", "--from-trial", 0, "--trials", tmp_path / "none"],
@@ -133,4 +134,5 @@ def test_trials_that_do_not_fit_the_question(command, trials, tmp_path):
     ):
         ended = command(*arguments)
         assert ended.status == 1 and sentence in ended.err, (arguments, ended.err)
+    assert (tmp_path / "text").read_text() == "not a journal\n"
     assert not (tmp_path / "b").exists() and not (tmp_path / "none").exists()

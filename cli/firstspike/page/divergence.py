@@ -71,7 +71,7 @@ def divergence_facts(
         return found | {"waves": waves.name}
     view = waves.with_suffix(".gtkw")
     view.write_text(view_file(wave, program, view, cycle=check.cycle if check and check.cycle is not None else 0))
-    if found["membranes"]:
+    if layer is not None and neuron is not None:
         _add_captured(found["membranes"], program, wave, layer, neuron, inference - first, int(seen.taken[-1]) + 1)
     return found | {"waves": waves.name, "view": view.name}
 
