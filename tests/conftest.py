@@ -9,6 +9,7 @@ import pytest
 import torch
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.program import Program
+from firstspike_compiler.compile import compile_network
 from firstspike_sim.compare import ALIVE, aliveness
 from firstspike_sim.models.float_reference import run_float
 from firstspike_sim.models.golden import GoldenModel

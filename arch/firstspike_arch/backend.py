@@ -117,6 +117,9 @@ class Trace:
     busy : int64[cores] or None
         Cycles in which each core's sequencer worked on a token, as `firstspike_arch.work` counts them; None: the
         backend does not say.
+    busy_windows : int64[cores, W] or None
+        The same for each window of ``window_cycles`` cycles from cycle 0 on; the last may have fewer.
+    window_cycles : int
     counters : dict
         Values of the host-readable counters at the end, by name.
     """
@@ -131,6 +134,8 @@ class Trace:
     edge_tokens: tuple[np.ndarray, ...]
     edge_cycles: tuple[np.ndarray, ...]
     busy: np.ndarray | None = None
+    busy_windows: np.ndarray | None = None
+    window_cycles: int = 1
     counters: dict[str, int] = field(default_factory=dict)
 
 

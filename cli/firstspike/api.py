@@ -166,6 +166,9 @@ class Verification:
         Latencies and intervals of the hardware in cycles, see `latencies` and `intervals`.
     cycles : int
         Simulated cycles until the last result, summed over all runs.
+    predictions : list of Prediction
+    traces : list of Trace
+        What the models predicted, and what the hardware did, in each run.
     """
 
     checks: list[Check]
@@ -177,6 +180,8 @@ class Verification:
     latency: np.ndarray
     intervals: np.ndarray
     cycles: int
+    predictions: list[Prediction]
+    traces: list[Trace]
 
     @property
     def equal(self) -> bool:
@@ -252,6 +257,7 @@ def verify(
             total[check.name] = Check(
                 name=check.name, compared=check.compared + (old.compared if old else 0),
                 different=check.different + (old.different if old else 0), first=first, cycle=named.cycle,
+                inference=named.inference, step=named.step, edge=named.edge,
             )
     weights = [len(prediction.stimulus.starts) - 1 for prediction in predictions]
     shares = np.average([aliveness(p.golden.spikes) for p in predictions], axis=0, weights=weights)
@@ -262,7 +268,7 @@ def verify(
         classes=np.concatenate([trace.classes for trace in traces]),
         latency=np.concatenate([latencies(p.stimulus, t) for p, t in zip(predictions, traces, strict=True)]),
         intervals=np.concatenate([intervals(p.stimulus, t) for p, t in zip(predictions, traces, strict=True)]),
-        cycles=sum(int(trace.taken[-1]) + 1 for trace in traces),
+        cycles=sum(int(trace.taken[-1]) + 1 for trace in traces), predictions=predictions, traces=traces,
     )
 
 

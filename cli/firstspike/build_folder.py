@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firstspike_arch.external import BEATS_BITS, REQUEST_ADDRESS_BITS
+from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.output_folder import digest_of, is_file_name, read_record, write_folder
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
@@ -16,7 +17,7 @@ from firstspike_hw.verilog_files import TOP, hex_image, image_file
 if TYPE_CHECKING:
     from firstspike_compiler.compile import Compilation
 
-__all__ = ["BuildError", "list_build", "read_build", "write_build"]
+__all__ = ["BuildError", "list_build", "read_build", "recorded_accuracy", "write_build"]
 
 PROGRAM_FILE = "program.fsp"
 MANIFEST_FILE = "manifest.json"
@@ -109,6 +110,14 @@ def _external(program: Program, name: str) -> dict:
     }
 
 
+def recorded_accuracy(folder: str | Path) -> dict[str, float]:
+    """Return the accuracies that training recorded in the network of a build, such as "float_test"; {}: there are none,
+    or this is no build.
+    """
+    found = (_read_manifest(Path(folder)) or {}).get("accuracy") if Path(folder).is_dir() else None
+    return {name: value for name, value in found.items() if isinstance(value, float)} if isinstance(found, dict) else {}
+
+
 def list_build(folder: str | Path) -> tuple[dict[str, str], list[dict]]:
     """List the state of each file, and the layers in the manifest, of a build that may be broken."""
     folder = Path(folder)
@@ -149,9 +158,11 @@ def _files(compilation: "Compilation", name: str) -> tuple[dict[str, bytes | str
         written[_external_file(name)] = program.external_image()
     layout = result_layout(program)
     network, token = program.network, program.network.input_layout
+    real = next((one.result for one in compilation.passes if isinstance(one.result, FloatNetwork)), None)
     facts = {
         "format": 1,
         "network": program.network.name,
+        "accuracy": {} if real is None else real.accuracy,
         "digest": program.digest(),
         "top": name,
         "clock": "clk",

@@ -18,6 +18,7 @@ from . import (
     verb_demo,
     verb_doctor,
     verb_estimate,
+    verb_explore,
     verb_export_axi,
     verb_export_nir,
     verb_inspect,
@@ -61,6 +62,7 @@ app.command("pack")(verb_pack.pack)
 app.command("verify")(verb_verify.verify)
 app.command("simulate")(verb_simulate.simulate)
 app.command("estimate")(verb_estimate.estimate)
+app.command("explore")(verb_explore.explore)
 app.command("export-nir")(verb_export_nir.export_nir)
 app.command("export-axi")(verb_export_axi.export_axi)
 app.command("run")(verb_run.run)

@@ -34,7 +34,7 @@ from firstspike_sim.inputs import check_inputs
 from firstspike_sim.models.golden import GoldenModel, GoldenResult, Progress, unseen
 from firstspike_sim.models.prediction import predict_inputs
 
-__all__ = ["Mapping", "map_to_device", "nearest_lanes"]
+__all__ = ["FILL", "Mapping", "device_parts", "device_use", "map_to_device", "nearest_lanes"]
 
 SAMPLES = 32
 """Number of inferences on which the timing model measures the interval."""
@@ -352,3 +352,16 @@ def _could_fit(program: Program, device: Device) -> bool:
                for size in (program.network.inputs, *(layer.neurons for layer in program.network.layers))]
     choices, budget = _choices(program, silence, device), _budget(program, None, device)
     return all(getattr(total(least(choices, name)), name) <= getattr(budget, name) for name in Use._fields)
+
+
+def device_use(program: Program, device: Device) -> Use:
+    """What a whole accelerator takes of a device: its cores and read-out, and what no mapping changes."""
+    use = _use_of_all(program, device)
+    return use._replace(luts=use.luts + round(entry_luts(program, device.lut_inputs)))
+
+
+def device_parts(program: Program, device: Device) -> list[tuple[str, Use]]:
+    """What each layer takes of a device, the last with the read-out; then, as "input and host", all that no mapping
+    changes."""
+    parts = [(core.layer.name, _use_of(core, program, device)) for core in program.cores]
+    return [*parts, ("input and host", Use(0, 0, round(entry_luts(program, device.lut_inputs))))]

@@ -35,6 +35,12 @@ Port = Annotated[str, typer.Option(
     help="Serial port of the board, or spidev:BUS.DEVICE; 'simulated' and 'simulated-spi' need no board.")]
 Baud = Annotated[int, typer.Option(min=1, help="Bits a second on the wire; for SPI, the frequency of sck.")]
 Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds of silence before a request is sent again.")]
+Html = Annotated[Path | None, typer.Option(
+    "--html", help="Write a page that shows everything, in one file.")]
+HtmlData = Annotated[Path | None, typer.Option("--html-data", help="Write the data of that page as JSON.")]
+ShownDevice = Annotated[str | None, typer.Option(
+    "--device", help="Device whose use the page shows part by part; default: the smallest that is enough.")]
+TrialsFile = Annotated[Path, typer.Option("--trials", help="File of the trials of 'firstspike explore'.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="NIR or lava-dl file: number of steps of an inference.")]
 Reset = Annotated[str | None, typer.Option(help="NIR file: reset of the membrane, subtract or zero.")]
 Strict = Annotated[bool | None, typer.Option(

@@ -29,6 +29,7 @@ from .options import (
     Steps,
     StepTime,
     Strict,
+    TrialsFile,
     VMin,
     WeightScale,
     load_file,
@@ -98,6 +99,9 @@ def compile_(
         help="Width of the external memory's responses: 32, 64 or 128.")] = 64,
     read_back: Annotated[bool, typer.Option(
         help="Let a host read weights and biases back over the host link.")] = False,
+    from_trial: Annotated[int | None, typer.Option(
+        min=0, help="Compile as a trial of 'firstspike explore' did, by its number.")] = None,
+    trials: TrialsFile = Path("explore.journal"),
     name: Name = None,
     ordered: Annotated[bool, typer.Option(
         help="Drop, and count, events that come twice in a step or not in the order of their neurons. For --port "
@@ -109,6 +113,18 @@ def compile_(
     from . import api
     from .mapping import SAMPLES
 
+    if from_trial is not None:
+        chosen_there = {"--lanes": lanes, "--lane-budget": lane_budget, "--device": device,
+                        "--weight-bits": weight_bits, "--early-exit": early_exit or None,
+                        "--kernel-parallel": kernel_parallel}
+        if clash := [option for option, value in chosen_there.items() if value is not None]:
+            raise ValueError(f"--from-trial must be given without {clash[0]}: the trial has chosen it")
+        from .exploring import Trials
+
+        kept = Trials(trials, network)
+        one = kept.find(from_trial)
+        device, data, lane_budget, early_exit = kept.device, kept.data, str(one.lane_budget), one.early_exit
+        weight_bits = ",".join(map(str, one.weight_bits))
     given = _numbers("--lanes", lanes)
     per_cycle = _numbers("--events-per-cycle", events_per_cycle) or []
     outside = "auto" if external == "auto" else _numbers("--external", external) or ()

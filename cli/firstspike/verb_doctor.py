@@ -46,7 +46,8 @@ PACKAGES = (
     ("tensorboard", "train", "train --curves"), ("pyserial", "link", "run, monitor: a board at a serial port"),
     ("spidev", "spi", "run, monitor: a board at an SPI controller"), ("nir", "nir", "NIR files"),
     ("snntorch", "snntorch", "fs.from_snntorch"), ("spikingjelly", "spikingjelly", "fs.from_spikingjelly"),
-    ("norse", "norse", "fs.from_norse"), ("sinabs", "sinabs", "fs.from_sinabs"),
+    ("norse", "norse", "fs.from_norse"), ("sinabs", "sinabs", "fs.from_sinabs"), ("optuna", "explore", "explore"),
+    ("pywellen", "waves", "verify --html: membranes of hardware that differs, and a view of its waveform"),
 )
 DATA = {"mnist": "mnist/t10k-labels-idx1-ubyte.gz", "fashion-mnist": "fashion-mnist/t10k-labels-idx1-ubyte.gz",
         "cifar10": "cifar10/cifar-10-batches-py", "cifar100": "cifar100/cifar-100-python",

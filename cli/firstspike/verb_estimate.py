@@ -4,19 +4,24 @@
 import numpy as np
 from rich.console import Console
 
-from .build_folder import read_build
-from .options import Build, Data, Limit, Split, load_inputs
+from .build_folder import read_build, recorded_accuracy
+from .options import Build, Data, Html, HtmlData, Limit, ShownDevice, Split, load_inputs
 from .progress import shown_progress
 from .verb_simulate import distribution
 
 
-def estimate(build: Build, data: Data, split: Split = "test", limit: Limit = None) -> None:
+def estimate(
+    build: Build, data: Data, split: Split = "test", limit: Limit = None, html: Html = None, html_data: HtmlData = None,
+    device: ShownDevice = None,
+) -> None:
     """Estimate accuracy, latency and interval by golden and timing model, without simulating the hardware."""
     from firstspike_sim.models.prediction import predict_inputs
 
     from .api import intervals, latencies
+    from .page.command_line import check_page
     from .quantising import labels_of_results
 
+    check_page(html, html_data, device)
     program, _ = read_build(build)
     inputs, labels = load_inputs(data, split, limit)
     console = Console(highlight=False)
@@ -28,3 +33,14 @@ def estimate(build: Build, data: Data, split: Split = "test", limit: Limit = Non
     console.print(f"decision step: {distribution(prediction.golden.steps)}")
     console.print(f"interval, cycles: {distribution(intervals(prediction.stimulus, prediction.trace))}")
     console.print(f"latency in the stream, cycles: {distribution(latencies(prediction.stimulus, prediction.trace))}")
+    if html:
+        from .page.collect import collect, recorded_of, write_page
+        from .page.command_line import commands_of, given
+        from .page.run_facts import Runs
+
+        found = collect(
+            program, Runs(predictions=[prediction]), inputs, labels, device=device,
+            command=given("estimate", build, data, split, limit, html=html, device=device),
+            commands=commands_of(build, data, split, limit), recorded=recorded_of(recorded_accuracy(build), split))
+        write_page(found, html, html_data)
+        console.print(f"written to {html}", soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .options import Data, Limit, Network, Split, load_inputs
+from .options import Data, Html, HtmlData, Limit, Network, ShownDevice, Split, load_inputs
 from .progress import shown_progress
 
 
@@ -15,16 +15,20 @@ def report(
     network: Network, data: Data, split: Split = "test", limit: Limit = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the JSON file and the picture.")] = Path(
         "reports"),
+    html: Html = None, html_data: HtmlData = None, device: ShownDevice = None,
 ) -> None:
     """Report accuracy and spikes by step, spike rates, operations, the papers' energy estimate and memory traffic."""
     from firstspike_sim.models.activity import measure_activity
 
     from . import api
     from .activity_report import show_activity, summary, write_activity
+    from .page.command_line import check_page
 
+    check_page(html, html_data, device)
     inputs, labels = load_inputs(data, split, limit)
     span = {"in_min": min(int(inputs.min()), 0), "in_max": max(int(inputs.max()), 1)} if inputs.ndim == 3 else {}
-    program = api.compile(api.load(network), **span).program
+    real = api.load(network)
+    program = api.compile(real, **span).program
     console = Console(highlight=False)
     with shown_progress(console, f"{len(inputs)} inferences") as progress:
         activity = measure_activity(program.network, inputs, progress)
@@ -32,3 +36,16 @@ def report(
     show_activity(console, found)
     data_file, picture = write_activity(output, found)
     console.print(f"written to {data_file} and {picture.name}", soft_wrap=True)
+    if html:
+        from firstspike_sim.models.prediction import predict_inputs
+
+        from .page.collect import collect, recorded_of, write_page
+        from .page.command_line import given
+        from .page.run_facts import Runs
+
+        shown = collect(
+            program, Runs(predictions=[predict_inputs(program, inputs)]), inputs, labels, device=device,
+            command=given("report", network, data, split, limit, html=html, device=device), commands={},
+            recorded=recorded_of(real.accuracy, split), activity=activity)
+        write_page(shown, html, html_data)
+        console.print(f"written to {html}", soft_wrap=True)

@@ -11,11 +11,14 @@ from firstspike_arch.program import write_atomically
 from rich.console import Console
 from rich.table import Table
 
-from .options import Backend, Data, Limit, Split, load_inputs
+from .build_folder import recorded_accuracy
+from .options import Backend, Data, Html, HtmlData, Limit, ShownDevice, Split, load_inputs
 from .progress import shown_progress
 from .verifiable import open_verifiable
 
 if TYPE_CHECKING:
+    from firstspike_arch.program import Program
+
     from .api import Verification
 
 
@@ -31,12 +34,15 @@ def verify(
         help="Write an FST waveform (verilator), of all inputs in one run.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file.")] = None,
     report: Annotated[Path | None, typer.Option("--json", help="Write a JSON file.")] = None,
+    html: Html = None, html_data: HtmlData = None, device: ShownDevice = None,
 ) -> None:
     """Compare the hardware with golden and timing model: every spike, class and cycle."""
     from firstspike_sim.compare import to_json, to_junit
 
     from . import api
+    from .page.command_line import check_page
 
+    check_page(html, html_data, device)
     case = open_verifiable(file)
     program = case.program
     inputs, labels = load_inputs(data, split, limit)
@@ -52,11 +58,40 @@ def verify(
     if report:
         write_atomically(report, json.dumps({"equal": outcome.equal, "first": outcome.first, "alive": outcome.alive,
                                              "checks": to_json(outcome.checks)}, indent=1) + "\n")
+    if html:
+        from .page.command_line import commands_of, given
+
+        command = given("verify", file, data, split, limit, html=html, device=device, backend=backend, waits=waits)
+        write_verification(
+            program, outcome, inputs, labels, html, html_data, verilog=case.text(), command=command,
+            commands=commands_of(file, data, split, limit), accuracy=recorded_accuracy(file), split=split,
+            device=device, waves=html.with_suffix(".fst") if backend == "verilator" and waits is None else None)
+        console.print(f"written to {html}", soft_wrap=True)
     if outcome.dead:
         names = ", ".join(program.network.layers[index].name for index in outcome.dead)
         console.print(f"warning: {names} fires on less than 2 % or more than 70 % of neuron-steps: a weak comparison")
     if not outcome.equal:
         raise ValueError(f"hardware and models differ first at: {outcome.first}")
+
+
+def write_verification(
+    program: "Program", outcome: "Verification", inputs: np.ndarray, labels: np.ndarray | None, html: Path,
+    html_data: Path | None = None, *, verilog: str, command: str, commands: dict[str, str], accuracy: dict[str, float],
+    split: str, device: str | None = None, waves: Path | None = None,
+) -> None:
+    """Write the page of a verification; of a failed one, with the waveform ``waves`` of the first divergence."""
+    from firstspike_sim.compare import to_json
+
+    from .page.collect import collect, recorded_of, write_page
+    from .page.divergence import divergence_facts
+    from .page.run_facts import Runs
+
+    found = collect(
+        program, Runs(predictions=outcome.predictions, hardware=outcome.traces), inputs, labels, command=command,
+        commands=commands, recorded=recorded_of(accuracy, split), device=device, checks=to_json(outcome.checks),
+        first=outcome.first,
+        divergence=None if outcome.equal else divergence_facts(program, outcome, inputs, verilog, waves=waves))
+    write_page(found, html, html_data)
 
 
 def show(console: Console, outcome: "Verification", labels: np.ndarray | None) -> None:

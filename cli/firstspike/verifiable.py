@@ -30,6 +30,13 @@ class Verifiable:
     program: "Program"
     verilog: str | None = None
 
+    def text(self) -> str:
+        """The Verilog to be verified."""
+        from firstspike_hw.accelerator import Accelerator
+        from firstspike_hw.verilog import verilog
+
+        return self.verilog or verilog(Accelerator(self.program), self.program.memories())
+
 
 def open_verifiable(path: Path) -> Verifiable:
     """Read a build folder, a program file (``.fsp``), or a checkpoint, which is compiled without options.

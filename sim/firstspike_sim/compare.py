@@ -35,6 +35,10 @@ class Check:
     cycle : int or None
         Cycle of the first difference, expected or actual, whichever is earlier. None: nothing differs, or the two
         traces have different numbers of values.
+    inference, step : int or None
+        Place of the first difference among spikes.
+    edge : int or None
+        Number of the edge, among those of the network, whose spikes were compared.
     """
 
     name: str
@@ -42,6 +46,9 @@ class Check:
     different: int
     first: str = ""
     cycle: int | None = None
+    inference: int | None = None
+    step: int | None = None
+    edge: int | None = None
 
 
 def compare(
@@ -64,9 +71,9 @@ def compare(
     cycles = (expected.accepted, actual.accepted)
     checks.append(_array("accepted", QUANTITIES["accepted"], *cycles, cycles, places))
     pairs = zip(expected.edge_tokens, expected.edge_cycles, actual.edge_tokens, actual.edge_cycles, strict=True)
-    for edge, parts in zip(network.edges(), pairs, strict=True):
+    for number, (edge, parts) in enumerate(zip(network.edges(), pairs, strict=True)):
         sender = "input spikes" if edge.source == INPUT else f"spikes of layer {edge.source}"
-        checks.append(_edge(f"{sender} into layer {edge.target}", network.layout_of(edge.source), *parts))
+        checks.append(_edge(number, f"{sender} into layer {edge.target}", network.layout_of(edge.source), *parts))
     return checks
 
 
@@ -130,25 +137,26 @@ def _array(
 
 
 def _edge(
-    name: str, layout: TokenLayout, tokens: np.ndarray, cycles: np.ndarray, seen_tokens: np.ndarray,
+    number: int, name: str, layout: TokenLayout, tokens: np.ndarray, cycles: np.ndarray, seen_tokens: np.ndarray,
     seen_cycles: np.ndarray,
 ) -> Check:
     shared = min(len(tokens), len(seen_tokens))
     differs = (tokens[:shared] != seen_tokens[:shared]) | (cycles[:shared] != seen_cycles[:shared])
     different = int(differs.sum()) + abs(len(tokens) - len(seen_tokens))
-    first, cycle = "", None
+    first, cycle, inference, step = "", None, None, None
     if different:
         at = int(np.argmax(differs)) if differs.any() else shared
         ends = np.nonzero(tokens[:at] == FINAL_MARKER)[0]
-        start = ends[-1] + 1 if len(ends) else 0
+        start, inference = ends[-1] + 1 if len(ends) else 0, len(ends)
         step = int(((tokens[start:at] & MARKER) != 0).sum())
         first = (
-            f"{name}, inference {len(ends)}, step {step}: "
+            f"{name}, inference {inference}, step {step}: "
             f"{_event(layout, seen_tokens, seen_cycles, at)}, expected {_event(layout, tokens, cycles, at)}"
         )
         cycle = min(int(array[at]) for array in (cycles, seen_cycles) if at < len(array))
     return Check(
         name=name, compared=max(len(tokens), len(seen_tokens)), different=different, first=first, cycle=cycle,
+        inference=inference, step=step, edge=number,
     )
 
 

@@ -98,12 +98,14 @@ def test_the_first_divergence_is_the_first_in_time():
     assert [check.name for check in checks if check.different] == ["classes", "spikes of layer 0 into layer 1"]
     first = first_divergence(checks)
     assert first is not None and first.first.startswith("spikes of layer 0 into layer 1, inference 0, step 1: neuron 6")
+    assert (first.inference, first.step, first.edge) == (0, 1, 1)
 
 
 def test_reports_are_readable_by_machines():
     checks = compare(NETWORK, STIMULUS, TRACE, changed("classes", 1, 1))
     assert json.loads(json.dumps(to_json(checks)))[0] == {
-        "name": "classes", "compared": 2, "different": 1, "first": "inference 1: class is 1, expected 0", "cycle": 15}
+        "name": "classes", "compared": 2, "different": 1, "first": "inference 1: class is 1, expected 0", "cycle": 15,
+        "inference": None, "step": None, "edge": None}
     suite = ElementTree.fromstring(to_junit(checks, "two <layers>"))
     assert (suite.get("name"), suite.get("tests"), suite.get("failures")) == ("two <layers>", "9", "1")
     (failure,) = suite.iter("failure")

@@ -74,6 +74,8 @@ class Activity:
         Number of addresses of the input, and of neurons of every layer.
     operations : tuple of Operations
         Operations of every layer.
+    lowest, highest : int64[L]
+        Least and largest v − theta of each layer at the end of a step, before its reset.
     """
 
     inferences: int
@@ -82,6 +84,8 @@ class Activity:
     spikes: np.ndarray
     neurons: np.ndarray
     operations: tuple[Operations, ...]
+    lowest: np.ndarray
+    highest: np.ndarray
 
     @property
     def rates(self) -> np.ndarray:
@@ -107,7 +111,7 @@ def measure_activity(
         raise ValueError("inputs must be at least one, not 0")
     reach = [[fan_out(branch.connectivity) for branch in layer.synapses(index)]
              for index, layer in enumerate(network.layers)]
-    classes, steps, spikes = [], [], np.zeros(0)
+    classes, steps, spikes, reached = [], [], np.zeros(0), []
     operations = [Operations()] * len(network.layers)
     for start in range(0, len(inputs), BATCH):
         result = GoldenModel(network).run(inputs[start : start + BATCH], membranes=True)
@@ -117,6 +121,9 @@ def measure_activity(
             decide(network, fired[:, :ended], potentials[:, :ended])[0].numpy()
             for ended in range(1, fired.shape[1] + 1)]))
         steps.append(result.steps)
+        stored = [membranes - layer.spread(np.asarray(layer.neuron.first_theta, dtype=np.int64))
+                  for layer, membranes in zip(network.layers, result.membranes, strict=True)]
+        reached.append([(one.min(), one.max()) for one in stored])
         streams = [np.asarray(stream) for stream in result.spikes]
         streams[0] = streams[0] != 0 if _multiplies(network) else np.abs(streams[0])
         counts = np.stack([stream.sum((0, 2), dtype=np.int64) for stream in streams])
@@ -128,7 +135,8 @@ def measure_activity(
     return Activity(
         inferences=len(inputs), classes=np.concatenate(classes, axis=1), decision_steps=np.concatenate(steps),
         spikes=spikes / len(inputs), neurons=np.array([network.inputs, *(layer.neurons for layer in network.layers)]),
-        operations=tuple(operations),
+        operations=tuple(operations), lowest=np.array(reached)[:, :, 0].min(0),
+        highest=np.array(reached)[:, :, 1].max(0),
     )
 
 

@@ -12,6 +12,7 @@ import numba
 import numpy as np
 
 from . import (
+    busy_log,
     core,
     delay_line,
     edge_log,
@@ -29,6 +30,7 @@ from . import (
     stream_buffer,
     weight_fetcher,
 )
+from .busy_log import BusyLog
 from .compilation import WITHOUT_RUNTIME, sources, sources_digest, twin
 from .configuration import Wiring
 from .delay_line import Lines
@@ -236,7 +238,7 @@ def _has_ended(wiring, units, source, sink, count, log):  # pragma: no cover - c
 
 
 @twin
-def _run_cycles(wiring, units, source, sink, lists, decision_steps, window, log, limit):  # pragma: no cover - compiled
+def _run_cycles(wiring, units, source, sink, lists, decision_steps, window, log, busy, limit):  # pragma: no cover
     """See `run`."""
     last = len(units.cores) - 1
     for cycle in range(limit):
@@ -247,6 +249,7 @@ def _run_cycles(wiring, units, source, sink, lists, decision_steps, window, log,
         for index in range(last + 1):
             _run_core(wiring, units, index, lists, granted or index < last, drop_valid, drop_inference)
         _run_edges(wiring, units, log, cycle)
+        busy_log.note(busy, units.sequencers.state)
         if _has_ended(wiring, units, source, sink, len(decision_steps), log):
             return True
     return False
@@ -258,15 +261,15 @@ def _kept(digest: str):
     @numba.njit(cache=True, **WITHOUT_RUNTIME)
     def run(
         wiring: Wiring, units: Units, source: Source, sink: Sink, lists: SpikeLists, decision_steps: np.ndarray,
-        window: int, log: EdgeLog, limit: int,
+        window: int, log: EdgeLog, busy: BusyLog, limit: int,
     ) -> bool:  # pragma: no cover - compiled
         """Run all units; return whether all results are taken, and all tokens, within ``limit`` cycles.
 
-        The cycles are written to ``source``, ``sink`` and ``log``. ``decision_steps`` int64[B, R / B] is the
+        The cycles are written to ``source``, ``sink``, ``log`` and ``busy``. ``decision_steps`` int64[B, R / B] is the
         step that decides each of the windows of ``window`` steps into which the inferences are divided.
         """
         _ = digest  # makes it a part of the key in the cache
-        return _run_cycles(wiring, units, source, sink, lists, decision_steps, window, log, limit)
+        return _run_cycles(wiring, units, source, sink, lists, decision_steps, window, log, busy, limit)
 
     return run
 

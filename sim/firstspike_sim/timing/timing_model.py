@@ -14,6 +14,7 @@ from firstspike_arch.external import ANSWER_CYCLES
 from firstspike_arch.program import Program
 
 from . import configuration
+from .busy_log import busy_windows, new_busy_log
 from .core import ROW
 from .cycle_loop import OFFER, Units, run
 from .edge_log import EdgeLog, new_edge_log
@@ -76,14 +77,15 @@ def predict_cycles(
     limit = 10_000 + 4 * (len(words) + int(source.gaps.sum() + sink.stalls.sum()) + work)
     # A window of a network with a last step is longer than any inference.
     window = network.steps_max if network.endless else 1 << 62
+    busy = new_busy_log(len(program.cores))
     decisions = np.asarray(steps, dtype=np.int64).reshape(stimulus.inferences, -1)
-    if not run(wiring, units, source, sink, lists, decisions, window, log, limit):
+    if not run(wiring, units, source, sink, lists, decisions, window, log, busy, limit):
         raise RuntimeError(f"the timing model found no end within {limit} cycles")
     edge_tokens, edge_cycles = _transfers(program, log)
     return Trace(
         accepted=source.accepted, classes=classes, steps=steps, decided_by=decided_by, scores=scores,
         decided=sink.decided, taken=sink.taken, edge_tokens=edge_tokens, edge_cycles=edge_cycles,
-        busy=units.sequencers.state["busy"].copy(),
+        busy=units.sequencers.state["busy"].copy(), busy_windows=busy_windows(busy), window_cycles=int(busy.span[0]),
     )
 
 

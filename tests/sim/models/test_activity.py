@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, pool_sides
 from firstspike_compiler.compile import compile_network
+from firstspike_compiler.passes.prove_widths import prove_widths
 from firstspike_sim.models.activity import Operations, fan_out, measure_activity
 from firstspike_sim.models.energy import FP32, INT8, compute_energy, memory_traffic
 from firstspike_sim.models.golden import GoldenModel
@@ -81,6 +82,13 @@ def test_counts_and_decisions_of_random_networks(seed):
     spikes = [np.abs(edge.astype(int)) > 0 if index == 0 and multiplied(network) else np.abs(edge.astype(int))
               for index, edge in enumerate(golden.spikes)]
     assert np.allclose(activity.spikes, [edge.sum((0, 2)) / 6 for edge in spikes])
+    membranes = GoldenModel(network).run(inputs, membranes=True).membranes
+    stored = [one - layer.spread(layer.neuron.first_theta)
+              for layer, one in zip(network.layers, membranes, strict=True)]
+    assert activity.lowest.tolist() == [one.min() for one in stored]
+    assert activity.highest.tolist() == [one.max() for one in stored]
+    for low, high, proof in zip(activity.lowest, activity.highest, prove_widths(network), strict=True):
+        assert proof.low <= low <= high <= proof.high
 
 
 def test_a_decision_by_then_is_that_of_a_shorter_inference():
