@@ -60,8 +60,7 @@ class SdramTestTop(Elaboratable):
         m.d.comb += ClockSignal().eq(clock)
         m.submodules.reset = ResetSynchronizer(~locked)
         m.submodules.memory = memory = SdramMemory(chip, self._core.steps, data_bits=bits)
-        m.submodules.tester = tester = SdramTester(
-            address_bits=chip.address_bits, data_bits=bits, beats=chip.size * 8 // bits)
+        m.submodules.tester = tester = SdramTester(data_bits=bits, beats=chip.size * 8 // bits)
         m.submodules.core = memory_instance(m, memory, platform.request("sdram", dir="-"))
         connect(m, tester.writes, memory.writes)
         connect(m, tester.requests, memory.requests)

@@ -8,8 +8,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
+from ..beat_streams import beat_width, request_stream, response_stream
 from ..integer_argument import integer_argument
-from ..read_stream import beat_width, request_stream, response_stream
 
 __all__ = ["ReadArbiter"]
 

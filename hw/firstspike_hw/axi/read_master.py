@@ -12,8 +12,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from ..beat_streams import BEATS_BITS, beat_width, is_aligned, request_stream, response_stream
 from ..integer_argument import integer_argument
-from ..read_stream import BEATS_BITS, beat_width, is_aligned, request_stream, response_stream
 
 __all__ = ["BURST_MAX", "TIMEOUT", "AxiReadInterface", "ReadMaster", "axi_read"]
 

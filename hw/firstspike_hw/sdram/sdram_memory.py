@@ -7,9 +7,9 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..read_stream import request_stream, response_stream
+from ..beat_streams import request_stream, response_stream, write_stream
 from .sdram_core import SdramChip, StartStep
-from .sdram_port import ADDRESS_BITS, NativeInterface, SdramPort, native_port, write_stream
+from .sdram_port import NativeInterface, SdramPort, native_port
 from .sdram_starter import ControlInterface, SdramStarter, control_bus
 
 __all__ = ["SdramMemory"]
@@ -47,8 +47,8 @@ class SdramMemory(wiring.Component):
     def __init__(self, chip: SdramChip, steps: Sequence[StartStep], *, data_bits: int):
         self._chip, self._steps, self._data_bits = chip, steps, data_bits
         super().__init__({
-            "requests": In(request_stream(ADDRESS_BITS)), "responses": Out(response_stream(data_bits)),
-            "writes": In(write_stream(chip.address_bits, data_bits)), "user_port_0": Out(native_port(chip)),
+            "requests": In(request_stream()), "responses": Out(response_stream(data_bits)),
+            "writes": In(write_stream(data_bits)), "user_port_0": Out(native_port(chip)),
             "wb_ctrl": Out(control_bus()), "started": Out(1),
         })
 

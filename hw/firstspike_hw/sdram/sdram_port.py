@@ -8,13 +8,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from ..read_stream import BEATS_BITS, beat_width, is_aligned, request_stream, response_stream
+from ..beat_streams import BEATS_BITS, beat_width, is_aligned, request_stream, response_stream, write_stream
 from .sdram_core import SdramChip
 
-__all__ = ["ADDRESS_BITS", "QUEUE_WORDS", "NativeInterface", "SdramPort", "native_port", "write_stream"]
-
-ADDRESS_BITS = 32
-"""Bits of the address of a request, whatever the chip."""
+__all__ = ["QUEUE_WORDS", "NativeInterface", "SdramPort", "native_port"]
 
 QUEUE_WORDS = 64
 """Words that may be under way: more than pass between a command and its word, refresh included."""
@@ -48,11 +45,6 @@ def native_port(chip: SdramChip) -> wiring.Signature:
     })
 
 
-def write_stream(address_bits: int, data_bits: int) -> stream.Signature:
-    """Beats to write, each to an address that is that of a beat; its lowest bits are not looked at."""
-    return stream.Signature(data.StructLayout({"address": address_bits, "data": beat_width(data_bits)}))
-
-
 class SdramPort(wiring.Component):
     """Reads requests word by word and joins the words to beats, the first word lowest; writes beats between requests.
 
@@ -72,8 +64,8 @@ class SdramPort(wiring.Component):
 
     Members
     -------
-    requests : In(request_stream(ADDRESS_BITS)), responses : Out(response_stream(data_bits))
-    writes : In(write_stream(chip.address_bits, data_bits))
+    requests : In(request_stream()), responses : Out(response_stream(data_bits))
+    writes : In(write_stream(data_bits))
         Written in order. What is written by the time that a request is taken is read.
     native : Out(native_port(chip))
     """
@@ -86,8 +78,8 @@ class SdramPort(wiring.Component):
     def __init__(self, chip: SdramChip, *, data_bits: int):
         self._chip, self._data_bits = chip, beat_width(data_bits)
         super().__init__({
-            "requests": In(request_stream(ADDRESS_BITS)), "responses": Out(response_stream(data_bits)),
-            "writes": In(write_stream(chip.address_bits, data_bits)), "native": Out(native_port(chip)),
+            "requests": In(request_stream()), "responses": Out(response_stream(data_bits)),
+            "writes": In(write_stream(data_bits)), "native": Out(native_port(chip)),
         })
 
     @property
@@ -125,7 +117,9 @@ class SdramPort(wiring.Component):
                 m.d.comb += self.requests.ready.eq(~self.writes.valid)
                 m.d.sync += refused.eq(~is_aligned(request, self._data_bits)
                                        | request.address[self._chip.address_bits:].any())
-                with m.If(self.writes.valid):
+                with m.If(self.writes.valid & write.address[self._chip.address_bits:].any()):
+                    m.d.comb += self.writes.ready.eq(1)
+                with m.Elif(self.writes.valid):
                     m.d.sync += [place.eq(write.address[octet_bits + shift:] << shift), left.eq(words)]
                     m.next = "WRITE"
                 with m.Elif(self.requests.valid):

@@ -5,9 +5,8 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..beat_streams import beat_width, request_stream, response_stream, write_stream
 from ..integer_argument import integer_argument
-from ..read_stream import beat_width, request_stream, response_stream
-from .sdram_port import ADDRESS_BITS, write_stream
 
 __all__ = ["SdramTester", "beat_of_test"]
 
@@ -26,8 +25,6 @@ class SdramTester(wiring.Component):
 
     Parameters
     ----------
-    address_bits : int
-        Bits of the address of a write.
     data_bits : int
         Bits of a beat.
     beats, request_beats : int
@@ -35,7 +32,7 @@ class SdramTester(wiring.Component):
 
     Members
     -------
-    writes : Out(write_stream(address_bits, data_bits)), requests : Out(request_stream(ADDRESS_BITS))
+    writes : Out(write_stream(data_bits)), requests : Out(request_stream())
     responses : In(response_stream(data_bits))
     done : Out(1)
         All has been read; ``wrong`` of the last beat follows a cycle later.
@@ -49,14 +46,14 @@ class SdramTester(wiring.Component):
     done: Signal
     wrong: Signal
 
-    def __init__(self, *, address_bits: int, data_bits: int, beats: int, request_beats: int = 256):
-        self._address_bits, self._data_bits = address_bits, beat_width(data_bits)
+    def __init__(self, *, data_bits: int, beats: int, request_beats: int = 256):
+        self._data_bits = beat_width(data_bits)
         self._request_beats = integer_argument("request_beats", request_beats, 1, 1 << 15, unit="beats")
         self._beats = integer_argument("beats", beats, request_beats, 1 << 31, unit="beats")
         if beats % request_beats:
             raise ValueError(f"beats must be a multiple of the {request_beats} of a request, not {beats}")
         super().__init__({
-            "writes": Out(write_stream(address_bits, data_bits)), "requests": Out(request_stream(ADDRESS_BITS)),
+            "writes": Out(write_stream(data_bits)), "requests": Out(request_stream()),
             "responses": In(response_stream(data_bits)), "done": Out(1), "wrong": Out(1),
         })
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from firstspike_hw.read_stream import BEATS_BITS
+from firstspike_hw.beat_streams import ADDRESS_BITS, BEATS_BITS
 from firstspike_hw.sdram.sdram_core import CORE, SdramCore
 from firstspike_hw.sdram.sdram_memory import SdramMemory
-from firstspike_hw.sdram.sdram_port import ADDRESS_BITS
 from firstspike_hw.verilog import verilog
 from firstspike_hw.verilog_files import TOP
 
@@ -51,9 +50,8 @@ def run_sdram(core: SdramCore, phases: Sequence[SdramPhase], *, data_bits: int) 
     with tempfile.TemporaryDirectory(prefix="firstspike-") as name:
         folder = Path(name)
         (folder / f"{TOP}.v").write_text(_design(core, data_bits))
-        bits = core.chip.address_bits
         (folder / "plan.json").write_text(json.dumps({"data_bits": data_bits, "phases": [{
-            "offers": {"writes": [data << bits | address for address, data in phase.writes],
+            "offers": {"writes": [data << ADDRESS_BITS | address for address, data in phase.writes],
                        "requests": [beats << ADDRESS_BITS | address for address, beats in phase.requests]},
             "cycles": phase.cycles, "seed": phase.seed} for phase in phases]}))
         outcome = run_bench(folder, "verilator", "firstspike_sim.backends.benches.bench_sdram", "seen.json",
@@ -70,7 +68,7 @@ def _design(core: SdramCore, data_bits: int) -> str:
 
 
 def _top(core: SdramCore, data_bits: int) -> str:
-    chip, bits = core.chip, core.chip.address_bits
+    chip = core.chip
     widths: Mapping[str, int] = {
         "user_port_0_cmd_valid": 1, "user_port_0_cmd_ready": 1, "user_port_0_cmd_we": 1,
         "user_port_0_cmd_addr": chip.word_address_bits, "user_port_0_wdata_valid": 1, "user_port_0_wdata_ready": 1,
@@ -81,7 +79,7 @@ def _top(core: SdramCore, data_bits: int) -> str:
     wires = "\n".join(f"  wire [{width - 1}:0] {name};" for name, width in widths.items())
     shared = ", ".join(f".{name}({name})" for name in widths)
     pins = ("a", "ba", "cas_n", "cke", "cs_n", "dm", "dq", "ras_n", "we_n")
-    streams = {"requests": ("input", ADDRESS_BITS + BEATS_BITS), "writes": ("input", bits + data_bits),
+    streams = {"requests": ("input", ADDRESS_BITS + BEATS_BITS), "writes": ("input", ADDRESS_BITS + data_bits),
                "responses": ("output", data_bits + 2)}
     ports, own = [], []
     for name, (way, width) in streams.items():

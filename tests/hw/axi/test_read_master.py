@@ -8,7 +8,7 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 from amaranth.sim import Simulator
 from firstspike_hw.axi.read_arbiter import ReadArbiter
 from firstspike_hw.axi.read_master import ReadMaster, axi_read
-from firstspike_hw.read_stream import request_stream, response_stream
+from firstspike_hw.beat_streams import request_stream, response_stream
 from firstspike_sim.backends.read_bench import ReadScenario, run_reads
 
 PAGE = 4096

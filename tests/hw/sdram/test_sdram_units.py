@@ -4,8 +4,9 @@
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
+from firstspike_hw.beat_streams import ADDRESS_BITS
 from firstspike_hw.sdram.sdram_core import SdramChip, StartStep
-from firstspike_hw.sdram.sdram_port import ADDRESS_BITS, QUEUE_WORDS, SdramPort
+from firstspike_hw.sdram.sdram_port import QUEUE_WORDS, SdramPort
 from firstspike_hw.sdram.sdram_starter import SdramStarter
 from firstspike_hw.sdram.sdram_tester import SdramTester, beat_of_test
 
@@ -79,7 +80,7 @@ def test_what_is_written_is_read(data_bits, seed):
     waits = np.random.default_rng(1)
     seen, left = run_port(
         Controller(seed=seed), data_bits=data_bits, cycles=4000, requests=requests,
-        writes=[(place * octets, beats[place]) for place in order],
+        writes=[(CHIP.size, 1), (1 << 31, 2), *((place * octets, beats[place]) for place in order)],  # two are beyond
         takes=lambda cycle: seed is None or waits.random() < 0.5)
     wanted = [(beats[address // octets + place], int(place == count - 1), 0)
               for address, count in requests for place in range(count)]
@@ -148,7 +149,7 @@ class Store:
 
 def run_tester(store: Store, *, data_bits=32, beats=32):
     """Whether the tester ended, and whether it found something wrong."""
-    unit = SdramTester(address_bits=20, data_bits=data_bits, beats=beats, request_beats=8)
+    unit = SdramTester(data_bits=data_bits, beats=beats, request_beats=8)
     found = []
 
     async def bench(ctx):
@@ -198,9 +199,9 @@ def test_the_tester_finds_every_fault(store):
 @pytest.mark.parametrize("make, message", [
     (lambda: SdramPort(CHIP, data_bits=16), "data_bits must be 32, 64 or 128, not 16"),
     (lambda: SdramStarter([]), "steps must be at least one, not none"),
-    (lambda: SdramTester(address_bits=20, data_bits=32, beats=12, request_beats=8),
+    (lambda: SdramTester(data_bits=32, beats=12, request_beats=8),
      "beats must be a multiple of the 8 of a request, not 12"),
-    (lambda: SdramTester(address_bits=20, data_bits=32, beats=4, request_beats=8),
+    (lambda: SdramTester(data_bits=32, beats=4, request_beats=8),
      r"beats must be an integer of 8…2147483648 beats, not 4"),
 ])
 def test_wrong_arguments_are_refused(make, message):

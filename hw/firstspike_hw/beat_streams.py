@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Streams between an external memory and the units that read it: requests one way, beats of data the other."""
+"""Streams between an external memory and the units that use it: requests, beats that answer them, beats to write."""
 
 from amaranth.hdl import Value
 from amaranth.lib import data, stream
 
 from .integer_argument import integer_argument
 
-__all__ = ["BEATS_BITS", "BEAT_WIDTHS", "beat_width", "is_aligned", "request_stream", "response_stream"]
+__all__ = ["ADDRESS_BITS", "BEATS_BITS", "BEAT_WIDTHS", "beat_width", "is_aligned", "request_stream", "response_stream",
+           "write_stream"]
+
+ADDRESS_BITS = 32
+"""Bits of an octet's address, where no bus asks for others."""
 
 BEAT_WIDTHS = (32, 64, 128)
 """Bits that a beat may have."""
@@ -22,7 +26,7 @@ def beat_width(data_bits: int) -> int:
     return int(data_bits)
 
 
-def request_stream(address_bits: int) -> stream.Signature:
+def request_stream(address_bits: int = ADDRESS_BITS) -> stream.Signature:
     """Requests: ``beats`` of them, at least one, from the octet at ``address`` on, which is the first of a beat.
 
     Requests are answered in their order. A request that breaks this rule is answered by errors, one a beat, or by one
@@ -40,6 +44,14 @@ def response_stream(data_bits: int) -> stream.Signature:
     """
     beat_width(data_bits)
     return stream.Signature(data.StructLayout({"data": data_bits, "last": 1, "error": 1}))
+
+
+def write_stream(data_bits: int) -> stream.Signature:
+    """Beats to write, each to its address; the lowest bits of that, which are those of octets of a beat, do not count.
+
+    What lies beyond the memory is taken and dropped: who wants to know reads it.
+    """
+    return stream.Signature(data.StructLayout({"address": ADDRESS_BITS, "data": beat_width(data_bits)}))
 
 
 def is_aligned(request: data.View, data_bits: int) -> Value:
