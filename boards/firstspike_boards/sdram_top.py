@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Test of a board's SDRAM, as a bitstream of its own: LEDs show whether all of it holds what was written."""
 
+from typing import Any
+
 from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Module, ResetSignal, Signal
 from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
@@ -36,10 +38,11 @@ def memory_instance(m: Module, memory: SdramMemory, pins) -> Instance:
         port = getattr(pins, pin)
         level = Signal(len(port), name=f"sdram_{name}")
         ports[f"o_sdram_{name}"] = level
-        m.submodules[f"pin_{pin}"] = buffer = io.Buffer("o", ~port if any(port.invert) else port)
+        m.submodules[f"pin_{pin}"] = buffer = io.Buffer(io.Direction.Output, ~port if any(port.invert) else port)
         m.d.comb += buffer.o.eq(level)
-    m.submodules.pin_clk = clock = io.DDRBuffer("o", pins.clk)
-    m.d.comb += [clock.o[0].eq(0), clock.o[1].eq(1)]
+    m.submodules.pin_clk = clock = io.DDRBuffer(io.Direction.Output, pins.clk)
+    halves: Any = clock.o  # pyright: ignore[reportAttributeAccessIssue] - a gap of the stubs
+    m.d.comb += [halves[0].eq(0), halves[1].eq(1)]
     return Instance(CORE, **ports)
 
 
@@ -66,7 +69,8 @@ class SdramTestTop(Elaboratable):
         connect(m, tester.requests, memory.requests)
         connect(m, memory.responses, tester.responses)
         for light, (name, number, *_) in zip((tester.done, tester.wrong), self._board.leds, strict=False):
-            m.submodules[f"{name}{number}"] = led = io.Buffer("o", platform.request(name, number, dir="-"))
+            pin = platform.request(name, number, dir="-")
+            m.submodules[f"{name}{number}"] = led = io.Buffer(io.Direction.Output, pin)
             m.d.comb += led.o.eq(light)
         return m
 
