@@ -3,20 +3,18 @@
 
 from amaranth.hdl import Value
 from amaranth.lib import data, stream
+from firstspike_arch.external import BEATS_BITS, REQUEST_ADDRESS_BITS
 
 from .integer_argument import integer_argument
 
 __all__ = ["ADDRESS_BITS", "BEATS_BITS", "BEAT_WIDTHS", "beat_width", "is_aligned", "request_stream", "response_stream",
            "write_stream"]
 
-ADDRESS_BITS = 32
+ADDRESS_BITS = REQUEST_ADDRESS_BITS
 """Bits of an octet's address, where no bus asks for others."""
 
 BEAT_WIDTHS = (32, 64, 128)
 """Bits that a beat may have."""
-
-BEATS_BITS = 16
-"""Bits of the number of beats of a request."""
 
 
 def beat_width(data_bits: int) -> int:
