@@ -28,7 +28,7 @@ test: $(READY)  ## the test suite: what takes seconds
 	$(PYTEST)
 
 test-all: $(READY)  ## hundreds of random networks and the real synthesis tools, too
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,synthesis]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,synthesis,litedram]'
 	$(PYTEST) -m 'not icarus'
 
 coverage: $(READY)  ## the test suite, and which branches of the eight packages it takes
@@ -51,7 +51,7 @@ docs: $(READY)  ## the documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(READY)  ## docs/results.md, and the figures of the README
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[synthesis,simulation,nir,snntorch,spikingjelly,norse]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[synthesis,simulation,litedram,nir,snntorch,spikingjelly,norse]'
 	$(BIN)/python benchmarks/run.py
 
 clean:  ## remove what the targets made

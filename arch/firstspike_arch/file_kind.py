@@ -18,6 +18,7 @@ _STARTS = (
     (rb"\x93NUMPY", f"an array of NumPy (.npy), {_INPUTS}"),
     # Behind the protocol comes a command, which is never 0; the length of a safetensors header may begin like a pickle.
     (rb"\x80[\x02-\x05][^\x00]", f"a Python pickle, such as an old file of torch: {_MODEL}"),
+    (rb"\x89FSMEM", "an image of an external memory, whose program is beside it"),
     (b"<", "a page of HTML or XML, perhaps one that came instead of the file"),
     (rb"\x1f\x8b", "a gzip archive, to be unpacked first"),
 )

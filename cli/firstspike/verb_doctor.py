@@ -44,7 +44,8 @@ TOOLS = (
 )
 PACKAGES = (
     ("tensorboard", "train", "train --curves"), ("pyserial", "link", "run, monitor: a board at a serial port"),
-    ("spidev", "spi", "run, monitor: a board at an SPI controller"), ("nir", "nir", "NIR files"),
+    ("spidev", "spi", "run, monitor: a board at an SPI controller"),
+    ("litedram", "litedram", "an SDRAM as external memory"), ("nir", "nir", "NIR files"),
     ("snntorch", "snntorch", "fs.from_snntorch"), ("spikingjelly", "spikingjelly", "fs.from_spikingjelly"),
     ("norse", "norse", "fs.from_norse"), ("sinabs", "sinabs", "fs.from_sinabs"), ("optuna", "explore", "explore"),
     ("pywellen", "waves", "verify --html: membranes of hardware that differs, and a view of its waveform"),

@@ -25,9 +25,10 @@ from ..integer_argument import integer_argument
 
 __all__ = [
     "CHUNK_BYTES", "CRC_BYTES", "FRAME_BYTES_MIN", "HEADER_BYTES", "IDENTITY", "IDENTITY_BYTES", "IDENTITY_MEMORY",
-    "LINK_COUNTERS", "NAME_PLACE", "NO_PROGRAM", "PROGRAM_PLACES", "PROGRAM_WORD_BYTES", "PROTOCOL",
-    "READ_ADDRESS_BYTES", "RESPONSE", "STAMP_BYTES", "Capability", "FrameError", "Identity", "Kind", "Reason",
-    "Transport", "WireFormat", "frame_body", "identity_of", "parse_body", "status_values", "wire_format",
+    "LINK_COUNTERS", "MEMORY_ADDRESS_BYTES", "NAME_PLACE", "NO_PROGRAM", "PROGRAM_PLACES", "PROGRAM_WORD_BYTES",
+    "PROTOCOL", "READ_ADDRESS_BYTES", "RESPONSE", "STAMP_BYTES", "Capability", "FrameError", "Identity", "Kind",
+    "MemoryFault", "Reason", "Transport", "WireFormat", "frame_body", "identity_of", "parse_body", "status_values",
+    "wire_format",
 ]
 
 PROTOCOL = 1
@@ -50,6 +51,7 @@ class Kind(IntEnum):
     INFER = 3
     PROGRAM = 4
     READ = 5
+    MEMORY = 6
     ERROR = 0x7F  # only ever answered
 
 
@@ -60,6 +62,13 @@ class Reason(IntEnum):
     OVERFLOW = 2
     UNKNOWN_KIND = 3
     NO_PROGRAM = 4
+
+
+class MemoryFault(IntFlag):
+    """Last octet of the answer to a MEMORY request: why the memory does not hold it."""
+
+    CUT = 1  # the request had no whole beat, or ended within one
+    UNREADABLE = 2  # the memory answered an error, such as beyond its end
 
 
 LINK_COUNTERS = (
@@ -78,6 +87,9 @@ PROGRAM_WORD_BYTES = 8
 READ_ADDRESS_BYTES = 4
 """Octets of each word of a READ request: address and memory, as in a word of the program port."""
 
+MEMORY_ADDRESS_BYTES = 4
+"""Octets of the address in front of the beats of a MEMORY request."""
+
 CHUNK_BYTES = CHUNK_BITS // 8
 """Octets of each chunk that answers a word of a READ request."""
 
@@ -89,6 +101,7 @@ class Capability(IntFlag):
     """Abilities that not every device has."""
 
     READ_BACK = 1
+    EXTERNAL_MEMORY = 4  # MEMORY requests
     ENDLESS = 2  # a record for each window of an inference, whose steps are the identity's ``steps_max``
 
 

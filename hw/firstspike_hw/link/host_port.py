@@ -8,10 +8,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.status import COUNTER_BITS, PROGRAM_WORD
 
+from ..beat_streams import request_stream, response_stream, write_stream
 from ..read_back import ReadBackInterface, read_back_signature
 from .answer_table import STATUS_BYTES, AnswerTable
 from .frame_octet import frame_stream
 from .frames import CHUNK_BYTES, IDENTITY_BYTES, RESPONSE, Kind, Reason, WireFormat
+from .memory_loader import MemoryLoader
 from .result_stamp import ResultStamp
 from .word_feeder import WordFeeder
 
@@ -22,7 +24,7 @@ class HostPort(wiring.Component):
     """Takes requests and sends responses, as docs/host_link.md says.
 
     A `WordFeeder` makes words of a request's octets, a `ResultStamp` times results, an `AnswerTable` holds answers of
-    fixed length; between them stands a state machine:
+    fixed length, a `MemoryLoader` writes an external memory; between them stands a state machine:
 
     =========  =========================================  =================================================
     state      what happens                               until
@@ -31,10 +33,11 @@ class HostPort(wiring.Component):
                                                           not come whole) leads to HEADER at once
     SEQUENCE   its number is taken                        both octets are
     HEADER     kind and number of the response are sent   all three octets are; INFER, PROGRAM and READ lead
-                                                          to WORDS, all others to TABLE
+                                                          to WORDS, MEMORY to MEMORY, all others to TABLE
     TABLE      the payload of fixed length is sent        its last octet is
     WORDS      words are fed; results or chunks are sent  the request has ended and all its results are sent,
                                                           and so is the octet behind them
+    MEMORY     beats are written and read back            the octets behind them are sent
     DRAIN      the rest of the request is taken           its end is
     END        the end of the response is sent            it is taken
     =========  =========================================  =================================================
@@ -56,6 +59,8 @@ class HostPort(wiring.Component):
         `read_cycles` of the accelerator; 0: there is no reading back, and a READ request is of unknown kind.
     needs_loading : bool
         INFER is refused while the identity, as it was written, names no program. A reset changes nothing about that.
+    memory_bits : int
+        Bits of a beat of an external memory to be written; 0: there is none, and a MEMORY request is of unknown kind.
 
     Members
     -------
@@ -65,6 +70,9 @@ class HostPort(wiring.Component):
     program_port : Out(stream.Signature(PROGRAM_WORD))
     read_back : Out(read_back_signature())
         Only with reading back.
+    memory_writes : Out(write_stream(memory_bits)), memory_requests : Out(request_stream()),
+    memory_responses : In(response_stream(memory_bits))
+        Only with an external memory.
     status_address : Out(5), status_data : In(COUNTER_BITS)
         `COUNTERS`, then `LINK_COUNTERS`.
     busy : Out(1)
@@ -77,18 +85,25 @@ class HostPort(wiring.Component):
     result: stream.Interface
     program_port: stream.Interface
     read_back: ReadBackInterface
+    memory_writes: stream.Interface
+    memory_requests: stream.Interface
+    memory_responses: stream.Interface
     status_address: Signal
     status_data: Signal
     busy: Signal
 
     def __init__(
         self, *, format: WireFormat, identity: Sequence[int] = (), read_cycles: int = 0, needs_loading: bool = False,
+        memory_bits: int = 0,
     ):
         self._format = format
         self._feeder = WordFeeder(
             word_bytes=format.word_bytes, image_words=format.image_words, window_steps=format.window_steps)
         self._table = AnswerTable(identity=identity, read_cycles=read_cycles, needs_loading=needs_loading)
+        self._loader = MemoryLoader(data_bits=memory_bits) if memory_bits else None
         super().__init__({
+            **({"memory_writes": Out(write_stream(memory_bits)), "memory_requests": Out(request_stream()),
+                "memory_responses": In(response_stream(memory_bits))} if memory_bits else {}),
             **({"read_back": Out(read_back_signature())} if read_cycles else {}),
             "requests": In(frame_stream()), "responses": Out(frame_stream()),
             "source": Out(stream.Signature(8 * format.word_bytes)), "result": In(stream.Signature(format.result.bits)),
@@ -115,6 +130,11 @@ class HostPort(wiring.Component):
     def needs_loading(self) -> bool:
         """Whether INFER is refused before a program is written."""
         return self._table.needs_loading
+
+    @property
+    def memory_bits(self) -> int:
+        """Bits of a beat of the external memory; 0: there is none."""
+        return self._loader.data_bits if self._loader else 0
 
     def elaborate(self, platform):
         m = Module()
@@ -145,6 +165,15 @@ class HostPort(wiring.Component):
             connect(m, table.read_back, flipped(self.read_back))
             m.d.comb += [reads.eq(kind == Kind.READ.value), table.reads.eq(reads),
                          table.chunk_asked.eq(feeder.full & reads)]
+        if self._loader:
+            m.submodules.loader = loader = self._loader
+            connect(m, loader.writes, flipped(self.memory_writes))
+            connect(m, loader.requests, flipped(self.memory_requests))
+            connect(m, flipped(self.memory_responses), loader.responses)
+            m.d.comb += [loader.octets.valid.eq(request.valid), loader.octets.payload.eq(request.payload),
+                         loader.starts.eq(idle)]
+            with m.If(loader.octets.ready):  # in MEMORY
+                m.d.comb += request.ready.eq(1)
         record = Cat(stamp.stamp, self.result.payload)
         with m.If(moves):
             m.d.sync += place.eq(place + 1)
@@ -168,7 +197,8 @@ class HostPort(wiring.Component):
                         with m.If(infers & ~table.loaded):
                             m.d.sync += [kind.eq(Kind.ERROR.value), reason.eq(Reason.NO_PROGRAM)]
             with m.State("HEADER"):
-                known = Cat(kind == one.value for one in Kind if one != Kind.READ or reads_back).any()
+                absent = {Kind.READ: not reads_back, Kind.MEMORY: self._loader is None}
+                known = Cat(kind == one.value for one in Kind if not absent.get(one)).any()
                 m.d.comb += answer.valid.eq(1)
                 with m.Switch(place):
                     with m.Case(0):
@@ -182,6 +212,9 @@ class HostPort(wiring.Component):
                     m.next = "TABLE"
                     with m.If(infers | reads | (kind == Kind.PROGRAM.value)):
                         m.next = "WORDS"
+                    if self._loader:
+                        with m.If(kind == Kind.MEMORY.value):
+                            m.next = "MEMORY"
             with m.State("TABLE"):
                 m.d.comb += [answer.valid.eq(table.settled), octet.eq(table.octet)]
                 with m.If(moves & (place == table.length - 1)):
@@ -203,6 +236,12 @@ class HostPort(wiring.Component):
                 with m.Elif(feeder.done):
                     m.d.comb += [answer.valid.eq(1), octet.eq(feeder.completed)]
                     with m.If(moves):
+                        m.next = "DRAIN"
+            if self._loader:
+                with m.State("MEMORY"):
+                    m.d.comb += [self._loader.running.eq(1), answer.valid.eq(self._loader.answer.valid),
+                                 octet.eq(self._loader.answer.payload), self._loader.answer.ready.eq(answer.ready)]
+                    with m.If(self._loader.answered):
                         m.next = "DRAIN"
             with m.State("DRAIN"):
                 m.d.comb += request.ready.eq(~ended)
