@@ -12,6 +12,7 @@ from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
 from firstspike_arch.status import COUNTER_BITS, COUNTERS, FAULTS_ADDRESS, PROGRAM_WORD
 
+from .beat_streams import request_stream, response_stream
 from .capture import CaptureInterface
 from .core import Core
 from .counters import Counters
@@ -21,7 +22,6 @@ from .guard import Guard
 from .integer_argument import integer_argument
 from .latency_encoder import LatencyEncoder
 from .memory_port import MemoryPort
-from .memory_stream import request_stream, response_stream
 from .pair_packer import PairPacker
 from .pixel_encoder import PixelEncoder
 from .pool_merger import PoolMerger

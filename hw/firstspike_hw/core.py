@@ -14,7 +14,6 @@ from firstspike_arch.microcode import Microcode
 
 from .capture import CaptureInterface, capture_signature
 from .lane_constants import LaneConstants
-from .memory_stream import FillInterface, fill_signature
 from .operands import late_operands, operand_registers, products
 from .pass_row import PassRow
 from .rise import Rise
@@ -22,6 +21,7 @@ from .row_memory import RowBanks, lanes_of
 from .sequencer import DropInterface, IssueInterface, Sequencer, drop_signature
 from .stream_token import input_stream
 from .trace import Trace
+from .weight_fill import FillInterface, fill_signature
 from .weight_memory import AccessInterface, WeightMemory, memory_access_signature, rotated
 
 __all__ = ["Core"]

@@ -6,7 +6,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from .memory_stream import request_stream, response_stream
+from .beat_streams import request_stream, response_stream
 
 __all__ = ["MemoryPort"]
 

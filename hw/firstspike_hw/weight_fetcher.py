@@ -8,9 +8,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.external import ANSWER_CYCLES, QUEUE_TOKENS, Fetching
 
-from .memory_stream import FillInterface, fill_signature, request_stream, response_stream
+from .beat_streams import request_stream, response_stream
 from .stream_buffer import StreamBuffer
 from .stream_token import input_stream, token_stream
+from .weight_fill import FillInterface, fill_signature
 
 __all__ = ["WeightFetcher"]
 

@@ -14,7 +14,7 @@ from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.fixed import CHUNK_BITS
 from firstspike_arch.memory import MemoryShape
 
-from .memory_stream import FillInterface, fill_signature
+from .weight_fill import FillInterface, fill_signature
 
 __all__ = ["AccessInterface", "WeightMemory", "memory_access_signature", "rotated"]
 

@@ -6,7 +6,6 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 from amaranth.sim import Simulator
-from firstspike_hw import memory_stream
 from firstspike_hw.axi.read_arbiter import ReadArbiter
 from firstspike_hw.axi.read_master import ReadMaster, axi_read
 from firstspike_hw.beat_streams import request_stream, response_stream
@@ -153,10 +152,6 @@ def test_what_lies_beyond_the_last_address_is_an_error_and_never_reaches_the_bus
     assert bus.addresses == [(2, 4088, 2)] and len(beats) == 3000
     assert [error for *_, error in beats] == [0, 0, *[1] * 2998]
 
-
-def test_the_streams_are_those_of_accelerators():
-    assert request_stream() == memory_stream.request_stream()
-    assert response_stream(64) == memory_stream.response_stream(64)
 
 
 TIMEOUT = 50
