@@ -111,11 +111,12 @@ class InputEncoder:
         return self._tokens(inference, step, neuron, value, np.full(len(recordings), length))
 
     def results(self, words: np.ndarray, starts: np.ndarray) -> np.ndarray:
-        """Return how many results each inference has: one, or one for each whole window of an endless network."""
+        """Return how many results each inference has: one, or one for each window of an endless network, also
+        for a last one that is cut short."""
         if not self._facts["window_steps"]:
             return np.ones(len(starts) - 1, dtype=np.int64)
         markers = np.concatenate([[0], np.cumsum(words & self._facts["marker"] != 0)])
-        return np.diff(markers[starts]) // self._facts["window_steps"]
+        return -(-np.diff(markers[starts]) // self._facts["window_steps"])
 
     def _checked(self, inputs: Any) -> np.ndarray:
         facts, values = self._facts, np.asarray(inputs)

@@ -68,7 +68,7 @@ def test_random_networks(alive_programs):
     assert {network.input_kind for network in networks} == {"latency", "direct", "events"}
     assert any(len(network.input_shape) == 3 and program.config.port == "events"
                for program, network in zip((one for one, _ in programs), networks, strict=True))
-    assert any(network.in_min < 0 for network in networks)
+    assert any(network.in_min < 0 for network in networks) and any(network.endless for network in networks)
     assert any(result_beats(wire_format(program)) > 1 for program, _ in programs)
 
 
