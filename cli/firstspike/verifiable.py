@@ -68,6 +68,8 @@ def verifiable(network: Any, **options: Any) -> Verifiable:
         The file cannot be read or the network not compiled, or an option is unknown, or is given for a program, which
         is compiled already.
     """
+    from firstspike_arch.float_network import FloatNetwork
+    from firstspike_arch.network import IntegerNetwork
     from firstspike_arch.program import Program
     from firstspike_compiler.compile import Compilation, Options, compile_network
 
@@ -87,10 +89,15 @@ def verifiable(network: Any, **options: Any) -> Verifiable:
     compiling = {name: value for name, value in options.items() if name in known}
     loading = {name: value for name, value in options.items() if name not in known}
     if isinstance(network, str | Path):
-        network = _load(Path(network), known, loading)
-    elif loading:
-        raise ValueError(_unknown(network.name, loading, known))
-    return Verifiable(program=compile_network(network, **compiling).program)
+        real = _load(Path(network), known, loading)
+    elif isinstance(network, FloatNetwork | IntegerNetwork):
+        real = network
+    else:
+        raise ValueError("network must be a path, a network, a compilation or a program, not of the type "
+                         f"{type(network).__name__}")
+    if loading and real is network:
+        raise ValueError(_unknown(real.name, loading, known))
+    return Verifiable(program=compile_network(real, **compiling).program)
 
 
 def _load(path: Path, known: set[str], options: dict[str, Any]) -> Any:

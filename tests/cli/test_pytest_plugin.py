@@ -87,6 +87,8 @@ def test_what_can_be_verified_is_the_same_program_in_any_form(project):
     assert open_verifiable(Path("small.fsp")).program.digest() == compilation.program.digest()
     with pytest.raises(ValueError, match=r"^small.fsp: lanes must not be given for a program, which is compiled "):
         verifiable("small.fsp", lanes=2)
+    with pytest.raises(ValueError, match=r"^network must be a path, a network, .*, not of the type int$"):
+        verifiable(5)
     with pytest.raises(ValueError, match=r"^x.nir: must be compiled first, with the options of 'firstspike compile' "):
         open_verifiable(Path("x.nir"))
 
