@@ -145,10 +145,6 @@ def external_obstacle(network: IntegerNetwork, index: int) -> str | None:
         return "external must be off: the layer has several sets of synapses, and one stream of events is fetched for"
     if network.is_static(index):
         return "external must be off: the layer takes a direct input, which visits all of its weights at once"
-    if network.layout_of(index - 1).signed or layer.neuron.lasts or network.endless:
-        # A random network with all of these has differed from the models; which of them it is is not known.
-        return ("external must be off: networks without end, negative values and currents that last are not verified "
-                "with external weights")
     if isinstance(layer.connectivity, Dense) and layer.connectivity.pool_size > 1 and not is_by_channel(
             layer.connectivity):
         return ("external must be off: a dense layer behind a pool reads weights several times in a step, unless it "

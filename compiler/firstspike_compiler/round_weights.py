@@ -30,9 +30,9 @@ def round_weights(network: FloatNetwork) -> FloatNetwork:
 
 def _round(where: str, layer: FloatLayer) -> FloatLayer:
     scale = layer.weight_scale
-    if scale is None or np.ndim(scale):
+    if scale is None or isinstance(scale, np.ndarray):
         raise CompileError(f"{where}: weight_scale must be one number that training fixed, not "
-                           f"{'one of each channel' if np.ndim(scale) else None}: only then are weights whole steps")
+                           f"{None if scale is None else 'one of each channel'}: only then are weights whole steps")
     step = scale * 2.0**layer.weight_exponent
     whole, *others = whole_weights(layer)
     branches = tuple(replace(branch, weight=weight * step)

@@ -217,8 +217,9 @@ class DelayLine(wiring.Component):
         """The place of an address; ``back``: the address of a place."""
         if not self._delaying.by_channel:
             return address
-        channel_bits = self._delaying.layout.field_bits[0]
-        return address.rotate_left(channel_bits) if back else address.rotate_right(channel_bits)
+        layout = self._delaying.layout
+        whole = Cat(address, Const(0, layout.address_bits - len(address)))  # places of a single channel have fewer bits
+        return whole.rotate_left(layout.field_bits[0]) if back else whole.rotate_right(layout.field_bits[0])
 
     def _address(self, access: data.View) -> Value:
         """The address in the map of a slot's word."""

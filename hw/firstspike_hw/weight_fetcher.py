@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Weight fetcher: fetches the weights of events from an external memory into buffers, ahead of the core."""
 
+from typing import Any
+
 from amaranth.hdl import Array, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
@@ -14,6 +16,7 @@ from .stream_token import input_stream, token_stream
 from .weight_fill import FillInterface, fill_signature
 
 __all__ = ["WeightFetcher"]
+
 
 class WeightFetcher(wiring.Component):
     """Passes tokens on once the weights of their events are in a buffer of the core's weight memory.
@@ -143,7 +146,7 @@ class WeightFetcher(wiring.Component):
                 (used != count) & (~request.valid | request.ready) & ~blocked))),
             takes.eq(self.events.valid & self.events.ready), event.eq(takes & ~token.marker), opens.eq(takes & starts),
         ]
-        entry = Signal(self.fetched.payload.shape())
+        entry: Any = Signal(self.fetched.payload.shape())
         m.d.comb += [
             entry.final.eq(token.final), entry.marker.eq(token.marker), entry.value.eq(token.value),
             entry.buffer.eq(Mux(starts, new, run_buffer)), queue.w_data.eq(entry), queue.w_en.eq(takes),
@@ -172,7 +175,7 @@ class WeightFetcher(wiring.Component):
                 request.valid.eq(1), request.payload.address.eq(fetching.base + number * fetching.octets),
                 request.payload.beats.eq(fetching.beats),
             ]
-        head = Signal(entry.shape(), name="head")
+        head: Any = Signal(entry.shape(), name="head")
         m.submodules.buffer = buffer = StreamBuffer(input_stream(self._spec.inputs[0]))
         m.d.comb += [
             head.eq(queue.r_data), buffer.source.payload.eq(head),

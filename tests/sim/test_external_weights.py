@@ -75,6 +75,14 @@ def maps(groups: int = 1) -> IntegerNetwork:
     return net.build()
 
 
+def one_channel() -> IntegerNetwork:
+    """A map whose addresses have a bit for the channel that is never 1, and values of either sign."""
+    random = np.random.default_rng(9)
+    net = NetworkBuilder((1, 4, 5), steps=2, readout="spike_count", in_min=-1)
+    net.layer(random.integers(-3, 6, (3, 1, 3, 2)), theta=6)
+    return net.build()
+
+
 def pooled() -> IntegerNetwork:
     """A dense layer behind a pool of its whole map."""
     random = np.random.default_rng(8)
@@ -94,10 +102,14 @@ def spikes_for(network: IntegerNetwork, count: int, often: float = 0.3) -> np.nd
     (maps(groups=2), [0, 1], [2, 2], 2, {"beat_bits": 128}),
     (maps(), [0], [3, 3], 2, {"banks": [(3, 3), (1, 1)]}),
     (pooled(), [0], [3], 2, {}),
-], ids=["dense", "the same address twice", "groups, then a map into a dense layer", "banks", "a pool of the whole map"])
+    (one_channel(), [0], [3], 2, {}),
+], ids=["dense", "the same address twice", "groups, then a map into a dense layer", "banks", "a pool of the whole map",
+        "a map of one channel"])
 def test_hardware_equals_the_models(network, external, lanes, buffers, options):
     program = program_of(network, external, lanes, buffers, **options)
     inputs = spikes_for(network, 3)
+    if network.in_min < 0:
+        inputs = inputs * np.random.default_rng(1).choice([network.in_min, 1], inputs.shape)
     if network.in_max > 1:
         inputs = inputs * np.random.default_rng(1).integers(1, network.in_max + 1, inputs.shape).astype(np.uint8)
     prediction = predict_inputs(program, inputs, waits=len(external))

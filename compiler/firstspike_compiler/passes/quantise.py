@@ -306,7 +306,7 @@ def whole_weights(layer: FloatLayer) -> list[np.ndarray]:
     Those that are whole already, and that the hardware holds, are kept as they are; otherwise all of the layer, or of a
     channel with a scale of its own, are rounded and clipped as in training.
     """
-    sets, bits, shared = _in_steps(layer), layer.weight_bits, np.ndim(layer.weight_scale) == 0
+    sets, bits, shared = _in_steps(layer), layer.weight_bits, not isinstance(layer.weight_scale, np.ndarray)
     low, high = weight_range(bits)
     fits = np.array([all(bool((are_whole(row) & (np.rint(row) >= low) & (np.rint(row) <= high)).all()) for row in rows)
                      for rows in zip(*sets, strict=True)])
