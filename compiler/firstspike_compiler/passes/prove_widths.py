@@ -198,7 +198,8 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode, merg
         traces = {"trace_lows": trace.lows, "trace_highs": trace.highs}
     if rise is not None:
         machine.record(np.zeros_like(rise.highs), rise.highs)
-        current_bits = max(2, current_bits, bits_for_signed(0, int(rise.highs.max())))
+        if not pools:  # whose currents are as wide as membranes
+            current_bits = max(2, current_bits, bits_for_signed(0, int(rise.highs.max())))
         traces["rise_highs"] = rise.highs
     return WidthProof(layer=layer.name, lows=machine.lows, highs=machine.highs, steps=network.longest,
                       inputs=_assumption(network, index, once), current_bits=current_bits, **traces)

@@ -62,3 +62,14 @@ def rises_matter(network, inputs) -> bool:
     return fires and all(
         (GoldenModel(replace(network, layers=(replace(first, neuron=replace(first.neuron, **one)), *network.layers[1:]))
                      ).run(inputs).spikes[1] != spikes).any() for one in others)
+
+
+def test_a_pool_of_currents_is_as_wide_as_membranes_beside_small_rises(agree):
+    rng = np.random.default_rng(0)
+    net = NetworkBuilder((2, 3, 4), steps=4, readout="spike_count")
+    net.layer(rng.integers(-20, 40, (3, 2, 2, 2)), theta=60, current_pool=2, theta_rise=1, rise_leak=0.5, reset="zero")
+    net.layer(rng.integers(-2, 5, (2, 3)), theta=6)
+    inputs = (rng.random((4, 4, 24)) < 0.5).astype(np.uint8)
+    program = compile_network(net.build(), lanes=[2, 2]).program
+    assert ALIVE[0] < GoldenModel(program.network).run(inputs).spikes[1].mean() < ALIVE[1]
+    agree(PysimBackend(), program, inputs, seed=None)
