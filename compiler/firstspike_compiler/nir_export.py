@@ -20,8 +20,8 @@ from .passes.round_leaks import round_leaks, rounded_down
 __all__ = ["save_nir"]
 
 _SAID = ("bias", "theta", "reset", "reset_step", "v_reset", "leak_num", "leak_shift", "current_leak_num",
-         "current_leak_shift", "current_bias", "current_delay")
-"""Fields of neurons that NIR can express; any other must be without effect."""
+         "current_leak_shift", "current_bias", "current_delay", "rise_leak_shift")
+"""Fields of neurons that NIR can express; any other must be without effect. Beside the last stands one that is not."""
 _UNSAID = {
     "single_spike": "fire once", "theta_fall": "have a falling threshold", "reset_delay": "reset a step late",
     "v_min": "clamp", "v_max": "clamp", "v_init": "start from a membrane other than 0",

@@ -89,7 +89,7 @@ def test_accuracy_of_the_shipped_digits_network(build):
     (("compile", "{checkpoint}", "--weight-bits", "9", "-o", "b"), "must be 2…8"),
     (("compile", "{checkpoint}", "--name", "1st", "-o", "b"), "name must be a letter and up to 63 letters, digits"),
     (("compile", "{checkpoint}", "--name", "module", "-o", "b"), "must be none that Verilog reserves, not 'module'"),
-    (("verify", "nowhere", "--data", "digits"), "must be a build folder"),
+    (("verify", "nowhere", "--data", "digits"), "or a build folder, but there is nothing of that name"),
     (("verify", "{build}", "--data", "digit"), "dataset must be one of"),
     (("verify", "{build}", "--data", "digits", "--backend", "x"), "backend must be"),
     (("simulate", "{build}", "--data", "digits", "--index", "99999"), "--index must be below"),

@@ -103,7 +103,8 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode, merg
     """Run the microcode on one interval per neuron.
 
     It is that for neurons in one row. In several rows, fewer passes (``merged``) give the same numbers or skip some;
-    only their constants are others.
+    only their constants are others. But what is merged with the pass in front of one that takes a rise, which adds
+    nothing known, makes other sums on the way: there both run.
 
     Before the events of step t, u lies in a known interval. While they arrive, in any order, the sum stays within that
     interval widened downwards by Σ of the negative weights × largest magnitude and upwards by Σ of the positive ones,
@@ -180,10 +181,11 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode, merg
                 where = f"layer {index} ({layer.name})"
                 negative, positive = (negative, positive) if trace is None else trace.take_forever(where)
                 machine.rise = machine.rise if rise is None else rise.take_forever(where)
-                _prove_forever(where, machine, negative, positive)
+                _prove_forever(where, machine, merged, negative, positive)
             break
         before = low, high
         machine.rise = machine.rise if rise is None else rise.take()
+        machine.record_merged(merged, low_after, high_after, step)
         low, high = machine.run(microcode.step, low_after, high_after, step)
         same = np.array_equal(low, before[0]) and np.array_equal(high, before[1])
         if same and (bound is None or bound.constant) and neuron.theta_fall is None and (
@@ -215,7 +217,9 @@ def _current_bits(microcode: Microcode, biases: np.ndarray, negative: np.ndarray
     return max(2, bits_for_signed(int(low.min()), int(high.max())))
 
 
-def _prove_forever(where: str, machine: "_Intervals", negative: np.ndarray, positive: np.ndarray) -> None:
+def _prove_forever(
+    where: str, machine: "_Intervals", merged: Microcode, negative: np.ndarray, positive: np.ndarray,
+) -> None:
     """Record an interval that contains all that was recorded so far, and that no step leaves, if there is one.
 
     Raises
@@ -229,6 +233,7 @@ def _prove_forever(where: str, machine: "_Intervals", negative: np.ndarray, posi
         trial = machine.copy()
         low_after, high_after = low + negative, high + positive
         trial.record(low_after, high_after)
+        trial.record_merged(merged, low_after, high_after, 0)
         low_next, high_next = trial.run(trial.microcode.step, low_after, high_after)
         if (low_next >= low).all() and (high_next <= high).all():
             machine.record(trial.lows, trial.highs)
@@ -472,6 +477,7 @@ class _Intervals:
         """Intervals of their own, with the same extremes so far."""
         other = _Intervals(self.microcode, self._biases)
         other.rise, other.lows, other.highs = self.rise, self.lows.copy(), self.highs.copy()
+        other._current = self._current
         return other
 
     def record(self, low: np.ndarray, high: np.ndarray, where: np.ndarray | bool = True) -> None:
@@ -521,6 +527,16 @@ class _Intervals:
             any_part = any_part | present
         assert result is not None
         return result
+
+    def record_merged(self, merged: Microcode, low: np.ndarray, high: np.ndarray, step: int) -> None:
+        """Record what occurs in the passes of a step as they are ``merged``, of the same interval, if one takes a
+        rise."""
+        if not any(op.operand == "rise" for op in merged.step):
+            return
+        other = self.copy()
+        other.microcode = merged
+        other.run(merged.step, low, high, step)
+        self.record(other.lows, other.highs)
 
     def run_trace(self, ops: tuple[RowOp, ...], low: np.ndarray, high: np.ndarray):
         """Return the interval of the trace after the passes ``ops`` over it."""
