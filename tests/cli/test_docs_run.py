@@ -27,7 +27,9 @@ from firstspike_train.data import load
 
 ROOT = Path(__file__).parents[2]
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (
-    ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "run" / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if path.name != "ci.md"}  # whose files test_ci_examples.py runs
+    ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "run" / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    if path.name != "ci.md"}
+"""All but one, of whose files test_ci_examples.py runs the jobs."""
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 PYTHON_ELSEWHERE = {"README.md": "test_docs.py", "docs/bring_your_own.md": "test_bring_your_own.py"}
