@@ -33,13 +33,14 @@ OPTIONS = {
 _ONE_OF = (
     ("input latency", "input events", "input direct"),
     ("read-out first_spike", "read-out weighted_spikes", "read-out potential", "read-out spike_count"),
-    ("endless", "early exit"), ("direct input below 0", "bit-serial"), ("port image", "events of any number"),
+    ("endless", "early exit"), ("direct input below 0", "bit-serial"),
+    ("input latency", "bit-serial"), ("port image", "events of any number"),
 )
 """Options of which a network has at most one."""
 
 _ONLY_WITH = {
     "events below 0": "input events", "events above 15": "input events", "endless": "input events",
-    "direct input below 0": "input direct", "bit-serial": "input direct", "learned latency": "input direct",
+    "direct input below 0": "input direct", "learned latency": "input direct",
     "… of a direct input": "input direct", "input events": "events of any number",
 }
 """Options that a network has only together with another."""
