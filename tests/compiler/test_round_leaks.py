@@ -77,9 +77,12 @@ def in_rationals(neuron: Neuron, currents: np.ndarray, index: int) -> list[tuple
     v, spike, done, found = int(neuron.v_init[index]), 0, False, []
 
     def after_reset(v: int) -> int:
-        return {"subtract": v - spike * step, "zero": left if spike else v, "none": v}[neuron.reset]
+        taken = spike * (step + rise * neuron.reset_rise)
+        return {"subtract": v - taken, "zero": left if spike else v, "none": v}[neuron.reset]
 
-    lasting = Fraction(0)
+    lasting, rise = Fraction(0), 0
+    fall = 1 if neuron.rise_leak is None else Fraction(
+        int(np.broadcast_to(neuron.rise_leak_num, len(neuron.bias))[index]), 1 << neuron.rise_leak_shift)
     ratio = None if neuron.current_leak is None else Fraction(
         int(np.broadcast_to(neuron.current_leak_num, len(neuron.bias))[index]), 1 << neuron.current_leak_shift)
     bias = int(neuron.bias[index])
@@ -91,13 +94,15 @@ def in_rationals(neuron: Neuron, currents: np.ndarray, index: int) -> list[tuple
             v = nearest(leak * v)
             v = after_reset(v) if neuron.reset_delay else v
             v += current + (0 if neuron.current_bias or (t and neuron.bias_once) else bias)
-        spike = 0 if done else sum(v >= one for one in levels)
+        spike = 0 if done else sum(v >= one + rise for one in levels)
         found.append((spike, v))
         done = done or (neuron.single_spike and spike > 0)
         if not done:
             v = v if neuron.reset_delay else after_reset(v)
             v = v if neuron.v_min is None else max(v, neuron.v_min)
             v = v if neuron.v_max is None else min(v, neuron.v_max)
+        if neuron.theta_rise is not None:  # it rounds down
+            rise = floor(fall * rise) + spike * int(neuron.theta_rise[index])
     return found
 
 
