@@ -83,7 +83,7 @@ def test_names_that_cannot_be_fetched(monkeypatch, tmp_path):
     monkeypatch.setenv("FIRSTSPIKE_DATA", str(tmp_path))
     with pytest.raises(DataError, match=r"imagenet must be fetched by hand from image-net.org"):
         fetch("imagenet")
-    with pytest.raises(DataError, match=r"data set must be one of mnist, .*, cifar10-dvs, not 'x'"):
+    with pytest.raises(DataError, match=r"data set must be one of mnist, .*, cifar10-dvs, shd, not 'x'"):
         fetch("x")
     monkeypatch.delenv("FIRSTSPIKE_DATA")
     with pytest.raises(DataError, match="FIRSTSPIKE_DATA must be set to the folder that holds mnist"):

@@ -89,7 +89,6 @@ def test_twin_equals_unit(beside, kind, often, willing):
 
 @pytest.mark.parametrize("old, new", [
     ("if fetcher.queued == QUEUE_TOKENS - 1:", "if fetcher.queued == QUEUE_TOKENS - 2:"),
-    ("fetcher.used < fetcher.buffers and (asked or not fetcher.asks)", "(asked or not fetcher.asks)"),
     pytest.param("             and not (fetcher.run and fetcher.run_buffer == fetcher.oldest))", "             )",
                  marks=pytest.mark.slow),
     pytest.param("fetchers.filled[number, fetcher.new] = False", "pass", marks=pytest.mark.slow),
