@@ -47,7 +47,7 @@ def explore(
     if not finished and kept.refused():
         raise ValueError(f"no trial fits; the first: {kept.refused()[0]}")
     print_table(console, front_table(front))
-    console.print(f"{len(front)} of {len(finished)} trials are beaten by no other; {len(kept.refused())} did not fit; "
+    console.print(f"beaten by no other: {len(front)} of {len(finished)} trials; {len(kept.refused())} did not fit; "
                   f"kept in {trials}", soft_wrap=True)
     console.print(f"firstspike compile {network} --trials {trials} --from-trial N -o build/", soft_wrap=True)
     if html:

@@ -101,7 +101,7 @@ def test_explore_and_compile_a_trial(run, tmp_path):
     printed = run("explore", DIGITS, "--data", "digits", "--device", DEVICE, "--trials", journal, "--count", 2,
                   "--limit", 40, "--html", page)
     trial = Trials(journal, DIGITS).front()[0]
-    assert f"{trial.measures.luts:,}" in printed and "of 2 trials are beaten by no other" in printed
+    assert f"{trial.measures.luts:,}" in printed and "of 2 trials; 0 did not fit" in printed
     text = page.read_text()
     data = json.loads(re.search(r'id="page-data">(.*?)</script>', text, re.DOTALL)[1])
     assert data["front"][0]["measures"] == trial.measures._asdict() and f"{trial.measures.luts:,}" in text

@@ -111,6 +111,9 @@ def test_a_page_of_hardware_that_is_equal(case, tmp_path):
     assert data["accuracy"]["hardware"] == data["accuracy"]["integer"] == right and f"{right:.2%}"[:-1] in page.words
     assert np.array(data["accuracy"]["confusion"]).trace() == round(12 * right)
     assert np.sum(data["accuracy"]["confusion"]) == 12 and "75.00 % by training" in page.words
+    assert not re.search("points (below|above) real numbers", page.words), "they were measured on other inputs"
+    whole = written(tmp_path, program, outcome, images, accuracy={"float_test": 0.75, "quantised_test": right})
+    assert f"{abs(75 - 100 * right):.2f} points {'below' if right < 0.75 else 'above'} real numbers" in whole.words
     latency = data["cycles"]["latency"]
     assert latency["mean"] == outcome.latency.mean() and sum(latency["counts"]) == 12
     assert data["cycles"]["interval"]["mean"] == outcome.intervals.mean() and f"{latency['mean']:.1f}" in page.words

@@ -26,7 +26,7 @@ def render_exploration(
     """Return the page as text."""
     facts = {"network": name, "device": device, "data": data, "front": [_plain(one) for one in front],
              "trials": [_plain(one) for one in finished]}
-    headline = f"{name} on {device}: {len(front)} of {len(finished)} trials are beaten by no other"
+    headline = f"{name} on {device}: beaten by no other, {len(front)} of {len(finished)} trials"
     alt = "Cycles between inferences of each trial against its {}; those that no other beats are filled."
     figures = {field: Markup(inline_svg(_against, front, finished, field, name=field, alt=alt.format(label)))
                for field, label in AXES.items()}
@@ -48,8 +48,8 @@ def _titles(front: Sequence[Trial]) -> dict[str, str]:
     light = min(front, key=lambda one: one.measures.energy_nj)
     lean = min(front, key=lambda one: one.measures.blocks)
     return {
-        "luts": f"{fast.measures.interval:,.0f} cycles take {fast.measures.luts:,} LUTs; {small.measures.luts:,} are "
-                f"enough for {small.measures.interval:,.0f}",
+        "luts": f"{fast.measures.interval:,.0f} cycles take {fast.measures.luts:,} LUTs" + (
+            "" if small is fast else f"; {small.measures.luts:,} are enough for {small.measures.interval:,.0f}"),
         "blocks": f"{lean.measures.blocks} block RAMs are enough for {lean.measures.interval:,.0f} cycles",
         "accuracy": f"At most {100 * right.measures.accuracy:.2f} %, in {right.measures.interval:,.0f} cycles",
         "energy_nj": f"At least {light.measures.energy_nj:,.1f} nJ, with {','.join(map(str, light.weight_bits))} bits",
