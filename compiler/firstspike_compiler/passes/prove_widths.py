@@ -3,15 +3,15 @@
 on intervals."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from firstspike_arch.fixed import bits_for_signed
-from firstspike_arch.microcode import Microcode, RowOp, bias_rows, has_constant_bias, microcodes_of
+from firstspike_arch.microcode import Microcode, bias_rows, has_constant_bias, microcodes_of
 from firstspike_arch.network import INPUT, Branch, IntegerNetwork, Layer
-from firstspike_arch.neuron import Neuron
 
 from ..errors import CompileError
+from .intervals import Intervals
+from .intervals_beside import RiseInterval, TraceInterval
 
 __all__ = ["WidthProof", "prove_widths"]
 
@@ -121,7 +121,7 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode, merg
     for branch in sets:
         low, high = _reach(network, branch, layer.weight_unit)
         negative, positive = negative + low, positive + high
-    machine = _Intervals(microcode, biases)
+    machine = Intervals(microcode, biases)
     # Operands have the width of membranes; they are weights times the value of an event.
     for branch in sets:
         weights, layout = branch.weights.astype(np.int64) * layer.weight_unit, network.layout_of(branch.source)
@@ -153,8 +153,8 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode, merg
         rows = np.zeros_like(biases[:0])
         if neuron.current_bias:
             rows = np.asarray(neuron.bias)[None] if has_constant_bias(layer) else biases
-        trace = _Trace(microcode, neuron, negative, positive, rows, once=once)
-    rise = _Rise(microcode, neuron) if microcode.has_rise else None
+        trace = TraceInterval(microcode, neuron, negative, positive, rows, once=once)
+    rise = RiseInterval(microcode, neuron) if microcode.has_rise else None
     if pools:
         machine.record(negative, positive)
     low, high = machine.run(microcode.final, negative * 0, negative * 0)
@@ -218,7 +218,7 @@ def _current_bits(microcode: Microcode, biases: np.ndarray, negative: np.ndarray
 
 
 def _prove_forever(
-    where: str, machine: "_Intervals", merged: Microcode, negative: np.ndarray, positive: np.ndarray,
+    where: str, machine: Intervals, merged: Microcode, negative: np.ndarray, positive: np.ndarray,
 ) -> None:
     """Record an interval that contains all that was recorded so far, and that no step leaves, if there is one.
 
@@ -332,266 +332,3 @@ class _OnceBound:
             np.where(self._bounds_low, np.maximum(low, lowest), low),
             np.where(self._bounds_high, np.minimum(high, highest), high),
         )
-
-
-class _Trace:
-    """The interval of the trace of each channel, from step to step.
-
-    Parameters
-    ----------
-    negative, positive : int64[C]
-        The least and the most that is added to it in a step, by any part of the events.
-    biases : int64[B, C]
-        What is added to it in every step, one row after the other.
-    once : bool
-        No address adds twice in an inference: as a leak moves a whole number towards 0, or not at all, the trace then
-        stays between the sums of the negative and of the positive weights, if there are no biases.
-
-    Attributes
-    ----------
-    constant : bool
-        The last step has left the interval as it was.
-    """
-
-    def __init__(
-        self, microcode: Microcode, neuron: Neuron, negative: np.ndarray, positive: np.ndarray, biases: np.ndarray, *,
-        once: bool,
-    ):
-        self._machine, self._leak = _Intervals(microcode, np.zeros((0, len(negative)))), microcode.trace_leak
-        self._neuron, self._negative, self._positive = neuron, negative, positive
-        self._biases, self._once = biases, once and not biases.any()
-        self._low = self._high = np.zeros_like(negative)
-        self.constant = False
-
-    @property
-    def lows(self) -> np.ndarray:
-        """Least numbers so far, int64[C]."""
-        return self._machine.lows
-
-    @property
-    def highs(self) -> np.ndarray:
-        """Largest numbers so far, int64[C]."""
-        return self._machine.highs
-
-    def take(self) -> tuple[np.ndarray, np.ndarray]:
-        """Go on to the next step, and return the interval of what membranes take in it."""
-        before = self._low, self._high
-        low, high = self._machine.run_trace(self._leak, *before)
-        self._low, self._high = low + self._negative, high + self._positive
-        if self._once:
-            self._low, self._high = np.maximum(self._low, self._negative), np.minimum(self._high, self._positive)
-        self._machine.record(self._low, self._high)
-        for row in self._biases:
-            self._low, self._high = self._low + row, self._high + row
-            self._machine.record(self._low, self._high)
-        self.constant = np.array_equal(before, (self._low, self._high))
-        return before if self._neuron.current_delay else (self._low, self._high)
-
-    def take_forever(self, where: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return an interval of what membranes take in any step; it is one that no step leaves.
-
-        Raises
-        ------
-        CompileError
-            A current has no leak.
-        """
-        whole = 1 << self._neuron.current_leak_shift
-        lost = whole - np.broadcast_to(np.asarray(self._neuron.current_leak_num), len(self._negative))
-        bias = self._biases.sum(0)
-        lowest, highest = self._negative + np.minimum(bias, 0), self._positive + np.maximum(bias, 0)
-        if ((lost == 0) & ((lowest != 0) | (highest != 0))).any():
-            raise CompileError(f"{where}: current_leak must be below 1 in an inference without end, in which currents "
-                               "must stay bounded")
-        # high·num/2^shift + highest ≤ high; and so below, where rounding takes up to 1 in every step.
-        lost = np.maximum(lost, 1)
-        self._high = -(-highest * whole // lost)
-        self._low = np.where(lowest < 0, (lowest - 1) * whole // lost, 0)
-        self._machine.record(self._low, self._high)
-        self._machine.run_trace(self._leak, self._low, self._high)
-        return self._low, self._high
-
-
-class _Rise:
-    """The interval 0 … a of the rise of each channel's thresholds, from step to step.
-
-    Attributes
-    ----------
-    constant : bool
-        The last step has left it as it was.
-    """
-
-    def __init__(self, microcode: Microcode, neuron: Neuron):
-        assert neuron.theta_rise is not None
-        self._machine, self._neuron = _Intervals(microcode, np.zeros((0, len(neuron.bias)))), neuron
-        *self._leak, self._adds = microcode.rise_passes
-        self._highest = np.zeros_like(neuron.theta_rise)
-        self.constant = False
-
-    @property
-    def highs(self) -> np.ndarray:
-        """Largest numbers so far, int64[C]."""
-        return self._machine.highs
-
-    def take(self) -> np.ndarray:
-        """Go on to the next step, and return the largest rise that this one compares with."""
-        before = self._highest
-        _, leaked = self._machine.run_trace(tuple(self._leak), np.zeros_like(before), before)
-        assert self._adds.values is not None
-        self._highest = leaked + self._adds.values[-1]
-        self._machine.record(self._highest, self._highest)
-        self.constant = np.array_equal(before, self._highest)
-        return before
-
-    def take_forever(self, where: str) -> np.ndarray:
-        """Return the largest rise in any step; no step leaves it.
-
-        Raises
-        ------
-        CompileError
-            A rise has no leak.
-        """
-        whole = 1 << self._neuron.rise_leak_shift
-        lost = whole - np.broadcast_to(np.asarray(self._neuron.rise_leak_num), len(self._highest))
-        assert self._adds.values is not None
-        most = self._adds.values[-1]
-        if ((lost == 0) & (most > 0)).any():
-            raise CompileError(f"{where}: rise_leak must be below 1 in an inference without end, in which thresholds "
-                               "must stay bounded")
-        self._highest = -(-most * whole // np.maximum(lost, 1))  # high·num/2^shift + most ≤ high
-        self._machine.record(self._highest, self._highest)
-        self._machine.run_trace(tuple(self._leak), np.zeros_like(most), self._highest)
-        return self._highest
-
-
-class _Intervals:
-    """Runs passes on one interval per neuron, and keeps the extremes of all recorded values."""
-
-    def __init__(self, microcode: Microcode, biases: np.ndarray):
-        self.microcode, self._biases = microcode, biases
-        self._zero = np.zeros(len(microcode.offset), dtype=np.int64)
-        self._current = self._zero, self._zero
-        self.rise = self._zero  # the largest rise of the thresholds
-        self.lows, self.highs = self._zero.copy(), self._zero.copy()
-
-    def copy(self) -> "_Intervals":
-        """Intervals of their own, with the same extremes so far."""
-        other = _Intervals(self.microcode, self._biases)
-        other.rise, other.lows, other.highs = self.rise, self.lows.copy(), self.highs.copy()
-        other._current = self._current
-        return other
-
-    def record(self, low: np.ndarray, high: np.ndarray, where: np.ndarray | bool = True) -> None:
-        """Record that values low … high occur in the neurons ``where``."""
-        np.minimum(self.lows, low, out=self.lows, where=where)
-        np.maximum(self.highs, high, out=self.highs, where=where)
-
-    def add_to_current(self, low: np.ndarray, high: np.ndarray) -> None:
-        """Add to the current what lies in low … high, in parts and in any order."""
-        (least, most) = self._current
-        self.record(least + np.minimum(low, 0), most + np.maximum(high, 0))
-        self._current = least + low, most + high
-
-    def run_current(self, ops: tuple[RowOp, ...], low: np.ndarray, high: np.ndarray) -> None:
-        """Run the passes ``ops`` on the interval of the current; sums lie in low … high."""
-        for op in ops:
-            if op.act == "init":
-                self._current = self.microcode.current, self.microcode.current
-            elif op.act in ("load", "max"):
-                self._current = low, high
-            elif op.store == "current":
-                least, most = self._operand(op, self._current, 0, 0)
-                self._current = self._current[0] + least, self._current[1] + most
-            self.record(*self._current)
-
-    def run(self, ops: tuple[RowOp, ...], low: np.ndarray, high: np.ndarray, step: int = 0):
-        """Return the interval after the passes ``ops``, which start from low … high at the end of step ``step``."""
-        ops = tuple(op for op in ops if op.store == "membrane" and op.operand != "trace")
-        if not any(op.asks_spikes for op in ops) or self.microcode.levels is None:
-            return self._run_branch(ops, low, high, low <= high, 0, step)
-        # The silent part, and the parts that fire with each magnitude. Thresholds are the higher by 0 … the rise.
-        edges = [low, *self.microcode.levels.T]
-        ends = [*(level - 1 + self.rise for level in self.microcode.levels.T), high]
-        result = None
-        for magnitude, (first, last) in enumerate(zip(edges, ends, strict=True)):
-            part_low, part_high = np.maximum(low, first), np.minimum(high, last)
-            present = part_low <= part_high
-            part = self._run_branch(ops, part_low, part_high, present, magnitude, step)
-            if result is None:
-                result, any_part = part, present
-                continue
-            joined = present & any_part
-            result = (
-                np.where(joined, np.minimum(result[0], part[0]), np.where(present, part[0], result[0])),
-                np.where(joined, np.maximum(result[1], part[1]), np.where(present, part[1], result[1])),
-            )
-            any_part = any_part | present
-        assert result is not None
-        return result
-
-    def record_merged(self, merged: Microcode, low: np.ndarray, high: np.ndarray, step: int) -> None:
-        """Record what occurs in the passes of a step as they are ``merged``, of the same interval, if one takes a
-        rise."""
-        if not any(op.operand == "rise" for op in merged.step):
-            return
-        other = self.copy()
-        other.microcode = merged
-        other.run(merged.step, low, high, step)
-        self.record(other.lows, other.highs)
-
-    def run_trace(self, ops: tuple[RowOp, ...], low: np.ndarray, high: np.ndarray):
-        """Return the interval of the trace after the passes ``ops`` over it."""
-        return self._run_branch(ops, low, high, low <= high, 0, 0)
-
-    def _run_branch(self, ops, low, high, present, magnitude: int, step: int):
-        shadow = self._zero, self._zero
-        for op in ops:
-            low, high = self._base(op, low, high, magnitude)
-            if op.operand in ("leak", "decay"):
-                low, high = low + _masked(op, op.leak_of(low)), high + _masked(op, op.leak_of(high))
-            elif op.operand != "zero":
-                least, most = self._operand(op, shadow, magnitude, step)
-                low, high = low + least, high + most
-            self.record(low, high, present)
-            if op.act == "save":
-                shadow = low, high
-            if op.halve:
-                low, high = op.halved(low), op.halved(high)
-            elif op.act == "save":
-                low = high = self._zero
-        return low, high
-
-    def _base(self, op: RowOp, low, high, magnitude: int):
-        """The interval of u after it was replaced in the neurons for which the condition of the pass holds."""
-        base = op.base
-        if base is None or (op.when == "spiked" and not magnitude):
-            return low, high
-        if op.when in ("always", "spiked"):
-            return base, base
-        # The hull of the part that is replaced and of the part that is kept.
-        if op.when == "negative":
-            replaced, kept, kept_low, kept_high = low < 0, high >= 0, np.maximum(low, 0), high
-        else:
-            replaced, kept, kept_low, kept_high = high >= 0, low < 0, low, np.minimum(high, -1)
-        return (
-            np.where(replaced, np.where(kept, np.minimum(base, kept_low), base), kept_low),
-            np.where(replaced, np.where(kept, np.maximum(base, kept_high), base), kept_high),
-        )
-
-    def _operand(self, op: RowOp, shadow, magnitude: int, step: int) -> tuple[Any, Any]:
-        if op.operand == "shadow":
-            return _masked(op, shadow[0]), _masked(op, shadow[1])
-        if op.operand == "current":
-            return self._current
-        if op.operand == "rise":
-            return (~self.rise, self._zero - 1) if magnitude else (self._zero, self._zero)
-        value = self._biases[op.index] if op.operand == "weight" else op.values
-        if op.by_level:
-            value = value[magnitude]  # pyright: ignore[reportOptionalSubscript]
-        if op.operand == "fall":
-            value = self._zero + int(op.values[step])  # pyright: ignore[reportOptionalSubscript]
-        return value, value
-
-
-def _masked(op: RowOp, values: np.ndarray) -> np.ndarray:
-    """The operand in the channels that the pass adds it to, and 0 in all others, int64[C]."""
-    return values if op.channels is None else np.where(op.channels, values, 0)
