@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Random programs and inputs that several tests run; frameworks' own runs against what is imported of them."""
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -90,6 +91,14 @@ def rolled_lif(lif) -> Program:
     layers = [replace(layer, weights=np.roll(layer.weights, 1, axis=0), neuron=replace(
         layer.neuron, bias=np.roll(layer.neuron.bias, 1))) for layer in lif.network.layers]
     return replace(lif, network=replace(lif.network, layers=tuple(layers)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_collections():
+    """What is imported stays, and designs are large: to look for unused objects among them takes a third of a test."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
 
 
 @pytest.fixture(scope="session", autouse=True)

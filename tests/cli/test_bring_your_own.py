@@ -25,7 +25,9 @@ def blocks(heading: str) -> str:
 
 
 @pytest.mark.parametrize(("heading", "folder"), [
-    ("From snnTorch", "build_snntorch"), ("From SpikingJelly", "build_spikingjelly")])
+    pytest.param("From snnTorch", "build_snntorch", marks=pytest.mark.slow),
+    ("From SpikingJelly", "build_spikingjelly"),
+])
 def test_the_page_runs(heading, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = ran(heading)

@@ -29,7 +29,7 @@ def test_hidden_layer_sends_the_spikes_of_the_row_machine(lanes, neuron):
                       for one in spikes])
     assert 0.02 <= fired.mean() <= 0.7
     seen = run_unit(HiddenLayer(program), "pysim", offers={"source0": tokens_of(spikes)}, takes=["events"],
-                    cycles=4000, seed=lanes)
+                    cycles=4000, quiet=600, seed=lanes)
     assert seen["events"] == tokens_of(fired) and seen["left"] == [0]
 
 
@@ -179,7 +179,7 @@ def run_hidden(name: str) -> tuple[dict, list[int]]:
     offers = {f"source{place}": sent for place, branch in enumerate(network.layers[0].synapses(0)) if branch.source}
     slow = "pool" in name or "last" in name
     seen = run_unit(HiddenLayer(program), "pysim", offers=offers, takes=["events"], seed=lanes,
-                    cycles=len(sent) * (20 if branches or name in BANKS else 12) + 6000 * slow)
+                    cycles=len(sent) * (20 if branches or name in BANKS else 12) + 6000 * slow, quiet=600)
     return seen, layer_tokens(fired, network.layers[0].out_layout, program.cores[0].plan)
 
 

@@ -22,7 +22,7 @@ def test_output_layer_decides_like_the_golden_model(readout, lanes, early_exit, 
     assert len(set(golden.classes.tolist())) > 1
     layout = result_layout(program)
     seen = run_unit(OutputLayer(program), "pysim", offers={"source": tokens_of(spikes)}, takes=["result"],
-                    cycles=2500, seed=lanes)
+                    cycles=2500, quiet=300, seed=lanes)
     results = [layout.unpack(word) for word in seen["result"]]
     steps = np.array([result[1] for result in results])
     assert [result[0] for result in results] == golden.classes.tolist()
@@ -42,7 +42,7 @@ def test_output_layer_counts_magnitudes(readout, lanes, winner, early_exit):
     assert len(set(golden.classes.tolist())) > 1 and golden.spikes[1].max() == 3
     layout = result_layout(program)
     seen = run_unit(OutputLayer(program), "pysim", offers={"source": tokens_of(spikes)}, takes=["result"],
-                    cycles=2500, seed=1)
+                    cycles=2500, quiet=300, seed=1)
     results = [layout.unpack(word) for word in seen["result"]]
     assert results == [
         (*found[:3], found[3].tolist())

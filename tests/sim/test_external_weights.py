@@ -142,7 +142,7 @@ def random_program(seed: int) -> tuple[Program, np.ndarray]:
         able = [index for index in range(len(network.layers)) if external_obstacle(network, index) is None]
         external = [index for index in able if rng.random() < 0.7] or able[:1]
         inputs = random_inputs(rng, network, 2)
-        if not external or inputs.size > 300:
+        if not external or inputs.size > 150:
             continue
         spikes = GoldenModel(network).run(inputs).spikes
         if min(np.count_nonzero(delayed(np.asarray(spikes[index]), network.layers[index].delays))

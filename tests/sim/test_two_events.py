@@ -12,6 +12,7 @@ from firstspike_compiler.compile import compile_network
 from firstspike_sim.backends.pysim import PysimBackend
 from firstspike_sim.compare import compare
 from firstspike_sim.models.prediction import Prediction, predict_inputs
+from firstspike_sim.testing.halved import halved
 
 INPUTS, HIDDEN, STEPS = 28, 20, 3
 
@@ -59,9 +60,9 @@ def pairs(prediction: Prediction, edge: int) -> int:
     return int(together.sum())
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("lanes, waits", [([20, 4], None), ([3, 2], 7)])
-def test_hardware_equals_the_models(kind, lanes, waits):
+@pytest.mark.parametrize("kind, mapping", halved(KINDS, [([20, 4], None), ([3, 2], 7)]))
+def test_hardware_equals_the_models(kind, mapping):
+    lanes, waits = mapping
     program = program_of(kind, events=2, lanes=lanes, early_exit=waits is not None)
     prediction = predict_inputs(program, inputs_of(program, 5), waits=waits)
     assert not differences(program, prediction)

@@ -36,8 +36,8 @@ class Pins(Protocol):
 
 def run_unit(
     unit: Component, simulator: str, *, offers: Mapping[str, Sequence[int]], takes: Sequence[str],
-    pulses: Mapping[str, Sequence[int]] | None = None, counts: Sequence[str] = (), cycles: int, seed: int | None = None,
-    images: Mapping[MemoryShape, Sequence[int]] | None = None,
+    pulses: Mapping[str, Sequence[int]] | None = None, counts: Sequence[str] = (), cycles: int,
+    quiet: int | None = None, seed: int | None = None, images: Mapping[MemoryShape, Sequence[int]] | None = None,
 ) -> dict[str, list[int]]:
     """Run a unit from reset for a number of cycles.
 
@@ -54,6 +54,8 @@ def run_unit(
         Outputs whose high cycles are counted.
     cycles : int
         Length of the run, in clock cycles.
+    quiet : int
+        The run ends before that once all words are sent and no word has moved for so many cycles; None: it does not.
     seed : int
         Seed of the random waits on both sides; None: no waits.
     images : mapping of MemoryShape to sequence of int
@@ -73,7 +75,7 @@ def run_unit(
     plan = {
         "offers": {name: [int(word) for word in words] for name, words in offers.items()}, "takes": list(takes),
         "pulses": {name: [int(cycle) for cycle in at] for name, at in (pulses or {}).items()},
-        "counts": list(counts), "cycles": cycles, "seed": seed,
+        "counts": list(counts), "cycles": cycles, "quiet": quiet, "seed": seed,
     }
     seen = _in_pysim(unit, plan) if simulator == "pysim" else _in_cocotb(unit, plan, simulator, images or {})
     if seen["broken"]:
@@ -88,6 +90,7 @@ async def exercise(pins: Pins, plan: dict) -> dict:
     sent, offered = dict.fromkeys(inputs, 0), dict.fromkeys(inputs, False)
     seen: dict = {name: [] for name in outputs} | {name: [0] for name in plan["counts"]} | {"broken": []}
     held: dict[str, int | None] = dict.fromkeys(outputs)
+    left, moved = 0, 0
     for cycle in range(plan["cycles"]):
         idle = [plan["seed"] is not None and random.random() < 0.3 for _ in range(len(inputs) + len(outputs))]
         for name, wait in zip(inputs, idle, strict=False):
@@ -102,7 +105,7 @@ async def exercise(pins: Pins, plan: dict) -> dict:
         await pins.settle()
         for name in inputs:
             if offered[name] and pins.get(f"{name}_ready"):
-                sent[name], offered[name] = sent[name] + 1, False
+                sent[name], offered[name], moved = sent[name] + 1, False, cycle
         for name, wait in zip(outputs, idle[len(inputs):], strict=True):
             word = pins.get(f"{name}_payload") if pins.get(f"{name}_valid") else None
             if held[name] is not None and word != held[name]:
@@ -110,10 +113,14 @@ async def exercise(pins: Pins, plan: dict) -> dict:
             held[name] = word if wait else None
             if word is not None and not wait:
                 seen[name].append(word)
+                moved = cycle
         for name in plan["counts"]:
             seen[name][0] += pins.get(name)
         await pins.tick()
-    return seen | {"left": [sum(len(words) - sent[name] for name, words in inputs.items())]}
+        left = sum(len(words) - sent[name] for name, words in inputs.items())
+        if plan["quiet"] and not left and cycle - moved >= plan["quiet"]:
+            break
+    return seen | {"left": [left]}
 
 
 class _PysimPins:

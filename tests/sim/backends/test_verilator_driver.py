@@ -177,6 +177,7 @@ def test_a_simulator_is_built_once_and_without_python_on_the_path(program, cache
     assert "verilated.o" in {file.name for file in runtime.iterdir()}
 
 
+@pytest.mark.slow
 def test_the_compiler_that_is_named_builds_a_simulator_of_its_own(program, stimulus, cache, monkeypatch, tmp_path):
     loaded(program)
     script = tmp_path / "my c++"

@@ -23,6 +23,20 @@ from firstspike_sim.testing.random_network import random_banks, random_inputs, r
 from firstspike_sim.testing.unit_words import second_events
 from firstspike_sim.timing.spike_lists import codes_of_tokens
 
+HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of the faults planted in a twin, which is compiled anew for each of them, the quick tests try the first."""
+    tried = set()
+    for item in items:
+        if item.path.parent == HERE and item.name.startswith("test_a_fault"):
+            function = item.nodeid.split("[")[0]
+            if function in tried:
+                item.add_marker(pytest.mark.slow)
+            tried.add(function)
+
 
 class Pins:
     """Ports of a unit in Amaranth's simulator, by name: ``source_valid``."""
