@@ -52,11 +52,13 @@ def images() -> np.ndarray:
 
 
 @pytest.fixture
-def boards():
+def boards(dense):
+    """Only the simulator of the dense network runs long enough for the compiler's optimisation to pay."""
     opened: list[SimulatedBoard] = []
 
     def open_board(one: Program, **options) -> SimulatedBoard:
-        opened.append(SimulatedBoard(one, **{"divisor": DIVISOR, "initialised": False, "optimise": False, **options}))
+        opened.append(SimulatedBoard(one, **{
+            "divisor": DIVISOR, "initialised": False, "optimise": one is dense, **options}))
         return opened[-1]
 
     yield open_board
@@ -310,7 +312,7 @@ def test_many_frames_with_faults(seed, dense, boards, images):
 
 
 def test_the_folder_of_a_board_is_cleared(dense):
-    board = SimulatedBoard(dense, divisor=DIVISOR, initialised=False, optimise=False)
+    board = SimulatedBoard(dense, divisor=DIVISOR, initialised=False)
     folder = Path(board._folder.name)
     assert folder.exists()
     board.close()
