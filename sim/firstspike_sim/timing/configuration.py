@@ -38,30 +38,33 @@ class Wiring(NamedTuple):
 
     ``image``: the port takes images. ``direct``: the encoder behind the port is the pixel encoder. ``sender``
     int64[edges]: sender of each edge, 0 for the input, i + 1 for core i. ``sends`` bool[cores]: whether any core takes
-    the spikes of core i. ``merger``, ``line``, ``fetcher`` int64[edges]: number of the pool merger, the delay line and
-    the weight fetcher on each edge; −1: none. ``core_fetcher`` int64[cores]: that in front of each core.
+    the spikes of core i. ``line``, ``merger``, ``fetcher`` int64[edges]: number of the delay line, the pool merger and
+    the weight fetcher on each edge, in this order on the way to the core; −1: none. ``buffers`` int64[edges, 4]: the
+    stream buffer in front of each of them, or of what is behind if there is none, and that in front of the core, which
+    has the number of the edge. ``core_fetcher`` int64[cores]: that in front of each core.
     """
 
     image: bool
     direct: bool
     sender: np.ndarray
     sends: np.ndarray
-    merger: np.ndarray
     line: np.ndarray
+    merger: np.ndarray
     fetcher: np.ndarray
+    buffers: np.ndarray
     core_fetcher: np.ndarray
 
 
 def wiring_of(program: Program) -> Wiring:
     """The units and edges of the accelerator."""
     inputs = [one for core in program.cores for one in core.inputs]
+    line, merger, fetcher = (_numbered([there(one) is not None for one in inputs]) for there in (
+        lambda one: one.delaying, lambda one: one.merging, lambda one: one.fetching))
     return Wiring(
         image=program.config.port == "image", direct=program.network.input_kind == "direct",
         sender=np.array([edge.source + 1 for edge in program.network.edges()]),
         sends=np.array([core.sends for core in program.cores]),
-        merger=_numbered([one.merging is not None for one in inputs]),
-        line=_numbered([one.delaying is not None for one in inputs]),
-        fetcher=_numbered([one.fetching is not None for one in inputs]),
+        line=line, merger=merger, fetcher=fetcher, buffers=_buffers_on_the_way([line, merger, fetcher]),
         core_fetcher=_numbered([core.fetching is not None for core in program.cores]),
     )
 
@@ -69,6 +72,15 @@ def wiring_of(program: Program) -> Wiring:
 def _numbered(there: list[bool]) -> np.ndarray:
     """Number those that are there; −1 for the others."""
     return np.where(there, np.cumsum(there) - 1, -1)
+
+
+def _buffers_on_the_way(units: list[np.ndarray]) -> np.ndarray:
+    """`Wiring.buffers`: first those of all edges, then those in front of the units, kind by kind."""
+    chain, count = [np.arange(len(units[0]))], len(units[0])
+    for numbers in reversed(units):
+        chain.insert(0, np.where(numbers < 0, chain[0], count + numbers))
+        count += int(numbers.max()) + 1
+    return np.stack(chain, axis=1)
 
 
 def cores_of(program: Program) -> np.ndarray:

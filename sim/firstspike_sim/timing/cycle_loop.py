@@ -54,8 +54,8 @@ class Units(NamedTuple):
 
     For each core: ``settings`` and ``sequencers``, ``cores``, ``issues`` (the wires between these two), ``queues`` and
     ``extractors``. For each sender (0: the input, i + 1: core i): ``emitters`` and ``offers``. For each edge:
-    ``buffers``, from which the core takes; on some edges, ``lines``, ``mergers`` and ``fetchers`` with a stream buffer
-    in front of each. ``memory``: the memory port, and the external memory. Arrays of length 1: ``readouts``,
+    the first of ``buffers``, from which the core takes; on some edges, ``lines``, ``mergers`` and ``fetchers`` with
+    one of the other buffers in front of each. ``memory``: the memory port, and the external memory. Arrays of length 1: ``readouts``,
     ``latency_encoders``, ``pixel_encoders``, ``packers``, ``both_ports``.
     """
 
@@ -84,14 +84,8 @@ def _find_room(wiring, units):  # pragma: no cover - compiled
     """Find the senders that can send: all buffers that take their tokens must have room."""
     for sender in range(len(units.offers)):
         units.offers[sender].room = True
-    for edge in range(len(units.buffers)):
-        merger, line, fetcher = wiring.merger[edge], wiring.line[edge], wiring.fetcher[edge]
-        buffer = units.buffers[edge] if merger < 0 else units.mergers.buffers[merger]
-        if fetcher >= 0:
-            buffer = units.fetchers.buffers[fetcher]
-        if line >= 0:
-            buffer = units.lines.buffers[line]
-        if not stream_buffer.source_ready(buffer):
+    for edge in range(len(wiring.sender)):
+        if not stream_buffer.source_ready(units.buffers[wiring.buffers[edge, 0]]):
             units.offers[wiring.sender[edge]].room = False
 
 
@@ -185,34 +179,49 @@ def _run_fetcher(units, number, buffer, behind, fetched_ready, room, chosen, cyc
 
 
 @twin
+def _run_way(wiring, units, edge, room, chosen, cycle):  # pragma: no cover - compiled
+    """Run weight fetcher, pool merger and delay line of an edge; return whether the first unit takes what the buffer in
+    front of it offers."""
+    line, merger, fetcher = wiring.line[edge], wiring.merger[edge], wiring.fetcher[edge]
+    taken = units.sequencers.ready[edge]
+    if fetcher >= 0:
+        buffer, behind = units.buffers[wiring.buffers[edge, 2]], units.buffers[edge]
+        taken = _run_fetcher(units, fetcher, buffer, behind, taken, room, chosen, cycle)
+    if merger >= 0:
+        merged_ready = taken
+        buffer, behind = units.buffers[wiring.buffers[edge, 1]], units.buffers[wiring.buffers[edge, 2]]
+        taken = buffer.valid and pool_merger.takes(units.mergers, merger, buffer.token)
+        pool_merger.step(units.mergers, merger, buffer, taken, behind, merged_ready)
+    if line >= 0:
+        late_ready = taken
+        buffer, behind = units.buffers[wiring.buffers[edge, 0]], units.buffers[wiring.buffers[edge, 1]]
+        taken = buffer.valid and delay_line.takes(units.lines, line)
+        delay_line.step(units.lines, line, buffer, taken, behind, late_ready)
+    return taken
+
+
+@twin
 def _run_edges(wiring, units, log, cycle):  # pragma: no cover - compiled
     """Run the stream buffers between senders and cores, the delay lines, pool mergers and weight fetchers behind some
     of them, and the memory; log the transfers of the first."""
-    taken, chosen = memory.asked(units.memory, cycle), -1
-    room = taken or not units.memory.state[0].valid
-    for number in range(len(units.fetchers.state)):
-        if units.fetchers.state[number].asks:
-            chosen = number
+    external, asked, room, chosen = len(units.fetchers.state) > 0, False, False, -1
+    if external:
+        asked = memory.asked(units.memory, cycle)
+        room = asked or not units.memory.state[0].valid
+        for number in range(len(units.fetchers.state)):
+            if units.fetchers.state[number].asks:
+                chosen = number
     beats = units.fetchers.state[chosen].beats if chosen >= 0 else 0
-    for edge in range(len(units.buffers)):
-        buffer, offer, ready = units.buffers[edge], units.offers[wiring.sender[edge]], units.sequencers.ready[edge]
-        merger, line, fetcher = wiring.merger[edge], wiring.line[edge], wiring.fetcher[edge]
-        if fetcher >= 0:
-            behind, fetched_ready, buffer = buffer, ready, units.fetchers.buffers[fetcher]
-            ready = _run_fetcher(units, fetcher, buffer, behind, fetched_ready, room, chosen, cycle)
-        if merger >= 0:
-            behind, merged_ready, buffer = buffer, ready, units.mergers.buffers[merger]
-            ready = buffer.valid and pool_merger.takes(units.mergers, merger, buffer.token)
-            pool_merger.step(units.mergers, merger, buffer, ready, behind, merged_ready)
-        if line >= 0:
-            behind, late_ready, buffer = buffer, ready, units.lines.buffers[line]
-            ready = buffer.valid and delay_line.takes(units.lines, line)
-            delay_line.step(units.lines, line, buffer, ready, behind, late_ready)
-        if buffer.valid and ready:
+    for edge in range(len(wiring.sender)):
+        entry, offer, taken = wiring.buffers[edge, 0], units.offers[wiring.sender[edge]], units.sequencers.ready[edge]
+        if entry != edge:
+            taken = _run_way(wiring, units, edge, room, chosen, cycle)
+        buffer = units.buffers[entry]
+        if buffer.valid and taken:
             edge_log.note(log, edge, buffer.token, cycle)
-        stream_buffer.step(buffer, offer.valid and offer.room, offer.token, ready)
-    if len(units.fetchers.state) > 0:
-        memory.step(units.memory, cycle, taken, chosen >= 0, chosen, beats)
+        stream_buffer.step(buffer, offer.valid and offer.room, offer.token, taken)
+    if external:
+        memory.step(units.memory, cycle, asked, chosen >= 0, chosen, beats)
 
 
 @twin
@@ -227,7 +236,7 @@ def _has_ended(wiring, units, source, sink, count, log):  # pragma: no cover - c
     for index in range(len(units.cores)):
         if units.sequencers.state[index].inference < count:
             return False
-    for edge in range(len(units.buffers)):
+    for edge in range(len(wiring.sender)):
         if units.settings.edges[edge].recurrent:
             line = wiring.line[edge]
             if not edge_log.has_ended(log, edge, count):

@@ -50,8 +50,7 @@ class Lines(NamedTuple):
     ``state`` `LINE` [lines]. Tables int64 of all lines, one after the other: ``place`` and ``delay`` of each neuron,
     ``neuron`` at each place. ``map`` int64[lines, slots, places]: 0, or 1 + code, of an event that is due; ``counts``
     int64[lines, slots, words]: how many are in a word. ``codes``, ``places`` int64[lines, events]: of the events that
-    went to the extractor. ``extractors``, ``emitters``: those of the lines; ``buffers``: the stream buffer in
-    front of each.
+    went to the extractor. ``extractors``, ``emitters``: those of the lines.
     """
 
     state: np.ndarray
@@ -64,7 +63,6 @@ class Lines(NamedTuple):
     places: np.ndarray
     extractors: np.ndarray
     emitters: np.ndarray
-    buffers: np.ndarray
 
 
 def new_lines(delayings: Sequence[Delaying], events: Sequence[int]) -> Lines:
@@ -92,8 +90,7 @@ def new_lines(delayings: Sequence[Delaying], events: Sequence[int]) -> Lines:
     return Lines(
         state=state, place=neurons, delay=delay, neuron=neuron, map=np.zeros((count, slots, places), np.int64),
         counts=np.zeros((count, slots, words), np.int64), codes=sent, places=sent.copy(),
-        extractors=extractor.new_extractors(count), emitters=emitter.new_emitters(np.zeros(count, np.int64)),
-        buffers=stream_buffer.new_stream_buffers(count))
+        extractors=extractor.new_extractors(count), emitters=emitter.new_emitters(np.zeros(count, np.int64)))
 
 
 @twin

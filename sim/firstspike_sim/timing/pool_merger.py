@@ -49,8 +49,7 @@ class Mergers(NamedTuple):
     ``state`` `MERGER` [mergers], ``sums`` and ``seen`` [mergers, 2, windows]: sum of each window of a half, and whether
     it had an event; ``windows`` [mergers, 2, windows]: those that had, in the order of their first events; ``counts``
     [mergers, 2]: how many; ``bands`` [mergers, 2] of each half; ``dirty`` [mergers, 2]: whether a half was closed and
-    has sums that are not yet read. ``buffers``: `STREAM_BUFFER` [mergers] in front of each, the stream buffer of the
-    edge; the one behind it is what the core takes from.
+    has sums that are not yet read.
     """
 
     tables: MergerTables
@@ -61,7 +60,6 @@ class Mergers(NamedTuple):
     counts: np.ndarray
     bands: np.ndarray
     dirty: np.ndarray
-    buffers: np.ndarray
 
 
 def new_mergers(
@@ -79,7 +77,6 @@ def new_mergers(
         sums=np.zeros((count, 2, size), np.int64), seen=np.zeros((count, 2, size), np.bool_),
         windows=np.zeros((count, 2, size), np.int64), counts=np.zeros((count, 2), np.int64),
         bands=np.zeros((count, 2), np.int64), dirty=np.zeros((count, 2), np.bool_),
-        buffers=stream_buffer.new_stream_buffers(count),
     )
 
 

@@ -66,7 +66,7 @@ def predict_cycles(
     log = new_edge_log(sent)
     tokens = sent + len(lists.first_step)
     work = int((tokens * configuration.longest_tokens(program)).sum())
-    units = _units(program, source, sent, stimulus.memory)
+    units = _units(program, wiring, source, sent, stimulus.memory)
     work += int(units.mergers.state["sweep"].sum())
     lines = [one.delaying for core in program.cores for one in core.inputs]
     work += sum(one.clear_cycles * (1 + stimulus.inferences) + one.words * count
@@ -85,7 +85,8 @@ def predict_cycles(
     return Trace(
         accepted=source.accepted, classes=classes, steps=steps, decided_by=decided_by, scores=scores,
         decided=sink.decided, taken=sink.taken, edge_tokens=edge_tokens, edge_cycles=edge_cycles,
-        busy=units.sequencers.state["busy"].copy(), busy_windows=busy_windows(busy), window_cycles=int(busy.span[0]),
+        busy=units.sequencers.state["busy"].copy(), busy_windows=busy_windows(busy, units.sequencers.state["busy"]),
+        window_cycles=int(busy.span[0]),
     )
 
 
@@ -113,7 +114,7 @@ def _check_memory(program: Program, memory: MemoryTiming) -> None:
                          f"dead, and not {longest}, with latencies and stalls of up to {memory.longest} cycles")
 
 
-def _units(program: Program, source: Source, sent: np.ndarray, memory: MemoryTiming) -> Units:
+def _units(program: Program, wiring: configuration.Wiring, source: Source, sent: np.ndarray, memory: MemoryTiming) -> Units:
     """All units after reset; ``sent``: tokens of each edge."""
     settings = configuration.sequencer_settings(program.cores)
     cores = len(settings.cores)
@@ -121,7 +122,7 @@ def _units(program: Program, source: Source, sent: np.ndarray, memory: MemoryTim
         settings=settings, sequencers=new_sequencers(settings), cores=configuration.cores_of(program),
         issues=np.zeros(cores, ROW), queues=configuration.queues_of(program), extractors=new_extractors(cores),
         emitters=new_emitters(configuration.second_shifts(program)), offers=np.zeros(cores + 1, OFFER),
-        buffers=new_stream_buffers(len(settings.edges)), mergers=configuration.mergers_of(program),
+        buffers=new_stream_buffers(int(wiring.buffers.max()) + 1), mergers=configuration.mergers_of(program),
         lines=configuration.lines_of(program, sent), fetchers=configuration.fetchers_of(program),
         memory=new_memory(sum(core.plan.options.external for core in program.cores), memory),
         readouts=configuration.readout_of(program),

@@ -35,8 +35,7 @@ the one at its output. The buffer that is being filled, and that whose last beat
 class Fetchers(NamedTuple):
     """All weight fetchers: ``state`` `FETCHER` [fetchers]; ``slices`` int64[*], the slice of each neuron, for all
     fetchers one after the other; ``filled`` bool, ``last`` int64[fetchers, buffers], which buffers are filled and the
-    number of the last event of each; ``tokens``, ``places`` int64[fetchers, tokens], of the queue, with their buffers;
-    ``buffers``, the stream buffer in front of each."""
+    number of the last event of each; ``tokens``, ``places`` int64[fetchers, tokens], of the queue, with their buffers."""
 
     state: np.ndarray
     slices: np.ndarray
@@ -44,7 +43,6 @@ class Fetchers(NamedTuple):
     last: np.ndarray
     tokens: np.ndarray
     places: np.ndarray
-    buffers: np.ndarray
 
 
 def new_fetchers(fetchings: Sequence[Fetching]) -> Fetchers:
@@ -59,7 +57,7 @@ def new_fetchers(fetchings: Sequence[Fetching]) -> Fetchers:
     queue = np.zeros((count, QUEUE_TOKENS), np.int64)
     return Fetchers(
         state=state, slices=slices, filled=np.zeros((count, most), np.bool_), last=np.zeros((count, most), np.int64),
-        tokens=queue, places=queue.copy(), buffers=stream_buffer.new_stream_buffers(count))
+        tokens=queue, places=queue.copy())
 
 
 @twin

@@ -33,7 +33,7 @@ def compare(beside, twin, delaying: Delaying, often: float, willing: float, dens
     said = np.concatenate(said)
     codes = codes_of_tokens(said, delaying.layout)
     units = twin.new_lines([delaying], [len(said)])
-    source, behind = units.buffers[0], stream_buffer.new_stream_buffers(1)[0]
+    source, behind = stream_buffer.new_stream_buffers(2)
     at = 0
 
     def cycle(pins):

@@ -29,7 +29,7 @@ def compare(beside, twin, merging: Merging, often: float, willing: float, densit
     codes, layout = codes_of_tokens(said, merging.spikes), merging.layout
     units = twin.new_mergers(windows=[merging.window_of_spikes()], bands=[merging.band_of_spikes()],
                              sweeps=[merging.places], graded=[merging.spikes.value_bits > 0])
-    source, behind = units.buffers[0], stream_buffer.new_stream_buffers(1)[0]
+    source, behind = stream_buffer.new_stream_buffers(2)
     at = 0
 
     def cycle(pins):

@@ -54,7 +54,7 @@ def compare(
     assert fetching is not None
     said = tokens_of(spec, density)
     codes, units = codes_of_tokens(said, fetching.layout), twin.new_fetchers([fetching])
-    state, source, behind = units.state[0], units.buffers[0], stream_buffer.new_stream_buffers(1)[0]
+    state, (source, behind) = units.state[0], stream_buffer.new_stream_buffers(2)
     memory, work, at = ExternalMemory(b"", QUICK, 32), deque(), 0
 
     def cycle(pins):
