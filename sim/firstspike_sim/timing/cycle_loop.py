@@ -55,8 +55,8 @@ class Units(NamedTuple):
     For each core: ``settings`` and ``sequencers``, ``cores``, ``issues`` (the wires between these two), ``queues`` and
     ``extractors``. For each sender (0: the input, i + 1: core i): ``emitters`` and ``offers``. For each edge:
     the first of ``buffers``, from which the core takes; on some edges, ``lines``, ``mergers`` and ``fetchers`` with
-    one of the other buffers in front of each. ``memory``: the memory port, and the external memory. Arrays of length 1: ``readouts``,
-    ``latency_encoders``, ``pixel_encoders``, ``packers``, ``both_ports``.
+    one of the other buffers in front of each. ``memory``: the memory port, and the external memory. Arrays of length 1:
+    ``readouts``, ``latency_encoders``, ``pixel_encoders``, ``packers``, ``both_ports``.
     """
 
     settings: SequencerSettings

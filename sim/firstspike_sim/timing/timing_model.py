@@ -114,7 +114,9 @@ def _check_memory(program: Program, memory: MemoryTiming) -> None:
                          f"dead, and not {longest}, with latencies and stalls of up to {memory.longest} cycles")
 
 
-def _units(program: Program, wiring: configuration.Wiring, source: Source, sent: np.ndarray, memory: MemoryTiming) -> Units:
+def _units(
+    program: Program, wiring: configuration.Wiring, source: Source, sent: np.ndarray, memory: MemoryTiming,
+) -> Units:
     """All units after reset; ``sent``: tokens of each edge."""
     settings = configuration.sequencer_settings(program.cores)
     cores = len(settings.cores)

@@ -35,7 +35,8 @@ the one at its output. The buffer that is being filled, and that whose last beat
 class Fetchers(NamedTuple):
     """All weight fetchers: ``state`` `FETCHER` [fetchers]; ``slices`` int64[*], the slice of each neuron, for all
     fetchers one after the other; ``filled`` bool, ``last`` int64[fetchers, buffers], which buffers are filled and the
-    number of the last event of each; ``tokens``, ``places`` int64[fetchers, tokens], of the queue, with their buffers."""
+    number of the last event of each; ``tokens``, ``places`` int64[fetchers, tokens], of the queue, with their
+    buffers."""
 
     state: np.ndarray
     slices: np.ndarray

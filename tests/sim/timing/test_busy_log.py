@@ -15,7 +15,8 @@ def test_windows_hold_every_busy_cycle_where_it_was(cycles):
         sequencers["busy"] += worked[:, cycle]
         note(log, sequencers)
     span, found = int(log.span[0]), busy_windows(log, sequencers["busy"])
-    assert span == {1: 1, WINDOWS - 1: 1, WINDOWS: 2, WINDOWS + 1: 2}.get(cycles, 4) and found.shape == (2, -(-cycles // span))
+    assert span == {1: 1, WINDOWS - 1: 1, WINDOWS: 2, WINDOWS + 1: 2}.get(cycles, 4)
+    assert found.shape == (2, -(-cycles // span))
     wanted = np.add.reduceat(worked.astype(int), np.arange(0, cycles, span), axis=1)
     assert np.array_equal(found, wanted)
 
