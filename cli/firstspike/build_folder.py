@@ -246,7 +246,7 @@ def _files(compilation: "Compilation", name: str) -> tuple[dict[str, bytes | str
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     templates = files("firstspike") / "templates"
     for template, output in (("instance.v.j2", f"{name}_inst.v"), ("firstspike.core.j2", f"{name}.core"),
-                             ("vivado.tcl.j2", "vivado.tcl")):
+                             ("waivers.vlt.j2", f"{name}.vlt"), ("vivado.tcl.j2", "vivado.tcl")):
         written[output] = environment.from_string((templates / template).read_text("utf-8")).render(facts)
     return written, facts
 

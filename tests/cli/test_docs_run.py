@@ -48,7 +48,7 @@ STAND_INS = (
 """Patterns and what takes their place, so that the commands need no download and no board."""
 
 NOT_RUN = {"study": "hours of training", "build": "the synthesis tools: tests/boards/test_real_tools.py"}
-OTHER_TOOLS = ("make ", "pip ", "vivado ")
+OTHER_TOOLS = ("make ", "pip ", "vivado ", "fusesoc ")
 """What lines of blocks without a language begin with, beside firstspike; the Makefile's targets are checked."""
 
 FORMULAS = ("docs/semantics.md", "docs/bring_your_own.md")
