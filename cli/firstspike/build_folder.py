@@ -142,8 +142,8 @@ def recorded_source(folder: Path) -> tuple[FloatNetwork | IntegerNetwork, dict, 
         raise BuildError(f"{folder}: must be a build folder ('firstspike compile' makes one)") from None
     source = (manifest or {}).get("made_from")
     if manifest is None or not isinstance(source, dict) or source.get("network") not in (PROGRAM_FILE, NETWORK_FILE):
-        raise BuildError(f"{folder / MANIFEST_FILE}: must say what the build was made from (made_from); it is of an "
-                         "older version, truncated or altered: compile again")
+        raise BuildError(f"{folder / MANIFEST_FILE}: must be the manifest of '{MADE_BY}' and say what the build was "
+                         "made from (made_from); it is another's, of an older version, or altered: compile again")
     path = folder / source["network"]
     if not path.is_file() or digest_of(path.read_bytes()) != manifest["files"].get(path.name):
         raise BuildError(f"{path}: must be the file that was compiled; it is missing, truncated or altered")

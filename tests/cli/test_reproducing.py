@@ -91,8 +91,8 @@ def test_first_difference(was, now, sentence):
 def test_what_cannot_be_made_again_is_one_sentence(built, command, tmp_path):
     made_from = json.loads((built / "manifest.json").read_text("utf-8"))["made_from"]
     wrong = {
-        "older": ({"made_from": None}, r"manifest.json: must say what the build was made from (made_from); it is of"),
-        "path": ({"made_from": made_from | {"network": "../x"}}, "must say what the build was made from"),
+        "older": ({"made_from": None}, "say what the build was made from (made_from); it is"),
+        "path": ({"made_from": made_from | {"network": "../x"}}, "say what the build was made from"),
         "option": ({"made_from": made_from | {"options": {"lames": 3}}}, "made_from: options must be a table of lanes"),
         "value": ({"made_from": made_from | {"options": {"lanes": "3"}}}, "made_from: lanes"),
         "powers": ({"made_from": made_from | {"options": {"powers": [[["x"]]]}}}, "powers must be arrays of numbers"),
