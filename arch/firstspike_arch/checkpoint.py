@@ -26,7 +26,7 @@ from .plain import read_fields
 from .program import write_atomically
 from .shown import shown
 
-__all__ = ["CheckpointError", "Tensor", "list_tensors", "load_network", "save_network"]
+__all__ = ["CheckpointError", "Tensor", "list_tensors", "load_network", "network_bytes", "save_network"]
 
 FORMAT = 1
 HEADER = "firstspike_network"
@@ -96,7 +96,11 @@ def save_network(path: str | Path, network: FloatNetwork) -> None:
     CheckpointError
         A shape or type is wrong, or a value is not finite, so that the file could not be read back. Nothing is written.
     """
-    path = Path(path)
+    write_atomically(Path(path), network_bytes(network, Path(path)))
+
+
+def network_bytes(network: FloatNetwork, path: Path) -> bytes:
+    """Return the contents of a file that `load_network` reads; errors are as of `save_network` to ``path``."""
     tensors = {}
     for index, layer in enumerate(network.layers):
         arrays = {name: getattr(layer, name) for name in _LAYER_ARRAYS}
@@ -121,7 +125,7 @@ def save_network(path: str | Path, network: FloatNetwork) -> None:
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: every field must be finite and fit JSON: {error}") from None
     _network_from_parts(path, json.loads(text), dict(tensors))
-    write_atomically(path, save(tensors, {HEADER: text}))
+    return save(tensors, {HEADER: text})
 
 
 def _step(weight_scale: float, weight_exponent: int = 0, **_) -> float:

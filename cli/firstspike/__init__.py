@@ -5,7 +5,9 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from firstspike_arch import versions
+
+__version__ = versions.VERSION
 
 if TYPE_CHECKING:
     from .public import *  # noqa: F403 - its names, with their types

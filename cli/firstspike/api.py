@@ -18,6 +18,7 @@ from firstspike_boards.serial_port import SerialPort
 from firstspike_boards.spi_device import SpiDevice
 from firstspike_boards.spi_port import SpiPort
 from firstspike_compiler.compile import Compilation, compile_network
+from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.verilog_files import TOP
 from firstspike_sim.backends.pysim import PysimBackend
 from firstspike_sim.backends.verilator import VerilatorBackend
@@ -35,9 +36,9 @@ from .network_file import load
 from .quantising import Calibration, Quantised, calibrate, choose_bits, quantise_at
 
 __all__ = [
-    "Calibration", "Mapping", "Quantised", "Verification", "calibrate", "choose_bits", "compile", "connect",
-    "count_events", "estimate", "export", "infer", "load", "map_to_device", "open_build", "open_link", "quantise_at",
-    "save", "simulate", "verify",
+    "Calibration", "Mapping", "Quantised", "Verification", "calibrate", "choose_bits", "compile", "component",
+    "connect", "count_events", "estimate", "export", "infer", "load", "map_to_device", "open_build", "open_link",
+    "quantise_at", "save", "simulate", "verify",
 ]
 
 
@@ -59,6 +60,13 @@ def export(compilation: Compilation, folder: str | Path, *, name: str = TOP) -> 
     can be parts of one design. What else is in the folder stays there; see `write_build`.
     """
     return write_build(compilation, folder, name=name)
+
+
+def component(program: Program) -> Accelerator:
+    """Make the accelerator a component for a design of one's own in Amaranth, its weights the initial contents of its
+    memories: ``m.submodules.snn = fs.component(program)``. Its members are those of `Accelerator`.
+    """
+    return Accelerator(program, program.images())
 
 
 def open_build(folder: str | Path) -> Program:

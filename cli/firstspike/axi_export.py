@@ -65,7 +65,7 @@ def write_axi(program: Program, folder: Path, *, name: str = TOP) -> dict:
     for output, template, rules in (("package_ip.tcl", "package_ip.tcl.j2", environment),
                                     ("README.md", "axi_readme.md.j2", environment),
                                     (facts["header"], "registers.h.j2", c_code)):
-        text = (files("firstspike") / "templates" / template).read_text()
+        text = (files("firstspike") / "templates" / template).read_text("utf-8")
         written[output] = rules.from_string(text).render(facts)
     record = {"format": 1, "network": program.network.name, "digest": program.digest(),
               "architecture": program.architecture(), "top": name, "driver": driver | {"words_file": WORDS_FILE}}

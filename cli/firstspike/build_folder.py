@@ -6,22 +6,30 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from firstspike_arch.checkpoint import load_network, network_bytes
 from firstspike_arch.external import BEATS_BITS, REQUEST_ADDRESS_BITS
 from firstspike_arch.float_network import FloatNetwork
+from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.output_folder import digest_of, is_file_name, read_record, write_folder
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
 from firstspike_arch.status import COUNTERS, FAULTS_ADDRESS, PROGRAM_WORD
-from firstspike_hw.verilog_files import TOP, hex_image, image_file
+from firstspike_arch.versions import versions_of
+from firstspike_hw.verilog_files import TOP, hex_image, image_file, writer_of
 
 if TYPE_CHECKING:
     from firstspike_compiler.compile import Compilation
 
-__all__ = ["BuildError", "list_build", "read_build", "recorded_accuracy", "write_build"]
+__all__ = ["BuildError", "list_build", "read_build", "recorded_accuracy", "recorded_source", "write_build"]
 
 PROGRAM_FILE = "program.fsp"
+NETWORK_FILE = "network.safetensors"
+"""The network that was compiled, as it came; one of integers is in the program."""
+
 MANIFEST_FILE = "manifest.json"
 MADE_BY = "firstspike compile"
+MADE_WITH = ("amaranth", "jinja2", "numpy", "pydantic", "safetensors", "torch")
+"""Packages that had a hand in a build, beside firstspike, Python and the yosys that wrote the Verilog."""
 
 
 class BuildError(ValueError):
@@ -87,7 +95,7 @@ def read_build(folder: str | Path) -> tuple[Program, str]:
         path = folder / _external_file(top)
         if not path.is_file() or path.read_bytes() != program.external_image():
             raise BuildError(f"{path}: must be the external weights of the program in this folder; compile again")
-    return program, (folder / f"{top}.v").read_text()
+    return program, (folder / f"{top}.v").read_text("utf-8")
 
 
 def _external_file(name: str) -> str:
@@ -118,6 +126,35 @@ def recorded_accuracy(folder: str | Path) -> dict[str, float]:
     return {name: value for name, value in found.items() if isinstance(value, float)} if isinstance(found, dict) else {}
 
 
+def recorded_source(folder: Path) -> tuple[FloatNetwork | IntegerNetwork, dict, str]:
+    """Return what a build was made from: the network, the options of `compile_network`, and the name of the top module.
+
+    Raises
+    ------
+    BuildError, CheckpointError, ProgramError
+        The folder is no build, its manifest does not say it, or the network is missing or altered.
+    """
+    from firstspike_compiler.plain_options import from_plain
+
+    try:
+        manifest = _read_manifest(folder)
+    except OSError:
+        raise BuildError(f"{folder}: must be a build folder ('firstspike compile' makes one)") from None
+    source = (manifest or {}).get("made_from")
+    if manifest is None or not isinstance(source, dict) or source.get("network") not in (PROGRAM_FILE, NETWORK_FILE):
+        raise BuildError(f"{folder / MANIFEST_FILE}: must be the manifest of '{MADE_BY}' and say what the build was "
+                         "made from (made_from); it is another's, of an older version, or altered: compile again")
+    path = folder / source["network"]
+    if not path.is_file() or digest_of(path.read_bytes()) != manifest["files"].get(path.name):
+        raise BuildError(f"{path}: must be the file that was compiled; it is missing, truncated or altered")
+    try:
+        options = from_plain(source.get("options"))
+    except ValueError as error:
+        raise BuildError(f"{folder / MANIFEST_FILE}: made_from: {error}") from None
+    network = Program.load(path).network if path.name == PROGRAM_FILE else load_network(path)
+    return network, options, manifest["top"]
+
+
 def list_build(folder: str | Path) -> tuple[dict[str, str], list[dict]]:
     """List the state of each file, and the layers in the manifest, of a build that may be broken."""
     folder = Path(folder)
@@ -144,6 +181,7 @@ def _read_manifest(folder: Path) -> dict | None:
 
 def _files(compilation: "Compilation", name: str) -> tuple[dict[str, bytes | str], dict]:
     """Make all files of a build but the manifest, by name, and what the manifest tells of them."""
+    from firstspike_compiler.plain_options import to_plain
     from firstspike_hw.accelerator import Accelerator
     from firstspike_hw.verilog import verilog
     from jinja2 import Environment, StrictUndefined
@@ -156,6 +194,9 @@ def _files(compilation: "Compilation", name: str) -> tuple[dict[str, bytes | str
         **{image_file(shape, name): hex_image(images[shape.name], shape) for shape in memories}}
     if program.external:
         written[_external_file(name)] = program.external_image()
+    source = compilation.source
+    if not isinstance(source, IntegerNetwork):
+        written[NETWORK_FILE] = network_bytes(source, Path(NETWORK_FILE))
     layout = result_layout(program)
     network, token = program.network, program.network.input_layout
     real = next((one.result for one in compilation.passes if isinstance(one.result, FloatNetwork)), None)
@@ -197,13 +238,16 @@ def _files(compilation: "Compilation", name: str) -> tuple[dict[str, bytes | str
              "constants": ["theta", "v_init", "reset_step", "v_reset", "clamps"]}
             for core in program.cores
         ],
+        "made_from": {"network": PROGRAM_FILE if isinstance(source, IntegerNetwork) else NETWORK_FILE,
+                      "options": to_plain(compilation.options)},
+        "made_with": versions_of(MADE_WITH) | {"yosys": writer_of(text)},
     }
     # The templates make plain text, not HTML: nothing must be escaped.
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     templates = files("firstspike") / "templates"
     for template, output in (("instance.v.j2", f"{name}_inst.v"), ("firstspike.core.j2", f"{name}.core"),
-                             ("vivado.tcl.j2", "vivado.tcl")):
-        written[output] = environment.from_string((templates / template).read_text()).render(facts)
+                             ("waivers.vlt.j2", f"{name}.vlt"), ("vivado.tcl.j2", "vivado.tcl")):
+        written[output] = environment.from_string((templates / template).read_text("utf-8")).render(facts)
     return written, facts
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The firstspike command: trained spiking networks become verified FPGA accelerators."""
 
+import io
 import logging
 import sys
 import warnings
@@ -77,6 +78,9 @@ app.command("doctor")(verb_doctor.doctor)
 
 def run() -> None:
     """Run the console script. An error of the user ends in one sentence on stderr and exit status 1."""
+    for printed in (sys.stdout, sys.stderr):
+        if isinstance(printed, io.TextIOWrapper):  # in a locale without ≤, a report with ? is better than none
+            printed.reconfigure(errors="replace")
     try:
         with warnings.catch_warnings():
             for kind in NOTES:

@@ -16,6 +16,7 @@ from .api import (
     calibrate,
     choose_bits,
     compile,
+    component,
     connect,
     count_events,
     estimate,
@@ -33,7 +34,8 @@ from .torch_module import from_norse, from_sinabs, from_snntorch, from_spikingje
 
 __all__ = [
     "IF", "LIF", "Calibration", "LeakyIntegrator", "Mapping", "NetworkBuilder", "Quantised", "SpikingSequential",
-    "Verification", "calibrate", "choose_bits", "compile", "connect", "count_events", "encode_latency", "estimate",
-    "export", "from_norse", "from_sinabs", "from_snntorch", "from_spikingjelly", "from_torch", "infer", "load",
-    "load_lava", "load_nir", "map_to_device", "open_build", "quantise_at", "save", "save_nir", "simulate", "verify",
+    "Verification", "calibrate", "choose_bits", "compile", "component", "connect", "count_events", "encode_latency",
+    "estimate", "export", "from_norse", "from_sinabs", "from_snntorch", "from_spikingjelly", "from_torch", "infer",
+    "load", "load_lava", "load_nir", "map_to_device", "open_build", "quantise_at", "save", "save_nir", "simulate",
+    "verify",
 ]

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from firstspike_hw.toolchain import ToolError, find_tool
@@ -56,9 +57,16 @@ DATA = {"mnist": "mnist/t10k-labels-idx1-ubyte.gz", "fashion-mnist": "fashion-mn
 """A file or folder of each data set that `firstspike data` fetches."""
 
 
-def doctor() -> None:
+def doctor(
+    reproduce: Annotated[Path | None, typer.Option(
+        metavar="FOLDER", help="Instead: make this build folder again from what it records, and compare every "
+        "byte.")] = None,
+) -> None:
     """Show what is installed, found and missing, with the command to get it; status 1 if something needed is."""
     console = Console(highlight=False, markup=False)  # 'firstspike[link]' is no markup
+    if reproduce is not None:
+        _reproduce(reproduce, console)
+        return
     with console.status("looking for tools"):
         findings = [*_programs(), *_packages(), *_data()]
     console.print(f"firstspike {__version__}, Python {platform.python_version()} on {platform.system()} "
@@ -73,6 +81,23 @@ def doctor() -> None:
         console.print(f"without {' and '.join(needed)} nothing can be simulated", soft_wrap=True)
         raise typer.Exit(1)
     console.print("all that simulation and verification need is there", soft_wrap=True)
+
+
+def _reproduce(folder: Path, console: Console) -> None:
+    """Make a build again; raise ValueError, which names the first difference, if something else comes out."""
+    from .progress import shown_stage
+    from .reproducing import reproduce
+
+    with shown_stage(console) as stage:
+        found = reproduce(folder, stage)
+    others = ", ".join(f"{name} {was or 'none'} (now {now or 'none'})" for name, (was, now) in found.versions.items())
+    made = f"made with {others}" if others else "made with the versions that are installed"
+    if found.different:
+        raise ValueError(f"{folder}: must come out as it was built, but {found.first}; {len(found.different)} of "
+                         f"{found.files} files differ; {made}")
+    console.print(f"{folder}: all {found.files} files come out as they were built, byte for byte", soft_wrap=True)
+    if others:
+        console.print(made, soft_wrap=True)
 
 
 def _programs() -> Iterator[Finding]:

@@ -70,6 +70,7 @@ class Options:
     ordered: bool = False
     external: Sequence[int] = ()
     beat_bits: int = 64
+    layers: Sequence[LayerOptions] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,6 +78,7 @@ class _Draft:
     """An unfinished compilation: the results of the passes so far."""
 
     options: Options
+    source: FloatNetwork | IntegerNetwork
     real: Any = None
     """FloatNetwork; None if the network came as integers."""
     integer: Any = None
@@ -177,6 +179,11 @@ def _prove(draft: _Draft) -> tuple[_Draft, PassResult]:
 def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
     options, network = draft.options, draft.integer
     _check_mapping(options, network)
+    if options.layers is not None:
+        if len(options.layers) != len(network.layers):
+            raise CompileError(f"layers must be options of each of the {len(network.layers)} layers, not of "
+                               f"{len(options.layers)}")
+        return _mapped(draft, tuple(options.layers))
     templates = []
     for index, (layer, proof) in enumerate(zip(network.layers, draft.proofs, strict=True)):
         bits = proof.bits + options.headroom_bits
@@ -248,6 +255,8 @@ class Compilation:
 
     Parameters
     ----------
+    source : FloatNetwork or IntegerNetwork
+        The network that was compiled; `compile_network` makes the same of it with these ``options``.
     options : Options
     program : Program
     passes : tuple of PassResult
@@ -258,6 +267,7 @@ class Compilation:
         Rounding errors of each layer; empty if the network came as integers.
     """
 
+    source: FloatNetwork | IntegerNetwork
     options: Options
     program: Program
     passes: tuple[PassResult, ...]
@@ -385,6 +395,9 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         Numbers of the layers whose weights lie in an external memory, see `LayerOptions`.
     beat_bits : int
         Width of the external memory's responses, 32, 64 or 128.
+    layers : sequence of LayerOptions
+        The mapping of each layer, as an earlier compilation has chosen it (`Program.config`), in place of all options
+        that concern it.
 
     Raises
     ------
@@ -407,7 +420,7 @@ def remap(compilation: Compilation, **changes) -> Compilation:
     CompileError
         An option breaks a rule.
     """
-    return _run_again(compilation, replace(compilation.options, **changes), _map)
+    return _run_again(compilation, replace(compilation.options, **{"layers": None, **changes}))
 
 
 def remap_as(compilation: Compilation, layers: Sequence[LayerOptions]) -> Compilation:
@@ -418,14 +431,14 @@ def remap_as(compilation: Compilation, layers: Sequence[LayerOptions]) -> Compil
     CompileError
         An option does not fit its layer.
     """
-    return _run_again(compilation, compilation.options, lambda draft: _mapped(draft, tuple(layers)))
+    return _run_again(compilation, replace(compilation.options, layers=tuple(layers)))
 
 
-def _run_again(compilation: Compilation, options: Options, first: Pass) -> Compilation:
-    """Run the mapping passes again, with another first one."""
-    draft = _Draft(options=options, integer=compilation.program.network, roundings=compilation.roundings,
-                   proofs=compilation.proofs)
-    return _run(draft, (first, *MAPPING_PASSES[1:]), compilation.passes[: -len(MAPPING_PASSES)])
+def _run_again(compilation: Compilation, options: Options) -> Compilation:
+    """Run the mapping passes again, with other options."""
+    draft = _Draft(options=options, source=compilation.source, integer=compilation.program.network,
+                   roundings=compilation.roundings, proofs=compilation.proofs)
+    return _run(draft, MAPPING_PASSES, compilation.passes[: -len(MAPPING_PASSES)])
 
 
 def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compilation:
@@ -433,9 +446,9 @@ def _compile(network: FloatNetwork | IntegerNetwork, options: Options) -> Compil
         for name, what in (("weight_bits", "weights"), ("weight_scale", "weights"), ("leak_rounding", "leaks")):
             if getattr(options, name) is not None:
                 raise CompileError(f"{name} must not be given for an integer network, whose {what} are quantised")
-        return _run(_Draft(options=options, integer=network), PROOF_PASSES + MAPPING_PASSES)
+        return _run(_Draft(options=options, source=network, integer=network), PROOF_PASSES + MAPPING_PASSES)
     if isinstance(network, FloatNetwork):
-        return _run(_Draft(options=options, real=network), REAL_PASSES + PROOF_PASSES + MAPPING_PASSES)
+        return _run(_Draft(options=options, source=network, real=network), REAL_PASSES + PROOF_PASSES + MAPPING_PASSES)
     raise CompileError(f"network must be a FloatNetwork or an IntegerNetwork, not {type(network).__name__}")
 
 
@@ -444,8 +457,8 @@ def _run(draft: _Draft, passes: Iterable[Pass], before: tuple[PassResult, ...] =
     for run in passes:
         draft, result = run(draft)
         results.append(result)
-    return Compilation(options=draft.options, program=draft.program, passes=tuple(results), proofs=draft.proofs,
-                       roundings=draft.roundings)
+    return Compilation(source=draft.source, options=draft.options, program=draft.program, passes=tuple(results),
+                       proofs=draft.proofs, roundings=draft.roundings)
 
 
 def _check_mapping(options: Options, network: IntegerNetwork) -> None:

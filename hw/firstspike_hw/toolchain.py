@@ -11,12 +11,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Tool", "ToolError", "find_tool"]
+__all__ = ["Tool", "ToolError", "find_tool", "tool_versions"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -102,6 +102,12 @@ def find_tool(name: str) -> Tool:
     )
 
 
+def tool_versions(names: Iterable[str]) -> dict[str, str]:
+    """Return the version that each tool tells, by name; of those that tell one."""
+    found = {name: find_tool(name).version for name in names}
+    return {name: ".".join(map(str, version)) for name, version in found.items() if version}
+
+
 def _candidates(name: str, variable: str):
     given = os.environ.get(variable)
     if given:
@@ -165,7 +171,8 @@ def _version(text: str) -> tuple[int, ...]:
 def _run(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
     begun = time.monotonic()
     try:
-        done = subprocess.run(command, text=True, stdin=subprocess.DEVNULL, check=False, **options)
+        done = subprocess.run(command, text=True, encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL,
+                              check=False, **options)
     except OSError as error:
         raise ToolError(f"{command[0]} cannot be run: {error.strerror}") from None
     except subprocess.TimeoutExpired as error:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
+from amaranth import tracer
 from amaranth._toolchain import ToolNotFound  # pyright: ignore[reportAttributeAccessIssue] - a gap of the stubs
 from amaranth._toolchain.yosys import YosysError, find_yosys
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue] - likewise
@@ -16,6 +17,7 @@ from amaranth.lib.wiring import Component, In
 from firstspike_arch.memory import MemoryShape
 from firstspike_arch.shown import shown
 
+from .signal_names import get_var_name
 from .verilog_files import TOP, VerilogError, image_file
 
 __all__ = ["memories_of", "verilog"]
@@ -51,8 +53,9 @@ def verilog(
     # Initial values of memories would take half of the time and become part of the text; registers keep theirs, and so
     # do tables, which nothing writes.
     emit = rtlil.ModuleEmitter.emit_memory
-    with patch.object(rtlil.ModuleEmitter, "emit_memory", lambda emitter, index, cell: (
-            None if emitter.memories[index].write_port_ids else emit(emitter, index, cell))), _no_collections():
+    with patch.object(tracer, "get_var_name", get_var_name), patch.object(
+            rtlil.ModuleEmitter, "emit_memory", lambda emitter, index, cell: (
+                None if emitter.memories[index].write_port_ids else emit(emitter, index, cell))), _no_collections():
         text = rtlil.convert(component, name=top, emit_src=False, ports=_ports(component))
     script = f"read_rtlil <<rtlil\n{text}\nrtlil\nproc -nomux -norom\nmemory_collect\nwrite_verilog -norename\n"
     try:

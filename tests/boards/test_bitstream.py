@@ -6,6 +6,7 @@ With the real tools: `test_real_tools`.
 
 import json
 import os
+import platform
 import re
 import shlex
 import sys
@@ -15,13 +16,21 @@ import numpy as np
 import pytest
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.program import Program
-from firstspike_boards.bitstream import REPORT, block_rams, build_bitstream, project_files, write_project
+from firstspike_boards.bitstream import (
+    PROGRAM_FILE,
+    REPORT,
+    block_rams,
+    build_bitstream,
+    project_files,
+    write_project,
+)
 from firstspike_boards.board_top import BoardTop
 from firstspike_boards.boards import BOARDS
 from firstspike_boards.ice40 import ICE40
 from firstspike_boards.icebreaker import ICEBREAKER
 from firstspike_boards.memory_patch import find_memories
 from firstspike_boards.open_flow import delay_by_unit
+from firstspike_boards.rebuild import rebuild
 from firstspike_compiler.compile import compile_network
 from firstspike_hw.link.linked_accelerator import linked_memories
 from firstspike_hw.toolchain import ToolError
@@ -158,6 +167,27 @@ def test_a_missed_clock_gives_way_to_the_fastest_that_is_reached(tools, tmp_path
     assert report["clock"]["mhz"] == 21 and report["seed"] == 2  # 21.3 MHz are reached, of 12 MHz · 56 / 32 next below
     assert [one["mhz"] for one in report["tried"]] == [24, 21]
     assert len(log()) == 4
+    again = rebuild(tmp_path / "out", tmp_path / "again")
+    assert len(log()) == 8 and again["made_from"] == report["made_from"] and again["files"] == report["files"]
+    assert report["made_with"]["python"] == platform.python_version()
+    assert Program.load(tmp_path / "again" / PROGRAM_FILE).digest() == report["program"]
+
+
+def test_what_does_not_say_how_it_was_built_is_not_built_again(tools, tmp_path):
+    tools("30")
+    write_project(BOARDS["arty-a7-35t"], program(), tmp_path / "out", clock_hz=50e6)
+    again = rebuild(tmp_path / "out", tmp_path / "again")
+    assert json.loads((tmp_path / "out" / REPORT).read_text()) == json.loads(json.dumps(again))
+    for change, sentence in (({"board": "b"}, "made_from: board must be one of icebreaker, "),
+                             ({"baud": "fast"}, "made_from: baud must be a valid integer, not 'fast'")):
+        text = json.dumps(again | {"made_from": again["made_from"] | change})
+        (tmp_path / "out" / REPORT).write_text(text)
+        with pytest.raises(ValueError, match=sentence):
+            rebuild(tmp_path / "out", tmp_path / "other")
+    (tmp_path / "out" / REPORT).write_text(json.dumps({name: value for name, value in again.items()
+                                                       if name != "made_from"}))
+    with pytest.raises(ValueError, match="must say what the folder was built from"):
+        rebuild(tmp_path / "out", tmp_path / "other")
 
 
 @pytest.mark.parametrize(("fmax", "other", "options", "sentence"), [

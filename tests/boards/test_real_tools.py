@@ -9,6 +9,7 @@ from unittest.mock import create_autospec
 import firstspike as fs
 import numpy as np
 import pytest
+from firstspike.reproducing import reproduce
 from firstspike.verb_demo import shipped
 from firstspike_arch.program import Program
 from firstspike_boards.bitstream import build_bitstream
@@ -57,6 +58,15 @@ def test_a_bitstream_and_other_weights(name, tmp_path):
     assert again["seconds"]["place_and_route"] == report["seconds"]["place_and_route"]  # it was not placed again
     assert again["program"] == second.digest() != report["program"]
     assert (tmp_path / "out" / f"firstspike.{board.family.flow.bitstream}").read_bytes() != bitstream
+
+
+def test_a_bitstream_comes_out_again(tmp_path):
+    net = fs.NetworkBuilder(6, steps=3, readout="spike_count")
+    net.layer(np.arange(24).reshape(4, 6) % 15 - 7, theta=6)
+    program = fs.compile(net.build(), lanes=1, winner="scan", register_rows=2).program
+    build_bitstream(BOARDS["icebreaker"], program, tmp_path / "out", clock_hz=18e6, seeds=(1,))
+    found = reproduce(tmp_path / "out")
+    assert found.files == 4 and found.different == [], found.first
 
 
 def test_spram_of_the_netlist_holds_what_is_loaded(tmp_path, monkeypatch):

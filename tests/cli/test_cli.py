@@ -43,8 +43,12 @@ def checkpoint() -> Path:
 
 @pytest.fixture(scope="module")
 def build(checkpoint, tmp_path_factory) -> Path:
+    """Built as in another place: time zone, order of sets, and a locale without the report's ≤."""
     folder = tmp_path_factory.mktemp("cli") / "build"
-    done = process("compile", checkpoint, "--lanes", "16", "--early-exit", "-o", folder, folder=folder.parent)
+    elsewhere = {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONUTF8": "0",
+                 "PYTHONCOERCECLOCALE": "0"}
+    done = process("compile", os.path.relpath(checkpoint, folder.parent), "--lanes", "16", "--early-exit", "-o",
+                   "build", folder=folder.parent, env=os.environ | elsewhere)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -53,7 +57,7 @@ def test_build_folder_has_everything_and_is_reproducible(build, checkpoint, tmp_
     names = {path.name for path in build.iterdir()}
     assert names == {
         "firstspike.v", "core0_weights.hex", "core1_weights.hex", "program.fsp", "manifest.json", "report.txt",
-        "firstspike_inst.v", "firstspike.core", "vivado.tcl",
+        "firstspike_inst.v", "firstspike.core", "vivado.tcl", "firstspike.vlt", "network.safetensors",
     }
     manifest = json.loads((build / "manifest.json").read_text())
     assert {port["name"] for port in manifest["ports"]} >= {"clk", "rst", "source_valid", "result_payload"}

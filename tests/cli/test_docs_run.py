@@ -35,6 +35,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PYTHON_ELSEWHERE = {"README.md": "test_docs.py", "docs/bring_your_own.md": "test_bring_your_own.py"}
 
 STAND_INS = (
+    (r"zoo/cifar10_chip(.*) --data cifar10", r"zoo/digits_latency\1 --data digits"),
     (r"recipes/\w+\.toml", "recipes/digits_ettfs.toml"), (r"zoo/mnist_", "zoo/digits_"),
     (r"(?<![\w/])(mnist|nmnist|network|net)\.safetensors", "zoo/digits_ettfs.safetensors"),
     (r"/dev/tty\w+", "simulated"), (r"--data (mnist|\w+\.npz|image\.png)", "--data digits"),
@@ -47,7 +48,7 @@ STAND_INS = (
 """Patterns and what takes their place, so that the commands need no download and no board."""
 
 NOT_RUN = {"study": "hours of training", "build": "the synthesis tools: tests/boards/test_real_tools.py"}
-OTHER_TOOLS = ("make ", "pip ", "vivado ")
+OTHER_TOOLS = ("make ", "pip ", "vivado ", "fusesoc ")
 """What lines of blocks without a language begin with, beside firstspike; the Makefile's targets are checked."""
 
 FORMULAS = ("docs/semantics.md", "docs/bring_your_own.md")
@@ -180,6 +181,9 @@ def prepare(name: str, folder: Path, names: dict) -> None:
     images = load("digits", "test")[0][:10]
     make: dict[str, Callable[[], object]] = {
         "docs/commands.md": lambda: names.update(images=images),
+        "CONTRIBUTING.md": lambda: (
+            (folder / "failed").mkdir(), np.save(folder / "failed" / "inputs.npy", images),
+            fs.compile(fs.load("zoo/digits_ettfs.safetensors"), lanes=16).program.save("failed/program.fsp")),
         "docs/driver.md": lambda: names.update(images=images),
         "run/README.md": lambda: (
             names.update(images=images),

@@ -2,12 +2,12 @@
 """Collects the data of the page from what a command has computed."""
 
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from firstspike_arch.program import Program, write_atomically
+from firstspike_arch.versions import VERSION
 from firstspike_sim.models.activity import Activity, measure_activity
 
 from ..activity_report import summary
@@ -57,12 +57,8 @@ def collect(
     if activity is None and not program.network.endless:
         activity = measure_activity(program.network, inputs[:ACTIVITY])
     counted = None if labels is None or activity is None else labels[:activity.inferences]
-    try:
-        number = version("firstspike")
-    except PackageNotFoundError:
-        number = "from sources"
     return PageData(
-        command=command, commands=dict(commands), version=number, network=network_facts(program, len(inputs)),
+        command=command, commands=dict(commands), version=VERSION, network=network_facts(program, len(inputs)),
         accuracy=accuracy_facts(runs, labels, recorded), rasters=raster_facts(program, runs, labels),
         cycles=cycle_facts(program, runs), busy=busy_facts(program, runs, inputs),
         devices=device_facts(program, device), widths=width_facts(program, activity),

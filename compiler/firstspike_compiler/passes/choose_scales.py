@@ -258,14 +258,15 @@ def _least_error(
         candidates = np.unique(np.concatenate([candidates, whole]))
     every = -(-row.size // SAMPLES_MAX)
     row, power = row[::every], power[::every]
-    errors = [every * (np.square(quantise(row, scales, bits) * scales - row) @ power)
+    # No product of matrices: the order in which that adds up, and with it the scale, depends on the processor.
+    errors = [every * (np.square(quantise(row, scales, bits) * scales - row) * power).sum(1)
               for scales in np.array_split(candidates[:, None], -(-len(candidates) * row.size // _BLOCK))]
     return float(candidates[int(np.argmin(np.concatenate(errors) + others.errors(candidates)))])
 
 
 def _percentile(row: np.ndarray, power: np.ndarray, percentile: float) -> float:
     """The magnitude up to which weights receive this percentage of the power."""
-    order = np.argsort(np.abs(row))
+    order = np.argsort(np.abs(row), kind="stable")
     sums = power[order].cumsum()
     last = min(int((sums < sums[-1] * percentile / 100).sum()), row.size - 1)
     return float(np.abs(row[order[last]]))

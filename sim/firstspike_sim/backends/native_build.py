@@ -55,14 +55,14 @@ def build_simulator(
     files = {f"{top}.v": text, **files}
     if waves:
         # Verilator links FST waves with -llz4, which few machines have; an empty archive replaces it.
-        files["lz4.h"] = (NATIVE / "lz4.h").read_text()
+        files["lz4.h"] = (NATIVE / "lz4.h").read_text("utf-8")
     named = [flag.format(top=top) for flag in _FLAGS] + ([] if top == TOP else ["--prefix", f"V{TOP}"])
     flags = (*named, *(_WAVES if waves else ()), "-CFLAGS", "-O2" if optimise else "-O0")
     tools = (*tool_identity(verilator), *((*tool_identity(compiler), _processor()) if compiler else ()), *flags)
 
     def build(folder: Path) -> Iterable[Path]:
         for name, content in files.items():
-            (folder / name).write_text(content)
+            (folder / name).write_text(content, "utf-8")
         if waves:
             (folder / "liblz4.a").write_bytes(b"!<arch>\n")
         with shared_runtime(folder / "build", tools):

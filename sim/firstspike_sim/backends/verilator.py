@@ -157,5 +157,5 @@ def _build(program: Program, text: str, **options: bool) -> Tool:
         f'public_flat_rd -module "{top}" -var "edge{index}_{part}"\n'
         for index in edges for part in ("valid", "ready", "payload")
     )
-    driver = (NATIVE / "driver.cpp").read_text()
+    driver = (NATIVE / "driver.cpp").read_text("utf-8")
     return build_simulator(text, {"edges.vlt": visible, "edges.h": header, "driver.cpp": driver}, top=top, **options)
