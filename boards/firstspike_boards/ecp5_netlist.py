@@ -12,7 +12,7 @@ from itertools import count, permutations, product
 
 __all__ = ["absorb_adder_inputs", "absorb_output_registers", "improve", "retime_block_multiplexers"]
 
-_WORD_BITS = 18
+_WORD_BITS, _WIDE_BITS = 18, 36
 _GATES_MAX, _SELECTS_MAX = 16, 4
 _ADDER = 0x96AA
 """Function of a CCU2C's LUTs by which yosys adds A and B, with C = 0 and D = 1; C = D = 0 gives what is carried: A."""
@@ -29,7 +29,8 @@ def absorb_output_registers(netlist: dict) -> int:
     """Change a yosys JSON netlist of ECP5 cells in place; return the number of block RAM ports that use their register.
 
     A port of a DP16KD is changed if each output bit in use drives exactly one TRELLIS_FF and nothing else, and if these
-    flip-flops share one clock enable, share the port's clock, have no reset and start at 0.
+    flip-flops share one clock enable, share the port's clock, have no reset and start at 0. A word of 36 bits is at the
+    outputs of both ports, which then change together, so that both registers have the same mode and clock enable.
     """
     return sum(_absorb_registers(module) for module in netlist["modules"].values())
 
@@ -131,17 +132,20 @@ def _keep_whole_ports(cells: dict, uses: Counter, drivers: dict, cones: dict[str
         return Counter(net for gate in cones[name].gates for pin, (net,) in cells[gate]["connections"].items()
                        if net in cones[name].data and cells[gate]["port_directions"][pin] != "output")
 
+    def port(net: int) -> tuple[str, str]:
+        name, pin = drivers[net]
+        return name, next(sides for sides in _read_ports(cells[name]) if pin[2] in sides)
+
     while True:
         inside = sum(map(read, cones), Counter())
         controls: dict = {}
         for name, cone in cones.items():
             for net in cone.data:
-                controls.setdefault((drivers[net][0], drivers[net][1][:3]), set()).add(_control(cells[name]))
-        whole = {port for port, found in controls.items() if len(found) == 1 and all(
-            inside[net] == uses[net] for pin, (net,) in cells[port[0]]["connections"].items()
-            if pin[:3] == port[1] and pin[3:].isdigit())}
-        parted = [name for name, cone in cones.items()
-                  if any((drivers[net][0], drivers[net][1][:3]) not in whole for net in cone.data)]
+                controls.setdefault(port(net), set()).add(_control(cells[name]))
+        whole = {one for one, found in controls.items() if len(found) == 1 and all(
+            inside[net] == uses[net] for pin, (net,) in cells[one[0]]["connections"].items()
+            if pin[:2] == "DO" and pin[2] in one[1])}
+        parted = [name for name, cone in cones.items() if any(port(net) not in whole for net in cone.data)]
         if not parted:
             return
         for name in parted:
@@ -229,8 +233,8 @@ def _absorb_registers(module: dict) -> int:
     changed = 0
     for ram in [cell for cell in cells.values() if cell["type"] == "DP16KD"]:
         pins = ram["connections"]
-        for side in "AB":
-            read = [pin for pin in (f"DO{side}{bit}" for bit in range(_WORD_BITS))
+        for sides in _read_ports(ram):
+            read = [pin for pin in (f"DO{side}{bit}" for side in sides for bit in range(_WORD_BITS))
                     if pins.get(pin) and uses[pins[pin][0]]]
             registers = [behind.get(pins[pin][0]) for pin in read]
             if not read or None in registers or any(uses[pins[pin][0]] != 1 for pin in read):
@@ -239,13 +243,19 @@ def _absorb_registers(module: dict) -> int:
             if control is None or others:
                 continue
             clock, enable = control
-            if clock != pins[f"CLK{side}"][0]:
+            if any(clock != pins[f"CLK{side}"][0] or pins.get(f"RST{side}", ["0"]) != ["0"] for side in sides):
                 continue
             for pin, name in zip(read, registers, strict=True):
                 pins[pin] = cells.pop(name)["connections"]["Q"]
-            pins[f"OCE{side}"], ram["parameters"][f"REGMODE_{side}"] = [enable], "OUTREG"
+            for side in sides:
+                pins[f"OCE{side}"], ram["parameters"][f"REGMODE_{side}"] = [enable], "OUTREG"
             changed += 1
     return changed
+
+
+def _read_ports(ram: dict) -> tuple[str, ...]:
+    """Whose outputs each port of a DP16KD has: its own, or those of both for a word of 36 bits."""
+    return ("AB",) if int(ram["parameters"].get("DATA_WIDTH_B", "0"), 2) == _WIDE_BITS else ("A", "B")
 
 
 def _control(register: dict):

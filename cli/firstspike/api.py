@@ -199,7 +199,7 @@ class Verification:
 
 def verify(
     program: Program, inputs, *, backend: str = "verilator", run_size: int = 250, processes: int | None = None,
-    waits: int | None = None, verilog: str | None = None, waves: Path | None = None,
+    waits: int | None = None, verilog: str | None = None, waves: Path | None = None, optimise: bool = True,
     progress: Progress = unseen,
 ) -> Verification:
     """Compare hardware with golden and timing model: every class, evidence, spike and cycle.
@@ -216,11 +216,13 @@ def verify(
         Verilog to simulate, such as that of a build folder; None: the program is exported again.
     waves : Path or None
         File for an FST waveform, of all inputs in one run, whatever ``run_size`` is; None: none.
+    optimise : bool
+        Optimise Verilator's compiled code; False is faster for few inferences of much Verilog, such as gates.
     progress : callable
         Called as ``progress(done, total)``, counts of runs: each is predicted, and then simulated.
     """
     inputs = check_inputs(program.network, inputs, some=True)
-    runner = _backend(backend, waves)
+    runner = _backend(backend, waves, optimise)
     run_size = run_size if waves is None else len(inputs)
     if verilog is not None and isinstance(runner, VerilatorBackend):
         runner.load(program, verilog)
@@ -290,9 +292,9 @@ def intervals(stimulus: Stimulus, trace: Trace) -> np.ndarray:
     return np.diff(trace.accepted[stimulus.first_words])
 
 
-def _backend(name: str, waves: Path | None) -> VerilatorBackend | PysimBackend:
+def _backend(name: str, waves: Path | None, optimise: bool = True) -> VerilatorBackend | PysimBackend:
     if name == "verilator":
-        return VerilatorBackend(waves=waves)
+        return VerilatorBackend(waves=waves, optimise=optimise)
     if name == "pysim":
         if waves is not None:
             raise ValueError("waves must be taken with backend 'verilator', not 'pysim'")

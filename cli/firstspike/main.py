@@ -32,6 +32,7 @@ from . import (
     verb_simulate,
     verb_study,
     verb_train,
+    verb_upsets,
     verb_verify,
 )
 from .sentence import USER_ERRORS, sentence
@@ -70,6 +71,7 @@ app.command("run")(verb_run.run)
 app.command("monitor")(verb_monitor.monitor)
 app.command("report")(verb_report.report)
 app.command("robustness")(verb_robustness.robustness)
+app.command("upsets")(verb_upsets.upsets)
 app.command("data")(verb_data.data)
 app.command("study")(verb_study.study)
 app.command("demo")(verb_demo.demo)

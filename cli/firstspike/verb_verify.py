@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 from firstspike_arch.program import write_atomically
+from firstspike_arch.shown import shown
 from rich.console import Console
 from rich.table import Table
 
 from .build_folder import recorded_accuracy
 from .options import Backend, Data, Html, HtmlData, Limit, ShownDevice, Split, load_inputs
-from .progress import shown_progress
+from .progress import shown_progress, shown_stage
 from .verifiable import open_verifiable
 
 if TYPE_CHECKING:
     from firstspike_arch.program import Program
 
     from .api import Verification
+    from .verifiable import Verifiable
 
 
 def verify(
@@ -34,6 +36,8 @@ def verify(
         help="Write an FST waveform (verilator), of all inputs in one run.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file.")] = None,
     report: Annotated[Path | None, typer.Option("--json", help="Write a JSON file.")] = None,
+    gates: Annotated[str | None, typer.Option(
+        help="Simulate the gates that yosys makes of the Verilog for a family: ecp5, ice40 or xilinx.")] = None,
     html: Html = None, html_data: HtmlData = None, device: ShownDevice = None,
 ) -> None:
     """Compare the hardware with golden and timing model: every spike, class and cycle."""
@@ -43,13 +47,17 @@ def verify(
     from .page.command_line import check_page
 
     check_page(html, html_data, device)
+    if gates is not None:
+        _check_gates(gates, backend, html)
     case = open_verifiable(file)
-    program = case.program
+    program, verilog = case.program, case.verilog
     inputs, labels = load_inputs(data, split, limit)
     console = Console()
+    if gates is not None:
+        verilog = _synthesised(console, case, gates)
     with shown_progress(console, f"{len(inputs)} inferences in {backend}") as progress:
         outcome = api.verify(program, inputs, backend=backend, waits=waits, processes=processes,
-                             verilog=case.verilog, waves=waves, progress=progress)
+                             verilog=verilog, waves=waves, optimise=gates is None, progress=progress)
     show(console, outcome, labels)
     if waves:
         console.print(f"waveform written to {waves}", highlight=False, soft_wrap=True)
@@ -72,6 +80,28 @@ def verify(
         console.print(f"warning: {names} fires on less than 2 % or more than 70 % of neuron-steps: a weak comparison")
     if not outcome.equal:
         raise ValueError(f"hardware and models differ first at: {outcome.first}")
+
+
+def _check_gates(gates: str, backend: str, html: Path | None) -> None:
+    from firstspike_boards.gates import cell_models_of
+
+    cell_models_of(gates)
+    if backend != "verilator":
+        raise ValueError(f"--gates must be simulated with backend 'verilator', not {shown(backend)}")
+    if html is not None:
+        raise ValueError("--html must be given without --gates, whose signals have no names to show membranes by")
+
+
+def _synthesised(console: Console, case: "Verifiable", gates: str) -> str:
+    """Return the Verilog of the gates of a family, and print what they are."""
+    from firstspike_boards.gates import gates_of
+
+    with shown_stage(console) as stage:
+        stage(f"synthesis for {gates}")
+        found = gates_of(case.program, case.text(), gates)
+    kinds = ", ".join(f"{number} {name}" for name, number in found.cells.most_common())
+    console.print(f"cells of {gates}: {kinds}", highlight=False)
+    return found.text
 
 
 def write_verification(

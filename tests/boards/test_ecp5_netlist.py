@@ -57,6 +57,31 @@ def test_a_register_without_clock_enable_always_moves():
     assert design["modules"]["top"]["cells"]["ram"]["connections"]["OCEB"] == ["1"]
 
 
+def wide(cells, ports):
+    """A word of 36 bits, whose lower half is at the outputs of port A."""
+    cells["ram"]["parameters"]["DATA_WIDTH_B"] = f"{36:032b}"
+
+
+def test_a_wide_word_has_both_registers_under_one_enable():
+    design = netlist()
+    module = design["modules"]["top"]
+    wide(module["cells"], module["ports"])
+    assert absorb_output_registers(design) == 1
+    ram = module["cells"]["ram"]
+    assert {ram["parameters"][f"REGMODE_{side}"] for side in "AB"} == {"OUTREG"}
+    assert {tuple(ram["connections"][f"OCE{side}"]) for side in "AB"} == {(ENABLE,)}
+
+
+def half_of_a_wide_word(cells, ports):
+    wide(cells, ports)
+    ports["spy"] = {"direction": "output", "bits": [110]}
+
+
+def reset_of_the_block_ram(cells, ports):
+    cells["ram"]["connections"]["RSTB"] = [6]
+    cells["ram"]["port_directions"]["RSTB"] = "input"
+
+
 def other_reader(cells, ports):
     ports["spy"] = {"direction": "output", "bits": [10]}
 
@@ -88,7 +113,8 @@ def inverted_clock(cells, ports):
 
 
 @pytest.mark.parametrize(
-    "change", [other_reader, without_register, other_enable, other_clock, with_reset, starts_at_one, inverted_clock],
+    "change", [other_reader, without_register, other_enable, other_clock, with_reset, starts_at_one, inverted_clock,
+               half_of_a_wide_word, reset_of_the_block_ram],
 )
 def test_anything_else_is_left_as_it_is(change):
     design = netlist()

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""firstspike upsets FILE --data DATA -o FOLDER"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from .options import Data, Split, load_inputs
+from .progress import shown_progress, shown_stage
+from .tables import print_table
+from .verifiable import open_verifiable
+
+
+def upsets(
+    file: Annotated[Path, typer.Argument(
+        help="Build folder; or a program (.fsp) or checkpoint, whose Verilog is then exported.")],
+    data: Data, split: Split = "test",
+    count: Annotated[int, typer.Option(min=1, help="Upsets of each kind of state.")] = 200,
+    inferences: Annotated[int, typer.Option(min=2, help="Inferences of a run, back to back.")] = 4,
+    runs: Annotated[int, typer.Option(min=1, help="Different runs, of which each upset strikes one.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the upsets.")] = 0,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the JSON file and the picture; a campaign "
+                                         "of the same options there goes on.")] = Path("reports"),
+) -> None:
+    """Flip bits of weights, membranes and registers during inferences, and count what that changes."""
+    from .upset_campaign import Campaign
+    from .upset_report import bit_table, check_folder, effect_table, read_trials, summary, write_report, write_trials
+
+    check_folder(output)
+    case = open_verifiable(file)
+    inputs, _ = load_inputs(data, split, inferences * runs)
+    console = Console()
+    with shown_stage(console) as stage:
+        stage("building the simulator")
+        campaign = Campaign(case.program, case.text(), inputs, inferences=inferences, seed=seed)
+    facts = {"network": case.program.network.name, "program": case.program.digest(), "data": data, "split": split,
+             "inferences": inferences, "runs": len(campaign.limits), "limits_cycles": campaign.limits, "seed": seed}
+    outcomes = campaign.outcomes
+    if read_trials(output, facts, outcomes):
+        console.print(f"going on with {output}", highlight=False, soft_wrap=True)
+    with shown_progress(console, "upsets") as progress:
+        def kept(done: int, total: int) -> None:
+            write_trials(output, facts, outcomes)
+            progress(done, total)
+
+        campaign.run(count, kept)
+    print_table(console, effect_table(outcomes))
+    print_table(console, bit_table(outcomes))
+    for sentence in summary(outcomes):
+        console.print(sentence, highlight=False)
+    written, picture = write_report(output, facts, outcomes)
+    console.print(f"written to {written} and {picture.name}", highlight=False, soft_wrap=True)
