@@ -25,8 +25,10 @@ from pathlib import Path
 from .file_kind import file_kind
 from .shown import shown
 
-__all__ = ["ALIGNMENT", "FORMAT", "MAGIC", "MemoryImage", "MemoryImageError", "Segment", "aligned", "contents_at",
-           "lay_out", "require_room"]
+__all__ = [
+    "ALIGNMENT", "CRC_PLACE", "DIGEST_PLACE", "FORMAT", "MAGIC", "MemoryImage", "MemoryImageError", "Segment",
+    "aligned", "contents_at", "lay_out", "require_room",
+]
 
 MAGIC = b"\x89FSMEM\r\n"
 """First octets of a file: not text, and changed by whatever converts ends of lines."""
@@ -38,7 +40,9 @@ ALIGNMENT = 64
 
 _HEAD = struct.Struct("<8sHHI32sQQ")
 _SEGMENT = struct.Struct("<24sQQ")
-_CRC_FROM = 16
+
+CRC_PLACE, DIGEST_PLACE = 12, 16
+"""First octet of the CRC-32, and of the digest, from which on it covers everything."""
 
 
 class MemoryImageError(ValueError):
@@ -165,8 +169,8 @@ class MemoryImage:
                           self.base)
         body += b"".join(_SEGMENT.pack(one.name.encode(), one.address, one.size) for one in self.segments)
         body += self.contents
-        crc = zlib.crc32(body[_CRC_FROM:])
-        return body[: _CRC_FROM - 4] + crc.to_bytes(4, "little") + body[_CRC_FROM:]
+        crc = zlib.crc32(body[DIGEST_PLACE:])
+        return body[:CRC_PLACE] + crc.to_bytes(4, "little") + body[DIGEST_PLACE:]
 
     @classmethod
     def load(cls, path: str | Path, *, digest: str) -> "MemoryImage":
@@ -195,7 +199,7 @@ class MemoryImage:
         if len(raw) != size:
             short = "it is truncated" if len(raw) < size else "something was added"
             raise MemoryImageError(f"{path}: must have {size:,} octets, as it says, not {len(raw):,}: {short}")
-        if (found := zlib.crc32(raw[_CRC_FROM:])) != crc:
+        if (found := zlib.crc32(raw[DIGEST_PLACE:])) != crc:
             raise MemoryImageError(f"{path}: CRC-32 must be {crc:08x}, as it says, not {found:08x}: it was altered")
         if made_for.hex() != digest:
             raise MemoryImageError(f"{path}: must be of the program {digest[:16]}…, not of {made_for.hex()[:16]}…: it "

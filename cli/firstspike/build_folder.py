@@ -13,7 +13,7 @@ from firstspike_arch.output_folder import digest_of, is_file_name, read_record, 
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
 from firstspike_arch.status import COUNTERS, FAULTS_ADDRESS, PROGRAM_WORD
-from firstspike_hw.verilog_files import TOP, hex_image, image_file
+from firstspike_hw.verilog_files import TOP, external_file, hex_image, image_file
 
 if TYPE_CHECKING:
     from firstspike_compiler.compile import Compilation
@@ -85,21 +85,16 @@ def read_build(folder: str | Path) -> tuple[Program, str]:
         if path.read_bytes() != hex_image(images[shape.name], shape).encode():
             raise BuildError(f"{path}: must be the image of the program in this folder; compile again")
     if program.external:
-        path = folder / _external_file(top)
+        path = folder / external_file(top)
         if MemoryImage.load(path, digest=program.digest()) != program.external_image():
             raise BuildError(f"{path}: must be the external weights of the program in this folder; compile again")
     return program, (folder / f"{top}.v").read_text()
 
 
-def _external_file(name: str) -> str:
-    """Name of the image of the external memory."""
-    return f"{name}_external.fsmem"
-
-
 def _external(program: Program, name: str) -> dict:
     """What the manifest tells of the external memory."""
     return {
-        "file": _external_file(name), "octets": program.external_octets,
+        "file": external_file(name), "octets": program.external_octets,
         "contents_at": contents_at(len(program.external)), "beat_bits": program.config.beat_bits,
         "faults_address": FAULTS_ADDRESS,
         "request": {"address": REQUEST_ADDRESS_BITS, "beats": BEATS_BITS},
@@ -159,7 +154,7 @@ def _files(compilation: "Compilation", name: str) -> tuple[dict[str, bytes | str
         f"{name}.v": text, PROGRAM_FILE: program.to_bytes(), "report.txt": compilation.report(),
         **{image_file(shape, name): hex_image(images[shape.name], shape) for shape in memories}}
     if program.external:
-        written[_external_file(name)] = program.external_image().to_bytes()
+        written[external_file(name)] = program.external_image().to_bytes()
     layout = result_layout(program)
     network, token = program.network, program.network.input_layout
     real = next((one.result for one in compilation.passes if isinstance(one.result, FloatNetwork)), None)

@@ -8,11 +8,13 @@ from dataclasses import replace
 import firstspike as fs
 import numpy as np
 import pytest
+from firstspike.axi_export import write_axi
 from firstspike.build_folder import read_build
 from firstspike.verb_demo import shipped
 from firstspike_arch.memory_image import MemoryImage
 from firstspike_arch.output_folder import digest_of
 from firstspike_boards.devices import DEVICES, Device
+from firstspike_run import Export, ExportError
 from firstspike_train.data import load
 
 DIGITS = shipped("zoo", "digits_ettfs.safetensors")
@@ -60,6 +62,37 @@ def test_an_image_that_is_not_of_this_build_is_refused(change, said, folder, tmp
     assert status == 1 and f"{path}: " in error and said in error
 
 
+@pytest.fixture(scope="module")
+def peripheral(folder, tmp_path_factory):
+    """The same on AXI."""
+    path = tmp_path_factory.mktemp("external") / "axi"
+    write_axi(read_build(folder)[0], path)
+    return path
+
+
+def test_an_export_has_what_the_memory_must_hold(folder, peripheral):
+    program, export = read_build(folder)[0], Export.read(peripheral)
+    assert export.memory == program.external_image().contents
+    assert export.facts["memory"]["octets"] == len(export.memory)
+    assert (peripheral / "firstspike_external.fsmem").read_bytes() == program.external_image().to_bytes()
+
+
+@pytest.mark.parametrize("change, said", [
+    (None, "cannot be read: No such file"),
+    (lambda image: b"\x93NUMPY", "must be an image of an external memory, but does not begin as one"),
+    (lambda image: image.to_bytes()[:-1], "it is truncated, or of another build"),
+    (lambda image: image.to_bytes()[:-1] + b"\xff", "as it says, not [0-9a-f]{8}: it was altered"),
+    (lambda image: replace(image, digest="a" * 64).to_bytes(), "not of aaaaaaaaaaaaaaaa…: it belongs to another build"),
+])
+def test_the_driver_refuses_a_wrong_image(change, said, folder, peripheral, tmp_path):
+    path = shutil.copytree(peripheral, tmp_path / "axi") / "firstspike_external.fsmem"
+    path.unlink()
+    if change:
+        path.write_bytes(change(read_build(folder)[0].external_image()))
+    with pytest.raises(ExportError, match=f"^{path}: .*{said}"):
+        Export.read(path.parent)
+
+
 def test_hardware_equals_the_models(folder, command):
     status, said, _ = command("verify", folder, "--data", "digits", "--limit", "1", "--backend", "pysim",
                               "--waits", "1")
@@ -90,7 +123,6 @@ def test_auto_moves_the_largest_until_the_rest_fits(monkeypatch):
      "--memory-bytes must be given with --external"),
     (["compile", DIGITS, "--lanes", "10", "--external", "0", "--memory-bytes", "1000", "-o", "b"],
      "weights in the external memory must end within its 1,000 octets (--memory-bytes), but need"),
-    (["export-axi", "FOLDER", "-o", "ip"], "external must be off in the AXI peripheral"),
     (["run", "FOLDER", "--port", "simulated", "--data", "digits"], "external must be off behind a host link"),
 ])
 def test_what_is_not_possible_is_refused_in_a_sentence(arguments, said, folder, command, tmp_path, monkeypatch):
