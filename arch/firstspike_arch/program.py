@@ -189,10 +189,12 @@ class Program:
         return MemoryImage(digest=self.digest(), segments=segments, contents=bytes(contents))
 
     def port_words(self) -> np.ndarray:
-        """Return all images as words of the program port, uint64[K]."""
+        """Return all images as words of the program port, uint64[K], without buffers of external weights, which are
+        filled before they are read."""
         words, images = [], self.images()
-        for index, shape in enumerate(self.memories()):
-            for word, value in enumerate(images[shape.name]):
+        for index, (core, shape) in enumerate(zip(self.cores, self.memories(), strict=True)):
+            first = core.bias_word if core.fetching else 0
+            for word, value in enumerate(images[shape.name][first:], start=first):
                 for chunk in range(shape.chunks):
                     address = program_address(word, chunk, shape.chunks)
                     words.append((value >> 32 * chunk & 0xFFFF_FFFF) | address << 32 | index << 56)

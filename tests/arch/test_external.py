@@ -59,6 +59,8 @@ def test_the_chip_keeps_biases_and_buffers_only():
     image = weight_image(core)
     assert len(image) == core.memory.depth == 4 * 6 + 2  # a row of biases, and one of zeros
     assert not any(image[:24]) and unpack_rows(image[24:], 5, 6).tolist() == [[3] * 6, [0] * 6]
+    # A host writes biases, and no buffers; of layer 1 it is word 4, in two chunks of 32 bits.
+    assert (program.port_words() >> 32 & 0xFFFFFF).tolist() == [24, 25, 8, 9]
 
 
 def test_slices_follow_each_other_and_layers_lines_of_caches():
