@@ -23,6 +23,7 @@ from .external import (
 )
 from .fixed import bits_for_unsigned, ceil_div
 from .memory import MemoryShape
+from .memory_image import aligned
 from .merging import Merging, lines_together, without_pool
 from .microcode import Microcode, RowOp, bias_rows, microcode_of
 from .network import INPUT, Branch, IntegerNetwork, Layer
@@ -433,7 +434,7 @@ def core_specs(network: IntegerNetwork, config: ArrayConfig) -> tuple[CoreSpec, 
             out_slots=max((config.layers[edge.target].events_per_cycle for edge in network.edges()
                            if edge.source == index), default=1),
             value_bits=result_score_bits(network, plan) if index == last and hands_out else 0))
-        base = specs[-1].fetching.end if specs[-1].fetching else base
+        base = aligned(specs[-1].fetching.end) if specs[-1].fetching else base
     return tuple(specs)
 
 

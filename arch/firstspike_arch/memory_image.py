@@ -23,10 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .file_kind import file_kind
-from .program import write_atomically
 from .shown import shown
 
-__all__ = ["ALIGNMENT", "FORMAT", "MAGIC", "MemoryImage", "MemoryImageError", "Segment", "lay_out", "require_room"]
+__all__ = [
+    "ALIGNMENT", "CRC_PLACE", "DIGEST_PLACE", "FORMAT", "MAGIC", "MemoryImage", "MemoryImageError", "Segment",
+    "aligned", "contents_at", "lay_out", "require_room",
+]
 
 MAGIC = b"\x89FSMEM\r\n"
 """First octets of a file: not text, and changed by whatever converts ends of lines."""
@@ -38,7 +40,9 @@ ALIGNMENT = 64
 
 _HEAD = struct.Struct("<8sHHI32sQQ")
 _SEGMENT = struct.Struct("<24sQQ")
-_CRC_FROM = 16
+
+CRC_PLACE, DIGEST_PLACE = 12, 16
+"""First octet of the CRC-32, and of the digest, from which on it covers everything."""
 
 
 class MemoryImageError(ValueError):
@@ -66,12 +70,22 @@ class Segment:
         return self.address + self.size
 
 
+def aligned(address: int) -> int:
+    """Return the first address from this one on at which a segment may begin."""
+    return -(-address // ALIGNMENT) * ALIGNMENT
+
+
+def contents_at(segments: int) -> int:
+    """Return the octet of the file at which its contents begin, behind a table of so many segments."""
+    return _HEAD.size + segments * _SEGMENT.size
+
+
 def lay_out(sizes: Mapping[str, int], base: int = 0) -> tuple[Segment, ...]:
     """Place segments of the given sizes, in octets, one after the other, from ``base`` on."""
     segments, address = [], base
     for name, size in sizes.items():
         segments.append(Segment(name=name, address=address, size=size))
-        address += -(-size // ALIGNMENT) * ALIGNMENT
+        address = aligned(address + size)
     return tuple(segments)
 
 
@@ -155,16 +169,12 @@ class MemoryImage:
                           self.base)
         body += b"".join(_SEGMENT.pack(one.name.encode(), one.address, one.size) for one in self.segments)
         body += self.contents
-        crc = zlib.crc32(body[_CRC_FROM:])
-        return body[: _CRC_FROM - 4] + crc.to_bytes(4, "little") + body[_CRC_FROM:]
-
-    def save(self, path: str | Path) -> None:
-        """Write the file, completely or not at all."""
-        write_atomically(Path(path), self.to_bytes())
+        crc = zlib.crc32(body[DIGEST_PLACE:])
+        return body[:CRC_PLACE] + crc.to_bytes(4, "little") + body[DIGEST_PLACE:]
 
     @classmethod
     def load(cls, path: str | Path, *, digest: str) -> "MemoryImage":
-        """Read a file that `save` wrote for the program with this ``digest``.
+        """Read a file of `to_bytes`, for the program with this ``digest``.
 
         Raises
         ------
@@ -185,11 +195,11 @@ class MemoryImage:
         _, number, count, crc, made_for, length, base = _HEAD.unpack_from(raw)
         if number != FORMAT:
             raise MemoryImageError(f"{path}: must be an image of format {FORMAT}, not {number}; compile again")
-        size = _HEAD.size + count * _SEGMENT.size + length
+        size = contents_at(count) + length
         if len(raw) != size:
             short = "it is truncated" if len(raw) < size else "something was added"
             raise MemoryImageError(f"{path}: must have {size:,} octets, as it says, not {len(raw):,}: {short}")
-        if (found := zlib.crc32(raw[_CRC_FROM:])) != crc:
+        if (found := zlib.crc32(raw[DIGEST_PLACE:])) != crc:
             raise MemoryImageError(f"{path}: CRC-32 must be {crc:08x}, as it says, not {found:08x}: it was altered")
         if made_for.hex() != digest:
             raise MemoryImageError(f"{path}: must be of the program {digest[:16]}…, not of {made_for.hex()[:16]}…: it "
@@ -197,7 +207,7 @@ class MemoryImage:
         try:
             segments = tuple(
                 Segment(name=name.rstrip(b"\0").decode(), address=address, size=octets) for name, address, octets in (
-                    _SEGMENT.unpack_from(raw, _HEAD.size + place * _SEGMENT.size) for place in range(count)))
+                    _SEGMENT.unpack_from(raw, contents_at(place)) for place in range(count)))
             image = cls(digest=digest, segments=segments, contents=raw[size - length :])
         except ValueError as error:
             raise MemoryImageError(f"{path}: {error}") from None

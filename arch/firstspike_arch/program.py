@@ -21,6 +21,7 @@ from .core_spec import CoreSpec, core_specs
 from .events import TokenLayout
 from .external import BEATS_BITS, REQUEST_ADDRESS_BITS
 from .memory import MemoryShape
+from .memory_image import MemoryImage, Segment
 from .network import Branch, IntegerNetwork, Layer
 from .neuron import Neuron
 from .plain import decode
@@ -164,18 +165,36 @@ class Program:
 
     @property
     def external_octets(self) -> int:
-        """Number of octets of `external_image`."""
-        return max((core.fetching.end for core in self.cores if core.fetching), default=0)
+        """Number of octets of the external memory, from its address 0 on, that hold external weights."""
+        return max((one.end for one in self.external_segments), default=0)
 
-    def external_image(self) -> bytes:
-        """Return the contents of the external memory from address 0 on: the slices of each layer (`Fetching`)."""
-        return b"".join(core.fetching.octets_of(external_words(core)) for core in self.external if core.fetching)
+    @property
+    def external_segments(self) -> tuple[Segment, ...]:
+        """Parts of the external memory, one for each layer with external weights: "core0" that of layer 0."""
+        return tuple(Segment(name=f"core{core.index}", address=core.fetching.base,
+                             size=core.fetching.end - core.fetching.base) for core in self.cores if core.fetching)
+
+    def external_image(self) -> MemoryImage:
+        """Return the contents of the external memory: the slices of each layer (`Fetching`), from address 0 on.
+
+        Raises
+        ------
+        MemoryImageError
+            No layer has external weights.
+        """
+        segments, contents = self.external_segments, bytearray(self.external_octets)
+        for core, one in zip(self.external, segments, strict=True):
+            assert core.fetching is not None
+            contents[one.address:one.end] = core.fetching.octets_of(external_words(core))
+        return MemoryImage(digest=self.digest(), segments=segments, contents=bytes(contents))
 
     def port_words(self) -> np.ndarray:
-        """Return all images as words of the program port, uint64[K]."""
+        """Return all images as words of the program port, uint64[K], without buffers of external weights, which are
+        filled before they are read."""
         words, images = [], self.images()
-        for index, shape in enumerate(self.memories()):
-            for word, value in enumerate(images[shape.name]):
+        for index, (core, shape) in enumerate(zip(self.cores, self.memories(), strict=True)):
+            first = core.bias_word if core.fetching else 0
+            for word, value in enumerate(images[shape.name][first:], start=first):
                 for chunk in range(shape.chunks):
                     address = program_address(word, chunk, shape.chunks)
                     words.append((value >> 32 * chunk & 0xFFFF_FFFF) | address << 32 | index << 56)

@@ -4,7 +4,7 @@
 import numpy as np
 from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.program import Program
-from firstspike_hw.axi.driver_facts import driver_facts, driver_words
+from firstspike_hw.axi.driver_facts import driver_facts, driver_memory, driver_words
 from firstspike_run import Accelerator, Export
 
 __all__ = ["AxiBackend"]
@@ -35,7 +35,7 @@ class AxiBackend:
         DeviceError
             It does not take the weights.
         """
-        self._accelerator.load(Export(driver_facts(program), driver_words(program)))
+        self._accelerator.load(Export(driver_facts(program), driver_words(program), driver_memory(program)))
 
     def run(self, stimulus: Stimulus) -> Trace:
         """Run the inferences of a stimulus, as many in a packet as a transfer takes.

@@ -7,24 +7,28 @@ from itertools import pairwise
 from pathlib import Path
 
 from firstspike_arch.events import ADDRESS_SHIFT
+from firstspike_arch.memory_image import ALIGNMENT
 from firstspike_arch.output_folder import write_folder
 from firstspike_arch.program import Program
 from firstspike_arch.result import DECIDED_BY_BITS, ResultLayout
-from firstspike_arch.status import COUNTERS
 from firstspike_hw.axi.axi_accelerator import AxiAccelerator
 from firstspike_hw.axi.driver_facts import driver_facts, driver_words
+from firstspike_hw.axi.placed_memory import BUS_ADDRESS_BITS
 from firstspike_hw.axi.registers import (
-    AXI_COUNTERS,
+    MEMORY_DEAD_BIT,
+    MEMORY_OPEN_BIT,
     RESTART_BIT,
     RESULT_BEAT_BITS,
     Register,
+    counters_of,
     input_beat_bits,
+    registers_of,
     result_beats,
 )
 from firstspike_hw.link.frames import IDENTITY_BYTES, wire_format
 from firstspike_hw.link.linked_accelerator import linked_memories
 from firstspike_hw.verilog import verilog
-from firstspike_hw.verilog_files import TOP, hex_image, image_file
+from firstspike_hw.verilog_files import TOP, external_file, hex_image, image_file
 from jinja2 import Environment, StrictUndefined
 
 __all__ = ["write_axi"]
@@ -37,6 +41,11 @@ REGISTERS = (
     (Register.PACKET, "read, write", "number of results in a packet of `m_axis`; 1 after reset"),
     (Register.PROGRAM_ADDRESS, "read, write", "bits 23:0 address, 31:24 memory, of the next word of the program port"),
     (Register.PROGRAM_DATA, "write", "data of that word; the address then advances by one"),
+    (Register.MEMORY_LOW, "read, write",
+     f"bits 31:0 of the address of the external weights, a multiple of {ALIGNMENT}; a write lets inferences in"),
+    (Register.MEMORY_HIGH, "read, write", f"bits {BUS_ADDRESS_BITS - 1}:32 of that address, to be written first"),
+    (Register.MEMORY_STATUS, "read", f"bit {MEMORY_OPEN_BIT}: the address was written; {MEMORY_DEAD_BIT}: the memory "
+     "did not answer, and is given up until reset"),
 )
 
 
@@ -56,9 +65,12 @@ def write_axi(program: Program, folder: Path, *, name: str = TOP) -> dict:
     header = f"// {program.network.name} on AXI\n"
     written: dict[str, bytes | str] = {f"{name}.v": verilog(AxiAccelerator(program), contents, header=header, top=name)}
     written |= {image_file(shape, name): hex_image(words, shape) for shape, words in contents.items()}
-    driver = driver_facts(program)
+    driver, own_files = driver_facts(program), {"words_file": WORDS_FILE}
+    if program.external:
+        own_files["memory_file"] = external_file(name)
+        written[external_file(name)] = program.external_image().to_bytes()
     facts = _facts(program, [image_file(shape, name) for shape in contents]) | {
-        "top": name, "header": f"{name}_registers.h", "words_file": WORDS_FILE, "driver": driver}
+        "top": name, "header": f"{name}_registers.h", "driver": driver, **own_files}
     written[WORDS_FILE] = driver_words(program).astype("<u8").tobytes()
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     c_code = environment.overlay(trim_blocks=True)
@@ -68,7 +80,7 @@ def write_axi(program: Program, folder: Path, *, name: str = TOP) -> dict:
         text = (files("firstspike") / "templates" / template).read_text("utf-8")
         written[output] = rules.from_string(text).render(facts)
     record = {"format": 1, "network": program.network.name, "digest": program.digest(),
-              "architecture": program.architecture(), "top": name, "driver": driver | {"words_file": WORDS_FILE}}
+              "architecture": program.architecture(), "top": name, "driver": driver | own_files}
     return write_folder(folder, written, record="manifest.json", made_by="firstspike export-axi", facts=record)
 
 
@@ -79,12 +91,14 @@ def _facts(program: Program, memories: list[str]) -> dict:
         edges.append(edges[-1] + bits)
     spans = [_span(*pair) for pair in pairwise(edges)]
     counters = [(Register.COUNTERS + 4 * place, "read", f"counter `{name}`")
-                for place, name in enumerate((*COUNTERS, *AXI_COUNTERS))]
+                for place, name in enumerate(counters_of(program))]
+    known = [one for one in REGISTERS if one[0] in registers_of(program)]
     registers = [(f"0x00 … 0x{IDENTITY_BYTES - 4:02X}", "read", "identity, as on the host link"), *(
-        (f"0x{address:02X}", access, meaning) for address, access, meaning in (*REGISTERS, *counters))]
+        (f"0x{address:02X}", access, meaning) for address, access, meaning in (*known, *counters))]
     return {
         "network": network.name, "digest": program.digest(), "architecture": program.architecture(),
-        "memories": memories, "input_bits": input_beat_bits(wire), "image_words": wire.image_words,
+        "memories": memories, "beat_bits": program.config.beat_bits, "input_bits": input_beat_bits(wire),
+        "image_words": wire.image_words,
         "inputs": network.inputs, "steps_max": network.steps_max, "address_fields": spans[:-1],
         "value": spans[-1] if token.value_bits else "", "lowest": token.low, "highest": token.high,
         "result_bits": RESULT_BEAT_BITS, "beats": result_beats(wire), "fields": _result_fields(wire.result),

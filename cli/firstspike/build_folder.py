@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from firstspike_arch.checkpoint import load_network, network_bytes
 from firstspike_arch.external import BEATS_BITS, REQUEST_ADDRESS_BITS
 from firstspike_arch.float_network import FloatNetwork
+from firstspike_arch.memory_image import MemoryImage, contents_at
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.output_folder import digest_of, is_file_name, read_record, write_folder
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
 from firstspike_arch.status import COUNTERS, FAULTS_ADDRESS, PROGRAM_WORD
 from firstspike_arch.versions import versions_of
-from firstspike_hw.verilog_files import TOP, hex_image, image_file, writer_of
+from firstspike_hw.verilog_files import TOP, external_file, hex_image, image_file, writer_of
 
 if TYPE_CHECKING:
     from firstspike_compiler.compile import Compilation
@@ -67,8 +68,8 @@ def read_build(folder: str | Path) -> tuple[Program, str]:
 
     Raises
     ------
-    BuildError, ProgramError
-        The folder is no build, or a file is missing, truncated or altered.
+    BuildError, ProgramError, MemoryImageError
+        The folder is no build, or a file is missing, truncated, altered or of another build.
     """
     folder = Path(folder)
     try:
@@ -92,29 +93,27 @@ def read_build(folder: str | Path) -> tuple[Program, str]:
         if path.read_bytes() != hex_image(images[shape.name], shape).encode():
             raise BuildError(f"{path}: must be the image of the program in this folder; compile again")
     if program.external:
-        path = folder / _external_file(top)
-        if not path.is_file() or path.read_bytes() != program.external_image():
+        path = folder / external_file(top)
+        if MemoryImage.load(path, digest=program.digest()) != program.external_image():
             raise BuildError(f"{path}: must be the external weights of the program in this folder; compile again")
     return program, (folder / f"{top}.v").read_text("utf-8")
-
-
-def _external_file(name: str) -> str:
-    """Name of the contents of the external memory."""
-    return f"{name}_external.bin"
 
 
 def _external(program: Program, name: str) -> dict:
     """What the manifest tells of the external memory."""
     return {
-        "file": _external_file(name), "octets": program.external_octets, "beat_bits": program.config.beat_bits,
+        "file": external_file(name), "octets": program.external_octets,
+        "contents_at": contents_at(len(program.external)), "beat_bits": program.config.beat_bits,
         "faults_address": FAULTS_ADDRESS,
         "request": {"address": REQUEST_ADDRESS_BITS, "beats": BEATS_BITS},
         "response": {"data": program.config.beat_bits, "last": 1, "error": 1},
         "layers": [
-            {"layer": core.index, "name": core.layer.name, "address": one.base, "slices": one.slices,
-             "slice_octets": one.octets, "slice_beats": one.beats, "word_beats": one.word_beats, "words": one.words,
-             "buffers": one.buffers, "slice": "input channel" if one.by_channel else "input address"}
-            for core in program.external if (one := core.fetching) is not None],
+            {"layer": core.index, "name": core.layer.name, "segment": part.name, "address": one.base,
+             "slices": one.slices, "slice_octets": one.octets, "slice_beats": one.beats, "word_beats": one.word_beats,
+             "words": one.words, "buffers": one.buffers,
+             "slice": "input channel" if one.by_channel else "input address"}
+            for core, part in zip(program.external, program.external_segments, strict=True)
+            if (one := core.fetching) is not None],
     }
 
 
@@ -193,7 +192,7 @@ def _files(compilation: "Compilation", name: str) -> tuple[dict[str, bytes | str
         f"{name}.v": text, PROGRAM_FILE: program.to_bytes(), "report.txt": compilation.report(),
         **{image_file(shape, name): hex_image(images[shape.name], shape) for shape in memories}}
     if program.external:
-        written[_external_file(name)] = program.external_image()
+        written[external_file(name)] = program.external_image().to_bytes()
     source = compilation.source
     if not isinstance(source, IntegerNetwork):
         written[NETWORK_FILE] = network_bytes(source, Path(NETWORK_FILE))

@@ -139,7 +139,9 @@ def map_to_device(
         choices = _choices(plain.program, golden.spikes, chip, given=given)
         found = fastest(choices, budget)
         candidates = list(_candidates(plain, choices, budget, chip))
-        more = _outside(plain.program, chip, more=1) if auto and not (found and candidates) else ()
+        if not auto or (found and candidates):
+            break
+        more = _outside(plain.program, chip, more=1)
         if len(more) == len(plain.options.external):
             break
         plain = compile_network(network, lanes=1, **options | {"external": more})

@@ -97,6 +97,8 @@ def compile_(
         "largest, until the rest fits --device.")] = None,
     beat_bits: Annotated[int, typer.Option(
         help="Width of the external memory's responses: 32, 64 or 128.")] = 64,
+    memory_bytes: Annotated[int | None, typer.Option(
+        min=1, help="Octets of the external memory: weights that need more are refused.")] = None,
     read_back: Annotated[bool, typer.Option(
         help="Let a host read weights and biases back over the host link.")] = False,
     from_trial: Annotated[int | None, typer.Option(
@@ -108,6 +110,7 @@ def compile_(
         "events.")] = False,
 ) -> None:
     """Compile a trained network to Verilog, memory images and a manifest."""
+    from firstspike_arch.memory_image import require_room
     from firstspike_compiler.passes.map_layers import LANE_BUDGET
 
     from . import api
@@ -130,6 +133,8 @@ def compile_(
     outside = "auto" if external == "auto" else _numbers("--external", external) or ()
     if outside == "auto" and device is None:
         raise ValueError("--external auto must be given with --device, whose block RAM it spares")
+    if memory_bytes is not None and not outside:
+        raise ValueError("--memory-bytes must be given with --external, whose weights it is for")
     options = {"port": port, "external": outside, "beat_bits": beat_bits, "endless": endless,
                "early_exit": early_exit, "winner": winner, "timeout": timeout,
                "register_rows": register_rows,
@@ -183,6 +188,8 @@ def compile_(
     if device is None and not given:
         console.print("mapped without samples or a device: --device NAME --data DATA measures the cycles of a mapping, "
                       "and keeps within a device", highlight=False, soft_wrap=True)
+    if memory_bytes is not None:
+        require_room(compilation.program.external_segments, memory_bytes, "--memory-bytes")
     api.export(compilation, output, **({"name": name} if name else {}))
     console.print(compilation.report(), markup=False, highlight=False, soft_wrap=True)
     console.print(f"written to {output}")

@@ -7,7 +7,7 @@ from firstspike_arch.memory import MemoryShape
 
 from .toolchain import ToolError
 
-__all__ = ["TOP", "VerilogError", "hex_image", "image_file", "top_of", "writer_of"]
+__all__ = ["TOP", "VerilogError", "external_file", "hex_image", "image_file", "top_of", "writer_of"]
 
 TOP = "firstspike"
 """Name of the top module, unless another is given so that several accelerators can be parts of one design."""
@@ -34,6 +34,11 @@ def writer_of(text: str) -> str:
 def image_file(shape: MemoryShape, top: str = TOP) -> str:
     """Return the name of the file from which $readmemh loads a memory of the accelerator with this top module."""
     return f"{shape.name}.hex" if top == TOP else f"{top}_{shape.name}.hex"
+
+
+def external_file(top: str = TOP) -> str:
+    """Return the name of the image of the external memory of the accelerator with this top module (`MemoryImage`)."""
+    return f"{top}_external.fsmem"
 
 
 def hex_image(words: list[int], shape: MemoryShape) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from .errors import DeviceError, DeviceTimeoutError, WrongDeviceError
+from .errors import DeviceError, DeviceTimeoutError, MemoryReadError, WrongDeviceError
 from .export import Export
 from .inputs import InputEncoder
-from .ports import Registers, Streams
+from .placed_weights import PlacedWeights
+from .ports import Allocate, Registers, Streams
 from .results import Answers, decode_results
 
 __all__ = ["Accelerator"]
@@ -36,6 +37,8 @@ class Accelerator:
         Those of the accelerator.
     streams : Streams
         An `AxiDma` or a `StreamFifo`.
+    allocate : Allocate, optional
+        Makes a buffer for external weights, such as ``pynq.allocate``; needed for networks that have some.
     timeout : float
         Seconds without any movement after which a transfer is given up.
     now : callable
@@ -44,22 +47,29 @@ class Accelerator:
 
     name = "axi"
 
-    def __init__(self, registers: Registers, streams: Streams, *, timeout: float = 1.0,
-                 now: Callable[[], float] = time.monotonic):
+    def __init__(self, registers: Registers, streams: Streams, *, allocate: Allocate | None = None,
+                 timeout: float = 1.0, now: Callable[[], float] = time.monotonic):
         self._registers, self._streams, self._timeout, self._now = registers, streams, timeout, now
+        self._weights = PlacedWeights(registers, allocate)
         self._export: Export | None = None
         self._lost = True  # whether something may be under way: nothing is known of a device before it is loaded
 
     def load(self, export: Export) -> None:
-        """Make sure that the device holds the weights of an export: write them if it holds others.
+        """Make sure that the device holds the weights of an export: write them if it holds others. External weights
+        are put into a buffer, and the device is told its address.
 
         Raises
         ------
+        ValueError
+            The network has external weights, and there is no ``allocate``.
         WrongDeviceError
             The device was built for another architecture.
         DeviceError
             It does not take the weights.
+        MemoryReadError
+            The memory of external weights has been given up.
         """
+        self._weights.require(export)
         self._export = None
         octets = self._identity(export)
         if export.identity_field(octets, "architecture").hex() != export.architecture:
@@ -73,6 +83,7 @@ class Accelerator:
             self._write(export, export.port_words.tolist())
             if self._identity(export) != export.identity:
                 raise DeviceError("the device must report the new program after it was written, but does not")
+        self._weights.place(export)
         self._export = export
 
     def infer(self, inputs: Any) -> Answers:
@@ -86,6 +97,8 @@ class Accelerator:
             Nothing is loaded.
         DeviceError
             A transfer ended in an error or not at all, or the device was reset or given other weights meanwhile.
+        MemoryReadError
+            External weights could not be read; its ``inferences`` are those whose results are not to be trusted.
         """
         return self.run(*self._encoder().encode(inputs))
 
@@ -105,11 +118,16 @@ class Accelerator:
         if self._lost:
             self.recover()
         counts = encoder.results(words, starts)
+        self._weights.place(export)
         before = self.counters()
-        parts, self._lost = [], True
+        parts, unread, self._lost = [], [], True
+        faults = before.get("faults", 0)
         for first, end in self._parts(encoder, starts, counts):
             octets = words[starts[first] : starts[end]].astype(encoder.beat).view(np.uint8)
             parts.append(self._transfer(octets, int(counts[first:end].sum())))
+            if export.memory and (found := self._count("faults")) != faults:
+                faults = found
+                unread += range(first, end)
         after = self.counters()
         moved = {name: (after[name] - before[name]) & COUNTER_MASK for name in after}
         repaired = [f"{name} {moved[name]}" for name in REPAIRS if moved[name]]
@@ -122,8 +140,14 @@ class Accelerator:
         if self._identity(export) != export.identity:
             raise WrongDeviceError(
                 f"the device must keep the program of {export.network} during a run, but now reports another")
+        answers = decode_results(export.facts["result"], np.concatenate(parts).view("<u8"), moved["cycles"])
+        if unread:
+            raise MemoryReadError(
+                f"the external weights must be read without errors, but {moved['faults']} slices were not: the results "
+                f"of {len(unread)} of {len(counts)} inferences, from {unread[0]} on, are not to be trusted"
+                f"{self._weights.state(export)}", unread, answers)
         self._lost = False
-        return decode_results(export.facts["result"], np.concatenate(parts).view("<u8"), moved["cycles"])
+        return answers
 
     def counters(self) -> dict[str, int]:
         """Read all counters, by name; each wraps at 2**32."""

@@ -1,7 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Errors of the driver. All are DeviceError, but what the caller gave wrong is a ValueError."""
 
-__all__ = ["DeviceError", "DeviceTimeoutError", "ExportError", "StreamError", "WrongDeviceError"]
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .results import Answers
+
+__all__ = ["DeviceError", "DeviceTimeoutError", "ExportError", "MemoryReadError", "StreamError", "WrongDeviceError"]
 
 
 class ExportError(ValueError):
@@ -18,6 +26,23 @@ class WrongDeviceError(DeviceError):
 
 class StreamError(DeviceError):
     """The engine that moves inputs and results has stopped, or moved other than it was told to."""
+
+
+class MemoryReadError(DeviceError):
+    """External weights could not be read.
+
+    Attributes
+    ----------
+    inferences : list of int
+        Inferences of the batch whose results are not to be trusted: those of transfers in which a read failed. All
+        others are right.
+    answers : Answers or None
+        Results of the whole batch; None: nothing was run.
+    """
+
+    def __init__(self, message: str, inferences: Sequence[int] = (), answers: Answers | None = None):
+        super().__init__(message)
+        self.inferences, self.answers = list(inferences), answers
 
 
 class DeviceTimeoutError(DeviceError):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ExportError
+from .memory_file import read_memory_file
 
 __all__ = ["Export"]
 
@@ -26,14 +27,16 @@ class Export:
         What the manifest has under "driver", as `firstspike_hw.axi.driver_facts` makes it.
     port_words : uint64[K]
         All words of the program port, in the order in which they are written.
+    memory : bytes
+        What the external memory must hold; empty: the network has none.
     """
 
-    def __init__(self, facts: dict[str, Any], port_words: np.ndarray):
-        self.facts, self.port_words = facts, port_words
+    def __init__(self, facts: dict[str, Any], port_words: np.ndarray, memory: bytes = b""):
+        self.facts, self.port_words, self.memory = facts, port_words, memory
 
     @classmethod
     def read(cls, folder: str | Path) -> Export:
-        """Read the folder of an export: its manifest and its weights.
+        """Read the folder of an export: its manifest and its weights, those for an external memory, too.
 
         Raises
         ------
@@ -46,6 +49,7 @@ class Export:
             facts = manifest["driver"]
             name = facts["words_file"]
             digest = manifest["files"][name]
+            memory_file = facts["memory_file"] if "memory" in facts else None
         except OSError:
             raise ExportError(f"{folder}: must be a folder of 'firstspike export-axi'") from None
         except (ValueError, KeyError, TypeError):
@@ -56,7 +60,8 @@ class Export:
         if hashlib.sha256(octets).hexdigest() != digest:
             raise ExportError(f"{path}: must be the weights that were exported; the file is missing, truncated or "
                               "altered")
-        return cls(facts, np.frombuffer(octets, dtype="<u8"))
+        memory = b"" if memory_file is None else read_memory_file(folder / memory_file, facts["memory"])
+        return cls(facts, np.frombuffer(octets, dtype="<u8"), memory)
 
     @property
     def network(self) -> str:

@@ -9,7 +9,7 @@ from firstspike_arch.fixed import unpack_rows
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.network_builder import NetworkBuilder
 from firstspike_arch.program import Program, ProgramError
-from firstspike_arch.weight_image import weight_image
+from firstspike_arch.weight_image import external_words, weight_image
 
 RANDOM = np.random.default_rng(2)
 
@@ -30,7 +30,7 @@ def network() -> IntegerNetwork:
 def test_each_weight_lies_where_the_request_points(beat_bits):
     net = network()
     program = program_of(net, [4, 3], beat_bits=beat_bits)
-    image = program.external_image()
+    image = program.external_image().contents
     assert len(image) == program.external_octets
     for core in program.cores:
         fetching, layer = core.fetching, core.layer
@@ -59,16 +59,30 @@ def test_the_chip_keeps_biases_and_buffers_only():
     image = weight_image(core)
     assert len(image) == core.memory.depth == 4 * 6 + 2  # a row of biases, and one of zeros
     assert not any(image[:24]) and unpack_rows(image[24:], 5, 6).tolist() == [[3] * 6, [0] * 6]
+    # A host writes biases, and no buffers; of layer 1 it is word 4, in two chunks of 32 bits.
+    assert (program.port_words() >> 32 & 0xFFFFFF).tolist() == [24, 25, 8, 9]
 
 
-def test_slices_follow_each_other_and_layers_too():
+def test_slices_follow_each_other_and_layers_lines_of_caches():
     program = program_of(network(), [6, 7])
     first, second = (core.fetching for core in program.cores)
     assert first is not None and second is not None
     assert (first.base, first.slices, first.beats, first.octets) == (0, 3, 6, 48)
     # 6 channels and 3 × 3 pixels have addresses of 3 + 2 + 2 bits, the last of which is 5, 2, 2.
-    assert (second.base, second.slices, second.beats) == (144, (2 << 5 | 2 << 3 | 5) + 1, 1)
-    assert program.external_octets == 144 + 86 * 8
+    assert (second.base, second.slices, second.beats) == (192, (2 << 5 | 2 << 3 | 5) + 1, 1)
+    assert program.external_octets == 192 + 86 * 8
+
+
+def test_the_image_has_a_segment_for_each_layer_and_the_digest():
+    program = program_of(network(), [6, 7])
+    image = program.external_image()
+    assert image.digest == program.digest() and image.segments == program.external_segments
+    assert [(one.name, one.address, one.size) for one in image.segments] == [("core0", 0, 144), ("core1", 192, 86 * 8)]
+    assert image.contents[144:192] == bytes(48) and len(image.contents) == image.end == program.external_octets
+    first, second = (core.fetching for core in program.cores)
+    assert first is not None and second is not None
+    assert image.part("core0") == first.octets_of(external_words(program.cores[0]))
+    assert image.part("core1") == second.octets_of(external_words(program.cores[1]))
 
 
 def test_slices_are_read_once_a_step():

@@ -5,7 +5,14 @@ import re
 import zlib
 
 import pytest
-from firstspike_arch.memory_image import MemoryImage, MemoryImageError, Segment, lay_out, require_room
+from firstspike_arch.memory_image import (
+    MemoryImage,
+    MemoryImageError,
+    Segment,
+    contents_at,
+    lay_out,
+    require_room,
+)
 
 DIGEST, OTHER = "0123456789abcdef" * 4, "f" * 64
 PARTS = {"core0": bytes(range(1, 101)), "core3": b"\xff" * 64, "übrig": b"\x07"}
@@ -17,8 +24,8 @@ def image(base: int = 0) -> MemoryImage:
 
 @pytest.mark.parametrize("base", [0, 1 << 33])
 def test_a_file_holds_what_was_written(tmp_path, base):
-    path = tmp_path / "new" / "weights.bin"
-    image(base).save(path)
+    path = tmp_path / "weights.bin"
+    path.write_bytes(image(base).to_bytes())
     found = MemoryImage.load(path, digest=DIGEST)
     assert found == image(base) and {name: found.part(name) for name in PARTS} == PARTS
     assert [(one.address - base, one.size) for one in found.segments] == [(0, 100), (128, 64), (192, 1)]
@@ -29,6 +36,7 @@ def test_a_file_holds_what_was_written(tmp_path, base):
 def test_the_file_is_as_the_table_says():
     raw = image(256).to_bytes()
     assert raw[:12] == b"\x89FSMEM\r\n\x01\0\x03\0" and len(raw) == 64 + 3 * 40 + 193
+    assert contents_at(3) == len(raw) - 193
     assert int.from_bytes(raw[12:16], "little") == zlib.crc32(raw[16:])
     assert raw[16:48].hex() == DIGEST
     assert [int.from_bytes(raw[at : at + 8], "little") for at in (48, 56)] == [193, 256]
@@ -78,7 +86,7 @@ def test_a_file_of_another_build_or_none_is_refused(tmp_path):
     path = tmp_path / "weights.bin"
     with pytest.raises(MemoryImageError, match=r"weights\.bin: cannot be read: No such file"):
         MemoryImage.load(path, digest=DIGEST)
-    image().save(path)
+    path.write_bytes(image().to_bytes())
     with pytest.raises(MemoryImageError, match=re.escape(
             f"must be of the program {'f' * 16}…, not of 0123456789abcdef…: it belongs to another build")):
         MemoryImage.load(path, digest=OTHER)

@@ -49,6 +49,8 @@ EXPORTS = {
             {"lanes": [5, 3], "port": "image"}),
     "rows": (network("rows", (20, 30, 10), seed=3, readout="weighted_spikes", single_spike=True),
              {"lanes": [4, 2], "winner": "scan", "register_rows": 2, "early_exit": True}),
+    "outside": (network("outside", (20, 12, 5), seed=4, readout="spike_count"),
+                {"lanes": [4, 5], "external": [0, 1], "beat_bits": 32}),
 }
 
 
@@ -126,22 +128,28 @@ LITE = {
 
 
 @pytest.fixture
-def axi_exports(exports, tmp_path, command) -> dict[str, Path]:
-    folders = {name: tmp_path / name for name in ("ttfs", "lif")}
-    for name, folder in folders.items():
-        assert command("export-axi", exports[name], "-o", folder).status == 0
-    return folders
+def axi_export(name, exports, tmp_path, command) -> Path:
+    """What export-axi makes of the export with the ``name`` of the test."""
+    assert command("export-axi", exports[name], "-o", tmp_path / name).status == 0
+    return tmp_path / name
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ttfs", "lif"])
-def test_yosys_accepts_an_axi_export_without_a_warning(name, axi_exports, yosys):
-    assert yosys(axi_exports[name], 3) == ""
+@pytest.mark.parametrize("name", ["ttfs", "lif", "outside"])
+def test_yosys_accepts_an_axi_export_without_a_warning(name, axi_export, yosys):
+    assert yosys(axi_export, 3) == ""
 
 
-@pytest.mark.parametrize(("name", "beat"), [("ttfs", 8), ("lif", 64)])
-def test_axi_export_is_accepted_and_has_the_names_that_vivado_infers(name, beat, axi_exports):
-    folder = axi_exports[name]
+READS = {
+    "araddr": 40, "arburst": 2, "arcache": 4, "arid": 1, "arlen": 8, "arprot": 3, "arready": 1, "arsize": 3,
+    "arvalid": 1, "rdata": 32, "rid": 1, "rlast": 1, "rready": 1, "rresp": 2, "rvalid": 1,
+}
+"""The same of the port that reads external weights."""
+
+
+@pytest.mark.parametrize(("name", "beat"), [("ttfs", 8), ("lif", 64), ("outside", 8)])
+def test_axi_export_is_accepted_and_has_the_names_that_vivado_infers(name, beat, axi_export):
+    folder = axi_export
     assert complaints(folder, "firstspike") == []
     text = (folder / "firstspike.v").read_text()
     top = text[text.index("module firstspike(") :].partition("endmodule")[0]
@@ -152,12 +160,17 @@ def test_axi_export_is_accepted_and_has_the_names_that_vivado_infers(name, beat,
         "aclk": 1, "aresetn": 1, **{f"s_axi_{port}": width for port, width in LITE.items()},
         **{f"s_axis_{port}": width for port, width in {**stream, "tdata": beat}.items()},
         **{f"m_axis_{port}": width for port, width in {**stream, "tdata": 64}.items()},
+        **{f"m_axi_{port}": width for port, width in READS.items() if name == "outside"},
     }
     script = (folder / "package_ip.tcl").read_text()
+    assert re.search(r"\{(.*)\} \{ ipx::associate", script)[1].split()[3:] == ["m_axi"] * (name == "outside")
+    assert ("READ_ONLY" in script) == ("set_property range 1099511627776" in script) == (name == "outside")
     images = sorted(path.name for path in folder.glob("*.hex"))
     assert images == ["core0_weights.hex", "core1_weights.hex", "identity.hex"]
     assert all(image in script for image in images)
-    assert f"## s_axis, {beat} bits" in (folder / "README.md").read_text()
+    told = (folder / "README.md").read_text()
+    assert f"## s_axis, {beat} bits" in told and ("## m_axi, 32 bits" in told) == (name == "outside")
+    assert ("0x58" in told) == ("read_errors" in told) == (name == "outside")
 
 
 @pytest.mark.parametrize(("lines", "code"), [

@@ -2,13 +2,19 @@
 """Weights in an external memory: what compile writes and says, which layers go there, and who refuses them."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import firstspike as fs
 import numpy as np
 import pytest
-from firstspike.build_folder import BuildError, read_build
+from firstspike.axi_export import write_axi
+from firstspike.build_folder import read_build
 from firstspike.verb_demo import shipped
+from firstspike_arch.memory_image import MemoryImage
+from firstspike_arch.output_folder import digest_of
 from firstspike_boards.devices import DEVICES, Device
+from firstspike_run import Export, ExportError
 from firstspike_train.data import load
 
 DIGITS = shipped("zoo", "digits_ettfs.safetensors")
@@ -24,26 +30,67 @@ def folder(tmp_path_factory):
 
 def test_compile_writes_the_image_and_says_where_each_layer_lies(folder):
     manifest, (program, _) = json.loads((folder / "manifest.json").read_text()), read_build(folder)
-    image, (layer,) = (folder / "firstspike_external.bin").read_bytes(), manifest["external"]["layers"]
-    assert manifest["external"]["octets"] == len(image) == layer["slices"] * layer["slice_octets"]
+    external, (layer,) = manifest["external"], manifest["external"]["layers"]
+    image = MemoryImage.load(folder / external["file"], digest=manifest["digest"])
+    assert external["file"] == "firstspike_external.fsmem" and layer["segment"] == image.segments[0].name
+    assert (folder / external["file"]).read_bytes()[external["contents_at"]:] == image.contents
+    assert external["octets"] == len(image.contents) == layer["slices"] * layer["slice_octets"]
     assert (layer["layer"], layer["slice"], layer["slice_beats"] * 4) == (0, "input address", layer["slice_octets"])
     ports = {port["name"]: (port["direction"], port["width"]) for port in manifest["ports"]}
     assert ports["requests_payload"] == ("output", 48) and ports["responses_payload"] == ("input", 34)
     assert "requests_ready" in (folder / "firstspike_inst.v").read_text()
     assert "octets of weights in an external memory" in (folder / "report.txt").read_text()
-    assert program.external_octets == len(image)
+    assert image == program.external_image()
 
 
-def test_an_altered_image_is_noticed(folder, tmp_path):
+@pytest.mark.parametrize("change, said", [
+    (lambda image: image.to_bytes()[:-1], "it is truncated"),
+    (lambda image: replace(image, digest="a" * 64).to_bytes(), "not of aaaaaaaaaaaaaaaa…: it belongs to another build"),
+    (lambda image: replace(image, contents=bytes(len(image.contents))).to_bytes(),
+     "must be the external weights of the program in this folder; compile again"),
+])
+def test_an_image_that_is_not_of_this_build_is_refused(change, said, folder, tmp_path, command):
     copy = tmp_path / "b"
-    copy.mkdir()
-    for path in folder.iterdir():
-        (copy / path.name).write_bytes(path.read_bytes())
-    image = bytearray((copy / "firstspike_external.bin").read_bytes())
-    image[5] ^= 1
-    (copy / "firstspike_external.bin").write_bytes(image)
-    with pytest.raises(BuildError, match=r"firstspike_external\.bin: must be the file that was compiled"):
-        read_build(copy)
+    shutil.copytree(folder, copy)
+    path, manifest = copy / "firstspike_external.fsmem", copy / "manifest.json"
+    before, image = digest_of(path.read_bytes()), read_build(folder)[0].external_image()
+    path.write_bytes(change(image))
+    status, _, error = command("verify", copy, "--data", "digits", "--limit", "1")
+    assert status == 1 and f"{path}: must be the file that was compiled" in error
+    manifest.write_text(manifest.read_text().replace(before, digest_of(path.read_bytes())))
+    status, _, error = command("verify", copy, "--data", "digits", "--limit", "1")
+    assert status == 1 and f"{path}: " in error and said in error
+
+
+@pytest.fixture(scope="module")
+def peripheral(folder, tmp_path_factory):
+    """The same on AXI."""
+    path = tmp_path_factory.mktemp("external") / "axi"
+    write_axi(read_build(folder)[0], path)
+    return path
+
+
+def test_an_export_has_what_the_memory_must_hold(folder, peripheral):
+    program, export = read_build(folder)[0], Export.read(peripheral)
+    assert export.memory == program.external_image().contents
+    assert export.facts["memory"]["octets"] == len(export.memory)
+    assert (peripheral / "firstspike_external.fsmem").read_bytes() == program.external_image().to_bytes()
+
+
+@pytest.mark.parametrize("change, said", [
+    (None, "cannot be read: No such file"),
+    (lambda image: b"\x93NUMPY", "must be an image of an external memory, but does not begin as one"),
+    (lambda image: image.to_bytes()[:-1], "it is truncated, or of another build"),
+    (lambda image: image.to_bytes()[:-1] + b"\xff", "as it says, not [0-9a-f]{8}: it was altered"),
+    (lambda image: replace(image, digest="a" * 64).to_bytes(), "not of aaaaaaaaaaaaaaaa…: it belongs to another build"),
+])
+def test_the_driver_refuses_a_wrong_image(change, said, folder, peripheral, tmp_path):
+    path = shutil.copytree(peripheral, tmp_path / "axi") / "firstspike_external.fsmem"
+    path.unlink()
+    if change:
+        path.write_bytes(change(read_build(folder)[0].external_image()))
+    with pytest.raises(ExportError, match=f"^{path}: .*{said}"):
+        Export.read(path.parent)
 
 
 def test_hardware_equals_the_models(folder, command):
@@ -56,12 +103,13 @@ def test_auto_moves_the_largest_until_the_rest_fits(monkeypatch):
     network, images = fs.load(DIGITS), load("digits", "validation")[0][:4]
     shapes = DEVICES["artix-35t"].shapes
     found = {}
-    for blocks in (1, 9):
+    for blocks in (1, 2, 9):
         monkeypatch.setitem(DEVICES, "tiny", Device(name="tiny", blocks=blocks, shapes=shapes, luts=20_000))
         found[blocks] = fs.map_to_device(network, images, device="tiny", lane_budget=12, external="auto")
-    assert [core.index for core in found[1].compilation.program.external] == [0]
-    assert found[1].blocks <= 1 and found[1].octets > 0
-    assert not found[9].compilation.program.external and found[9].octets == 0
+    moved = {blocks: [core.index for core in one.compilation.program.external] for blocks, one in found.items()}
+    assert moved == {1: [0, 1], 2: [0], 9: []}
+    assert all(one.blocks <= blocks for blocks, one in found.items())
+    assert found[1].octets > found[2].octets > found[9].octets == 0
 
 
 @pytest.mark.parametrize("arguments, said", [
@@ -71,7 +119,10 @@ def test_auto_moves_the_largest_until_the_rest_fits(monkeypatch):
      "beat_bits must be 32, 64 or 128, not 8"),
     (["compile", DIGITS, "--lanes", "4", "--external", "0", "--read-back", "-o", "b"], "read_back must be off"),
     (["compile", DIGITS, "--lanes", "4", "--external", "x", "-o", "b"], "--external must be a number or a list"),
-    (["export-axi", "FOLDER", "-o", "ip"], "external must be off in the AXI peripheral"),
+    (["compile", DIGITS, "--lanes", "10", "--memory-bytes", "9000", "-o", "b"],
+     "--memory-bytes must be given with --external"),
+    (["compile", DIGITS, "--lanes", "10", "--external", "0", "--memory-bytes", "1000", "-o", "b"],
+     "weights in the external memory must end within its 1,000 octets (--memory-bytes), but need"),
     (["run", "FOLDER", "--port", "simulated", "--data", "digits"], "external must be off behind a host link"),
 ])
 def test_what_is_not_possible_is_refused_in_a_sentence(arguments, said, folder, command, tmp_path, monkeypatch):

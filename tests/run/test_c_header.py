@@ -13,7 +13,19 @@ from firstspike.verb_demo import shipped
 from firstspike_arch.program import Program
 from firstspike_arch.result import scores_from_raw
 from firstspike_arch.status import COUNTERS
-from firstspike_hw.axi.registers import AXI_COUNTERS, RESTART_BIT, Register, input_beat_bits, result_beats
+from firstspike_compiler.compile import compile_network
+from firstspike_hw.axi.registers import (
+    AXI_COUNTERS,
+    MEMORY_COUNTERS,
+    MEMORY_DEAD_BIT,
+    MEMORY_OPEN_BIT,
+    MEMORY_REGISTERS,
+    RESTART_BIT,
+    Register,
+    input_beat_bits,
+    registers_of,
+    result_beats,
+)
 from firstspike_hw.link.frames import wire_format
 
 FLAGS = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror")
@@ -39,17 +51,32 @@ def latency() -> Program:
 
 def test_addresses_and_events(latency, lif, tmp_path):
     write_axi(latency, tmp_path, name="vision")
-    names = [f"VISION_{register.name}" for register in Register]
+    known = registers_of(latency)
+    names = [f"VISION_{register.name}" for register in known]
     counters = [f"VISION_COUNTER_{name.upper()}" for name in (*COUNTERS, *AXI_COUNTERS)]
     rest = ["VISION_RESTART", "VISION_INPUTS", "VISION_INPUT_BYTES", "VISION_RESULT_BEATS", "VISION_CLASSES",
             "VISION_MARKER", "VISION_FINAL_MARKER"]
     layout = latency.network.input_layout
     said = printed(tmp_path, latency, [*names, *counters, *rest, "vision_event(0, 6, 3, 200)"])
     event = int(layout.events(np.array([6 * 8 + 3]), np.array([200]))[0])
-    assert said == [*Register, *(Register.COUNTERS + 4 * place for place in range(len(counters))), 1 << RESTART_BIT, 64,
+    assert said == [*known, *(Register.COUNTERS + 4 * place for place in range(len(counters))), 1 << RESTART_BIT, 64,
                     input_beat_bits(wire_format(latency)) // 8, result_beats(wire_format(latency)), 10, 2, 3, event]
+    assert "MEMORY" not in (tmp_path / "vision_registers.h").read_text()
     write_axi(lif, tmp_path, name="vision")
     assert printed(tmp_path, lif, ["vision_event(12)"]) == [int(lif.network.input_layout.events(np.array([12]), 1)[0])]
+
+
+def test_what_belongs_to_external_weights(lif, tmp_path):
+    program = compile_network(lif.network, lanes=5, external=[0]).program
+    write_axi(program, tmp_path, name="vision")
+    names = [*(one.name for one in MEMORY_REGISTERS), *(f"COUNTER_{name.upper()}" for name in MEMORY_COUNTERS),
+             *(f"MEMORY_{name}" for name in ("OPEN", "DEAD", "BYTES", "CONTENTS_AT", "ALIGNMENT"))]
+    first = Register.COUNTERS + 4 * len((*COUNTERS, *AXI_COUNTERS))
+    assert printed(tmp_path, program, [f"VISION_{name}" for name in names]) == [
+        *MEMORY_REGISTERS, first, first + 4, 1 << MEMORY_OPEN_BIT, 1 << MEMORY_DEAD_BIT, program.external_octets, 104,
+        64]
+    raw = (tmp_path / "vision_external.fsmem").read_bytes()
+    assert raw[104:] == program.external_image().contents
 
 
 def test_an_image_port_has_no_events(tmp_path, latency):

@@ -181,10 +181,11 @@ def one_layer() -> tuple[Program, np.ndarray]:
     return program_of(network, [0], [5, 5]), spikes_for(network, 5, 0.5)
 
 
-def run(program: Program, inputs: np.ndarray, memory: MemoryTiming, fails=None):
+def run(program: Program, inputs: np.ndarray, memory: MemoryTiming, fails=None, gaps=None):
     backend = PysimBackend(fails=fails)
     backend.load(program)
-    return backend.run(replace(make_stimulus(program, inputs), memory=memory)), GoldenModel(program.network).run(inputs)
+    stimulus = replace(make_stimulus(program, inputs, gaps=gaps), memory=memory)
+    return backend.run(stimulus), GoldenModel(program.network).run(inputs)
 
 
 def waits(latency) -> MemoryTiming:
@@ -214,6 +215,24 @@ def test_a_memory_that_is_late_is_counted_and_the_next_inference_is_right(monkey
     trace, golden = run(program, inputs, waits(latency))
     assert 0 < trace.counters["faults"] < reads[1]
     assert np.array_equal(trace.scores[[0, 2, 3, 4]], golden.scores[[0, 2, 3, 4]])
+
+
+def test_a_memory_that_never_answers_ends_no_inference_and_after_it_lives_again_all_are_right(monkeypatch):
+    monkeypatch.setattr(weight_fetcher, "ANSWER_CYCLES", 20)
+    program, inputs = one_layer()
+    golden = GoldenModel(program.network).run(inputs)
+    reads = program.external[0].fetching.slices_read(golden.spikes[0])
+    latency = np.full(2 * int(reads.sum()), 3)
+    latency[reads[0] + 1] = 250  # in inference 1
+    stimulus = make_stimulus(program, inputs)
+    gaps = np.zeros(len(stimulus.words), int)
+    gaps[stimulus.starts[3]] = 400  # behind what was given while the memory was silent
+    trace, golden = run(program, inputs, waits(latency), gaps=gaps)
+    asked = trace.accepted[stimulus.starts[1]], trace.taken[1]  # the request came in between
+    assert trace.taken[2] < asked[0] + 250 < asked[1] + 251 < trace.accepted[stimulus.starts[3]]
+    assert trace.counters["faults"] > reads[2]  # none of the slices of inference 2 came
+    for number in range(5):
+        assert np.array_equal(trace.scores[number], golden.scores[number]) == (number not in (1, 2)), number
 
 
 def test_the_timing_model_refuses_a_memory_that_would_be_taken_for_dead():

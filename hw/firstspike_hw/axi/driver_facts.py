@@ -10,15 +10,25 @@ from typing import Any
 import numpy as np
 from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER
 from firstspike_arch.fixed import latency_step
+from firstspike_arch.memory_image import ALIGNMENT, CRC_PLACE, DIGEST_PLACE, MAGIC, contents_at
 from firstspike_arch.program import Program
 from firstspike_arch.result import DECIDED_BY_BITS
-from firstspike_arch.status import COUNTERS
 from firstspike_arch.work import drain_cycles
 
 from ..link.frames import NAME_PLACE, PROGRAM_PLACES, Identity, identity_of, wire_format
-from .registers import AXI_COUNTERS, PROGRAM_WAIT_CYCLES, RESTART_BIT, Register, input_beat_bits, result_beats
+from .placed_memory import BUS_ADDRESS_BITS, TIMEOUT
+from .registers import (
+    MEMORY_DEAD_BIT,
+    MEMORY_OPEN_BIT,
+    PROGRAM_WAIT_CYCLES,
+    RESTART_BIT,
+    counters_of,
+    input_beat_bits,
+    registers_of,
+    result_beats,
+)
 
-__all__ = ["driver_facts", "driver_words"]
+__all__ = ["driver_facts", "driver_memory", "driver_words"]
 
 OUTPUT_CYCLES = 256
 """Within so many cycles, and some for each beat, a DMA engine takes a result that waits."""
@@ -34,6 +44,11 @@ def driver_words(program: Program) -> np.ndarray:
     return np.concatenate([blank.port_words(), program.port_words(), whole.port_words()])
 
 
+def driver_memory(program: Program) -> bytes:
+    """Return what the external memory must hold; b"": there is none."""
+    return program.external_image().contents if program.external else b""
+
+
 def driver_facts(program: Program) -> dict[str, Any]:
     """Return what the driver knows, as plain values for JSON."""
     network, wire = program.network, wire_format(program)
@@ -44,14 +59,14 @@ def driver_facts(program: Program) -> dict[str, Any]:
     shifts = np.cumsum([ADDRESS_SHIFT, *token.field_bits[:-1]]).tolist()  # of a vector's neuron; of channel, x, y
     if len(network.input_shape) == 3:
         shifts = [shifts[0], shifts[2], shifts[1]]  # the shape is channels, y, x
-    drain = drain_cycles(program)
+    drain = drain_cycles(program) + TIMEOUT * bool(program.external)  # until a silent memory is given up
     is_latency = network.input_kind == "latency"
     steps_of = latency_step(np.arange(256), network.steps) if is_latency else np.zeros(0, dtype=int)
     return {
         "network": network.name,
-        "registers": {register.name: int(register) for register in Register},
+        "registers": {register.name: int(register) for register in registers_of(program)},
         "restart": 1 << RESTART_BIT,
-        "counters": [*COUNTERS, *AXI_COUNTERS],
+        "counters": list(counters_of(program)),
         "identity": {
             "octets": identity.pack().hex(), "architecture": [program_place - digest, program_place],
             "program": [program_place, program_place + digest],
@@ -72,4 +87,15 @@ def driver_facts(program: Program) -> dict[str, Any]:
             "step_bits": result.step_bits, "decided_by_bits": DECIDED_BY_BITS, "score_bits": result.score_bits,
             "step_weights": list(network.step_weights)
             if network.readout == "weighted_spikes" and network.earliest_decides else None},
+        **({"memory": _memory_facts(program)} if program.external else {}),
+    }
+
+
+def _memory_facts(program: Program) -> dict[str, Any]:
+    """What the driver knows of the external memory, and of the file with its contents (`MemoryImage`)."""
+    return {
+        "octets": program.external_octets, "alignment": ALIGNMENT, "address_bits": BUS_ADDRESS_BITS,
+        "open": 1 << MEMORY_OPEN_BIT, "dead": 1 << MEMORY_DEAD_BIT, "digest": program.digest(),
+        "magic": MAGIC.hex(), "crc_at": CRC_PLACE, "digest_at": DIGEST_PLACE,
+        "contents_at": contents_at(len(program.external)),
     }

@@ -66,7 +66,7 @@ class PysimBackend:
         counters: dict[str, int] = {}
         memory = None
         if program.external:
-            memory = ExternalMemory(program.external_image(), stimulus.memory, program.config.beat_bits,
+            memory = ExternalMemory(program.external_image().contents, stimulus.memory, program.config.beat_bits,
                                     self._fails)
         # These members belong to a signature that is made at run time, so the type checker does not know them.
         source, result = accelerator.source, accelerator.result  # pyright: ignore[reportAttributeAccessIssue]

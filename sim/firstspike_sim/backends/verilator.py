@@ -134,7 +134,7 @@ class VerilatorBackend:
 
 def _write_memory(folder: Path, program: Program, stimulus: Stimulus) -> None:
     """Write contents and waits of the external memory."""
-    image, timing = program.external_image(), stimulus.memory
+    image, timing = program.external_image().contents, stimulus.memory
     (folder / "memory.bin").write_bytes(image + bytes(-len(image) % 8))
     for name, values in (("latency", timing.latency), ("beat_gaps", timing.gaps), ("request_stalls", timing.stalls)):
         np.asarray(values).astype(_INTEGERS).tofile(folder / f"{name}.bin")

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from firstspike_arch.program import Program
 from firstspike_hw.axi.axi_accelerator import AxiAccelerator
+from firstspike_hw.axi.placed_memory import TIMEOUT
 from firstspike_hw.axi.registers import Response, input_beat_bits
 from firstspike_hw.link.frames import wire_format
 from firstspike_hw.link.linked_accelerator import linked_memories
@@ -61,7 +63,9 @@ class SimulatedZynq:
     clk_hz : int
         Clock cycles per simulated second.
     memory_bytes : int
-        Memory for buffers.
+        Memory for buffers, and so for external weights.
+    memory_timeout : int
+        Cycles after which the accelerator gives up a memory of external weights that is silent.
     optimise : bool
         Optimise the compiled code; False is faster for short runs, whose time is mostly compilation.
 
@@ -80,17 +84,19 @@ class SimulatedZynq:
 
     def __init__(
         self, program: Program, *, engine: Literal["dma", "fifo"] = "dma", initialised: bool = True,
-        clk_hz: int = 100_000_000, memory_bytes: int = 1 << 20, optimise: bool = False,
+        clk_hz: int = 100_000_000, memory_bytes: int = 1 << 20, memory_timeout: int = TIMEOUT, optimise: bool = False,
     ):
         contents = linked_memories(program, buffer_bytes=0, initialised=initialised)
         shapes = [*contents, *(shape for shape in program.memories() if not initialised)]
         self._folder = tempfile.TemporaryDirectory(prefix="firstspike-")
         folder = Path(self._folder.name)
-        (folder / f"{TOP}.v").write_text(verilog(AxiAccelerator(program), shapes))
+        (folder / f"{TOP}.v").write_text(verilog(
+            AxiAccelerator(program, memory_timeout=memory_timeout), shapes))
         for shape in shapes:
             (folder / f"{shape.name}.hex").write_text(hex_image(contents.get(shape, [0] * shape.depth), shape))
         (folder / "settings.json").write_text(json.dumps({
-            "beat_bytes": input_beat_bits(wire_format(program)) // 8, "memory_bytes": memory_bytes, "engine": engine}))
+            "beat_bytes": input_beat_bits(wire_format(program)) // 8, "memory_bytes": memory_bytes, "engine": engine,
+            "reading": bool(program.external)}))
         self.clk_hz, self.cycles, self._free, self._memory_bytes = clk_hz, 0, ALIGNMENT, memory_bytes
         self.registers: Any = SimpleNamespace(read=self._read, write=self._write)
         self.engine: Any = SimpleNamespace(
@@ -135,6 +141,12 @@ class SimulatedZynq:
     def stall(self, kind: Literal["none", "random", "shut"], seed: int = 0) -> None:
         """Make all channels wait at random, or let no result be taken ("shut")."""
         self.command("stall", kind, seed)
+
+    def break_memory(self, wrong: Sequence[tuple[int, int]] = (), *, silent: bool = False) -> None:
+        """From now on, reads of external weights fail in these ranges of addresses (first, one behind the last), or are
+        not answered at all; without arguments, the memory is right again.
+        """
+        self.command("memory", wrong, silent)
 
     def reset_later(self, cycles: int) -> None:
         """Reset accelerator and engine in so many cycles. Memories keep their contents."""

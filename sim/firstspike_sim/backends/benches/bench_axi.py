@@ -84,7 +84,7 @@ class Bench:
         givers = (self.source, write.aw_channel, write.w_channel, read.ar_channel)
         takers = {"m_axis_t": self.sink, "s_axi_b": write.b_channel, "s_axi_r": read.r_channel}
         for number, channel in enumerate((*givers, *takers.values())):
-            waits = self._waits(np.random.default_rng((seed, number))) if kind == "random" else None
+            waits = self.waits(np.random.default_rng((seed, number))) if kind == "random" else None
             channel.set_pause_generator(waits)
             channel.pause = False
         self.sink.pause = kind == "shut"
@@ -93,7 +93,8 @@ class Bench:
                 channel.set_pause_generator(self._until_valid(name))
 
     @staticmethod
-    def _waits(random):
+    def waits(random):
+        """Waits of a channel."""
         while True:
             idle = random.random() < 0.5
             for _ in range(int(random.geometric(0.3))):

@@ -37,16 +37,16 @@ class Contents:
 
 
 class Monitor:
-    """Looks at both channels in every cycle."""
+    """Looks at both channels of the bus with this name in every cycle."""
 
-    def __init__(self, dut):
-        self._dut, self.broken = dut, []
+    def __init__(self, dut, bus: str = "bus"):
+        self._dut, self._bus, self.broken = dut, bus, []
         self.cycle, self.bursts, self.most, self.held = 0, [], 0, 0
         self._offered, self._open = None, 0
 
     def look(self):
         def value(name):
-            return int(getattr(self._dut, f"bus_{name}").value)
+            return int(getattr(self._dut, f"{self._bus}_{name}").value)
 
         address = [value(name) for name in ADDRESS] if value("arvalid") else None
         if self._offered is not None and address != self._offered:
@@ -55,7 +55,7 @@ class Monitor:
         if address:
             _, first, length, size, burst, _, _ = address
             octets = (length + 1) << size
-            if burst != 1 or 8 << size != len(self._dut.bus_rdata):
+            if burst != 1 or 8 << size != len(getattr(self._dut, f"{self._bus}_rdata")):
                 self.broken.append(f"a burst of kind {burst}, size {size} in cycle {self.cycle}")
             if first % (1 << size) or first // PAGE != (first + octets - 1) // PAGE:
                 self.broken.append(f"a burst of {octets} octets at {first:#x} in cycle {self.cycle}")

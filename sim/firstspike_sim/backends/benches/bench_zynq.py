@@ -15,12 +15,48 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, First, RisingEdge
 from cocotb.utils import get_sim_time
+from cocotbext.axi import AxiReadBus, AxiSlaveRead
 
 from .bench_axi import PERIOD, Bench
+from .bench_read import Monitor
 from .stream_engines import AxiDmaModel, StreamFifoModel
 
 ENGINE_CYCLES = 8
 """An access to a register of an engine takes so long."""
+
+
+class WeightReads:
+    """The memory as m_axi reads it: a target of `AxiSlaveRead`, with ranges of addresses that cannot be read."""
+
+    def __init__(self, dut: Any, memory: bytearray):
+        self._dut, self._memory, self.wrong, self.silent, self.broken = dut, memory, [], False, []
+        self._slave = AxiSlaveRead(AxiReadBus.from_prefix(dut, "m_axi"), dut.aclk, dut.aresetn, self, False)
+
+    async def read(self, address: int, length: int) -> bytes:
+        while self.silent:
+            await RisingEdge(self._dut.aclk)
+        if address + length > len(self._memory) or any(low < address + length and address < end
+                                                       for low, end in self.wrong):
+            raise ValueError("cannot be read")
+        return bytes(self._memory[address:address + length])
+
+    def stall(self, kind: str, seed: int) -> None:
+        """Waits on both channels."""
+        for number, channel in enumerate((self._slave.ar_channel, self._slave.r_channel)):
+            channel.set_pause_generator(
+                Bench.waits(np.random.default_rng((seed, 50 + number))) if kind == "random" else None)
+            channel.pause = False
+
+    async def monitor(self) -> None:
+        """Check the rules of the bus in every cycle."""
+        reads = Monitor(self._dut, "m_axi")
+        while True:
+            await FallingEdge(self._dut.aclk)
+            if not int(self._dut.aresetn.value):
+                reads = Monitor(self._dut, "m_axi")
+                continue
+            reads.look()
+            self.broken += reads.broken
 
 
 class Zynq:
@@ -29,7 +65,8 @@ class Zynq:
     Parameters
     ----------
     settings : dict
-        "beat_bytes" of s_axis, "memory_bytes", and "engine", "dma" or "fifo".
+        "beat_bytes" of s_axis, "memory_bytes", "engine", "dma" or "fifo", and whether the peripheral is "reading" the
+        memory itself.
     """
 
     def __init__(self, dut: Any, settings: dict):
@@ -38,11 +75,14 @@ class Zynq:
             self.engine: Any = AxiDmaModel(self.bench, settings["beat_bytes"], self.memory)
         else:
             self.engine = StreamFifoModel(self.bench, settings["beat_bytes"])
+        self.reads = WeightReads(dut, self.memory) if settings["reading"] else None
         self.stall("none", 0)
 
     def stall(self, kind: str, seed: int) -> None:
         """Waits on all channels, as in `AxiScenario`; the results' side also waits for the engine."""
         self.bench.stall(kind if kind == "random" else "none", seed)
+        if self.reads is not None:
+            self.reads.stall(kind, seed)
         random = np.random.default_rng((seed, 99))
 
         def waits():
@@ -93,6 +133,8 @@ class Zynq:
                 return self.memory[address:address + count].hex()
             case ["stall", kind, seed]:
                 self.stall(kind, seed)
+            case ["memory", wrong, silent]:
+                self.reads.wrong, self.reads.silent = wrong, silent
             case ["reset later", cycles]:
                 cocotb.start_soon(self.reset_later(cycles))
             case ["seen"]:
@@ -111,6 +153,8 @@ async def zynq(dut):
     dut.aresetn.value = 0
     cocotb.start_soon(Clock(dut.aclk, PERIOD, "ns").start())
     cocotb.start_soon(board.bench.monitor.run())
+    if board.reads is not None:
+        cocotb.start_soon(board.reads.monitor())
     await board.reset()
     with socket.socket(socket.AF_UNIX) as line:
         line.connect((folder / "socket").as_posix())
@@ -118,6 +162,7 @@ async def zynq(dut):
             for command in iter(stream.readline, ""):
                 answer = await board.answer(json.loads(command))
                 cycles = int(get_sim_time("ns")) // PERIOD
-                stream.write(json.dumps([answer, cycles, board.bench.monitor.broken[:1]]) + "\n")
+                broken = board.bench.monitor.broken + (board.reads.broken if board.reads else [])
+                stream.write(json.dumps([answer, cycles, broken[:1]]) + "\n")
                 stream.flush()
     (folder / "ended.json").write_text("{}")
