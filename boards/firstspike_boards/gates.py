@@ -41,17 +41,21 @@ class CellModels:
         Names of cells that have a model of ours instead.
     files : tuple of str
         Files in `cell_models` with these.
+    defines : tuple of str
+        Macros that the library is read with.
     """
 
     family: Family
     library: str
     own: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    defines: tuple[str, ...] = ()
 
 
 GATES = {
     "ecp5": CellModels(family=ECP5, library="ecp5/cells_sim.v", own=("DP16KD",), files=("dp16kd.v", "block_ram.v")),
-    "ice40": CellModels(family=ICE40, library="ice40/cells_sim.v"),
+    # Verilator gives a net that is connected to an input with a default that value at the start: findings/.
+    "ice40": CellModels(family=ICE40, library="ice40/cells_sim.v", defines=("NO_ICE40_DEFAULT_ASSIGNMENTS",)),
     "xilinx": CellModels(family=XILINX7, library="xilinx/cells_sim.v", own=("RAMB18E1", "RAMB36E1"),
                          files=("ramb.v", "block_ram.v")),
 }
@@ -136,8 +140,9 @@ def netlist_verilog(netlist: dict, models: CellModels) -> str:
         yosys is missing or failed.
     """
     (top,) = (name for name, module in netlist["modules"].items() if int(module["attributes"].get("top", "0"), 2))
-    library = _without(_library(models.library), models.own)
-    text = "".join([library, *((files(__package__) / "cell_models" / one).read_text() for one in models.files)])
+    text = "".join([
+        *(f"`define {one}\n" for one in models.defines), _without(_library(models.library), models.own),
+        *((files(__package__) / "cell_models" / one).read_text() for one in models.files)])
     unknown = {cell["type"] for cell in netlist["modules"][top]["cells"].values()} - set(
         re.findall(r"^\s*module\s+(\w+)", text, re.MULTILINE)) - {_NO_CELL}
     if unknown:

@@ -83,7 +83,7 @@ class SiteOutcome:
         return sum(one.lasting for one in self.trials) / max(1, len(self.trials))
 
     def by_bit(self) -> list[tuple[int, int]]:
-        """For each bit of the site's numbers, from the lowest: upsets, and how many changed a class or lost a result."""
+        """For each bit of the numbers, from the lowest: upsets, and those that changed a class or lost a result."""
         hits, wrong = Counter(), Counter()
         for one in self.trials:
             bit = one.upset.bit % (self.site.number_bits or 1)

@@ -25,12 +25,12 @@ def digits() -> Program:
 
 
 def convolution() -> Program:
-    """Events on 6 x 6, a convolution of 4 channels in 3 x 3 banks, and 3 classes."""
+    """Events on 6 × 6, a convolution of 4 channels, and 3 classes."""
     random = np.random.default_rng(5)
     builder = fs.NetworkBuilder((1, 6, 6), steps=4, readout="potential")
     builder.layer(random.integers(-3, 4, (4, 1, 3, 3)), theta=4, reset="subtract")
     builder.layer(random.integers(-3, 4, (3, 64)))
-    return fs.compile(builder.build(), lanes=4, kernel_parallel=[True, False]).program
+    return fs.compile(builder.build(), lanes=2).program
 
 
 def text_of(program: Program) -> str:

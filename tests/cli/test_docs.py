@@ -78,6 +78,7 @@ STAND_INS = (
     (r"zoo/mnist_", "zoo/digits_"), (r"\bmnist\.safetensors", "zoo/digits_ettfs.safetensors"),
     (r"/dev/ttyUSB0", "simulated"), (r"--data (mnist|nmnist\.npz|image\.png)", "--data digits"),
     (r"--lanes 128", "--lanes 16"),
+    (r"^(upsets .*)", r"\1 --count 2"),
     (r"^compile (.*)", r"compile \1 --read-back"), (r"^monitor (.*)", r"monitor \1 --count 2"),
     (r"^((verify|estimate|quantise|report|robustness|run) .*)", r"\1 --limit 20"),
 )

@@ -27,7 +27,7 @@ def program() -> Program:
     network = fs.NetworkBuilder(6, steps=3, readout="first_spike", input_kind="latency", name="struck")
     network.layer(random.integers(-3, 4, (5, 6)), theta=5, leak=0.75, reset="subtract", bias=1, name="hidden")
     network.layer(random.integers(-3, 4, (3, 5)), theta=3, single_spike=True, name="output")
-    return fs.compile(network.build(), lanes=2, register_rows=1).program
+    return fs.compile(network.build(), lanes=2, register_rows=2).program
 
 
 @pytest.fixture(scope="module")

@@ -42,11 +42,9 @@ struct Seen {
 };
 
 struct Machine {
-    VerilatedContext context;
-    Vfirstspike top{&context};
-    int64_t cycle = 0;
+    Vfirstspike top;
 
-    Machine() {
+    explicit Machine(VerilatedContext& context) : top{&context} {
         top.clk = 0; top.restart = 0; top.status_address = 0; top.program_port_valid = 0;
         reset();
     }
@@ -91,17 +89,19 @@ int main(int argc, char** argv) {
     const int64_t results = atoll(argv[1]), more = atoll(argv[2]);
     FILE* file = fopen("seen.bin", "wb");
     const Upset none{-1, 0, 0, -1};
+    VerilatedContext context;
+    context.threads(1);
     for (size_t i = 0; i < trials.size(); i += 5) {
         // Of each set: bounds of its words, the bound of the first inference, and the limit in cycles.
         const int64_t* set = &sets[4 * trials[i]];
         const int64_t* first = &words[set[0]];
         const Upset upset{trials[i + 1], trials[i + 2], trials[i + 3], trials[i + 4]};
-        auto machine = std::make_unique<Machine>();
+        auto machine = std::make_unique<Machine>(context);
         Seen seen = machine->run(first, set[1] - set[0], results, set[3], more, upset);
         int64_t recovery = NOT_NEEDED;
         if (int64_t(seen.decided.size()) < results) {
             const size_t one = set[2] - set[0];
-            const Seen wanted = std::make_unique<Machine>()->run(first, one, 1, set[3], 1, none);
+            const Seen wanted = std::make_unique<Machine>(context)->run(first, one, 1, set[3], 1, none);
             machine->restart();
             machine->quiet(more);
             recovery = NONE;
