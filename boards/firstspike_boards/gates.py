@@ -142,7 +142,7 @@ def netlist_verilog(netlist: dict, models: CellModels) -> str:
     (top,) = (name for name, module in netlist["modules"].items() if int(module["attributes"].get("top", "0"), 2))
     text = "".join([
         *(f"`define {one}\n" for one in models.defines), _without(_library(models.library), models.own),
-        *((files(__package__) / "cell_models" / one).read_text() for one in models.files)])
+        *((files("firstspike_boards") / "cell_models" / one).read_text() for one in models.files)])
     unknown = {cell["type"] for cell in netlist["modules"][top]["cells"].values()} - set(
         re.findall(r"^\s*module\s+(\w+)", text, re.MULTILINE)) - {_NO_CELL}
     if unknown:

@@ -26,7 +26,7 @@ def _plain(value: Any) -> Any:
         return value.tolist()
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
-    return value if value is None or isinstance(value, str | bool | int | float) else [_plain(one) for one in value]
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def from_plain(plain: Any) -> dict[str, Any]:

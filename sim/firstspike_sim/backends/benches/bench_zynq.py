@@ -133,7 +133,7 @@ class Zynq:
                 return self.memory[address:address + count].hex()
             case ["stall", kind, seed]:
                 self.stall(kind, seed)
-            case ["memory", wrong, silent]:
+            case ["memory", wrong, silent] if self.reads is not None:
                 self.reads.wrong, self.reads.silent = wrong, silent
             case ["reset later", cycles]:
                 cocotb.start_soon(self.reset_later(cycles))
