@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Verification in several runs: every input once, in its order, and what differs with the run that it is in."""
 
+from collections import Counter
 from dataclasses import replace
+from unittest.mock import create_autospec
 
 import firstspike as fs
 import numpy as np
 import pytest
 from firstspike import api
+from firstspike_boards import gates
 from firstspike_sim.backends.pysim import PysimBackend
 from firstspike_sim.backends.verilator import VerilatorBackend
 
@@ -68,3 +71,28 @@ def test_a_difference_is_in_the_run_that_has_it(case, monkeypatch):
     monkeypatch.setattr(PysimBackend, "run", wrong)
     outcome = fs.verify(program, images, backend="pysim", run_size=3)
     assert not outcome.equal and outcome.first.startswith("run 2 (from input 6): inference 0: cycle of the decision is")
+
+
+@pytest.mark.parametrize("options, message", [
+    (("--gates", "gowin"), "gates must be those of ecp5, ice40, xilinx, not 'gowin'"),
+    (("--gates", "ecp5", "--backend", "pysim"), "--gates must be simulated with backend 'verilator', not 'pysim'"),
+    (("--gates", "ecp5", "--html", "page.html"), "--html must be given without --gates, whose signals have no names"),
+])
+def test_what_does_not_go_with_gates_is_refused_at_once(options, message, command):
+    status, _, error = command("verify", "missing.fsp", "--data", "digits", *options)
+    assert status == 1 and message in error
+
+
+def test_the_gates_are_simulated_in_place_of_the_verilog(case, command, tmp_path, monkeypatch):
+    program, images = case
+    program.save(tmp_path / "one.fsp")
+    np.save(tmp_path / "images.npy", images)
+    found = gates.Gates(text="module gates();", cells=Counter(LUT4=7, DP16KD=2))
+    made, verified = create_autospec(gates.gates_of, return_value=found), create_autospec(api.verify)
+    verified.return_value = fs.verify(program, images, backend="pysim")
+    monkeypatch.setattr(gates, "gates_of", made)
+    monkeypatch.setattr(api, "verify", verified)
+    status, said, _ = command("verify", tmp_path / "one.fsp", "--data", tmp_path / "images.npy", "--gates", "ecp5")
+    assert status == 0 and "cells of ecp5: 7 LUT4, 2 DP16KD" in said
+    assert "\nmodule firstspike(" in made.call_args.args[1] and made.call_args.args[2] == "ecp5"
+    assert verified.call_args.kwargs["verilog"] == found.text and verified.call_args.kwargs["optimise"] is False
