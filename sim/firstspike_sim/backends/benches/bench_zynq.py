@@ -133,7 +133,8 @@ class Zynq:
                 return self.memory[address:address + count].hex()
             case ["stall", kind, seed]:
                 self.stall(kind, seed)
-            case ["memory", wrong, silent] if self.reads is not None:
+            case ["memory", wrong, silent]:
+                assert self.reads is not None, "the peripheral reads no memory"
                 self.reads.wrong, self.reads.silent = wrong, silent
             case ["reset later", cycles]:
                 cocotb.start_soon(self.reset_later(cycles))
