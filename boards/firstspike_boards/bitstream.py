@@ -20,11 +20,14 @@ from firstspike_hw.link.linked_accelerator import LinkedAccelerator, linked_memo
 from firstspike_hw.link.spi_accelerator import SpiAccelerator
 from firstspike_hw.link.uart import DIVISOR_MIN
 from firstspike_hw.link.uart_accelerator import UartAccelerator
+from firstspike_hw.sdram.sdram_core import CORE, SdramChip, StartStep, generate_core
+from firstspike_hw.sdram.sdram_memory import SdramMemory
 from firstspike_hw.toolchain import ToolError, find_tool, tool_versions
 from firstspike_hw.verilog import memories_of, verilog
 from firstspike_hw.verilog_files import TOP, hex_image
 
 from .board import Board
+from .board_memory import memory_of, pll_setting
 from .board_top import BoardTop
 from .family import OpenFlow
 from .memory_patch import MemoryMap, find_memories, placeholder, whole_slices
@@ -57,7 +60,8 @@ def block_rams(board: Board, program: Program) -> dict[str, int]:
     Memories that need no block RAM are left out.
     """
     found: dict[str, int] = {}
-    for shape, has_image in _memories(program, board.transport):
+    chip = board.memory.chip if board.memory and program.external else None
+    for shape, has_image in _memories(program, board.transport, chip):
         device = replace(board.device, lut_depth=0) if has_image and board.family.flow else board.device
         if shape.depth * shape.used_bits > REGISTER_BITS:
             found[shape.name] = found.get(shape.name, 0) + device.blocks_of(shape)
@@ -65,13 +69,17 @@ def block_rams(board: Board, program: Program) -> dict[str, int]:
 
 
 @lru_cache(maxsize=1)
-def _memories(program: Program, transport: str) -> list[tuple[MemoryShape, bool]]:
-    """List every memory of the design, and whether it has an image. Board, clock and bit rate make no difference."""
+def _memories(program: Program, transport: str, chip: SdramChip | None) -> list[tuple[MemoryShape, bool]]:
+    """List every memory of the design but those of LiteDRAM, which are registers, and whether it has an image. Board,
+    clock and bit rate make no difference."""
     images = {shape.name: shape for shape in linked_memories(program)}
     known = images | {shape.name: shape for shape in program.memories()}
     linked = LinkedAccelerator(program)
     wired = SpiAccelerator(linked) if transport == "spi" else UartAccelerator(linked, divisor=DIVISOR_MIN)
     text = verilog(wired, images.values())
+    if chip is not None:
+        none = [StartStep(register=0, data=0)]
+        text += verilog(SdramMemory(chip, none, data_bits=program.config.beat_bits), [])
     return [(known.get(shape.name, shape), shape.name in images) for shape in memories_of(text)]
 
 
@@ -97,14 +105,16 @@ def _accelerator_verilog(board: Board, setting: PllSetting, program: Program, ba
 def project_files(board: Board, setting: PllSetting, program: Program, baud: int) -> dict[str, str]:
     """Collect the files that synthesis needs, by name: the accelerator in Verilog, the top, pins and clocks, images.
 
-    If the open tools build the bitstream, the images are placeholders: the placed design is patched with the real ones.
+    External weights are none of them: a host loads them. If the open tools build the bitstream, the images are placeholders: the placed design is patched with the real ones.
 
     Raises
     ------
     ToolError
-        The program wants LUT RAM, and the device has none.
+        The program wants LUT RAM, and the device has none; or LiteDRAM is missing or failed.
+    ValueError
+        The program has external weights, and the board no memory.
     """
-    flow = board.family.flow
+    flow, memory = board.family.flow, None
     if not board.device.lut_depth and any(any(options.lut_ram) for options in program.config.layers):
         raise ToolError(f"lut_ram must be off: {board.device.name} has no LUT RAM")
     platform = board.platform()
@@ -114,7 +124,11 @@ def project_files(board: Board, setting: PllSetting, program: Program, baud: int
         held = whole_slices(shape, flow.blocks) if flow else shape
         image = placeholder(held) if flow else words
         platform.add_file(f"{shape.name}.hex", hex_image(image, held))
-    plan = platform.prepare(BoardTop(board, setting), "top", debug_verilog=False, emit_src=False)
+    if program.external:
+        core = generate_core(memory_of(board, program).chip, round(setting.hz))
+        platform.add_file(f"{CORE}.v", core.text)
+        memory = SdramMemory(core.chip, core.steps, data_bits=program.config.beat_bits)
+    plan = platform.prepare(BoardTop(board, setting, memory), "top", debug_verilog=False, emit_src=False)
     return {name: content if isinstance(content, str) else content.decode() for name, content in plan.files.items()}
 
 
@@ -144,7 +158,7 @@ def build_bitstream(
         raise ToolError(f"{board.name} must be placed and routed by the vendor's tools; {board.family.name} has no "
                         "open ones here")
     baud = board.baud if baud is None else baud
-    setting = board.family.pll.fastest(board.input_hz, board.clock_hz if clock_hz is None else clock_hz)
+    setting = pll_setting(board, program, clock_hz)
     files = project_files(board, setting, program, baud)
     design = hashlib.sha256(json.dumps(
         [files, list(seeds), clock_hz is None, board.place], sort_keys=True).encode()).hexdigest()
@@ -189,7 +203,7 @@ def write_project(
     ------
     PllError, ToolError, ValueError
     """
-    setting = board.family.pll.fastest(board.input_hz, board.clock_hz if clock_hz is None else clock_hz)
+    setting = pll_setting(board, program, clock_hz)
     baud = board.baud if baud is None else baud
     files = project_files(board, setting, program, baud)
     refuse_foreign(folder, [*files, PROGRAM_FILE], record=REPORT, made_by=MADE_BY)
