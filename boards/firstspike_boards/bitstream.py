@@ -105,7 +105,8 @@ def _accelerator_verilog(board: Board, setting: PllSetting, program: Program, ba
 def project_files(board: Board, setting: PllSetting, program: Program, baud: int) -> dict[str, str]:
     """Collect the files that synthesis needs, by name: the accelerator in Verilog, the top, pins and clocks, images.
 
-    External weights are none of them: a host loads them. If the open tools build the bitstream, the images are placeholders: the placed design is patched with the real ones.
+    External weights are in none of them: a host loads them. If the open tools build the bitstream, the images are
+    placeholders: the placed design is patched with the real ones.
 
     Raises
     ------

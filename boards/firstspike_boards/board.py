@@ -7,7 +7,6 @@ from typing import Literal
 
 from amaranth.build import Attrs, Resource, TemplatedPlatform
 from amaranth_boards.resources import SPIResource
-
 from firstspike_hw.sdram.sdram_core import SdramChip
 
 from .devices import Device

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Top module of a board: PLL, reset, pins of UART or SPI, SDRAM and status LEDs around the accelerator's Verilog module."""
+"""Top module of a board: PLL, reset, UART or SPI, SDRAM and status LEDs around the accelerator's Verilog module."""
 
 import math
 from functools import reduce

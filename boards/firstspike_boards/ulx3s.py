@@ -4,7 +4,6 @@
 
 from amaranth.build import Attrs
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
-
 from firstspike_hw.sdram.sdram_core import SdramChip
 
 from .board import Board, BoardMemory, spi_pins

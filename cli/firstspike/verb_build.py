@@ -58,8 +58,8 @@ def build(
                                      seeds=range(1, seeds + 1), progress=stage)
     show(console, chosen, report)
     if program.external:
-        console.print(f"'firstspike run' loads {program.external_octets:,} octets of weights into the board's SDRAM after "
-                      "each start of the board")
+        console.print(f"'firstspike run' loads {program.external_octets:,} octets of weights into the SDRAM, "
+                      "again after each start of the board")
     console.print(f"written to {output}")
 
 

@@ -248,7 +248,7 @@ def test_external_weights_are_loaded_once_and_again_after_a_reset(external, beat
     again = backend_of(board, program)
     assert differing(wanted, again.run(wanted.stimulus)) == [] and store.written == written  # it was loaded already
     board.pressed = True  # what the memory holds is not sure any more
-    with pytest.raises(LinkError, match="NO_PROGRAM$"):
+    with pytest.raises(LinkError, match=r"NO_PROGRAM$"):
         again.run(wanted.stimulus)
     assert link.identify().program == NO_PROGRAM
     store.octets[:] = bytes(len(store.octets))
