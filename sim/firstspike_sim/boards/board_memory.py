@@ -28,7 +28,7 @@ def with_memory(text: str, program: Program) -> str:
         text, resources.files(__package__).joinpath("stream_memory.v").read_text(encoding="utf-8"),
         f"module {BOARD}({', '.join(' '.join(port) for port in own)});",
         *(f"  wire {width}{name};" for width, name in inner),
-        f"  {TOP} inside({', '.join(f'.{name}({name})' for _, _, name in ports)});",
+        f"  {TOP} accelerator({', '.join(f'.{name}({name})' for _, _, name in ports)});",
         f"  stream_memory #(.BEAT_BITS({beat_bits}), .BEATS({beats}))",
         f"    memory(.clk(clk), .rst(rst), {', '.join(f'.{name[7:]}({name})' for _, name in inner)});",
         "endmodule\n",

@@ -11,11 +11,22 @@ import numpy as np
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
+from cobs import cobs
 from firstspike_arch.events import ADDRESS_SHIFT, MARKER
 from firstspike_arch.program import Program
 from firstspike_boards.driver import WireBackend
 from firstspike_boards.link import Link, LinkError
-from firstspike_hw.link.frames import NO_PROGRAM, Capability, Kind, identity_of, wire_format
+from firstspike_hw.link.frames import (
+    NO_PROGRAM,
+    PROGRAM_PLACES,
+    STAMP_BYTES,
+    Capability,
+    Kind,
+    frame_body,
+    identity_of,
+    parse_body,
+    wire_format,
+)
 from firstspike_hw.link.linked_accelerator import LinkedAccelerator, linked_memories
 from firstspike_sim.boards.faulty_transport import FaultyTransport
 from firstspike_sim.models.prediction import predict_inputs, predict_stimulus
@@ -227,75 +238,79 @@ def external_program(seed: int = 2, **options) -> Program:
     return fs.compile(builder.build(), lanes=4, **{"external": [0, 1], "beat_bits": 32, **options}).program
 
 
-@pytest.mark.parametrize(("external", "beat_bits"), [([0, 1], 32), ([1], 128)])
-def test_external_weights_are_loaded_once_and_again_after_a_reset(external, beat_bits):
-    program, store = external_program(external=external, beat_bits=beat_bits), Store(start=900)
+def test_external_weights_are_loaded_once_and_read():
+    program, store = external_program(), Store()
     board = PysimBoard(program, store=store)
-    link = Link(lambda: board, timeout=0.003)
+    link, wanted, fed = Link(lambda: board, timeout=0.003), predict_inputs(program, inputs_of(12, 3)), inputs_of(2, 3)
+    infer = Kind.INFER, wire_format(program).pack_words(make_stimulus(program, fed).words)
     assert link.identity.capabilities == Capability.EXTERNAL_MEMORY and link.identity.program == NO_PROGRAM
-    wanted = predict_inputs(program, inputs_of(12, 3))
-    words = wire_format(program).pack_words(wanted.stimulus.words)
     with pytest.raises(LinkError, match=r"^request 0 \(INFER\) must be accepted by the device, but it answered "
                                         r"NO_PROGRAM$"):
-        link.exchange([(Kind.INFER, words)])
+        link.exchange([infer])
     backend, image = WireBackend(link), program.external_image().contents
     backend.load(program)
     assert store.octets[:len(image)] == image and any(image)
-    trace = backend.run(wanted.stimulus)
+    trace, written = backend.run(wanted.stimulus), store.written
     assert differing(wanted, trace) == [] and len({*trace.classes.tolist()}) > 1
     assert (trace.counters["faults"], trace.counters["inferences"]) == (0, 12) and link.resent == 0
-    written = store.written
-    again = backend_of(board, program)
-    assert differing(wanted, again.run(wanted.stimulus)) == [] and store.written == written  # it was loaded already
-    board.pressed = True  # what the memory holds is not sure any more
+    backend.load(program)
+    assert store.written == written  # it was loaded already
+    store.fails = range(8)  # slice 0
+    link.exchange([infer])
+    assert backend.counters()["faults"] == np.count_nonzero(fed[:, :, 0]) > 0
+    board.pressed = True  # the memory may have forgotten
     with pytest.raises(LinkError, match=r"NO_PROGRAM$"):
-        again.run(wanted.stimulus)
-    assert link.identify().program == NO_PROGRAM
-    store.octets[:] = bytes(len(store.octets))
-    assert differing(wanted, backend_of(board, program).run(wanted.stimulus)) == []
+        link.exchange([infer])
 
 
-def test_external_weights_of_another_build_are_replaced():
-    first, second = external_program(), external_program(3)
-    board = PysimBoard(first, store=Store())
-    for program in (first, second, first):
+def test_no_word_is_taken_before_the_memory_has_started():
+    program, store = external_program(), Store(start=1500)
+    store.octets[:program.external_octets] = program.external_image().contents
+    board, wanted = PysimBoard(program, store=store), predict_inputs(program, inputs_of(1, 3))
+    named = identity_of(program, buffer_bytes=256).port_words()[[*PROGRAM_PLACES]]
+    board.write(b"\0" + b"".join(cobs.encode(frame_body(kind, 1, payload)) + b"\0" for kind, payload in (
+        (Kind.PROGRAM, named.astype("<u8").tobytes()),
+        (Kind.INFER, wire_format(program).pack_words(wanted.stimulus.words)))))
+    board.read(0.003)
+    answer = parse_body(cobs.decode(board.read(0.003).strip(b"\0")))[2]
+    stamp, result = (int.from_bytes(part, "little") for part in (answer[:STAMP_BYTES], answer[STAMP_BYTES:-1]))
+    assert wire_format(program).result.unpack(result)[0] == wanted.trace.classes[0]
+    assert stamp < 500 and board.cycles > 1500
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("external", "beat_bits"), [([0, 1], 64), ([1], 128)])
+def test_external_weights_of_another_build_and_after_a_reset_are_loaded_again(external, beat_bits):
+    programs = [external_program(seed, external=external, beat_bits=beat_bits) for seed in (2, 3, 2)]
+    assert len({one.architecture() for one in programs}) == 1 and len({one.digest() for one in programs}) == 2
+    store = Store(start=900)
+    board = PysimBoard(programs[0], store=store)
+    for program in programs:
         wanted = predict_inputs(program, inputs_of(6, 3))
-        assert differing(wanted, backend_of(board, program).run(wanted.stimulus)) == []
-    assert first.architecture() == second.architecture() and first.digest() != second.digest()
+        for _ in range(2):
+            assert differing(wanted, backend_of(board, program).run(wanted.stimulus)) == []
+            board.pressed, store.octets[:] = True, bytes(len(store.octets))
+            board.read(1e-5)
 
 
+@pytest.mark.slow
 def test_weights_that_cannot_be_read_are_told_after_the_run():
     program, store = external_program(), Store()
     backend = backend_of(PysimBoard(program, store=store), program)
-    stimulus = predict_inputs(program, inputs_of(4, 3)).stimulus
+    stimulus, slices = make_stimulus(program, inputs_of(4, 3)), np.count_nonzero(inputs_of(4, 3)[:, :, 0])
     backend.run(stimulus)
-    store.fails = range(8)  # in slice 0
-    slices = int((inputs_of(4, 3)[:, :, 0] > 0).sum())
+    store.fails = range(8)  # slice 0
     with pytest.raises(LinkError, match=rf"^the external memory must answer every request of weights, but {slices} "
-                                        "slices were not read as they should: the results are not to be trusted$"):
+                                        r"slices were not read as they should: the results are not to be trusted$"):
         backend.run(stimulus)
     store.fails = range(0)
     backend.run(stimulus)  # faults of before do not count
 
 
+@pytest.mark.slow
 def test_a_memory_that_does_not_hold_the_weights_leaves_no_program():
     program, board = external_program(), PysimBoard(external_program(), store=Store(stuck=1 << 9))
     link = Link(lambda: board, timeout=0.003)
     with pytest.raises(LinkError, match=r"^the external memory must hold what was written at 0…"):
         WireBackend(link).load(program)
     assert link.identify().program == NO_PROGRAM
-
-
-def test_no_word_is_taken_before_the_memory_has_started():
-    program, store = external_program(), Store(start=9000)
-    link = Link(lambda: PysimBoard(program, store=store), timeout=0.02)
-    image = program.external_image().contents
-    store.octets[:len(image)] = image
-    told = identity_of(program, buffer_bytes=link.identity.buffer_bytes, clk_hz=link.identity.clk_hz)
-    link.exchange([(Kind.PROGRAM, told.port_words().astype("<u8").tobytes())])
-    link.identity = link.identify()
-    backend = backend_of_loaded = WireBackend(link)
-    backend_of_loaded.load(program)
-    wanted = predict_inputs(program, inputs_of(1, 3))
-    trace = backend.run(wanted.stimulus)
-    assert differing(wanted, trace) == [] and trace.decided[0] < 1000 and trace.counters["cycles"] > 9000
