@@ -20,7 +20,7 @@ from firstspike_hw.link.linked_accelerator import LinkedAccelerator, linked_memo
 from firstspike_hw.link.spi_accelerator import SpiAccelerator
 from firstspike_hw.link.uart import DIVISOR_MIN
 from firstspike_hw.link.uart_accelerator import UartAccelerator
-from firstspike_hw.sdram.sdram_core import CORE, SdramChip, StartStep, generate_core
+from firstspike_hw.sdram.sdram_core import CORE, generate_core
 from firstspike_hw.sdram.sdram_memory import SdramMemory
 from firstspike_hw.toolchain import ToolError, find_tool, tool_versions
 from firstspike_hw.verilog import memories_of, verilog
@@ -60,8 +60,7 @@ def block_rams(board: Board, program: Program) -> dict[str, int]:
     Memories that need no block RAM are left out.
     """
     found: dict[str, int] = {}
-    chip = board.memory.chip if board.memory and program.external else None
-    for shape, has_image in _memories(program, board.transport, chip):
+    for shape, has_image in _memories(program, board.transport):
         device = replace(board.device, lut_depth=0) if has_image and board.family.flow else board.device
         if shape.depth * shape.used_bits > REGISTER_BITS:
             found[shape.name] = found.get(shape.name, 0) + device.blocks_of(shape)
@@ -69,17 +68,14 @@ def block_rams(board: Board, program: Program) -> dict[str, int]:
 
 
 @lru_cache(maxsize=1)
-def _memories(program: Program, transport: str, chip: SdramChip | None) -> list[tuple[MemoryShape, bool]]:
-    """List every memory of the design but those of LiteDRAM, which are registers, and whether it has an image. Board,
-    clock and bit rate make no difference."""
+def _memories(program: Program, transport: str) -> list[tuple[MemoryShape, bool]]:
+    """List every memory of the design but those of an SDRAM's side, which are LUT RAM, and whether it has an image.
+    Board, clock and bit rate make no difference."""
     images = {shape.name: shape for shape in linked_memories(program)}
     known = images | {shape.name: shape for shape in program.memories()}
     linked = LinkedAccelerator(program)
     wired = SpiAccelerator(linked) if transport == "spi" else UartAccelerator(linked, divisor=DIVISOR_MIN)
     text = verilog(wired, images.values())
-    if chip is not None:
-        none = [StartStep(register=0, data=0)]
-        text += verilog(SdramMemory(chip, none, data_bits=program.config.beat_bits), [])
     return [(known.get(shape.name, shape), shape.name in images) for shape in memories_of(text)]
 
 

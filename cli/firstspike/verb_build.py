@@ -34,19 +34,19 @@ def build(
 ) -> None:
     """Build the bitstream of a board, or a project for the vendor's tools; new weights alone take seconds."""
     from firstspike_boards.bitstream import build_bitstream, write_project
-    from firstspike_boards.board_memory import memory_of
+    from firstspike_boards.board_memory import pll_setting
     from firstspike_boards.boards import BOARDS
 
     if board not in BOARDS:
         raise ValueError(f"--board must be one of {', '.join(BOARDS)}, not {shown(board)}")
     chosen = BOARDS[board].with_transport(transport)
     program, _ = read_build(folder)
+    clock_hz = None if clock_mhz is None else clock_mhz * 1e6
     if program.external:
-        memory_of(chosen, program)
+        pll_setting(chosen, program, clock_hz)  # refuses boards and clocks
     refuse_too_large(chosen, program)
     named = folder if folder.name else folder.resolve()
     output = named.with_name(f"{named.name}-{board}") if output is None else output
-    clock_hz = None if clock_mhz is None else clock_mhz * 1e6
     console = Console(highlight=False)
     if chosen.family.flow is None:
         with shown_stage(console) as stage:
