@@ -72,8 +72,8 @@ def test_the_top_joins_accelerator_controller_and_pins(generated, transport):
 def test_a_board_must_have_a_memory_with_room_and_a_clock_that_it_stands():
     program = program_of(0, 1)
     for name in ("icebreaker", "arty-a7-35t"):
-        with pytest.raises(ValueError, match=rf"^{name} must have a memory for the weights of LAYERS, which were "
-                                             r"compiled for one, but has none that is supported; ulx3s has$"):
+        with pytest.raises(ValueError, match=rf"^{name} must have a memory for the weights of dense0, dense1, which "
+                                             r"were compiled for one, but has none that is supported; ulx3s has$"):
             pll_setting(BOARDS[name], program, None)
     chip = SdramChip(module="none", row_bits=2, column_bits=2, bank_bits=1)
     small = replace(ULX3S, memory=BoardMemory(chip=chip, clock_hz=50_000_000))
