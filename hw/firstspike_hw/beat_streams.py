@@ -62,6 +62,7 @@ class MemoryInterface(Protocol):
     responses: stream.Interface
     writes: stream.Interface
     started: Signal
+    signature: wiring.Signature
 
 
 def memory_signature(data_bits: int) -> wiring.Signature:

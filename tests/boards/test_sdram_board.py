@@ -18,14 +18,16 @@ from firstspike_boards.board import BoardMemory
 from firstspike_boards.board_memory import memory_of, pll_setting
 from firstspike_boards.boards import BOARDS
 from firstspike_boards.driver import WireBackend
-from firstspike_boards.link import Link
+from firstspike_boards.link import Link, LinkError
 from firstspike_boards.ulx3s import ULX3S
+from firstspike_hw.link.frames import Kind, identity_of, wire_format
 from firstspike_hw.sdram.sdram_core import CORE, SdramChip, SdramCore, StartStep
 from firstspike_hw.toolchain import find_tool
 from firstspike_sim.backends.native_build import NATIVE, build_simulator
 from firstspike_sim.boards import verilated_board
 from firstspike_sim.boards.simulated_board import SimulatedBoard
 from firstspike_sim.models.prediction import predict_inputs
+from firstspike_sim.stimulus import make_stimulus
 from firstspike_train.data import load
 
 DIVISOR = 8
@@ -85,6 +87,21 @@ def test_a_board_must_have_a_memory_with_room_and_a_clock_that_it_stands():
         pll_setting(ULX3S, program, 60e6)
     assert [pll_setting(ULX3S, program, hz).hz for hz in (None, 25e6)] == [50_000_000, 25_000_000]
     assert pll_setting(ULX3S, program_of(), None).hz == ULX3S.clock_hz
+
+
+def test_slices_that_were_not_read_are_told_after_a_run():
+    program = program_of(0)
+    link, faults = create_autospec(Link, instance=True), iter((0xFFFF_FFFE, 3, 3, 3))
+    link.identity = link.identify.return_value = identity_of(program, buffer_bytes=1024)
+    record = bytes(wire_format(program).record_bytes + 1)
+    link.exchange.side_effect = lambda requests, progress=None: [
+        bytes(4 * 13) + next(faults).to_bytes(4, "little") if kind == Kind.STATUS else record for kind, _ in requests]
+    backend, stimulus = WireBackend(link), make_stimulus(program, np.zeros((1, 3, 8), int))
+    backend.load(program)
+    with pytest.raises(LinkError, match=r"^the external memory must answer every request of weights, but 5 slices were "
+                                        r"not read as they should: the results are not to be trusted$"):
+        backend.run(stimulus)
+    assert backend.run(stimulus).counters["faults"] == 3  # of before
 
 
 def whole_board(program: Program, folder) -> str:

@@ -25,7 +25,7 @@ def with_memory(text: str, program: Program) -> str:
     beats = -(-program.external_octets * 8 // beat_bits)
     inner = [(width, name) for _, width, name in ports if name.startswith("memory_")]
     return "\n".join([
-        text, resources.files(__package__).joinpath("stream_memory.v").read_text(encoding="utf-8"),
+        text, resources.files("firstspike_sim.boards").joinpath("stream_memory.v").read_text(encoding="utf-8"),
         f"module {BOARD}({', '.join(' '.join(port) for port in own)});",
         *(f"  wire {width}{name};" for width, name in inner),
         f"  {TOP} accelerator({', '.join(f'.{name}({name})' for _, _, name in ports)});",
