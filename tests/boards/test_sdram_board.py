@@ -55,10 +55,9 @@ def generated(monkeypatch):
     return asked
 
 
-@pytest.mark.parametrize("transport", ["uart", "spi"])
-def test_the_top_joins_accelerator_controller_and_pins(generated, transport):
-    board, program = ULX3S.with_transport(transport), program_of(0)
-    files = project_files(board, pll_setting(board, program, None), program, 1_000_000)
+def test_the_top_joins_accelerator_controller_and_pins(generated):
+    program = program_of(0)
+    files = project_files(ULX3S, pll_setting(ULX3S, program, None), program, 1_000_000)
     assert generated == [50_000_000] and files[f"{CORE}.v"] == "// for 50000000 Hz\n"
     top = files["top.il"]
     linked, controller = (re.search(rf"  cell \\{name} .*?\n  end", top, re.DOTALL) for name in ("firstspike", CORE))
