@@ -11,7 +11,8 @@ from table import published
 TABLES = (
     "cycles", "zoo", "seeds", "training", "schedules", "convolution", "delays", "loihi", "bound", "nmnist",
     "frameworks", "scales", "leaks", "scale", "external", "area", "gates", "upsets", "peers", "lut_model",
-    "fmax", "sdram", "bitstreams", "link", "driver", "speed", "timing", "command", "option_pairs", "pages", "explore",
+    "fmax", "sdram", "sdram_board", "bitstreams", "link", "driver", "speed", "timing", "command", "option_pairs",
+    "pages", "explore",
 )
 BY_NAME_ONLY = {"seeds", "peers"}
 """Hours of training, and a design that the yosys of constraints.txt cannot synthesise."""

@@ -11,11 +11,12 @@ from pathlib import Path
 from firstspike_boards.open_flow import place_and_route, synthesise
 from firstspike_boards.sdram_top import sdram_test_files
 from firstspike_boards.ulx3s import ULX3S
-from firstspike_hw.sdram.sdram_core import SdramChip, SdramCore, generate_core
+from firstspike_hw.sdram.sdram_core import SdramCore, generate_core
 from firstspike_sim.boards.sdram_bench import SdramPhase, run_sdram
 from table import Row, publish
 
-CHIP = SdramChip(module="IS42S16160")
+assert ULX3S.memory
+CHIP = ULX3S.memory.chip
 CLK_HZ = 50_000_000
 DATA_BITS = 64
 SEEDS = (1, 2, 3)

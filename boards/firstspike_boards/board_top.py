@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Top module of a board: PLL, reset, pins of UART or SPI, and status LEDs around the accelerator's Verilog module."""
+"""Top module of a board: PLL, reset, UART or SPI, SDRAM and status LEDs around the accelerator's Verilog module."""
 
 import math
 from functools import reduce
 
-from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Module, ResetSignal, Signal
+from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Module, ResetSignal, Signal, Value
 from amaranth.lib import io
 from amaranth.lib.cdc import FFSynchronizer
+from firstspike_hw.sdram.sdram_memory import SdramMemory
 from firstspike_hw.verilog_files import TOP
 
 from .board import SPI_PINS, Board
 from .pll import PllSetting
+from .sdram_top import memory_instance
 
 __all__ = ["BoardTop"]
 
@@ -26,10 +28,12 @@ class BoardTop(Elaboratable):
 
     Reset lasts from power-up until `RESET_SECONDS` after the PLL has locked. The button resets while it is held and for
     `RESET_SECONDS` afterwards.
+
+    With a ``memory``, external weights lie in the board's SDRAM; LiteDRAM's Verilog must be beside the accelerator's.
     """
 
-    def __init__(self, board: Board, setting: PllSetting):
-        self._board, self._setting = board, setting
+    def __init__(self, board: Board, setting: PllSetting, memory: SdramMemory | None = None):
+        self._board, self._setting, self._memory = board, setting, memory
 
     def elaborate(self, platform):
         m = Module()
@@ -39,6 +43,8 @@ class BoardTop(Elaboratable):
         m.d.comb += [ClockSignal("sync").eq(clock), ClockSignal("start").eq(clock)]
         self._build_reset(m, platform, locked)
         wires = self._build_spi(m, platform) if board.transport == "spi" else self._build_uart(m, platform)
+        if self._memory is not None:
+            wires |= self._build_memory(m, platform, self._memory)
         busy, fault = Signal(), Signal()
         m.submodules.accelerator = Instance(
             TOP, i_clk=ClockSignal("sync"), i_rst=ResetSignal("sync"), **wires, o_busy=busy, o_fault=fault,
@@ -65,6 +71,16 @@ class BoardTop(Elaboratable):
         m.submodules.copi = copi = io.Buffer(io.Direction.Input, spi.copi)
         m.submodules.cipo = cipo = io.Buffer(io.Direction.Output, spi.cipo)
         return {"i_cs_n": ~cs.i, "i_sck": sck.i, "i_copi": copi.i, "o_cipo": cipo.o, "o_selected": cipo.oe}
+
+    def _build_memory(self, m: Module, platform, memory: SdramMemory) -> dict:
+        m.submodules.memory = memory
+        m.submodules.controller = memory_instance(m, memory, platform.request("sdram", dir="-"))
+        wires: dict = {"i_memory_started": memory.started}
+        for name, stream, way, back in (("requests", memory.requests, "o", "i"), ("writes", memory.writes, "o", "i"),
+                                        ("responses", memory.responses, "i", "o")):
+            wires |= {f"{way}_memory_{name}_valid": stream.valid, f"{back}_memory_{name}_ready": stream.ready,
+                      f"{way}_memory_{name}_payload": Value.cast(stream.payload)}
+        return wires
 
     def _build_reset(self, m: Module, platform, locked) -> None:
         last = math.ceil(RESET_SECONDS * self._setting.hz)

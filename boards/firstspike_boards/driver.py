@@ -8,8 +8,10 @@ from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.fixed import CHUNK_BITS
 from firstspike_arch.program import Program
 from firstspike_arch.result import scores_from_raw
+from firstspike_arch.status import COUNTER_BITS
 from firstspike_hw.link.frames import (
     CHUNK_BYTES,
+    FAULTS_COUNTER,
     FRAME_BYTES_MIN,
     NO_PROGRAM,
     PROGRAM_WORD_BYTES,
@@ -24,6 +26,7 @@ from firstspike_hw.link.frames import (
 )
 
 from .link import Link, LinkError
+from .memory_loading import load_memory
 
 __all__ = ["WireBackend"]
 
@@ -64,25 +67,33 @@ class WireBackend:
         self._program = program
 
     def write_memories(self, program: Program) -> None:
-        """Write all memories. Until that is complete, the device reports that it holds no program.
+        """Write all memories, first an external one. Until that is complete, the device reports that it holds no
+        program.
 
         Raises
         ------
         LinkError
-            A request got no answer, or the device does not report the new program.
+            A request got no answer, the external memory does not hold what was written, or the device does not report
+            the new program.
         """
         old = self.link.identity
         new = identity_of(program, buffer_bytes=old.buffer_bytes, clk_hz=old.clk_hz)
         none = identity_of(program, buffer_bytes=old.buffer_bytes, clk_hz=old.clk_hz, initialised=False)
-        for words in (none.port_words(), program.port_words(), new.port_words()):
-            octets = words.astype("<u8").tobytes()
-            size = self._payload_bytes(PROGRAM_WORD_BYTES)
-            parts = [(Kind.PROGRAM, octets[start : start + size]) for start in range(0, len(octets), size)]
-            if any(answer != b"\0" for answer in self.link.exchange(parts, self._progress)):
-                raise LinkError("the device must accept whole words of the program port, but reports one cut short")
+        self._write_words(none.port_words())
+        if program.external:
+            load_memory(self.link, program.external_image(), self._progress)
+        self._write_words(program.port_words())
+        self._write_words(new.port_words())
         if self.link.identify() != new:
             raise LinkError("the device must report the new program after it was written, but does not")
         self.link.identity = new
+
+    def _write_words(self, words: np.ndarray) -> None:
+        """Write words of the program port, uint64[K]."""
+        octets, size = words.astype("<u8").tobytes(), self._payload_bytes(PROGRAM_WORD_BYTES)
+        parts = [(Kind.PROGRAM, octets[start : start + size]) for start in range(0, len(octets), size)]
+        if any(answer != b"\0" for answer in self.link.exchange(parts, self._progress)):
+            raise LinkError("the device must accept whole words of the program port, but reports one cut short")
 
     def read_memories(self, program: Program) -> dict[str, list[int]]:
         """Read the memories of a device with this program's architecture; words by memory name, as `Program.images`.
@@ -141,7 +152,8 @@ class WireBackend:
         ValueError
             The stimulus has waits, or an inference does not fit the device's buffer or does not end.
         LinkError
-            A request got no answer, or the device lost its program.
+            A request got no answer, the device lost its program, or weights were not read as they should from an
+            external memory.
         """
         program = self._program
         if program is None:
@@ -152,10 +164,15 @@ class WireBackend:
         groups = list(self._groups(stimulus, wire.word_bytes))
         requests = [(Kind.INFER, wire.pack_words(stimulus.words[stimulus.starts[first] : stimulus.starts[last]]))
                     for first, last in groups]
+        before = self.counters().get(FAULTS_COUNTER, 0) if program.external else 0
         answers = self.link.exchange(requests, self._progress)
         # A device that was reset or reprogrammed meanwhile may have answered by another program.
         if self.link.identify() != self.link.identity:
             raise LinkError("the device must keep its program during a run, but now reports another")
+        counters = self.counters()
+        if unread := (counters.get(FAULTS_COUNTER, 0) - before) % (1 << COUNTER_BITS):
+            raise LinkError(f"the external memory must answer every request of weights, but {unread} slices were not "
+                            "read as they should: the results are not to be trusted")
         accepted = np.full(len(stimulus.words), -1)
         results_before = np.searchsorted(stimulus.first_words, stimulus.starts)  # each inference
         stamps, fields = [], []
@@ -177,7 +194,7 @@ class WireBackend:
             decided_by=np.array([field[2] for field in fields]),
             scores=scores_from_raw(program, np.array([field[3] for field in fields]), steps),
             decided=np.array(stamps), taken=np.array(stamps), edge_tokens=(), edge_cycles=(),
-            counters=self.counters(),
+            counters=counters,
         )
 
     def counters(self) -> dict[str, int]:
@@ -190,7 +207,8 @@ class WireBackend:
         """
         (payload,) = self.link.exchange([(Kind.STATUS, b"")])
         try:
-            return status_values(payload)
+            external = bool(self.link.identity.capabilities & Capability.EXTERNAL_MEMORY)
+            return status_values(payload, external=external)
         except FrameError as error:
             raise LinkError(str(error)) from None
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """ULX3S (Radiona) with an 85F: ECP5, 25 MHz, UART through its FTDI chip; SPI on the header's pins 0+ (cs), 0−,
-1+ and 1− (copi, cipo, sck)."""
+1+ and 1− (copi, cipo, sck); SDRAM of 32 MiB."""
 
 from amaranth.build import Attrs
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
+from firstspike_hw.sdram.sdram_core import SdramChip
 
-from .board import Board, spi_pins
+from .board import Board, BoardMemory, spi_pins
 from .devices import DEVICES
 from .ecp5 import ECP5
 
@@ -20,4 +21,6 @@ ULX3S = Board(
     leds=tuple(("led", number) for number in range(4)),
     reset=("button_fire", 0),
     place=("--85k", "--package", "CABGA381", "--speed", "6"),
+    # Its data has half a period less the access time of 6 ns to come back.
+    memory=BoardMemory(chip=SdramChip(module="IS42S16160"), clock_hz=50_000_000),
 )

@@ -34,16 +34,19 @@ def build(
 ) -> None:
     """Build the bitstream of a board, or a project for the vendor's tools; new weights alone take seconds."""
     from firstspike_boards.bitstream import build_bitstream, write_project
+    from firstspike_boards.board_memory import pll_setting
     from firstspike_boards.boards import BOARDS
 
     if board not in BOARDS:
         raise ValueError(f"--board must be one of {', '.join(BOARDS)}, not {shown(board)}")
     chosen = BOARDS[board].with_transport(transport)
     program, _ = read_build(folder)
+    clock_hz = None if clock_mhz is None else clock_mhz * 1e6
+    if program.external:
+        pll_setting(chosen, program, clock_hz)  # refuses boards and clocks
     refuse_too_large(chosen, program)
     named = folder if folder.name else folder.resolve()
     output = named.with_name(f"{named.name}-{board}") if output is None else output
-    clock_hz = None if clock_mhz is None else clock_mhz * 1e6
     console = Console(highlight=False)
     if chosen.family.flow is None:
         with shown_stage(console) as stage:
@@ -54,6 +57,9 @@ def build(
             report = build_bitstream(chosen, program, output, clock_hz=clock_hz, baud=baud,
                                      seeds=range(1, seeds + 1), progress=stage)
     show(console, chosen, report)
+    if program.external:
+        console.print(f"'firstspike run' loads {program.external_octets:,} octets of weights into the SDRAM, "
+                      "again after each start of the board")
     console.print(f"written to {output}")
 
 
@@ -87,7 +93,8 @@ def refuse_too_large(board: "Board", program: Program) -> None:
     largest = max(found, key=lambda memory: found[memory])
     cores = sum(device.blocks_of_all(core.memories) for core in program.cores)
     lanes = nearest_lanes(program, device, device.blocks - (sum(found.values()) - cores))
-    larger = sorted((one for one in BOARDS.values() if sum(block_rams(one, program).values()) <= one.device.blocks),
+    larger = sorted((one for one in BOARDS.values() if (one.memory or not program.external)
+                     and sum(block_rams(one, program).values()) <= one.device.blocks),
                     key=lambda one: one.device.blocks)
     nearest = [] if lanes is None else [f"with --lanes {','.join(map(str, lanes))}"]
     for index, shape in enumerate(program.memories()):

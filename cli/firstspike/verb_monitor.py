@@ -128,7 +128,7 @@ def _counters(link: "Link", now: Mapping[str, int], before: Mapping[str, int] | 
         bits = 16 if name in LINK_COUNTERS else COUNTER_BITS
         more = "" if before is None else f"+{(value - before[name]) % (1 << bits)}"
         # These counters count errors.
-        bad = value and name in ("bad_address", "overrun", "cut", "corrupt", "overflow")
+        bad = value and name in ("bad_address", "overrun", "cut", "corrupt", "overflow", "faults")
         table.add_row(name, str(value), more, style="red" if bad else "")
     table.add_row("sent again", str(link.resent), style="yellow" if link.resent else "")
     table.add_row("unreadable", str(link.unreadable), style="yellow" if link.unreadable else "")

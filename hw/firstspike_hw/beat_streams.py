@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: MIT
 """Streams between an external memory and the units that use it: requests, beats that answer them, beats to write."""
 
-from amaranth.hdl import Value
-from amaranth.lib import data, stream
+from typing import Protocol
+
+from amaranth.hdl import Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
 from firstspike_arch.external import BEATS_BITS, REQUEST_ADDRESS_BITS
 
 from .integer_argument import integer_argument
 
-__all__ = ["ADDRESS_BITS", "BEATS_BITS", "BEAT_WIDTHS", "beat_width", "is_aligned", "request_stream", "response_stream",
-           "write_stream"]
+__all__ = ["ADDRESS_BITS", "BEATS_BITS", "BEAT_WIDTHS", "MemoryInterface", "beat_width", "is_aligned",
+           "memory_signature", "request_stream", "response_stream", "write_stream"]
 
 ADDRESS_BITS = REQUEST_ADDRESS_BITS
 """Bits of an octet's address, where no bus asks for others."""
@@ -50,6 +53,25 @@ def write_stream(data_bits: int) -> stream.Signature:
     What lies beyond the memory is taken and dropped: who wants to know reads it.
     """
     return stream.Signature(data.StructLayout({"address": ADDRESS_BITS, "data": beat_width(data_bits)}))
+
+
+class MemoryInterface(Protocol):
+    """Members of `memory_signature`."""
+
+    requests: stream.Interface
+    responses: stream.Interface
+    writes: stream.Interface
+    started: Signal
+    signature: wiring.Signature
+
+
+def memory_signature(data_bits: int) -> wiring.Signature:
+    """A memory as those who use it have it. It is written and read from when it has ``started``, and may start again
+    after each reset, without what it held."""
+    return wiring.Signature({
+        "requests": Out(request_stream()), "responses": In(response_stream(data_bits)),
+        "writes": Out(write_stream(data_bits)), "started": In(1),
+    })
 
 
 def is_aligned(request: data.View, data_bits: int) -> Value:

@@ -40,7 +40,7 @@ STAND_INS = (
     (r"(?<![\w/])(mnist|nmnist|network|net)\.safetensors", "zoo/digits_ettfs.safetensors"),
     (r"/dev/tty\w+", "simulated"), (r"--data (mnist|\w+\.npz|image\.png)", "--data digits"),
     (r"--lanes 128", "--lanes 16"), (r"^compile (.*)", r"compile \1 --read-back"),
-    (r"^compile (net\.\w+.*) --read-back", r"compile \1"), (r"^monitor (.*)", r"monitor \1 --count 2"),
+    (r"^compile (net\.\w+.*|.* --external .*) --read-back", r"compile \1"), (r"^monitor (.*)", r"monitor \1 --count 2"),
     (r"^((verify|estimate|quantise|report|robustness|run) (?!.*--(limit|index)).*)", r"\1 --limit 5"),
     (r"^(compile net\.net .*)--readout spike_count", r"\1--readout potential"),  # as the stand-in's last neurons do
     (r"^(upsets .*)", r"\1 --count 2"),

@@ -123,13 +123,24 @@ def test_auto_moves_the_largest_until_the_rest_fits(monkeypatch):
      "--memory-bytes must be given with --external"),
     (["compile", DIGITS, "--lanes", "10", "--external", "0", "--memory-bytes", "1000", "-o", "b"],
      "weights in the external memory must end within its 1,000 octets (--memory-bytes), but need"),
-    (["run", "FOLDER", "--port", "simulated", "--data", "digits"], "external must be off behind a host link"),
+    (["build", "FOLDER", "--board", "icebreaker", "-o", "b"],
+     "icebreaker must have a memory for the weights of dense0, which were compiled for one, but has none that is "
+     "supported; ulx3s has"),
+    (["build", "FOLDER", "--board", "ulx3s", "--clock-mhz", "85", "-o", "b"],
+     "clock must be ≤ 50 MHz with weights in the SDRAM of ulx3s, whose data comes back half a period later, not 85"),
 ])
 def test_what_is_not_possible_is_refused_in_a_sentence(arguments, said, folder, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     status, _, error = command(*(folder if one == "FOLDER" else one for one in arguments))
     assert status != 0 and said in " ".join(error.split())
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_run_loads_the_weights_into_the_memory_of_a_simulated_board(folder, command):
+    for port in ("simulated", "simulated-spi"):
+        status, said, error = command("run", folder, "--port", port, "--data", "digits", "--limit", "10")
+        assert status == 0 and "equal the golden model's" in said, (said, error)
 
 
 def test_values_do_not_depend_on_where_weights_lie(folder):

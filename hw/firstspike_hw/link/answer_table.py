@@ -3,20 +3,17 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Module, Mux, Shape, Signal
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from firstspike_arch.status import COUNTER_BITS, COUNTERS, PROGRAM_WORD, STATUS_CYCLES
+from firstspike_arch.status import COUNTER_BITS, PROGRAM_WORD, STATUS_CYCLES
 
 from ..integer_argument import integer_argument
 from ..read_back import ReadBackInterface, read_back_signature
-from .frames import IDENTITY, IDENTITY_BYTES, IDENTITY_MEMORY, LINK_COUNTERS, PROGRAM_PLACES, Kind, Reason
+from .frames import IDENTITY, IDENTITY_BYTES, IDENTITY_MEMORY, PROGRAM_PLACES, Kind, Reason, status_names
 
-__all__ = ["STATUS_BYTES", "AnswerTable"]
-
-STATUS_BYTES = (len(COUNTERS) + len(LINK_COUNTERS)) * COUNTER_BITS // 8
-"""Octets of the payload of a STATUS response."""
+__all__ = ["AnswerTable"]
 
 
 class AnswerTable(wiring.Component):
@@ -33,13 +30,16 @@ class AnswerTable(wiring.Component):
         `read_cycles` of the accelerator; 0: there is no reading back.
     needs_loading : bool
         Before the identity has been written it names no program, whatever its memory holds.
+    external : bool
+        The same after each reset, as the external memory may have lost the weights meanwhile; and the identity is
+        answered so. There is one counter more.
 
     Members
     -------
     kind : In(8)
         Kind of the request.
-    place : In(range(max(IDENTITY_BYTES, STATUS_BYTES)))
-        Number of the octet.
+    place : In(range(octets))
+        Number of the octet, below the length of the longest response.
     reason : In(Reason)
         Payload of an error.
     moves : In(1)
@@ -51,11 +51,11 @@ class AnswerTable(wiring.Component):
     reads : In(1)
         The request is for chunks.
     status_address : Out(5), status_data : In(COUNTER_BITS)
-        `COUNTERS`, then `LINK_COUNTERS`.
+        As `status_names` has them.
     read_back : Out(read_back_signature())
         Only with reading back.
     octet : Out(8)
-    length : Out(range(max(IDENTITY_BYTES, STATUS_BYTES) + 1))
+    length : Out(range(octets + 1))
         Octets of the response, where it is not a chunk.
     settled : Out(1)
         ``octet`` is that at ``place``.
@@ -79,24 +79,32 @@ class AnswerTable(wiring.Component):
     settled: Signal
     loaded: Signal
 
-    def __init__(self, *, identity: Sequence[int] = (), read_cycles: int = 0, needs_loading: bool = False):
+    def __init__(
+        self, *, identity: Sequence[int] = (), read_cycles: int = 0, needs_loading: bool = False,
+        external: bool = False,
+    ):
         if len(identity) > IDENTITY.depth:
             raise ValueError(f"identity must have at most {IDENTITY.depth} words, not {len(identity)}")
-        self._identity, self._needs_loading = identity, needs_loading
+        self._identity, self._needs_loading, self._external = identity, needs_loading or external, external
         self._read_cycles = integer_argument("read_cycles", read_cycles, 0)
-        octets = max(IDENTITY_BYTES, STATUS_BYTES)
+        self._status_bytes = len(status_names(external=external)) * COUNTER_BITS // 8
         super().__init__({
-            "kind": In(8), "place": In(range(octets)), "reason": In(Shape.cast(Reason)), "moves": In(1),
+            "kind": In(8), "place": In(range(self.octets)), "reason": In(Shape.cast(Reason)), "moves": In(1),
             "word_written": In(1), "word": In(data.StructLayout(PROGRAM_WORD)),
             **({"read_back": Out(read_back_signature()), "reads": In(1), "chunk_asked": In(1)} if read_cycles else {}),
             "status_address": Out(5), "status_data": In(COUNTER_BITS), "octet": Out(8),
-            "length": Out(range(octets + 1)), "settled": Out(1), "loaded": Out(1),
+            "length": Out(range(self.octets + 1)), "settled": Out(1), "loaded": Out(1),
         })
 
     @property
     def identity(self) -> Sequence[int]:
         """Initial contents of the memory `IDENTITY`, for simulation."""
         return self._identity
+
+    @property
+    def octets(self) -> int:
+        """Octets of the longest response of fixed length."""
+        return max(IDENTITY_BYTES, self._status_bytes)
 
     @property
     def read_cycles(self) -> int:
@@ -119,7 +127,7 @@ class AnswerTable(wiring.Component):
             read.addr.eq(self.place[2:]), read.en.eq(~write.en), self.status_address.eq(self.place[2:]),
         ]
         if self._needs_loading:
-            loaded = Signal(reset_less=True)
+            loaded = Signal(reset_less=not self._external)
             first, last = (self.word.address == place for place in PROGRAM_PLACES)
             with m.If(write.en & (first | last)):
                 m.d.sync += loaded.eq((loaded & last) | self.word.data.any())
@@ -128,7 +136,11 @@ class AnswerTable(wiring.Component):
             m.d.comb += self.loaded.eq(1)
 
         is_identity = self.kind == Kind.IDENTIFY.value
-        word, waits, kinds = Mux(is_identity, read.data, self.status_data), self.moves, [Kind.IDENTIFY, Kind.STATUS]
+        held: Value = read.data
+        if self._external:
+            hidden = Cat(self.place[2:] == place for place in PROGRAM_PLACES).any() & ~self.loaded
+            held = Mux(hidden, 0, held)
+        word, waits, kinds = Mux(is_identity, held, self.status_data), self.moves, [Kind.IDENTIFY, Kind.STATUS]
         if self._read_cycles:
             m.d.comb += self.read_back.asks.eq(self.chunk_asked)
             waits = self.moves | (self.reads & ~self.read_back.granted)
@@ -140,7 +152,7 @@ class AnswerTable(wiring.Component):
         with m.Switch(self.kind):
             with m.Case(*(kind.value for kind in kinds)):
                 m.d.comb += [self.octet.eq(word.word_select(self.place[:2], 8)),
-                             self.length.eq(Mux(is_identity, IDENTITY_BYTES, STATUS_BYTES))]
+                             self.length.eq(Mux(is_identity, IDENTITY_BYTES, self._status_bytes))]
             with m.Default():
                 m.d.comb += [self.octet.eq(self.reason), self.length.eq(1)]
         return m

@@ -9,7 +9,6 @@ little-endian.
 
 import struct
 import zlib
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import IntEnum, IntFlag
 from typing import ClassVar, Protocol
@@ -24,11 +23,11 @@ from firstspike_arch.status import COUNTERS, MEMORIES_MAX
 from ..integer_argument import integer_argument
 
 __all__ = [
-    "CHUNK_BYTES", "CRC_BYTES", "FRAME_BYTES_MIN", "HEADER_BYTES", "IDENTITY", "IDENTITY_BYTES", "IDENTITY_MEMORY",
-    "LINK_COUNTERS", "MEMORY_ADDRESS_BYTES", "NAME_PLACE", "NO_PROGRAM", "PROGRAM_PLACES", "PROGRAM_WORD_BYTES",
-    "PROTOCOL", "READ_ADDRESS_BYTES", "RESPONSE", "STAMP_BYTES", "Capability", "FrameError", "Identity", "Kind",
-    "MemoryFault", "Reason", "Transport", "WireFormat", "frame_body", "identity_of", "parse_body", "status_values",
-    "wire_format",
+    "CHUNK_BYTES", "CRC_BYTES", "FAULTS_COUNTER", "FRAME_BYTES_MIN", "HEADER_BYTES", "IDENTITY", "IDENTITY_BYTES",
+    "IDENTITY_MEMORY", "LINK_COUNTERS", "MEMORY_ADDRESS_BYTES", "NAME_PLACE", "NO_PROGRAM", "PROGRAM_PLACES",
+    "PROGRAM_WORD_BYTES", "PROTOCOL", "READ_ADDRESS_BYTES", "RESPONSE", "STAMP_BYTES", "Capability", "FrameError",
+    "Identity", "Kind", "MemoryFault", "Reason", "Transport", "WireFormat", "frame_body", "identity_of", "parse_body",
+    "status_names", "status_values", "wire_format",
 ]
 
 PROTOCOL = 1
@@ -78,6 +77,9 @@ LINK_COUNTERS = (
 )
 """Counters of a STATUS response behind `firstspike_arch.status.COUNTERS`; each wraps at 2**16."""
 
+FAULTS_COUNTER = "faults"
+"""Counter behind `LINK_COUNTERS` in a device with an external memory: `firstspike_arch.status.FAULTS_ADDRESS`."""
+
 STAMP_BYTES = 4
 """Octets of each result's stamp: cycles from the frame's first input word taken to the result offered."""
 
@@ -101,7 +103,7 @@ class Capability(IntFlag):
     """Abilities that not every device has."""
 
     READ_BACK = 1
-    EXTERNAL_MEMORY = 4  # MEMORY requests
+    EXTERNAL_MEMORY = 4  # MEMORY requests, and `FAULTS_COUNTER`
     ENDLESS = 2  # a record for each window of an inference, whose steps are the identity's ``steps_max``
 
 
@@ -325,19 +327,25 @@ def identity_of(program: Program, *, buffer_bytes: int, clk_hz: int = 0, initial
         classes=network.classes, result_bits=result_layout(program).bits, architecture=program.architecture()[:16],
         program=program.digest()[:16] if initialised else NO_PROGRAM, name=network.name,
         capabilities=(Capability.READ_BACK if program.config.read_back else 0)
-        | (Capability.ENDLESS if network.endless else 0),
+        | (Capability.ENDLESS if network.endless else 0)
+        | (Capability.EXTERNAL_MEMORY if program.external else 0),
     )
 
 
-def status_values(payload: bytes) -> dict[str, int]:
-    """Counters of a STATUS response by name.
+def status_names(*, external: bool = False) -> tuple[str, ...]:
+    """Names of the counters of a STATUS response, in their order, of a device with or without an external memory."""
+    return (*COUNTERS, *LINK_COUNTERS, *((FAULTS_COUNTER,) * external))
+
+
+def status_values(payload: bytes, *, external: bool = False) -> dict[str, int]:
+    """Counters of a STATUS response by name, of a device with or without an external memory.
 
     Raises
     ------
     FrameError
         Wrong size.
     """
-    names: Sequence[str] = (*COUNTERS, *LINK_COUNTERS)
+    names = status_names(external=external)
     if len(payload) != 4 * len(names):
         raise FrameError(f"the device must answer with {len(names)} counters of 4 bytes, not with {len(payload)} bytes")
     return dict(zip(names, np.frombuffer(payload, dtype="<u4").tolist(), strict=True))

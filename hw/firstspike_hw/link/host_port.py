@@ -10,9 +10,9 @@ from firstspike_arch.status import COUNTER_BITS, PROGRAM_WORD
 
 from ..beat_streams import request_stream, response_stream, write_stream
 from ..read_back import ReadBackInterface, read_back_signature
-from .answer_table import STATUS_BYTES, AnswerTable
+from .answer_table import AnswerTable
 from .frame_octet import frame_stream
-from .frames import CHUNK_BYTES, IDENTITY_BYTES, RESPONSE, Kind, Reason, WireFormat
+from .frames import CHUNK_BYTES, RESPONSE, Kind, Reason, WireFormat
 from .memory_loader import MemoryLoader
 from .result_stamp import ResultStamp
 from .word_feeder import WordFeeder
@@ -61,6 +61,7 @@ class HostPort(wiring.Component):
         INFER is refused while the identity, as it was written, names no program. A reset changes nothing about that.
     memory_bits : int
         Bits of a beat of an external memory to be written; 0: there is none, and a MEMORY request is of unknown kind.
+        With one, INFER is refused from each reset until a program is written (`AnswerTable`).
 
     Members
     -------
@@ -74,7 +75,7 @@ class HostPort(wiring.Component):
     memory_responses : In(response_stream(memory_bits))
         Only with an external memory.
     status_address : Out(5), status_data : In(COUNTER_BITS)
-        `COUNTERS`, then `LINK_COUNTERS`.
+        As `status_names` has them.
     busy : Out(1)
         A request is being carried out.
     """
@@ -99,7 +100,8 @@ class HostPort(wiring.Component):
         self._format = format
         self._feeder = WordFeeder(
             word_bytes=format.word_bytes, image_words=format.image_words, window_steps=format.window_steps)
-        self._table = AnswerTable(identity=identity, read_cycles=read_cycles, needs_loading=needs_loading)
+        self._table = AnswerTable(identity=identity, read_cycles=read_cycles, needs_loading=needs_loading,
+                                  external=bool(memory_bits))
         self._loader = MemoryLoader(data_bits=memory_bits) if memory_bits else None
         super().__init__({
             **({"memory_writes": Out(write_stream(memory_bits)), "memory_requests": Out(request_stream()),
@@ -144,7 +146,7 @@ class HostPort(wiring.Component):
         m.submodules.table = table = self._table
         m.submodules.stamp = stamp = ResultStamp()
         kind, sequence, reason = Signal(8), Signal(16), Signal(Reason)
-        place = Signal(range(max(IDENTITY_BYTES, STATUS_BYTES, record_bytes) + 1))
+        place = Signal(range(max(table.octets, record_bytes) + 1))
         idle, ended, moves, infers = Signal(), Signal(), Signal(), Signal()
         reads: Value = Signal() if reads_back else Const(0)
         connect(m, feeder.words, flipped(self.source))

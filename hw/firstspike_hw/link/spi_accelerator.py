@@ -3,10 +3,11 @@
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ..beat_streams import MemoryInterface
 from .idle_pin import idle_high
-from .linked_accelerator import LinkedAccelerator
+from .linked_accelerator import LinkedAccelerator, memory_member
 from .spi import SpiPeripheral
 
 __all__ = ["SpiAccelerator"]
@@ -27,6 +28,8 @@ class SpiAccelerator(wiring.Component):
         Pins of the `SpiPeripheral`.
     busy, fault : Out(1)
         The same outputs of the `LinkedAccelerator`.
+    memory : Out(memory_signature(config.beat_bits))
+        Likewise; only with external weights.
     """
 
     sck: Signal
@@ -36,12 +39,13 @@ class SpiAccelerator(wiring.Component):
     selected: Signal
     busy: Signal
     fault: Signal
+    memory: MemoryInterface
 
     def __init__(self, linked: LinkedAccelerator):
         self._linked, self._peripheral = linked, SpiPeripheral()
         super().__init__({
             "sck": In(1), "copi": In(1), "cs_n": idle_high(In), "cipo": Out(1), "selected": Out(1), "busy": Out(1),
-            "fault": Out(1),
+            "fault": Out(1), **memory_member(linked.program),
         })
 
     @property
@@ -53,6 +57,8 @@ class SpiAccelerator(wiring.Component):
         m = Module()
         m.submodules.peripheral = peripheral = self._peripheral
         m.submodules.linked = linked = self._linked
+        if linked.program.external:
+            connect(m, linked.memory, flipped(self.memory))
         connect(m, peripheral.received, linked.rx)
         connect(m, linked.tx, peripheral.sent)
         m.d.comb += [

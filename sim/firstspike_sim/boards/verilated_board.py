@@ -13,9 +13,10 @@ from firstspike_arch.program import Program
 from firstspike_hw.link.linked_accelerator import LinkedAccelerator, linked_memories
 from firstspike_hw.toolchain import Tool, ToolError
 from firstspike_hw.verilog import verilog
-from firstspike_hw.verilog_files import hex_image
+from firstspike_hw.verilog_files import TOP, hex_image
 
 from ..backends.native_build import NATIVE, build_simulator
+from .board_memory import BOARD, with_memory
 
 __all__ = ["VerilatedBoard"]
 
@@ -24,7 +25,7 @@ _ANSWER = struct.Struct("<IIQ")
 
 
 class VerilatedBoard:
-    """Base class of simulated boards. Times are in simulated seconds.
+    """Base class of simulated boards. Times are in simulated seconds. External weights lie in a simple memory.
 
     Parameters
     ----------
@@ -95,7 +96,8 @@ class VerilatedBoard:
         return self.cycles / self.clk_hz
 
     def reset(self) -> None:
-        """Press the board's reset button at the next exchange. Memories keep their contents."""
+        """Press the board's reset button at the next exchange. Memories keep their contents, but for an external
+        one."""
         self._restart = 1
 
     def close(self) -> None:
@@ -116,4 +118,7 @@ def _simulator(
     """Build the simulator of a board, which does not depend on the clock or the contents of the identity."""
     board = top(LinkedAccelerator(program, buffer_bytes=buffer_bytes), **settings)
     text = verilog(board, linked_memories(program, initialised=initialised))
-    return build_simulator(text, {name: (NATIVE / name).read_text() for name in (wires, "board.h")}, optimise=optimise)
+    sources = {name: (NATIVE / name).read_text() for name in (wires, "board.h")}
+    if program.external:
+        return build_simulator(with_memory(text, program), sources, top=BOARD, optimise=optimise)
+    return build_simulator(text, sources, top=TOP, optimise=optimise)

@@ -1,18 +1,32 @@
 # SPDX-License-Identifier: MIT
-"""The accelerator behind the host link, octet by octet in Amaranth's simulator: networks without end."""
+"""The accelerator behind the host link, octet by octet in Amaranth's simulator: networks without end, and weights in an
+external memory."""
 
+import itertools
 from collections import deque
 from dataclasses import replace
 
 import firstspike as fs
 import numpy as np
 import pytest
+from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
+from cobs import cobs
 from firstspike_arch.events import ADDRESS_SHIFT, MARKER
 from firstspike_arch.program import Program
 from firstspike_boards.driver import WireBackend
-from firstspike_boards.link import Link
-from firstspike_hw.link.frames import Capability, Kind, wire_format
+from firstspike_boards.link import Link, LinkError
+from firstspike_hw.link.frames import (
+    NO_PROGRAM,
+    PROGRAM_PLACES,
+    STAMP_BYTES,
+    Capability,
+    Kind,
+    frame_body,
+    identity_of,
+    parse_body,
+    wire_format,
+)
 from firstspike_hw.link.linked_accelerator import LinkedAccelerator, linked_memories
 from firstspike_sim.boards.faulty_transport import FaultyTransport
 from firstspike_sim.models.prediction import predict_inputs, predict_stimulus
@@ -22,28 +36,72 @@ VALUES = ("classes", "steps", "decided_by", "scores")
 CLK_HZ = 1_000_000
 
 
+class Store:
+    """An external memory of 4 KiB, which takes a write or a request a cycle, and has a beat for each cycle.
+
+    It has started in cycle ``start``. ``stuck``: bits of each beat that are lost; ``fails``: addresses that are read
+    with errors.
+    """
+
+    def __init__(self, *, start: int = 0, stuck: int = 0, fails: range = range(0)):
+        self.octets, self.start, self.stuck, self.fails = bytearray(4096), start, stuck, fails
+        self.beats, self.written = deque(), 0
+
+    def step(self, ctx, memory, size: int, cycle: int):
+        """Carry out a cycle."""
+        runs, requests, responses, writes = cycle >= self.start, memory.requests, memory.responses, memory.writes
+        for stream in (requests, writes):
+            ctx.set(stream.ready, runs)
+        ctx.set(memory.started, runs)
+        ctx.set(responses.valid, bool(self.beats))
+        if self.beats:
+            at, last = self.beats[0]
+            ctx.set(responses.payload, {"data": int.from_bytes(self.octets[at:at + size], "little"), "last": last,
+                                        "error": at in self.fails})
+            if ctx.get(responses.ready):
+                self.beats.popleft()
+        if runs and ctx.get(writes.valid):
+            at, self.written = ctx.get(writes.payload.address), self.written + 1
+            self.octets[at:at + size] = (ctx.get(writes.payload.data) & ~self.stuck).to_bytes(size, "little")
+        if runs and ctx.get(requests.valid):
+            at, beats = ctx.get(requests.payload.address), ctx.get(requests.payload.beats)
+            self.beats += [(at + size * beat, beat == beats - 1) for beat in range(beats)]
+
+
 class PysimBoard:
     """A `firstspike_hw.link.frames.Transport` to a `LinkedAccelerator`: an octet a cycle, and a cycle is 1 µs."""
 
     octets_per_second = float(CLK_HZ)
 
-    def __init__(self, program: Program, *, buffer_bytes: int = 256):
+    def __init__(self, program: Program, *, buffer_bytes: int = 256, store: Store | None = None):
         linked = LinkedAccelerator(program, buffer_bytes=buffer_bytes, memories=linked_memories(
             program, buffer_bytes=buffer_bytes, clk_hz=CLK_HZ))
         self.cycles, self._given, self._taken = 0, deque(), bytearray()
-        self._simulator = Simulator(linked)
+        self._reset = Signal()
+        self._simulator = Simulator(ResetInserter(self._reset)(linked))
         self._simulator.add_clock(1 / CLK_HZ)
 
         async def wires(ctx):
             ctx.set(linked.tx.ready, 1)
             while True:
+                ctx.set(self._reset, self.pressed)
+                self.pressed = False
                 ctx.set(linked.rx.valid, bool(self._given))
                 ctx.set(linked.rx.payload, self._given.popleft() if self._given else 0)  # rx is always ready
                 if ctx.get(linked.tx.valid):
                     self._taken.append(ctx.get(linked.tx.payload))
                 await ctx.tick()
 
+        async def memory(ctx):
+            assert store
+            for cycle in itertools.count():
+                store.step(ctx, linked.memory, program.config.beat_bits // 8, cycle)
+                await ctx.tick()
+
+        self.pressed = False
         self._simulator.add_testbench(wires, background=True)
+        if store:
+            self._simulator.add_testbench(memory, background=True)
 
     def write(self, data: bytes) -> None:
         self._given += data
@@ -169,3 +227,77 @@ def test_what_a_request_cannot_hold_is_refused():
     assert differing(wanted, backend.run(wanted.stimulus)) == []
     answer, = backend.link.exchange([(Kind.INFER, wire_format(program).pack_words(words[-1:]))])
     assert len(answer) == wire_format(program).record_bytes + 1 and answer[-1] == 1
+
+
+def external_program(seed: int = 2, **options) -> Program:
+    """Two layers; another seed gives other weights of the same hardware."""
+    fixed, random = np.random.default_rng(2), np.random.default_rng(seed)
+    builder = fs.NetworkBuilder(8, steps=3, readout="spike_count", in_max=2)
+    for inputs, neurons, theta in ((8, 7, 12), (7, 5, 8)):
+        weights = random.permuted(fixed.integers(-6, 9, (neurons, inputs)), axis=1)
+        builder.layer(weights, theta=theta, leak=0.9375)
+    return fs.compile(builder.build(), lanes=4, **{"external": [0, 1], "beat_bits": 32, **options}).program
+
+
+def test_external_weights_are_loaded_once_and_read():
+    program, store = external_program(), Store()
+    board = PysimBoard(program, store=store)
+    link, wanted, fed = Link(lambda: board, timeout=0.003), predict_inputs(program, inputs_of(12, 3)), inputs_of(2, 3)
+    infer = Kind.INFER, wire_format(program).pack_words(make_stimulus(program, fed).words)
+    assert link.identity.capabilities == Capability.EXTERNAL_MEMORY and link.identity.program == NO_PROGRAM
+    with pytest.raises(LinkError, match=r"^request 0 \(INFER\) must be accepted by the device, but it answered "
+                                        r"NO_PROGRAM$"):
+        link.exchange([infer])
+    backend, image = WireBackend(link), program.external_image().contents
+    backend.load(program)
+    assert store.octets[:len(image)] == image and any(image)
+    trace, written = backend.run(wanted.stimulus), store.written
+    assert differing(wanted, trace) == [] and len({*trace.classes.tolist()}) > 1
+    assert (trace.counters["faults"], trace.counters["inferences"]) == (0, 12) and link.resent == 0
+    backend.load(program)
+    assert store.written == written  # it was loaded already
+    store.fails = range(8)  # slice 0
+    link.exchange([infer])
+    assert backend.counters()["faults"] == np.count_nonzero(fed[:, :, 0]) > 0
+    board.pressed = True  # the memory may have forgotten
+    with pytest.raises(LinkError, match=r"NO_PROGRAM$"):
+        link.exchange([infer])
+
+
+def test_no_word_is_taken_before_the_memory_has_started():
+    program, store = external_program(), Store(start=1500)
+    store.octets[:program.external_octets] = program.external_image().contents
+    board, wanted = PysimBoard(program, store=store), predict_inputs(program, inputs_of(1, 3))
+    named = identity_of(program, buffer_bytes=256).port_words()[[*PROGRAM_PLACES]]
+    board.write(b"\0" + b"".join(cobs.encode(frame_body(kind, 1, payload)) + b"\0" for kind, payload in (
+        (Kind.PROGRAM, named.astype("<u8").tobytes()),
+        (Kind.INFER, wire_format(program).pack_words(wanted.stimulus.words)))))
+    board.read(0.003)
+    answer = parse_body(cobs.decode(board.read(0.003).strip(b"\0")))[2]
+    stamp, result = (int.from_bytes(part, "little") for part in (answer[:STAMP_BYTES], answer[STAMP_BYTES:-1]))
+    assert wire_format(program).result.unpack(result)[0] == wanted.trace.classes[0]
+    assert stamp < 500 and board.cycles > 1500
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("external", "beat_bits"), [([0, 1], 64), ([1], 128)])
+def test_external_weights_of_another_build_and_after_a_reset_are_loaded_again(external, beat_bits):
+    programs = [external_program(seed, external=external, beat_bits=beat_bits) for seed in (2, 3, 2)]
+    assert len({one.architecture() for one in programs}) == 1 and len({one.digest() for one in programs}) == 2
+    store = Store(start=900)
+    board = PysimBoard(programs[0], store=store)
+    for program in programs:
+        wanted = predict_inputs(program, inputs_of(6, 3))
+        for _ in range(2):
+            assert differing(wanted, backend_of(board, program).run(wanted.stimulus)) == []
+            board.pressed, store.octets[:] = True, bytes(len(store.octets))
+            board.read(1e-5)
+
+
+@pytest.mark.slow
+def test_a_memory_that_does_not_hold_the_weights_leaves_no_program():
+    program, board = external_program(), PysimBoard(external_program(), store=Store(stuck=1 << 9))
+    link = Link(lambda: board, timeout=0.003)
+    with pytest.raises(LinkError, match=r"^the external memory must hold what was written at 0…"):
+        WireBackend(link).load(program)
+    assert link.identify().program == NO_PROGRAM
