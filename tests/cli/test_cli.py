@@ -18,6 +18,7 @@ import pytest
 from firstspike.verb_demo import shipped
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
 from firstspike_arch.neuron import FloatNeuron
+from firstspike_sim.testing.halved import halved
 from firstspike_train.data import load
 
 
@@ -125,7 +126,9 @@ def test_a_full_disk_leaves_nothing(checkpoint, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["firstspike.v", "core1_weights.hex", "program.fsp", "vivado.tcl", "manifest.json"])
+@pytest.mark.parametrize("name", [
+    "firstspike.v", "manifest.json",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("core1_weights.hex", "program.fsp", "vivado.tcl"))])
 def test_a_disk_that_fills_up_keeps_the_old_build(name, build, checkpoint, tmp_path, monkeypatch, firstspike):
     shutil.copytree(build, tmp_path / "b")
     write, full_at = Path.write_bytes, []
@@ -326,14 +329,13 @@ def test_a_build_goes_into_the_current_folder_and_through_a_link(checkpoint, bui
     refused(firstspike("compile", checkpoint, "-o", "d"), "d: must be a folder to write, not a file")
 
 
-@pytest.mark.parametrize("verb", ["compile", "export-axi"])
-@pytest.mark.parametrize("files", [
+@pytest.mark.parametrize("files, verb", halved([
     {"manifest.json": '{"name": "a web app"}', "thesis.txt": "no backup"},
     {"manifest.json": "[]"},
     {"manifest.json": '{"made_by": "firstspike compile"'},
     {"firstspike.v": "module firstspike; endmodule"},
     {"firstspike.v/mine.v": "module mine; endmodule"},
-])
+], ["compile", "export-axi"]))
 def test_files_of_others_are_not_overwritten(files, verb, checkpoint, build, tmp_path, firstspike):
     for name, text in files.items():
         (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)

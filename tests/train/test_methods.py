@@ -173,7 +173,9 @@ def test_gradients_reach_every_parameter(name, quantised):
             assert torch.isfinite(value.grad).all() and value.grad.abs().max() > 0, key
 
 
-@pytest.mark.parametrize("name", ["ettfs", "max", "latency", "floor", "round", "currents"])
+@pytest.mark.parametrize("name", [
+    "ettfs", "latency", "currents",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("max", "floor", "round"))])
 def test_a_loss_of_real_numbers_is_one_graph(name):
     recipe, generator = recipe_of(name), torch.Generator().manual_seed(0)
     module = METHODS[recipe.method.kind](recipe, (1, 8, 8), generator)
@@ -183,7 +185,9 @@ def test_a_loss_of_real_numbers_is_one_graph(name):
     assert torch.equal(traced(*batch), module.loss(*batch))
 
 
-@pytest.mark.parametrize("name", [name for name in METHOD_RECIPES if name not in TIMED])  # see test_glides.py
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[pytest.mark.slow] if name in ("max", "normalised", "floor", "round") else [])
+    for name in METHOD_RECIPES if name not in TIMED])  # see test_glides.py
 def test_a_few_epochs_learn(tmp_path, name):
     recipe = recipe_of(name)
     recipe = replace(

@@ -18,10 +18,12 @@ from firstspike_sim.testing.halved import halved
 
 @pytest.mark.parametrize("part", range(5))
 def test_random_networks(varied_programs, part, agree):
-    """All thirty in Amaranth's simulator, a few inferences each, and twenty as Verilog, too."""
+    """Fifteen of thirty in Amaranth's simulator, a few inferences each; the others, and five of these, as Verilog."""
     for number, (program, inputs) in enumerate(varied_programs[part::5]):
-        for backend, count in ((PysimBackend(), 3), (VerilatorBackend(optimise=False), 8))[: 1 + (number < 4)]:
-            agree(backend, program, inputs[:count], seed=number if number % 2 else None)
+        if number % 2 == 0:
+            agree(PysimBackend(), program, inputs[:3], seed=number // 2 or None)
+        if number % 2 or number == 0:
+            agree(VerilatorBackend(optimise=False), program, inputs, seed=number if number > 2 else None)
 
 
 @pytest.mark.slow
