@@ -104,7 +104,8 @@ def test_a_project_holds_placeholders_or_the_images():
         assert (words[:len(image)] != image) == exchanged
 
 
-@pytest.mark.parametrize("board, large", [("icebreaker", 1), ("orangecrab", 0), ("arty-z7-20", 0)])
+@pytest.mark.parametrize("board, large", [
+    ("icebreaker", 1), *(pytest.param(board, 0, marks=pytest.mark.slow) for board in ("orangecrab", "arty-z7-20"))])
 def test_weights_that_a_host_loads_have_no_image(board, large):
     chosen, one = BOARDS[board], program(single_port=[0])
     setting = chosen.family.pll.fastest(chosen.input_hz, chosen.clock_hz)

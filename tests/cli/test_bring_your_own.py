@@ -24,10 +24,9 @@ def blocks(heading: str) -> str:
     return "\n".join(re.findall(r"```python\n(.*?)```", section, re.DOTALL))
 
 
+@pytest.mark.slow  # plain torch, below, is trained in seconds
 @pytest.mark.parametrize(("heading", "folder"), [
-    pytest.param("From snnTorch", "build_snntorch", marks=pytest.mark.slow),
-    ("From SpikingJelly", "build_spikingjelly"),
-])
+    ("From snnTorch", "build_snntorch"), ("From SpikingJelly", "build_spikingjelly")])
 def test_the_page_runs(heading, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = ran(heading)

@@ -93,6 +93,7 @@ def test_the_driver_refuses_a_wrong_image(change, said, folder, peripheral, tmp_
         Export.read(path.parent)
 
 
+@pytest.mark.slow  # test_external_weights.py has smaller networks
 def test_hardware_equals_the_models(folder, command):
     status, said, _ = command("verify", folder, "--data", "digits", "--limit", "1", "--backend", "pysim",
                               "--waits", "1")

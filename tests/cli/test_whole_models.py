@@ -294,6 +294,7 @@ def test_branches_side_by_side_are_joined_added_and_scaled(ends, input_kind):
     assert all(one.any() for one in golden.spikes)
 
 
+@pytest.mark.slow
 def test_branches_side_by_side_in_hardware():
     torch.manual_seed(1)
     network = fs.from_snntorch(Branches(ENDS[0]).eval(), in_shape=(1, 4, 4), **options(in_max=2, steps=3))

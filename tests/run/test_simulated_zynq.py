@@ -267,6 +267,7 @@ def fifo(lif) -> Iterator[SimulatedZynq]:
         yield zynq
 
 
+@pytest.mark.slow
 def test_by_way_of_a_fifo(fifo, lif, inputs):
     some = inputs[:3]
     wanted = predict_inputs(lif, some)

@@ -101,7 +101,7 @@ def spikes_for(network: IntegerNetwork, count: int, often: float = 0.3) -> np.nd
     (dense(in_max=3), [0], [4, 3], 4, {}),
     (maps(groups=2), [0, 1], [2, 2], 2, {"beat_bits": 128}),
     (maps(), [0], [3, 3], 2, {"banks": [(3, 3), (1, 1)]}),
-    (pooled(), [0], [3], 2, {}),
+    pytest.param(pooled(), [0], [3], 2, {}, marks=pytest.mark.slow),
     (one_channel(), [0], [3], 2, {}),
 ], ids=["dense", "the same address twice", "groups, then a map into a dense layer", "banks", "a pool of the whole map",
         "a map of one channel"])

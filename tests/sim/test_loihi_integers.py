@@ -34,7 +34,8 @@ FILES = Path(__file__).parents[1] / "compiler" / "lava_files"
 
 
 @pytest.mark.parametrize("name", [
-    "affine", "biases", "channels", "delays", pytest.param("maps", marks=pytest.mark.slow), "recurrent"])
+    "channels", "delays", "recurrent",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("affine", "biases", "maps"))])
 def test_what_lava_dl_exports_runs_in_hardware(name):
     inputs = np.load(FILES / f"{name}.npz")["inputs"][:1, :14]
     network = fs.load_lava(FILES / f"{name}.net", steps=inputs.shape[1],

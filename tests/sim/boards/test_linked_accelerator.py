@@ -146,7 +146,8 @@ def differing(wanted, trace) -> list[str]:
     return [name for name in VALUES if not np.array_equal(getattr(wanted.trace, name), getattr(trace, name))]
 
 
-@pytest.mark.parametrize(("size", "steps"), [(1, 9), (3, 20), (3, 21)])
+@pytest.mark.parametrize(("size", "steps"), [
+    pytest.param(1, 9, marks=pytest.mark.slow), pytest.param(3, 20, marks=pytest.mark.slow), (3, 21)])
 def test_an_answer_has_a_record_for_each_window(size, steps):
     program, inputs = program_of(size), inputs_of(12, steps)
     backend = backend_of(PysimBoard(program), program)

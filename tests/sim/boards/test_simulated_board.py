@@ -181,6 +181,7 @@ def test_other_weights_are_loaded_over_the_link(dense, boards, images):
     assert differing(wanted, backend.run(wanted.stimulus)) == []
 
 
+@pytest.mark.slow  # the tests below read the same memories
 def test_memories_are_read_back_between_inferences(readable, boards, images):
     backend = loaded(boards(readable, initialised=True), readable)
     wanted = predict_inputs(readable, images[:5])

@@ -57,7 +57,8 @@ def differing(wanted: Prediction, trace) -> list[str]:
     return [name for name in VALUES if not np.array_equal(getattr(wanted.trace, name), getattr(trace, name))]
 
 
-@pytest.mark.parametrize("sck_cycles", [SCK_CYCLES_MIN, 4.37, 9.5])
+@pytest.mark.parametrize("sck_cycles", [
+    SCK_CYCLES_MIN, 4.37, pytest.param(9.5, marks=pytest.mark.slow)])
 def test_results_over_spi_equal_golden_at_any_ratio_of_clocks(sck_cycles, dense, buses, images):
     wanted = predict_inputs(dense, images[:60])
     backend = loaded(buses(dense, sck_cycles=sck_cycles), dense)
@@ -77,7 +78,7 @@ def test_payload_fills_the_wire(dense, buses, images):
     assert octets * 8 * SCK_CYCLES_MIN / (bus.cycles - start) >= 0.9
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_faults_of_pins_lose_nothing(seed, dense, buses, images):
     bus = buses(dense, glitches=2e-5, seed=seed)
     wanted = predict_inputs(dense, images[:60])
