@@ -2,6 +2,7 @@
 """Random programs and inputs that several tests run; frameworks' own runs against what is imported of them."""
 
 import gc
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,38 @@ from firstspike_sim.testing.random_program import random_program
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz", type=int, metavar="N", help="damaged inputs for each parser, test_fuzz_parsers.py")
+
+
+THINNED = {
+    "hw/test_core.py::test_hidden_layer_sends_the_spikes_of_the_golden_model": 2,
+    "hw/test_row_marks.py::test_marked_rows_are_found_in_order_one_a_cycle": 2,
+    "sim/test_skipping.py::test_every_value_and_cycle_is_as_predicted": 2,
+    "sim/test_merging.py::test_every_value_and_cycle_is_as_predicted": 2,
+    "sim/test_two_events.py::test_hardware_equals_the_models": 2,
+    "sim/test_external_weights.py::test_hardware_equals_the_models": 2,
+    "sim/test_numbers_per_step.py::test_hardware_and_models_agree_on_numbers_in_every_step": 2,
+    "sim/backends/test_banks.py::test_banks_of_any_shape": 2,
+    "sim/timing/test_core.py::test_twin_equals_unit": 2,
+    "sim/timing/test_sequencer.py::test_twin_equals_unit": 2,
+    "arch/test_connectivity.py::test_banks_of_any_shape_add_the_weights_that_a_convolution_adds": 2,
+    "compiler/test_spikingjelly_module.py::test_spikes_are_those_of_spikingjelly": 2,
+    "compiler/test_prove_widths.py::test_row_operations_are_the_equation_within_the_proof": 2,
+    "compiler/test_nir_export.py::test_what_is_read_back_has_the_same_spikes": 2,
+    "train/test_training.py::test_a_run_cut_anywhere_gives_the_result_of_an_uninterrupted_one": 2,
+    "boards/test_bitstream.py::test_what_fails_is_one_sentence": 2,
+}
+"""Tests with many cases of a kind, of which the quick tests run every second."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    seen = Counter()
+    for item in items:
+        function = item.nodeid.split("[")[0].removeprefix("tests/")
+        if function in THINNED and not item.get_closest_marker("slow"):
+            if seen[function] % THINNED[function]:
+                item.add_marker(pytest.mark.slow)
+            seen[function] += 1
 
 
 NETWORKS, INPUTS, STEPS, IN_MAX = 20, 10, 6, 2

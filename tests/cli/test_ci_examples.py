@@ -46,6 +46,7 @@ def shown_in_docs(file: str) -> bool:
     return (SAMPLE / file).read_text() in (ROOT / "docs" / "ci.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_jobs_pass_in_this_environment(pytester, said):
     install, run = github()
     assert gitlab() == [install, run] and install == "pip install firstspike"

@@ -170,7 +170,7 @@ def run_hidden(name: str) -> tuple[dict, list[int]]:
     program = two_layers(len(name), synapses, branches=branches, neuron=neuron, lanes=lanes, inputs=inputs,
                          banks=BANKS.get(name, (1, 1)), rotates=ROTATES.get(name, (False, False)))
     network, random = program.network, np.random.default_rng(len(name))
-    shape = (4, network.inputs) if network.input_kind == "direct" else (2, STEPS, network.inputs)
+    shape = (4, network.inputs) if network.input_kind == "direct" else (3, STEPS, network.inputs)
     given = random.integers(network.in_min or 1, network.in_max + 1, shape) * (
         random.random(shape) < (0.05 if "pool" in name else 0.3))
     fired = GoldenModel(network).run(given.astype(np.int16)).spikes[1]

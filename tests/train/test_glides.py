@@ -45,6 +45,7 @@ def test_recordings_are_always_the_same_and_all_different():
     assert all(one[:, 0].min() >= 0 and one[:, 0].max() < LENGTH_US + 30_000 for one in events)
 
 
+@pytest.mark.slow
 def test_trained_in_integers_that_hardware_computes(tmp_path):
     recipe = replace(RECIPE, training=replace(RECIPE.training, epochs=10),
                      quantisation=replace(RECIPE.quantisation, epochs=2))

@@ -141,6 +141,7 @@ def test_recipes_that_differ_in_quantisation_alone_share_the_training_in_real_nu
         train(replace(coarse, seed=4), tmp_path / "other.safetensors", progress=False, real=real)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 def test_a_compiled_training_differs_by_roundings_alone(tmp_path, monkeypatch, backend):
     plain = train(SMALL, tmp_path / "plain.safetensors", progress=False)

@@ -240,6 +240,7 @@ def external_program(seed: int = 2, **options) -> Program:
     return fs.compile(builder.build(), lanes=4, **{"external": [0, 1], "beat_bits": 32, **options}).program
 
 
+@pytest.mark.slow
 def test_external_weights_are_loaded_once_and_read():
     program, store = external_program(), Store()
     board = PysimBoard(program, store=store)

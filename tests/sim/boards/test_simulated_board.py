@@ -192,6 +192,7 @@ def test_memories_are_read_back_between_inferences(readable, boards, images):
     assert backend.link.resent == 0
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_is_found(readable, boards):
     backend = loaded(boards(readable, initialised=True), readable)
     for index, shape in reversed(list(enumerate(readable.memories()))):  # the first that differs is what is said
@@ -233,6 +234,7 @@ def test_a_device_without_read_back_says_so(dense, boards):
         backend.link.exchange([(Kind.READ, bytes(4))])
 
 
+@pytest.mark.slow
 def test_weights_in_memory_with_one_port_are_loaded_first(boards, images):
     one = program("ettfs", **NETWORKS["ettfs"], single_port=[0, 1], read_back=True)
     board = boards(one, initialised=True)
