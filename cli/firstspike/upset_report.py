@@ -8,7 +8,7 @@ import numpy as np
 from firstspike_arch.output_folder import read_record, refuse_foreign, write_folder
 from firstspike_sim.backends.upset_bench import Recovery
 from matplotlib.figure import Figure
-from rich.table import Table
+from rich.table import Column, Table
 
 from .picture import png
 from .upset_campaign import Effect, SiteOutcome, Trial, interval
@@ -77,7 +77,7 @@ def _write(folder: Path, facts: dict, outcomes: Sequence[SiteOutcome], files: di
 
 def effect_table(outcomes: Sequence[SiteOutcome]) -> Table:
     """Make a table of the share of upsets with each effect, and how sure that of changed classes is."""
-    table = Table("state", "bits", "upsets", *(f"changes {EFFECTS[one]}" for one in (
+    table = Table(Column("state", no_wrap=True), "bits", "upsets", *(f"changes {EFFECTS[one]}" for one in (
         Effect.NONE, Effect.CYCLES, Effect.EVIDENCE, Effect.CLASS)), EFFECTS[Effect.COUNT], "lasts",
                   title="what an upset of one bit does to a run of inferences")
     for one in outcomes:
@@ -93,7 +93,7 @@ def bit_table(outcomes: Sequence[SiteOutcome]) -> Table:
     """Make a table of the share of upsets that change a class or lose a result, by bit of the number."""
     numbers = [one for one in outcomes if one.site.number_bits]
     bits = max((one.site.number_bits or 0 for one in numbers), default=0)
-    table = Table("state", *(f"bit {bit}" for bit in range(bits)),
+    table = Table(Column("state", no_wrap=True), *map(str, range(bits)),
                   title="upsets that change a class or lose a result, by bit of the number, the sign last")
     for one in numbers:
         table.add_row(one.site.name, *(f"{wrong / hits:.0%}" if hits else "-" for hits, wrong in one.by_bit()),
