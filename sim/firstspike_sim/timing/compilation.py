@@ -9,20 +9,23 @@ from typing import Any
 import numba
 from firstspike_arch import array, events, external
 
-__all__ = ["WITHOUT_RUNTIME", "sources", "sources_digest", "twin"]
+__all__ = ["FROM_PYTHON", "sources", "sources_digest", "twin"]
 
-WITHOUT_RUNTIME: dict[str, Any] = {"_nrt": False}
-"""Options of numba's compiler that switch reference counting off. It would take forty times as long as the twins, and
-is not needed: all arrays outlive the calls, and no twin allocates one."""
+FROM_PYTHON: dict[str, Any] = {"_nrt": False, "no_cfunc_wrapper": True}
+"""Options of numba's compiler for a function that only Python calls. Reference counting is off: it would take forty
+times as long as the twins, and is not needed, as all arrays outlive the calls and no twin allocates one."""
+
+_FROM_TWINS: dict[str, Any] = {"no_cpython_wrapper": True, **FROM_PYTHON}
 
 
 def twin(function: Callable) -> Callable:
     """Compile a function of the timing model, inlined into its callers.
 
     It is not cached itself, because the compiled code of a caller contains the code of all functions that it calls.
-    Divisors are not checked, because they are never 0.
+    Divisors are not checked, because they are never 0. There are no wrappers to call it from Python or C: they take
+    apart all arrays of their arguments, and half the time of the compiler.
     """
-    return numba.njit(error_model="numpy", forceinline=True, **WITHOUT_RUNTIME)(function)
+    return numba.njit(error_model="numpy", forceinline=True, **_FROM_TWINS)(function)
 
 
 def sources() -> list[Path]:

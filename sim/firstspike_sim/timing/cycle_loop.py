@@ -31,7 +31,7 @@ from . import (
     weight_fetcher,
 )
 from .busy_log import BusyLog
-from .compilation import WITHOUT_RUNTIME, sources, sources_digest, twin
+from .compilation import FROM_PYTHON, sources, sources_digest, twin
 from .configuration import Wiring
 from .delay_line import Lines
 from .edge_log import EdgeLog
@@ -201,16 +201,21 @@ def _run_way(wiring, units, edge, room, chosen, cycle):  # pragma: no cover - co
 
 
 @twin
+def _last_that_asks(fetchers):  # pragma: no cover - compiled
+    """The fetcher whose request the memory port takes, or −1."""
+    for number in range(len(fetchers.state) - 1, -1, -1):
+        if fetchers.state[number].asks:
+            return number
+    return -1
+
+
+@twin
 def _run_edges(wiring, units, log, cycle):  # pragma: no cover - compiled
     """Run the stream buffers between senders and cores, the delay lines, pool mergers and weight fetchers behind some
     of them, and the memory; log the transfers of the first."""
-    external, asked, room, chosen = len(units.fetchers.state) > 0, False, False, -1
-    if external:
-        asked = memory.asked(units.memory, cycle)
-        room = asked or not units.memory.state[0].valid
-        for number in range(len(units.fetchers.state)):
-            if units.fetchers.state[number].asks:
-                chosen = number
+    external, chosen = len(units.fetchers.state) > 0, _last_that_asks(units.fetchers)
+    asked = external and memory.asked(units.memory, cycle)
+    room = external and (asked or not units.memory.state[0].valid)
     beats = units.fetchers.state[chosen].beats if chosen >= 0 else 0
     for edge in range(len(wiring.sender)):
         entry, offer, taken = wiring.buffers[edge, 0], units.offers[wiring.sender[edge]], units.sequencers.ready[edge]
@@ -246,28 +251,10 @@ def _has_ended(wiring, units, source, sink, count, log):  # pragma: no cover - c
     return True
 
 
-@twin
-def _run_cycles(wiring, units, source, sink, lists, decision_steps, window, log, busy, limit):  # pragma: no cover
-    """See `run`."""
-    last = len(units.cores) - 1
-    for cycle in range(limit):
-        drop_valid, drop_inference = units.readouts[0].drop_valid, units.readouts[0].drop_inference
-        _find_room(wiring, units)
-        _run_input(wiring, units, source, lists, cycle)
-        granted = _run_readout(units, sink, decision_steps, window, cycle)
-        for index in range(last + 1):
-            _run_core(wiring, units, index, lists, granted or index < last, drop_valid, drop_inference)
-        _run_edges(wiring, units, log, cycle)
-        busy_log.note(busy, units.sequencers.state)
-        if _has_ended(wiring, units, source, sink, len(decision_steps), log):
-            return True
-    return False
-
-
 def _kept(digest: str):
     """Return `run`, whose compiled code is cached on disk under a key that contains the digest of its sources."""
 
-    @numba.njit(cache=True, **WITHOUT_RUNTIME)
+    @numba.njit(cache=True, **FROM_PYTHON)
     def run(
         wiring: Wiring, units: Units, source: Source, sink: Sink, lists: SpikeLists, decision_steps: np.ndarray,
         window: int, log: EdgeLog, busy: BusyLog, limit: int,
@@ -278,7 +265,19 @@ def _kept(digest: str):
         step that decides each of the windows of ``window`` steps into which the inferences are divided.
         """
         _ = digest  # makes it a part of the key in the cache
-        return _run_cycles(wiring, units, source, sink, lists, decision_steps, window, log, busy, limit)
+        last = len(units.cores) - 1
+        for cycle in range(limit):
+            drop_valid, drop_inference = units.readouts[0].drop_valid, units.readouts[0].drop_inference
+            _find_room(wiring, units)
+            _run_input(wiring, units, source, lists, cycle)
+            granted = _run_readout(units, sink, decision_steps, window, cycle)
+            for index in range(last + 1):
+                _run_core(wiring, units, index, lists, granted or index < last, drop_valid, drop_inference)
+            _run_edges(wiring, units, log, cycle)
+            busy_log.note(busy, units.sequencers.state)
+            if _has_ended(wiring, units, source, sink, len(decision_steps), log):
+                return True
+        return False
 
     return run
 

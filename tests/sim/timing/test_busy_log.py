@@ -4,7 +4,9 @@
 import numpy as np
 import pytest
 from firstspike_sim.models.prediction import predict_inputs
-from firstspike_sim.timing.busy_log import WINDOWS, busy_windows, new_busy_log, note
+from firstspike_sim.testing.callable_twins import callable_twins
+from firstspike_sim.timing import busy_log
+from firstspike_sim.timing.busy_log import WINDOWS, busy_windows, new_busy_log
 
 
 @pytest.mark.parametrize("cycles", [1, WINDOWS - 1, WINDOWS, WINDOWS + 1, 3 * WINDOWS + 7])
@@ -13,7 +15,7 @@ def test_windows_hold_every_busy_cycle_where_it_was(cycles):
     log, sequencers = new_busy_log(2), np.zeros(2, [("busy", np.int64)])
     for cycle in range(cycles):
         sequencers["busy"] += worked[:, cycle]
-        note(log, sequencers)
+        callable_twins(busy_log).note(log, sequencers)
     span, found = int(log.span[0]), busy_windows(log, sequencers["busy"])
     assert span == {1: 1, WINDOWS - 1: 1, WINDOWS: 2, WINDOWS + 1: 2}.get(cycles, 4)
     assert found.shape == (2, -(-cycles // span))

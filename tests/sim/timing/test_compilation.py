@@ -13,11 +13,11 @@ from firstspike_sim.timing.compilation import sources, sources_digest
 CALLER = '''
 from pathlib import Path
 import numba
-from firstspike_sim.timing.compilation import WITHOUT_RUNTIME, sources_digest
+from firstspike_sim.timing.compilation import FROM_PYTHON, sources_digest
 from callee import add
 
 def _kept(digest):
-    @numba.njit(cache=True, **WITHOUT_RUNTIME)
+    @numba.njit(cache=True, **FROM_PYTHON)
     def run(number):
         _ = digest
         return add(number)

@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 from firstspike_hw.core import Core
+from firstspike_sim.testing.callable_twins import callable_twins
 from firstspike_sim.timing import core, sequencer
 from firstspike_sim.timing.configuration import sequencer_settings
 from firstspike_sim.timing.core import ROW
@@ -16,6 +17,7 @@ def compare(beside, streams, drops, lists_of):
     """``compare(twin, work, seed)``: a core whose spikes are not always welcome."""
 
     def run(twin, work, seed: int, *, willing: float = 0.6) -> int:
+        twin, before = callable_twins(twin), callable_twins(sequencer)
         random, spec, plan = np.random.default_rng(seed), work.spec, work.spec.plan
         settings, lists = sequencer_settings([spec]), lists_of(work.spikes, plan.places())
         units, issue = sequencer.new_sequencers(settings), np.zeros(1, ROW)[0]
@@ -45,7 +47,7 @@ def compare(beside, streams, drops, lists_of):
                     bits = plan.word_lanes // plan.bank_count
                     lanes = lanes // bits * plan.lanes + lanes % bits
                 pins.must_be(capture_spikes=sum(1 << int(lane) for lane in lanes))
-            sequencer.step(settings, units, 0, offers.registers, state["free"], drop.valid, drop.inference, issue)
+            before.step(settings, units, 0, offers.registers, state["free"], drop.valid, drop.inference, issue)
             offers.check(pins, units.ready)
             twin.step(state, issue, granted)
 

@@ -6,6 +6,7 @@ import pytest
 from firstspike_arch.delaying import Delaying
 from firstspike_arch.events import TokenLayout, tokens_from_spikes
 from firstspike_hw.delay_line import DelayLine
+from firstspike_sim.testing.callable_twins import callable_twins
 from firstspike_sim.testing.halved import halved
 from firstspike_sim.timing import delay_line, stream_buffer
 from firstspike_sim.timing.spike_lists import codes_of_tokens, tokens_of_codes
@@ -26,6 +27,7 @@ STEPS = 5, 1, 2, 8, 1, 1, 4
 
 def compare(beside, twin, delaying: Delaying, often: float, willing: float, density: float = 0.3) -> int:
     """Run both; return how many tokens were not taken."""
+    twin = callable_twins(twin)
     random = np.random.default_rng(int(100 * density))
     low, high, said = delaying.layout.low, delaying.layout.high, []
     for steps in STEPS:

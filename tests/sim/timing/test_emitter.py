@@ -6,6 +6,7 @@ import pytest
 from firstspike_arch.array import GROUP_BITS
 from firstspike_arch.events import TokenLayout
 from firstspike_hw.emitter import Emitter
+from firstspike_sim.testing.callable_twins import callable_twins
 from firstspike_sim.timing import emitter
 
 COUNT, CYCLES = 100, 400
@@ -30,6 +31,7 @@ def groups(random: np.random.Generator, dense: float, slots: int) -> tuple[list[
 
 
 def compare(beside, twin, seed: int, dense: float, often: float, willing: float, slots: int = 1) -> None:
+    twin = callable_twins(twin)
     random, layout = np.random.default_rng(seed), TokenLayout(shape=(64,), slots=slots)
     unit, state = Emitter(layout=layout), twin.new_emitters(np.array([(slots - 1) * layout.second_shift]))[0]
     taken, spoken, codes = groups(random, dense, slots)

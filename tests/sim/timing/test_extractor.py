@@ -6,6 +6,7 @@ import pytest
 from firstspike_arch.array import GROUP_BITS
 from firstspike_arch.events import TokenLayout
 from firstspike_hw.extractor import Extractor
+from firstspike_sim.testing.callable_twins import callable_twins
 from firstspike_sim.timing import emitter, extractor
 from firstspike_sim.timing.spike_queue import WORD
 
@@ -32,6 +33,7 @@ def words(random: np.random.Generator, lanes: int, rows: int) -> tuple[list[dict
 def compare(
     beside, twin, seed: int, lanes: int, rows: int, often: float, willing: float, slots: int = 1,
 ) -> None:
+    twin = callable_twins(twin)
     layout = TokenLayout(shape=(lanes * rows,), slots=slots)
     random, unit = np.random.default_rng(seed), Extractor(layout=layout, lanes=lanes)
     state = twin.new_extractors(1)[0]
@@ -47,7 +49,7 @@ def compare(
         takes = twin.words_ready(state, behind, ready)
         pins.must_be(words_ready=takes, events_valid=behind["valid"])
         if behind["valid"]:
-            pins.must_be(events_payload=emitter.token(behind, places))
+            pins.must_be(events_payload=callable_twins(emitter).token(behind, places))
         twin.step(state, behind, ready, offered, spoken[at], places)
         if takes and offered:
             at, offered = at + 1, False

@@ -6,6 +6,7 @@ import pytest
 from firstspike_arch.events import TokenLayout
 from firstspike_hw.latency_encoder import LatencyEncoder
 from firstspike_sim.stimulus import encode_latency
+from firstspike_sim.testing.callable_twins import callable_twins
 from firstspike_sim.timing import emitter, latency_encoder
 
 COUNT, CYCLES = 12, 600
@@ -16,6 +17,7 @@ def compare(
     slots: int = 1,
 ) -> None:
     """``drops``: how often the image that is being sent is named, for a while."""
+    twin = callable_twins(twin)
     random, beats = np.random.default_rng(pixels), -(-pixels // 8)
     images = random.integers(0, 256, (COUNT, pixels)).astype(np.uint8)
     images[1] = 0
@@ -40,7 +42,7 @@ def compare(
         takes = twin.beats_ready(state)
         pins.must_be(beats_ready=takes, events_valid=behind["valid"])
         if behind["valid"]:
-            pins.must_be(events_payload=emitter.token(behind, lists.codes))
+            pins.must_be(events_payload=callable_twins(emitter).token(behind, lists.codes))
         taken = takes and offered
         twin.step(state, behind, ready, taken, named > 0, drop, lists.offsets, lists.places, lists.first_step)
         named = max(0, named - 1)

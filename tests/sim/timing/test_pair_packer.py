@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from firstspike_arch.events import FINAL_MARKER, MARKER, TokenLayout
 from firstspike_hw.pair_packer import PairPacker
+from firstspike_sim.testing.callable_twins import callable_twins
 from firstspike_sim.testing.unit_words import event
 from firstspike_sim.timing import pair_packer
 
@@ -12,6 +13,7 @@ CYCLES = 400
 
 
 def compare(beside, twin, seed: int, often: float, willing: float) -> None:
+    twin = callable_twins(twin)
     random, layout = np.random.default_rng(seed), TokenLayout(shape=(32,), slots=2)
     state, token, offered, joined = twin.new_pair_packer(layout.second_shift)[0], 0, False, 0
 

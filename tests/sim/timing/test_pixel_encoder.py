@@ -6,12 +6,14 @@ import pytest
 from firstspike_arch.events import MARKER, TokenLayout
 from firstspike_hw.pixel_encoder import PixelEncoder
 from firstspike_sim.stimulus import encode_direct
+from firstspike_sim.testing.callable_twins import callable_twins
 from firstspike_sim.timing import emitter, pixel_encoder
 
 COUNT, CYCLES = 8, 400
 
 
 def compare(beside, lists_of, twin, *, pixels: int, steps: int, dense: float, often: float, willing: float) -> None:
+    twin = callable_twins(twin)
     random, beats, layout = np.random.default_rng(pixels), -(-pixels // 8), TokenLayout(shape=(pixels,), low=-7, high=9)
     images = random.integers(-7, 10, (COUNT, pixels)) * (random.random((COUNT, pixels)) < dense)
     images[1] = 0
@@ -29,7 +31,7 @@ def compare(beside, lists_of, twin, *, pixels: int, steps: int, dense: float, of
         takes = twin.beats_ready(state, behind, ready)
         pins.must_be(beats_ready=takes, events_valid=behind["valid"])
         if behind["valid"]:
-            token = emitter.token(behind, lists.codes)
+            token = callable_twins(emitter).token(behind, lists.codes)
             if not token & MARKER:
                 number = token >> 2
                 token = layout.events(np.array([number]), images[behind_image(lists, behind), [number]])[0]

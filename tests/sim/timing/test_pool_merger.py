@@ -6,6 +6,7 @@ import pytest
 from firstspike_arch.events import TokenLayout, tokens_from_spikes
 from firstspike_arch.merging import Merging
 from firstspike_hw.pool_merger import PoolMerger
+from firstspike_sim.testing.callable_twins import callable_twins
 from firstspike_sim.timing import pool_merger, stream_buffer
 from firstspike_sim.timing.spike_lists import codes_of_tokens, tokens_of_codes
 
@@ -21,6 +22,7 @@ RATES = [(1, 1), (0.5, 0.5), (1, 0.3), (0.3, 1), (0.9, 0.9)]
 
 def compare(beside, twin, merging: Merging, often: float, willing: float, density: float = 0.3) -> int:
     """Run both; return how many tokens were taken."""
+    twin = callable_twins(twin)
     random = np.random.default_rng(int(100 * density))
     shape = 6, 4, int(np.prod(merging.spikes.shape))
     spikes = random.integers(merging.spikes.low, merging.spikes.high + 1, shape) * (random.random(shape) < density)

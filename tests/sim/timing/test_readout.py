@@ -8,6 +8,7 @@ from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.result import result_layout
 from firstspike_compiler.compile import compile_network
 from firstspike_hw.readout import Readout
+from firstspike_sim.testing.callable_twins import callable_twins
 from firstspike_sim.timing import readout
 from firstspike_sim.timing.core import ROW
 
@@ -32,6 +33,7 @@ def compare(
     endless: bool = False,
 ) -> None:
     """Rows ask when they like; one that is granted is captured two cycles later. Without end, windows do."""
+    twin = callable_twins(twin)
     program, random = output(neurons, lanes, kind, winner, early_exit, endless), np.random.default_rng(neurons)
     network, plan, layout = program.network, program.cores[-1].plan, result_layout(program)
     unit = Readout(network=network, plan=plan, layout=layout, early_exit=early_exit, scan=winner == "scan", tag_bits=8,

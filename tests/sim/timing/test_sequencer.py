@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 from firstspike_hw.sequencer import Sequencer
+from firstspike_sim.testing.callable_twins import callable_twins
 from firstspike_sim.timing import row_walk, scoreboard, sequencer, token_head
 from firstspike_sim.timing.configuration import sequencer_settings
 from firstspike_sim.timing.core import ROW
@@ -16,6 +17,7 @@ def compare(beside, streams, drops):
     """``compare(twin, work, seed)``: a sequencer whose stages behind wait now and then."""
 
     def run(twin, work, seed: int, *, often: float = 0.8, moving: float = 0.8, dropping: float = 0.02) -> float:
+        twin = callable_twins(twin)
         random, spec = np.random.default_rng(seed), work.spec
         settings = sequencer_settings([spec])
         units, issue = twin.new_sequencers(settings), np.zeros(1, ROW)[0]

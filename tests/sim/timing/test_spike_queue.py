@@ -6,6 +6,7 @@ import pytest
 from firstspike_arch.array import LayerOptions, LayerPlan, spike_queue_depth
 from firstspike_arch.events import TokenLayout
 from firstspike_hw.spike_queue import SpikeQueue
+from firstspike_sim.testing.callable_twins import callable_twins
 from firstspike_sim.timing import spike_queue
 from firstspike_sim.timing.spike_queue import WORD
 
@@ -14,6 +15,7 @@ CYCLES = 500
 
 def compare(beside, twin, seed: int, neurons: int, lanes: int, dense: float, often: float, willing: float) -> None:
     """Rows ask when they like; one that is granted is captured two cycles later."""
+    twin = callable_twins(twin)
     layout = TokenLayout(shape=(neurons,))
     plan = LayerPlan(neurons=neurons, options=LayerOptions(lanes=lanes, membrane_bits=8))
     random, unit = np.random.default_rng(seed), SpikeQueue(layout=layout, plan=plan)

@@ -6,12 +6,14 @@ import pytest
 from firstspike_arch.events import TokenLayout
 from firstspike_hw.stream_buffer import StreamBuffer
 from firstspike_hw.stream_token import token_stream
+from firstspike_sim.testing.callable_twins import callable_twins
 from firstspike_sim.timing import stream_buffer
 
 CYCLES = 300
 
 
 def compare(beside, twin, seed: int, often: float, willing: float) -> None:
+    twin = callable_twins(twin)
     random, buffer = np.random.default_rng(seed), twin.new_stream_buffers(1)[0]
 
     def cycle(pins):

@@ -13,6 +13,7 @@ from firstspike_arch.network_builder import NetworkBuilder
 from firstspike_compiler.compile import compile_network
 from firstspike_hw.weight_fetcher import WeightFetcher
 from firstspike_sim.backends.external_memory import ExternalMemory
+from firstspike_sim.testing.callable_twins import callable_twins
 from firstspike_sim.timing import stream_buffer, weight_fetcher
 from firstspike_sim.timing.spike_lists import codes_of_tokens
 
@@ -50,6 +51,7 @@ def compare(
     beside, twin, spec: CoreSpec, often: float, willing: float, density: float = 0.4, bursts: bool = False,
 ) -> int:
     """Run both; return how many tokens were not taken."""
+    twin = callable_twins(twin)
     random, fetching = np.random.default_rng(int(100 * (often + willing))), spec.fetching
     assert fetching is not None
     said = tokens_of(spec, density)
