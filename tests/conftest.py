@@ -25,41 +25,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz", type=int, metavar="N", help="damaged inputs for each parser, test_fuzz_parsers.py")
 
 
-THINNED = {
-    "hw/test_core.py::test_hidden_layer_sends_the_spikes_of_the_golden_model": 2,
-    "hw/test_row_marks.py::test_marked_rows_are_found_in_order_one_a_cycle": 2,
-    "sim/test_skipping.py::test_every_value_and_cycle_is_as_predicted": 2,
-    "sim/test_merging.py::test_every_value_and_cycle_is_as_predicted": 2,
-    "sim/test_two_events.py::test_hardware_equals_the_models": 2,
-    "sim/test_external_weights.py::test_hardware_equals_the_models": 2,
-    "sim/test_numbers_per_step.py::test_hardware_and_models_agree_on_numbers_in_every_step": 2,
-    "sim/backends/test_banks.py::test_banks_of_any_shape": 2,
-    "sim/backends/test_backends.py::test_maps_that_are_the_output": 2,
-    "sim/boards/test_simulated_board.py::test_classes_and_scores_over_the_pins_equal_golden": 2,
-    "sim/models/test_golden.py::test_random_networks_mean_what_the_semantics_say": 2,
-    "sim/timing/test_core.py::test_twin_equals_unit": 2,
-    "sim/timing/test_extractor.py::test_twin_equals_unit": 2,
-    "train/test_methods.py::test_a_few_epochs_learn": 2,
-    "sim/timing/test_sequencer.py::test_twin_equals_unit": 2,
-    "arch/test_connectivity.py::test_banks_of_any_shape_add_the_weights_that_a_convolution_adds": 2,
-    "compiler/test_spikingjelly_module.py::test_spikes_are_those_of_spikingjelly": 2,
-    "compiler/test_prove_widths.py::test_row_operations_are_the_equation_within_the_proof": 2,
-    "compiler/test_nir_export.py::test_what_is_read_back_has_the_same_spikes": 2,
-    "train/test_training.py::test_a_run_cut_anywhere_gives_the_result_of_an_uninterrupted_one": 2,
-    "boards/test_bitstream.py::test_what_fails_is_one_sentence": 2,
-}
-"""Tests with many cases of a kind, of which the quick tests run every second."""
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test marked ``thinned(n)``, the quick tests run every n-th case; if its lists of cases are crossed, those on
+    every n-th diagonal, so that each case of each list is among them."""
     seen = Counter()
     for item in items:
-        function = item.nodeid.split("[")[0].removeprefix("tests/")
-        if function in THINNED and not item.get_closest_marker("slow"):
-            if seen[function] % THINNED[function]:
+        if mark := item.get_closest_marker("thinned"):
+            function = item.nodeid.split("[")[0]
+            lists = [len(one.args[1]) for one in item.iter_markers("parametrize")]
+            if _diagonal(seen[function], lists) % mark.args[0]:
                 item.add_marker(pytest.mark.slow)
             seen[function] += 1
+
+
+def _diagonal(number: int, lists: list[int]) -> int:
+    """Sum of the places of a case in its lists, of so many cases each, the last of which runs fastest."""
+    diagonal = 0
+    for count in reversed(lists):
+        number, place = divmod(number, count)
+        diagonal += place
+    return diagonal + number
 
 
 NETWORKS, INPUTS, STEPS, IN_MAX = 20, 10, 6, 2

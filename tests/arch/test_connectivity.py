@@ -184,6 +184,7 @@ BANKED = [
 ]
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("synapses", BANKED)
 @pytest.mark.parametrize("lanes", [1, 2])
 def test_banks_of_any_shape_add_the_weights_that_a_convolution_adds(synapses, lanes):

@@ -191,6 +191,7 @@ def test_what_does_not_say_how_it_was_built_is_not_built_again(tools, tmp_path):
         rebuild(tmp_path / "out", tmp_path / "other")
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize(("fmax", "other", "options", "sentence"), [
     ("21.3", {}, {"clock_hz": 24e6},
      r"clock must be ≤ 21 MHz on icebreaker, as place and route reach 21.30 MHz, not 24 MHz"),

@@ -18,7 +18,6 @@ import pytest
 from firstspike.verb_demo import shipped
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
 from firstspike_arch.neuron import FloatNeuron
-from firstspike_sim.testing.halved import halved
 from firstspike_train.data import load
 
 
@@ -329,13 +328,15 @@ def test_a_build_goes_into_the_current_folder_and_through_a_link(checkpoint, bui
     refused(firstspike("compile", checkpoint, "-o", "d"), "d: must be a folder to write, not a file")
 
 
-@pytest.mark.parametrize("files, verb", halved([
+@pytest.mark.thinned(2)
+@pytest.mark.parametrize("verb", ["compile", "export-axi"])
+@pytest.mark.parametrize("files", [
     {"manifest.json": '{"name": "a web app"}', "thesis.txt": "no backup"},
     {"manifest.json": "[]"},
     {"manifest.json": '{"made_by": "firstspike compile"'},
     {"firstspike.v": "module firstspike; endmodule"},
     {"firstspike.v/mine.v": "module mine; endmodule"},
-], ["compile", "export-axi"]))
+])
 def test_files_of_others_are_not_overwritten(files, verb, checkpoint, build, tmp_path, firstspike):
     for name, text in files.items():
         (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)

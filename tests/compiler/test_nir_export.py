@@ -38,6 +38,7 @@ def sayable(network: IntegerNetwork, reset: str, strict: bool, lasts: bool = Fal
     return replace(network, layers=tuple(layers), endless=network.endless and all(map(is_bounded, layers)))
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
 @pytest.mark.parametrize(("strict", "lasts"), [(False, False), (True, False), (False, True)])
 def test_what_is_read_back_has_the_same_spikes(tmp_path, reset, strict, lasts):

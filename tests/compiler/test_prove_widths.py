@@ -43,6 +43,7 @@ def assert_within(proof, layer: Layer, machine: RowMachine, context) -> None:
     assert (machine.highs <= highs).all(), (context, machine.highs, highs)
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("block", range(10))
 def test_row_operations_are_the_equation_within_the_proof(block):
     rng = np.random.default_rng(block)

@@ -43,6 +43,7 @@ def neurons(rng, shape: tuple[int, ...], *options) -> nn.Module:
     return module
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("v_reset", [None, 0.0, -0.25, 0.25])
 @pytest.mark.parametrize("decay_input", [None, False, True, "current"])
 def test_spikes_are_those_of_spikingjelly(exactly, decay_input, v_reset):

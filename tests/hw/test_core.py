@@ -183,6 +183,7 @@ def run_hidden(name: str) -> tuple[dict, list[int]]:
     return seen, layer_tokens(fired, network.layers[0].out_layout, program.cores[0].plan)
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("name", HIDDEN)
 def test_hidden_layer_sends_the_spikes_of_the_golden_model(name):
     seen, wanted = run_hidden(name)

@@ -12,7 +12,6 @@ from firstspike_arch.events import FINAL_MARKER, MARKER, TokenLayout, tokens_fro
 from firstspike_hw.delay_line import DelayLine
 from firstspike_hw.verilog import verilog
 from firstspike_sim.backends.unit_bench import run_unit
-from firstspike_sim.testing.halved import halved
 
 RANDOM = np.random.default_rng(7)
 DELAYINGS = {
@@ -52,7 +51,9 @@ def tokens_of(delaying: Delaying, spikes: list[np.ndarray], *, late: bool) -> li
     return found
 
 
-@pytest.mark.parametrize("name, seed", halved(DELAYINGS, [None, 1, 2]))
+@pytest.mark.thinned(2)
+@pytest.mark.parametrize("seed", [None, 1, 2])
+@pytest.mark.parametrize("name", DELAYINGS)
 def test_events_come_when_they_are_due(name, seed):
     delaying = DELAYINGS[name]
     spikes = draw(delaying, 3)

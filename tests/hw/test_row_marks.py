@@ -10,6 +10,7 @@ FOUND_AFTER = 5
 """Cycles from the last mark to the first row."""
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize(("lines", "line_rows", "ports"), [(1, 1, 1), (1, 9, 1), (3, 8, 2), (5, 21, 4), (7, 3, 1)])
 @pytest.mark.parametrize("eager", [1.0, 0.5])
 def test_marked_rows_are_found_in_order_one_a_cycle(lines, line_rows, ports, eager):

@@ -96,15 +96,16 @@ def spikes_for(network: IntegerNetwork, count: int, often: float = 0.3) -> np.nd
     return (np.random.default_rng(7).random(shape) < often).astype(np.uint8)
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("network, external, lanes, buffers, options", [
     (dense(), [0, 1], [8, 2], 2, {"beat_bits": 32}),
-    (dense(in_max=3), [0], [4, 3], 4, {}),
+    (pooled(), [0], [3], 2, {}),
     (maps(groups=2), [0, 1], [2, 2], 2, {"beat_bits": 128}),
-    (maps(), [0], [3, 3], 2, {"banks": [(3, 3), (1, 1)]}),
-    pytest.param(pooled(), [0], [3], 2, {}, marks=pytest.mark.slow),
+    (dense(in_max=3), [0], [4, 3], 4, {}),
     (one_channel(), [0], [3], 2, {}),
-], ids=["dense", "the same address twice", "groups, then a map into a dense layer", "banks", "a pool of the whole map",
-        "a map of one channel"])
+    (maps(), [0], [3, 3], 2, {"banks": [(3, 3), (1, 1)]}),
+], ids=["dense", "a pool of the whole map", "groups, then a map into a dense layer", "the same address twice",
+        "a map of one channel", "banks"])
 def test_hardware_equals_the_models(network, external, lanes, buffers, options):
     program = program_of(network, external, lanes, buffers, **options)
     inputs = spikes_for(network, 3)

@@ -17,7 +17,6 @@ from firstspike_sim.backends.pysim import PysimBackend
 from firstspike_sim.compare import ALIVE, aliveness, compare
 from firstspike_sim.models.golden import GoldenModel
 from firstspike_sim.models.prediction import predict_inputs
-from firstspike_sim.testing.halved import halved
 
 
 def weights(*shape: int) -> np.ndarray:
@@ -91,7 +90,9 @@ def inputs_of(network: IntegerNetwork) -> np.ndarray:
     return (random.integers(network.in_min, network.in_max + 1, shape) * (random.random(shape) < 0.5)).astype(np.int16)
 
 
-@pytest.mark.parametrize("case, waits", halved(CASES, [None, 3]))
+@pytest.mark.thinned(4)
+@pytest.mark.parametrize("waits", [None, 3])
+@pytest.mark.parametrize("case", CASES)
 def test_every_value_and_cycle_is_as_predicted(case, waits):
     network, options = case()
     program, given = fs.compile(network, merges=True, **options).program, inputs_of(network)

@@ -33,6 +33,7 @@ def inputs_of(low, high, batch=2, seed=1):
     return np.where(random.random(numbers.shape) < 0.5, numbers, 0)
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize(("low", "high"), RANGES)
 @pytest.mark.parametrize("lanes", [(3, 5)])
 def test_hardware_and_models_agree_on_numbers_in_every_step(low, high, lanes):

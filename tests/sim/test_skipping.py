@@ -20,7 +20,6 @@ from firstspike_sim.backends.verilator import VerilatorBackend
 from firstspike_sim.compare import ALIVE, aliveness, compare
 from firstspike_sim.models.golden import GoldenModel
 from firstspike_sim.models.prediction import predict_inputs
-from firstspike_sim.testing.halved import halved
 
 
 def weights(*shape: int) -> np.ndarray:
@@ -87,7 +86,9 @@ def check(program: Program, backend, prediction) -> None:
     assert all(one.compared for one in checks) and [one.first for one in checks if one.different] == []
 
 
-@pytest.mark.parametrize("case, waits", halved(CASES, [None, 3]))
+@pytest.mark.thinned(4)
+@pytest.mark.parametrize("waits", [None, 3])
+@pytest.mark.parametrize("case", CASES)
 def test_every_value_and_cycle_is_as_predicted(case, waits):
     network, options = case()
     program = fs.compile(network, skips=True, **options).program

@@ -185,6 +185,7 @@ def test_a_loss_of_real_numbers_is_one_graph(name):
     assert torch.equal(traced(*batch), module.loss(*batch))
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("name", [
     pytest.param(name, marks=[pytest.mark.slow] if name in ("max", "normalised", "floor", "round") else [])
     for name in METHOD_RECIPES if name not in TIMED])  # see test_glides.py

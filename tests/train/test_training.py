@@ -55,6 +55,7 @@ def same(a, b):
     )
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize(("recipe", "cut"), [
     *((SMALL, cut) for cut in (2, 3, 5)), *((ALL, cut) for cut in (1, 2, 3, 5, 6))])
 def test_a_run_cut_anywhere_gives_the_result_of_an_uninterrupted_one(tmp_path, recipe, cut):

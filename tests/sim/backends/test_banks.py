@@ -24,6 +24,7 @@ GEOMETRIES = [
 ]
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize(("kernel", "geometry", "lanes", "banks", "rotates"), [
     *GEOMETRIES[:4], *(pytest.param(*one, marks=pytest.mark.slow) for one in GEOMETRIES[4:])])
 def test_banks_of_any_shape(kernel, geometry, lanes, banks, rotates, agree):

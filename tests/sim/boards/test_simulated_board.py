@@ -83,6 +83,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_classes_and_scores_over_the_pins_equal_golden(name, boards, images):
     one = program(name, **NETWORKS[name])

@@ -57,6 +57,7 @@ def compare(beside, streams, drops, lists_of):
     return run
 
 
+@pytest.mark.thinned(2)
 def test_twin_equals_unit(compare, random_work, seed):
     for work in random_work(seed):
         assert compare(core, work, seed, willing=[0.3, 0.7, 1][seed % 3]) > 0

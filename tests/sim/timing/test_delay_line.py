@@ -7,7 +7,6 @@ from firstspike_arch.delaying import Delaying
 from firstspike_arch.events import TokenLayout, tokens_from_spikes
 from firstspike_hw.delay_line import DelayLine
 from firstspike_sim.testing.callable_twins import callable_twins
-from firstspike_sim.testing.halved import halved
 from firstspike_sim.timing import delay_line, stream_buffer
 from firstspike_sim.timing.spike_lists import codes_of_tokens, tokens_of_codes
 
@@ -59,7 +58,9 @@ def compare(beside, twin, delaying: Delaying, often: float, willing: float, dens
     return len(said) - at
 
 
-@pytest.mark.parametrize("delaying, rates", halved(DELAYINGS, RATES))
+@pytest.mark.thinned(2)
+@pytest.mark.parametrize("rates", RATES)
+@pytest.mark.parametrize("delaying", DELAYINGS)
 def test_twin_equals_unit(beside, delaying, rates):
     often, willing = rates
     assert compare(beside, delay_line, delaying, often, willing) == 0

@@ -58,6 +58,7 @@ def compare(
     assert at >= STEPS
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("lanes, rows, often, willing", [
     (11, 3, 0.7, 0.7), (20, 1, 1, 1), (64, 2, 1, 0.8), (7, 2, 0.4, 1), (24, 2, 0.9, 0.5)])
 @pytest.mark.parametrize("slots", [1, 2])

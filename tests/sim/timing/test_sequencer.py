@@ -43,6 +43,7 @@ def compare(beside, streams, drops):
     return run
 
 
+@pytest.mark.thinned(2)
 def test_twin_equals_unit(compare, random_work, seed):
     for work in random_work(seed):
         assert compare(sequencer, work, seed, moving=[0.5, 0.8, 1][seed % 3]) > 0.05
