@@ -19,7 +19,6 @@ from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
 from firstspike_arch.work import event_rows, workload
 from firstspike_boards.devices import DEVICES
-from firstspike_sim.models.prediction import predict_inputs
 from firstspike_train.inputs import load_inputs
 from firstspike_train.recipe_file import recipe_of
 from firstspike_train.recordings import load_nmnist
@@ -84,8 +83,7 @@ def operations(network: IntegerNetwork, inputs: np.ndarray) -> float:
 
 
 def interval_of(program: Program, inputs: np.ndarray) -> float:
-    prediction = predict_inputs(program, inputs)
-    return float(np.diff(prediction.trace.accepted[prediction.stimulus.starts[:-1]]).mean())
+    return float(fs.estimate(program, inputs).intervals.mean())
 
 
 def shapes(program: Program) -> str:

@@ -49,8 +49,7 @@ def main() -> None:
 
     golden = GoldenModel(network).run(images)
     prediction = predict_inputs(program, images, golden=golden)
-    first = prediction.trace.accepted[prediction.stimulus.starts[:-1]]
-    interval = int(np.diff(first)[-1])
+    interval = int(prediction.trace.intervals[-1])
     read = [core.fetching.slices_read(golden.spikes[core.index]) for core in program.external if core.fetching]
     octets = sum(int(count[-1]) * core.fetching.octets
                  for count, core in zip(read, program.external, strict=True) if core.fetching)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import firstspike as fs
 import numpy as np
-from firstspike.api import intervals
 from firstspike.picture import save_picture
 from firstspike.verb_demo import shipped
 from firstspike_arch.events import ADDRESS_SHIFT, MARKER
@@ -60,7 +59,7 @@ def both(network: IntegerNetwork, lanes: int, images: np.ndarray) -> tuple[float
     prediction = predict_inputs(program, images)
     sent = [spikes.sum((1, 2)).mean() for spikes in prediction.golden.spikes]
     bound = max(events * core.plan.rows for events, core in zip(sent, program.cores, strict=False))
-    return float(intervals(prediction.stimulus, prediction.trace).mean()), bound
+    return float(prediction.trace.intervals.mean()), bound
 
 
 def machine(program, path: Path) -> None:
@@ -111,7 +110,7 @@ def scaling(network, images: np.ndarray, path: Path) -> None:
     program = fs.compile(network, lanes=128).program
     prediction = predict_inputs(program, images)
     spikes = prediction.golden.spikes[0].sum((1, 2))
-    axes[0].plot(spikes[:-1], intervals(prediction.stimulus, prediction.trace), ".", markersize=3, label="measured")
+    axes[0].plot(spikes[1:], prediction.trace.intervals, ".", markersize=3, label="measured")
     line = np.array([spikes.min(), spikes.max()])
     axes[0].plot(line, line + network.steps, "k--", label="spikes + T")
     axes[0].set(xlabel="input spikes", ylabel="interval, cycles", title="128 lanes")

@@ -138,6 +138,15 @@ class Trace:
     window_cycles: int = 1
     counters: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def intervals(self) -> np.ndarray:
+        """Cycles between successive results, int64[R − 1].
+
+        From the first on, they come at the pace of the slowest part. Inputs do not: the first ones are taken at the
+        pace of the first layer, until all between it and the slowest part is full.
+        """
+        return np.diff(self.taken)
+
 
 class Backend(Protocol):
     """A model, simulator or board that runs a program on a stimulus."""

@@ -171,7 +171,7 @@ class Verification:
     classes : int64[R]
         Classes from the hardware, one for each result.
     latency, intervals : int64[*]
-        Latencies and intervals of the hardware in cycles, see `latencies` and `intervals`.
+        Latencies and intervals of the hardware in cycles, see `latencies` and `Trace`.
     cycles : int
         Simulated cycles until the last result, summed over all runs.
     predictions : list of Prediction
@@ -277,7 +277,7 @@ def verify(
               if layer.neuron.theta is not None and not ALIVE[0] <= share <= ALIVE[1]],
         classes=np.concatenate([trace.classes for trace in traces]),
         latency=np.concatenate([latencies(p.stimulus, t) for p, t in zip(predictions, traces, strict=True)]),
-        intervals=np.concatenate([intervals(p.stimulus, t) for p, t in zip(predictions, traces, strict=True)]),
+        intervals=np.concatenate([trace.intervals for trace in traces]),
         cycles=sum(int(trace.taken[-1]) + 1 for trace in traces), predictions=predictions, traces=traces,
     )
 
@@ -285,11 +285,6 @@ def verify(
 def latencies(stimulus: Stimulus, trace: Trace) -> np.ndarray:
     """Return the cycles from the first input word taken to the decision offered, both included, int64[R]."""
     return trace.decided - trace.accepted[stimulus.first_words] + 1
-
-
-def intervals(stimulus: Stimulus, trace: Trace) -> np.ndarray:
-    """Return the cycles between the first input words of successive inferences, or windows, int64[R − 1]."""
-    return np.diff(trace.accepted[stimulus.first_words])
 
 
 def _backend(name: str, waves: Path | None, optimise: bool = True) -> VerilatorBackend | PysimBackend:

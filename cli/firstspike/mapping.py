@@ -148,7 +148,7 @@ def map_to_device(
     if found is None or not candidates:
         raise CompileError(_too_few_lanes(plain.program, choices, budget, chip)
                            or _refusal(network, plain, choices, budget, chip, options))
-    least = max(2, TRIAL_STEPS // integer.steps)  # the first intervals are short, as the array fills
+    least = max(2, TRIAL_STEPS // integer.steps)
     few = samples[:1 + max(least, round(TRIAL_CYCLES / max(one.cycles for one in found)))]
     golden_few = GoldenModel(integer).run(few)
     finalists = min(FINALISTS, len(candidates))
@@ -206,9 +206,8 @@ def _best_first(tried: list[Tried]) -> list[Tried]:
 
 def _interval(program: Program, samples: np.ndarray, golden: GoldenResult) -> float:
     """Return the mean cycles between inferences, or those of the only one."""
-    prediction = predict_inputs(program, samples, golden=golden)
-    first = prediction.trace.accepted[prediction.stimulus.starts[:-1]]
-    return float(np.diff(first).mean() if len(first) > 1 else prediction.trace.taken[0])
+    trace = predict_inputs(program, samples, golden=golden).trace
+    return float(trace.intervals.mean() if len(trace.taken) > 1 else trace.taken[0])
 
 
 def _candidates(

@@ -17,7 +17,7 @@ def estimate(
     """Estimate accuracy, latency and interval by golden and timing model, without simulating the hardware."""
     from firstspike_sim.models.prediction import predict_inputs
 
-    from .api import intervals, latencies
+    from .api import latencies
     from .page.command_line import check_page
     from .quantising import labels_of_results
 
@@ -31,7 +31,7 @@ def estimate(
         right = prediction.golden.classes == labels_of_results(labels, prediction.golden.classes)
         console.print(f"accuracy of the integer network: {np.mean(right):.2%}")
     console.print(f"decision step: {distribution(prediction.golden.steps)}")
-    console.print(f"interval, cycles: {distribution(intervals(prediction.stimulus, prediction.trace))}")
+    console.print(f"interval, cycles: {distribution(prediction.trace.intervals)}")
     console.print(f"latency in the stream, cycles: {distribution(latencies(prediction.stimulus, prediction.trace))}")
     if html:
         from .page.collect import collect, recorded_of, write_page

@@ -11,7 +11,7 @@ from firstspike_arch.network import INPUT
 from firstspike_arch.program import Program
 from firstspike_sim.models.prediction import Prediction, predict_inputs
 
-from ..api import intervals, latencies
+from ..api import latencies
 from ..quantising import labels_of_results
 
 __all__ = ["Runs", "accuracy_facts", "busy_facts", "cycle_facts", "neurons_of_tokens", "raster_facts"]
@@ -43,7 +43,7 @@ class Runs:
         return np.concatenate([getattr(trace, name) for trace in self.traces])
 
     def cycles(self, measure) -> np.ndarray:
-        """Join what `latencies` or `intervals` gives for each run."""
+        """Join what a measure, such as `latencies`, gives for each run."""
         return np.concatenate([measure(one.stimulus, trace)
                                for one, trace in zip(self.predictions, self.traces, strict=True)])
 
@@ -74,7 +74,7 @@ def _mistaken(confusion: np.ndarray) -> list[dict]:
 
 def cycle_facts(program: Program, runs: Runs) -> dict:
     """Distributions of latency and interval, in cycles, and of the decision step."""
-    found = {"latency": runs.cycles(latencies), "interval": runs.cycles(intervals), "step": runs.results("steps")}
+    found = {"latency": runs.cycles(latencies), "interval": runs.results("intervals"), "step": runs.results("steps")}
     return {"steps": program.network.steps_max if program.network.endless else program.network.steps,
             **{name: _distribution(values) for name, values in found.items()}}
 

@@ -3,6 +3,9 @@
 
 import numpy as np
 from firstspike_arch.backend import Stimulus
+from firstspike_arch.network_builder import NetworkBuilder
+from firstspike_arch.work import work_cycles, workload
+from firstspike_compiler.compile import compile_network
 from firstspike_sim.models import prediction
 from firstspike_sim.models.golden import GoldenModel
 from firstspike_sim.models.prediction import predict_inputs, predict_stimulus
@@ -37,3 +40,15 @@ def test_values_are_computed_once_with_waits_too(alive_programs, monkeypatch):
     wanted = predict_stimulus(program, inputs, random_waits(plain.stimulus, 5))
     assert waiting.stimulus.gaps.tolist() == wanted.stimulus.gaps.tolist() and waiting.stimulus.gaps.any()
     assert waiting.trace.taken.tolist() == wanted.trace.taken.tolist() != plain.trace.taken.tolist()
+
+
+def test_results_come_at_the_pace_of_the_slowest_layer_from_the_first_on():
+    random, net = np.random.default_rng(2), NetworkBuilder(12, steps=2, readout="spike_count")
+    for neurons, before in ((12, 12), (12, 12), (30, 12), (4, 30)):
+        net.layer(random.integers(-3, 6, (neurons, before)), theta=5)
+    program = compile_network(net.build(), lanes=[12, 12, 1, 4]).program
+    prediction = predict_inputs(program, (random.random((6, 2, 12)) < 0.5).astype(np.uint8))
+    trace, slow = prediction.trace, program.cores[2]
+    busy = work_cycles(slow, workload(slow, prediction.golden.spikes))
+    assert (trace.intervals >= busy[1:]).all() and trace.intervals.mean() < 1.1 * busy.mean()
+    assert np.diff(trace.accepted[prediction.stimulus.starts[:-1]]).min() < busy.min() / 2
