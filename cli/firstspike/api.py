@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from firstspike_arch.backend import Stimulus, Trace
+from firstspike_arch.backend import IDEAL_MEMORY, MemoryTiming, Stimulus, Trace
 from firstspike_arch.checkpoint import save_network
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
@@ -82,9 +82,10 @@ def infer(program: Program, inputs) -> GoldenResult:
     return GoldenModel(program.network).run(inputs)
 
 
-def estimate(program: Program, inputs) -> Trace:
-    """Predict every value and cycle of inferences back to back, by golden and timing model, without the hardware."""
-    return predict_inputs(program, inputs).trace
+def estimate(program: Program, inputs, *, memory: MemoryTiming = IDEAL_MEMORY) -> Trace:
+    """Predict every value and cycle of inferences back to back, by golden and timing model, without the hardware;
+    ``memory`` says when an external memory answers."""
+    return predict_inputs(program, inputs, memory=memory).trace
 
 
 def simulate(program: Program, inputs, *, backend: str = "verilator", waves: Path | None = None) -> Trace:

@@ -4,7 +4,7 @@
 from dataclasses import replace
 
 import numpy as np
-from firstspike_arch.backend import MemoryTiming, Stimulus
+from firstspike_arch.backend import IDEAL_MEMORY, MemoryTiming, Stimulus
 from firstspike_arch.events import MARKER, tokens_from_spikes
 from firstspike_arch.fixed import ceil_div, latency_step
 from firstspike_arch.program import Program
@@ -34,7 +34,7 @@ def encode_direct(numbers: np.ndarray, steps: int) -> np.ndarray:
 
 def make_stimulus(
     program: Program, inputs: np.ndarray, *, gaps: np.ndarray | None = None, sink_stalls: np.ndarray | None = None,
-    spikes: np.ndarray | None = None,
+    spikes: np.ndarray | None = None, memory: MemoryTiming = IDEAL_MEMORY,
 ) -> Stimulus:
     """Make a stimulus of inferences back to back.
 
@@ -46,6 +46,8 @@ def make_stimulus(
         Waits, see `Stimulus`.
     spikes : integer or bool[B, T, N]
         Spikes of the inputs, if they are already known.
+    memory : MemoryTiming
+        Waits of the external memory.
 
     Raises
     ------
@@ -69,7 +71,8 @@ def make_stimulus(
         behind = np.flatnonzero(words & MARKER).reshape(len(inputs), -1) + 1  # each step
         size = network.steps_max
         opens = np.concatenate([starts[:-1, None], behind[:, size - 1 : -1 : size]], axis=1).ravel()
-    return Stimulus(words=words, starts=starts, gaps=gaps, sink_stalls=sink_stalls, opens=opens)
+    return Stimulus(words=words, starts=starts, gaps=gaps, sink_stalls=sink_stalls, opens=opens,
+                    memory=memory)
 
 
 def random_waits(

@@ -11,6 +11,8 @@ import pytest
 from firstspike.axi_export import write_axi
 from firstspike.build_folder import read_build
 from firstspike.verb_demo import shipped
+from firstspike.verb_simulate import distribution
+from firstspike_arch.backend import MemoryTiming
 from firstspike_arch.memory_image import MemoryImage
 from firstspike_arch.output_folder import digest_of
 from firstspike_boards.devices import DEVICES, Device
@@ -98,6 +100,26 @@ def test_hardware_equals_the_models(folder, command):
     status, said, _ = command("verify", folder, "--data", "digits", "--limit", "1", "--backend", "pysim",
                               "--waits", "1")
     assert status == 0, said
+
+
+def test_an_estimate_counts_with_the_waits_of_the_memory(folder, command, tmp_path):
+    program, images = read_build(folder)[0], load("digits", "test")[0][:5]
+    ideal, slow = (fs.estimate(program, images, memory=MemoryTiming(
+        latency=np.array([latency]), gaps=np.array([gap]), stalls=np.array([0]))) for latency, gap in ((32, 0), (7, 3)))
+    assert ideal.taken.tolist() == fs.estimate(program, images).taken.tolist()
+    assert slow.intervals.mean() > 1.5 * ideal.intervals.mean() and slow.classes.tolist() == ideal.classes.tolist()
+
+    def said_of(trace) -> str:
+        return f"interval, cycles: {distribution(trace.intervals)}"
+
+    estimate = ("estimate", folder, "--data", "digits", "--limit", "5")
+    assert said_of(ideal) in command(*estimate)[1]
+    assert said_of(slow) in command(
+        *estimate, "--memory-latency", "7", "--memory-gap", "3")[1]
+    inside = tmp_path / "inside"
+    fs.export(fs.compile(fs.load(DIGITS), lanes=10), inside)
+    status, _, error = command("estimate", inside, "--data", "digits", "--limit", "1", "--memory-gap", "3")
+    assert status == 1 and "must be given for a build with external weights, and this one has none" in error
 
 
 def test_auto_moves_the_largest_until_the_rest_fits(monkeypatch):

@@ -91,7 +91,7 @@ def busy_facts(program: Program, runs: Runs, inputs: np.ndarray) -> dict:
     """Work of the cores by the timing model, which the hardware equals."""
     busy = np.sum([np.asarray(one.trace.busy) for one in runs.predictions], axis=0)
     total = sum(int(one.trace.taken[-1]) + 1 for one in runs.predictions)
-    few = predict_inputs(program, inputs[:TIMELINE])
+    few = predict_inputs(program, inputs[:TIMELINE], memory=runs.predictions[0].stimulus.memory)
     windows, span = few.trace.busy_windows, few.trace.window_cycles
     assert windows is not None
     longer = -(-windows.shape[1] // 240)  # windows that a screen can show
