@@ -17,7 +17,7 @@ from firstspike_arch.program import Program
 from firstspike_arch.work import work_cycles, workload
 from firstspike_boards.devices import DEVICES
 from firstspike_sim.backends.verilator import VerilatorBackend
-from firstspike_sim.compare import compare
+from firstspike_sim.compare import ALIVE, aliveness, compare
 from firstspike_sim.models.golden import GoldenModel, GoldenResult
 from firstspike_sim.models.prediction import predict_inputs
 from scale import vgg11
@@ -32,8 +32,9 @@ INFERENCES = 6
 def main() -> None:
     random = np.random.default_rng(0)
     images = np.where(random.random((INFERENCES, 3072)) < 0.4, 255, 0).astype(np.uint8)
-    network = vgg11(images[:2], steps=1)
+    network = vgg11(images, steps=1)
     golden = GoldenModel(network).run(images)
+    assert all(ALIVE[0] <= share <= ALIVE[1] for share in aliveness(golden.spikes)[:-1])
     rows = []
     for target in TARGETS:
         mapping, found = measure(network, images, golden, target)

@@ -26,9 +26,9 @@ NOT_WARNINGS = ("DECLFILENAME", "UNUSEDSIGNAL", "PROCASSINIT", "WIDTHEXPAND", "W
 
 
 def random_layer(name: str, synapses: Conv2d | Dense, theta: int) -> Layer:
-    """4-bit weights, the same for the same name."""
+    """4-bit weights, the same for the same name. Their mean is 0: else few spikes less would silence layers behind."""
     zeros = np.zeros(synapses.channels, dtype=np.int64)
-    weights = np.random.default_rng(list(name.encode())).integers(-6, 8, synapses.weight_shape)
+    weights = np.random.default_rng(list(name.encode())).integers(-7, 8, synapses.weight_shape)
     return Layer(name=name, weights=weights, weight_bits=4, connectivity=synapses,
                  neuron=Neuron(bias=zeros, theta=zeros + theta, v_init=zeros, single_spike=True))
 

@@ -163,7 +163,8 @@ def map_to_device(
     interval, use, compilation = _best_first([tried((compilation, use), samples, golden)
                                               for _, use, compilation in _best_first(trials)[:finalists]])[0]
     octets = _octets_read(compilation.program, golden.spikes)
-    cycles, array = octets / (compilation.program.config.beat_bits // 8), max(one.cycles for one in found)
+    cycles = octets / (compilation.program.config.beat_bits // 8)
+    array = max(max(one.work, one.tokens) for one in found)
     limit = (f"the external memory: what an inference reads takes {cycles:.0f} cycles of it, the busiest layer "
              f"{array:.0f}" if cycles > array else _limit(choices, found, budget, chip))
     return Mapping(compilation=compilation, interval=interval, elements=use.elements, blocks=use.memory,
@@ -189,13 +190,14 @@ def _outside(program: Program, device: Device, more: int = 0) -> tuple[int, ...]
 
 def _octets_read(program: Program, spikes: Sequence[np.ndarray]) -> float:
     """Return the mean octets that an inference reads from the external memory."""
-    total = 0.0
-    for core in program.external:
-        assert core.fetching is not None
-        line = core.inputs[0].delaying
-        taken = delayed(np.asarray(spikes[core.index]), line and line.delays)
-        total += float(core.fetching.slices_read(taken).mean()) * core.fetching.octets
-    return total
+    return sum(_slices_read(core, spikes) * core.fetching.octets for core in program.external if core.fetching)
+
+
+def _slices_read(core: CoreSpec, spikes: Sequence[np.ndarray]) -> float:
+    """Return the mean slices that a core reads from the external memory for an inference."""
+    assert core.fetching is not None
+    line = core.inputs[0].delaying
+    return float(core.fetching.slices_read(delayed(np.asarray(spikes[core.index]), line and line.delays)).mean())
 
 
 def _best_first(tried: list[Tried]) -> list[Tried]:
@@ -262,7 +264,8 @@ def nearest_lanes(program: Program, device: Device, blocks: int) -> list[int] | 
 def _choices(program: Program, spikes: Sequence[np.ndarray], device: Device, **fixed) -> list[list[Choice]]:
     """List every sensible way to map each layer to a device."""
     return list_choices(program.network, program.config.layers, lambda core: workload(core, spikes),
-                        lambda core: _use_of(core, program, device), beat_bits=program.config.beat_bits, **fixed)
+                        lambda core: _use_of(core, program, device), beat_bits=program.config.beat_bits,
+                        slices_of=lambda core: _slices_read(core, spikes), **fixed)
 
 
 def _use_of(core: CoreSpec, program: Program, device: Device) -> Use:

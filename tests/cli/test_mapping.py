@@ -14,6 +14,7 @@ from firstspike_arch.array import LayerOptions
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.memory import MemoryShape
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
+from firstspike_arch.network_builder import NetworkBuilder
 from firstspike_arch.work import work_cycles, workload
 from firstspike_boards.devices import DEVICES, Device
 from firstspike_compiler.compile import remap
@@ -308,3 +309,16 @@ def test_a_wrong_option_gets_one_sentence(options, sentence, compile_digits, tmp
     status, _, said = compile_digits(*options)
     assert status == 1 and said == f"firstspike: {sentence}\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_lanes_fill_the_beats_of_a_memory_that_sets_the_pace():
+    """20 lanes add sooner than 15, but 80 bits take two beats of 64, three times a slice; 60 bits one, four times."""
+    random, net = np.random.default_rng(4), NetworkBuilder(64, steps=1, readout="spike_count")
+    net.layer(random.integers(-7, 8, (60, 64)), theta=9, weight_bits=4)
+    net.layer(random.integers(-7, 8, (2, 60)), theta=9)
+    network, inputs = net.build(), np.ones((8, 1, 64), np.uint8)
+    found = fs.map_to_device(network, inputs, device="zynq-7020", lane_budget=22, external=[0])
+    program = found.compilation.program
+    assert program.cores[0].plan.lanes == 15
+    wide = remap(found.compilation, lanes=[20, 2]).program
+    assert found.interval == measured(program, inputs) < 0.8 * measured(wide, inputs)

@@ -70,17 +70,20 @@ class Choice:
         Cycles that it takes in the streams before the core.
     use : Use
         What the core takes.
+    fetch : float
+        Cycles that the external memory would take for an inference if every layer filled its beats as this one does.
     """
 
     options: LayerOptions
     work: float
     tokens: float
     use: Use
+    fetch: float = 0.0
 
     @property
     def cycles(self) -> float:
-        """The larger of both: a core that is faster than its streams waits."""
-        return max(self.work, self.tokens)
+        """The largest of them: a core that is faster than its streams, or than the memory, waits."""
+        return max(self.work, self.tokens, self.fetch)
 
 
 def dimensions(network: IntegerNetwork, index: int, template: LayerOptions) -> dict[str, list[Any]]:
@@ -107,9 +110,14 @@ def with_buffers(network: IntegerNetwork, index: int, options: LayerOptions, bea
     return replace(options, external=external_buffers(fetching.beats))
 
 
+def _all_slices(core: CoreSpec) -> float:
+    return core.fetching.slices if core.fetching else 0
+
+
 def list_choices(
     network: IntegerNetwork, templates: Sequence[LayerOptions], load_of: Callable[[CoreSpec], Workload],
     use_of: Callable[[CoreSpec], Use], *, given: Sequence[Mapping[str, Any]] | None = None, beat_bits: int = 64,
+    slices_of: Callable[[CoreSpec], float] = _all_slices,
 ) -> list[list[Choice]]:
     """List the sensible ways to map each layer, those that take least first.
 
@@ -126,15 +134,17 @@ def list_choices(
         Options of each layer that are not to be chosen, of those in `dimensions`.
     beat_bits : int
         Width of the external memory's responses.
+    slices_of : callable
+        Slices of the external memory that an inference reads for a core.
     """
-    found = []
+    found, beats = [], []
     for index, (layer, template) in enumerate(zip(network.layers, templates, strict=True)):
         values = dimensions(network, index, template)
         if given is not None:
             values |= {name: [value] for name, value in given[index].items()}
         loads: dict[tuple, Workload] = {}
         touched: dict[tuple, float] = {}
-        choices = []
+        choices, slices = [], None
         stores = values.pop("lut_ram")
         for banks, lanes in _sizes(layer, index, template, values.pop("banks")):
             for chosen in product(*values.values()):
@@ -153,13 +163,21 @@ def list_choices(
                         touched[banks, stream] = _touched(core, load)
                     rows = (load.steps - 1) * core.plan.rows - touched[banks, stream] * core.plan.position_rows
                     work -= rows * len(core.microcode.step)
+                fetch = 0.0
+                if core.fetching is not None:
+                    slices = slices_of(core) if slices is None else slices
+                    fetch = slices * core.fetching.beats
                 for lut_ram in stores:
                     there = replace(options, lut_ram=lut_ram)
                     core = replace(core, plan=replace(core.plan, options=there))
                     if _fits_lut_ram(core):
-                        choices.append(Choice(options=there, work=work, tokens=float(load.tokens[0]), use=use_of(core)))
+                        choices.append(Choice(options=there, work=work, tokens=float(load.tokens[0]), use=use_of(core),
+                                              fetch=fetch))
         found.append(sorted(choices, key=lambda one: one.use))
-    return found
+        beats.append(min(one.fetch for one in choices))
+    # All layers share the memory.
+    return [[replace(one, fetch=one.fetch / least * sum(beats)) if least else one for one in choices]
+            for choices, least in zip(found, beats, strict=True)]
 
 
 def _fits_lut_ram(core: CoreSpec) -> bool:
