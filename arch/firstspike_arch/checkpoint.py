@@ -24,7 +24,7 @@ from .neuron import FloatNeuron
 from .packed_weights import pack_weights, unpack_weights, whole_steps
 from .plain import read_fields
 from .program import write_atomically
-from .shown import shown
+from .shown import said, shown
 
 __all__ = ["CheckpointError", "Tensor", "list_tensors", "load_network", "network_bytes", "save_network"]
 
@@ -193,7 +193,7 @@ def load_network(path: str | Path) -> FloatNetwork:
         head = json.loads(metadata[HEADER])
     except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: must be a firstspike network, " + (
-            f"not {kind}" if kind else f"whole and unaltered: {error!r}")) from None
+            f"not {kind}" if kind else f"whole and unaltered: {said(error)}")) from None
     tensors = {}
     for name, part in parts:
         if part["dtype"] not in _DTYPES:

@@ -25,7 +25,7 @@ from .memory_image import MemoryImage, Segment
 from .network import Branch, IntegerNetwork, Layer
 from .neuron import Neuron
 from .plain import decode
-from .shown import shown
+from .shown import said, shown
 from .status import MEMORIES_MAX, PROGRAM_WORD, program_address
 from .weight_image import external_words, weight_image
 
@@ -251,13 +251,13 @@ class Program:
                     head = json.loads((archive.metadata() or {}).get("firstspike_program", "null"))
                     tensors = {key: archive.get_tensor(key) for key in archive.keys()}  # noqa: SIM118 - not a dict
             except (SafetensorError, ValueError, RecursionError) as error:
-                raise ProgramError(f"{path}: must be a firstspike program: {error}") from None
+                raise ProgramError(f"{path}: must be a firstspike program: {said(error)}") from None
         if not isinstance(head, dict) or head.get("format") != FORMAT:
             raise ProgramError(f"{path}: must be a firstspike program of format {FORMAT}")
         try:
             program = _from_parts(head, tensors)
         except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ProgramError(f"{path}: is not a well-formed program: {error}") from None
+            raise ProgramError(f"{path}: is not a well-formed program: {said(error, 500)}") from None
         return program
 
     def _serialise(self) -> bytes:

@@ -4,7 +4,7 @@
 import reprlib
 from typing import Any
 
-__all__ = ["shown"]
+__all__ = ["said", "shown"]
 
 _SHORT = reprlib.Repr()
 _SHORT.maxtuple = _SHORT.maxlist = _SHORT.maxset = _SHORT.maxdict = 6
@@ -20,3 +20,9 @@ def shown(value: Any) -> str:
         if len(shape) > 1 or sum(shape) > _FEW:
             return f"{str(value.dtype).removeprefix('torch.')}{shape}"
     return " ".join(_SHORT.repr(value).split())
+
+
+def said(error: BaseException, most: int = 200) -> str:
+    """What an error of a library says, in one line: some repeat the file that they could not read."""
+    text = " ".join(f"{error}{' is missing' * isinstance(error, KeyError)}".split()) or type(error).__name__
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
-from firstspike_arch.shown import shown
+from firstspike_arch.shown import said, shown
 
 if TYPE_CHECKING:
     from firstspike_arch.float_network import FloatNetwork
@@ -93,7 +93,7 @@ def load_for(
         with Image.open(data) as image:
             pixels = np.array(image.convert("RGB" if colour else "L"))
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{data}: must be an image: {error}") from None
+        raise ValueError(f"{data}: must be an image: {said(error)}") from None
     size = network.input_shape[1:] if len(network.input_shape) == 3 else None
     if pixels.size != network.inputs or size not in (None, pixels.shape[:2]):
         wanted = f"{size[1]} × {size[0]}" if size else f"{network.inputs}"
@@ -187,5 +187,4 @@ def _arrays(path: Path) -> tuple[Any, Any]:
             arrays = np.load(file, allow_pickle=False)
             return arrays["inputs"], arrays["labels"]
         except Exception as error:  # whatever NumPy, zipfile or a decompressor raises for bytes that are none of theirs
-            why = " ".join(str(error).split())[:200] or type(error).__name__
-            raise ValueError(f"{path}: must be a {wanted}: {why}") from None
+            raise ValueError(f"{path}: must be a {wanted}: {said(error)}") from None

@@ -331,6 +331,13 @@ def test_damage_by_random_numbers(name, tmp_path, request):
                 raise
 
 
+@pytest.mark.parametrize("name", ["programs", "checkpoints"])
+def test_a_header_that_safetensors_repeats_is_cut(name, tmp_path):
+    for parser in PARSERS[name](tmp_path):
+        assert parser.raw.count(b'"__metadata__"') == 1
+        assert outcome(parser, parser.raw.replace(b'"__metadata__"', b'"__metebata__"')) == "refused"
+
+
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
 def test_an_archive_with_objects_is_not_unpickled(suffix, tmp_path):
     flag = tmp_path / "ran"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from firstspike_arch.shown import said
 
 from .official_files import DataError, data_folder, md5_of
 
@@ -104,7 +105,7 @@ def read_batch(path: Path, labels: str) -> tuple[np.ndarray, np.ndarray]:
                  for key, value in _Batches(io.BytesIO(raw), encoding="bytes").load().items()}
         images, numbers = batch["data"].values, np.array(batch[labels], dtype=np.int64)
     except Exception as error:  # an untrusted pickle can provoke any exception
-        raise DataError(f"{path}: must be a python batch of images and {labels}: {error!r}") from None
+        raise DataError(f"{path}: must be a python batch of images and {labels}: {said(error)}") from None
     if images.ndim != 2 or images.shape[1] != CIFAR_PIXELS or numbers.shape != (len(images),):
         raise DataError(f"{path}: must hold images of {CIFAR_PIXELS} bytes and as many labels, not {images.shape} and "
                         f"{numbers.shape}")

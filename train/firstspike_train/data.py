@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from firstspike_arch.connectivity import Shape
+from firstspike_arch.shown import said
 
 from .cifar import read_cifar10, read_cifar100
 from .image_folders import FolderImages, read_imagenet, read_tiny_imagenet
@@ -106,7 +107,7 @@ def _idx(name: str, file: str, shape: tuple[int, ...]) -> np.ndarray:
     try:
         raw = gzip.decompress(packed)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: must be a gzip file: {error}") from None
+        raise DataError(f"{path}: must be a gzip file: {said(error)}") from None
     head = b"\0\0\x08" + bytes([len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape)
     if raw[: len(head)] != head or len(raw) != len(head) + int(np.prod(shape)):
         raise DataError(f"{path}: must be an idx file of unsigned bytes of shape {shape}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from firstspike_arch.shown import said
 from PIL import Image, UnidentifiedImageError
 
 from .official_files import DataError, data_folder
@@ -60,7 +61,7 @@ class FolderImages:
             with Image.open(file) as opened:
                 picture = opened.convert("RGB")
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-            raise DataError(f"{file}: must be a picture that can be decoded: {error}") from None
+            raise DataError(f"{file}: must be a picture that can be decoded: {said(error)}") from None
         scaled = self.side if self.whole else round(self.side * MARGIN)
         factor = scaled / min(picture.size)
         width, height = (max(self.side, round(length * factor)) for length in picture.size)

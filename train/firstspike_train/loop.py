@@ -17,6 +17,7 @@ from firstspike_arch.checkpoint import save_network
 from firstspike_arch.connectivity import size_of
 from firstspike_arch.float_network import FloatNetwork, Readout
 from firstspike_arch.program import write_atomically
+from firstspike_arch.shown import said
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column
 from safetensors import SafetensorError, safe_open
@@ -428,7 +429,7 @@ class _Run:
         except ResumeError:
             raise
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise ResumeError(f"{path}: must be a whole training state ({error}); {advice}") from None
+            raise ResumeError(f"{path}: must be a whole training state ({said(error)}); {advice}") from None
 
 
 def _device(name: str, workers: Workers) -> torch.device:

@@ -12,6 +12,7 @@ from types import TracebackType
 
 import numpy as np
 from firstspike_arch.file_kind import HDF5, file_kind
+from firstspike_arch.shown import said
 from safetensors import SafetensorError, deserialize
 
 from ..errors import CompileError
@@ -117,7 +118,7 @@ def _tree(raw: bytes) -> Tree:
         parts = deserialize(raw)
         head = json.loads(json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]["tree"])
     except (SafetensorError, KeyError, ValueError) as error:
-        raise CompileError(f"what the HDF5 process sends must be whole: {error}") from None
+        raise CompileError(f"what the HDF5 process sends must be whole: {said(error)}") from None
     values: dict[str, np.ndarray | str | list] = {
         name: np.frombuffer(part["data"], dtype=_DTYPES[part["dtype"]]).reshape(part["shape"]) for name, part in parts}
     entries = head["entries"]
