@@ -2,7 +2,7 @@
 """Soft errors in the digits network: what an upset of one bit does, by kind of state."""
 
 import firstspike as fs
-from firstspike.upset_campaign import Campaign, Effect
+from firstspike.upset_campaign import Effect, UpsetCase, run_upsets
 from firstspike.upset_sites import PLACES
 from firstspike.verb_demo import shipped
 from firstspike_hw.accelerator import Accelerator
@@ -17,12 +17,12 @@ UPSETS, INFERENCES, RUNS = 400, 4, 8
 def main() -> None:
     network = fs.load(shipped("zoo", "digits_ettfs.safetensors"))
     program = fs.compile(network, lanes=8, early_exit=True, winner="scan", register_rows=2).program
-    campaign = Campaign(program, verilog(Accelerator(program), program.memories()),
-                        load("digits", "test")[0][: INFERENCES * RUNS], inferences=INFERENCES, seed=0)
-    campaign.run(UPSETS, lambda done, total: None)
+    outcomes = run_upsets(
+        UpsetCase(program=program, text=verilog(Accelerator(program), program.memories()),
+                  inputs=load("digits", "test")[0][: INFERENCES * RUNS], inferences=INFERENCES, seed=0), UPSETS)
     rows = []
     for kind in PLACES:
-        sites = [one for one in campaign.outcomes if one.site.kind == kind]
+        sites = [one for one in outcomes if one.site.kind == kind]
         bits = sum(one.site.bits for one in sites)
         if not bits:
             continue
@@ -31,10 +31,10 @@ def main() -> None:
             what=f"digits network, {bits} bits of {kind}, {UPSETS} upsets for each layer or unit: a class changes in "
             f"one of {INFERENCES} inferences / results are lost", floor="-",
             measured=f"{mean[Effect.CLASS]:.2%} / {mean[Effect.COUNT]:.2%}", met=True))
-    lost = [trial.recovery for one in campaign.outcomes for trial in one.trials
+    lost = [trial.recovery for one in outcomes for trial in one.trials
             if trial.recovery is not Recovery.NOT_NEEDED]
     rows.append(Row(
-        what=f"upsets of {UPSETS * len(campaign.outcomes)} that leave results out, and behind which neither a restart "
+        what=f"upsets of {UPSETS * len(outcomes)} that leave results out, and behind which neither a restart "
         "nor a reset makes the next inference right", floor="0",
         measured=f"{sum(one is Recovery.NONE for one in lost)} of {len(lost)}",
         met=Recovery.NONE not in lost))

@@ -41,6 +41,10 @@ HtmlData = Annotated[Path | None, typer.Option("--html-data", help="Write the da
 ShownDevice = Annotated[str | None, typer.Option(
     "--device", help="Device whose use the page shows part by part; default: the smallest that is enough.")]
 TrialsFile = Annotated[Path, typer.Option("--trials", help="File of the trials of 'firstspike explore'.")]
+JobProcesses = Annotated[int, typer.Option(
+    "--processes", min=1, help="Jobs at a time on this machine, each in a process of its own.")]
+Scheduler = Annotated[str | None, typer.Option(
+    help="Address of a dask scheduler, such as tcp://HOST:8786, whose workers do the jobs instead.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="NIR or lava-dl file: number of steps of an inference.")]
 Reset = Annotated[str | None, typer.Option(help="NIR file: reset of the membrane, subtract or zero.")]
 Strict = Annotated[bool | None, typer.Option(

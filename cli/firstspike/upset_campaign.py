@@ -2,22 +2,27 @@
 """Campaigns of soft errors: a bit of the machine's state is flipped during inferences, again and again."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
 from firstspike_sim.backends.upset_bench import NO_UPSET, Recovery, Upset, UpsetBench, UpsetRuns
+from firstspike_sim.models.golden import Progress, unseen
 from firstspike_sim.models.prediction import Prediction, predict_inputs
 
+from .campaign import Workers, run_jobs
+from .job_folder import JobFolder
 from .upset_sites import Site, sites_of
 
-__all__ = ["CHUNK", "Campaign", "Effect", "SiteOutcome", "Trial", "interval"]
+__all__ = ["CHUNK", "Effect", "SiteOutcome", "Trial", "UpsetCase", "UpsetMachine", "interval", "machine_of",
+           "run_upsets"]
 
 CHUNK = 100
-"""Upsets that one process runs; then they are kept."""
+"""Upsets of a job, at most."""
 
 _QUIET = 200
 """Cycles after which a machine must have nothing left to say."""
@@ -92,8 +97,9 @@ class SiteOutcome:
         return [(hits[bit], wrong[bit]) for bit in range(self.site.number_bits or 0)]
 
 
-class Campaign:
-    """Runs the same inferences with one upset each time, and compares the results with those without.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class UpsetCase:
+    """What is struck, and how: all that trials follow from, beside their numbers.
 
     An upset of a weight or bias is there from reset on; any other is at a random cycle until half of the results are
     out, so that the inferences behind it tell whether it lasts.
@@ -109,6 +115,23 @@ class Campaign:
         Inferences of a run, back to back.
     seed : int
         Trial number n of a site is the same whatever runs beside it.
+    """
+
+    program: Program
+    text: str
+    inputs: np.ndarray
+    inferences: int
+    seed: int
+
+
+class UpsetMachine:
+    """Runs the same inferences with one upset each time, and compares the results with those without.
+
+    Members
+    -------
+    sites : list of Site
+    limits : list of int
+        Cycles after which a run is given up.
 
     Raises
     ------
@@ -116,7 +139,8 @@ class Campaign:
         There are too few inputs; or hardware and models differ without an upset.
     """
 
-    def __init__(self, program: Program, text: str, inputs: np.ndarray, *, inferences: int, seed: int):
+    def __init__(self, case: UpsetCase):
+        program, inputs, inferences = case.program, case.inputs, case.inferences
         runs = len(inputs) // inferences
         if runs < 1:
             raise ValueError(f"there must be at least {inferences} inputs, for a run, not {len(inputs)}")
@@ -124,9 +148,10 @@ class Campaign:
             predict_inputs(program, inputs[run * inferences : (run + 1) * inferences]) for run in range(runs)]
         self.limits = [2 * (int(one.trace.taken[-1]) + 1) + 2 * program.config.timeout + 2000
                        for one in self._predictions]
-        self._bench = UpsetBench(program, text, [one.stimulus for one in self._predictions], self.limits, quiet=_QUIET)
-        self._layout, self._seed = result_layout(program), seed
-        self.outcomes = [SiteOutcome(site) for site in sites_of(program, self._bench.elements)]
+        self._bench = UpsetBench(program, case.text, [one.stimulus for one in self._predictions], self.limits,
+                                 quiet=_QUIET)
+        self._layout, self._seed = result_layout(program), case.seed
+        self.sites = sites_of(program, self._bench.elements)
         self._calm = self._bench.run([Upset(inputs=run, element=NO_UPSET, word=0, bit=0, cycle=NO_UPSET)
                                       for run in range(runs)])
         for run, one in enumerate(self._predictions):
@@ -134,20 +159,13 @@ class Campaign:
             if not same or self._calm.decided[run].tolist() != one.trace.decided.tolist():
                 raise ValueError("hardware and models differ without an upset: 'firstspike verify' tells where")
 
-    def run(self, count: int, kept: Callable[[int, int], None]) -> None:
-        """Add trials until each site has ``count``, in chunks; ``kept(done, total)`` is called after each."""
-        total = count * len(self.outcomes)
-        done = sum(min(count, len(one.trials)) for one in self.outcomes)
-        for number, outcome in enumerate(self.outcomes):
-            while len(outcome.trials) < count:
-                first = len(outcome.trials)
-                upsets = [self._drawn(number, trial) for trial in range(first, min(count, first + CHUNK))]
-                outcome.trials += self._judged(upsets, self._bench.run(upsets))
-                done += len(upsets)
-                kept(done, total)
+    def trials(self, site: int, numbers: Sequence[int]) -> list[Trial]:
+        """Run the trials of a site with these numbers."""
+        upsets = [self._drawn(site, number) for number in numbers]
+        return self._judged(upsets, self._bench.run(upsets))
 
     def _drawn(self, number: int, trial: int) -> Upset:
-        random, site = np.random.default_rng([self._seed, number, trial]), self.outcomes[number].site
+        random, site = np.random.default_rng([self._seed, number, trial]), self.sites[number]
         element, word, bit = site.at(int(random.integers(site.bits)))
         run = int(random.integers(len(self._predictions)))
         decided = self._predictions[run].trace.decided
@@ -171,6 +189,59 @@ class Campaign:
                       recovery=Recovery(int(recovery)))
                 for upset, effect, wrong, last, recovery in
                 zip(upsets, effects, classes, changed[:, -1], runs.recovery, strict=True)]
+
+
+@lru_cache(maxsize=1)
+def machine_of(case: UpsetCase) -> UpsetMachine:
+    """The machine of a case, made once in a process."""
+    return UpsetMachine(case)
+
+
+def run_upsets(
+    case: UpsetCase, count: int, *, folder: JobFolder | None = None, workers: Workers | None = None,
+    progress: Progress = unseen,
+) -> list[SiteOutcome]:
+    """Run ``count`` trials of each site, and return them in their order. Those that ``folder`` does not have are jobs,
+    of at most `CHUNK` trials.
+
+    Raises
+    ------
+    CampaignError
+        As of `run_jobs`.
+    ValueError
+        A result in the folder is altered.
+    """
+    outcomes = [SiteOutcome(site) for site in machine_of(case).sites]
+    kept = [] if folder is None else [*folder.results().values()]
+    found = _gathered(len(outcomes), kept)
+    jobs = {}
+    for site, trials in enumerate(found):
+        missing = [number for number in range(count) if number not in trials]
+        for first in range(0, len(missing), CHUNK):
+            part = missing[first : first + CHUNK]
+            jobs[f"site{site:03}-{part[0]:06}-{part[-1]:06}"] = (site, part)
+    done = run_jobs(_strike, case, jobs, folder=folder, workers=workers, progress=progress)
+    for outcome, trials in zip(outcomes, _gathered(len(outcomes), [*kept, *done.values()]), strict=True):
+        outcome.trials = [trials[number] for number in range(count)]
+    return outcomes
+
+
+def _strike(case: UpsetCase, part: tuple[int, list[int]]) -> dict:
+    """A job: trials of a site, by their numbers."""
+    site, numbers = part
+    return {"site": site, "numbers": numbers, "trials": [one.to_json() for one in machine_of(case).trials(
+        site, numbers)]}
+
+
+def _gathered(sites: int, results: Sequence[dict]) -> list[dict[int, Trial]]:
+    """Trials of each site by their numbers, from results of jobs."""
+    found: list[dict[int, Trial]] = [{} for _ in range(sites)]
+    try:
+        for one in results:
+            found[one["site"]].update(zip(one["numbers"], map(Trial.from_json, one["trials"]), strict=True))
+    except (KeyError, IndexError, TypeError, ValueError):
+        raise ValueError("a result of a job is altered; give another folder with -o") from None
+    return found
 
 
 def interval(hits: int, of: int) -> tuple[float, float]:

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""Report of a campaign of soft errors: tables, a JSON file with every trial, from which it goes on, and a picture."""
+"""Report of a campaign of soft errors: tables, a JSON file with every trial, and a picture."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from firstspike_arch.output_folder import read_record, refuse_foreign, write_folder
+from firstspike_arch.output_folder import refuse_foreign, write_folder
 from firstspike_sim.backends.upset_bench import Recovery
 from matplotlib.figure import Figure
 from rich.table import Column, Table
 
 from .picture import png
-from .upset_campaign import Effect, SiteOutcome, Trial, interval
+from .upset_campaign import Effect, SiteOutcome, interval
 
-__all__ = ["bit_table", "check_folder", "effect_table", "read_trials", "summary", "write_report", "write_trials"]
+__all__ = ["bit_table", "check_folder", "effect_table", "summary", "write_report"]
 
 RECORD, PICTURE, MADE_BY = "upsets.json", "upsets.png", "firstspike upsets"
 
@@ -26,53 +26,17 @@ def check_folder(folder: Path) -> None:
     refuse_foreign(folder, [PICTURE], record=RECORD, made_by=MADE_BY)
 
 
-def read_trials(folder: Path, facts: dict, outcomes: Sequence[SiteOutcome]) -> bool:
-    """Put the trials of an older report into the outcomes; whether there is one of the same campaign, whose ``facts``
-    are the same.
-
-    Raises
-    ------
-    ValueError
-        It is of another campaign.
-    """
-    try:
-        found = read_record(folder, RECORD, MADE_BY)
-    except OSError:
-        return False
-    if found is None:
-        return False
-    other = [name for name, value in facts.items() if found.get(name) != value]
-    if other:
-        raise ValueError(f"{folder / RECORD}: must be of the same campaign to go on, but differs in "
-                         f"{', '.join(other)}; give another folder with -o")
-    try:
-        for one, kept in zip(outcomes, found["sites"], strict=True):
-            one.trials = [Trial.from_json(values) for values in kept["trials"]]
-    except (KeyError, TypeError, ValueError):
-        raise ValueError(f"{folder / RECORD}: is truncated or altered; give another folder with -o") from None
-    return True
-
-
-def write_trials(folder: Path, facts: dict, outcomes: Sequence[SiteOutcome]) -> None:
-    """Keep what was done so far."""
-    _write(folder, facts, outcomes, {})
-
-
 def write_report(folder: Path, facts: dict, outcomes: Sequence[SiteOutcome]) -> list[Path]:
     """Write all trials, and the picture; return their paths."""
-    _write(folder, facts, outcomes, {PICTURE: png(_drawn(outcomes))})
-    return [folder / RECORD, folder / PICTURE]
-
-
-def _write(folder: Path, facts: dict, outcomes: Sequence[SiteOutcome], files: dict[str, bytes]) -> None:
     sites = [{"name": one.site.name, "bits": one.site.bits, "upsets": len(one.trials),
               "effects": {EFFECTS[effect]: sum(trial.effect is effect for trial in one.trials) for effect in Effect},
               "lasting": sum(trial.lasting for trial in one.trials),
               "trials": [trial.to_json() for trial in one.trials]} for one in outcomes]
     columns = ["run", "element", "word", "bit", "cycle", "effect", "classes", "lasting", "recovery"]
-    write_folder(folder, files, record=RECORD, made_by=MADE_BY, facts={
+    write_folder(folder, {PICTURE: png(_drawn(outcomes))}, record=RECORD, made_by=MADE_BY, facts={
         **facts, "effects": [EFFECTS[effect] for effect in Effect],
         "recoveries": [one.name.lower() for one in Recovery], "columns": columns, "sites": sites})
+    return [folder / RECORD, folder / PICTURE]
 
 
 def effect_table(outcomes: Sequence[SiteOutcome]) -> Table:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .options import Data, Split, load_inputs
+from .options import Data, JobProcesses, Scheduler, Split, load_inputs
 from .progress import shown_progress, shown_stage
 from .tables import print_table
 from .verifiable import open_verifiable
@@ -23,29 +23,31 @@ def upsets(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the upsets.")] = 0,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the JSON file and the picture; a campaign "
                                          "of the same options there goes on.")] = Path("reports"),
+    processes: JobProcesses = 1, scheduler: Scheduler = None,
 ) -> None:
     """Flip bits of weights, membranes and registers during inferences, and count what that changes."""
-    from .upset_campaign import Campaign
-    from .upset_report import bit_table, check_folder, effect_table, read_trials, summary, write_report, write_trials
+    from .campaign import Workers
+    from .job_folder import JobFolder, digest_of_input
+    from .upset_campaign import UpsetCase, machine_of, run_upsets
+    from .upset_report import bit_table, check_folder, effect_table, summary, write_report
 
     check_folder(output)
-    case = open_verifiable(file)
+    opened = open_verifiable(file)
     inputs, _ = load_inputs(data, split, inferences * runs)
     console = Console()
     with shown_stage(console) as stage:
         stage("building the simulator")
-        campaign = Campaign(case.program, case.text(), inputs, inferences=inferences, seed=seed)
+        case = UpsetCase(program=opened.program, text=opened.text(), inputs=inputs, inferences=inferences, seed=seed)
+        limits = machine_of(case).limits
     facts = {"network": case.program.network.name, "program": case.program.digest(), "data": data, "split": split,
-             "inferences": inferences, "runs": len(campaign.limits), "limits_cycles": campaign.limits, "seed": seed}
-    outcomes = campaign.outcomes
-    if read_trials(output, facts, outcomes):
+             "inferences": inferences, "runs": len(limits), "limits_cycles": limits, "seed": seed}
+    folder = JobFolder(output, {"command": "upsets", **facts, "inputs": digest_of_input(inputs),
+                                "verilog": digest_of_input(case.text)})
+    if folder.results():
         console.print(f"going on with {output}", highlight=False, soft_wrap=True)
     with shown_progress(console, "upsets") as progress:
-        def kept(done: int, total: int) -> None:
-            write_trials(output, facts, outcomes)
-            progress(done, total)
-
-        campaign.run(count, kept)
+        outcomes = run_upsets(case, count, folder=folder, progress=progress,
+                              workers=Workers(processes=processes, scheduler=scheduler))
     print_table(console, effect_table(outcomes))
     print_table(console, bit_table(outcomes))
     for sentence in summary(outcomes):

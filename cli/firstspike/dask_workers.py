@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""Jobs on workers of dask.distributed: those of a scheduler, or processes of this machine.
+
+All that a job needs goes to it through the scheduler, and its result comes back the same way: workers and client share
+no files. What all jobs have in common is a task of its own, so that each worker gets it once, and one that is lost
+with a worker is made again.
+"""
+
+import logging
+import platform
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from importlib.metadata import version
+from itertools import islice
+from typing import Any
+
+from firstspike_arch.shown import shown
+from firstspike_arch.versions import VERSION
+from firstspike_hw.toolchain import ToolError, find_tool
+
+from .campaign import CampaignError, Outcome, Work, worked
+
+try:
+    import dask
+    from distributed import Client, LocalCluster, as_completed
+except ImportError:
+    raise ToolError("dask.distributed must be installed for several jobs at a time: pip install "
+                    "'firstspike[campaigns]'") from None
+
+__all__ = ["dask_outcomes", "versions_here"]
+
+ANSWER_SECONDS = 10.0
+"""How long a scheduler may take to answer, and to have a worker."""
+
+_QUIET = {
+    "distributed.admin.large-graph-warning-threshold": "1 GiB",  # the program goes once, as it should
+    "distributed.comm.timeouts.connect": f"{ANSWER_SECONDS} s",
+}
+
+
+def dask_outcomes(
+    work: Work, common: Any, jobs: Iterable[tuple[str, Any]], *, processes: int, scheduler: str | None,
+    tools: tuple[str, ...], ahead: bool,
+) -> Iterator[tuple[str, Outcome]]:
+    """Do the jobs on workers, as `Workers.outcomes` says."""
+    with dask.config.set(_QUIET), _client(processes, scheduler) as client:
+        wanted = versions_here(tools)
+        _check_versions(client, tools, wanted)
+        run, left, running = uuid.uuid4().hex, iter(jobs), as_completed()
+        shared = client.submit(_same, common, key=f"firstspike-{run}-common")
+        keys = {}
+
+        def submit(most: int | None) -> None:
+            for key, argument in islice(left, most):
+                future = client.submit(_job, work, shared, argument, tools, wanted, key=f"firstspike-{run}-{key}")
+                keys[future.key] = key
+                running.add(future)
+
+        try:
+            submit(None if ahead else max(1, sum(client.nthreads().values())))
+            for future in running:
+                yield keys.pop(future.key), _outcome(future)
+                submit(1)
+        finally:
+            client.cancel([shared, *running.futures], force=True)
+
+
+def versions_here(tools: tuple[str, ...]) -> dict[str, str]:
+    """Versions that a worker must have in common with the client: what is run, and what carries it there and back."""
+    found = {"firstspike": VERSION, "Python": ".".join(platform.python_version_tuple()[:2]),
+             "distributed": version("distributed")}
+    for name in tools:
+        try:
+            found[name] = ".".join(map(str, find_tool(name).version))
+        except ToolError:
+            found[name] = "missing"
+    return found
+
+
+_versions_once = cache(versions_here)
+
+
+def _same(common: Any) -> Any:
+    return common
+
+
+def _job(work: Work, common: Any, argument: Any, tools: tuple[str, ...], wanted: dict[str, str]) -> Outcome:
+    """Do a job on a worker, which may have come after all were asked for their versions."""
+    here = _versions_once(tools)
+    if here != wanted:
+        return Outcome(result=None, log="", failure=_difference("its worker", here, wanted))
+    return worked(work, common, argument)
+
+
+def _outcome(future: Any) -> Outcome:
+    if future.status == "finished":
+        return future.result()
+    if future.status == "error":
+        error = future.exception()
+        failure = str(error) if type(error).__name__ == "KilledWorker" else f"{type(error).__name__}: {error}"
+        return Outcome(result=None, log=f"{failure}\n", failure=failure)
+    raise CampaignError("the scheduler went away")
+
+
+def _check_versions(client: Client, tools: tuple[str, ...], wanted: dict[str, str]) -> None:
+    for worker, found in sorted(client.run(versions_here, tools, on_error="return").items()):
+        if isinstance(found, BaseException):
+            raise ValueError(f"the worker {worker} must have firstspike {VERSION} installed: {found}")
+        if found != wanted:
+            raise ValueError(_difference(f"the worker {worker}", found, wanted))
+
+
+def _difference(who: str, found: dict[str, str], wanted: dict[str, str]) -> str:
+    others = [f"{name} {wanted[name]}, not {found.get(name, 'missing')}" for name in wanted
+              if found.get(name) != wanted[name]]
+    return f"{who} must have the versions that are here: {'; '.join(others)}"
+
+
+@contextmanager
+def _client(processes: int, scheduler: str | None) -> Iterator[Client]:
+    """A client of the scheduler, or of one on this machine with so many processes."""
+    with ExitStack() as stack:
+        if scheduler is None:
+            cluster = stack.enter_context(LocalCluster(
+                n_workers=processes, threads_per_worker=1, dashboard_address=None, memory_limit=0,
+                silence_logs=logging.CRITICAL))
+            yield stack.enter_context(Client(cluster))
+            return
+        try:
+            client = stack.enter_context(Client(scheduler, timeout=ANSWER_SECONDS))
+        except (OSError, ValueError, TypeError) as error:
+            raise ValueError(f"--scheduler must be the address of a dask scheduler that answers within "
+                             f"{ANSWER_SECONDS:.0f} s, such as tcp://HOST:8786, not {shown(scheduler)}: "
+                             f"{_first_line(error)}") from None
+        try:
+            client.wait_for_workers(1, timeout=ANSWER_SECONDS)
+        except TimeoutError:
+            raise ValueError(f"the scheduler at {scheduler} must have workers: start some with 'dask worker "
+                             f"{scheduler}'") from None
+        yield client
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
