@@ -24,7 +24,7 @@ from .campaign import CampaignError, Outcome, Work, worked
 
 try:
     import dask
-    from distributed import Client, LocalCluster, as_completed
+    from distributed import CancelledError, Client, Future, KilledWorker, LocalCluster, as_completed
 except ImportError:
     raise ToolError("dask.distributed must be installed for several jobs at a time: pip install "
                     "'firstspike[campaigns]'") from None
@@ -94,14 +94,17 @@ def _job(work: Work, common: Any, argument: Any, tools: tuple[str, ...], wanted:
     return worked(work, common, argument)
 
 
-def _outcome(future: Any) -> Outcome:
-    if future.status == "finished":
+def _outcome(future: Future) -> Outcome:
+    """Fetch an outcome; one that is lost with its worker first is made again meanwhile."""
+    try:
         return future.result()
-    if future.status == "error":
-        error = future.exception()
-        failure = str(error) if type(error).__name__ == "KilledWorker" else f"{type(error).__name__}: {error}"
-        return Outcome(result=None, log=f"{failure}\n", failure=failure)
-    raise CampaignError("the scheduler went away")
+    except CancelledError:
+        raise CampaignError("the scheduler went away") from None
+    except KilledWorker as error:
+        failure = f"its workers were killed, again and again: {_first_line(error)}"
+    except Exception as error:  # what a worker cannot even unpack
+        failure = f"{type(error).__name__}: {_first_line(error)}"
+    return Outcome(result=None, log=f"{failure}\n", failure=failure)
 
 
 def _check_versions(client: Client, tools: tuple[str, ...], wanted: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ import firstspike as fs
 import numpy as np
 import pytest
 from firstspike import upset_campaign
-from firstspike.upset_campaign import Campaign, Effect, Trial, interval
+from firstspike.upset_campaign import Effect, Trial, UpsetCase, UpsetMachine, interval, run_upsets
 from firstspike.upset_report import bit_table, summary
 from firstspike.upset_sites import sites_of
 from firstspike_arch.program import Program
@@ -93,11 +93,12 @@ def test_every_bit_of_state_is_in_one_site(program, text):
 
 
 def test_effects_are_told_apart_and_counted(program, text, inputs, fake):
-    campaign = Campaign(program, text, inputs, inferences=4, seed=1)
     seen = []
-    campaign.run(40, lambda done, total: seen.append((done, total)))
-    found = {one.site.name: one for one in campaign.outcomes}
-    assert seen[-1] == (40 * len(found),) * 2 and {len(one.trials) for one in found.values()} == {40}
+    outcomes = run_upsets(UpsetCase(program=program, text=text, inputs=inputs, inferences=4, seed=1), 40,
+                          progress=lambda done, total: seen.append((done, total)))
+    found = {one.site.name: one for one in outcomes}
+    assert seen == [(done, len(found)) for done in range(len(found) + 1)]
+    assert {len(one.trials) for one in found.values()} == {40}
     weights = found["weights of hidden"]
     assert {trial.effect for trial in weights.trials} == {Effect.NONE, Effect.CLASS}
     assert [bool(wrong) for _, wrong in weights.by_bit()] == [False, False, True]
@@ -112,9 +113,9 @@ def test_effects_are_told_apart_and_counted(program, text, inputs, fake):
     assert len({trial.upset.cycle for trial in membranes.trials}) > 5
     assert found["registers of readout"].share(Effect.COUNT) == 1
     assert found["registers of queue"].share(Effect.CYCLES) == 1
-    said = summary(campaign.outcomes)[1]
+    said = summary(outcomes)[1]
     assert "40 left results out" in said and "restart in 40 cases" in said
-    assert bit_table(campaign.outcomes).row_count == sum(one.site.number_bits is not None for one in campaign.outcomes)
+    assert bit_table(outcomes).row_count == sum(one.site.number_bits is not None for one in outcomes)
 
 
 def test_a_machine_that_differs_without_an_upset_is_refused(program, text, inputs, fake, monkeypatch):
@@ -127,7 +128,7 @@ def test_a_machine_that_differs_without_an_upset_is_refused(program, text, input
 
     monkeypatch.setattr(FakeBench, "run", late)
     with pytest.raises(ValueError, match=r"^hardware and models differ without an upset: 'firstspike verify' tells"):
-        Campaign(program, text, inputs, inferences=4, seed=1)
+        UpsetMachine(UpsetCase(program=program, text=text, inputs=inputs, inferences=4, seed=1))
 
 
 def test_intervals_of_shares():
@@ -154,10 +155,10 @@ def test_a_campaign_goes_on(program, inputs, fake, command, tmp_path, monkeypatc
     command(*call[:-1], "again", "--count", 5)
     assert json.loads(Path("again/upsets.json").read_text())["sites"] == second["sites"]
     status, _, error = command(*call, "--seed", 7)
-    assert status == 1 and "out/upsets.json: must be of the same campaign to go on, but differs in seed" in error
-    (tmp_path / "out" / "upsets.json").write_text(json.dumps({**second, "sites": [{}]}))
+    assert status == 1 and "campaign.json: must be of the same campaign to go on, but differs in seed" in error
+    (tmp_path / "out" / "jobs" / "site000-000000-000002.json").write_text("{}")
     status, _, error = command(*call)
-    assert status == 1 and "is truncated or altered; give another folder with -o" in error
+    assert status == 1 and "a result of a job is altered; give another folder with -o" in error
     status, _, error = command(*call[:-1], "few", "--inferences", 10)
     assert status == 1 and "there must be at least 10 inputs, for a run, not 9" in error
     assert not Path("few").exists()
