@@ -2,10 +2,8 @@
 """The Python API: load → compile → infer → simulate → verify → export. Inputs and results are arrays."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from firstspike_arch.backend import IDEAL_MEMORY, MemoryTiming, Stimulus, Trace
 from firstspike_arch.checkpoint import save_network
 from firstspike_arch.float_network import FloatNetwork
@@ -24,7 +22,6 @@ from firstspike_sim.backends.pysim import PysimBackend
 from firstspike_sim.backends.verilator import VerilatorBackend
 from firstspike_sim.boards.simulated_board import SimulatedBoard
 from firstspike_sim.boards.simulated_spi import SimulatedSpi
-from firstspike_sim.compare import ALIVE, Check, aliveness, compare, first_divergence
 from firstspike_sim.inputs import check_inputs
 from firstspike_sim.models.golden import GoldenModel, GoldenResult, Progress, unseen
 from firstspike_sim.models.prediction import Prediction, predict_inputs
@@ -34,11 +31,12 @@ from .event_counts import count_events
 from .mapping import Mapping, map_to_device
 from .network_file import load
 from .quantising import Calibration, Quantised, calibrate, choose_bits, quantise_at
+from .verification import Verification, judge, latencies, merge
 
 __all__ = [
     "Calibration", "Mapping", "Quantised", "Verification", "calibrate", "choose_bits", "compile", "component",
-    "connect", "count_events", "estimate", "export", "infer", "load", "map_to_device", "open_build", "open_link",
-    "quantise_at", "save", "simulate", "verify",
+    "connect", "count_events", "estimate", "export", "infer", "latencies", "load", "map_to_device",
+    "open_build", "open_link", "quantise_at", "save", "simulate", "verify",
 ]
 
 
@@ -90,7 +88,7 @@ def estimate(program: Program, inputs, *, memory: MemoryTiming = IDEAL_MEMORY) -
 
 def simulate(program: Program, inputs, *, backend: str = "verilator", waves: Path | None = None) -> Trace:
     """Simulate the hardware on the inputs, back to back."""
-    runner = _backend(backend, waves)
+    runner = backend_of(backend, waves)
     runner.load(program)
     return runner.run(predict_inputs(program, inputs).stimulus)
 
@@ -152,52 +150,6 @@ def open_link(program: Program | None, port: str, *, baud: int = 1_000_000, time
     return Link(transport, timeout=timeout)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Verification:
-    """Outcome of `verify`.
-
-    Parameters
-    ----------
-    checks : list of Check
-        Checks with their counts summed over all runs; ``first`` and ``cycle`` are those of the first run that differs.
-    first : str
-        Earliest difference in the first run that differs (stream or value, inference, step, cycle); "" if there is
-        none.
-    run : (int, int) or None
-        First input of that run, and the one after its last; None: no run differs.
-    alive : list of float
-        Share of neuron-steps that fire, for the input and then for each layer.
-    dead : list of int
-        Layers with thresholds that fire too rarely or too often for the comparison to mean much.
-    classes : int64[R]
-        Classes from the hardware, one for each result.
-    latency, intervals : int64[*]
-        Latencies and intervals of the hardware in cycles, see `latencies` and `Trace`.
-    cycles : int
-        Simulated cycles until the last result, summed over all runs.
-    predictions : list of Prediction
-    traces : list of Trace
-        What the models predicted, and what the hardware did, in each run.
-    """
-
-    checks: list[Check]
-    first: str
-    run: tuple[int, int] | None
-    alive: list[float]
-    dead: list[int]
-    classes: np.ndarray
-    latency: np.ndarray
-    intervals: np.ndarray
-    cycles: int
-    predictions: list[Prediction]
-    traces: list[Trace]
-
-    @property
-    def equal(self) -> bool:
-        """Whether hardware and models agree in every value."""
-        return not any(check.different for check in self.checks)
-
-
 def verify(
     program: Program, inputs, *, backend: str = "verilator", run_size: int = 250, processes: int | None = None,
     waits: int | None = None, verilog: str | None = None, waves: Path | None = None, optimise: bool = True,
@@ -223,7 +175,7 @@ def verify(
         Called as ``progress(done, total)``, counts of runs: each is predicted, and then simulated.
     """
     inputs = check_inputs(program.network, inputs, some=True)
-    runner = _backend(backend, waves, optimise)
+    runner = backend_of(backend, waves, optimise)
     run_size = run_size if waves is None else len(inputs)
     if verilog is not None and isinstance(runner, VerilatorBackend):
         runner.load(program, verilog)
@@ -252,43 +204,13 @@ def verify(
 
     traces = runner.run_many(stimuli(), processes, done) if isinstance(runner, VerilatorBackend) else [
         run(stimulus) for stimulus in stimuli()]
-    total: dict[str, Check] = {}
-    parted, parted_in = "", None
-    for number, (prediction, trace) in enumerate(zip(predictions, traces, strict=True)):
-        checks = compare(program.network, prediction.stimulus, prediction.trace, trace)
-        where = f"run {number} (from input {number * run_size})"
-        earliest = first_divergence(checks)
-        if earliest and not parted:
-            parted = f"{where}: {earliest.first}"
-            parted_in = number * run_size, min((number + 1) * run_size, len(inputs))
-        for check in checks:
-            old = total.get(check.name)
-            named = old if old and old.first else check
-            first = named.first if named is old or not check.first else f"{where}: {check.first}"
-            total[check.name] = Check(
-                name=check.name, compared=check.compared + (old.compared if old else 0),
-                different=check.different + (old.different if old else 0), first=first, cycle=named.cycle,
-                inference=named.inference, step=named.step, edge=named.edge,
-            )
-    weights = [len(prediction.stimulus.starts) - 1 for prediction in predictions]
-    shares = np.average([aliveness(p.golden.spikes) for p in predictions], axis=0, weights=weights)
-    return Verification(
-        checks=list(total.values()), first=parted, run=parted_in, alive=[float(share) for share in shares],
-        dead=[index for index, (share, layer) in enumerate(zip(shares[1:], program.network.layers, strict=True))
-              if layer.neuron.theta is not None and not ALIVE[0] <= share <= ALIVE[1]],
-        classes=np.concatenate([trace.classes for trace in traces]),
-        latency=np.concatenate([latencies(p.stimulus, t) for p, t in zip(predictions, traces, strict=True)]),
-        intervals=np.concatenate([trace.intervals for trace in traces]),
-        cycles=sum(int(trace.taken[-1]) + 1 for trace in traces), predictions=predictions, traces=traces,
-    )
+    judged = [judge(program, number * run_size, prediction, trace)
+              for number, (prediction, trace) in enumerate(zip(predictions, traces, strict=True))]
+    return merge(program, judged, predictions, traces)
 
 
-def latencies(stimulus: Stimulus, trace: Trace) -> np.ndarray:
-    """Return the cycles from the first input word taken to the decision offered, both included, int64[R]."""
-    return trace.decided - trace.accepted[stimulus.first_words] + 1
-
-
-def _backend(name: str, waves: Path | None, optimise: bool = True) -> VerilatorBackend | PysimBackend:
+def backend_of(name: str, waves: Path | None = None, optimise: bool = True) -> VerilatorBackend | PysimBackend:
+    """Make the simulator of a name, with nothing loaded."""
     if name == "verilator":
         return VerilatorBackend(waves=waves, optimise=optimise)
     if name == "pysim":

@@ -52,17 +52,19 @@ def dask_outcomes(
         shared = client.submit(_same, common, key=f"firstspike-{run}-common")
         keys = {}
 
-        def submit(most: int | None) -> None:
-            for key, argument in islice(left, most):
+        def submit() -> None:
+            """Have a job for each thread of a worker, and ``ahead`` one more, so that none waits for the next."""
+            most = max(1, sum(client.nthreads().values())) * (2 if ahead else 1)
+            for key, argument in islice(left, max(0, most - len(keys))):
                 future = client.submit(_job, work, shared, argument, tools, wanted, key=f"firstspike-{run}-{key}")
                 keys[future.key] = key
                 running.add(future)
 
         try:
-            submit(None if ahead else max(1, sum(client.nthreads().values())))
+            submit()
             for future in running:
                 yield keys.pop(future.key), _outcome(future)
-                submit(1)
+                submit()
         finally:
             client.cancel([shared, *running.futures], force=True)
 

@@ -2,18 +2,21 @@
 """firstspike verify FILE --data DATA"""
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
+from firstspike_arch.output_folder import refuse_foreign, write_folder
 from firstspike_arch.program import write_atomically
 from firstspike_arch.shown import shown
 from rich.console import Console
 from rich.table import Table
 
 from .build_folder import recorded_accuracy
-from .options import Backend, Data, Html, HtmlData, Limit, ShownDevice, Split, load_inputs
+from .options import Backend, Data, Html, HtmlData, Limit, Scheduler, ShownDevice, Split, load_inputs
 from .progress import shown_progress, shown_stage
 from .verifiable import open_verifiable
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
     from .api import Verification
     from .verifiable import Verifiable
+
+RECORD, MADE_BY = "verify.json", "firstspike verify"
 
 
 def verify(
@@ -39,14 +44,22 @@ def verify(
     gates: Annotated[str | None, typer.Option(
         help="Simulate the gates that yosys makes of the Verilog for a family: ecp5, ice40 or xilinx.")] = None,
     html: Html = None, html_data: HtmlData = None, device: ShownDevice = None,
+    output: Annotated[Path | None, typer.Option(
+        "-o", "--output", help="Folder that keeps the outcome of each run, a job, from which the same command goes on, "
+        "and the report of all.")] = None,
+    scheduler: Scheduler = None,
 ) -> None:
     """Compare the hardware with golden and timing model: every spike, class and cycle."""
-    from firstspike_sim.compare import to_json, to_junit
+    from firstspike_sim.compare import to_junit
 
     from . import api
     from .page.command_line import check_page
 
     check_page(html, html_data, device)
+    if scheduler is not None and output is None:
+        raise ValueError("--scheduler must be given with -o FOLDER, which keeps the outcomes of jobs")
+    if output is not None:
+        _check_campaign(output, html, waves)
     if gates is not None:
         _check_gates(gates, backend, html)
     case = open_verifiable(file)
@@ -55,17 +68,24 @@ def verify(
     console = Console()
     if gates is not None:
         verilog = _synthesised(console, case, gates)
-    with shown_progress(console, f"{len(inputs)} inferences in {backend}") as progress:
-        outcome = api.verify(program, inputs, backend=backend, waits=waits, processes=processes,
-                             verilog=verilog, waves=waves, optimise=gates is None, progress=progress)
+    if output is not None:
+        facts = {"command": "verify", "network": program.network.name, "program": program.digest(), "data": data,
+                 "split": split, "count": len(inputs), "backend": backend, "waits": waits, "gates": gates}
+        outcome = _in_jobs(console, replace(case, verilog=verilog), inputs, output, facts, processes, scheduler)
+    else:
+        with shown_progress(console, f"{len(inputs)} inferences in {backend}") as progress:
+            outcome = api.verify(program, inputs, backend=backend, waits=waits, processes=processes,
+                                 verilog=verilog, waves=waves, optimise=gates is None, progress=progress)
     show(console, outcome, labels)
     if waves:
         console.print(f"waveform written to {waves}", highlight=False, soft_wrap=True)
     if junit:
         write_atomically(junit, to_junit(outcome.checks, program.network.name))
     if report:
-        write_atomically(report, json.dumps({"equal": outcome.equal, "first": outcome.first, "alive": outcome.alive,
-                                             "checks": to_json(outcome.checks)}, indent=1) + "\n")
+        write_atomically(report, json.dumps(_facts(outcome), indent=1) + "\n")
+    if output is not None:
+        write_folder(output, {}, record=RECORD, made_by=MADE_BY, facts={**facts, **_facts(outcome)})
+        console.print(f"written to {output / RECORD}", highlight=False, soft_wrap=True)
     if html:
         from .page.command_line import commands_of, given
 
@@ -80,6 +100,41 @@ def verify(
         console.print(f"warning: {names} fires on less than 2 % or more than 70 % of neuron-steps: a weak comparison")
     if not outcome.equal:
         raise ValueError(f"hardware and models differ first at: {outcome.first}")
+
+
+def _facts(outcome: "Verification") -> dict:
+    from firstspike_sim.compare import to_json
+
+    return {"equal": outcome.equal, "first": outcome.first, "alive": outcome.alive, "checks": to_json(outcome.checks)}
+
+
+def _check_campaign(output: Path, html: Path | None, waves: Path | None) -> None:
+    for name, given in (("--html", html), ("--waves", waves)):
+        if given is not None:
+            raise ValueError(f"{name} must be given without -o, whose jobs leave their spikes behind")
+    refuse_foreign(output, [], record=RECORD, made_by=MADE_BY)
+
+
+def _in_jobs(
+    console: Console, case: "Verifiable", inputs: np.ndarray, output: Path, facts: dict, processes: int | None,
+    scheduler: str | None,
+) -> "Verification":
+    """Verify in jobs, which go on from those that ``output`` has."""
+    from .campaign import Workers
+    from .job_folder import JobFolder, digest_of_input
+    from .verify_campaign import VerifyCase, verify_in_jobs
+
+    backend = facts["backend"]
+    text = case.text() if backend == "verilator" else None
+    folder = JobFolder(output, {**facts, "inputs": digest_of_input(inputs), "verilog": digest_of_input(text)})
+    if folder.results():
+        console.print(f"going on with {output}", highlight=False, soft_wrap=True)
+    workers = Workers(processes=processes or os.cpu_count() or 1, scheduler=scheduler,
+                      tools=("verilator",) * (backend == "verilator"))
+    with shown_progress(console, f"{len(inputs)} inferences in {backend}") as progress:
+        return verify_in_jobs(
+            VerifyCase(program=case.program, verilog=text, backend=backend, waits=facts["waits"],
+                       optimise=facts["gates"] is None), inputs, folder=folder, workers=workers, progress=progress)
 
 
 def _check_gates(gates: str, backend: str, html: Path | None) -> None:
