@@ -8,6 +8,7 @@ with a worker is made again.
 
 import logging
 import platform
+import threading
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -133,18 +134,38 @@ def _client(processes: int, scheduler: str | None) -> Iterator[Client]:
                 silence_logs=logging.CRITICAL))
             yield stack.enter_context(Client(cluster))
             return
-        try:
-            client = stack.enter_context(Client(scheduler, timeout=ANSWER_SECONDS))
-        except (OSError, ValueError, TypeError) as error:
-            raise ValueError(f"--scheduler must be the address of a dask scheduler that answers within "
-                             f"{ANSWER_SECONDS:.0f} s, such as tcp://HOST:8786, not {shown(scheduler)}: "
-                             f"{_first_line(error)}") from None
+        log = logging.getLogger("distributed.client")  # tells of a lost connection, with tracebacks; so do we, without
+        stack.callback(log.setLevel, log.level)
+        log.setLevel(logging.CRITICAL)
+        client = stack.enter_context(_connected(scheduler))
         try:
             client.wait_for_workers(1, timeout=ANSWER_SECONDS)
         except TimeoutError:
             raise ValueError(f"the scheduler at {scheduler} must have workers: start some with 'dask worker "
                              f"{scheduler}'") from None
         yield client
+
+
+def _connected(scheduler: str) -> Client:
+    """A client of the scheduler; in a thread of its own, as it waits for ever at a port that is no scheduler's, such as
+    that of a dashboard."""
+    found: list[Client | Exception] = []
+
+    def connect() -> None:
+        try:
+            found.append(Client(scheduler, timeout=ANSWER_SECONDS))
+        except Exception as error:
+            found.append(error)
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(2 * ANSWER_SECONDS)
+    answer = found[0] if found else TimeoutError("what is there is none")
+    if isinstance(answer, Exception):
+        raise ValueError(f"--scheduler must be the address of a dask scheduler that answers within "
+                         f"{ANSWER_SECONDS:.0f} s, such as tcp://HOST:8786, not {shown(scheduler)}: "
+                         f"{_first_line(answer)}") from None
+    return answer
 
 
 def _first_line(error: BaseException) -> str:

@@ -2,20 +2,17 @@
 """Exploration of mappings and weight bits: trials kept in a file, and those that no other beats in every respect."""
 
 import hashlib
-import itertools
 import json
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from firstspike_arch.float_network import FloatNetwork
+from firstspike_arch.program import write_atomically
 from firstspike_arch.shown import shown
 from firstspike_boards.devices import DEVICES
 from firstspike_compiler.compile import compile_network
@@ -25,6 +22,7 @@ from firstspike_sim.models.activity import measure_activity
 from firstspike_sim.models.energy import INT8, compute_energy, memory_traffic
 from firstspike_sim.models.golden import Progress, unseen
 
+from .campaign import CampaignError, Workers
 from .mapping import SAMPLES, map_to_device
 from .network_file import load
 
@@ -142,10 +140,17 @@ class Trials:
         return found[number]
 
     def run(
-        self, count: int, inputs: np.ndarray, labels: np.ndarray, *, processes: int = 1, seed: int = 0,
+        self, count: int, inputs: np.ndarray, labels: np.ndarray, *, workers: Workers | None = None, seed: int = 0,
         progress: Progress = unseen,
     ) -> None:
-        """Try so many more, in so many processes; trials that an end had cut off are tried again first."""
+        """Try so many more, as many at a time as there are workers (None: this process); trials that an end had cut off
+        are tried again first.
+
+        Raises
+        ------
+        CampaignError
+            A trial failed for another reason than that it does not fit, or all was interrupted; what is done is kept.
+        """
         from optuna.samplers import NSGAIISampler
         from optuna.trial import TrialState
 
@@ -159,28 +164,43 @@ class Trials:
                         map(_fewer, range(len(self._trained))), 0)})
         before = len(self._study.get_trials(deepcopy=False))
         self._study.sampler = NSGAIISampler(population_size=POPULATION, seed=seed + before)
-        for done, (trial, outcome) in enumerate(self._outcomes(count, inputs, labels, processes)):
-            if isinstance(outcome, str):
-                trial.set_user_attr("refused", outcome)
-                self._study.tell(trial, state=TrialState.FAIL)
-            else:
-                trial.set_user_attr("elements", outcome[1])
-                self._study.tell(trial, list(outcome[0]))
-            progress(done + 1, count)
+        done = 0
+        try:
+            for trial, outcome in self._outcomes(count, Samples(self.network, inputs, labels, self.device),
+                                                 workers or Workers()):
+                if isinstance(outcome, str):
+                    trial.set_user_attr("refused", outcome)
+                    self._study.tell(trial, state=TrialState.FAIL)
+                else:
+                    trial.set_user_attr("elements", outcome[1])
+                    self._study.tell(trial, list(outcome[0]))
+                done += 1
+                progress(done, count)
+        except KeyboardInterrupt:
+            raise self._ended("interrupted", done, count) from None
+        except CampaignError as end:
+            raise self._ended(str(end), done, count) from None
 
-    def _outcomes(self, count: int, inputs: np.ndarray, labels: np.ndarray, processes: int) -> Iterator[tuple]:
-        """Yield each trial with its outcome, as they end: as many run at a time as there are processes."""
-        numbers = iter(range(count))
-        with _pool(processes, self.network, inputs, labels, self.device) as submit:
-            running: dict[Future, Any] = {}
-            while True:
-                for _ in itertools.islice(numbers, processes - len(running)):
-                    trial = self._study.ask(self._space())
-                    running[submit(self._choice(trial.params))] = trial
-                if not running:
-                    return
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(future), future.result()
+    def _ended(self, how: str, done: int, count: int) -> CampaignError:
+        return CampaignError(f"{how}; {done} of {count} trials are done, kept in {self.path}, from which the same "
+                             "command goes on")
+
+    def _outcomes(self, count: int, samples: "Samples", workers: Workers) -> Iterator[tuple]:
+        """Yield each trial with its outcome, as they end: as many run at a time as workers can."""
+        asked: dict[str, Any] = {}
+
+        def choices() -> Iterator[tuple[str, dict]]:
+            for _ in range(count):
+                trial = self._study.ask(self._space())
+                asked[str(trial.number)] = trial
+                yield str(trial.number), self._choice(trial.params)
+
+        for key, outcome in workers.outcomes(_measured, samples, choices(), ahead=False):
+            if outcome.failure:
+                log = self.path.with_name(f"{self.path.name}.{key}.log")
+                write_atomically(log, outcome.log)
+                raise CampaignError(f"trial {key} failed ({log}): {outcome.failure}")
+            yield asked.pop(key), outcome.result
 
     def _space(self) -> dict:
         from optuna.distributions import CategoricalDistribution, IntDistribution
@@ -231,32 +251,18 @@ def _open(path: Path) -> "Study":
         raise ValueError(f"{path}: must be a file of trials ('firstspike explore' makes one): {error}") from None
 
 
-@contextmanager
-def _pool(processes: int, network: FloatNetwork, *given: Any) -> Iterator[Any]:
-    """A function that runs `_measure` for a choice in another process, and returns a future."""
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_begin,
-                             initargs=(network, *given)) as pool:
-        try:
-            yield lambda choice: pool.submit(_measure_here, choice)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+class Samples(NamedTuple):
+    """What all trials have in common."""
+
+    network: FloatNetwork
+    inputs: np.ndarray
+    labels: np.ndarray
+    device: str
 
 
-_HERE: list = []
-"""In a process of the pool: network, inputs, labels and device."""
-
-
-def _begin(*given: Any) -> None:
-    import torch
-
-    torch.set_num_threads(1)
-    _HERE[:] = given
-
-
-def _measure_here(choice: dict) -> tuple[Measures, int] | str:
-    network, inputs, labels, device = _HERE
-    return measure(network, inputs, labels, device, choice)
+def _measured(samples: Samples, choice: dict) -> tuple[Measures, int] | str:
+    """A job: a trial."""
+    return measure(*samples, choice)
 
 
 def measure(

@@ -49,6 +49,7 @@ PACKAGES = (
     ("litedram", "litedram", "an SDRAM as external memory"), ("nir", "nir", "NIR files"),
     ("snntorch", "snntorch", "fs.from_snntorch"), ("spikingjelly", "spikingjelly", "fs.from_spikingjelly"),
     ("norse", "norse", "fs.from_norse"), ("sinabs", "sinabs", "fs.from_sinabs"), ("optuna", "explore", "explore"),
+    ("distributed", "campaigns", "verify -o, upsets, explore: several jobs at a time, and --scheduler"),
     ("pywellen", "waves", "verify --html: membranes of hardware that differs, and a view of its waveform"),
 )
 DATA = {"mnist": "mnist/t10k-labels-idx1-ubyte.gz", "fashion-mnist": "fashion-mnist/t10k-labels-idx1-ubyte.gz",

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .options import SAMPLES_OF_BITS, Data, Html, Network, TrialsFile, load_inputs
+from .options import SAMPLES_OF_BITS, Data, Html, JobProcesses, Network, Scheduler, TrialsFile, load_inputs
 from .progress import shown_progress
 from .tables import print_table
 
@@ -21,7 +21,7 @@ def explore(
     device: Annotated[str, typer.Option(help="Device to map to: ecp5-85, artix-35t, …")],
     trials: TrialsFile = Path("explore.journal"),
     count: Annotated[int, typer.Option("--count", min=0, help="Trials to run now; 0: only show those there are.")] = 32,
-    processes: Annotated[int, typer.Option(min=1, help="Trials at a time.")] = 1,
+    processes: JobProcesses = 1, scheduler: Scheduler = None,
     limit: Annotated[int, typer.Option(min=1, help="Number of validation samples for accuracy and energy.")] = (
         SAMPLES_OF_BITS),
     seed: Annotated[int, typer.Option(help="Seed of what is tried.")] = 0,
@@ -31,6 +31,7 @@ def explore(
 
     Shown are the trials that no other beats in every respect. They are kept in a file, and go on from there with the
     next call; 'firstspike compile FILE --from-trial N' builds one."""
+    from .campaign import Workers
     from .exploring import Trials
 
     if html is not None and (html.is_dir() or not html.parent.is_dir()):
@@ -42,7 +43,8 @@ def explore(
     console = Console(highlight=False)
     if count:
         with shown_progress(console, f"{count} trials on {device}") as progress:
-            kept.run(count, inputs, labels, processes=processes, seed=seed, progress=progress)
+            kept.run(count, inputs, labels, seed=seed, progress=progress,
+                     workers=Workers(processes=processes, scheduler=scheduler, tools=()))
     front, finished = kept.front(), kept.finished()
     if not finished and kept.refused():
         raise ValueError(f"no trial fits; the first: {kept.refused()[0]}")

@@ -8,6 +8,7 @@ import firstspike as fs
 import numpy as np
 import pytest
 from firstspike import exploring
+from firstspike.campaign import CampaignError
 from firstspike.exploring import Measures, Trials, measure
 from firstspike.mapping import SAMPLES
 from firstspike.options import load_inputs
@@ -30,26 +31,7 @@ def measured(choice: dict) -> tuple[Measures, int] | str:
 @pytest.fixture
 def trials(tmp_path, monkeypatch):
     """Opens the trials of a file, which are measured in this process."""
-    class Done:
-        def __init__(self, outcome):
-            self.outcome = outcome
-
-        def result(self):
-            return self.outcome
-
-    class Here:
-        def __enter__(self):
-            return lambda choice: Done(measured(choice))
-
-        def __exit__(self, *error):
-            return False
-
-    class Waited:
-        def __init__(self, running):
-            self.done = [next(iter(running))]
-
-    monkeypatch.setattr(exploring, "_pool", lambda *given: Here())
-    monkeypatch.setattr(exploring, "wait", lambda running, return_when: Waited(running))
+    monkeypatch.setattr(exploring, "_measured", lambda samples, choice: measured(choice))
     return lambda: Trials(tmp_path / "t.journal", DIGITS, device=DEVICE, data="digits", make=True)
 
 
@@ -61,7 +43,7 @@ def dominated(one: Measures, other: Measures) -> bool:
 
 def test_trials_go_on_from_their_file(trials):
     first = trials()
-    first.run(6, np.zeros(0), np.zeros(0), processes=2)
+    first.run(6, np.zeros(0), np.zeros(0))
     trained = tuple(layer.weight_bits for layer in first.network.layers)
     begun = [(one.lane_budget, one.weight_bits, one.early_exit) for one in first.finished()][:4]
     assert begun == [(budget, trained, False) for budget in exploring.STARTS]
@@ -81,6 +63,26 @@ def test_trials_go_on_from_their_file(trials):
     best = {one.measures for one in finished
             if not any(dominated(one.measures, other.measures) for other in finished)}
     assert [one.measures for one in front] == sorted(best)
+
+
+def test_trials_go_on_after_an_interruption_and_a_failure(trials, monkeypatch):
+    asked = []
+
+    def struck(samples, choice):
+        asked.append(choice)
+        if len(asked) in (3, 5):
+            raise KeyboardInterrupt if len(asked) == 3 else ZeroDivisionError("none")
+        return measured(choice)
+
+    monkeypatch.setattr(exploring, "_measured", struck)
+    kept = trials()
+    with pytest.raises(CampaignError, match=r"^interrupted; 2 of 4 trials are done, kept in .*t.journal, from which "):
+        kept.run(4, np.zeros(0), np.zeros(0))
+    with pytest.raises(CampaignError, match=r"^trial 4 failed \(.*t.journal.4.log\): ZeroDivisionError: none; 1 of 4 "):
+        trials().run(4, np.zeros(0), np.zeros(0))
+    assert asked[4] == asked[2] != asked[3] and "Traceback" in kept.path.with_name("t.journal.4.log").read_text()
+    trials().run(1, np.zeros(0), np.zeros(0))
+    assert asked[5] == asked[4] and len(trials().finished()) == 4
 
 
 def test_a_choice_is_measured_as_it_would_be_compiled():

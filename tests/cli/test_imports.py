@@ -10,7 +10,8 @@ import firstspike as fs
 from firstspike.main import app
 from firstspike.verb_demo import shipped
 
-SLOW = {"torch", "numba", "matplotlib", "amaranth", "sklearn", "scipy", "PIL", "jinja2", "cocotb"}
+SLOW = {"torch", "numba", "matplotlib", "amaranth", "sklearn", "scipy", "PIL", "jinja2", "cocotb", "dask",
+        "distributed"}
 COMMANDS = f"""
 import json, sys
 from contextlib import suppress
