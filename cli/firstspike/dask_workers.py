@@ -35,6 +35,9 @@ __all__ = ["dask_outcomes", "versions_here"]
 ANSWER_SECONDS = 10.0
 """How long a scheduler may take to answer, and to have a worker."""
 
+_DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+"""Run by each process of this machine: a terminal sends Ctrl-C to all, and the client ends them."""
+
 _QUIET = {
     "distributed.admin.large-graph-warning-threshold": "1 GiB",  # the program goes once, as it should
     "distributed.comm.timeouts.connect": f"{ANSWER_SECONDS} s",
@@ -131,7 +134,7 @@ def _client(processes: int, scheduler: str | None) -> Iterator[Client]:
         if scheduler is None:
             cluster = stack.enter_context(LocalCluster(
                 n_workers=processes, threads_per_worker=1, dashboard_address=None, memory_limit=0,
-                silence_logs=logging.CRITICAL))
+                silence_logs=logging.CRITICAL, preload=_DEAF))
             yield stack.enter_context(Client(cluster))
             return
         log = logging.getLogger("distributed.client")  # tells of a lost connection, with tracebacks; so do we, without
