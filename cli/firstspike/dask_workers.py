@@ -85,7 +85,10 @@ def versions_here(tools: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-_versions_once = cache(versions_here)
+@cache
+def _ask(tools: tuple[str, ...]) -> dict[str, str]:
+    """`versions_here` of a worker, found out once."""
+    return versions_here(tools)
 
 
 def _same(common: Any) -> Any:
@@ -94,7 +97,7 @@ def _same(common: Any) -> Any:
 
 def _job(work: Work, common: Any, argument: Any, tools: tuple[str, ...], wanted: dict[str, str]) -> Outcome:
     """Do a job on a worker, which may have come after all were asked for their versions."""
-    here = _versions_once(tools)
+    here = _ask(tools)
     if here != wanted:
         return Outcome(result=None, log="", failure=_difference("its worker", here, wanted))
     return worked(work, common, argument)
@@ -114,7 +117,7 @@ def _outcome(future: Future) -> Outcome:
 
 
 def _check_versions(client: Client, tools: tuple[str, ...], wanted: dict[str, str]) -> None:
-    for worker, found in sorted(client.run(versions_here, tools, on_error="return").items()):
+    for worker, found in sorted(client.run(_ask, tools, on_error="return").items()):
         if isinstance(found, BaseException):
             raise ValueError(f"the worker {worker} must have firstspike {VERSION} installed: {found}")
         if found != wanted:

@@ -1,55 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""Campaigns: every job is done once whatever happens to its worker, what is done is kept, and ends say how to go on."""
+"""Campaigns in one process: what is done is kept and not done again, and ends say how to go on."""
 
-import os
-import signal
-import sys
-from pathlib import Path
-
-import cloudpickle
 import numpy as np
 import pytest
-from firstspike.campaign import CampaignError, Workers, run_jobs
+from firstspike.campaign import CampaignError, run_jobs
 from firstspike.job_folder import JobFolder, digest_of_input
-
-cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers have no tests
 
 JOBS = {f"job{number}": number for number in range(8)}
 SQUARES = {key: {"square": number**2} for key, number in JOBS.items()}
 
 
-def square(common: str, number: int) -> dict:
-    """A job; number 3 kills its process the first time if ``common`` names a folder, where all note that they ran."""
-    if common:
-        with (Path(common) / f"ran{number}").open("a") as file:
-            file.write(f"{os.getpid()}\n")
-        if number == 3 and len((Path(common) / "ran3").read_text().split()) == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
+def square(common: None, number: int) -> dict:
     return {"square": number**2}
 
 
 def fails(common: dict[int, BaseException], number: int) -> dict:
     if number in common:
         raise common[number]
-    return square("", number)
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (folder / "jobs").glob("*.json")}
-
-
-def test_a_killed_worker_loses_no_result_and_doubles_none(tmp_path):
-    calm, struck = JobFolder(tmp_path / "calm", {"seed": 1}), JobFolder(tmp_path / "struck", {"seed": 1})
-    assert run_jobs(square, "", JOBS, folder=calm) == SQUARES
-    seen = []
-    found = run_jobs(square, str(tmp_path), JOBS, folder=struck, workers=Workers(processes=2, tools=()),
-                     progress=lambda *counts: seen.append(counts))
-    assert found == SQUARES and [*found] == [*JOBS]
-    assert seen == [(done, 8) for done in range(9)]
-    processes = [(tmp_path / f"ran{number}").read_text().split() for number in range(8)]
-    assert len({*processes[3]}) == 2 and os.getpid() not in {int(one) for ran in processes for one in ran}
-    assert files(tmp_path / "struck") == files(tmp_path / "calm") and len(files(tmp_path / "calm")) == 9
-    assert {path.name for path in (tmp_path / "struck" / "jobs").glob("*.log")} == {f"{key}.log" for key in JOBS}
+    return square(None, number)
 
 
 def test_what_is_done_is_not_done_again(tmp_path):
@@ -62,7 +30,7 @@ def test_what_is_done_is_not_done_again(tmp_path):
     assert "Traceback" in log and "ZeroDivisionError: none" in log and "failed after" in log
     again, seen = JobFolder(tmp_path, {"seed": 1}), []
     assert [*again.results()] == [key for key in JOBS if key not in ("job2", "job5")]
-    assert run_jobs(square, "", JOBS, folder=again, progress=lambda *counts: seen.append(counts)) == SQUARES
+    assert run_jobs(square, None, JOBS, folder=again, progress=lambda *counts: seen.append(counts)) == SQUARES
     assert seen == [(0, 2), (1, 2), (2, 2)]
     assert run_jobs(fails, dict.fromkeys(range(8), OSError()), JOBS, folder=again) == SQUARES
 
