@@ -24,7 +24,7 @@ from firstspike_hw.toolchain import ToolError, find_tool
 from .campaign import CampaignError, Outcome, Work, worked
 
 try:
-    import dask
+    from dask import config
     from distributed import CancelledError, Client, Future, KilledWorker, LocalCluster, as_completed
 except ImportError:
     raise ToolError("dask.distributed must be installed for several jobs at a time: pip install "
@@ -49,7 +49,7 @@ def dask_outcomes(
     tools: tuple[str, ...], ahead: bool,
 ) -> Iterator[tuple[str, Outcome]]:
     """Do the jobs on workers, as `Workers.outcomes` says."""
-    with dask.config.set(_QUIET), _client(processes, scheduler) as client:
+    with config.set(_QUIET), _client(processes, scheduler) as client:
         wanted = versions_here(tools)
         _check_versions(client, tools, wanted)
         run, left, running = uuid.uuid4().hex, iter(jobs), as_completed()
@@ -58,7 +58,8 @@ def dask_outcomes(
 
         def submit() -> None:
             """Have a job for each thread of a worker, and ``ahead`` one more, so that none waits for the next."""
-            most = max(1, sum(client.nthreads().values())) * (2 if ahead else 1)
+            threads: Any = client.nthreads()
+            most = max(1, sum(threads.values())) * (2 if ahead else 1)
             for key, argument in islice(left, max(0, most - len(keys))):
                 future = client.submit(_job, work, shared, argument, tools, wanted, key=f"firstspike-{run}-{key}")
                 keys[future.key] = key
@@ -117,7 +118,8 @@ def _outcome(future: Future) -> Outcome:
 
 
 def _check_versions(client: Client, tools: tuple[str, ...], wanted: dict[str, str]) -> None:
-    for worker, found in sorted(client.run(_ask, tools, on_error="return").items()):
+    answers: Any = client.run(_ask, tools, on_error="return")
+    for worker, found in sorted(answers.items()):
         if isinstance(found, BaseException):
             raise ValueError(f"the worker {worker} must have firstspike {VERSION} installed: {found}")
         if found != wanted:
@@ -136,8 +138,8 @@ def _client(processes: int, scheduler: str | None) -> Iterator[Client]:
     with ExitStack() as stack:
         if scheduler is None:
             cluster = stack.enter_context(LocalCluster(
-                n_workers=processes, threads_per_worker=1, dashboard_address=None, memory_limit=0,
-                silence_logs=logging.CRITICAL, preload=_DEAF))
+                n_workers=processes, threads_per_worker=1, memory_limit=0, silence_logs=logging.CRITICAL, preload=_DEAF,
+                dashboard_address=None))  # pyright: ignore[reportArgumentType]: None is for none
             yield stack.enter_context(Client(cluster))
             return
         log = logging.getLogger("distributed.client")  # tells of a lost connection, with tracebacks; so do we, without

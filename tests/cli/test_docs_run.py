@@ -43,7 +43,7 @@ STAND_INS = (
     (r"^compile (net\.\w+.*|.* --external .*) --read-back", r"compile \1"), (r"^monitor (.*)", r"monitor \1 --count 2"),
     (r"^((verify|estimate|quantise|report|robustness|run) (?!.*--(limit|index)).*)", r"\1 --limit 5"),
     (r"^(compile net\.net .*)--readout spike_count", r"\1--readout potential"),  # as the stand-in's last neurons do
-    (r"^(upsets .*)", r"\1 --count 2"),
+    (r"^(upsets .*)", r"\1 --count 2"), (r" --scheduler tcp://HOST:8786", ""),  # tests/cli/test_dask_workers.py has one
     (r"^train (.*) -o zoo/\S+", r"train \1 -o trained.safetensors"),
 )
 """Patterns and what takes their place, so that the commands need no download and no board."""
