@@ -28,7 +28,7 @@ try:
     from distributed import CancelledError, Client, Future, KilledWorker, LocalCluster, as_completed
 except ImportError:
     raise ToolError("dask.distributed must be installed for several jobs at a time: pip install "
-                    "'firstspike[campaigns]'") from None
+                    "'firstspike[campaigns]'; --processes 1 does without") from None
 
 __all__ = ["dask_outcomes", "versions_here"]
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from firstspike_arch.output_folder import record_text
 from firstspike_arch.program import write_atomically
+from firstspike_arch.versions import VERSION
 
 __all__ = ["JobFolder", "digest_of_input"]
 
@@ -27,7 +28,7 @@ class JobFolder:
     folder : Path
         The output folder.
     facts : mapping
-        All that the results follow from, as JSON has it.
+        All that the results follow from, beside the version of firstspike, as JSON has it.
 
     Raises
     ------
@@ -36,7 +37,7 @@ class JobFolder:
     """
 
     def __init__(self, folder: Path, facts: Mapping[str, Any]):
-        self.folder, self._output, self._facts = folder / JOBS, folder, dict(facts)
+        self.folder, self._output, self._facts = folder / JOBS, folder, {"firstspike": VERSION, **facts}
         record = self.folder / RECORD
         if record.is_file():
             kept = _read(record)

@@ -36,7 +36,7 @@ def verify(
     waits: Annotated[int | None, typer.Option(
         help="Seed of random waits at input and output; default: full rate.")] = None,
     processes: Annotated[int | None, typer.Option(
-        min=1, help="Number of simulator processes; default: one for each processor.")] = None,
+        min=1, help="Simulators, or jobs, at a time on this machine; default: one for each processor.")] = None,
     waves: Annotated[Path | None, typer.Option(
         help="Write an FST waveform (verilator), of all inputs in one run.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file.")] = None,

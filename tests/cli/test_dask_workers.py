@@ -88,6 +88,7 @@ def test_schedulers_that_are_none(cluster, monkeypatch):
 def test_workers_with_other_versions_do_nothing(cluster, monkeypatch):
     wanted = {**versions_here(()), "verilator": "missing"}
     cluster.scale(1)
+    assert run_jobs(square, "", JOBS, workers=Workers(scheduler=cluster.scheduler_address, tools=())) == SQUARES
     monkeypatch.setattr(dask_workers, "versions_here", lambda tools: {**wanted, "verilator": "5.1"})
     monkeypatch.setattr(dask_workers, "_ask", lambda tools: wanted)
     said = sentence(cluster.scheduler_address, tools=("verilator",))
@@ -101,7 +102,7 @@ def test_dask_that_is_missing_is_named_with_its_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     monkeypatch.delitem(sys.modules, "firstspike.dask_workers")
     with pytest.raises(ToolError, match=r"^dask.distributed must be installed for several jobs at a time: pip install "
-                                        r"'firstspike\[campaigns\]'$"):
+                                        r"'firstspike\[campaigns\]'; --processes 1 does without$"):
         run_jobs(square, "", JOBS, workers=Workers(processes=2))
     assert run_jobs(square, "", JOBS) == SQUARES
 

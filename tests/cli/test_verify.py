@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Verification in several runs: every input once, in its order, and what differs with the run that it is in."""
 
+import json
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from unittest.mock import create_autospec
 
 import firstspike as fs
 import numpy as np
 import pytest
 from firstspike import api
+from firstspike.job_folder import JobFolder
+from firstspike.verify_campaign import VerifyCase, verify_in_jobs
 from firstspike_boards import gates
 from firstspike_sim.backends.pysim import PysimBackend
 from firstspike_sim.backends.verilator import VerilatorBackend
@@ -71,6 +75,60 @@ def test_a_difference_is_in_the_run_that_has_it(case, monkeypatch):
     monkeypatch.setattr(PysimBackend, "run", wrong)
     outcome = fs.verify(program, images, backend="pysim", run_size=3)
     assert not outcome.equal and outcome.first.startswith("run 2 (from input 6): inference 0: cycle of the decision is")
+
+
+def test_jobs_find_what_runs_find(case, monkeypatch, tmp_path):
+    program, images = case
+    run = PysimBackend.run
+
+    def wrong(self, stimulus):
+        trace = run(self, stimulus)
+        return replace(trace, decided=trace.decided + (stimulus.inferences == 1))
+
+    monkeypatch.setattr(PysimBackend, "run", wrong)
+    found = verify_in_jobs(VerifyCase(program=program, verilog=None, backend="pysim", waits=5), images, run_size=3,
+                           folder=JobFolder(tmp_path, {}))
+    assert [path.name for path in sorted(tmp_path.glob("jobs/run*.json"))] == [
+        "run0000000.json", "run0000003.json", "run0000006.json"]
+    wanted = fs.verify(program, images, backend="pysim", run_size=3, waits=5)
+    for name in ("checks", "first", "run", "alive", "dead", "cycles"):
+        assert getattr(found, name) == getattr(wanted, name), name
+    for name in ("classes", "latency", "intervals"):
+        assert getattr(found, name).tolist() == getattr(wanted, name).tolist(), name
+    assert found.run == (6, 7) and not found.equal
+
+
+def test_a_verification_in_a_folder_goes_on_and_reports(case, command, tmp_path, monkeypatch):
+    program, images = case
+    monkeypatch.chdir(tmp_path)
+    program.save("one.fsp")
+    np.save("images.npy", images)
+    call = ("verify", "one.fsp", "--data", "images.npy", "--backend", "pysim", "-o", "out", "--processes", 1)
+    status, said, _ = command(*call, "--json", "same.json")
+    assert status == 0 and "written to out/verify.json" in said and "going on" not in said
+    report, same = (json.loads(Path(name).read_text()) for name in ("out/verify.json", "same.json"))
+    assert report["equal"] and report["count"] == 7 and report["made_by"] == "firstspike verify"
+    assert {name: report[name] for name in same} == same
+    kept = Path("out/jobs/run0000000.json").stat().st_mtime_ns
+    status, again, _ = command(*call)
+    assert status == 0 and again.replace("going on with out\n", "") == said and again != said
+    assert Path("out/jobs/run0000000.json").stat().st_mtime_ns == kept
+    for options, message in (
+        (("--waits", 3), "campaign.json: must be of the same campaign to go on, but differs in waits; give another "),
+        (("--limit", 5), "but differs in count, inputs; give another folder with -o"),
+        (("--html", "page.html"), "--html must be given without -o, whose jobs leave their spikes behind"),
+    ):
+        status, _, error = command(*call, *options)
+        assert status == 1 and message in error, error
+    Path("out/jobs/run0000000.json").write_text("{}")
+    status, _, error = command(*call)
+    assert status == 1 and "a result of a job is altered; give another folder with -o" in error
+    status, _, error = command(*call[:6], "--scheduler", "tcp://host:8786")
+    assert status == 1 and "--scheduler must be given with -o FOLDER, which keeps the outcomes of jobs" in error
+    Path("mine").mkdir()
+    Path("mine/verify.json").write_text("mine")
+    status, _, error = command(*call[:-3], "mine")
+    assert status == 1 and "mine: must have room for verify.json" in error and not Path("mine/jobs").exists()
 
 
 @pytest.mark.parametrize("options, message", [
