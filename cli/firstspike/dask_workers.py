@@ -11,7 +11,7 @@ import platform
 import threading
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from itertools import islice
@@ -70,8 +70,11 @@ def dask_outcomes(
             for future in running:
                 yield keys.pop(future.key), _outcome(future)
                 submit()
+        except OSError:  # of the connection: what a job raises is in its outcome
+            raise CampaignError("the scheduler went away") from None
         finally:
-            client.cancel([shared, *running.futures], force=True)
+            with suppress(OSError):
+                client.cancel([shared, *running.futures], force=True)
 
 
 def versions_here(tools: tuple[str, ...]) -> dict[str, str]:
