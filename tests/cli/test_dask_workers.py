@@ -109,16 +109,20 @@ def test_dask_that_is_missing_is_named_with_its_command(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_job_that_kills_every_worker_fails_alone(tmp_path):
+def test_a_job_that_kills_every_worker_fails(tmp_path):
+    """With it may fail what waited on the same workers: dask does not tell the two apart. The next start does them."""
     def kill(common: None, number: int) -> dict:
         if number == 3:
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(0.3)
         return {"square": number**2}
 
-    with pytest.raises(CampaignError, match=r"^1 of 8 jobs failed, first job3 .*: its workers were killed, again and "
-                                            r"again: .*; 7 of 8 jobs are done"):
+    with pytest.raises(CampaignError, match=r"^\d of 8 jobs failed, first job\d .*: its workers were killed, again and "
+                                            r"again: .*; \d of 8 jobs are done"):
         run_jobs(kill, None, JOBS, folder=JobFolder(tmp_path, {}), workers=Workers(processes=2, tools=()))
+    folder = JobFolder(tmp_path, {})
+    assert "job3" not in folder.results() and "killed" in (tmp_path / "jobs" / "job3.log").read_text()
+    assert run_jobs(square, "", JOBS, folder=folder) == SQUARES
 
 
 @pytest.mark.slow
