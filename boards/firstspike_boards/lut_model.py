@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from firstspike_arch.array import ArrayConfig
 from firstspike_arch.core_spec import CoreSpec, result_score_bits
-from firstspike_arch.fixed import CHUNK_BITS, bits_for_unsigned, ceil_div
+from firstspike_arch.fixed import bits_for_unsigned, ceil_div
 from firstspike_arch.memory import LUT_RAM_DEPTH, MemoryShape
 from firstspike_arch.microcode import Microcode
 from firstspike_arch.network import IntegerNetwork
@@ -150,9 +150,9 @@ def _deep_lut_ram(memories: Iterable[MemoryShape], inputs: int) -> Features:
 def _blocks_deep(memory: MemoryShape) -> int:
     """Number of block RAMs that one bit of a memory is chosen among: in the shape that takes fewest, as yosys chooses.
     """
-    whole, rest = divmod(memory.used_bits, CHUNK_BITS)
+    whole, rest = divmod(memory.stored_bits, memory.chunk_bits)
     shapes = [(depth, width) for depth, width in _SHAPES if memory.read_ports == 1 or width <= 18]
-    return min((ceil_div(memory.depth, depth) * (whole * ceil_div(CHUNK_BITS, width) + ceil_div(rest, width)),
+    return min((ceil_div(memory.depth, depth) * (whole * ceil_div(memory.chunk_bits, width) + ceil_div(rest, width)),
                 ceil_div(memory.depth, depth)) for depth, width in shapes)[1]
 
 

@@ -66,7 +66,8 @@ class FakeBench(UpsetBench):
                 results[index], decided[index, 3], words[index, 3], recovery[index] = 3, -1, 0, Recovery.BY_RESTART
             elif "queue" in name:
                 decided[index] += 1
-        return UpsetRuns(results=results, decided=decided, words=words, recovery=recovery)
+        return UpsetRuns(results=results, decided=decided, words=words, recovery=recovery,
+                         mismatches=np.zeros(len(upsets), dtype=int))
 
 
 @pytest.fixture
