@@ -226,7 +226,7 @@ class Core(wiring.Component):
         mismatches: list[Value] = []
 
         def row_banks(name: str, width: int, **options: Any) -> RowBanks:
-            banks = RowBanks(m, spec.plan, name, width, fetch=fetch, operand=operand, add=add, free=free, **options)
+            banks = RowBanks(m, spec.plan, name, width, fetch=fetch, add=add, free=free, **options)
             mismatches.extend(banks.mismatches)
             return banks
 

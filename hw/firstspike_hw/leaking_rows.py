@@ -70,8 +70,8 @@ class LeakingRows:
                 kept = ~touched
 
         def rows(name: str, **options) -> RowBanks:
-            return RowBanks(m, spec.plan, name, self.bits, fetch=fetch, operand=operand, add=stage, free=free,
-                            rotates=rotates, keeps=kept, **options)
+            return RowBanks(m, spec.plan, name, self.bits, fetch=fetch, add=stage, free=free, rotates=rotates,
+                            keeps=kept, **options)
 
         self._rows = rows(f"{name}s", restart=stage.inits_all if in_registers else 0,
                           clear=None if in_registers else operand.which(lambda op: op.act == "init"))

@@ -67,8 +67,6 @@ class RowMemory(wiring.Component):
         In registers: with ``advance``, all rows get their power-up value; allowed only with the last row.
     clear : In(1)
         In a memory: ``value`` of the row that is replaced in the next cycle is 0.
-    known : In(1)
-        With parity: the row that is replaced in the next cycle was written since reset; if not, ``value`` is 0 then.
     live : In(1), mismatch : Out(1)
         With parity: ``value`` is a row that was written since reset, and is visited; and, two cycles later, what was
         read of it did not fit its parity. What was not used, as it is forwarded, is not looked at.
@@ -84,7 +82,6 @@ class RowMemory(wiring.Component):
     next: Signal
     restart: Signal
     clear: Signal
-    known: Signal
     live: Signal
     mismatch: Signal
 
@@ -105,7 +102,7 @@ class RowMemory(wiring.Component):
             "fetch_row": In(range(rows)), "fetch": In(1), "fetch_live": In(1), "peek": Out(width), "value": Out(width),
             "row": In(range(rows)), "advance": In(1), "next": In(width), "restart": In(1),
             **({"clear": In(1)} if clears else {}),
-            **({"known": In(1), "live": In(1), "mismatch": Out(1)} if parity else {}),
+            **({"live": In(1), "mismatch": Out(1)} if parity else {}),
         })
 
     @property
@@ -160,8 +157,6 @@ class RowMemory(wiring.Component):
                 if self._clears:  # what is cleared may have been used as ``peek``
                     word = Signal(self._width, name="word", reset_less=True)
                     m.d.sync += word.eq(read.data)
-                with m.If(~self.known):  # rows hold anything, and would go on to if passes write back what they read
-                    m.d.sync += value.eq(0)
                 self._check(m, word, unused)
             m.d.comb += [
                 # Never read the row being written: otherwise synthesis adds logic for what a collision would read.
@@ -203,8 +198,8 @@ class RowBanks:
         Name of what the rows hold.
     width : int
         Bits of each neuron.
-    fetch, operand, add : PassRow
-        Stage in which a row is fetched, the one behind it, and stage in which it is replaced.
+    fetch, add : PassRow
+        Stage in which a row is fetched, and stage in which it is replaced.
     free : Value
         High if the fetch stage moves at the end of this cycle.
     sums : bool
@@ -228,9 +223,9 @@ class RowBanks:
     """
 
     def __init__(
-        self, m: Module, plan: LayerPlan, name: str, width: int, *, fetch: PassRow, operand: PassRow, add: PassRow,
-        free: Value, sums: bool = False, keeps: Value | None = None, rotates: Value | None = None,
-        bubbles: bool = False, init: Sequence[int] = (), restart: ValueLike = 0, clear: Value | None = None,
+        self, m: Module, plan: LayerPlan, name: str, width: int, *, fetch: PassRow, add: PassRow, free: Value,
+        sums: bool = False, keeps: Value | None = None, rotates: Value | None = None, bubbles: bool = False,
+        init: Sequence[int] = (), restart: ValueLike = 0, clear: Value | None = None,
     ):
         banks, parity = [], plan.options.parity and not plan.in_registers
         self.mismatches: list[Value] = []
@@ -245,7 +240,7 @@ class RowBanks:
             fetch_row, live = fetch.sums() if sums else fetch.bank(number)
             row, advance = add.sums() if sums else add.bank(number)
             if parity:
-                m.d.comb += [bank.known.eq(operand.known), bank.live.eq(advance & add.known)]
+                m.d.comb += bank.live.eq(advance & add.known)
                 self.mismatches.append(bank.mismatch)
             if keeps is not None and not plan.in_registers:
                 advance = advance & ~keeps
