@@ -46,8 +46,8 @@ def cost(what: str, network: Any, options: dict[str, Any], folder: Path) -> Row:
     plain, guarded = (cells_on_ecp5(fs.compile(network, **options, protect=protect).program, folder)
                       for protect in ("none", "parity"))
     # A cell of LUT RAM occupies four LUTs.
-    luts, registers, blocks = ([count(one) for one in (plain, guarded)] for count in (
-        lambda one: lut4_equivalents(one) + 4 * one["TRELLIS_DPR16X4"], lambda one: one["TRELLIS_FF"], lambda one: one["DP16KD"]))
+    luts = [lut4_equivalents(one) + 4 * one["TRELLIS_DPR16X4"] for one in (plain, guarded)]
+    registers, blocks = ([one[cell] for one in (plain, guarded)] for cell in ("TRELLIS_FF", "DP16KD"))
     return Row(
         what=f"{what}, with parity, on ECP5: LUT4-eq., flip-flops, block RAMs", floor="≤ +25 % LUT4-eq.",
         measured=f"{luts[0]} → {luts[1]} (+{luts[1] / luts[0] - 1:.0%}), {registers[0]} → {registers[1]}, "
@@ -69,8 +69,8 @@ def noticed() -> list[Row]:
             felt = [one for one in trials if one.effect is not Effect.NONE]
             found = sum(one.noticed for one in felt)
             rows.append(Row(
-                what=f"digits network with parity, upsets in memories of {kind}: noticed, of those that changed a class, "
-                "evidence or cycles / of all", floor="all", met=found == len(felt),
+                what=f"digits network with parity, upsets in memories of {kind}: noticed, of those that changed a "
+                "class, evidence or cycles / of all", floor="all", met=found == len(felt),
                 measured=f"{found} of {len(felt)} / {sum(one.noticed for one in trials)} of {len(trials)}"))
     return rows
 

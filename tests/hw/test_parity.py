@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Parity in the memories of a core, in Amaranth's simulator: every flipped bit that changes anything is noticed."""
 
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,16 +8,12 @@ from amaranth.lib.memory import Memory
 from amaranth.sim import Simulator
 from firstspike_arch.network_builder import NetworkBuilder
 from firstspike_arch.program import Program
-from firstspike_arch.status import PARITY_ADDRESSES, PARITY_COUNT_MAX
+from firstspike_arch.status import PARITY_ADDRESSES
 from firstspike_arch.walk import row_stride
 from firstspike_compiler.compile import compile_network
 from firstspike_hw import row_memory, weight_memory
 from firstspike_hw.accelerator import Accelerator
-from firstspike_hw.row_memory import RowMemory
-from firstspike_sim.backends.pysim import PysimBackend
-from firstspike_sim.models.prediction import predict_inputs
 from firstspike_sim.stimulus import make_stimulus
-from firstspike_sim.testing.random_network import random_inputs
 
 QUIET = 12
 """Cycles behind a result after which nothing moves, and all that was read is checked."""
