@@ -91,7 +91,8 @@ def issue_signature(
         its pass
     sum_row, clears : with a pool of currents, the row of the sums, and whether a pass takes it for the last time
     second, second_word, second_value : with ``pairs``, whether there is a second event; its word and factor
-    known : with ``parity``, every memory of rows was written since reset: it is no row of the passes that run then
+    known : with ``parity``, every memory of rows was written since reset: it is no row of the passes that run then up to
+        the one that starts an inference
     """
     banks = {} if plan.bank_count == 1 else {
         "bank_rows": Out(data.ArrayLayout(range(plan.rows), plan.bank_count)), "reached": Out(plan.bank_count),
@@ -272,7 +273,7 @@ class Sequencer(wiring.Component):
             issue.masked.eq(Mux(starting, dropped, masked)),
         ]
         if spec.parity:
-            m.d.comb += issue.known.eq(~boot)
+            m.d.comb += issue.known.eq(~boot | (position > starts))
         if spec.fetching:
             m.d.comb += self.takes_event.eq(token.valid & take & ~token.marker)
         return m

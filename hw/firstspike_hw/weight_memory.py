@@ -143,7 +143,8 @@ class WeightMemory(wiring.Component):
         m.submodules[shape.name] = memory = Memory(
             shape=shape.width, depth=shape.depth, init=[shape.stored(word) for word in self._image])
         read, write = memory.read_port(), memory.write_port(granularity=shape.chunk_bits)
-        late, calm, mismatches = self._spec.adds_words, Signal(init=1), []
+        mismatches: list[Value] = []
+        late, calm = self._spec.adds_words, Signal(init=1)
         m.d.sync += calm.eq(~access.ahead)  # beside the memory, as the wires to it are long
         address = Signal(range(shape.depth))
         word: Value = self.word
