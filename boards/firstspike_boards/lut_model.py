@@ -35,8 +35,9 @@ ALONE = {4: {"marks": {"marks": 1.7}, "rows": {"lut_ram": 1, "lut_ram_mux": 0.9}
             "parity": {"weights": 0.3, "rows": 0.6, "control": 20}}}
 """Coefficients that were measured of units alone, as no network of the zoo has them by default: for each row of a core
 that skips rows, times one more than the rows that it can mark at once, with 36 to 256 rows; of LUT RAM of 96 to 256
-rows; and of delay lines for 16 to 3,136 addresses, with values of 0 to 8 bits. Those of weight fetchers and of parity, for
-each bit that is read and, of rows, written, are estimated: `benchmarks/protection.py` has three designs beside them."""
+rows; and of delay lines for 16 to 3,136 addresses, with values of 0 to 8 bits. Those of weight fetchers are estimated,
+not measured; so are those of parity, for each bit of a word of weights and of a row in a memory, but three designs of
+`benchmarks/protection.py` are near them."""
 
 _SHAPES = DEVICES["ecp5-85"].shapes  # those of AMD's 7 series are the same
 

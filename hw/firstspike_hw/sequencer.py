@@ -91,8 +91,8 @@ def issue_signature(
         its pass
     sum_row, clears : with a pool of currents, the row of the sums, and whether a pass takes it for the last time
     second, second_word, second_value : with ``pairs``, whether there is a second event; its word and factor
-    known : with ``parity``, every memory of rows was written since reset: it is no row of the passes that run then up to
-        the one that starts an inference
+    known : with ``parity``, every memory of rows was written since reset: it is no row of the passes that run then, up
+        to the one that starts an inference
     """
     banks = {} if plan.bank_count == 1 else {
         "bank_rows": Out(data.ArrayLayout(range(plan.rows), plan.bank_count)), "reached": Out(plan.bank_count),

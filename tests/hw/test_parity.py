@@ -2,6 +2,8 @@
 """Parity in the memories of a core, in Amaranth's simulator: every flipped bit that changes anything is noticed."""
 
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from amaranth.lib.memory import Memory
@@ -13,7 +15,11 @@ from firstspike_arch.walk import row_stride
 from firstspike_compiler.compile import compile_network
 from firstspike_hw import row_memory, weight_memory
 from firstspike_hw.accelerator import Accelerator
+from firstspike_sim.backends.pysim import PysimBackend
+from firstspike_sim.models.prediction import predict_inputs
 from firstspike_sim.stimulus import make_stimulus
+from firstspike_sim.testing.random_network import random_inputs
+from firstspike_sim.testing.random_program import random_program
 
 QUIET = 12
 """Cycles behind a result after which nothing moves, and all that was read is checked."""
@@ -113,7 +119,7 @@ def test_every_flip_of_a_memory_that_changes_anything_is_noticed(made, stride):
         read = {line * lines + row for line in (0, 1, 3, 4) for row in range(core.plan.rows)}
         assert core.bias_word == 3 * lines and len(core.marker_rows) == 2  # of the bias, and of zeros
         for word in range(weights.depth):
-            for bit in range(core.memory.stored_bits) if word in read else [0]:
+            for bit in range(word % 2 * (stride > 1), core.memory.stored_bits if word in read else 1, 1 + (stride > 1)):
                 flipped(ctx, weights, word, bit)
                 seen = await machine.infer(ctx)
                 assert (seen[1] > 0) == (word in read)
@@ -150,3 +156,22 @@ def test_writing_the_weights_again_clears_what_was_noticed(made):
         assert await machine.infer(ctx) == calm
 
     machine.play(script)
+
+
+# The first forwards rows; the other has sums, currents, traces and remembered spikes in memories.
+@pytest.mark.parametrize("seed", [48, 59, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(60)
+                                            if seed not in (48, 59))])
+def test_words_that_fit_are_not_counted_and_nothing_else_changes(seed):
+    random = np.random.default_rng(seed)
+    plain = random_program(random, maps=True, nearest=False, pairs=seed % 3 == 0, skips=seed % 4 == 1, layers_max=1,
+                           neurons_max=10)
+    layers = [replace(one, parity=True, register_rows=2, lanes=min(one.lanes, 2)) for one in plain.config.layers]
+    program = plain.with_config(layers=tuple(layers))
+    wanted = predict_inputs(program, random_inputs(random, program.network, 2))
+    backend = PysimBackend()
+    backend.load(program)
+    trace = backend.run(wanted.stimulus)
+    assert seed != 48 or (program.cores[0].plan.forwards and not program.cores[0].plan.in_registers)
+    assert trace.counters == {"parity_errors": 0, "parity_cores": 0}
+    for name in ("classes", "scores", "decided", "accepted"):
+        assert np.array_equal(getattr(trace, name), getattr(wanted.trace, name)), name
