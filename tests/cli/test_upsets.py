@@ -97,7 +97,7 @@ def test_every_bit_of_state_is_in_one_site(program, text):
 
 @pytest.fixture(scope="module")
 def guarded(program) -> Program:
-    return fs.compile(program.network, lanes=2, register_rows=2, protect="parity").program
+    return fs.compile(program.network, lanes=[2, 1], register_rows=2, protect="parity").program
 
 
 @pytest.fixture(scope="module")
