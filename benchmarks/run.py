@@ -10,7 +10,7 @@ from table import published
 
 TABLES = (
     "cycles", "zoo", "seeds", "training", "schedules", "convolution", "delays", "loihi", "bound", "nmnist",
-    "frameworks", "scales", "leaks", "scale", "external", "area", "gates", "upsets", "peers", "lut_model",
+    "frameworks", "scales", "leaks", "scale", "external", "area", "gates", "upsets", "protection", "peers", "lut_model",
     "fmax", "sdram", "sdram_board", "bitstreams", "link", "driver", "speed", "timing", "command", "option_pairs",
     "pages", "explore",
 )

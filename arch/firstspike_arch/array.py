@@ -78,6 +78,11 @@ class LayerOptions:
         0, or 2, 4, 8, 16 or 32: the weights are in an external memory (`firstspike_arch.external`), and so many buffers
         on the chip hold what an input channel takes. Biases stay on the chip. That is for a layer with one set of
         synapses (`external_obstacle`).
+    parity : bool
+        Whether the memories of the core, those of weights, biases, membranes and what goes with them, carry parity
+        (`firstspike_arch.parity`), and words that do not fit it are counted when they are read. It takes no cycle; for
+        each 8 bits of a word of weights, or of a row in a memory, a bit of memory, two flip-flops and about 4 LUTs, and
+        a flip-flop for each bit of such a row.
 
     Raises
     ------
@@ -98,6 +103,7 @@ class LayerOptions:
     events_per_cycle: int = 1
     skips: bool = False
     external: int = 0
+    parity: bool = False
 
     def __post_init__(self) -> None:
         if self.lanes < 1:

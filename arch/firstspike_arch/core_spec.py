@@ -27,6 +27,7 @@ from .memory_image import aligned
 from .merging import Merging, lines_together, without_pool
 from .microcode import Microcode, RowOp, bias_rows, microcode_of
 from .network import INPUT, Branch, IntegerNetwork, Layer
+from .parity import parity_bits
 from .skipping import skips_obstacle
 from .walk import Walk, row_stride, walks_of
 
@@ -157,6 +158,11 @@ class CoreSpec:
         return spike_queue_depth(self.plan)
 
     @property
+    def parity(self) -> bool:
+        """Whether the memories of the core carry parity."""
+        return self.plan.options.parity
+
+    @property
     def fires_once(self) -> bool:
         """Whether the core masks every spike of a neuron but its first."""
         return self.layer.neuron.single_spike and self.layer.neuron.theta is not None
@@ -219,14 +225,15 @@ class CoreSpec:
         depth = self.bias_word + len(self.marker_rows) * self.bias_stride
         return MemoryShape(
             name=f"core{self.index}_weights", depth=depth, used_bits=self.plan.elements * self.layer.weight_bits,
-            loadable=True, single_port=self.plan.options.single_port, read_ports=self.plan.options.events_per_cycle)
+            loadable=True, single_port=self.plan.options.single_port, read_ports=self.plan.options.events_per_cycle,
+            parity=self.parity)
 
     @cached_property
     def memories(self) -> tuple[MemoryShape, ...]:
         """All memories of the core, of the delay lines and mergers in front of it, and of its spike queue.
 
         Those of the core are the weights and, in each bank, membranes and what goes with them, if they are not in
-        registers.
+        registers. The parity of a row is in a memory of its own.
         """
         plan, found = self.plan, [self.memory]
         for place, one in enumerate(self.inputs):
@@ -244,15 +251,18 @@ class CoreSpec:
                 "shadow": bits * any(op.operand == "shadow" for op in self.microcode.passes),
                 "fired": int(self.fires_once), "spiked": self.remembered_levels,
             }
-            found += [
+            rows = [
                 MemoryShape(name=f"core{self.index}_{name}", depth=plan.rows, used_bits=width * plan.lanes,
                             lut_ram=plan.options.lut_ram[name != "membranes"])
                 for name, width in widths.items() if width for _ in range(plan.bank_count)
             ]
             if plan.sum_rows:
-                found.append(MemoryShape(
+                rows.append(MemoryShape(
                     name=f"core{self.index}_sums", depth=plan.sum_rows, used_bits=bits * plan.lanes,
                     lut_ram=plan.options.lut_ram[1]))
+            found += rows
+            if self.parity:
+                found += [replace(one, name=f"{one.name}_parity", used_bits=parity_bits(one.used_bits)) for one in rows]
         if self.queue_depth > 1:
             layout = self.layer.out_layout
             word = 2 + layout.address_bits + ceil_div(plan.word_lanes, GROUP_BITS)

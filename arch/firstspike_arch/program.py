@@ -26,10 +26,10 @@ from .network import Branch, IntegerNetwork, Layer
 from .neuron import Neuron
 from .plain import decode
 from .shown import said, shown
-from .status import MEMORIES_MAX, PROGRAM_WORD, program_address
+from .status import COUNTERS, FAULTS_ADDRESS, MEMORIES_MAX, PARITY_ADDRESSES, PROGRAM_WORD, program_address
 from .weight_image import external_words, weight_image
 
-__all__ = ["Program", "ProgramError", "write_atomically"]
+__all__ = ["Program", "ProgramError", "status_addresses", "write_atomically"]
 
 FORMAT = 4
 
@@ -157,6 +157,11 @@ class Program:
     def images(self) -> dict[str, list[int]]:
         """Return the contents of each memory, by name."""
         return {core.memory.name: weight_image(core) for core in self.cores}
+
+    @property
+    def has_parity(self) -> bool:
+        """Whether memories of some core carry parity."""
+        return any(options.parity for options in self.config.layers)
 
     @property
     def external(self) -> tuple[CoreSpec, ...]:
@@ -289,6 +294,13 @@ class Program:
         network = {item.name: getattr(self.network, item.name)
                    for item in fields(IntegerNetwork) if item.name != "layers"}
         return {"format": FORMAT, "network": network, "layers": layers, "config": asdict(self.config)}, tensors
+
+
+def status_addresses(program: Program) -> dict[str, int]:
+    """Return the status address of each counter that the accelerator of a program has, by name."""
+    return {**{name: address for address, name in enumerate(COUNTERS)},
+            **({"faults": FAULTS_ADDRESS} if program.external else {}),
+            **(PARITY_ADDRESSES if program.has_parity else {})}
 
 
 def _delays_of(index: int, layer: Layer) -> Iterator[tuple[str, np.ndarray]]:

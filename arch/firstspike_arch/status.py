@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Counters and program port of a running accelerator, as a host addresses them."""
 
-__all__ = ["COUNTERS", "COUNTER_BITS", "FAULTS_ADDRESS", "MEMORIES_MAX", "PROGRAM_WORD", "STATUS_CYCLES",
-           "program_address"]
+__all__ = [
+    "COUNTERS", "COUNTER_BITS", "FAULTS_ADDRESS", "MEMORIES_MAX", "PARITY_ADDRESSES", "PARITY_COUNT_MAX",
+    "PROGRAM_WORD", "STATUS_CYCLES", "program_address",
+]
 
 COUNTER_BITS = 32
 
@@ -23,6 +25,13 @@ COUNTERS = (
 FAULTS_ADDRESS = 31
 """Status address of the slices of external weights that were not read as they should, in an accelerator that has such
 weights; it wraps as counters do."""
+
+PARITY_ADDRESSES = {"parity_errors": 30, "parity_cores": 29}
+"""Status addresses of an accelerator whose memories carry parity: the number of cycles in which a word did not fit its
+parity as it was read, which stays at `PARITY_COUNT_MAX`; and the cores of which one was, core c at bit c, those from 31
+on at bit 31. Both are 0 again when the program port has written."""
+
+PARITY_COUNT_MAX = (1 << 16) - 1
 
 STATUS_CYCLES = len(COUNTERS) + 4
 """Latency in cycles from a status address to the value of its counter."""

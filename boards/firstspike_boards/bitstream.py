@@ -65,7 +65,7 @@ def block_rams(board: Board, program: Program) -> dict[str, int]:
     found: dict[str, int] = {}
     for shape, has_image in _memories(program, board.transport):
         device = replace(board.device, lut_depth=0) if has_image and board.family.flow else board.device
-        if shape.depth * shape.used_bits > REGISTER_BITS:
+        if shape.depth * shape.stored_bits > REGISTER_BITS:
             found[shape.name] = found.get(shape.name, 0) + device.blocks_of(shape)
     return {name: blocks for name, blocks in found.items() if blocks}
 
@@ -188,7 +188,7 @@ def build_bitstream(
     _prove(flow, patched, bitstream, memories, images)
     report["seconds"] |= {"patch_and_pack": round(packed - start, 2), "prove": round(time.perf_counter() - packed, 2)}
     report["network"], report["program"] = program.network.name, program.digest()
-    report["memories"] = [{"name": shape.name, "words": shape.depth, "bits": shape.used_bits,
+    report["memories"] = [{"name": shape.name, "words": shape.depth, "bits": shape.stored_bits,
                            "blocks": memories.blocks_of(shape.name)} for shape in contents]
     return write_folder(folder, {placed: text, output: bitstream, PROGRAM_FILE: program.to_bytes()}, record=REPORT,
                         made_by=MADE_BY, facts=report)

@@ -4,7 +4,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from firstspike_arch.fixed import CHUNK_BITS, ceil_div
+from firstspike_arch.fixed import ceil_div
 from firstspike_arch.memory import LUT_RAM_DEPTH, MemoryShape
 
 __all__ = ["DEVICES", "Device"]
@@ -54,20 +54,20 @@ class Device:
         if memory.depth <= self.lut_depth or (memory.lut_ram and self.lut_depth) or self.large_blocks_of(memory):
             return 0
         # Each chunk of a word has a write enable of its own, so no block holds parts of two chunks.
-        whole, rest = divmod(memory.used_bits, CHUNK_BITS) if memory.loadable else (0, memory.used_bits)
+        whole, rest = divmod(memory.stored_bits, memory.chunk_bits) if memory.loadable else (0, memory.used_bits)
         shapes, copies = self.shapes, 1
         if memory.read_ports == 2 and self.dual_width:
             shapes = tuple((depth, width) for depth, width in shapes if width <= self.dual_width)
         elif memory.read_ports == 2:
             copies = 2
         return copies * min(
-            ceil_div(memory.depth, depth) * (whole * ceil_div(CHUNK_BITS, width) + ceil_div(rest, width))
+            ceil_div(memory.depth, depth) * (whole * ceil_div(memory.chunk_bits, width) + ceil_div(rest, width))
             for depth, width in shapes)
 
     def large_blocks_of(self, memory: MemoryShape) -> int:
         """Count the large RAMs that a memory takes."""
         depth, width = self.large_shape
-        return ceil_div(memory.depth, depth) * ceil_div(memory.used_bits, width) * bool(
+        return ceil_div(memory.depth, depth) * ceil_div(memory.stored_bits, width) * bool(
             memory.single_port and self.large_blocks)
 
     def blocks_of_all(self, memories: Iterable[MemoryShape]) -> int:

@@ -8,7 +8,7 @@ from firstspike_arch.backend import Stimulus, Trace
 from firstspike_arch.fixed import CHUNK_BITS
 from firstspike_arch.program import Program
 from firstspike_arch.result import scores_from_raw
-from firstspike_arch.status import COUNTER_BITS
+from firstspike_arch.status import COUNTER_BITS, PARITY_COUNT_MAX
 from firstspike_hw.link.frames import (
     CHUNK_BYTES,
     FAULTS_COUNTER,
@@ -48,7 +48,8 @@ class WireBackend:
         self._program: Program | None = None
 
     def load(self, program: Program) -> None:
-        """Make sure that the device holds the program: write its memories if they hold another one.
+        """Make sure that the device holds the program: write its memories if they hold another one, or if words did not
+        fit their parity since they were written.
 
         Raises
         ------
@@ -62,7 +63,8 @@ class WireBackend:
             raise ValueError(
                 f"the device must be built for {program.network.name} (architecture {wanted}), not for "
                 f"{device.name} (architecture {device.architecture})")
-        if device.program != program.digest()[: len(NO_PROGRAM)]:
+        damaged = program.has_parity and self.counters()["parity_errors"]
+        if damaged or device.program != program.digest()[: len(NO_PROGRAM)]:
             self.write_memories(program)
         self._program = program
 
@@ -152,8 +154,8 @@ class WireBackend:
         ValueError
             The stimulus has waits, or an inference does not fit the device's buffer or does not end.
         LinkError
-            A request got no answer, the device lost its program, or weights were not read as they should from an
-            external memory.
+            A request got no answer, the device lost its program, weights were not read as they should from an external
+            memory, or words in the device's memories did not fit their parity.
         """
         program = self._program
         if program is None:
@@ -164,15 +166,21 @@ class WireBackend:
         groups = list(self._groups(stimulus, wire.word_bytes))
         requests = [(Kind.INFER, wire.pack_words(stimulus.words[stimulus.starts[first] : stimulus.starts[last]]))
                     for first, last in groups]
-        before = self.counters().get(FAULTS_COUNTER, 0) if program.external else 0
+        before = self.counters() if program.external or program.has_parity else {}
         answers = self.link.exchange(requests, self._progress)
         # A device that was reset or reprogrammed meanwhile may have answered by another program.
         if self.link.identify() != self.link.identity:
             raise LinkError("the device must keep its program during a run, but now reports another")
         counters = self.counters()
-        if unread := (counters.get(FAULTS_COUNTER, 0) - before) % (1 << COUNTER_BITS):
+        if unread := (counters.get(FAULTS_COUNTER, 0) - before.get(FAULTS_COUNTER, 0)) % (1 << COUNTER_BITS):
             raise LinkError(f"the external memory must answer every request of weights, but {unread} slices were not "
                             "read as they should: the results are not to be trusted")
+        errors = counters.get("parity_errors", 0)
+        if errors != before.get("parity_errors", 0) or errors == PARITY_COUNT_MAX:
+            cores = counters["parity_cores"]
+            names = [core.layer.name for core in program.cores if cores >> min(core.index, COUNTER_BITS - 1) & 1]
+            raise LinkError(f"words in the memories of {', '.join(names)} must be as they were written, but do not fit "
+                            "their parity: the results are not to be trusted; run again, which loads the weights again")
         accepted = np.full(len(stimulus.words), -1)
         results_before = np.searchsorted(stimulus.first_words, stimulus.starts)  # each inference
         stamps, fields = [], []
@@ -207,8 +215,9 @@ class WireBackend:
         """
         (payload,) = self.link.exchange([(Kind.STATUS, b"")])
         try:
-            external = bool(self.link.identity.capabilities & Capability.EXTERNAL_MEMORY)
-            return status_values(payload, external=external)
+            able = self.link.identity.capabilities
+            return status_values(payload, external=bool(able & Capability.EXTERNAL_MEMORY),
+                                 parity=bool(able & Capability.PARITY))
         except FrameError as error:
             raise LinkError(str(error)) from None
 

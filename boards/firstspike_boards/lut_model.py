@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from firstspike_arch.array import ArrayConfig
 from firstspike_arch.core_spec import CoreSpec, result_score_bits
-from firstspike_arch.fixed import CHUNK_BITS, bits_for_unsigned, ceil_div
+from firstspike_arch.fixed import bits_for_unsigned, ceil_div
 from firstspike_arch.memory import LUT_RAM_DEPTH, MemoryShape
 from firstspike_arch.microcode import Microcode
 from firstspike_arch.network import IntegerNetwork
@@ -27,14 +27,17 @@ __all__ = ["Unit", "core_luts", "core_units", "entry_luts", "program_luts", "pro
 
 ALONE = {4: {"marks": {"marks": 1.7}, "rows": {"lut_ram": 1, "lut_ram_mux": 0.9},
              "delays": {"lut_ram": 1, "lanes": 9.5, "values": 9, "address": 25},
-             "fetcher": {"lut_ram": 1, "buffers": 10, "slice": 9, "word": 1, "place": 12, "control": 230}},
+             "fetcher": {"lut_ram": 1, "buffers": 10, "slice": 9, "word": 1, "place": 12, "control": 230},
+            "parity": {"weights": 0.45, "rows": 0.9, "control": 25}},
          6: {"marks": {"marks": 1.4}, "rows": {"lut_ram": 1, "lut_ram_mux": 1},
              "delays": {"lut_ram": 1, "lanes": 5.5, "values": 3.3, "address": 17},
-             "fetcher": {"lut_ram": 1, "buffers": 6, "slice": 6, "word": 1, "place": 8, "control": 150}}}
+             "fetcher": {"lut_ram": 1, "buffers": 6, "slice": 6, "word": 1, "place": 8, "control": 150},
+            "parity": {"weights": 0.3, "rows": 0.6, "control": 20}}}
 """Coefficients that were measured of units alone, as no network of the zoo has them by default: for each row of a core
 that skips rows, times one more than the rows that it can mark at once, with 36 to 256 rows; of LUT RAM of 96 to 256
 rows; and of delay lines for 16 to 3,136 addresses, with values of 0 to 8 bits. Those of weight fetchers are estimated,
-not measured."""
+not measured; so are those of parity, for each bit of a word of weights and of a row in a memory, but three designs of
+`benchmarks/protection.py` are near them."""
 
 _SHAPES = DEVICES["ecp5-85"].shapes  # those of AMD's 7 series are the same
 
@@ -91,6 +94,11 @@ def core_units(core: CoreSpec, inputs: int) -> Iterator[Unit]:
             "marks": core.plan.rows * (1 + core.tiles_reached)})
     if deep := [memory for memory in core.memories if memory.lut_ram and memory.depth > LUT_RAM_DEPTH]:
         yield Unit(name=f"core{core.index}", kind="rows", features=_deep_lut_ram(deep, inputs))
+    if core.parity:
+        rows = [memory for memory in core.memories if memory.name.startswith("core") and not memory.loadable]
+        yield Unit(name=f"core{core.index}", kind="parity", features={
+            "weights": core.memory.stored_bits * core.memory.read_ports,
+            "rows": sum(memory.used_bits for memory in rows), "control": 1})
     for place, one in enumerate(core.inputs):
         if one.delaying is not None:
             line, layout = one.delaying, one.delaying.layout
@@ -150,9 +158,9 @@ def _deep_lut_ram(memories: Iterable[MemoryShape], inputs: int) -> Features:
 def _blocks_deep(memory: MemoryShape) -> int:
     """Number of block RAMs that one bit of a memory is chosen among: in the shape that takes fewest, as yosys chooses.
     """
-    whole, rest = divmod(memory.used_bits, CHUNK_BITS)
+    whole, rest = divmod(memory.stored_bits, memory.chunk_bits)
     shapes = [(depth, width) for depth, width in _SHAPES if memory.read_ports == 1 or width <= 18]
-    return min((ceil_div(memory.depth, depth) * (whole * ceil_div(CHUNK_BITS, width) + ceil_div(rest, width)),
+    return min((ceil_div(memory.depth, depth) * (whole * ceil_div(memory.chunk_bits, width) + ceil_div(rest, width)),
                 ceil_div(memory.depth, depth)) for depth, width in shapes)[1]
 
 

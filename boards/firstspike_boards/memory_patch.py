@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from firstspike_arch.fixed import ceil_div
+from firstspike_arch.fixed import CHUNK_BITS, ceil_div
 from firstspike_arch.memory import MemoryShape
 from firstspike_hw.toolchain import ToolError
 
@@ -28,8 +28,8 @@ def whole_slices(shape: MemoryShape, blocks: BlockFormat) -> MemoryShape:
 
 def placeholder(shape: MemoryShape) -> list[int]:
     """Return random words, int[depth], always the same for the same memory."""
-    source = random.Random(f"{shape.name} {shape.depth} {shape.width}")
-    return [source.getrandbits(shape.width) for _ in range(shape.depth)]
+    source, bits = random.Random(f"{shape.name} {shape.depth} {shape.width}"), shape.chunks * CHUNK_BITS
+    return [source.getrandbits(bits) for _ in range(shape.depth)]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,20 +64,23 @@ class MemoryMap:
         Raises
         ------
         ToolError
-            Copies of a memory differ.
+            Copies of a memory differ, or a word does not fit its parity.
         """
         contents, images = self.blocks.read(text), {}
         for shape in self.shapes:
             chunks = ceil_div(shape.depth, self.blocks.words)
-            low, high = (np.full((chunks, self.blocks.words, shape.used_bits), edge) for edge in (True, False))
+            low, high = (np.full((chunks, self.blocks.words, shape.stored_bits), edge) for edge in (True, False))
             for bit, chunk, block, where in self.places[shape.name]:
                 found = contents[block][self.blocks.slices[where]]
                 low[chunk, :, bit] &= found
                 high[chunk, :, bit] |= found
             if (low != high).any():
                 raise ToolError(f"{shape.name}: its copies in block RAM must hold the same words, but differ")
-            words = np.packbits(low.reshape(-1, shape.used_bits)[:shape.depth], axis=1, bitorder="little")
-            images[shape.name] = [int.from_bytes(word.tobytes(), "little") for word in words]
+            packed = np.packbits(low.reshape(-1, shape.stored_bits)[:shape.depth], axis=1, bitorder="little")
+            words = [int.from_bytes(word.tobytes(), "little") for word in packed]
+            images[shape.name] = [shape.data_of(word) for word in words]
+            if list(map(shape.stored, images[shape.name])) != words:
+                raise ToolError(f"{shape.name}: every word in block RAM must fit its parity, but some do not")
         return images
 
     def blocks_of(self, name: str) -> int:
@@ -115,13 +118,14 @@ def find_memories(text: str, shapes: Sequence[MemoryShape], blocks: BlockFormat)
 
 
 def _bits(words: Sequence[int], shape: MemoryShape, blocks: BlockFormat) -> np.ndarray:
-    """Return the bits of an image, bool[chunks, words, used_bits], with zeros after the last word."""
+    """Return the bits of an image, bool[chunks, words, stored_bits], with zeros after the last word."""
     octets = ceil_div(shape.width, 8)
-    raw = np.frombuffer(b"".join(word.to_bytes(octets, "little") for word in words), np.uint8).reshape(-1, octets)
-    bits = np.unpackbits(raw, axis=1, bitorder="little")[:, :shape.used_bits].astype(bool)
-    padded = np.zeros((whole_slices(shape, blocks).depth, shape.used_bits), dtype=bool)
+    raw = np.frombuffer(b"".join(shape.stored(word).to_bytes(octets, "little") for word in words), np.uint8)
+    raw = raw.reshape(-1, octets)
+    bits = np.unpackbits(raw, axis=1, bitorder="little")[:, :shape.stored_bits].astype(bool)
+    padded = np.zeros((whole_slices(shape, blocks).depth, shape.stored_bits), dtype=bool)
     padded[:len(bits)] = bits
-    return padded.reshape(-1, blocks.words, shape.used_bits)
+    return padded.reshape(-1, blocks.words, shape.stored_bits)
 
 
 def _key(bits: np.ndarray) -> bytes:

@@ -14,7 +14,7 @@ from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.output_folder import digest_of, is_file_name, read_record, write_folder
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
-from firstspike_arch.status import COUNTERS, FAULTS_ADDRESS, PROGRAM_WORD
+from firstspike_arch.status import COUNTERS, FAULTS_ADDRESS, PARITY_ADDRESSES, PARITY_COUNT_MAX, PROGRAM_WORD
 from firstspike_arch.versions import versions_of
 from firstspike_hw.verilog_files import TOP, external_file, hex_image, image_file, writer_of
 
@@ -220,10 +220,12 @@ def _files(compilation: "Compilation", name: str) -> tuple[dict[str, bytes | str
         "read_back": program.config.read_back,
         "program_word": PROGRAM_WORD,
         "counters": list(COUNTERS),
+        **({"parity": {"addresses": PARITY_ADDRESSES, "errors_most": PARITY_COUNT_MAX}} if program.has_parity else {}),
         **({"external": _external(program, name)} if program.external else {}),
         "memories": [
             {"name": shape.name, "file": image_file(shape, name), "depth": shape.depth, "width": shape.width,
              "used_bits": shape.used_bits, "chunks": shape.chunks,
+             **({"parity_bits": shape.stored_bits - shape.used_bits} if shape.parity else {}),
              "single_port": shape.single_port, "read_ports": shape.read_ports} for shape in memories
         ],
         "layers": [

@@ -51,6 +51,8 @@ class Trial:
     lasting : bool
         Whether the result of the last inference changed.
     recovery : Recovery
+    noticed : bool
+        Whether a word was read that did not fit its parity.
     """
 
     upset: Upset
@@ -58,17 +60,18 @@ class Trial:
     classes: int
     lasting: bool
     recovery: Recovery
+    noticed: bool = False
 
     def to_json(self) -> list[int]:
         one = self.upset
         return [one.inputs, one.element, one.word, one.bit, one.cycle, int(self.effect), self.classes,
-                int(self.lasting), int(self.recovery)]
+                int(self.lasting), int(self.recovery), int(self.noticed)]
 
     @classmethod
     def from_json(cls, values: Sequence[int]) -> "Trial":
-        inputs, element, word, bit, cycle, effect, classes, lasting, recovery = values
+        inputs, element, word, bit, cycle, effect, classes, lasting, recovery, *noticed = values
         return cls(upset=Upset(inputs=inputs, element=element, word=word, bit=bit, cycle=cycle), effect=Effect(effect),
-                   classes=classes, lasting=bool(lasting), recovery=Recovery(recovery))
+                   classes=classes, lasting=bool(lasting), recovery=Recovery(recovery), noticed=any(noticed))
 
 
 @dataclass
@@ -87,11 +90,16 @@ class SiteOutcome:
         """Share of the upsets by which the last result of the run changed."""
         return sum(one.lasting for one in self.trials) / max(1, len(self.trials))
 
+    @property
+    def noticed(self) -> float:
+        """Share of the upsets by which a word was read that did not fit its parity."""
+        return sum(one.noticed for one in self.trials) / max(1, len(self.trials))
+
     def by_bit(self) -> list[tuple[int, int]]:
         """For each bit of the numbers, from the lowest: upsets, and those that changed a class or lost a result."""
         hits, wrong = Counter(), Counter()
         for one in self.trials:
-            bit = one.upset.bit % (self.site.number_bits or 1)
+            bit = self.site.number_bit(one.upset.element, one.upset.bit)
             hits[bit] += 1
             wrong[bit] += one.effect >= Effect.CLASS
         return [(hits[bit], wrong[bit]) for bit in range(self.site.number_bits or 0)]
@@ -186,9 +194,9 @@ class UpsetMachine:
         effects = np.select([count, classes > 0, changed.any(axis=1), moved],
                             [Effect.COUNT, Effect.CLASS, Effect.EVIDENCE, Effect.CYCLES], Effect.NONE)
         return [Trial(upset=upset, effect=Effect(int(effect)), classes=int(wrong), lasting=bool(last),
-                      recovery=Recovery(int(recovery)))
-                for upset, effect, wrong, last, recovery in
-                zip(upsets, effects, classes, changed[:, -1], runs.recovery, strict=True)]
+                      recovery=Recovery(int(recovery)), noticed=bool(mismatches))
+                for upset, effect, wrong, last, recovery, mismatches in
+                zip(upsets, effects, classes, changed[:, -1], runs.recovery, runs.mismatches, strict=True)]
 
 
 @lru_cache(maxsize=1)

@@ -31,25 +31,27 @@ def write_report(folder: Path, facts: dict, outcomes: Sequence[SiteOutcome]) -> 
     sites = [{"name": one.site.name, "bits": one.site.bits, "upsets": len(one.trials),
               "effects": {EFFECTS[effect]: sum(trial.effect is effect for trial in one.trials) for effect in Effect},
               "lasting": sum(trial.lasting for trial in one.trials),
+              "noticed": sum(trial.noticed for trial in one.trials),
               "trials": [trial.to_json() for trial in one.trials]} for one in outcomes]
-    columns = ["run", "element", "word", "bit", "cycle", "effect", "classes", "lasting", "recovery"]
+    columns = ["run", "element", "word", "bit", "cycle", "effect", "classes", "lasting", "recovery", "noticed"]
     write_folder(folder, {PICTURE: png(_drawn(outcomes))}, record=RECORD, made_by=MADE_BY, facts={
         **facts, "effects": [EFFECTS[effect] for effect in Effect],
         "recoveries": [one.name.lower() for one in Recovery], "columns": columns, "sites": sites})
     return [folder / RECORD, folder / PICTURE]
 
 
-def effect_table(outcomes: Sequence[SiteOutcome]) -> Table:
-    """Make a table of the share of upsets with each effect, and how sure that of changed classes is."""
+def effect_table(outcomes: Sequence[SiteOutcome], *, parity: bool = False) -> Table:
+    """Make a table of the share of upsets with each effect, and how sure that of changed classes is; and, with parity,
+    of those that were noticed."""
     table = Table(Column("state", no_wrap=True), "bits", "upsets", *(f"changes {EFFECTS[one]}" for one in (
         Effect.NONE, Effect.CYCLES, Effect.EVIDENCE, Effect.CLASS)), EFFECTS[Effect.COUNT], "lasts",
-                  title="what an upset of one bit does to a run of inferences")
+                  *["noticed"] * parity, title="what an upset of one bit does to a run of inferences")
     for one in outcomes:
         low, high = interval(sum(trial.effect is Effect.CLASS for trial in one.trials), len(one.trials))
         table.add_row(one.site.name, str(one.site.bits), str(len(one.trials)),
                       *(f"{one.share(effect):.1%}" for effect in (Effect.NONE, Effect.CYCLES, Effect.EVIDENCE)),
                       f"{one.share(Effect.CLASS):.1%} ({100 * low:.1f}-{100 * high:.1f})",
-                      f"{one.share(Effect.COUNT):.1%}", f"{one.lasting:.1%}")
+                      f"{one.share(Effect.COUNT):.1%}", f"{one.lasting:.1%}", *[f"{one.noticed:.1%}"] * parity)
     return table
 
 
@@ -65,8 +67,8 @@ def bit_table(outcomes: Sequence[SiteOutcome]) -> Table:
     return table
 
 
-def summary(outcomes: Sequence[SiteOutcome]) -> list[str]:
-    """What all sites together mean, in sentences."""
+def summary(outcomes: Sequence[SiteOutcome], *, parity: bool = False) -> list[str]:
+    """What all sites together mean, in sentences; with parity, what it noticed of the upsets in memories."""
     bits = sum(one.site.bits for one in outcomes)
     wrong = sum(one.site.bits * sum(one.share(effect) for effect in (Effect.CLASS, Effect.COUNT)) for one in outcomes)
     trials = [trial for one in outcomes for trial in one.trials]
@@ -77,7 +79,14 @@ def summary(outcomes: Sequence[SiteOutcome]) -> list[str]:
         f"of upsets anywhere in the {bits} bits, {wrong / bits:.2%} change a class or lose a result",
         f"of {len(trials)} upsets, {len(lost)} left results out within the limit: the next inference was right after a "
         f"restart in {how[Recovery.BY_RESTART]} cases, after a reset in {how[Recovery.BY_RESET]}, and in neither in "
-        f"{how[Recovery.NONE]}; {more} gave a result too many"]
+        f"{how[Recovery.NONE]}; {more} gave a result too many", *_noticed(outcomes, parity)]
+
+
+def _noticed(outcomes: Sequence[SiteOutcome], parity: bool) -> list[str]:
+    trials = [trial for one in outcomes for trial in one.trials if one.site.kind != "registers"]
+    felt = [trial for trial in trials if trial.effect is not Effect.NONE]
+    return [f"of {len(trials)} upsets in memories with parity, {sum(one.noticed for one in trials)} were noticed; of "
+            f"the {len(felt)} that changed anything, {sum(one.noticed for one in felt)}"] * parity
 
 
 def _drawn(outcomes: Sequence[SiteOutcome]) -> Figure:

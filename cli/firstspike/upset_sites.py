@@ -10,8 +10,10 @@ from firstspike_sim.backends.state_elements import StateElement
 
 __all__ = ["PLACES", "Part", "Site", "sites_of"]
 
-PLACES = ("weights", "biases", "membranes", "registers")
-"""Kinds of sites. A weight or bias stays wrong until it is loaded again; the others are written as inferences run."""
+PLACES = ("weights", "biases", "membranes", "rows", "parity", "registers")
+"""Kinds of sites. A weight or bias stays wrong until it is loaded again; the others are written as inferences run. If
+the memories of a layer carry parity, the other memories of rows that go with its membranes are sites of their own, and
+so is the parity; and its membranes are those in the memory alone, without what is on its way."""
 
 _MEMBRANES = re.compile(r"core(\d+)\.membranes(?:\W|$)")
 _CORE = re.compile(r"core(\d+)(?:\.|$)")
@@ -19,12 +21,14 @@ _CORE = re.compile(r"core(\d+)(?:\.|$)")
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Words ``first`` … ``last`` − 1 of an element, of which the lowest ``width`` bits are in use."""
+    """Words ``first`` … ``last`` − 1 of an element, of which the lowest ``width`` bits are in use; or the bits
+    ``places``, in their order."""
 
     element: int
     first: int
     last: int
     width: int
+    places: tuple[int, ...] = ()
 
     @property
     def bits(self) -> int:
@@ -58,9 +62,16 @@ class Site:
         """Element, word and bit of the bit with this index, below `bits`."""
         for part in self.parts:
             if index < part.bits:
-                return part.element, part.first + index // part.width, index % part.width
+                word, bit = divmod(index, part.width)
+                return part.element, part.first + word, part.places[bit] if part.places else bit
             index -= part.bits
         raise ValueError(f"index must be below {self.bits}")
+
+
+    def number_bit(self, element: int, bit: int) -> int:
+        """Bit of its number that a bit of a word of an element is."""
+        places = next((part.places for part in self.parts if part.element == element), ())
+        return (places.index(bit) if places else bit) % (self.number_bits or 1)
 
 
 def sites_of(program: Program, elements: Sequence[StateElement]) -> list[Site]:
@@ -78,10 +89,21 @@ def sites_of(program: Program, elements: Sequence[StateElement]) -> list[Site]:
         membranes, core = _MEMBRANES.match(one.unit), _CORE.match(one.unit)
         if one.name in cores and one.depth > 1:
             spec = cores[one.name]
-            bits, split = spec.layer.weight_bits, spec.bias_word
-            for kind, first, last in (("weights", 0, split), ("biases", split, spec.memory.depth)):
-                part = Part(element=index, first=first, last=last, width=spec.memory.used_bits)
+            bits, split, memory = spec.layer.weight_bits, spec.bias_word, spec.memory
+            for kind, first, last in (("weights", 0, split), ("biases", split, memory.depth)):
+                part = Part(element=index, first=first, last=last, width=memory.used_bits,
+                            places=memory.places if memory.parity else ())
                 add(kind, spec.layer.name, part, bits)
+            if memory.parity:
+                places = tuple(sorted({*range(memory.stored_bits)} - {*memory.places}))
+                add("parity", spec.layer.name, Part(
+                    element=index, first=0, last=memory.depth, width=len(places), places=places))
+        elif core and program.cores[int(core[1])].parity:
+            spec = program.cores[int(core[1])]
+            in_memory = one.depth > 1 and one.name in ("rows", "parity")
+            kind = "registers" if not in_memory else "parity" if one.name == "parity" else (
+                "membranes" if membranes else "rows")
+            add(kind, spec.layer.name, whole, spec.plan.membrane_bits if kind == "membranes" else None)
         elif membranes and one.width % program.cores[int(membranes[1])].plan.membrane_bits == 0:
             spec = program.cores[int(membranes[1])]
             add("membranes", spec.layer.name, whole, spec.plan.membrane_bits)

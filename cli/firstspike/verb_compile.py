@@ -101,6 +101,9 @@ def compile_(
         min=1, help="Octets of the external memory: weights that need more are refused.")] = None,
     read_back: Annotated[bool, typer.Option(
         help="Let a host read weights and biases back over the host link.")] = False,
+    protect: Annotated[str, typer.Option(
+        help="parity: weights, biases and membranes in memories carry parity, and what does not fit is counted as it "
+        "is read (docs/soft_errors.md). Or none.")] = "none",
     from_trial: Annotated[int | None, typer.Option(
         min=0, help="Compile as a trial of 'firstspike explore' did, by its number.")] = None,
     trials: TrialsFile = Path("explore.journal"),
@@ -139,6 +142,7 @@ def compile_(
                "early_exit": early_exit, "winner": winner, "timeout": timeout,
                "register_rows": register_rows,
                "single_port": _numbers("--single-port", single_port) or (), "read_back": read_back, "ordered": ordered,
+               "protect": protect,
                "events_per_cycle": per_cycle[0] if len(per_cycle) == 1 else per_cycle or None,
                "bit_serial": bit_serial, "in_min": in_min, "in_max": in_max, "leak_shift_max": leak_shift_max,
                "leak_rounding": leak_rounding,

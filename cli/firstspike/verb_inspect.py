@@ -217,7 +217,7 @@ def _integer_layers(program: Program) -> Table:
             str(count + sum(one.size for one in vectors if one is not None)),
             f"{count} of {layer.weight_bits} bits{_exponent(layer)}, step {layer.scale:.4g}",
             str(sum(_operations(one.weights, one.connectivity) for one in sets)),
-            f"{memory.depth * memory.used_bits / 1000:.1f}{_of_delays(core)}",
+            f"{memory.depth * memory.stored_bits / 1000:.1f}{_of_delays(core)}",
             f"{plan.membrane_bits}" + f", current {plan.current_bits}" * neuron.lasts
             + f", rise {plan.current_bits}" * neuron.adapts,
             f"{plan.lanes}" + (f" × {plan.bank_count} banks" if plan.bank_count > 1 else ""),

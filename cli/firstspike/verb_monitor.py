@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from firstspike_arch.backend import DecidedBy
-from firstspike_arch.status import COUNTER_BITS
+from firstspike_arch.status import COUNTER_BITS, PARITY_ADDRESSES
 from firstspike_hw.link.frames import LINK_COUNTERS, NO_PROGRAM, Capability, Identity
 from rich.bar import Bar
 from rich.console import Console, Group, RenderableType
@@ -128,7 +128,8 @@ def _counters(link: "Link", now: Mapping[str, int], before: Mapping[str, int] | 
         bits = 16 if name in LINK_COUNTERS else COUNTER_BITS
         more = "" if before is None else f"+{(value - before[name]) % (1 << bits)}"
         # These counters count errors.
-        bad = value and name in ("bad_address", "overrun", "cut", "corrupt", "overflow", "faults")
+        bad = value and name in ("bad_address", "overrun", "cut", "corrupt", "overflow", "faults",
+                                 *PARITY_ADDRESSES)
         table.add_row(name, str(value), more, style="red" if bad else "")
     table.add_row("sent again", str(link.resent), style="yellow" if link.resent else "")
     table.add_row("unreadable", str(link.unreadable), style="yellow" if link.unreadable else "")

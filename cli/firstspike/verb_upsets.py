@@ -48,9 +48,10 @@ def upsets(
     with shown_progress(console, "upsets") as progress:
         outcomes = run_upsets(case, count, folder=folder, progress=progress,
                               workers=Workers(processes=processes, scheduler=scheduler))
-    print_table(console, effect_table(outcomes))
+    parity = case.program.has_parity
+    print_table(console, effect_table(outcomes, parity=parity))
     print_table(console, bit_table(outcomes))
-    for sentence in summary(outcomes):
+    for sentence in summary(outcomes, parity=parity):
         console.print(sentence, highlight=False)
     written, picture = write_report(output, facts, outcomes)
     console.print(f"written to {written} and {picture.name}", highlight=False, soft_wrap=True)

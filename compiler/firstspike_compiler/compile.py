@@ -70,6 +70,7 @@ class Options:
     ordered: bool = False
     external: Sequence[int] = ()
     beat_bits: int = 64
+    protect: Literal["none", "parity"] = "none"
     layers: Sequence[LayerOptions] | None = None
 
 
@@ -194,6 +195,7 @@ def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
             current_bits=proof.current_bits and min(proof.current_bits + options.headroom_bits, bits),
             register_rows=options.register_rows, bit_serial=options.bit_serial and index == 0,
             single_port=index in options.single_port, external=2 * (index in options.external),
+            parity=options.protect == "parity",
         ))
     chosen = map_layers(
         network, templates, lanes=options.lanes, lane_budget=options.lane_budget, events=options.events,
@@ -235,6 +237,7 @@ def _assemble(draft: _Draft) -> tuple[_Draft, PassResult]:
         raise CompileError(str(error)) from None
     text = (f"{sum(core.plan.elements for core in program.cores)} processing elements, "
             f"{sum(shape.depth * shape.used_bits for shape in program.memories())} bits of weights and biases"
+            + ", all memories of the cores with parity" * program.has_parity
             + (f", {program.external_octets} octets of weights in an external memory" if program.external else ""))
     return replace(draft, program=program), PassResult(name="assemble", result=program, text=text)
 
@@ -298,7 +301,7 @@ class Compilation:
                 f"{plan.membrane_bits} ({self.proofs[index].bits} proved)"
                 + f", current {plan.current_bits}" * layer.neuron.lasts
                 + f", rise {plan.current_bits}" * layer.neuron.adapts, _lanes(plan), str(plan.rows),
-                str(core.memory.depth * core.memory.used_bits),
+                str(core.memory.depth * core.memory.stored_bits),
             ))
         widths = [max(len(row[column]) for row in table) for column in range(len(head))]
         lines.append("")
@@ -395,6 +398,9 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         Numbers of the layers whose weights lie in an external memory, see `LayerOptions`.
     beat_bits : int
         Width of the external memory's responses, 32, 64 or 128.
+    protect : "none" or "parity"
+        Whether the memories of all cores carry parity, and words that do not fit it are counted as they are read, see
+        `LayerOptions`.
     layers : sequence of LayerOptions
         The mapping of each layer, as an earlier compilation has chosen it (`Program.config`), in place of all options
         that concern it.
@@ -467,6 +473,8 @@ def _check_mapping(options: Options, network: IntegerNetwork) -> None:
         raise CompileError(f"headroom_bits must be ≥ 0, not {shown(options.headroom_bits)}")
     if not isinstance(options.register_rows, int) or options.register_rows < 2:
         raise CompileError(f"register_rows must be at least 2, not {shown(options.register_rows)}")
+    if options.protect not in ("none", "parity"):
+        raise CompileError(f"protect must be 'none' or 'parity', not {shown(options.protect)}")
     if options.timeout and options.port == "image":
         raise CompileError(f"timeout must be 0 with port 'image', where an image waits for its end, not "
                            f"{shown(options.timeout)}")

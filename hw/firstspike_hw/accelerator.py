@@ -10,7 +10,14 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.network import INPUT
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
-from firstspike_arch.status import COUNTER_BITS, COUNTERS, FAULTS_ADDRESS, PROGRAM_WORD
+from firstspike_arch.status import (
+    COUNTER_BITS,
+    COUNTERS,
+    FAULTS_ADDRESS,
+    PARITY_ADDRESSES,
+    PARITY_COUNT_MAX,
+    PROGRAM_WORD,
+)
 
 from .beat_streams import request_stream, response_stream
 from .capture import CaptureInterface
@@ -97,7 +104,8 @@ class Accelerator(wiring.Component):
         End the open inference.
     status_address : In(5), status_data : Out(32)
         Address of a counter, and its value after `STATUS_CYCLES`. With external weights, `FAULTS_ADDRESS` is that of
-        the number of slices that were not read as they should (`WeightFetcher`).
+        the number of slices that were not read as they should (`WeightFetcher`). With parity in a layer's memories,
+        `PARITY_ADDRESSES` are those of words that did not fit theirs.
     requests : Out(request_stream()), responses : In(response_stream(config.beat_bits))
         With external weights: streams of the external memory, whose address 0 is the beginning of
         `Program.external_image`.
@@ -158,6 +166,7 @@ class Accelerator(wiring.Component):
         ]
         connect(m, readout.result, flipped(self.result))
         self._build_counters(m, entry)
+        self._build_parity(m, [built.core for built in cores.values()])
         return m
 
     def _readout(self, m: Module) -> Readout:
@@ -335,3 +344,23 @@ class Accelerator(wiring.Component):
             m.d.sync += faults.eq(faults + sum(one.fault for one in self._fetchers.values()))
             with m.If(self.status_address == FAULTS_ADDRESS):
                 m.d.comb += self.status_data.eq(faults)
+
+    def _build_parity(self, m: Module, cores: Sequence[Core]) -> None:
+        """Remember which cores have read words that did not fit their parity, and count the cycles in which one had,
+        until the program port has written."""
+        if not self._program.has_parity:
+            return
+        found = {"parity_errors": Signal(range(PARITY_COUNT_MAX + 1), name="parity_errors"),
+                 "parity_cores": Signal(COUNTER_BITS, name="parity_cores")}
+        errors, which = found.values()
+        seen = [(min(core.spec.index, COUNTER_BITS - 1), core.mismatch) for core in cores if core.spec.parity]
+        with m.If(m.submodules.program_port.reload):
+            m.d.sync += [errors.eq(0), which.eq(0)]
+        with m.Else():
+            m.d.sync += errors.eq(errors + (Cat(one for _, one in seen).any() & (errors != PARITY_COUNT_MAX)))
+            for bit, one in seen:
+                with m.If(one):
+                    m.d.sync += which[bit].eq(1)
+        for name, value in found.items():
+            with m.If(self.status_address == PARITY_ADDRESSES[name]):
+                m.d.comb += self.status_data.eq(value)

@@ -76,6 +76,8 @@ class Core(wiring.Component):
     fill : In(fill_signature(fetching, words)), done : Out(1)
         With external weights: writes of a weight fetcher; and whether all words of another event have been read at the
         end of this cycle, which is the first after it was taken in which the stages move.
+    mismatch : Out(1)
+        With parity: a word of one of its memories did not fit its parity, three cycles after it was used.
     """
 
     capture: CaptureInterface
@@ -86,6 +88,7 @@ class Core(wiring.Component):
     busy: Signal
     fill: FillInterface
     done: Signal
+    mismatch: Signal
 
     def __init__(self, spec: CoreSpec, image: Sequence[int] = ()):
         self._spec, self._image = spec, image
@@ -99,6 +102,7 @@ class Core(wiring.Component):
             "access": In(memory_access_signature(spec.memory)),
             "reload": In(1), "busy": Out(1), **({"chunk": Out(CHUNK_BITS)} if spec.read_back else {}),
             **({"fill": In(fill_signature(spec.fetching, spec.memory.depth)), "done": Out(1)} if spec.fetching else {}),
+            **({"mismatch": Out(1)} if spec.parity else {}),
         })
         self.streams: list[stream.Interface] = [getattr(self, name) for name in names]
 
@@ -147,12 +151,14 @@ class Core(wiring.Component):
         ]
         if spec.plan.options.skips:
             m.d.comb += [capture.tile.eq(add.tile), capture.group.eq(add.group)]
-        products = self._products(m, issue=sequencer.issue, fetch=fetch, operand=operand, free=free)
-        self._build_lanes(m, products, fetch=fetch, operand=operand, add=add, free=free)
+        products = self._products(m, issue=sequencer.issue, fetch=fetch, operand=operand, add=add, free=free)
+        rows = self._build_lanes(m, products, fetch=fetch, operand=operand, add=add, free=free)
+        if spec.parity:
+            m.d.sync += self.mismatch.eq(Cat(m.submodules.weights.mismatch, rows).any())
         return m
 
     def _products(
-        self, m: Module, *, issue: IssueInterface, fetch: PassRow, operand: PassRow, free: Value,
+        self, m: Module, *, issue: IssueInterface, fetch: PassRow, operand: PassRow, add: PassRow, free: Value,
     ) -> list[Value]:
         """Return what an event adds to each lane, weight times value, in steps of the membranes; of two events, the sum
         of both. In the operand stage; in the add stage if `CoreSpec.adds_words`."""
@@ -166,6 +172,8 @@ class Core(wiring.Component):
         ]
         if spec.read_back:
             m.d.comb += self.chunk.eq(memory.chunk)
+        if spec.parity:
+            m.d.comb += memory.live.eq(add.valid if spec.adds_words else operand.valid & free)
         if spec.fetching:
             m.d.comb += [memory.fill.word.eq(self.fill.word), memory.fill.chunks.eq(self.fill.chunks),
                          memory.fill.data.eq(self.fill.data)]
@@ -204,8 +212,9 @@ class Core(wiring.Component):
 
     def _build_lanes(
         self, m: Module, products: list[Value], *, fetch: PassRow, operand: PassRow, add: PassRow, free: Value,
-    ) -> None:
-        """Build membranes and other state of the lanes, their adders and their spikes."""
+    ) -> list[Value]:
+        """Build membranes and other state of the lanes, their adders and their spikes; return ``mismatches`` of all
+        memories of rows."""
         spec, code, bits = self._spec, self._spec.microcode, self._spec.plan.membrane_bits
         narrow = spec.plan.current_bits
 
@@ -214,9 +223,15 @@ class Core(wiring.Component):
             kept = add.which(lambda op: op.store in ("current", "trace"))
         moved = add.valid if kept is None or not code.has_trace else add.valid & ~kept
 
+        mismatches: list[Value] = []
+
+        def row_banks(name: str, width: int, **options: Any) -> RowBanks:
+            banks = RowBanks(m, spec.plan, name, width, fetch=fetch, add=add, free=free, **options)
+            mismatches.extend(banks.mismatches)
+            return banks
+
         def rows(name: str, width: int, **options: Any) -> RowBanks:
-            return RowBanks(m, spec.plan, name, width, fetch=fetch, add=add, free=free, keeps=kept,
-                            rotates=moved if code.has_trace else None, **options)
+            return row_banks(name, width, keeps=kept, rotates=moved if code.has_trace else None, **options)
 
         init = LaneConstants(spec.plan, code.init, absent=-1)
         membranes = rows("membranes", bits, init=pack_rows(init.table, bits) if spec.plan.in_registers else (),
@@ -225,15 +240,16 @@ class Core(wiring.Component):
         peeks: dict[str, list[Value]] = {}
         currents = None
         if code.has_current:
-            currents = RowBanks(m, spec.plan, "currents", narrow, fetch=fetch, add=add, free=free, bubbles=True)
+            currents = row_banks("currents", narrow, bubbles=True)
             peeks["current"] = [value.as_signed() for value in lanes_of(currents.peek, narrow)]
         sums = None
         if code.pools:
-            sums = RowBanks(m, spec.plan, "sums", bits, sums=True, fetch=fetch, add=add, free=free)
+            sums = row_banks("sums", bits, sums=True)
             peeks["sum"] = lanes_of(sums.peek, bits)
         if code.has_trace:
             trace = Trace(m, spec, fetch=fetch, operand=operand, add=add, free=free, products=products,
                           currents=peeks.get("current"))
+            mismatches.extend(trace.mismatches)
             peeks["trace"] = trace.peek
         shadow = None
         if any(op.act == "save" for op in code.passes):
@@ -241,6 +257,7 @@ class Core(wiring.Component):
             peeks["shadow"] = lanes_of(shadow.peek, bits)
         rise = Rise(m, spec, fetch=fetch, operand=operand, add=add, free=free) if code.has_rise else None
         if rise is not None:
+            mismatches.extend(rise.mismatches)
             peeks["rise"] = rise.peek
         spiked, seen, remembered = self._build_spikes(
             m, u, peek, rows, operand=operand, add=add, moved=moved, rise=[] if rise is None else rise.peek)
@@ -293,6 +310,7 @@ class Core(wiring.Component):
             offset = LaneConstants(spec.plan, code.offset, absent=0)
             m.d.comb += [self.capture.values[lane].eq(value + offset.at(add.group, lane))
                          for lane, value in enumerate(u)]
+        return mismatches
 
     def _pooled(self, currents: list[Value], operands: list[Value], add: PassRow) -> list[Value]:
         """Return the next current of each lane: in the passes of a pool the operand, or the larger of both. The first

@@ -49,6 +49,8 @@ class LeakingRows:
         in one row, that of the row, in any cycle.
     values : list of Value
         The number of each lane in the stage in which it is replaced.
+    mismatches : list of Value
+        As of `RowBanks`.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class LeakingRows:
         peek = self._rows.value if in_registers else self._rows.peek
         self.peek = [value.as_signed() for value in lanes_of(peek, self.bits)]
         self._shadows = rows(f"{name}_shadow") if any(op.act == "save" for op in self._ops) else None
+        self.mismatches = self._rows.mismatches + ([] if self._shadows is None else self._shadows.mismatches)
 
     @property
     def _before(self) -> PassRow:

@@ -40,6 +40,9 @@ class PassRow:
         self.group = self.row if plan.positions == 1 else Signal(range(plan.position_rows), name=f"{stage}_group")
         self._fields = ["valid", "number", "row", "captures", "final", "masked", "value", "step",
                         *(["group"] * (self.group is not self.row))]
+        if spec.parity:
+            self.known = Signal(name=f"{stage}_known")
+            self._fields.append("known")
         if spec.pairs:
             self.second = Signal(name=f"{stage}_second")
             self.second_value = Signal(value_shape(spec.layouts), name=f"{stage}_second_value")

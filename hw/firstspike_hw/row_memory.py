@@ -3,12 +3,14 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, ValueLike
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from firstspike_arch.array import LayerPlan
+from firstspike_arch.parity import parity_bits
 
+from .parity import mismatch_of, parity_of
 from .pass_row import PassRow
 
 __all__ = ["RowBanks", "RowMemory", "lanes_of"]
@@ -36,6 +38,9 @@ class RowMemory(wiring.Component):
         Whether ``peek`` must also be right in a cycle in which no row is replaced.
     clears : bool
         For a memory: whether ``clear`` is used.
+    parity : bool
+        For a memory: whether each row has parity. It is in a memory of its own, whose ports do in the next cycle what
+        those of the rows do in this one: so no row waits for its parity, neither to be written nor to be used.
     init : sequence of int
         Power-up value of each register row, from which all rows restart together. That needs no multiplexer, as the set
         or reset of a flip-flop equals its power-up value.
@@ -62,6 +67,9 @@ class RowMemory(wiring.Component):
         In registers: with ``advance``, all rows get their power-up value; allowed only with the last row.
     clear : In(1)
         In a memory: ``value`` of the row that is replaced in the next cycle is 0.
+    live : In(1), mismatch : Out(1)
+        With parity: ``value`` is a row that was written since reset, and is visited; and, two cycles later, what was
+        read of it did not fit its parity. What was not used, as it is forwarded, is not looked at.
     """
 
     fetch_row: Signal
@@ -74,22 +82,27 @@ class RowMemory(wiring.Component):
     next: Signal
     restart: Signal
     clear: Signal
+    live: Signal
+    mismatch: Signal
 
     def __init__(
         self, *, rows: int, width: int, registers: bool, lut_ram: bool = False, forwards: bool = False,
-        bubbles: bool = False, clears: bool = False, init: Sequence[int] = (),
+        bubbles: bool = False, clears: bool = False, parity: bool = False, init: Sequence[int] = (),
     ):
         if rows < 1 or width < 1:
             raise ValueError(f"rows and width must be at least 1, not {rows!r} and {width!r}")
+        if parity and registers:
+            raise ValueError("parity must be off for rows in registers")
         if init and (not registers or len(init) != rows):
             raise ValueError(f"init must be a value for each of {rows} rows in registers, or none, not {len(init)}")
         self._rows, self._width, self._registers = rows, width, registers
         self._lut_ram, self._forwards, self._bubbles, self._clears = lut_ram, forwards, bubbles, clears
-        self._init = init or [0] * rows
+        self._init, self._parity = init or [0] * rows, parity
         super().__init__({
             "fetch_row": In(range(rows)), "fetch": In(1), "fetch_live": In(1), "peek": Out(width), "value": Out(width),
             "row": In(range(rows)), "advance": In(1), "next": In(width), "restart": In(1),
             **({"clear": In(1)} if clears else {}),
+            **({"live": In(1), "mismatch": Out(1)} if parity else {}),
         })
 
     @property
@@ -125,7 +138,7 @@ class RowMemory(wiring.Component):
                                               attrs={"ram_style": "distributed"} if self._lut_ram else {})
             read, write = rows.read_port(), rows.write_port()
             value = Signal(self._width, reset_less=True)
-            loaded = read.data
+            loaded, unused = read.data, Const(0)
             if self._forwards:
                 # Whether to forward is known one cycle ahead: the row fetched is the one replaced in the next cycle,
                 # or in this one.
@@ -137,8 +150,14 @@ class RowMemory(wiring.Component):
                     ahead.eq(self.fetch & operand_live & (operand_row == self.fetch_row)), last.eq(self.next),
                     before.eq(self.fetch & self.advance & (self.row == self.fetch_row)),
                 ]
-                loaded = Mux(ahead, self.next, Mux(before, last, read.data))
+                loaded, unused = Mux(ahead, self.next, Mux(before, last, read.data)), ahead | before
             m.d.sync += value.eq(Mux(self.clear, 0, loaded) if self._clears else loaded)
+            if self._parity:
+                word = value
+                if self._clears:  # what is cleared may have been used as ``peek``
+                    word = Signal(self._width, name="word", reset_less=True)
+                    m.d.sync += word.eq(read.data)
+                self._check(m, word, unused)
             m.d.comb += [
                 # Never read the row being written: otherwise synthesis adds logic for what a collision would read.
                 read.addr.eq(self.fetch_row), read.en.eq(self.fetch & ~(self.advance & (self.row == self.fetch_row))),
@@ -146,6 +165,25 @@ class RowMemory(wiring.Component):
                 write.addr.eq(self.row), write.data.eq(self.next), write.en.eq(self.advance),
             ]
         return m
+
+    def _check(self, m: Module, word: Signal, unused: Value) -> None:
+        """Build the memory of the parity, a cycle behind that of the rows, and check what was read once it is in
+        ``word``, unless it is ``unused`` there.
+
+        The registers of a write are not reset, as a reset would come between a row and its parity."""
+        m.submodules.parity = rows = Memory(shape=parity_bits(self._width), depth=self._rows, init=[],
+                                            attrs={"ram_style": "distributed"} if self._lut_ram else {})
+        read, write = rows.read_port(), rows.write_port()
+        fetch_row, fetch, used = Signal.like(self.fetch_row), Signal(), Signal()
+        row, advance, written = (Signal.like(one, name=f"late_{name}", reset_less=True) for name, one in (
+            ("row", self.row), ("advance", self.advance), ("next", self.next)))
+        m.d.sync += [fetch_row.eq(self.fetch_row), fetch.eq(self.fetch), used.eq(~unused), row.eq(self.row),
+                     advance.eq(self.advance), written.eq(self.next)]
+        m.d.comb += [
+            read.addr.eq(fetch_row), read.en.eq(fetch & ~(advance & (row == fetch_row))),
+            write.addr.eq(row), write.data.eq(parity_of(written)), write.en.eq(advance),
+            self.mismatch.eq(mismatch_of(m, "", word, read.data, self.live & used)),
+        ]
 
 
 class RowBanks:
@@ -180,6 +218,8 @@ class RowBanks:
     ----------
     value, peek, next : Value
         Ports of the `RowMemory` of each bank, concatenated from the lowest bit.
+    mismatches : list of Value
+        With parity in memories: ``mismatch`` of each bank.
     """
 
     def __init__(
@@ -187,17 +227,21 @@ class RowBanks:
         sums: bool = False, keeps: Value | None = None, rotates: Value | None = None, bubbles: bool = False,
         init: Sequence[int] = (), restart: ValueLike = 0, clear: Value | None = None,
     ):
-        banks = []
+        banks, parity = [], plan.options.parity and not plan.in_registers
+        self.mismatches: list[Value] = []
         # Where events visit sums or currents, other rows are replaced by markers alone, which wait for each other.
         forwards = plan.forwards and keeps is None and (sums or not plan.sum_rows)
         for number in range(plan.bank_count):
             bank = RowMemory(
                 rows=plan.sum_rows if sums else plan.rows, width=plan.lanes * width, registers=plan.in_registers,
                 lut_ram=plan.options.lut_ram[name != "membranes"], forwards=forwards, bubbles=bubbles,
-                clears=clear is not None, init=init)
+                clears=clear is not None, parity=parity, init=init)
             m.submodules[name if plan.bank_count == 1 else f"{name}_bank{number}"] = bank
             fetch_row, live = fetch.sums() if sums else fetch.bank(number)
             row, advance = add.sums() if sums else add.bank(number)
+            if parity:
+                m.d.comb += bank.live.eq(advance & add.known)
+                self.mismatches.append(bank.mismatch)
             if keeps is not None and not plan.in_registers:
                 advance = advance & ~keeps
             if rotates is not None and plan.in_registers:

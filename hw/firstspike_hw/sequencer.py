@@ -52,6 +52,7 @@ class IssueInterface(Protocol):
     second: Signal
     second_word: Signal
     second_value: Signal
+    known: Signal
 
 
 def drop_signature(tag_bits: int) -> wiring.Signature:
@@ -67,6 +68,7 @@ def fall_steps(spec: CoreSpec) -> int:
 
 def issue_signature(
     *, passes: int, plan: LayerPlan, words: int, value: Shape, falls: int, pairs: bool = False,
+    parity: bool = False,
 ) -> wiring.Signature:
     """Return the signature of a row that enters the pipeline in this cycle.
 
@@ -89,6 +91,8 @@ def issue_signature(
         its pass
     sum_row, clears : with a pool of currents, the row of the sums, and whether a pass takes it for the last time
     second, second_word, second_value : with ``pairs``, whether there is a second event; its word and factor
+    known : with ``parity``, every memory of rows was written since reset: it is no row of the passes that run then, up
+        to the one that starts an inference
     """
     banks = {} if plan.bank_count == 1 else {
         "bank_rows": Out(data.ArrayLayout(range(plan.rows), plan.bank_count)), "reached": Out(plan.bank_count),
@@ -99,6 +103,7 @@ def issue_signature(
     skips = {"tile": Out(tile_struct(plan)), "last": Out(1)} if plan.options.skips else {}
     return wiring.Signature({
         **banks, **pool, **second, **skips, **{name: Out(values) for name, values in turns(plan).items()},
+        **({"known": Out(1)} if parity else {}),
         "valid": Out(1), "number": Out(range(passes)), "row": Out(range(plan.rows)),
         "group": Out(range(plan.position_rows)), "word": Out(range(words)), "value": Out(value), "captures": Out(1),
         "final": Out(1), "masked": Out(1), "step": Out(range(falls + 1)),
@@ -200,7 +205,8 @@ class Sequencer(wiring.Component):
             **{name: In(input_stream(one)) for name, one in zip(names, spec.inputs, strict=True)},
             "issue": Out(issue_signature(
                 passes=len(spec.microcode.passes), plan=spec.plan, words=spec.memory.depth,
-                value=value_shape(spec.layouts), falls=fall_steps(spec), pairs=spec.pairs)),
+                value=value_shape(spec.layouts), falls=fall_steps(spec), pairs=spec.pairs,
+                parity=spec.parity)),
             "free": In(1), "drop": In(drop_signature(spec.tag_bits)), "reload": In(1), "busy": Out(1),
             **({"takes_event": Out(1)} if spec.fetching else {}),
         })
@@ -266,6 +272,8 @@ class Sequencer(wiring.Component):
             issue.captures.eq(marker & (position == starts) & ~boot), issue.final.eq(final),
             issue.masked.eq(Mux(starting, dropped, masked)),
         ]
+        if spec.parity:
+            m.d.comb += issue.known.eq(~boot | (position > starts))
         if spec.fetching:
             m.d.comb += self.takes_event.eq(token.valid & take & ~token.marker)
         return m

@@ -42,8 +42,8 @@ def external_file(top: str = TOP) -> str:
 
 
 def hex_image(words: list[int], shape: MemoryShape) -> str:
-    """Format the contents of a memory for $readmemh, one word a line."""
+    """Format the contents of a memory for $readmemh, one word a line, with their parity if the memory carries it."""
     if len(words) != shape.depth:
         raise VerilogError(f"image of {shape.name} must have {shape.depth} words, not {len(words)}")
     digits = -(-shape.width // 4)
-    return "".join(f"{word:0{digits}x}\n" for word in words)
+    return "".join(f"{shape.stored(word):0{digits}x}\n" for word in words)

@@ -13,7 +13,9 @@ from amaranth.lib.wiring import In, Out
 from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.fixed import CHUNK_BITS
 from firstspike_arch.memory import MemoryShape
+from firstspike_arch.parity import parity_bits
 
+from .parity import mismatch_of, parity_of
 from .weight_fill import FillInterface, fill_signature
 
 __all__ = ["AccessInterface", "WeightMemory", "memory_access_signature", "rotated"]
@@ -68,6 +70,9 @@ class WeightMemory(wiring.Component):
     If the core takes two events at once, a second port reads the word of the second event beside the first; it shares
     its address with the writes, so that both ports of one block RAM are enough.
 
+    With parity (`MemoryShape.parity`), every write of a chunk writes its bits, too, and a word is checked once it is in
+    the last register, in two cycles of its own.
+
     Parameters
     ----------
     spec : CoreSpec
@@ -96,6 +101,9 @@ class WeightMemory(wiring.Component):
         Chunk read, two cycles after ``access.read``; 0 if none is chosen. Only with ``spec.read_back``.
     fill : In(fill_signature(fetching, words))
         With external weights: writes of a beat.
+    live : In(1), mismatch : Out(1)
+        With parity: ``weights``, and ``second_weights``, are of a row that leaves its stage; and, two cycles later,
+        they did not fit their parity.
     """
 
     word: Signal
@@ -108,6 +116,8 @@ class WeightMemory(wiring.Component):
     access: AccessInterface
     chunk: Signal
     fill: FillInterface
+    live: Signal
+    mismatch: Signal
 
     def __init__(self, spec: CoreSpec, image: Sequence[int] = ()):
         self._spec, self._image = spec, image
@@ -119,6 +129,7 @@ class WeightMemory(wiring.Component):
                 "second_weights": Out(spec.memory.used_bits)} if spec.pairs else {}),
             **({"turn": In(range(spec.plan.banks[0]))} if spec.plan.rotates == (True, True) else {}),
             **({"fill": In(fill_signature(spec.fetching, spec.memory.depth))} if spec.fetching else {}),
+            **({"live": In(1), "mismatch": Out(1)} if spec.parity else {}),
         })
 
     @property
@@ -129,8 +140,10 @@ class WeightMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         shape, access = self._spec.memory, self.access
-        m.submodules[shape.name] = memory = Memory(shape=shape.width, depth=shape.depth, init=self._image)
-        read, write = memory.read_port(), memory.write_port(granularity=CHUNK_BITS)
+        m.submodules[shape.name] = memory = Memory(
+            shape=shape.width, depth=shape.depth, init=[shape.stored(word) for word in self._image])
+        read, write = memory.read_port(), memory.write_port(granularity=shape.chunk_bits)
+        mismatches: list[Value] = []
         late, calm = self._spec.adds_words, Signal(init=1)
         m.d.sync += calm.eq(~access.ahead)  # beside the memory, as the wires to it are long
         address = Signal(range(shape.depth))
@@ -148,7 +161,7 @@ class WeightMemory(wiring.Component):
         if not self._spec.fetching:
             # Never read and write in one cycle: otherwise synthesis adds logic for what a collision would read.
             m.d.comb += [read.en.eq(self.free & calm), write.en.eq(Mux(calm, 0, access.chunk)),
-                         write.data.eq(access.data.replicate(shape.chunks))]
+                         write.data.eq(self._stored(access.data.replicate(shape.chunks)))]
         if self._spec.pairs:
             second = memory.read_port()
             m.d.comb += [
@@ -158,14 +171,16 @@ class WeightMemory(wiring.Component):
             held = Signal(shape.used_bits, reset_less=True)
             m.d.comb += self.second_weights.eq(held)
             with m.If(self.free):
-                m.d.sync += held.eq(Mux(self.second, second.data, 0))
+                m.d.sync += held.eq(Mux(self.second, self._data(second.data), 0))
+            if shape.parity:
+                mismatches.append(self._checked(m, "second_", Mux(self.second, second.data, 0), held))
         elif self._spec.fetching:
             chunks, fill, beat = shape.chunks, self.fill, self._spec.fetching.beat_bits // CHUNK_BITS
             data = Cat(fill.data.word_select(chunk % beat, CHUNK_BITS) for chunk in range(chunks))
             m.d.comb += [
                 write.addr.eq(Mux(calm, fill.word, access.word)),
                 write.en.eq(Mux(calm, fill.chunks, access.chunk)),
-                write.data.eq(Mux(calm, data, access.data.replicate(chunks))),
+                write.data.eq(self._stored(Mux(calm, data, access.data.replicate(chunks)))),
                 # What is read in the cycle of its write is never used.
                 read.en.eq(self.free & calm & ~(fill.chunks.any() & (fill.word == address))),
             ]
@@ -174,13 +189,56 @@ class WeightMemory(wiring.Component):
         # Two registers in a row: the first beside the memory, whose output is slow, the second beside the adders.
         weights = Signal(shape.used_bits, reset_less=True)
         m.d.comb += self.weights.eq(weights)
-        fetched: Value = read.data[:shape.used_bits]
+        fetched = self._data(read.data)[:shape.used_bits]
         if self._spec.plan.rotates == (True, True):
             fetched = rotated(fetched, self.turn, self._spec.plan.banks, 0)
         with m.If(self.free | late):
             m.d.sync += weights.eq(fetched)
+        if shape.parity:
+            mismatches.append(self._checked(
+                m, "", read.data, None if self._spec.plan.rotates == (True, True) else weights))
+            m.d.comb += self.mismatch.eq(Cat(mismatches).any())
         if self._spec.read_back:  # not at the memory's own output: on ECP5 the register is a part of the block RAM
             chunks = [weights[low:low + CHUNK_BITS] for low in range(0, shape.used_bits, CHUNK_BITS)]
             m.d.comb += self.chunk.eq(reduce(or_, (
                 Mux(chosen, chunk, 0) for chosen, chunk in zip(access.chunk, chunks, strict=True))))
         return m
+
+    def _stored(self, data: Value) -> Value:
+        """Return chunks as the memory holds them: each with its parity behind its used bits."""
+        shape = self._spec.memory
+        if not shape.parity:
+            return data
+        found = []
+        for chunk, bits in enumerate(shape.data_bits):
+            one = data[chunk * CHUNK_BITS:chunk * CHUNK_BITS + bits]
+            found.append(Cat(one, parity_of(one), Const(0, shape.chunk_bits - bits - parity_bits(bits))))
+        return Cat(found)
+
+    def _data(self, stored: Value) -> Value:
+        """Return the data of a word that the memory holds."""
+        shape = self._spec.memory
+        if not shape.parity:
+            return stored
+        return Cat(stored[chunk * shape.chunk_bits:][:bits] for chunk, bits in enumerate(shape.data_bits))
+
+    def _checked(self, m: Module, name: str, stored: Value, word: Value | None) -> Value:
+        """Check a word at the memory's output once it is in the register ``word``; None: there is none that holds it as
+        it is."""
+        shape, mismatches = self._spec.memory, []
+        moves = self.free | self._spec.adds_words
+        if word is None:
+            word = Signal(shape.used_bits, name=f"{name}checked", reset_less=True)
+            with m.If(moves):
+                m.d.sync += word.eq(self._data(stored))
+        kept = Signal(shape.stored_bits - shape.used_bits, name=f"{name}kept", reset_less=True)
+        with m.If(moves):
+            m.d.sync += kept.eq(Cat(stored[chunk * shape.chunk_bits:][bits:bits + parity_bits(bits)]
+                                    for chunk, bits in enumerate(shape.data_bits)))
+        first = 0
+        for chunk, bits in enumerate(shape.data_bits):
+            mismatches.append(mismatch_of(
+                m, f"{name}{chunk}_", word[chunk * CHUNK_BITS:][:bits], kept[first:first + parity_bits(bits)],
+                self.live))
+            first += parity_bits(bits)
+        return Cat(mismatches).any()

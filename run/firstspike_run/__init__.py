@@ -3,7 +3,15 @@
 
 from .accelerator import Accelerator
 from .axi_dma import AxiDma
-from .errors import DeviceError, DeviceTimeoutError, ExportError, MemoryReadError, StreamError, WrongDeviceError
+from .errors import (
+    DeviceError,
+    DeviceTimeoutError,
+    ExportError,
+    MemoryReadError,
+    ParityError,
+    StreamError,
+    WrongDeviceError,
+)
 from .export import Export
 from .mapped_registers import MappedRegisters
 from .results import Answers
@@ -11,5 +19,5 @@ from .stream_fifo import StreamFifo
 
 __all__ = [
     "Accelerator", "Answers", "AxiDma", "DeviceError", "DeviceTimeoutError", "Export", "ExportError", "MappedRegisters",
-    "MemoryReadError", "StreamError", "StreamFifo", "WrongDeviceError",
+    "MemoryReadError", "ParityError", "StreamError", "StreamFifo", "WrongDeviceError",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import DeviceError, DeviceTimeoutError, MemoryReadError, WrongDeviceError
+from .errors import DeviceError, DeviceTimeoutError, MemoryReadError, ParityError, WrongDeviceError
 from .export import Export
 from .inputs import InputEncoder
 from .placed_weights import PlacedWeights
@@ -55,8 +55,9 @@ class Accelerator:
         self._lost = True  # whether something may be under way: nothing is known of a device before it is loaded
 
     def load(self, export: Export) -> None:
-        """Make sure that the device holds the weights of an export: write them if it holds others. External weights
-        are put into a buffer, and the device is told its address.
+        """Make sure that the device holds the weights of an export: write them if it holds others, or has read words
+        that did not fit their parity since it got them. External weights are put into a buffer, and the device is told
+        its address.
 
         Raises
         ------
@@ -77,9 +78,10 @@ class Accelerator:
             raise WrongDeviceError(
                 f"the device must be built for {export.network} (architecture {export.architecture}), not for "
                 f"{name or 'nothing known'} (architecture {export.identity_field(octets, 'architecture').hex()})")
+        damaged = "parity" in export.facts and self._count_of(export, "parity_errors") > 0
         if self._lost:
             self._recover(export)
-        if export.identity_field(octets, "program").hex() != export.program:
+        if damaged or export.identity_field(octets, "program").hex() != export.program:
             self._write(export, export.port_words.tolist())
             if self._identity(export) != export.identity:
                 raise DeviceError("the device must report the new program after it was written, but does not")
@@ -99,6 +101,8 @@ class Accelerator:
             A transfer ended in an error or not at all, or the device was reset or given other weights meanwhile.
         MemoryReadError
             External weights could not be read; its ``inferences`` are those whose results are not to be trusted.
+        ParityError
+            Words in the device's memories did not fit their parity; likewise.
         """
         return self.run(*self._encoder().encode(inputs))
 
@@ -120,14 +124,19 @@ class Accelerator:
         counts = encoder.results(words, starts)
         self._weights.place(export)
         before = self.counters()
-        parts, unread, self._lost = [], [], True
-        faults = before.get("faults", 0)
+        parts, unread, damaged, self._lost = [], [], [], True
+        faults, errors = before.get("faults", 0), before.get("parity_errors", 0)
         for first, end in self._parts(encoder, starts, counts):
             octets = words[starts[first] : starts[end]].astype(encoder.beat).view(np.uint8)
             parts.append(self._transfer(octets, int(counts[first:end].sum())))
             if export.memory and (found := self._count("faults")) != faults:
                 faults = found
                 unread += range(first, end)
+            if "parity" in export.facts:
+                found = self._count("parity_errors")
+                if found != errors or found == export.facts["parity"]["most"]:
+                    damaged += range(first, end)
+                errors = found
         after = self.counters()
         moved = {name: (after[name] - before[name]) & COUNTER_MASK for name in after}
         repaired = [f"{name} {moved[name]}" for name in REPAIRS if moved[name]]
@@ -146,6 +155,11 @@ class Accelerator:
                 f"the external weights must be read without errors, but {moved['faults']} slices were not: the results "
                 f"of {len(unread)} of {len(counts)} inferences, from {unread[0]} on, are not to be trusted"
                 f"{self._weights.state(export)}", unread, answers)
+        if damaged:
+            raise ParityError(
+                f"words in the memories of {', '.join(self._damaged_layers(export))} must be as they were written, but "
+                f"do not fit their parity: the results of {len(damaged)} of {len(counts)} inferences, from "
+                f"{damaged[0]} on, are not to be trusted; load writes the weights again", damaged, answers)
         self._lost = False
         return answers
 
@@ -233,6 +247,11 @@ class Accelerator:
     def _count_of(self, export: Export, name: str) -> int:
         facts = export.facts
         return self._registers.read(facts["registers"]["COUNTERS"] + 4 * facts["counters"].index(name))
+
+    def _damaged_layers(self, export: Export) -> list[str]:
+        """Names of the layers in whose memories words did not fit their parity; the last bit is for all from it on."""
+        cores, last = self._count_of(export, "parity_cores"), 31
+        return [name for place, name in enumerate(export.facts["parity"]["layers"]) if cores >> min(place, last) & 1]
 
     def _recover(self, export: Export) -> None:
         """See `recover`.

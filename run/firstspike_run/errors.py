@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .results import Answers
 
-__all__ = ["DeviceError", "DeviceTimeoutError", "ExportError", "MemoryReadError", "StreamError", "WrongDeviceError"]
+__all__ = ["DeviceError", "DeviceTimeoutError", "ExportError", "MemoryReadError", "ParityError", "StreamError",
+           "WrongDeviceError"]
 
 
 class ExportError(ValueError):
@@ -41,6 +42,23 @@ class MemoryReadError(DeviceError):
     """
 
     def __init__(self, message: str, inferences: Sequence[int] = (), answers: Answers | None = None):
+        super().__init__(message)
+        self.inferences, self.answers = list(inferences), answers
+
+
+class ParityError(DeviceError):
+    """Words in the memories of the device no longer were what was written; `Accelerator.load` writes weights anew.
+
+    Attributes
+    ----------
+    inferences : list of int
+        Inferences of the batch whose results are not to be trusted: those of transfers in which such a word was read.
+        All others are right.
+    answers : Answers
+        Results of the whole batch.
+    """
+
+    def __init__(self, message: str, inferences: Sequence[int], answers: Answers):
         super().__init__(message)
         self.inferences, self.answers = list(inferences), answers
 

@@ -18,7 +18,8 @@ from firstspike_hw.toolchain import ToolError
 
 FAMILIES = [ICE40, ECP5, GOWIN]
 SHAPES = (MemoryShape(name="core0_weights", depth=1030, used_bits=40),
-          MemoryShape(name="identity", depth=3, used_bits=5))
+          MemoryShape(name="identity", depth=3, used_bits=5),
+          MemoryShape(name="core1_weights", depth=300, used_bits=41, loadable=True, parity=True))
 
 
 def empty_design(family, blocks: int) -> str:
@@ -47,7 +48,7 @@ def scattered(family, shapes, contents, seed: int, copies: int = 1) -> str:
     """A design that holds the memories in random slices of random blocks, between noise."""
     source = random.Random(seed)
     blocks = family.flow.blocks
-    pieces = [(shape, bit, chunk) for shape in shapes for bit in range(shape.used_bits)
+    pieces = [(shape, bit, chunk) for shape in shapes for bit in range(shape.stored_bits)
               for chunk in range(whole_slices(shape, blocks).depth // blocks.words) for _ in range(copies)]
     text = empty_design(family, -(-len(pieces) // len(slots(family))) + 1)
     rams = blocks.read(text)
@@ -57,7 +58,7 @@ def scattered(family, shapes, contents, seed: int, copies: int = 1) -> str:
     places = [(name, slot) for name in rams for slot in slots(family)]
     for (shape, bit, chunk), (name, slot) in zip(pieces, source.sample(places, len(pieces)), strict=True):
         words = contents[shape.name][chunk * blocks.words:(chunk + 1) * blocks.words]
-        rams[name][blocks.slices[slot]] = [word >> bit & 1 for word in words]
+        rams[name][blocks.slices[slot]] = [shape.stored(word) >> bit & 1 for word in words]
     return blocks.write(text, rams)
 
 
@@ -102,6 +103,17 @@ def test_a_flipped_bit_is_seen(family):
     different = [place for place, word in enumerate(wanted["core0_weights"]) if found[place] != word]
     assert different == ([word] if word < SHAPES[0].depth else [])
     assert not different or found[word] ^ wanted["core0_weights"][word] == 1 << bit
+
+
+def test_a_word_that_does_not_fit_its_parity_is_said():
+    design, blocks = placed(ECP5), ECP5.flow.blocks
+    memories = find_memories(design, SHAPES, blocks)
+    rams = blocks.read(memories.write(design, images(6)))
+    _, _, block, where = memories.places["core1_weights"][0]
+    rams[block][blocks.slices[where][0]] ^= True
+    with pytest.raises(ToolError, match=r"^core1_weights: every word in block RAM must fit its parity, but some do "
+                                        r"not$"):
+        memories.read(blocks.write(design, rams))
 
 
 def test_every_width_of_a_block_is_found():

@@ -275,6 +275,10 @@ def test_blocks_are_counted_in_their_best_shape():
     wide = dataclasses.replace(device, shapes=((512, 36),))
     parts = [wide.blocks_of(MemoryShape(name="m", depth=512, used_bits=bits, loadable=True)) for bits in (32, 36, 72)]
     assert parts == [1, 2, 3]
+    # With parity a chunk has 36 bits, and the rest of a word an eighth more.
+    kept = [MemoryShape(name="m", depth=512, used_bits=bits, loadable=True, parity=True) for bits in (32, 40, 64)]
+    assert [wide.blocks_of(one) for one in kept] == [1, 2, 2]
+    assert [DEVICES["ice40-up5k"].blocks_of(dataclasses.replace(one, depth=256)) for one in kept] == [3, 4, 6]
 
 
 @pytest.fixture

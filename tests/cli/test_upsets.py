@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from firstspike import upset_campaign
 from firstspike.upset_campaign import Effect, Trial, UpsetCase, UpsetMachine, interval, run_upsets
-from firstspike.upset_report import bit_table, summary
+from firstspike.upset_report import bit_table, effect_table, summary
 from firstspike.upset_sites import sites_of
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
@@ -54,10 +54,12 @@ class FakeBench(UpsetBench):
         self.ran += upsets
         decided = np.array([self.traces[one.inputs].decided for one in upsets])
         words = np.array([self.traces[one.inputs].classes for one in upsets]).astype(np.uint32)[..., None]
+        mismatches = np.zeros(len(upsets), dtype=int)
         results, recovery = np.full(len(upsets), 4), np.zeros(len(upsets), dtype=int)
         for index, one in enumerate(upsets):
             struck = self.elements[max(0, one.element)]
             name = "" if one.element == NO_UPSET else f"{struck.unit}.{struck.name}"
+            mismatches[index] = "weights" in name and one.bit % 3
             if "weights" in name and one.bit % 3 == 2:
                 words[index, 1:] ^= 1
             elif "membranes" in name:
@@ -66,7 +68,8 @@ class FakeBench(UpsetBench):
                 results[index], decided[index, 3], words[index, 3], recovery[index] = 3, -1, 0, Recovery.BY_RESTART
             elif "queue" in name:
                 decided[index] += 1
-        return UpsetRuns(results=results, decided=decided, words=words, recovery=recovery)
+        return UpsetRuns(results=results, decided=decided, words=words, recovery=recovery,
+                         mismatches=mismatches)
 
 
 @pytest.fixture
@@ -90,6 +93,53 @@ def test_every_bit_of_state_is_in_one_site(program, text):
     assert weights.bits == core.bias_word * core.memory.used_bits and weights.number_bits == core.layer.weight_bits
     with pytest.raises(ValueError, match=f"^index must be below {weights.bits}$"):
         weights.at(weights.bits)
+
+
+@pytest.fixture(scope="module")
+def guarded(program) -> Program:
+    return fs.compile(program.network, lanes=[2, 1], register_rows=2, protect="parity").program
+
+
+@pytest.fixture(scope="module")
+def guarded_text(guarded) -> str:
+    return verilog(Accelerator(guarded), guarded.memories())
+
+
+def test_memories_with_parity_are_sites_of_their_own(guarded, guarded_text):
+    elements = state_elements(guarded_text)
+    sites = {site.name: site for site in sites_of(guarded, elements)}
+    seen = [site.at(index) for site in sites.values() for index in range(site.bits)]
+    padding = sum(shape.depth * (shape.width - shape.stored_bits) for shape in guarded.memories())
+    assert len({*seen}) == len(seen) == sum(one.bits for one in elements) - padding
+    for core in guarded.cores:
+        name, memory = core.layer.name, core.memory
+        bits = {one.name.removeprefix(f"core{core.index}_"): one.depth * one.used_bits for one in core.memories
+                if one.name.startswith("core") and one is not memory}
+        parity = [bits.pop(f"{one}_parity") for one in [*bits] if not one.endswith("_parity")]
+        assert core.plan.in_registers == (f"membranes of {name}" not in sites)
+        if not core.plan.in_registers:
+            assert sites[f"membranes of {name}"].bits == bits.pop("membranes")
+        assert sum(site.bits for site in sites.values() if site.name == f"rows of {name}") == sum(bits.values())
+        assert sites[f"parity of {name}"].bits == sum(parity) + memory.depth * (memory.stored_bits - memory.used_bits)
+        weights = sites[f"weights of {name}"]
+        numbers = [weights.number_bit(element, bit) for element, _, bit in map(weights.at, range(weights.bits))]
+        assert numbers == [index % core.layer.weight_bits for index in range(weights.bits)]
+
+
+def test_what_parity_notices_is_told(guarded, guarded_text, inputs, fake):
+    outcomes = run_upsets(UpsetCase(program=guarded, text=guarded_text, inputs=inputs, inferences=4, seed=1), 9)
+    trials = [trial for one in outcomes if one.site.kind != "registers" for trial in one.trials]
+    noticed, felt = ([one for one in trials if good(one)] for good in (
+        lambda one: one.noticed, lambda one: one.effect is not Effect.NONE))
+    both = sum(one.noticed for one in felt)
+    assert 0 < both < len(felt) < len(trials) and both < len(noticed)
+    assert summary(outcomes, parity=True)[-1] == (
+        f"of {len(trials)} upsets in memories with parity, {len(noticed)} were noticed; of the {len(felt)} that "
+        f"changed anything, {both}")
+    assert summary(outcomes) == summary(outcomes, parity=True)[:-1]
+    column = effect_table(outcomes, parity=True).columns[-1]
+    assert column.header == "noticed" and [*column.cells] == [f"{one.noticed:.1%}" for one in outcomes]
+    assert effect_table(outcomes).columns[-1].header == "lasts"
 
 
 def test_effects_are_told_apart_and_counted(program, text, inputs, fake):
@@ -203,6 +253,21 @@ def test_a_struck_weight_is_another_weight(program, text, inputs):
     assert seen == [*wanted, evidence(prediction.golden)]
     assert runs.decided[-1].tolist() == prediction.trace.decided.tolist()
     assert len({repr(one) for one in seen}) > 2
+
+
+@pytest.mark.slow
+def test_every_upset_in_memories_with_parity_that_changes_anything_is_noticed(
+        guarded, guarded_text, inputs):
+    """In Verilator: each bit of each memory, in many cycles."""
+    machine = UpsetMachine(UpsetCase(program=guarded, text=guarded_text, inputs=inputs, inferences=4, seed=1))
+    assert {site.kind for site in machine.sites} == {
+        "weights", "biases", "membranes", "rows", "parity", "registers"}
+    for number, site in enumerate(machine.sites):
+        if site.kind != "registers":
+            trials = machine.trials(number, range(1500))
+            felt = [trial for trial in trials if trial.effect is not Effect.NONE]
+            assert all(trial.noticed for trial in felt) and sum(trial.noticed for trial in trials) > 150
+            assert not felt if site.kind == "parity" else len(felt) > 10
 
 
 def evidence(golden: GoldenResult) -> list[tuple[int, int, list[int]]]:

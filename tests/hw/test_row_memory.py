@@ -15,6 +15,7 @@ def test_arguments_can_be_read_back():
     ({"rows": 0, "width": 4, "registers": True}, r"rows and width must be at least 1, not 0 and 4"),
     ({"rows": 3, "width": 4, "registers": True, "init": [1]},
      r"init must be a value for each of 3 rows in registers, or none, not 1"),
+    ({"rows": 3, "width": 4, "registers": True, "parity": True}, r"parity must be off for rows in registers"),
     ({"rows": 3, "width": 4, "registers": False, "init": [1, 2, 3]},
      r"init must be a value for each of 3 rows in registers, or none, not 3"),
 ])

@@ -101,7 +101,7 @@ def _use(core: CoreSpec) -> Use:
     plan = core.plan
     turned = sum(banks - 1 for banks, turns in zip(plan.banks, plan.rotates, strict=True) if turns)
     return Use(processing_elements(core),
-               sum(memory.depth * memory.used_bits * memory.read_ports for memory in core.memories),
+               sum(memory.depth * memory.stored_bits * memory.read_ports for memory in core.memories),
                plan.elements * (2 * plan.membrane_bits + core.layer.weight_bits * turned))
 
 

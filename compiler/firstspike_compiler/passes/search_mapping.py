@@ -185,7 +185,7 @@ def _fits_lut_ram(core: CoreSpec) -> bool:
     """
     membranes, others = [], []
     for memory in core.memories:
-        (membranes if memory.name.endswith("_membranes") else others).append(memory)
+        (membranes if "_membranes" in memory.name else others).append(memory)
     return all(not wanted or any(one.lut_ram and LUT_RAM_DEPTH < one.depth <= LUT_RAM_MOST for one in memories)
                for wanted, memories in zip(core.plan.options.lut_ram, (membranes, others), strict=True))
 

@@ -10,7 +10,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 from firstspike_arch.memory import MemoryShape
 from firstspike_arch.program import Program
-from firstspike_arch.status import COUNTER_BITS, COUNTERS, FAULTS_ADDRESS, PROGRAM_WORD, STATUS_CYCLES
+from firstspike_arch.status import COUNTER_BITS, COUNTERS, FAULTS_ADDRESS, PARITY_ADDRESSES, PROGRAM_WORD, STATUS_CYCLES
 
 from ..accelerator import Accelerator
 from ..integer_argument import integer_argument
@@ -29,6 +29,7 @@ from .registers import (
     RESTART_BIT,
     RESULT_BEAT_BITS,
     Register,
+    counters_of,
     input_beat_bits,
 )
 
@@ -225,6 +226,12 @@ class AxiAccelerator(wiring.Component):
             m.d.comb += registers.read_error.eq(1)
         if memory is not None:
             self._build_memory_reads(m, registers, accelerator, memory, own + len(AXI_COUNTERS))
+        if self._program.has_parity:
+            names = counters_of(self._program)
+            for name, status_address in PARITY_ADDRESSES.items():
+                with m.If(number == first + names.index(name)):
+                    m.d.comb += [accelerator.status_address.eq(status_address), registers.read_error.eq(0),
+                                 registers.read_data.eq(accelerator.status_data)]
 
     @staticmethod
     def _build_memory_reads(

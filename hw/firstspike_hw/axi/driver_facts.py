@@ -13,6 +13,7 @@ from firstspike_arch.fixed import latency_step
 from firstspike_arch.memory_image import ALIGNMENT, CRC_PLACE, DIGEST_PLACE, MAGIC, contents_at
 from firstspike_arch.program import Program
 from firstspike_arch.result import DECIDED_BY_BITS
+from firstspike_arch.status import PARITY_COUNT_MAX
 from firstspike_arch.work import drain_cycles
 
 from ..link.frames import NAME_PLACE, PROGRAM_PLACES, Identity, identity_of, wire_format
@@ -88,6 +89,8 @@ def driver_facts(program: Program) -> dict[str, Any]:
             "step_weights": list(network.step_weights)
             if network.readout == "weighted_spikes" and network.earliest_decides else None},
         **({"memory": _memory_facts(program)} if program.external else {}),
+        **({"parity": {"most": PARITY_COUNT_MAX, "layers": [layer.name for layer in network.layers]}}
+           if program.has_parity else {}),
     }
 
 

@@ -10,7 +10,7 @@ from enum import IntEnum
 import numpy as np
 from firstspike_arch.fixed import ceil_div
 from firstspike_arch.program import Program
-from firstspike_arch.status import COUNTERS
+from firstspike_arch.status import COUNTERS, PARITY_ADDRESSES
 
 from ..link.frames import WireFormat
 
@@ -82,7 +82,8 @@ def registers_of(program: Program) -> tuple[Register, ...]:
 
 def counters_of(program: Program) -> tuple[str, ...]:
     """Names of all counters, in the order of their registers."""
-    return (*COUNTERS, *AXI_COUNTERS, *(MEMORY_COUNTERS * bool(program.external)))
+    return (*COUNTERS, *AXI_COUNTERS, *(MEMORY_COUNTERS * bool(program.external)),
+            *(PARITY_ADDRESSES if program.has_parity else ()))
 
 
 def input_beat_bits(wire: WireFormat) -> int:

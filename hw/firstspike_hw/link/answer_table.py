@@ -81,13 +81,13 @@ class AnswerTable(wiring.Component):
 
     def __init__(
         self, *, identity: Sequence[int] = (), read_cycles: int = 0, needs_loading: bool = False,
-        external: bool = False,
+        external: bool = False, parity: bool = False,
     ):
         if len(identity) > IDENTITY.depth:
             raise ValueError(f"identity must have at most {IDENTITY.depth} words, not {len(identity)}")
         self._identity, self._needs_loading, self._external = identity, needs_loading or external, external
         self._read_cycles = integer_argument("read_cycles", read_cycles, 0)
-        self._status_bytes = len(status_names(external=external)) * COUNTER_BITS // 8
+        self._status_bytes = len(status_names(external=external, parity=parity)) * COUNTER_BITS // 8
         super().__init__({
             "kind": In(8), "place": In(range(self.octets)), "reason": In(Shape.cast(Reason)), "moves": In(1),
             "word_written": In(1), "word": In(data.StructLayout(PROGRAM_WORD)),

@@ -18,7 +18,7 @@ from firstspike_arch.fixed import CHUNK_BITS, ceil_div
 from firstspike_arch.memory import MemoryShape
 from firstspike_arch.program import Program
 from firstspike_arch.result import ResultLayout, result_layout
-from firstspike_arch.status import COUNTERS, MEMORIES_MAX
+from firstspike_arch.status import COUNTERS, MEMORIES_MAX, PARITY_ADDRESSES
 
 from ..integer_argument import integer_argument
 
@@ -104,6 +104,7 @@ class Capability(IntFlag):
 
     READ_BACK = 1
     EXTERNAL_MEMORY = 4  # MEMORY requests, and `FAULTS_COUNTER`
+    PARITY = 8  # counters of words that do not fit their parity
     ENDLESS = 2  # a record for each window of an inference, whose steps are the identity's ``steps_max``
 
 
@@ -328,24 +329,26 @@ def identity_of(program: Program, *, buffer_bytes: int, clk_hz: int = 0, initial
         program=program.digest()[:16] if initialised else NO_PROGRAM, name=network.name,
         capabilities=(Capability.READ_BACK if program.config.read_back else 0)
         | (Capability.ENDLESS if network.endless else 0)
-        | (Capability.EXTERNAL_MEMORY if program.external else 0),
+        | (Capability.EXTERNAL_MEMORY if program.external else 0)
+        | (Capability.PARITY if program.has_parity else 0),
     )
 
 
-def status_names(*, external: bool = False) -> tuple[str, ...]:
-    """Names of the counters of a STATUS response, in their order, of a device with or without an external memory."""
-    return (*COUNTERS, *LINK_COUNTERS, *((FAULTS_COUNTER,) * external))
+def status_names(*, external: bool = False, parity: bool = False) -> tuple[str, ...]:
+    """Names of the counters of a STATUS response, in their order, of a device with or without an external memory, and
+    parity."""
+    return (*COUNTERS, *LINK_COUNTERS, *((FAULTS_COUNTER,) * external), *(PARITY_ADDRESSES if parity else ()))
 
 
-def status_values(payload: bytes, *, external: bool = False) -> dict[str, int]:
-    """Counters of a STATUS response by name, of a device with or without an external memory.
+def status_values(payload: bytes, *, external: bool = False, parity: bool = False) -> dict[str, int]:
+    """Counters of a STATUS response by name, of a device with or without an external memory, and parity.
 
     Raises
     ------
     FrameError
         Wrong size.
     """
-    names = status_names(external=external)
+    names = status_names(external=external, parity=parity)
     if len(payload) != 4 * len(names):
         raise FrameError(f"the device must answer with {len(names)} counters of 4 bytes, not with {len(payload)} bytes")
     return dict(zip(names, np.frombuffer(payload, dtype="<u4").tolist(), strict=True))

@@ -62,6 +62,8 @@ class HostPort(wiring.Component):
     memory_bits : int
         Bits of a beat of an external memory to be written; 0: there is none, and a MEMORY request is of unknown kind.
         With one, INFER is refused from each reset until a program is written (`AnswerTable`).
+    parity : bool
+        Whether a STATUS response has the counters of words that do not fit their parity.
 
     Members
     -------
@@ -95,13 +97,13 @@ class HostPort(wiring.Component):
 
     def __init__(
         self, *, format: WireFormat, identity: Sequence[int] = (), read_cycles: int = 0, needs_loading: bool = False,
-        memory_bits: int = 0,
+        memory_bits: int = 0, parity: bool = False,
     ):
         self._format = format
         self._feeder = WordFeeder(
             word_bytes=format.word_bytes, image_words=format.image_words, window_steps=format.window_steps)
         self._table = AnswerTable(identity=identity, read_cycles=read_cycles, needs_loading=needs_loading,
-                                  external=bool(memory_bits))
+                                  external=bool(memory_bits), parity=parity)
         self._loader = MemoryLoader(data_bits=memory_bits) if memory_bits else None
         super().__init__({
             **({"memory_writes": Out(write_stream(memory_bits)), "memory_requests": Out(request_stream()),

@@ -8,7 +8,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Member, Out, connect, flipped
 from firstspike_arch.memory import MemoryShape
 from firstspike_arch.program import Program
-from firstspike_arch.status import COUNTERS, FAULTS_ADDRESS
+from firstspike_arch.status import COUNTERS, FAULTS_ADDRESS, PARITY_ADDRESSES
 
 from ..accelerator import Accelerator
 from ..axi.read_arbiter import ReadArbiter
@@ -128,7 +128,8 @@ class LinkedAccelerator(wiring.Component):
             format=wire, identity=self._images.get(IDENTITY.name, ()),
             read_cycles=read_cycles(len(self._program.network.layers)) if self._program.config.read_back else 0,
             needs_loading=self._program.needs_loading,
-            memory_bits=self._program.config.beat_bits if self._program.external else 0)
+            memory_bits=self._program.config.beat_bits if self._program.external else 0,
+            parity=self._program.has_parity)
         m.submodules.appender = appender = CrcAppender()
         m.submodules.encoder = encoder = CobsEncoder()
         m.submodules.accelerator = accelerator = Accelerator(
@@ -160,6 +161,11 @@ class LinkedAccelerator(wiring.Component):
         if self._program.external:
             faults = asked == len(COUNTERS) + len(LINK_COUNTERS)
             own, asked = own & ~faults, Mux(faults, FAULTS_ADDRESS, asked)
+        if self._program.has_parity:
+            first = len(COUNTERS) + len(LINK_COUNTERS) + bool(self._program.external)
+            for place, address in enumerate(PARITY_ADDRESSES.values(), start=first):
+                here = port.status_address == place
+                own, asked = own & ~here, Mux(here, address, asked)
         m.d.comb += [
             accelerator.status_address.eq(asked), self.busy.eq(port.busy),
             port.status_data.eq(Mux(own, Array(counts)[(port.status_address - len(COUNTERS))[:2]],

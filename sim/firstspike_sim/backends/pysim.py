@@ -6,9 +6,9 @@ from collections.abc import Callable
 import numpy as np
 from amaranth.sim import Simulator
 from firstspike_arch.backend import Stimulus, Trace
-from firstspike_arch.program import Program
+from firstspike_arch.program import Program, status_addresses
 from firstspike_arch.result import result_layout, scores_from_raw
-from firstspike_arch.status import FAULTS_ADDRESS
+from firstspike_arch.status import COUNTERS
 from firstspike_arch.work import quiet_cycles
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.toolchain import ToolError
@@ -76,7 +76,6 @@ class PysimBackend:
 
         async def bench(ctx):
             nonlocal ended
-            ctx.set(accelerator.status_address, FAULTS_ADDRESS)
             word, available, quiet = 0, gaps[0], 0
             for cycle in range(limit):
                 offered = word < total and cycle >= available
@@ -108,8 +107,12 @@ class PysimBackend:
                     quiet = 0
                 if quiet == enough:
                     ended = True
+                    for name, address in status_addresses(program).items():
+                        if name not in COUNTERS:  # which need some cycles
+                            ctx.set(accelerator.status_address, address)
+                            counters[name] = ctx.get(accelerator.status_data)
                     if memory is not None:
-                        counters.update(faults=ctx.get(accelerator.status_data), beats=memory.sent)
+                        counters.update(beats=memory.sent)
                     return
                 await ctx.tick()
 

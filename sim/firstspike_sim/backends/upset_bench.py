@@ -11,6 +11,7 @@ import numpy as np
 from firstspike_arch.backend import Stimulus
 from firstspike_arch.program import Program
 from firstspike_arch.result import result_layout
+from firstspike_arch.status import PARITY_ADDRESSES
 from firstspike_hw.toolchain import find_tool
 from firstspike_hw.verilog_files import hex_image, image_file, top_of
 
@@ -19,7 +20,7 @@ from .state_elements import StateElement, public_state, state_elements
 
 __all__ = ["NO_UPSET", "Recovery", "Upset", "UpsetBench", "UpsetRuns"]
 
-_HEAD = 2  # numbers of a run before its results
+_HEAD = 3  # numbers of a run before its results
 
 
 class Recovery(IntEnum):
@@ -70,12 +71,15 @@ class UpsetRuns:
         Result words (`ResultLayout`); 0 where none came.
     recovery : int64[U]
         `Recovery`.
+    mismatches : int64[U]
+        Counter of words that did not fit their parity, at the end of the run; 0 where memories carry none.
     """
 
     results: np.ndarray
     decided: np.ndarray
     words: np.ndarray
     recovery: np.ndarray
+    mismatches: np.ndarray
 
 
 class UpsetBench:
@@ -117,7 +121,9 @@ class UpsetBench:
         cases = " ".join(
             f"case {number}: flip(root->{one.member}{'[word]' if one.depth > 1 else ''}, bit); break;"
             for number, one in enumerate(self.elements))
-        header = f"#define RESULT_WORDS {self._words}\n#define FLIP_CASES {cases}\n"
+        address = PARITY_ADDRESSES["parity_errors"] if program.has_parity else -1
+        header = (f"#define RESULT_WORDS {self._words}\n#define PARITY_ADDRESS {address}\n"
+                  f"#define FLIP_CASES {cases}\n")
         driver = (NATIVE / "upsets.cpp").read_text()
         self._binary = build_simulator(public_state(text), {"state.h": header, "upsets.cpp": driver}, top=self._top)
 
@@ -145,5 +151,6 @@ class UpsetBench:
                 np.asarray(values).astype(kind).tofile(folder / f"{file}.bin")
             self._binary.run([str(count), str(self._quiet)], folder=folder)
             seen = np.fromfile(folder / "seen.bin", dtype=np.int64).reshape(len(upsets), -1)
-        return UpsetRuns(results=seen[:, 0], recovery=seen[:, 1], decided=seen[:, _HEAD : _HEAD + count],
+        return UpsetRuns(results=seen[:, 0], recovery=seen[:, 1], mismatches=seen[:, 2],
+                         decided=seen[:, _HEAD : _HEAD + count],
                          words=seen[:, _HEAD + count :].reshape(len(upsets), count, -1).astype(np.uint32))

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 from firstspike_arch.backend import Stimulus, Trace
-from firstspike_arch.program import Program
+from firstspike_arch.program import Program, status_addresses
 from firstspike_arch.result import result_layout, scores_from_raw
-from firstspike_arch.status import COUNTERS, FAULTS_ADDRESS, STATUS_CYCLES
+from firstspike_arch.status import STATUS_CYCLES
 from firstspike_arch.work import quiet_cycles
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.toolchain import Tool, find_tool
@@ -127,8 +127,8 @@ class VerilatorBackend:
             decided_by=np.array([field[2] for field in fields]), scores=scores_from_raw(program, raw, steps),
             decided=read("decided"), taken=read("taken"), edge_tokens=tuple(tokens for tokens, _ in edges),
             edge_cycles=tuple(cycles for _, cycles in edges),
-            counters=dict(zip((*COUNTERS, *(("faults", "beats") * bool(program.external))), read("counters").tolist(),
-                              strict=True)),
+            counters=dict(zip((*status_addresses(program), *(("beats",) * bool(program.external))),
+                              read("counters").tolist(), strict=True)),
         )
 
 
@@ -147,9 +147,9 @@ def _build(program: Program, text: str, **options: bool) -> Tool:
     seen = " ".join(f"see({i}, {root}edge{i}_valid, {root}edge{i}_ready, {root}edge{i}_payload)" for i in edges)
     header = (
         f"#define EDGES {len(edges)}\n#define RESULT_WORDS {-(-result_layout(program).bits // 32)}\n"
-        f"#define COUNTERS {len(COUNTERS)}\n#define STATUS_CYCLES {STATUS_CYCLES}\n#define READ_EDGES(see) {seen}\n"
+        f"#define COUNTER_ADDRESSES {', '.join(map(str, status_addresses(program).values()))}\n"
+        f"#define STATUS_CYCLES {STATUS_CYCLES}\n#define READ_EDGES(see) {seen}\n"
         f"#define BEAT_BITS {program.config.beat_bits if program.external else 0}\n"
-        f"#define FAULTS_ADDRESS {FAULTS_ADDRESS}\n"
     )
     # A file for Verilator makes the edges visible, so that the Verilog is unchanged: what is simulated is what is
     # shipped.

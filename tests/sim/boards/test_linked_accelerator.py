@@ -13,7 +13,9 @@ from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 from cobs import cobs
 from firstspike_arch.events import ADDRESS_SHIFT, MARKER
+from firstspike_arch.memory import MemoryShape
 from firstspike_arch.program import Program
+from firstspike_arch.status import PARITY_ADDRESSES
 from firstspike_boards.driver import WireBackend
 from firstspike_boards.link import Link, LinkError
 from firstspike_hw.link.frames import (
@@ -228,6 +230,33 @@ def test_what_a_request_cannot_hold_is_refused():
     assert differing(wanted, backend.run(wanted.stimulus)) == []
     answer, = backend.link.exchange([(Kind.INFER, wire_format(program).pack_words(words[-1:]))])
     assert len(answer) == wire_format(program).record_bytes + 1 and answer[-1] == 1
+
+
+@pytest.mark.slow
+def test_words_that_do_not_fit_their_parity_are_told_and_loaded_again(monkeypatch):
+    random = np.random.default_rng(2)
+    builder = fs.NetworkBuilder(6, steps=2, readout="spike_count", in_max=2)
+    builder.layer(random.integers(1, 9, (5, 6)), theta=12, name="first")
+    builder.layer(random.integers(1, 9, (3, 5)), theta=8, name="last")
+    program, stored = fs.compile(builder.build(), lanes=[5, 3], protect="parity").program, MemoryShape.stored
+    damaged = program.memories()[1].name
+    with monkeypatch.context() as patch:  # the weights of one layer, but not its row of zeros, lose a bit of parity
+        patch.setattr(MemoryShape, "stored", lambda self, word: stored(self, word) ^ (
+            word > 0 and self.name == damaged) << self.used_bits)
+        board = PysimBoard(program)
+        backend = backend_of(board, program)
+    wanted = predict_inputs(program, random.integers(0, 3, (3, 2, 6)))
+    assert backend.link.identity.capabilities == Capability.PARITY
+    assert {name: backend.counters()[name] for name in PARITY_ADDRESSES} == {"parity_errors": 0, "parity_cores": 0}
+    with pytest.raises(LinkError, match=r"^words in the memories of last must be as they were written, but do not fit "
+                                        r"their parity: the results are not to be trusted; run again, which loads the "
+                                        r"weights again$"):
+        backend.run(wanted.stimulus)
+    assert backend.counters()["parity_errors"] > 0 and backend.counters()["parity_cores"] == 1 << 1
+    backend.load(program)
+    trace = backend.run(wanted.stimulus)
+    assert differing(wanted, trace) == []
+    assert (trace.counters["parity_errors"], trace.counters["parity_cores"]) == (0, 0)
 
 
 def external_program(seed: int = 2, **options) -> Program:

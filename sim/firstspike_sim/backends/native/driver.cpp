@@ -13,7 +13,7 @@
 #ifdef WAVES
 #include "verilated_fst_c.h"
 #endif
-#include "edges.h"  // EDGES, RESULT_WORDS (32 bits each), COUNTERS, STATUS_CYCLES, READ_EDGES(see); BEAT_BITS (0: no memory), FAULTS_ADDRESS
+#include "edges.h"  // EDGES, RESULT_WORDS (32 bits each), COUNTER_ADDRESSES, STATUS_CYCLES, READ_EDGES(see); BEAT_BITS (0: no memory)
 
 using Words = std::vector<int64_t>;
 
@@ -189,8 +189,9 @@ int main(int argc, char** argv) {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     Words counters;
     top.source_valid = 0;
-    for (int i = 0; i < COUNTERS + (BEAT_BITS > 0); i++) {
-        top.status_address = i < COUNTERS ? i : FAULTS_ADDRESS;
+    const int addresses[] = {COUNTER_ADDRESSES};
+    for (const int address : addresses) {
+        top.status_address = address;
         for (int j = 0; j < STATUS_CYCLES; j++) { top.eval(); edge(); }
         top.eval();
         counters.push_back(top.status_data);

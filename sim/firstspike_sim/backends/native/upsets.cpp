@@ -10,7 +10,7 @@
 #include "Vfirstspike.h"
 #include "Vfirstspike___024root.h"
 #include "verilated.h"
-#include "state.h"  // RESULT_WORDS (32 bits each), FLIP_CASES: case ELEMENT: flip(REGISTER, bit); break; …
+#include "state.h"  // RESULT_WORDS (32 bits each), PARITY_ADDRESS (-1: none), FLIP_CASES: case ELEMENT: flip(REGISTER, bit); break; …
 
 using Words = std::vector<int64_t>;
 enum Recovery { NOT_NEEDED, BY_RESTART, BY_RESET, NONE };
@@ -56,6 +56,12 @@ struct Machine {
     }
     void reset() { top.rst = 1; quiet(2); top.rst = 0; }
     void restart() { top.restart = 1; quiet(1); top.restart = 0; }
+    int64_t mismatches() {
+        if (PARITY_ADDRESS < 0) return 0;
+        top.status_address = PARITY_ADDRESS;
+        top.eval();
+        return top.status_data;
+    }
     void apply(const Upset& upset) {
         const int64_t word = upset.word, bit = upset.bit;
         auto* root = top.rootp;
@@ -98,6 +104,7 @@ int main(int argc, char** argv) {
         const Upset upset{trials[i + 1], trials[i + 2], trials[i + 3], trials[i + 4]};
         auto machine = std::make_unique<Machine>(context);
         Seen seen = machine->run(first, set[1] - set[0], results, set[3], more, upset);
+        const int64_t noticed = machine->mismatches();
         int64_t recovery = NOT_NEEDED;
         if (int64_t(seen.decided.size()) < results) {
             const size_t one = set[2] - set[0];
@@ -115,8 +122,8 @@ int main(int argc, char** argv) {
         const int64_t count = seen.decided.size();
         seen.decided.resize(results, -1);
         seen.results.resize(results * RESULT_WORDS, 0);
-        const int64_t head[] = {count, recovery};
-        if (fwrite(head, 8, 2, file) != 2 || fwrite(seen.decided.data(), 8, results, file) != size_t(results) ||
+        const int64_t head[] = {count, recovery, noticed};
+        if (fwrite(head, 8, 3, file) != 3 || fwrite(seen.decided.data(), 8, results, file) != size_t(results) ||
             fwrite(seen.results.data(), 8, seen.results.size(), file) != seen.results.size()) return 2;
     }
     return fclose(file) ? 2 : 0;
