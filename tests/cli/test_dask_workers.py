@@ -23,10 +23,16 @@ from firstspike.job_folder import JobFolder
 from firstspike.verb_demo import shipped
 from firstspike_hw.toolchain import ToolError
 
-cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers have no tests
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers elsewhere have no tests
 
 JOBS = {f"job{number}": number for number in range(8)}
 SQUARES = {key: {"square": number**2} for key, number in JOBS.items()}
+
+
+@pytest.fixture(autouse=True)
+def workers_find_this_module(monkeypatch):
+    """Processes of this machine have the path that this one has; what they cannot find they wait for, for ever."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
 
 
 def square(common: str, number: int) -> dict:
