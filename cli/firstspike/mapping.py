@@ -17,8 +17,9 @@ from firstspike_arch.shown import shown
 from firstspike_arch.work import workload
 from firstspike_boards.devices import DEVICES, Device
 from firstspike_boards.lut_model import core_luts, entry_luts, program_luts, readout_luts
-from firstspike_compiler.compile import Compilation, compile_network, given_options, remap_as
+from firstspike_compiler.compile import Compilation, compile_network, remap_as
 from firstspike_compiler.errors import CompileError
+from firstspike_compiler.options import given_options
 from firstspike_compiler.passes.search_mapping import (
     UNLIMITED,
     Choice,

@@ -71,7 +71,8 @@ def verifiable(network: Any, **options: Any) -> Verifiable:
     from firstspike_arch.float_network import FloatNetwork
     from firstspike_arch.network import IntegerNetwork
     from firstspike_arch.program import Program
-    from firstspike_compiler.compile import Compilation, Options, compile_network
+    from firstspike_compiler.compile import Compilation, compile_network
+    from firstspike_compiler.options import Options
 
     given = network.program if isinstance(network, Compilation) else network
     found = Verifiable(program=given) if isinstance(given, Program) else None

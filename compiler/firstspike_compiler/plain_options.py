@@ -9,7 +9,7 @@ import numpy as np
 from firstspike_arch.plain import read_fields
 from firstspike_arch.shown import shown
 
-from .compile import Options
+from .options import Options
 
 __all__ = ["from_plain", "to_plain"]
 

@@ -15,7 +15,7 @@ from firstspike_arch.network_builder import NetworkBuilder
 from firstspike_arch.neuron import FloatNeuron, Neuron
 from firstspike_arch.real_network import real_network
 from firstspike_arch.shown import shown
-from firstspike_compiler.compile import Options
+from firstspike_compiler.options import Options
 from firstspike_train.neurons import LIF
 from torch import nn
 

@@ -18,7 +18,8 @@ from firstspike_arch.array import LayerOptions
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
 from firstspike_arch.neuron import FloatNeuron
 from firstspike_arch.output_folder import digest_of
-from firstspike_compiler.compile import Options, remap_as
+from firstspike_compiler.compile import remap_as
+from firstspike_compiler.options import Options
 from firstspike_compiler.plain_options import from_plain, to_plain
 
 
