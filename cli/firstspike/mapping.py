@@ -68,7 +68,8 @@ class Mapping:
     ----------
     compilation : Compilation
     interval : float
-        Mean interval between inferences on the samples in cycles, by the timing model.
+        Mean interval between inferences on the samples in cycles, by the timing model; at least what the external
+        memory takes for an inference.
     elements, blocks, luts, multipliers : int
         Number of processing elements, block RAMs, look-up tables (by `firstspike_boards.lut_model`) and hardware
         multipliers that the mapping takes.
@@ -168,7 +169,8 @@ def map_to_device(
     array = max(max(one.work, one.tokens) for one in found)
     limit = (f"the external memory: what an inference reads takes {cycles:.0f} cycles of it, the busiest layer "
              f"{array:.0f}" if cycles > array else _limit(choices, found, budget, chip))
-    return Mapping(compilation=compilation, interval=interval, elements=use.elements, blocks=use.memory,
+    # Layers take turns at the memory: with few samples, some have read all before others begin.
+    return Mapping(compilation=compilation, interval=max(interval, cycles), elements=use.elements, blocks=use.memory,
                    luts=round(program_luts(compilation.program, chip.lut_inputs)), multipliers=use.multipliers,
                    limit=limit, octets=octets)
 

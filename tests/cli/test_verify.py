@@ -64,8 +64,9 @@ def test_each_run_begins_as_soon_as_it_is_predicted(case, monkeypatch):
     assert seen == [(3, 1), (3, 2), (1, 3)] and told == [(done, 6) for done in range(1, 7)]
 
 
-def test_a_difference_is_in_the_run_that_has_it(case, monkeypatch):
-    program, images = case
+@pytest.fixture
+def late(monkeypatch):
+    """The simulator of a run with one inference is a cycle late."""
     run = PysimBackend.run
 
     def wrong(self, stimulus):
@@ -73,19 +74,18 @@ def test_a_difference_is_in_the_run_that_has_it(case, monkeypatch):
         return replace(trace, decided=trace.decided + (stimulus.inferences == 1))
 
     monkeypatch.setattr(PysimBackend, "run", wrong)
+
+
+@pytest.mark.usefixtures("late")
+def test_a_difference_is_in_the_run_that_has_it(case):
+    program, images = case
     outcome = fs.verify(program, images, backend="pysim", run_size=3)
     assert not outcome.equal and outcome.first.startswith("run 2 (from input 6): inference 0: cycle of the decision is")
 
 
-def test_jobs_find_what_runs_find(case, monkeypatch, tmp_path):
+@pytest.mark.usefixtures("late")
+def test_jobs_find_what_runs_find(case, tmp_path):
     program, images = case
-    run = PysimBackend.run
-
-    def wrong(self, stimulus):
-        trace = run(self, stimulus)
-        return replace(trace, decided=trace.decided + (stimulus.inferences == 1))
-
-    monkeypatch.setattr(PysimBackend, "run", wrong)
     found = verify_in_jobs(VerifyCase(program=program, verilog=None, backend="pysim", waits=5), images, run_size=3,
                            folder=JobFolder(tmp_path, {}))
     assert [path.name for path in sorted(tmp_path.glob("jobs/run*.json"))] == [
