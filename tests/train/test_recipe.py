@@ -103,6 +103,7 @@ def test_the_shipped_recipes_are_good(name):
      "teacher.temperature must be positive, not 0"),
     ("[4, 5]", "[4]", "quantisation.weight_bits must be one number for each of the 2 layers, not (4,)"),
     ("[4, 5]", "[4, 9]", "quantisation.weight_bits must be 2…8, not (4, 9)"),
+    ("[4, 5]", "[4, 5]\nprecision = 'bfloat16'", "quantisation.precision must be 'full' or 'mixed', not 'bfloat16'"),
     ("[data]", "[data", "must be TOML: "),
     ('[data]\ndataset = "digits"', "", "data must be given"),
     ('name = "x"\n[data]\ndataset = "digits"', 'name = "x"\ndata = 3', "data must be a table, not 3"),

@@ -40,7 +40,7 @@ ALL = Recipe(
     method=MultiThresholdRecipe(kind="multi_threshold", learns=("theta", "leak")),
     training=TrainingRecipe(epochs=3, batch_size=128, learning_rate=0.02, label_smoothing=0.1, average=0.9,
                             precision="mixed"),
-    quantisation=QuantisationRecipe(weight_bits=(5, 5, 5), epochs=2),
+    quantisation=QuantisationRecipe(weight_bits=(5, 5, 5), epochs=2, precision="mixed"),
     teacher=TeacherRecipe(layers="8C3p1-P2-32-10", epochs=2, learning_rate=0.02, share=0.6, temperature=2.0),
 )
 """Every option at once."""

@@ -299,8 +299,9 @@ class _Run:
                     self._keep(self.real_path, self.recipe.real_table)
 
     def _precision(self, phase: Phase) -> AbstractContextManager:
-        """Context for the precision of products in a phase; integers need float32 to be exact."""
-        mixed = self.mixed and phase.name != "quantised"
+        """Context for the precision of products in a phase; integers need float32 to be exact, which training can do
+        without."""
+        mixed = self.recipe.quantisation.precision == "mixed" if phase.name == "quantised" else self.mixed
         return torch.autocast(self.device.type, torch.bfloat16) if mixed else nullcontext()
 
     def _start(self, phase: Phase) -> None:

@@ -399,12 +399,16 @@ class QuantisationRecipe:
         Bits of the weights of each layer, 2 … 8.
     leak_shift : int
         Leaks become num/2^leak_shift; each bit may cost the hardware a pass over all rows in every step.
+    precision : str
+        "mixed": training multiplies in bfloat16, which holds spikes and weights exactly but rounds their sums to 8
+        bits; validation and test compute exact integers all the same. "full": training does so, too.
     """
 
     weight_bits: tuple[int, ...]
     leak_shift: int = 4
     epochs: int = 0
     learning_rate: float = 1e-3
+    precision: Literal["full", "mixed"] = "full"
 
     def __post_init__(self) -> None:
         _require(all(2 <= bits <= 8 for bits in self.weight_bits), "quantisation.weight_bits", "2…8", self.weight_bits)

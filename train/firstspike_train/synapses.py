@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from .builder import Loop, Skip
+from .convolution import convolve
 from .normalisation import BatchNormalisation
 from .quantisation import choose_scale, integer_weights
 
@@ -119,7 +120,7 @@ class Synapses(nn.Module):
         if isinstance(synapses, Dense):
             current = functional.linear(inputs.flatten(1), weight)
         else:
-            current = functional.conv2d(inputs, weight, None, synapses.stride, synapses.padding, 1, synapses.groups)
+            current = convolve(inputs, weight, synapses.stride, synapses.padding, synapses.groups)
         if self.skip is not None and self.skip_weight is not None and skipping is not None:
             past, weight = self.skip.synapses, self.computed(self.skip_weight.double())
             # Membranes stay in full precision where products are mixed.

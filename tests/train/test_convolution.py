@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""Convolutions in bfloat16: products of matrices compute what torch's convolution computes."""
+
+import pytest
+import torch
+from firstspike_train import convolution
+from firstspike_train.convolution import convolve
+from torch.nn import functional
+
+# Spikes and small whole numbers: all sums are below 2^8, which bfloat16 holds, so that every order of additions agrees.
+CASES = [  # inputs [B, C, H, W], kernel and padding; the channels are made few by a smaller bound
+    ((3, 8, 2, 2), (3, 3), (1, 1)),
+    ((2, 8, 4, 4), (3, 3), (1, 1)),
+    ((2, 8, 8, 3), (3, 3), (1, 1)),
+    ((2, 8, 5, 5), (5, 3), (2, 0)),
+    ((2, 8, 4, 4), (2, 4), (1, 3)),
+    ((2, 8, 1, 1), (3, 3), (1, 1)),
+    ((2, 8, 6, 6), (1, 1), (0, 0)),
+]
+
+
+def gradients(function, inputs, weight, upwards):
+    inputs, weight = inputs.clone().requires_grad_(), weight.clone().requires_grad_()
+    outputs = function(inputs, weight)
+    outputs.backward(upwards.to(outputs.dtype))
+    return outputs.float(), inputs.grad.float(), weight.grad.float()
+
+
+@pytest.mark.parametrize(("shape", "kernel", "padding"), CASES)
+def test_products_of_matrices_equal_the_convolution(monkeypatch, shape, kernel, padding):
+    monkeypatch.setattr(convolution, "WEIGHTS_PER_POSITION", 0)
+    used = []
+    original = convolution._Products.apply
+    monkeypatch.setattr(convolution._Products, "apply", lambda *given: used.append(1) or original(*given))
+    generator = torch.Generator().manual_seed(1)
+    inputs = torch.randint(0, 2, shape, generator=generator).float()
+    weight = torch.randint(-1, 2, (5, shape[1], *kernel), generator=generator).float()
+    expected_shape = functional.conv2d(inputs, weight, padding=padding).shape
+    upwards = torch.randint(-1, 2, expected_shape, generator=generator).float()
+    wanted = gradients(lambda x, w: functional.conv2d(x, w, padding=padding), inputs, weight, upwards)
+    found = gradients(lambda x, w: convolve(x, w, (1, 1), padding, 1),
+                      inputs.bfloat16().to(memory_format=torch.channels_last), weight, upwards)
+    assert used
+    for one, other in zip(wanted, found, strict=True):
+        assert one.abs().max() <= 256 and torch.equal(one, other)
+
+
+@pytest.mark.parametrize("options", [
+    {"dtype": torch.float32}, {"stride": (2, 2)}, {"groups": 2}, {"padding": (3, 3)}, {"channels": 4}])
+def test_other_convolutions_are_torchs(monkeypatch, options):
+    monkeypatch.setattr(convolution._Products, "apply", lambda *given: pytest.fail("took products of matrices"))
+    channels = options.get("channels", 128)
+    inputs = torch.ones(1, channels, 2, 2, dtype=options.get("dtype", torch.bfloat16))
+    groups, padding, stride = options.get("groups", 1), options.get("padding", (1, 1)), options.get("stride", (1, 1))
+    weight = torch.ones(128, channels // groups, 3, 3, dtype=inputs.dtype)
+    found = convolve(inputs, weight, stride, padding, groups)
+    assert torch.equal(found, functional.conv2d(inputs, weight, None, stride, padding, 1, groups))
