@@ -30,8 +30,8 @@ def gradients(function, inputs, weight, upwards):
 def test_products_of_matrices_equal_the_convolution(monkeypatch, shape, kernel, padding):
     monkeypatch.setattr(convolution, "WEIGHTS_PER_POSITION", 0)
     used = []
-    original = convolution._Products.apply
-    monkeypatch.setattr(convolution._Products, "apply", lambda *given: used.append(1) or original(*given))
+    original = convolution._products
+    monkeypatch.setattr(convolution, "_products", lambda *given: used.append(1) or original(*given))
     generator = torch.Generator().manual_seed(1)
     inputs = torch.randint(0, 2, shape, generator=generator).float()
     weight = torch.randint(-1, 2, (5, shape[1], *kernel), generator=generator).float()
@@ -48,10 +48,17 @@ def test_products_of_matrices_equal_the_convolution(monkeypatch, shape, kernel, 
 @pytest.mark.parametrize("options", [
     {"dtype": torch.float32}, {"stride": (2, 2)}, {"groups": 2}, {"padding": (3, 3)}, {"channels": 4}])
 def test_other_convolutions_are_torchs(monkeypatch, options):
-    monkeypatch.setattr(convolution._Products, "apply", lambda *given: pytest.fail("took products of matrices"))
+    monkeypatch.setattr(convolution, "_products", lambda *given: pytest.fail("took products of matrices"))
     channels = options.get("channels", 128)
     inputs = torch.ones(1, channels, 2, 2, dtype=options.get("dtype", torch.bfloat16))
     groups, padding, stride = options.get("groups", 1), options.get("padding", (1, 1)), options.get("stride", (1, 1))
     weight = torch.ones(128, channels // groups, 3, 3, dtype=inputs.dtype)
     found = convolve(inputs, weight, stride, padding, groups)
     assert torch.equal(found, functional.conv2d(inputs, weight, None, stride, padding, 1, groups))
+
+
+def test_torch_can_trace_the_operator():
+    generator = torch.Generator().manual_seed(1)
+    inputs, weight = (torch.rand(shape, generator=generator).bfloat16().to(memory_format=torch.channels_last)
+                      .requires_grad_() for shape in ((2, 8, 4, 4), (6, 8, 3, 3)))
+    torch.library.opcheck(torch.ops.firstspike.products, (inputs, weight, [1, 1]))

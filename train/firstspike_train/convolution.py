@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Convolutions in bfloat16 on CPUs, in the way that is fastest for their shape."""
 
+from collections.abc import Sequence
+
 import torch
 from torch.nn import functional
 
@@ -13,23 +15,46 @@ WEIGHTS_PER_POSITION = 2048
 the kernel."""
 
 
-class _Products(torch.autograd.Function):
-    """A convolution with stride 1 whose gradient of the weights is a product of two matrices for each offset."""
+@torch.library.custom_op("firstspike::products", mutates_args=())
+def _products(inputs: torch.Tensor, weight: torch.Tensor, padding: list[int]) -> torch.Tensor:
+    """A convolution with stride 1 whose gradients are those below. An operator of its own, as torch 2.13's inductor
+    makes NaN of its parts."""
+    return _convolved(inputs, weight, padding)
 
-    @staticmethod
-    def forward(ctx, inputs: torch.Tensor, weight: torch.Tensor, padding: tuple[int, int]) -> torch.Tensor:
-        ctx.save_for_backward(inputs, weight)
-        ctx.padding = padding
-        return _convolved(inputs, weight, padding)
 
-    @staticmethod
-    def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        inputs, weight = ctx.saved_tensors
-        mirrored = None
-        if ctx.needs_input_grad[0]:
-            around = tuple(size - 1 - padding for size, padding in zip(weight.shape[2:], ctx.padding, strict=True))
-            mirrored = _convolved(gradient, weight.flip(2, 3).transpose(0, 1), around)
-        return mirrored, _weight_gradient(inputs, gradient, weight.shape, ctx.padding), None
+@torch.library.custom_op("firstspike::products_backward", mutates_args=())
+def _products_backward(
+    gradient: torch.Tensor, inputs: torch.Tensor, weight: torch.Tensor, padding: list[int],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The gradients of inputs and weights; that of the weights is a product of two matrices for each kernel offset."""
+    around = [size - 1 - side for size, side in zip(weight.shape[2:], padding, strict=True)]
+    return (_convolved(gradient, weight.flip(2, 3).transpose(0, 1), around),
+            _weight_gradient(inputs, gradient, weight.shape, padding))
+
+
+@_products.register_fake
+def _(inputs, weight, padding):
+    size = [side + 2 * more - kernel + 1 for side, more, kernel in zip(
+        inputs.shape[2:], padding, weight.shape[2:], strict=True)]
+    return inputs.new_empty((len(inputs), len(weight), *size)).contiguous(memory_format=torch.channels_last)
+
+
+@_products_backward.register_fake
+def _(gradient, inputs, weight, padding):
+    return tuple(torch.empty_like(one, memory_format=torch.channels_last) for one in (inputs, weight))
+
+
+def _keep(ctx, inputs, output):
+    del output
+    ctx.save_for_backward(*inputs[:2])
+    ctx.padding = inputs[2]
+
+
+def _differentiate(ctx, gradient):
+    return *_products_backward(gradient, *ctx.saved_tensors, ctx.padding), None
+
+
+_products.register_autograd(_differentiate, setup_context=_keep)
 
 
 def convolve(
@@ -46,13 +71,15 @@ def convolve(
     within = all(side < size for side, size in zip(padding, weight.shape[2:], strict=True))
     if not within or channels < WEIGHTS_PER_POSITION * inputs.shape[2] * inputs.shape[3]:
         return functional.conv2d(inputs, weight, None, stride, padding)
-    return _Products.apply(inputs, weight.to(inputs.dtype), padding)
+    return _products(inputs, weight.to(inputs.dtype), list(padding))
 
 
-def _convolved(inputs: torch.Tensor, weight: torch.Tensor, padding: tuple[int, int]) -> torch.Tensor:
+def _convolved(inputs: torch.Tensor, weight: torch.Tensor, padding: Sequence[int]) -> torch.Tensor:
     """The convolution, with the inputs of each position of a small map as a row of one matrix."""
     if inputs.shape[2] * inputs.shape[3] > FEW_POSITIONS:
-        return functional.conv2d(inputs, weight.contiguous(memory_format=torch.channels_last), padding=padding)
+        channels_last = torch.channels_last
+        return functional.conv2d(inputs, weight.contiguous(memory_format=channels_last), padding=padding).contiguous(
+            memory_format=channels_last)
     rows, columns = padding
     padded = functional.pad(inputs.permute(0, 2, 3, 1), (0, 0, columns, columns, rows, rows))
     windows = padded.unfold(1, weight.shape[2], 1).unfold(2, weight.shape[3], 1)  # [B, H, W, C, K, L]
@@ -63,7 +90,7 @@ def _convolved(inputs: torch.Tensor, weight: torch.Tensor, padding: tuple[int, i
 
 
 def _weight_gradient(
-    inputs: torch.Tensor, gradient: torch.Tensor, shape: torch.Size, padding: tuple[int, int],
+    inputs: torch.Tensor, gradient: torch.Tensor, shape: torch.Size, padding: Sequence[int],
 ) -> torch.Tensor:
     """The gradient [O, C, K, L] of the weights: each of its kernel offsets pairs the positions that both maps have."""
     outward, inward = gradient.permute(0, 2, 3, 1), inputs.permute(0, 2, 3, 1)
@@ -75,7 +102,8 @@ def _weight_gradient(
             ours = outward[:, below, right].reshape(-1, shape[0])
             theirs = inward[:, above, left].reshape(-1, shape[1])
             parts.append(ours.t() @ theirs)
-    return torch.stack(parts).view(*shape[2:], *shape[:2]).permute(2, 3, 0, 1)
+    return torch.stack(parts).view(*shape[2:], *shape[:2]).permute(2, 3, 0, 1).contiguous(
+        memory_format=torch.channels_last)
 
 
 def _overlap(offset: int, inner: int, outer: int) -> tuple[slice, slice]:
