@@ -74,6 +74,11 @@ class LayerOptions:
         convolution whose parameters prove that it would leave all others as they are (`skips_obstacle`). It costs a
         register and 3 LUTs (of 4 inputs) a row, or 8 with several banks, and up to four cycles a step; it pays where
         few rows are reached.
+    forwards : bool
+        Whether the sums of a convolution are forwarded to an event that visits the same row in the next two cycles. It
+        has no effect where they are anyway, as events visit only one row or two. Without it such an event waits, as
+        events at the border of a map do that visit fewer rows than others. It costs a multiplexer and a flip-flop for
+        each bit of a row of membranes.
     external : int
         0, or 2, 4, 8, 16 or 32: the weights are in an external memory (`firstspike_arch.external`), and so many buffers
         on the chip hold what an input channel takes. Biases stay on the chip. That is for a layer with one set of
@@ -102,6 +107,7 @@ class LayerOptions:
     merges: bool = False
     events_per_cycle: int = 1
     skips: bool = False
+    forwards: bool = False
     external: int = 0
     parity: bool = False
 
@@ -166,13 +172,15 @@ class LayerPlan:
         Raises
         ------
         ValueError
-            There are more lanes than channels in a group, ``banks`` that the layer cannot have, or nothing that
-            ``merges`` could merge.
+            There are more lanes than channels in a group, ``banks`` that the layer cannot have, nothing that ``merges``
+            could merge, or ``forwards`` for a dense layer.
         """
         synapses = layer.connectivity
         if options.merges and not can_merge(layer):
             raise ValueError("merges must be off: no set of synapses of the layer takes its spikes through a sum or "
                              "average pool")
+        if options.forwards and not isinstance(synapses, Conv2d):
+            raise ValueError("forwards must be off: every event of a dense layer visits all rows")
         _check_banks(layer, options.banks)
         size, sums = (1, 1), (0, 0)
         if isinstance(synapses, Conv2d):
@@ -183,7 +191,8 @@ class LayerPlan:
             groups=layer.groups, scattered=isinstance(synapses, Conv2d),
             recurrent=any(branch.source == index for branch in layer.branches),
         )
-        return replace(plan, forwards=any(plan.revisits(one.connectivity) for one in (layer, *layer.branches)))
+        return replace(plan, forwards=options.forwards or any(
+            plan.revisits(one.connectivity) for one in (layer, *layer.branches)))
 
     def __post_init__(self) -> None:
         if self.lanes > self.group_channels:

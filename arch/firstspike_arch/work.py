@@ -17,8 +17,11 @@ from .program import Program
 
 __all__ = [
     "MarkerCycles", "Workload", "drain_cycles", "event_rows", "marker_cycles", "memory_cycles", "quiet_cycles",
-    "rows_visited", "spread_workload", "work_cycles", "workload",
+    "row_waits", "rows_visited", "spread_workload", "work_cycles", "workload",
 ]
+
+ROW_CYCLES = 3
+"""Cycles after which a row can be visited again, if its sums are not forwarded."""
 
 
 class MarkerCycles(NamedTuple):
@@ -203,6 +206,23 @@ def work_cycles(core: CoreSpec, load: Workload) -> np.ndarray:
         rows = event_rows(core, place)
         cycles = cycles + events @ (rows == 0) + (ones if core.plan.bit_serial else events) @ rows
     return cycles
+
+
+def row_waits(core: CoreSpec, load: Workload) -> np.ndarray:
+    """Estimate the cycles, int64[B], in which the sequencer waits for rows that the stages after it still process, if
+    every event visits rows that the one before it visited.
+
+    It is so where spikes come position by position. A row is taken again after `ROW_CYCLES`, in which an event that
+    visits fewer rows is followed by no other; if sums are forwarded, at once.
+    """
+    waits = np.zeros_like(load.idle)
+    if core.plan.forwards or not core.plan.scattered:
+        return waits
+    for place, (events, ones) in enumerate(zip(load.events, load.ones, strict=True)):
+        rows = event_rows(core, place)
+        short = np.where(rows, np.maximum(ROW_CYCLES - rows, 0), 0)
+        waits = waits + (ones if core.plan.bit_serial else events) @ short
+    return waits
 
 
 def memory_cycles(program: Program, memory: MemoryTiming) -> int:

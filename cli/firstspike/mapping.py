@@ -256,7 +256,7 @@ def nearest_lanes(program: Program, device: Device, blocks: int) -> list[int] | 
     everyone = [np.ones((1, 1, size), dtype=bool)
                 for size in (network.inputs, *(layer.neurons for layer in network.layers))]
     given = [{"banks": (1, 1), "rotates": (False, False), "merges": options.merges,
-              "events_per_cycle": options.events_per_cycle, "skips": options.skips,
+              "events_per_cycle": options.events_per_cycle, "skips": options.skips, "forwards": options.forwards,
               "lut_ram": options.lut_ram}
              for options in program.config.layers]
     choices = _choices(program, everyone, device, given=given)

@@ -165,6 +165,7 @@ def _mapped(draft: _Draft, chosen: tuple[LayerOptions, ...]) -> tuple[_Draft, Pa
         f"{layer.name}: {layer.neurons} neurons on {_banks_and_lanes(one)}"
         f"{', two events a cycle' * (one.events_per_cycle == 2)}{', spikes of a pool window merged' * one.merges}"
         f"{', rows that no event of a step reached skipped' * one.skips}"
+        f"{', sums forwarded' * one.forwards}"
         f"{_in_lut_ram(one)}{', weights in external memory' * bool(one.external)}"
         f"{', a bias too large for weights as a constant' * has_constant_bias(layer)}"
         for layer, one in zip(draft.integer.layers, chosen, strict=True)
@@ -327,6 +328,10 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         Whether the marker of a step visits only rows that an event of the step reached, see `LayerOptions`: for every
         layer that can, or for each layer. It pays in convolutions with few events a step, as from an event camera.
         None: chosen for each layer; with ``lanes``, for no layer.
+    forwards : bool or sequence of bool
+        Whether sums of a convolution are forwarded to an event that visits the same row at once, see `LayerOptions`: in
+        every convolution, or in each layer. None: chosen for each layer; with ``lanes``, only where events visit no
+        more than two rows.
     lut_ram : bool, or sequence of bool or of (bool, bool)
         Whether membranes, and what goes with them, are in LUT RAM if they are in a memory, however many rows they have:
         in every layer, or in each; or which of both. It saves block RAM, see `LayerOptions`. None: chosen for each

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from firstspike_arch.array import LayerOptions, can_merge, kernel_banks
+from firstspike_arch.connectivity import Conv2d
 from firstspike_arch.core_spec import pairs_obstacle
 from firstspike_arch.external import external_obstacle
 from firstspike_arch.float_network import LeakRounding
@@ -43,6 +44,7 @@ class Options:
     single_port: Sequence[int] = ()
     events_per_cycle: int | Sequence[int] | None = None
     skips: bool | Sequence[bool] | None = None
+    forwards: bool | Sequence[bool] | None = None
     lut_ram: bool | Sequence[bool | tuple[bool, bool]] | None = None
     headroom_bits: int = 0
     endless: bool | None = None
@@ -96,6 +98,9 @@ def given_options(network: IntegerNetwork, options: Options) -> list[dict[str, A
         given["merges"] = _merges(network, options, options.merges)
     if options.skips is not None:
         given["skips"] = _skips(network, options.skips)
+    if options.forwards is not None:
+        given["forwards"] = _switches("forwards", options.forwards, [
+            isinstance(layer.connectivity, Conv2d) for layer in network.layers])
     if options.lut_ram is not None:
         given["lut_ram"] = _pairs("lut_ram", network, options.lut_ram)
     if options.events_per_cycle is not None:

@@ -162,6 +162,8 @@ def describe_layer(layer: dict, names: list[str]) -> list[str]:
         lines.append("spikes of a window merged")
     if layer["skips"]:
         lines.append("untouched rows skipped")
+    if layer["forwards"]:
+        lines.append("sums forwarded")
     if len(sources) > 1:
         lines.append(f"takes {', '.join(sources)}")
     return lines

@@ -102,7 +102,7 @@ def _use(core: CoreSpec) -> Use:
     turned = sum(banks - 1 for banks, turns in zip(plan.banks, plan.rotates, strict=True) if turns)
     return Use(processing_elements(core),
                sum(memory.depth * memory.stored_bits * memory.read_ports for memory in core.memories),
-               plan.elements * (2 * plan.membrane_bits + core.layer.weight_bits * turned))
+               plan.elements * ((2 + plan.options.forwards) * plan.membrane_bits + core.layer.weight_bits * turned))
 
 
 def _checked(layers: Sequence[Layer], lanes: int | Sequence[int]) -> tuple[int, ...]:

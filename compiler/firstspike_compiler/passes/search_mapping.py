@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from firstspike_arch.array import LayerOptions, LayerPlan, bank_shapes, can_merge, reach
+from firstspike_arch.connectivity import Conv2d
 from firstspike_arch.core_spec import CoreSpec, core_spec, pairs_obstacle
 from firstspike_arch.external import external_buffers
 from firstspike_arch.fixed import ceil_div
 from firstspike_arch.memory import LUT_RAM_DEPTH
 from firstspike_arch.network import IntegerNetwork, Layer
 from firstspike_arch.skipping import skips_obstacle
-from firstspike_arch.work import Workload, rows_visited, work_cycles
+from firstspike_arch.work import Workload, row_waits, rows_visited, work_cycles
 
 __all__ = ["UNLIMITED", "Choice", "Use", "dimensions", "fastest", "filled", "least", "list_choices",
            "processing_elements", "total", "with_buffers"]
@@ -65,7 +66,7 @@ class Choice:
     ----------
     options : LayerOptions
     work : float
-        Cycles that an inference takes in the layer's core.
+        Cycles that an inference takes in the layer's core, those in which events wait for each other's rows included.
     tokens : float
         Cycles that it takes in the streams before the core.
     use : Use
@@ -97,6 +98,7 @@ def dimensions(network: IntegerNetwork, index: int, template: LayerOptions) -> d
         "merges": [False, True] if can_merge(layer) and not template.external else [False],
         "events_per_cycle": [1, 2] if alone is None else [1],
         "skips": [False, True] if skips_obstacle(network, index) is None else [False],
+        "forwards": [False, True] if isinstance(layer.connectivity, Conv2d) else [False],
         "lut_ram": list(product((False, True), repeat=2)),
     }
 
@@ -157,7 +159,12 @@ def list_choices(
                 if stream not in loads:
                     loads[stream] = load_of(core).mean()
                 load = loads[stream]
-                work = float(work_cycles(core, replace(load, present=()))[0])
+                waits = float(row_waits(core, load)[0])
+                if options.forwards:
+                    plain = replace(core, plan=LayerPlan.of(layer, index, replace(options, forwards=False)))
+                    if not row_waits(plain, load)[0]:
+                        continue  # as without
+                work = float(work_cycles(core, replace(load, present=()))[0]) + waits
                 if options.skips:
                     if (banks, stream) not in touched:
                         touched[banks, stream] = _touched(core, load)

@@ -153,7 +153,7 @@ def _options(program: Program) -> Iterator[str]:
             ("bit-serial", plan.options.bit_serial),
             ("rows in memory", plan.rows > plan.options.register_rows), ("merged spikes", plan.options.merges),
             ("two events a cycle", core.pairs), ("rotated kernel", any(plan.rotates)),
-            ("rows skipped", plan.options.skips),
+            ("rows skipped", plan.options.skips), ("sums forwarded", plan.options.forwards),
         ):
             if true:
                 yield name
