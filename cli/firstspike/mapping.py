@@ -221,13 +221,16 @@ def _candidates(
     """Yield mappings within the budget that the timing model is to decide between, and what they take.
 
     As layers do not overlap completely, the fewest cycles in the busiest layer are not always the shortest interval:
-    there are also mappings in which the others, or all beside a stream that is the busiest, have fewer cycles.
+    there are also mappings in which the others, or all beside a stream that is the busiest, have fewer cycles. And as
+    events wait for rows less often than is estimated, there are some for which none waits.
     """
     seen = set()
-    plans = product([(None, 1.0), *product([None, *range(len(choices))], SHARES)], (False, True))
-    for (main, share), spend in plans:
+    plans = product([(None, 1.0, 1.0), *product([None, *range(len(choices))], SHARES, (1.0,)),
+                     *product((None,), (1.0, *SHARES), (0.0,))], (False, True))
+    for (main, share, waiting), spend in plans:
         weighted = [
-            options if main == index else [replace(one, work=one.work / share) for one in options]
+            options if main == index and waiting == 1 else
+            [replace(one, work=one.work / (1 if main == index else share), waits=one.waits * waiting) for one in options]
             for index, options in enumerate(choices)]
         allowed = budget
         while found := fastest(weighted, allowed):

@@ -66,13 +66,15 @@ class Choice:
     ----------
     options : LayerOptions
     work : float
-        Cycles that an inference takes in the layer's core, those in which events wait for each other's rows included.
+        Cycles that an inference takes in the layer's core.
     tokens : float
         Cycles that it takes in the streams before the core.
     use : Use
         What the core takes.
     fetch : float
         Cycles that the external memory would take for an inference if every layer filled its beats as this one does.
+    waits : float
+        Cycles in which the events of an inference wait for each other's rows; an estimate, and rather too large.
     """
 
     options: LayerOptions
@@ -80,11 +82,12 @@ class Choice:
     tokens: float
     use: Use
     fetch: float = 0.0
+    waits: float = 0.0
 
     @property
     def cycles(self) -> float:
         """The largest of them: a core that is faster than its streams, or than the memory, waits."""
-        return max(self.work, self.tokens, self.fetch)
+        return max(self.work + self.waits, self.tokens, self.fetch)
 
 
 def dimensions(network: IntegerNetwork, index: int, template: LayerOptions) -> dict[str, list[Any]]:
@@ -164,7 +167,7 @@ def list_choices(
                     plain = replace(core, plan=LayerPlan.of(layer, index, replace(options, forwards=False)))
                     if not row_waits(plain, load)[0]:
                         continue  # as without
-                work = float(work_cycles(core, replace(load, present=()))[0]) + waits
+                work = float(work_cycles(core, replace(load, present=()))[0])
                 if options.skips:
                     if (banks, stream) not in touched:
                         touched[banks, stream] = _touched(core, load)
@@ -179,7 +182,7 @@ def list_choices(
                     core = replace(core, plan=replace(core.plan, options=there))
                     if _fits_lut_ram(core):
                         choices.append(Choice(options=there, work=work, tokens=float(load.tokens[0]), use=use_of(core),
-                                              fetch=fetch))
+                                              fetch=fetch, waits=waits))
         found.append(sorted(choices, key=lambda one: one.use))
         beats.append(min(one.fetch for one in choices))
     # All layers share the memory.
