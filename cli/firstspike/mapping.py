@@ -229,9 +229,8 @@ def _candidates(
                      *product((None,), (1.0, *SHARES), (0.0,))], (False, True))
     for (main, share, waiting), spend in plans:
         weighted = [
-            options if main == index and waiting == 1 else
-            [replace(one, work=one.work / (1 if main == index else share), waits=one.waits * waiting) for one in options]
-            for index, options in enumerate(choices)]
+            [replace(one, work=one.work / (1 if main == index else share), waits=one.waits * waiting) for one in some]
+            for index, some in enumerate(choices)]
         allowed = budget
         while found := fastest(weighted, allowed):
             chosen = filled(weighted, found, allowed) if spend else found
