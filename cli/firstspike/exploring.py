@@ -150,6 +150,8 @@ class Trials:
         ------
         CampaignError
             A trial failed for another reason than that it does not fit, or all was interrupted; what is done is kept.
+        ValueError
+            There are no workers, see `Workers.outcomes`; a file without trials is removed.
         """
         from optuna.samplers import NSGAIISampler
         from optuna.trial import TrialState
@@ -180,6 +182,10 @@ class Trials:
             raise self._ended("interrupted", done, count) from None
         except CampaignError as end:
             raise self._ended(str(end), done, count) from None
+        except ValueError:
+            if all(one.state == TrialState.WAITING for one in self._study.get_trials(deepcopy=False)):
+                self.path.unlink()
+            raise
 
     def _ended(self, how: str, done: int, count: int) -> CampaignError:
         return CampaignError(f"{how}; {done} of {count} trials are done, kept in {self.path}, from which the same "

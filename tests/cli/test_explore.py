@@ -7,7 +7,7 @@ import re
 import firstspike as fs
 import numpy as np
 import pytest
-from firstspike import exploring
+from firstspike import dask_workers, exploring
 from firstspike.campaign import CampaignError
 from firstspike.exploring import Measures, Trials, measure
 from firstspike.mapping import SAMPLES
@@ -113,6 +113,19 @@ def test_explore_and_compile_a_trial(run, tmp_path):
     assert tuple(layer.weight_bits for layer in program.network.layers) == trial.weight_bits
     assert sum(processing_elements(core) for core in program.cores) == trial.elements
     assert program.config.early_exit == trial.early_exit
+
+
+def test_a_scheduler_that_is_none_leaves_no_file(command, trials, tmp_path, monkeypatch):
+    monkeypatch.setattr(dask_workers, "ANSWER_SECONDS", 0.2)
+    explore = ["explore", DIGITS, "--device", DEVICE, "--data", "digits", "--count", 1, "--limit", 5, "--scheduler",
+               "bad://host:8786", "--trials"]
+    ended = command(*explore, tmp_path / "new.journal")
+    assert ended.status == 1 and "--scheduler must be the address of a dask scheduler" in ended.err
+    assert not list(tmp_path.iterdir())
+    trials().run(1, np.zeros(0), np.zeros(0))
+    before = trials().finished()
+    assert command(*explore, tmp_path / "t.journal").status == 1
+    assert trials().finished() == before and len(before) == 1
 
 
 def test_trials_that_do_not_fit_the_question(command, trials, tmp_path):
