@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Models as their frameworks' tutorials and libraries publish them; every import is checked by a run of the model.
 
-`firstspike` runs each model beside what it read of it (`torch_check`), spike for spike, so that an import that succeeds
+`firstspike` runs each model beside what it read of it (`check_run`), spike for spike, so that an import that succeeds
 is one that does the same.
 """
 

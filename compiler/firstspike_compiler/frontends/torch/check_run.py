@@ -15,9 +15,9 @@ from firstspike_arch.connectivity import Shape, size_of
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
 from torch import nn
 
-from ..errors import CompileError
-from .torch_models import copied, first_line
-from .torch_trace import Call
+from ...errors import CompileError
+from .framework import Call, Framework
+from .models import copied, first_line
 
 __all__ = ["Reference", "check_run"]
 
@@ -34,14 +34,14 @@ TIE = 1e-4
 
 
 def check_run(
-    framework: Any, model: Any, network: FloatNetwork, names: Sequence[str], calls: Mapping[str, Call],
+    framework: Framework, model: Any, network: FloatNetwork, names: Sequence[str], calls: Mapping[str, Call],
     reference: Reference, in_shape: Shape,
 ) -> None:
     """Run a model and the network read of it on a few random inputs.
 
     Parameters
     ----------
-    framework : torch_reader.Framework
+    framework : Framework
     model : nn.Module, or list of modules
     network : FloatNetwork
     names : sequence of str
@@ -87,7 +87,7 @@ def check_run(
 class _Run:
     """One run of a model; the outputs of its modules are recorded by name."""
 
-    def __init__(self, framework: Any, model: Any, calls: Mapping[str, Call], kind: torch.dtype):
+    def __init__(self, framework: Framework, model: Any, calls: Mapping[str, Call], kind: torch.dtype):
         self._framework, self._model, self._calls = framework, model, calls
         self._names: dict[int, str] = {}
         self.records: dict[str, list[torch.Tensor]] = {}

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..errors import CompileError
+from ...errors import CompileError
 
 __all__ = ["check_hooks", "copied", "first_line", "keeps_nothing", "named_modules"]
 
