@@ -4,7 +4,7 @@
 import numpy as np
 
 from .fixed import largest_weight
-from .network import Layer
+from .layer import Layer
 
 __all__ = ["BIAS_ROWS_MAX", "bias_rows", "has_constant_bias"]
 

@@ -23,11 +23,12 @@ from .external import (
     is_sorted,
 )
 from .fixed import bits_for_unsigned, ceil_div
+from .layer import INPUT, Branch, Layer
 from .memory import MemoryShape
 from .memory_image import aligned
 from .merging import Merging, lines_together, without_pool
 from .microcode import Microcode, RowOp, microcode_of
-from .network import INPUT, Branch, IntegerNetwork, Layer
+from .network import IntegerNetwork
 from .parity import parity_bits
 from .skipping import skips_obstacle
 from .walk import Walk, row_stride, walks_of

@@ -27,7 +27,8 @@ import numpy as np
 from .beside_passes import with_rise, with_trace
 from .bias_rows import bias_rows, has_constant_bias
 from .fixed import leaked
-from .network import IntegerNetwork, Layer
+from .layer import Layer
+from .network import IntegerNetwork
 from .row_op import RowOp
 from .update_passes import UpdatePasses
 
