@@ -17,7 +17,8 @@ from torch import nn
 
 from ...errors import CompileError
 from .framework import Call, Framework
-from .models import copied, first_line
+from .models import copied, first_line, named_modules, replaced_calls
+from .symbol import leaves
 
 __all__ = ["Reference", "check_run"]
 
@@ -91,35 +92,23 @@ class _Run:
         self._framework, self._model, self._calls = framework, model, calls
         self._names: dict[int, str] = {}
         self.records: dict[str, list[torch.Tensor]] = {}
-        self._name("model", model, kind)
-
-    def _name(self, path: str, model: Any, kind: torch.dtype) -> None:
-        if isinstance(model, list | tuple):
-            for index, one in enumerate(model):
-                self._name(f"{path}[{index}]", one, kind)
-            return
-        self._framework.reset(model.to(kind))
-        for name, one in model.named_modules():
-            self._names.setdefault(id(one), f"{path}.{name}".rstrip("."))
+        for one in leaves(model):
+            framework.reset(one.to(kind))
+        for name, one in named_modules(model):
+            self._names.setdefault(id(one), name)
 
     def whole(self, x: torch.Tensor) -> Any:
         """What the model gives for inputs [T, B, …]."""
-        original, names = nn.Module.__call__, self._names
-        records = self.records
 
-        def call(module: nn.Module, *args, **kwargs):
+        def recorded(original: Any, module: nn.Module, *args, **kwargs) -> Any:
             out = original(module, *args, **kwargs)
-            name, value = names.get(id(module)), out[0] if isinstance(out, tuple) else out
+            name, value = self._names.get(id(module)), out[0] if isinstance(out, tuple) else out
             if name is not None and isinstance(value, torch.Tensor):
-                records.setdefault(f"{name} ({type(module).__name__})", []).append(value)
+                self.records.setdefault(f"{name} ({type(module).__name__})", []).append(value)
             return out
 
-        nn.Module.__call__ = call
-        try:
-            with torch.no_grad():
-                return self._run("model", self._model, x)
-        finally:
-            nn.Module.__call__ = original
+        with replaced_calls(recorded), torch.no_grad():
+            return self._run("model", self._model, x)
 
     def _run(self, path: str, model: Any, x: torch.Tensor) -> Any:
         framework = self._framework

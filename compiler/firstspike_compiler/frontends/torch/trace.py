@@ -7,8 +7,6 @@ step must be one that the first step had, so that a ``forward`` that differs fro
 """
 
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -18,7 +16,7 @@ from torch import nn
 from ...errors import CompileError
 from .framework import Call, Framework
 from .graph import Node, Refused
-from .models import check_hooks, first_line
+from .models import check_hooks, first_line, replaced_calls
 from .operations import Operations
 from .options import check_eval
 from .sites import Sites
@@ -59,7 +57,7 @@ class Trace:
         symbols = self._symbols
         given: list[tuple[Node, bool]] = []
         handed: tuple = ()
-        with self._patched():
+        with replaced_calls(self._instead):
             for step in range(symbols.steps if symbols.how == "step" else 1):
                 when = {"step": step, "same": ALWAYS, "all": ALL}[symbols.how]
                 symbols.calls += 1
@@ -78,26 +76,17 @@ class Trace:
         self._sites.close()
         return given[-1]
 
-    @contextmanager
-    def _patched(self) -> Iterator[None]:
-        original = nn.Module.__call__
-
-        def call(module: nn.Module, *args, **kwargs):
-            given = [one for one in leaves([args, kwargs]) if isinstance(one, torch.Tensor)]
-            ours = id(module) in self._names
-            if any(isinstance(one, Symbol) for one in given):
-                return self._call(module, args, kwargs)
-            if ours and given and not isinstance(module, nn.Sequential) and not self._framework.follows(module) and (
-                    all(one.device.type != "meta" and not one.any() for one in given)):
-                zeros = self._symbols.symbol(self._symbols.graph.zero, tuple(given[0].shape)[1:], ALWAYS)
-                return self._call(module, (zeros, *args[1:]), kwargs)
-            return original(module, *args, **kwargs)
-
-        nn.Module.__call__ = call
-        try:
-            yield
-        finally:
-            nn.Module.__call__ = original
+    def _instead(self, original: Any, module: nn.Module, *args, **kwargs) -> Any:
+        """What a call of any module gives, of symbols or of other tensors."""
+        given = [one for one in leaves([args, kwargs]) if isinstance(one, torch.Tensor)]
+        ours = id(module) in self._names
+        if any(isinstance(one, Symbol) for one in given):
+            return self._call(module, args, kwargs)
+        if ours and given and not isinstance(module, nn.Sequential) and not self._framework.follows(module) and (
+                all(one.device.type != "meta" and not one.any() for one in given)):
+            zeros = self._symbols.symbol(self._symbols.graph.zero, tuple(given[0].shape)[1:], ALWAYS)
+            return self._call(module, (zeros, *args[1:]), kwargs)
+        return original(module, *args, **kwargs)
 
     def _call(self, module: nn.Module, args: tuple, kwargs: dict) -> Any:
         """What a module gives for symbols."""
