@@ -9,7 +9,7 @@ import numpy as np
 
 from .connectivity import Conv2d, Dense
 from .fixed import ceil_div
-from .network import Layer
+from .layer import Layer
 from .shown import shown
 
 __all__ = [

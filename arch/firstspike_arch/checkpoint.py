@@ -19,7 +19,7 @@ from .connectivity import Conv2d, Dense, Shape, from_plain, size_of, to_plain
 from .events import DELAY_MAX
 from .file_kind import file_kind
 from .float_network import FloatBranch, FloatLayer, FloatNetwork
-from .network import WEIGHT_EXPONENT_MAX
+from .layer import WEIGHT_EXPONENT_MAX
 from .neuron import FloatNeuron
 from .packed_weights import pack_weights, unpack_weights, whole_steps
 from .plain import read_fields

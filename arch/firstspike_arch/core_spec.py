@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .array import GROUP_BITS, ArrayConfig, LayerOptions, LayerPlan, spike_queue_depth
+from .bias_rows import bias_rows
 from .connectivity import Conv2d, Dense, size_of, to_plain
 from .delaying import Delaying
 from .events import SHIFT_ADD_MAX, TokenLayout
@@ -22,11 +23,12 @@ from .external import (
     is_sorted,
 )
 from .fixed import bits_for_unsigned, ceil_div
+from .layer import INPUT, Branch, Layer
 from .memory import MemoryShape
 from .memory_image import aligned
 from .merging import Merging, lines_together, without_pool
-from .microcode import Microcode, RowOp, bias_rows, microcode_of
-from .network import INPUT, Branch, IntegerNetwork, Layer
+from .microcode import Microcode, RowOp, microcode_of
+from .network import IntegerNetwork
 from .parity import parity_bits
 from .skipping import skips_obstacle
 from .walk import Walk, row_stride, walks_of

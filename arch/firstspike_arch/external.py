@@ -10,8 +10,9 @@ import numpy as np
 from .connectivity import Conv2d, Dense, pooled, size_of
 from .events import TokenLayout
 from .fixed import CHUNK_BITS, ceil_div
+from .layer import INPUT
 from .memory import MemoryShape
-from .network import INPUT, IntegerNetwork
+from .network import IntegerNetwork
 from .walk import Walk
 
 __all__ = ["ANSWER_CYCLES", "BEATS_BITS", "QUEUE_TOKENS", "REQUEST_ADDRESS_BITS", "Fetching", "external_buffers",

@@ -11,7 +11,8 @@ from .connectivity import Conv2d, ConvTranspose2d, Dense, Shape, Window, as_shap
 from .events import MAGNITUDE_MAX
 from .fixed import LEAK_SHIFT_MAX, bits_for_signed, nearest_leak
 from .float_network import InputKind, Readout
-from .network import INPUT, Branch, IntegerNetwork, Layer, NetworkError
+from .layer import INPUT, Branch, Layer, NetworkError
+from .network import IntegerNetwork
 from .neuron import Neuron
 from .shown import shown
 

@@ -20,9 +20,10 @@ from .connectivity import Window, from_plain, to_plain
 from .core_spec import CoreSpec, core_specs
 from .events import TokenLayout
 from .external import BEATS_BITS, REQUEST_ADDRESS_BITS
+from .layer import Branch, Layer
 from .memory import MemoryShape
 from .memory_image import MemoryImage, Segment
-from .network import Branch, IntegerNetwork, Layer
+from .network import IntegerNetwork
 from .neuron import Neuron
 from .plain import decode
 from .shown import said, shown

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from .float_network import FloatBranch, FloatLayer, FloatNetwork
-from .network import IntegerNetwork, Layer
+from .layer import Layer
+from .network import IntegerNetwork
 from .neuron import FloatNeuron
 
 __all__ = ["real_network"]

@@ -12,8 +12,8 @@ from .connectivity import Conv2d, size_of
 from .core_spec import CoreInput, CoreSpec
 from .delaying import delayed
 from .merging import BAND_CYCLES
-from .microcode import RowOp
 from .program import Program
+from .row_op import RowOp
 
 __all__ = [
     "MarkerCycles", "Workload", "drain_cycles", "event_rows", "marker_cycles", "memory_cycles", "quiet_cycles",

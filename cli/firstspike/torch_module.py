@@ -12,8 +12,11 @@ import numpy as np
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.neuron import FloatNeuron
 from firstspike_compiler.frontends import norse_module, sinabs_module, snntorch_module, spikingjelly_module
-from firstspike_compiler.frontends.torch_reader import Fields, Framework, Protocol, read_modules
-from firstspike_compiler.frontends.torch_synapses import Synapses, per_channel, single
+from firstspike_compiler.frontends.torch.fields import Fields
+from firstspike_compiler.frontends.torch.framework import Framework, Protocol
+from firstspike_compiler.frontends.torch.options import per_channel, single
+from firstspike_compiler.frontends.torch.reader import read_modules
+from firstspike_compiler.frontends.torch.values import Synapses
 from firstspike_sim.models.float_reference import run_float
 from firstspike_train.neurons import IF, LIF, LeakyIntegrator, SpikingSequential
 from torch import nn
@@ -51,8 +54,8 @@ def from_torch(
     in_shape : N, (N,) or (C, H, W)
         Shape of the input of one step of one inference.
     fields
-        steps, readout, input_kind, in_max, …, as in `torch_reader.Fields`. With readout "potential", the output layer
-        may be a LeakyIntegrator.
+        steps, readout, input_kind, in_max, …, as in `frontends.torch.fields`. With readout "potential", the output
+        layer may be a LeakyIntegrator.
 
     Raises
     ------

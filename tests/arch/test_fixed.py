@@ -16,6 +16,8 @@ from firstspike_arch.fixed import (
     pack_rows,
     quantise,
     shortest_leak,
+    threshold_above,
+    threshold_at_least,
     unpack_rows,
     weight_range,
 )
@@ -59,6 +61,19 @@ def test_a_pixel_spikes_in_the_nearest_step():
     for steps in range(1, 40):
         exact = [(1 - Fraction(pixel, 255)) * (steps - 1) for pixel in range(256)]
         assert latency_step(np.arange(256), steps).tolist() == [round(one) for one in exact]
+
+
+def test_a_trained_threshold_of_whole_steps_stays_whole():
+    for steps in range(1, 5000):
+        assert threshold_at_least(1.0, 1 / steps) == steps
+        assert threshold_above(1.0, 1 / steps) == steps + 1
+
+
+def test_thresholds_round_up_to_the_same_firing():
+    for theta, scale in np.random.default_rng(5).uniform(0.01, 3, (200, 2)):
+        v = np.arange(-5, 400)
+        assert np.array_equal(v * scale >= theta, v >= threshold_at_least(theta, scale))
+        assert np.array_equal(v * scale > theta, v >= threshold_above(theta, scale))
 
 
 def test_a_leak_is_the_nearest_in_its_lowest_terms():

@@ -12,10 +12,12 @@ from firstspike_arch.neuron import FloatNeuron
 from firstspike_compiler.compile import compile_network
 from firstspike_compiler.errors import CompileError
 from firstspike_compiler.passes.choose_scales import choose_scales
+from firstspike_compiler.passes.fold_normalisation import fold_normalisation
 from firstspike_compiler.passes.quantise import quantise
 from firstspike_compiler.passes.weight_grid import finest_multiple, grid_step
 from firstspike_sim.models.float_reference import run_float
 from firstspike_sim.models.golden import GoldenModel
+from firstspike_sim.testing.float_networks import residual
 from firstspike_train.neurons import LIF
 from torch import nn
 
@@ -209,3 +211,12 @@ def test_half_a_step_that_a_leak_loses_makes_steps_finer():
     whole, leaky = (choose_scales(replace(network, layers=(replace(layer, neuron=replace(layer.neuron, leak=leak)),)))
                     .layers[0].weight_scale for layer in network.layers for leak in (1.0, 0.9))
     assert np.all(np.less(leaky, whole))  # pyright: ignore - numbers
+
+
+def test_a_scale_is_chosen_for_all_weights_of_a_membrane():
+    network = residual()
+    layer = replace(network.layers[1], weight_scale=None)
+    large = replace(layer.branches[1], weight=np.eye(3) * 100)
+    for branches, least in (((), 0), ((*layer.branches[:1], large), 100 / 2 / 127)):
+        changed = replace(network, layers=(network.layers[0], replace(layer, branches=branches)))
+        assert choose_scales(fold_normalisation(changed)).layers[1].weight_scale > least

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from firstspike_arch.bias_rows import bias_rows, has_constant_bias
 from firstspike_arch.connectivity import Dense
 from firstspike_arch.delaying import delayed
 from firstspike_arch.fixed import bits_for_signed
-from firstspike_arch.microcode import bias_rows, has_constant_bias, microcodes_of
+from firstspike_arch.microcode import microcodes_of
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_compiler.passes.prove_widths import prove_widths
 from firstspike_sim.models.golden import GoldenModel

@@ -15,8 +15,13 @@ from firstspike_arch.shown import shown
 from torch import nn
 
 from ..errors import CompileError
-from .torch_reader import Fields, Framework, Protocol, read_modules
-from .torch_synapses import Synapses, as_array, currents, multiply, per_channel
+from .torch.combine import currents
+from .torch.connect import multiply
+from .torch.fields import Fields
+from .torch.framework import Framework, Protocol
+from .torch.options import as_array, per_channel
+from .torch.reader import read_modules
+from .torch.values import Synapses
 
 __all__ = ["from_norse"]
 
@@ -42,7 +47,7 @@ def from_norse(
         The modules in the order in which they run in one step; a `Lift` stands for the module inside.
     in_shape : N, (N,) or (C, H, W)
     fields
-        Fields of the network, see `torch_reader.Fields`. A "potential" read-out may read a LIBoxCell.
+        Fields of the network, see `frontends.torch.fields`. A "potential" read-out may read a LIBoxCell.
 
     Raises
     ------

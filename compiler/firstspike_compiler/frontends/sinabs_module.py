@@ -18,8 +18,11 @@ from firstspike_arch.shown import shown
 from torch import nn
 
 from ..errors import CompileError
-from .torch_reader import Fields, Framework, Protocol, read_modules
-from .torch_synapses import Synapses, per_channel, single
+from .torch.fields import Fields
+from .torch.framework import Framework, Protocol
+from .torch.options import per_channel, single
+from .torch.reader import read_modules
+from .torch.values import Synapses
 
 __all__ = ["from_sinabs"]
 
@@ -46,7 +49,7 @@ def from_sinabs(
         Most spikes of a neuron in a step, 1 … 15, where `MultiSpike` may give more for the largest inputs. None: as
         many as it may give, which must be at most 15. With it, the model is not run beside what is read of it.
     fields
-        Fields of the network, see `torch_reader.Fields`. A "potential" read-out may read an ExpLeak.
+        Fields of the network, see `frontends.torch.fields`. A "potential" read-out may read an ExpLeak.
 
     Raises
     ------

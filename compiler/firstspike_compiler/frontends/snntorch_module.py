@@ -14,8 +14,13 @@ from firstspike_arch.shown import shown
 from torch import nn
 
 from ..errors import CompileError
-from .torch_reader import Fields, Framework, Protocol, read_modules
-from .torch_synapses import Spikes, Synapses, check_heaviside, connect, currents, passed_on, per_channel, single
+from .torch.combine import currents
+from .torch.connect import connect, passed_on
+from .torch.fields import Fields
+from .torch.framework import Framework, Protocol
+from .torch.options import check_heaviside, per_channel, single
+from .torch.reader import read_modules
+from .torch.values import Spikes, Synapses
 
 __all__ = ["from_snntorch"]
 
@@ -39,8 +44,8 @@ def from_snntorch(
         The modules in the order in which they run in one step.
     in_shape : N, (N,) or (C, H, W)
     fields
-        Fields of the network, see `torch_reader.Fields`. A "potential" read-out may read a Leaky with reset_mechanism
-        "none".
+        Fields of the network, see `frontends.torch.fields`. A "potential" read-out may read a Leaky with
+        reset_mechanism "none".
 
     Raises
     ------

@@ -15,8 +15,13 @@ from firstspike_arch.shown import shown
 from torch import nn
 
 from ..errors import CompileError
-from .torch_reader import Fields, Framework, Protocol, read_modules
-from .torch_synapses import Synapses, as_array, check_heaviside, currents, multiply, passed_on, single
+from .torch.combine import currents
+from .torch.connect import multiply, passed_on
+from .torch.fields import Fields
+from .torch.framework import Framework, Protocol
+from .torch.options import as_array, check_heaviside, single
+from .torch.reader import read_modules
+from .torch.values import Synapses
 
 __all__ = ["from_spikingjelly"]
 
@@ -38,7 +43,7 @@ def from_spikingjelly(
         adds what they give and flattens.
     in_shape : N, (N,) or (C, H, W)
     fields
-        Fields of the network, see `torch_reader.Fields`. A "potential" read-out may read a NonSpikingIFNode or
+        Fields of the network, see `frontends.torch.fields`. A "potential" read-out may read a NonSpikingIFNode or
         NonSpikingLIFNode.
 
     Raises

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from firstspike_arch.fixed import are_whole, quantise, weight_scale
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
-from firstspike_arch.network import WEIGHT_EXPONENT_MAX
+from firstspike_arch.layer import WEIGHT_EXPONENT_MAX
 from firstspike_arch.shown import shown
 
 from ..errors import CompileError

@@ -5,8 +5,9 @@ on intervals."""
 from dataclasses import dataclass
 
 import numpy as np
+from firstspike_arch.bias_rows import bias_rows, has_constant_bias
 from firstspike_arch.fixed import bits_for_signed
-from firstspike_arch.microcode import Microcode, bias_rows, has_constant_bias, microcodes_of
+from firstspike_arch.microcode import Microcode, microcodes_of
 from firstspike_arch.network import INPUT, Branch, IntegerNetwork, Layer
 
 from ..errors import CompileError

@@ -4,8 +4,9 @@
 from collections.abc import Sequence
 
 import numpy as np
+from firstspike_arch.bias_rows import bias_rows
 from firstspike_arch.connectivity import Dense, pooled, size_of
-from firstspike_arch.microcode import RowOp, bias_rows, microcodes_of
+from firstspike_arch.microcode import RowOp, microcodes_of
 from firstspike_arch.network import Branch, IntegerNetwork, Layer
 
 __all__ = ["RowMachine"]

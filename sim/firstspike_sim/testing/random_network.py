@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 from firstspike_arch.array import bank_shapes
+from firstspike_arch.bias_rows import BIAS_ROWS_MAX
 from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Pool, Shape, Window, pooled, size_of
 from firstspike_arch.fixed import largest_weight
 from firstspike_arch.float_network import InputKind, Readout
-from firstspike_arch.microcode import BIAS_ROWS_MAX
 from firstspike_arch.network import INPUT, Branch, IntegerNetwork, Layer
 from firstspike_arch.neuron import Neuron
 

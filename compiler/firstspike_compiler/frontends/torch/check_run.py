@@ -15,9 +15,10 @@ from firstspike_arch.connectivity import Shape, size_of
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
 from torch import nn
 
-from ..errors import CompileError
-from .torch_models import copied, first_line
-from .torch_trace import Call
+from ...errors import CompileError
+from .framework import Call, Framework
+from .models import copied, first_line, named_modules, replaced_calls
+from .symbol import leaves
 
 __all__ = ["Reference", "check_run"]
 
@@ -34,14 +35,14 @@ TIE = 1e-4
 
 
 def check_run(
-    framework: Any, model: Any, network: FloatNetwork, names: Sequence[str], calls: Mapping[str, Call],
+    framework: Framework, model: Any, network: FloatNetwork, names: Sequence[str], calls: Mapping[str, Call],
     reference: Reference, in_shape: Shape,
 ) -> None:
     """Run a model and the network read of it on a few random inputs.
 
     Parameters
     ----------
-    framework : torch_reader.Framework
+    framework : Framework
     model : nn.Module, or list of modules
     network : FloatNetwork
     names : sequence of str
@@ -87,39 +88,27 @@ def check_run(
 class _Run:
     """One run of a model; the outputs of its modules are recorded by name."""
 
-    def __init__(self, framework: Any, model: Any, calls: Mapping[str, Call], kind: torch.dtype):
+    def __init__(self, framework: Framework, model: Any, calls: Mapping[str, Call], kind: torch.dtype):
         self._framework, self._model, self._calls = framework, model, calls
         self._names: dict[int, str] = {}
         self.records: dict[str, list[torch.Tensor]] = {}
-        self._name("model", model, kind)
-
-    def _name(self, path: str, model: Any, kind: torch.dtype) -> None:
-        if isinstance(model, list | tuple):
-            for index, one in enumerate(model):
-                self._name(f"{path}[{index}]", one, kind)
-            return
-        self._framework.reset(model.to(kind))
-        for name, one in model.named_modules():
-            self._names.setdefault(id(one), f"{path}.{name}".rstrip("."))
+        for one in leaves(model):
+            framework.reset(one.to(kind))
+        for name, one in named_modules(model):
+            self._names.setdefault(id(one), name)
 
     def whole(self, x: torch.Tensor) -> Any:
         """What the model gives for inputs [T, B, …]."""
-        original, names = nn.Module.__call__, self._names
-        records = self.records
 
-        def call(module: nn.Module, *args, **kwargs):
+        def recorded(original: Any, module: nn.Module, *args, **kwargs) -> Any:
             out = original(module, *args, **kwargs)
-            name, value = names.get(id(module)), out[0] if isinstance(out, tuple) else out
+            name, value = self._names.get(id(module)), out[0] if isinstance(out, tuple) else out
             if name is not None and isinstance(value, torch.Tensor):
-                records.setdefault(f"{name} ({type(module).__name__})", []).append(value)
+                self.records.setdefault(f"{name} ({type(module).__name__})", []).append(value)
             return out
 
-        nn.Module.__call__ = call
-        try:
-            with torch.no_grad():
-                return self._run("model", self._model, x)
-        finally:
-            nn.Module.__call__ = original
+        with replaced_calls(recorded), torch.no_grad():
+            return self._run("model", self._model, x)
 
     def _run(self, path: str, model: Any, x: torch.Tensor) -> Any:
         framework = self._framework

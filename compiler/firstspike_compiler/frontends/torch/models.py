@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Torch models as they are handed in: their modules by name, copies, and whether a run leaves them as they were."""
+"""Torch models as they are handed in: their modules by name, copies, their calls, and whether a run leaves them as
+they were."""
 
 import copy
 import inspect
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,9 +13,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..errors import CompileError
+from ...errors import CompileError
 
-__all__ = ["check_hooks", "copied", "first_line", "keeps_nothing", "named_modules"]
+__all__ = ["check_hooks", "copied", "first_line", "keeps_nothing", "named_modules", "replaced_calls"]
 
 
 def first_line(error: Exception) -> str:
@@ -68,6 +69,17 @@ def named_modules(model: Any, path: str = "model") -> Iterator[tuple[str, nn.Mod
     elif isinstance(model, list | tuple):
         for index, one in enumerate(model):
             yield from named_modules(one, f"{path}[{index}]")
+
+
+@contextmanager
+def replaced_calls(call: Callable[..., Any]) -> Iterator[None]:
+    """Let ``call(original, module, *args, **kwargs)`` give what a call of any module does."""
+    original = nn.Module.__call__
+    nn.Module.__call__ = lambda module, *args, **kwargs: call(original, module, *args, **kwargs)
+    try:
+        yield
+    finally:
+        nn.Module.__call__ = original
 
 
 @contextmanager
