@@ -60,6 +60,7 @@ def test_every_value_and_cycle_is_as_predicted(name, waits):
     check(program, PysimBackend(), prediction)
 
 
+@pytest.mark.slow
 def test_verilator_agrees():
     program = compiled("banks", True)
     check(program, VerilatorBackend(), predict_inputs(program, inputs_of(program.network), waits=1))
