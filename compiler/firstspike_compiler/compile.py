@@ -161,7 +161,7 @@ def _map(draft: _Draft) -> tuple[_Draft, PassResult]:
 
 
 def _mapped(draft: _Draft, chosen: tuple[LayerOptions, ...]) -> tuple[_Draft, PassResult]:
-    text = ", ".join(
+    text = "\n".join(
         f"{layer.name}: {layer.neurons} neurons on {_banks_and_lanes(one)}"
         f"{', two events a cycle' * (one.events_per_cycle == 2)}{', spikes of a pool window merged' * one.merges}"
         f"{', rows that no event of a step reached skipped' * one.skips}"
