@@ -27,7 +27,7 @@ OPTIONS = {
     "… in a row of registers", "… in rows of registers", "… in rows of a memory", "weight exponent", "lowest weight",
     *(f"{bits} weight bits" for bits in range(2, 9)), "port image", "early exit", "winner scan", "kernel-parallel",
     "banks in several visits", "bit-serial", "several lanes", "rows in memory", "merged spikes", "two events a cycle",
-    "rotated kernel", "rows skipped",
+    "rotated kernel", "rows skipped", "sums forwarded",
 }
 
 _ONE_OF = (
