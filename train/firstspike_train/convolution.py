@@ -93,17 +93,16 @@ def _weight_gradient(
     inputs: torch.Tensor, gradient: torch.Tensor, shape: torch.Size, padding: Sequence[int],
 ) -> torch.Tensor:
     """The gradient [O, C, K, L] of the weights: each of its kernel offsets pairs the positions that both maps have."""
-    outward, inward = gradient.permute(0, 2, 3, 1), inputs.permute(0, 2, 3, 1)
-    parts = []
-    for row in range(shape[2]):
-        above, below = _overlap(row - padding[0], inputs.shape[2], gradient.shape[2])
-        for column in range(shape[3]):
-            left, right = _overlap(column - padding[1], inputs.shape[3], gradient.shape[3])
-            ours = outward[:, below, right].reshape(-1, shape[0])
-            theirs = inward[:, above, left].reshape(-1, shape[1])
-            parts.append(ours.t() @ theirs)
-    return torch.stack(parts).view(*shape[2:], *shape[:2]).permute(2, 3, 0, 1).contiguous(
-        memory_format=torch.channels_last)
+    outward, inward = gradient.permute(2, 0, 3, 1), inputs.permute(2, 0, 3, 1)  # rows first: some of them are a view
+    parts = {}
+    for column in range(shape[3]):
+        left, right = _overlap(column - padding[1], inputs.shape[3], gradient.shape[3])
+        ours, theirs = outward[:, :, right].contiguous(), inward[:, :, left].contiguous()
+        for row in range(shape[2]):
+            above, below = _overlap(row - padding[0], inputs.shape[2], gradient.shape[2])
+            parts[row, column] = ours[below].view(-1, shape[0]).t() @ theirs[above].view(-1, shape[1])
+    stacked = torch.stack([parts[place] for place in sorted(parts)]).view(*shape[2:], *shape[:2])
+    return stacked.permute(2, 3, 0, 1).contiguous(memory_format=torch.channels_last)
 
 
 def _overlap(offset: int, inner: int, outer: int) -> tuple[slice, slice]:
