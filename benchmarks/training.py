@@ -111,10 +111,13 @@ def plain_seconds(name: str, tree: Path) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", choices=[*NETWORKS, *LARGE, []])
+    parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--against", type=Path, metavar="TREE")
     given = parser.parse_args()
-    wanted, every = given.names or [*NETWORKS, *LARGE], [*NETWORKS, *LARGE]
+    every = [*NETWORKS, *LARGE]
+    wanted = given.names or every
+    if unknown := set(wanted) - set(every):
+        sys.exit(f"NAME must be one of {', '.join(every)}, not {', '.join(sorted(unknown))}")
     before = given.against and given.against.resolve()
     rows = {row.what.partition(":")[0].partition(",")[0]: row for row in published("training")}
     for name in wanted:

@@ -13,14 +13,15 @@ from .layer import Layer
 from .shown import shown
 
 __all__ = [
-    "GROUP_BITS", "ArrayConfig", "LayerOptions", "LayerPlan", "bank_shapes", "can_merge", "kernel_banks", "reach",
-    "readout_cycles",
-    "spike_queue_depth",
+    "GROUP_BITS", "ROW_CYCLES", "ArrayConfig", "LayerOptions", "LayerPlan", "bank_shapes", "can_merge", "kernel_banks",
+    "reach", "readout_cycles", "spike_queue_depth",
 ]
-
 
 GROUP_BITS = 8
 """Number of neighbouring spikes that the extractor examines in one cycle."""
+
+ROW_CYCLES = 3
+"""Cycles after which a row can be visited again, if its sums are not forwarded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -313,14 +314,15 @@ class LayerPlan:
         return count, np.minimum(first, self.position_rows - count)[np.arange(inputs) // (inputs // synapses.groups)]
 
     def revisits(self, synapses: Dense | Conv2d) -> bool:
-        """Return whether neighbouring events of a convolution visit the same row in one of two following cycles.
+        """Return whether every event of a convolution visits fewer than `ROW_CYCLES` rows, so that one that visits the
+        same rows as the event before it would always wait.
 
-        With three rows at a position they never do; with three visits they only do now and then, and may wait.
+        Where others visit more, those at the border of the map may still visit fewer (`LayerOptions.forwards`).
         """
         if not isinstance(synapses, Conv2d):
             return False
         visits = math.prod(ceil_div(one, banks) for one, banks in zip(reach(synapses), self.banks, strict=True))
-        return visits < 3 and self.channel_rows(synapses)[0] < 3
+        return visits < ROW_CYCLES and self.channel_rows(synapses)[0] < ROW_CYCLES
 
     def places(self) -> np.ndarray:
         """Return row·word_lanes + bit of each neuron's place in the spike words, in torch's order, int64[neurons]."""

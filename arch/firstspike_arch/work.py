@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .array import ROW_CYCLES
 from .backend import IDEAL_MEMORY, MemoryTiming
 from .connectivity import Conv2d, size_of
 from .core_spec import CoreInput, CoreSpec
@@ -19,9 +20,6 @@ __all__ = [
     "MarkerCycles", "Workload", "drain_cycles", "event_rows", "marker_cycles", "memory_cycles", "quiet_cycles",
     "row_waits", "rows_visited", "spread_workload", "work_cycles", "workload",
 ]
-
-ROW_CYCLES = 3
-"""Cycles after which a row can be visited again, if its sums are not forwarded."""
 
 
 class MarkerCycles(NamedTuple):

@@ -14,7 +14,7 @@ from firstspike_boards.lut_model import core_luts
 from firstspike_compiler.errors import CompileError
 from firstspike_sim.backends.pysim import PysimBackend
 from firstspike_sim.backends.verilator import VerilatorBackend
-from firstspike_sim.compare import ALIVE, aliveness, compare
+from firstspike_sim.compare import ALIVE, aliveness
 from firstspike_sim.models.prediction import predict_inputs
 
 OPTIONS = {
@@ -43,27 +43,20 @@ def inputs_of(network: IntegerNetwork) -> np.ndarray:
     return (np.random.default_rng(6).random((2, network.steps, network.inputs)) < 0.3).astype(np.uint8)
 
 
-def check(program: Program, backend, prediction) -> None:
-    backend.load(program)
-    checks = compare(program.network, prediction.stimulus, prediction.trace, backend.run(prediction.stimulus))
-    assert all(one.compared for one in checks) and [one.first for one in checks if one.different] == []
-
-
 @pytest.mark.thinned(4)
 @pytest.mark.parametrize("waits", [None, 3])
 @pytest.mark.parametrize("name", OPTIONS)
-def test_every_value_and_cycle_is_as_predicted(name, waits):
+def test_every_value_and_cycle_is_as_predicted(agree, name, waits):
     program = compiled(name, True)
     assert program.cores[0].plan.forwards and not program.cores[1].plan.forwards
-    prediction = predict_inputs(program, inputs_of(program.network), waits=waits)
+    prediction = agree(PysimBackend(), program, inputs_of(program.network), waits)
     assert all(ALIVE[0] <= share <= ALIVE[1] for share in aliveness(prediction.golden.spikes)[1:])
-    check(program, PysimBackend(), prediction)
 
 
 @pytest.mark.slow
-def test_verilator_agrees():
+def test_verilator_agrees(agree):
     program = compiled("banks", True)
-    check(program, VerilatorBackend(), predict_inputs(program, inputs_of(program.network), waits=1))
+    agree(VerilatorBackend(), program, inputs_of(program.network), 1)
 
 
 @pytest.mark.parametrize("name", OPTIONS)

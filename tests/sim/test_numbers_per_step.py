@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from firstspike_compiler.errors import CompileError
 from firstspike_sim.backends.pysim import PysimBackend
-from firstspike_sim.compare import compare
 from firstspike_sim.models.golden import GoldenModel
-from firstspike_sim.models.prediction import predict_inputs
 
 STEPS = 3
 RANGES = [(-1, 1), (-2, 1), (-256, 255), (-1, 15), (0, 16), (0, 255), (-8, 3)]
@@ -36,13 +34,9 @@ def inputs_of(low, high, batch=2, seed=1):
 @pytest.mark.thinned(2)
 @pytest.mark.parametrize(("low", "high"), RANGES)
 @pytest.mark.parametrize("lanes", [(3, 5)])
-def test_hardware_and_models_agree_on_numbers_in_every_step(low, high, lanes):
+def test_hardware_and_models_agree_on_numbers_in_every_step(agree, low, high, lanes):
     program = fs.compile(network_of(low, high), lanes=lanes).program
-    prediction = predict_inputs(program, inputs_of(low, high), waits=3)
-    backend = PysimBackend()
-    backend.load(program)
-    checks = compare(program.network, prediction.stimulus, prediction.trace, backend.run(prediction.stimulus))
-    assert not any(check.different for check in checks), [check.first for check in checks if check.first]
+    prediction = agree(PysimBackend(), program, inputs_of(low, high), 3)
     assert all(0.02 < float((spikes != 0).mean()) < 0.9 for spikes in prediction.golden.spikes)
 
 

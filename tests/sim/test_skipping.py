@@ -17,7 +17,7 @@ from firstspike_boards.lut_model import core_luts
 from firstspike_compiler.errors import CompileError
 from firstspike_sim.backends.pysim import PysimBackend
 from firstspike_sim.backends.verilator import VerilatorBackend
-from firstspike_sim.compare import ALIVE, aliveness, compare
+from firstspike_sim.compare import ALIVE, aliveness
 from firstspike_sim.models.golden import GoldenModel
 from firstspike_sim.models.prediction import predict_inputs
 
@@ -80,27 +80,20 @@ def inputs_of(network: IntegerNetwork) -> np.ndarray:
     return given.astype(np.int16)
 
 
-def check(program: Program, backend, prediction) -> None:
-    backend.load(program)
-    checks = compare(program.network, prediction.stimulus, prediction.trace, backend.run(prediction.stimulus))
-    assert all(one.compared for one in checks) and [one.first for one in checks if one.different] == []
-
-
 @pytest.mark.thinned(4)
 @pytest.mark.parametrize("waits", [None, 3])
 @pytest.mark.parametrize("case", CASES)
-def test_every_value_and_cycle_is_as_predicted(case, waits):
+def test_every_value_and_cycle_is_as_predicted(agree, case, waits):
     network, options = case()
     program = fs.compile(network, skips=True, **options).program
-    prediction = predict_inputs(program, inputs_of(network), waits=waits)
+    prediction = agree(PysimBackend(), program, inputs_of(network), waits)
     assert all(0.005 < share <= ALIVE[1] for share in aliveness(prediction.golden.spikes)[1:])
-    check(program, PysimBackend(), prediction)
 
 
-def test_verilator_agrees():
+def test_verilator_agrees(agree):
     network, options = banks()
     program = fs.compile(network, skips=True, **options).program
-    check(program, VerilatorBackend(), predict_inputs(program, inputs_of(network), waits=1))
+    agree(VerilatorBackend(), program, inputs_of(network), 1)
 
 
 @pytest.mark.parametrize("case", CASES)

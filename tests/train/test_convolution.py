@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Convolutions in bfloat16: products of matrices compute what torch's convolution computes."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from firstspike_train import convolution
 from firstspike_train.convolution import convolve
+from firstspike_train.recipe import TeacherRecipe
+from firstspike_train.recipe_file import load_recipe
+from firstspike_train.teacher import Teacher
 from torch.nn import functional
 
 # Spikes and small whole numbers: all sums are below 2^8, which bfloat16 holds, so that every order of additions agrees.
@@ -55,6 +60,19 @@ def test_other_convolutions_are_torchs(monkeypatch, options):
     weight = torch.ones(128, channels // groups, 3, 3, dtype=inputs.dtype)
     found = convolve(inputs, weight, stride, padding, groups)
     assert torch.equal(found, functional.conv2d(inputs, weight, None, stride, padding, 1, groups))
+
+
+@pytest.mark.parametrize(("mixed", "channels", "products"), [(True, 128, 2), (True, 16, 0), (False, 128, 0)])
+def test_a_teacher_uses_it_where_it_pays(monkeypatch, mixed, channels, products):
+    used = []
+    original = convolution._products
+    monkeypatch.setattr(convolution, "_products", lambda *given: used.append(1) or original(*given))
+    given = TeacherRecipe(layers=f"4C3p1-P4-{channels}C3p1-{channels}C3p1-{channels}C3p1-10", epochs=1)
+    recipe = load_recipe(Path(__file__).parents[2] / "recipes/digits_latency.toml")
+    teacher = Teacher(recipe, given, torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        assert teacher(torch.zeros(2, 64, dtype=torch.uint8)).shape == (2, 10)
+    assert len(used) == products
 
 
 def test_torch_can_trace_the_operator():

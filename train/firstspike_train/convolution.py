@@ -63,9 +63,13 @@ def convolve(
     """Convolve inputs [B, C, H, W] with weights [O, C/groups, K, L], like `torch.nn.functional.conv2d`.
 
     oneDNN's kernels for bfloat16 work along the rows of a map: on maps of a few positions with many channels, as at the
-    end of a VGG, products of matrices are 2 to 20 times as fast. Both round to bfloat16, but not alike.
+    end of a VGG, products of matrices are 2 to 20 times as fast. Both round to bfloat16, but not alike. Under autocast
+    the inputs may be of another type.
     """
-    if inputs.dtype != torch.bfloat16 or inputs.device.type != "cpu" or groups > 1 or tuple(stride) != (1, 1):
+    device = inputs.device.type
+    if torch.is_autocast_enabled(device):
+        inputs = inputs.to(torch.get_autocast_dtype(device))
+    if inputs.dtype != torch.bfloat16 or device != "cpu" or groups > 1 or tuple(stride) != (1, 1):
         return functional.conv2d(inputs, weight, None, stride, padding, 1, groups)
     channels = weight.shape[0] * weight.shape[1]
     within = all(side < size for side, size in zip(padding, weight.shape[2:], strict=True))
