@@ -15,7 +15,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from .array import ArrayConfig
+from .array import ArrayConfig, LayerOptions
 from .connectivity import Window, from_plain, to_plain
 from .core_spec import CoreSpec, core_specs
 from .events import TokenLayout
@@ -294,7 +294,8 @@ class Program:
                            **({} if layer.current_pool is None else {"current_pool": asdict(layer.current_pool)})})
         network = {item.name: getattr(self.network, item.name)
                    for item in fields(IntegerNetwork) if item.name != "layers"}
-        return {"format": FORMAT, "network": network, "layers": layers, "config": asdict(self.config)}, tensors
+        config = {**_chosen(self.config), "layers": [_chosen(options) for options in self.config.layers]}
+        return {"format": FORMAT, "network": network, "layers": layers, "config": config}, tensors
 
 
 def status_addresses(program: Program) -> dict[str, int]:
@@ -302,6 +303,13 @@ def status_addresses(program: Program) -> dict[str, int]:
     return {**{name: address for address, name in enumerate(COUNTERS)},
             **({"faults": FAULTS_ADDRESS} if program.external else {}),
             **(PARITY_ADDRESSES if program.has_parity else {})}
+
+
+def _chosen(options: ArrayConfig | LayerOptions) -> dict[str, Any]:
+    """Return the options that are not at their defaults, by name: one that comes new changes no digest where it is not
+    used."""
+    return {item.name: getattr(options, item.name) for item in fields(options)
+            if getattr(options, item.name) != item.default}
 
 
 def _delays_of(index: int, layer: Layer) -> Iterator[tuple[str, np.ndarray]]:

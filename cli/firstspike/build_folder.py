@@ -86,7 +86,8 @@ def read_build(folder: str | Path) -> tuple[Program, str]:
     top = manifest["top"]
     needed = {f"{top}.v", PROGRAM_FILE, *(image_file(shape, top) for shape in program.memories())}
     if program.digest() != manifest["digest"] or not needed <= set(manifest["files"]):
-        raise BuildError(f"{folder / MANIFEST_FILE}: is truncated or altered; compile again")
+        raise BuildError(f"{folder / MANIFEST_FILE}: is truncated or altered, or of another version of firstspike; "
+                         "compile again")
     images = program.images()
     for shape in program.memories():
         path = folder / image_file(shape, top)

@@ -46,6 +46,18 @@ def test_a_file_gives_the_program_back(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["program.fsp"]
 
 
+def test_options_at_their_defaults_change_no_digest():
+    """So builds stay valid when the compiler gets a new option."""
+    program = compile_network(random_network(np.random.default_rng(3)), lanes=1).program
+    config = program._describe()[0]["config"]
+    assert set(config) == {"layers"} and all(
+        set(options) <= {"lanes", "membrane_bits", "current_bits", "banks"} for options in config["layers"])
+    first, *others = program.config.layers
+    changed = program.with_config(layers=(replace(first, register_rows=2), *others), timeout=9)
+    config = changed._describe()[0]["config"]
+    assert config["layers"][0]["register_rows"] == 2 and config["timeout"] == 9 and changed.digest() != program.digest()
+
+
 def test_every_number_of_a_program_is_in_its_digest():
     for seed in range(40):
         program = program_of(seed)
