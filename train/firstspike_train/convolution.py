@@ -63,7 +63,7 @@ def convolve(
     """Convolve inputs [B, C, H, W] with weights [O, C/groups, K, L], like `torch.nn.functional.conv2d`.
 
     oneDNN's kernels for bfloat16 work along the rows of a map: on maps of a few positions with many channels, as at the
-    end of a VGG, products of matrices are 2 to 20 times as fast. Both round to bfloat16, but not alike. Under autocast
+    end of a VGG, products of matrices are faster. Both round to bfloat16, but not alike. Under autocast
     the inputs may be of another type.
     """
     device = inputs.device.type
