@@ -55,12 +55,13 @@ class HiddenCore(wiring.Component):
 
 def hidden_core(
     lanes: int, *, leaky: bool, lasts: bool = False, adapts: bool = False, rows: int = 1,
+    leak: tuple[int, int] = (15, 4), multiplies: bool = False,
 ) -> HiddenCore:
     """A core of as many neurons as lanes in each row, TTFS IF or LIF with shift leak, soft reset and bias; if it
     ``lasts``, with a current that leaks, too, and if it ``adapts``, with thresholds that rise and fall, both as wide as
-    the membrane."""
+    the membrane. ``leak`` is num and shift, in passes of halves or, if it ``multiplies``, in one."""
     random, neurons = np.random.default_rng(0), lanes * rows
-    options = {"leak_num": 15, "leak_shift": 4} if leaky else {"single_spike": True}
+    options = {"leak_num": leak[0], "leak_shift": leak[1]} if leaky else {"single_spike": True}
     if lasts:
         options |= {"current_leak_num": 7, "current_leak_shift": 3}
     if adapts:
@@ -71,19 +72,26 @@ def hidden_core(
         neuron=Neuron(bias=bias, theta=theta, v_init=np.zeros(neurons, int), **options),
     )
     network = IntegerNetwork(name="hidden", layers=(layer,), readout="first_spike", steps=8, steps_max=8)
-    return HiddenCore(core_spec(network, 0, LayerOptions(lanes=lanes, membrane_bits=MEMBRANE_BITS)))
+    return HiddenCore(core_spec(network, 0, LayerOptions(
+        lanes=lanes, membrane_bits=MEMBRANE_BITS, multiplies_leaks=multiplies)))
 
 
 def lut4_equivalents(found: Counter) -> int:
     return found["LUT4"] + 2 * found["CCU2C"]
 
 
-def lane_luts(component: HiddenCore, lanes: int, folder: Path) -> float:
-    """LUT4-equivalents a lane of a core in an ECP5."""
+def lane_cells(component: HiddenCore, lanes: int, folder: Path) -> tuple[float, float]:
+    """LUT4-equivalents, and multipliers, a lane of a core in an ECP5."""
     # The statistics do not depend on what is in the memories: no images.
     netlist = synthesise(ECP5.synthesis, {"core.v": verilog(component, ())}, folder, top=TOP)
     ECP5.flow.improve(netlist)
-    return lut4_equivalents(cells(netlist)) / lanes
+    found = cells(netlist)
+    return lut4_equivalents(found) / lanes, found["MULT18X18D"] / lanes
+
+
+def lane_luts(component: HiddenCore, lanes: int, folder: Path) -> float:
+    """LUT4-equivalents a lane of a core in an ECP5."""
+    return lane_cells(component, lanes, folder)[0]
 
 
 def main() -> None:
@@ -104,6 +112,15 @@ def main() -> None:
                 what = f"hidden core, LIF, shift leak and bias, 32 lanes, {where}: LUT4-eq. a lane with {more}"
                 rows.append(Row(what=what, floor="≤ +60 %", met=each <= 1.6 * without,
                                 measured=f"{without:.1f} → {each:.1f}, +{each / without - 1:.0%}"))
+            components = [hidden_core(32, leaky=True, rows=rows_of_lanes, leak=(230, 8), multiplies=one)
+                          for one in (False, True)]
+            (halving, _), (multiplying, multipliers) = (lane_cells(one, 32, folder) for one in components)
+            passes = [len(one.core.spec.microcode.step) for one in components]
+            rows.append(Row(
+                what=f"hidden core, LIF, leak 230/256 and bias, 32 lanes, {where}: LUT4-eq. a lane with the leak as a "
+                     "multiplication", floor="fewer passes", met=passes[1] < passes[0],
+                measured=f"{halving:.1f} → {multiplying:.1f}, {multipliers:.0f} multiplier; {passes[0]} → {passes[1]} "
+                         "passes a step"))
         network = fs.load(shipped("zoo", "mnist_ettfs.safetensors"))
         program = fs.compile(network, lanes=128, port="image", early_exit=True).program
         text = verilog(Accelerator(program), ())

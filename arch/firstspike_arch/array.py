@@ -80,6 +80,11 @@ class LayerOptions:
         has no effect where they are anyway, as events visit only one row or two. Without it such an event waits, as
         events at the border of a map do that visit fewer rows than others. It costs a multiplexer and a flip-flop for
         each bit of a row of membranes.
+    multiplies_leaks : bool
+        Whether leaks of membranes, lasting currents and rises that else take several passes of a step, one for each bit
+        of their shift, are a multiplication by ``leak_num`` in one pass: in most layers all leaks but 0, 1/4, 1 and
+        1 − 2^−k. It costs a multiplexer for each bit of these numbers, and in each lane a multiplier for each of them,
+        two if it has more than 18 bits.
     external : int
         0, or 2, 4, 8, 16 or 32: the weights are in an external memory (`firstspike_arch.external`), and so many buffers
         on the chip hold what an input channel takes. Biases stay on the chip. That is for a layer with one set of
@@ -109,6 +114,7 @@ class LayerOptions:
     events_per_cycle: int = 1
     skips: bool = False
     forwards: bool = False
+    multiplies_leaks: bool = False
     external: int = 0
     parity: bool = False
 

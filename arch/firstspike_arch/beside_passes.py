@@ -14,6 +14,7 @@ __all__ = ["with_rise", "with_trace"]
 
 def with_trace(
     neuron: Neuron, channels: int, step: tuple[RowOp, ...], adds: tuple[RowOp, ...], *, once: bool,
+    multiplies_leaks: bool,
 ) -> tuple[tuple[RowOp, ...], tuple[RowOp, ...]]:
     """Passes of the start and of a step in which membranes take their trace, and the trace leaks, around the passes
     ``step`` of all else.
@@ -24,10 +25,12 @@ def with_trace(
         Passes in which the current adds to the trace, in place of events, or a bias does.
     once : bool
         The passes of the start run once an inference.
+    multiplies_leaks : bool
+        See `microcode_of`.
     """
     first, *others = leak_beside(
         neuron.current_leak_num, neuron.current_leak_shift, channels, toward_zero=neuron.leak_toward_zero,
-        store="trace") or (None,)
+        store="trace", multiplies=multiplies_leaks) or (None,)
     takes, more = RowOp(act="add", operand="trace", beside=first), RowOp(act="add")
     if neuron.current_delay:
         rest = _beside("beside", (), others, more)
@@ -41,14 +44,16 @@ def with_trace(
     return (*start, takes), step
 
 
-def with_rise(neuron: Neuron, channels: int, step: tuple[RowOp, ...], more: RowOp) -> tuple[RowOp, ...]:
+def with_rise(
+    neuron: Neuron, channels: int, step: tuple[RowOp, ...], more: RowOp, *, multiplies_leaks: bool,
+) -> tuple[RowOp, ...]:
     """Passes of a step in which the rise of the thresholds is compared with, leaks, and gets what spikes add to it;
-    with passes ``more`` that do nothing else, if there are too few."""
+    with passes ``more`` that do nothing else, if there are too few. For ``multiplies_leaks`` see `microcode_of`."""
     idle = RowOp(act="add", store="rise")
     # As an operand, it is that of before the spike, so that nothing may change it in earlier passes.
     before = next((number for number, op in enumerate(step) if op.operand == "rise"), 0)
     ops = [*[idle] * before, *leak_beside(neuron.rise_leak_num, neuron.rise_leak_shift, channels, toward_zero=False,
-                                          store="rise")]
+                                          store="rise", multiplies=multiplies_leaks)]
     ops += [idle] * (not ops)  # the spike is remembered only in passes behind the one that captures it
     adds = np.arange(neuron.levels + 1)[:, None] * np.asarray(neuron.theta_rise, dtype=np.int64)
     ops.append(RowOp(act="add", operand="constant", values=adds, store="rise"))

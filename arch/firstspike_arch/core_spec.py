@@ -33,7 +33,9 @@ from .parity import parity_bits
 from .skipping import skips_obstacle
 from .walk import Walk, row_stride, walks_of
 
-__all__ = ["CoreInput", "CoreSpec", "core_spec", "core_specs", "pairs_obstacle", "result_score_bits"]
+__all__ = [
+    "CoreInput", "CoreSpec", "can_multiply_leaks", "core_spec", "core_specs", "pairs_obstacle", "result_score_bits",
+]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -182,6 +184,14 @@ class CoreSpec:
             return False
         signed = any(layout.signed for layout in self.layouts)
         return (signed and not self.polarity) or max(layout.high for layout in self.layouts) > SHIFT_ADD_MAX
+
+    @property
+    def leak_multipliers(self) -> int:
+        """Number of multipliers of 18 × 18 bits that the leaks take, with `LayerOptions.multiplies_leaks`: of all
+        elements."""
+        bits = (self.plan.membrane_bits if store == "membrane" else self.plan.current_bits
+                for store in self.microcode.leak_products)
+        return self.plan.elements * sum(ceil_div(one - 1, 17) for one in bits)
 
     @property
     def remembered_levels(self) -> int:
@@ -342,7 +352,7 @@ def core_spec(
         sends=any(edge.source == index for edge in network.edges()),
         microcode=microcode_of(
             layer, static=network.is_static(index), steps_max=network.longest, in_one_row=plan.in_one_row,
-            in_registers=plan.in_registers),
+            in_registers=plan.in_registers, multiplies_leaks=options.multiplies_leaks),
         inputs=tuple(
             CoreInput(source=branch.source, recurrent=branch.source == index, connectivity=synapses, walk=walk,
                       layout=merging.layout if merging else replace(
@@ -376,6 +386,12 @@ def _delaying(network: IntegerNetwork, branch: Branch, *, sort: bool = False) ->
         delays = np.zeros(size_of(layout.shape), dtype=np.int64)
     longest = delays if network.longest is None else np.minimum(delays, network.longest)
     return Delaying(layout=layout, delays=longest, by_channel=sort and len(layout.shape) == 3)
+
+
+def can_multiply_leaks(network: IntegerNetwork, index: int) -> bool:
+    """Whether a layer has a leak that takes several passes, and one with `LayerOptions.multiplies_leaks`."""
+    return bool(microcode_of(network.layers[index], static=network.is_static(index), steps_max=network.longest,
+                             multiplies_leaks=True).leak_products)
 
 
 def pairs_obstacle(network: IntegerNetwork, index: int, *, single_port: bool, bit_serial: bool) -> str | None:

@@ -6,16 +6,18 @@ from typing import Any, Literal
 import numpy as np
 
 from .fixed import shortest_leak
-from .row_op import RowOp
+from .row_op import RowOp, Store
 
-__all__ = ["halvings", "leak_beside", "some"]
+__all__ = ["halvings", "leak_beside", "product", "some"]
 
 
 def leak_beside(
     num: int | np.ndarray | None, shift: int, channels: int, *, toward_zero: bool, store: Literal["trace", "rise"],
+    multiplies: bool,
 ) -> tuple[RowOp, ...]:
     """Passes over a number beside the membrane in which it leaks to num / 2^shift, for num of the layer or int64[C], as
-    membranes do in `UpdatePasses`; with 1 − 2^−k, it need not be moved before and after."""
+    membranes do in `UpdatePasses`; with 1 − 2^−k, it need not be moved before and after. With ``multiplies``, there is
+    one at most."""
     num, shift = shortest_leak(np.broadcast_to(np.asarray(num), channels), shift)
     leaks = num != 1 << shift
     if not leaks.any():
@@ -23,7 +25,15 @@ def leak_beside(
     if (num[leaks] == (1 << shift) - 1).all():
         return (RowOp(act="add", operand="decay", index=shift, channels=some(leaks), store=store,
                       toward_zero=toward_zero),)
-    return halvings(num, shift, toward_zero=toward_zero, store=store)
+    halves = halvings(num, shift, toward_zero=toward_zero, store=store)
+    if multiplies and len(halves) > 1:
+        return (product(num, shift, toward_zero=toward_zero, store=store),)
+    return halves
+
+
+def product(num: np.ndarray, shift: int, *, toward_zero: bool, store: Store) -> RowOp:
+    """The pass of x ← x·num / 2^shift, for num int64[C]. It makes no number beyond x and 0."""
+    return RowOp(act="load", operand="product", index=shift, values=num, toward_zero=toward_zero, store=store)
 
 
 def halvings(num: np.ndarray, shift: int, *, toward_zero: bool, **first: Any) -> tuple[RowOp, ...]:

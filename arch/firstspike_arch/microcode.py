@@ -29,7 +29,7 @@ from .bias_rows import bias_rows, has_constant_bias
 from .fixed import leaked
 from .layer import Layer
 from .network import IntegerNetwork
-from .row_op import RowOp
+from .row_op import RowOp, Store
 from .update_passes import UpdatePasses
 
 __all__ = ["Microcode", "RowOp", "microcode_of", "microcodes_of"]
@@ -98,6 +98,12 @@ class Microcode:
         return tuple(op.rising for op in self.step if op.rising is not None)
 
     @property
+    def leak_products(self) -> dict[Store, RowOp]:
+        """The pass in which a leak is a multiplication, for each number that has such a leak."""
+        found = [one for op in self.passes for one in (op, op.beside, op.rising)]
+        return {one.store: one for one in found if one is not None and one.operand == "product"}
+
+    @property
     def asking(self) -> tuple[RowOp, ...]:
         """The passes, over any number, that ask for this step's spikes after the one that captures them."""
         return tuple(one for op in self.step[1:] for one in (op, op.rising) if one is not None and one.asks_spikes)
@@ -115,10 +121,13 @@ class Microcode:
             op.operand == "weight" or (op.act == "init" and op.operand == "zero") for op in self.passes)
 
 
-def microcodes_of(network: IntegerNetwork, *, in_one_row: bool = False) -> tuple[Microcode, ...]:
-    """The microcode of every layer, in order; for ``in_one_row`` see `microcode_of`."""
+def microcodes_of(
+    network: IntegerNetwork, *, in_one_row: bool = False, multiplies_leaks: bool = False,
+) -> tuple[Microcode, ...]:
+    """The microcode of every layer, in order; for the options see `microcode_of`."""
     return tuple(
-        microcode_of(layer, static=network.is_static(index), steps_max=network.longest, in_one_row=in_one_row)
+        microcode_of(layer, static=network.is_static(index), steps_max=network.longest, in_one_row=in_one_row,
+                     multiplies_leaks=multiplies_leaks)
         for index, layer in enumerate(network.layers)
     )
 
@@ -126,7 +135,7 @@ def microcodes_of(network: IntegerNetwork, *, in_one_row: bool = False) -> tuple
 @lru_cache(maxsize=64)  # a mapping asks for the same layers again and again
 def microcode_of(
     layer: Layer, *, static: bool = False, steps_max: int | None = None, in_one_row: bool = False,
-    in_registers: bool = False,
+    in_registers: bool = False, multiplies_leaks: bool = False,
 ) -> Microcode:
     """The microcode of a layer: passes on u = v − theta that do exactly what `Neuron` defines for v.
 
@@ -142,6 +151,8 @@ def microcode_of(
     in_registers : bool
         All neurons are in rows of registers (`LayerPlan.in_registers`), as they are if they are in one row. The first
         pass of an inference adds no bias there, because flip-flops are then set without a multiplexer.
+    multiplies_leaks : bool
+        A leak that takes several passes is a multiplication in one (`LayerOptions.multiplies_leaks`).
     """
     neuron, pool, lasts = layer.neuron, layer.current_pool, layer.neuron.lasts
     folds = static and not lasts  # what every step adds is a part of the current
@@ -159,7 +170,8 @@ def microcode_of(
     step: tuple[RowOp, ...] = ()
     every_step = zeros  # what a step adds beside the current, as a part of it
     if steps_max != 1:
-        update = UpdatePasses(neuron, layer.channels, in_one_row=in_one_row, nothing=_nothing(biases))
+        update = UpdatePasses(neuron, layer.channels, in_one_row=in_one_row, multiplies_leaks=multiplies_leaks,
+                              nothing=_nothing(biases))
         update.run()
         if neuron.theta_fall is not None:
             update.append(RowOp(act="add", operand="fall", values=np.diff(neuron.theta_fall)))
@@ -182,11 +194,12 @@ def microcode_of(
         if store == "trace":
             more = RowOp(act="add", operand="constant", values=constant, store="trace")
             adds = (*bias_ops, *((more,) if constant.any() else ()))
-        start, step = with_trace(neuron, layer.channels, step, adds, once=static)
+        start, step = with_trace(neuron, layer.channels, step, adds, once=static, multiplies_leaks=multiplies_leaks)
     elif given:
         start = (RowOp(act="add", operand="current", settle=True),)
     if neuron.adapts and step:
-        step = with_rise(neuron, layer.channels, step, RowOp(act="add", **_nothing(biases)))
+        step = with_rise(neuron, layer.channels, step, RowOp(act="add", **_nothing(biases)),
+                         multiplies_leaks=multiplies_leaks)
     if pool is not None:
         taps = tuple(RowOp(act="max" if tap else "load", operand="sum", index=tap, store="current")
                      for tap in range(pool.kernel[0] * pool.kernel[1]))

@@ -6,8 +6,9 @@ from typing import Literal
 
 import numpy as np
 
-__all__ = ["RowOp", "When"]
+__all__ = ["RowOp", "Store", "When"]
 
+Store = Literal["membrane", "current", "rise", "sum", "trace"]
 When = Literal["never", "spiked", "negative", "nonnegative", "always"]
 
 
@@ -26,25 +27,27 @@ class RowOp:
     magnitude 0…L of this step's spike), "current", "decay" (−number / 2^``index`` rounded down, of the trace or rise;
     with ``toward_zero``, away from 0), "fall" (``values``[t] at the end of step t), "leak" (~(u >> ``index``); with
     ``toward_zero``, as "decay" of u), "rise" (−1 − rise where this step's spike has a magnitude, 0 elsewhere),
-    "shadow", "sum" (tap ``index`` of the window, row by row of its kernel; the last pass that takes a sum clears it),
-    "trace" or "zero".
+    "product" (the number · ``values`` / 2^``index``, int64[C], rounded down, or with ``toward_zero`` toward 0; it is
+    loaded), "shadow", "sum" (tap ``index`` of the window, row by row of its kernel; the last pass that takes a sum
+    clears it), "trace" or "zero".
     ``channels``: bool[C], those to which "leak", "decay" or "shadow" is added, and 0 to all others; None: to all.
     ``when``: "spiked" holds where this step's spike has a magnitude; "negative" and "nonnegative" test u itself.
     ``base``: int64[C].
-    ``beside``: a pass over the trace at the same time, whose operand is "decay", "shadow" or "zero"; as an operand, the
-    trace is that of before.
-    ``rising``: a pass over the rise at the same time, whose operand is "decay", "shadow", "constant" or "zero"; as an
-    operand, and for the comparison, the rise is that of before.
+    ``beside``: a pass over the trace at the same time, whose operand is "decay", "product", "shadow" or "zero"; as an
+    operand, the trace is that of before.
+    ``rising``: a pass over the rise at the same time, whose operand is "decay", "product", "shadow", "constant" or
+    "zero"; as an operand, and for the comparison, the rise is that of before.
     """
 
     act: Literal["add", "init", "load", "max", "save"]
     operand: Literal[
-        "weight", "constant", "current", "decay", "fall", "leak", "rise", "shadow", "sum", "trace", "zero"] = "zero"
+        "weight", "constant", "current", "decay", "fall", "leak", "product", "rise", "shadow", "sum", "trace",
+        "zero"] = "zero"
     index: int = 0
     values: np.ndarray | None = None
     when: When = "never"
     base: np.ndarray | None = None
-    store: Literal["membrane", "current", "rise", "sum", "trace"] = "membrane"
+    store: Store = "membrane"
     halve: bool = False
     channels: np.ndarray | None = None
     toward_zero: bool = False
@@ -55,8 +58,9 @@ class RowOp:
     them."""
 
     def __post_init__(self) -> None:
-        if (self.values is not None) != (self.operand in ("constant", "fall")):
-            raise ValueError(f"operand {self.operand!r}: values must be given for 'constant' and 'fall', and no other")
+        if (self.values is not None) != (self.operand in ("constant", "fall", "product")):
+            raise ValueError(f"operand {self.operand!r}: values must be given for 'constant', 'fall' and 'product', "
+                             "and no other")
         if self.channels is not None and self.operand not in ("leak", "decay", "shadow"):
             raise ValueError(f"operand {self.operand!r}: channels must be given for 'leak', 'decay' and 'shadow' only")
         if (self.base is None) != (self.when == "never"):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .fixed import shortest_leak
-from .leak_passes import halvings, some
+from .leak_passes import halvings, product, some
 from .neuron import Neuron
 from .row_op import RowOp, When
 
@@ -24,14 +24,17 @@ class UpdatePasses:
     ----------
     neuron : Neuron
     channels : int
-    in_one_row : bool
+    in_one_row, multiplies_leaks : bool
         See `microcode_of`.
     nothing : dict
         The operand where nothing is added, see `_nothing`.
     """
 
-    def __init__(self, neuron: Neuron, channels: int, *, in_one_row: bool, nothing: dict[str, Any]):
+    def __init__(
+        self, neuron: Neuron, channels: int, *, in_one_row: bool, multiplies_leaks: bool, nothing: dict[str, Any],
+    ):
         self._neuron, self._in_one_row, self._nothing = neuron, in_one_row, nothing
+        self._multiplies_leaks = multiplies_leaks
         self._zeros = np.zeros((neuron.levels + 1, channels), dtype=np.int64)  # for each magnitude of the spike
         self._ops: list[RowOp] = []
         self._open: dict[str, Any] = {}
@@ -152,4 +155,8 @@ class UpdatePasses:
             self.append(RowOp(act="add", operand="leak", index=shift, channels=some(leaks)))
             self.add(leaks)
         else:
-            self._ops += halvings(num, shift, toward_zero=toward_zero, **self._operand())
+            halves = halvings(num, shift, toward_zero=toward_zero)
+            if self._multiplies_leaks and len(halves) > 2:  # the first takes no pass that is not there anyway
+                self.append(product(num, shift, toward_zero=toward_zero, store="membrane"))
+            else:
+                self._ops += halvings(num, shift, toward_zero=toward_zero, **self._operand())

@@ -188,7 +188,7 @@ def _core(core: CoreSpec, inputs: int) -> Features:
         "adder": bits,
         "operand": bits * (not code.pure_weights),
         "leak": bits * ("leak" in operands),
-        "extra": bits * len(operands & {"shadow", "current", "sum", "fall", "trace", "rise"}),
+        "extra": bits * len(operands & {"shadow", "current", "sum", "fall", "trace", "rise", "product"}),
         "halve": bits * any(op.halve for op in passes),
         "save": bits * any(op.act == "save" for op in passes),
         "bases": bits * based,

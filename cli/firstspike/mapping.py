@@ -136,6 +136,8 @@ def map_to_device(
         if any(any(one.get("lut_ram", ())) for one in given):
             raise CompileError(f"lut_ram must be off: {device} has no LUT RAM")
         given = [{"lut_ram": (False, False), **one} for one in given]
+    if not chip.multipliers:  # of look-up tables, one would be the longest path
+        given = [{"multiplies_leaks": False, **one} for one in given]
     budget = _budget(plain.program, lane_budget, chip)
     while True:
         choices = _choices(plain.program, golden.spikes, chip, given=given)
@@ -259,7 +261,7 @@ def nearest_lanes(program: Program, device: Device, blocks: int) -> list[int] | 
                 for size in (network.inputs, *(layer.neurons for layer in network.layers))]
     given = [{"banks": (1, 1), "rotates": (False, False), "merges": options.merges,
               "events_per_cycle": options.events_per_cycle, "skips": options.skips, "forwards": options.forwards,
-              "lut_ram": options.lut_ram}
+              "multiplies_leaks": options.multiplies_leaks, "lut_ram": options.lut_ram}
              for options in program.config.layers]
     choices = _choices(program, everyone, device, given=given)
     found = fastest(choices, Use(sum(map(processing_elements, program.cores)), blocks, UNLIMITED, UNLIMITED))
@@ -278,6 +280,10 @@ def _use_of(core: CoreSpec, program: Program, device: Device) -> Use:
     luts, multiplied = core_luts(core, device.lut_inputs), core.plan.elements * core.multiplies
     if not device.multipliers:
         luts += multiplied * core.layer.weight_bits * max(layout.value_bits for layout in core.layouts)
+        luts += core.plan.elements * sum(
+            (core.plan.membrane_bits if store == "membrane" else core.plan.current_bits) * op.index
+            for store, op in core.microcode.leak_products.items())
+    multiplied += core.leak_multipliers
     if core.index == len(program.cores) - 1:
         luts += readout_luts(program.network, program.config, core, device.lut_inputs)
     return Use(processing_elements(core), device.blocks_of_all(core.memories), round(luts),

@@ -14,7 +14,7 @@ __all__ = ["accuracy_table", "legible", "print_table"]
 CROWDED = 1.5
 """A table is taken apart if its lines are longer than so many times the width, or a word is longer than its column."""
 
-KINDS = {"float": "real numbers", "quantised": "integers"}
+KINDS = {"float": "real numbers", "quantised": "integers", "teacher": "its teacher, without spikes"}
 
 
 def print_table(console: Console, table: Table) -> None:
@@ -42,7 +42,8 @@ def legible(console: Console, table: Table) -> RenderableType:
 
 
 def accuracy_table(accuracy: Mapping[str, float], readout: str) -> Table:
-    """Make a table of the accuracies of a trained network: real numbers and integers, and by the other read-outs."""
+    """Make a table of the accuracies of a trained network: real numbers and integers, its teacher's, if it had one, and
+    those by the other read-outs."""
     rows: dict[str, dict[str, float]] = {}
     for name, value in accuracy.items():
         kind, _, rest = name.partition("_")

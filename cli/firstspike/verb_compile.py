@@ -82,6 +82,9 @@ def compile_(
     )] = None,
     bit_serial: Annotated[bool, typer.Option(
         help="Add an input of numbers bit by bit, without multipliers.")] = False,
+    multiplies_leaks: Annotated[bool | None, typer.Option(
+        help="Leaks that take several passes over all rows in every step are multiplications in one, by a multiplier a "
+        "lane. Default: where it pays with --device; else nowhere.")] = None,
     register_rows: Annotated[int, typer.Option(
         help="Largest number of rows whose membranes are kept in registers instead of memory; 2 suits a device without "
         "LUT RAM.",
@@ -144,8 +147,8 @@ def compile_(
                "single_port": _numbers("--single-port", single_port) or (), "read_back": read_back, "ordered": ordered,
                "protect": protect,
                "events_per_cycle": per_cycle[0] if len(per_cycle) == 1 else per_cycle or None,
-               "bit_serial": bit_serial, "in_min": in_min, "in_max": in_max, "leak_shift_max": leak_shift_max,
-               "leak_rounding": leak_rounding,
+               "bit_serial": bit_serial, "multiplies_leaks": multiplies_leaks, "in_min": in_min, "in_max": in_max,
+               "leak_shift_max": leak_shift_max, "leak_rounding": leak_rounding,
                **scale_options(scales, percentile, weight_scale)}
     console = Console()
     real = load_file(network, steps=steps, reset=reset, strict=strict, readout=readout, dt=dt, leak_rule=leak_rule,

@@ -21,6 +21,9 @@ def train(
     real: Annotated[Path | None, typer.Option(
         help="File for the state after training in real numbers: written if missing, else the start for other bit "
         "widths.")] = None,
+    teacher: Annotated[Path | None, typer.Option(
+        help="File for the trained network of the recipe's [teacher]: written if missing, else taken instead of a "
+        "training.")] = None,
     compiled: Annotated[bool, typer.Option(
         "--compile", help="Fuse the training in real numbers by torch.compile; faster with --mixed.")] = False,
     mixed: Annotated[bool, typer.Option(
@@ -39,7 +42,7 @@ def train(
 
     network = firstspike_train.train(
         recipe, output, resume=not fresh, device=device, curves=curves, real=real, compiled=compiled, mixed=mixed,
-        threads=threads)
+        threads=threads, teacher=teacher)
     if os.environ.get("RANK", "0") != "0":  # of several processes of torchrun, only the first prints
         return
     inputs, _ = load_inputs(recipe_of(network), "validation")

@@ -166,6 +166,7 @@ def _mapped(draft: _Draft, chosen: tuple[LayerOptions, ...]) -> tuple[_Draft, Pa
         f"{', two events a cycle' * (one.events_per_cycle == 2)}{', spikes of a pool window merged' * one.merges}"
         f"{', rows that no event of a step reached skipped' * one.skips}"
         f"{', sums forwarded' * one.forwards}"
+        f"{', leaks multiplied' * one.multiplies_leaks}"
         f"{_in_lut_ram(one)}{', weights in external memory' * bool(one.external)}"
         f"{', a bias too large for weights as a constant' * has_constant_bias(layer)}"
         for layer, one in zip(draft.integer.layers, chosen, strict=True)
@@ -332,6 +333,9 @@ def compile_network(network: FloatNetwork | IntegerNetwork, **options) -> Compil
         Whether sums of a convolution are forwarded to an event that visits the same row at once, see `LayerOptions`: in
         every convolution, or in each layer. None: chosen for each layer; with ``lanes``, only where events visit no
         more than two rows.
+    multiplies_leaks : bool or sequence of bool
+        Whether leaks that take several passes are multiplications in one, see `LayerOptions`: in every layer that has
+        such, or in each layer. None: with a device, chosen for each layer, as its multipliers allow; else in none.
     lut_ram : bool, or sequence of bool or of (bool, bool)
         Whether membranes, and what goes with them, are in LUT RAM if they are in a memory, however many rows they have:
         in every layer, or in each; or which of both. It saves block RAM, see `LayerOptions`. None: chosen for each

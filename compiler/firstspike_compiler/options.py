@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from firstspike_arch.array import LayerOptions, can_merge, kernel_banks
 from firstspike_arch.connectivity import Conv2d
-from firstspike_arch.core_spec import pairs_obstacle
+from firstspike_arch.core_spec import can_multiply_leaks, pairs_obstacle
 from firstspike_arch.external import external_obstacle
 from firstspike_arch.float_network import LeakRounding
 from firstspike_arch.network import IntegerNetwork
@@ -45,6 +45,7 @@ class Options:
     events_per_cycle: int | Sequence[int] | None = None
     skips: bool | Sequence[bool] | None = None
     forwards: bool | Sequence[bool] | None = None
+    multiplies_leaks: bool | Sequence[bool] | None = None
     lut_ram: bool | Sequence[bool | tuple[bool, bool]] | None = None
     headroom_bits: int = 0
     endless: bool | None = None
@@ -101,6 +102,9 @@ def given_options(network: IntegerNetwork, options: Options) -> list[dict[str, A
     if options.forwards is not None:
         given["forwards"] = _switches("forwards", options.forwards, [
             isinstance(layer.connectivity, Conv2d) for layer in network.layers])
+    if options.multiplies_leaks is not None:
+        given["multiplies_leaks"] = _switches("multiplies_leaks", options.multiplies_leaks, [
+            can_multiply_leaks(network, index) for index in range(len(network.layers))])
     if options.lut_ram is not None:
         given["lut_ram"] = _pairs("lut_ram", network, options.lut_ram)
     if options.events_per_cycle is not None:

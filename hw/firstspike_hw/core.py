@@ -14,6 +14,7 @@ from firstspike_arch.microcode import Microcode
 
 from .capture import CaptureInterface, capture_signature
 from .lane_constants import LaneConstants
+from .leak_products import leak_products
 from .operands import late_operands, operand_registers, products
 from .pass_row import PassRow
 from .rise import Rise
@@ -447,6 +448,10 @@ class Core(wiring.Component):
         keeps = spec.microcode.has_current and spec.plan.in_registers and not spec.microcode.has_trace
         is_current = add.which(lambda op: op.store == "current") if keeps else Const(0)
         holds = add.which(spec.holds)
+        product, products = spec.microcode.leak_products.get("membrane"), u
+        if product is not None:
+            products = leak_products(spec.plan, product, u, add.group)
+        multiplies = add.which(lambda op: op.operand == "product")
         nexts = []
         for lane, total in enumerate(totals):
             if any(op.halve for op in passes):
@@ -455,6 +460,8 @@ class Core(wiring.Component):
                 total = Mux(clears, 0, total)
             if any(map(spec.holds, passes)) or keeps:
                 total = Mux(is_current | (holds & ~spiked[lane]), u[lane], total)
+            if product is not None:
+                total = Mux(multiplies, products[lane], total)
             nexts.append(total[:spec.plan.membrane_bits])
         return nexts
 

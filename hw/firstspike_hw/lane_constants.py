@@ -18,6 +18,8 @@ class LaneConstants:
         Constant of each channel.
     absent : int
         Constant of a lane without a channel.
+    bits : int
+        Width of a constant, which is signed; 0: that of a membrane.
 
     Attributes
     ----------
@@ -25,12 +27,12 @@ class LaneConstants:
         Constant for each row at a position, and each lane.
     """
 
-    def __init__(self, plan: LayerPlan, values: np.ndarray, absent: int):
-        self._bits = plan.membrane_bits
+    def __init__(self, plan: LayerPlan, values: np.ndarray, absent: int, bits: int = 0):
+        self._bits = bits or plan.membrane_bits
         self.table = np.tile(np.append(values, absent)[plan.channels_of_rows()], plan.bank_count)
 
     def at(self, row: Value, lane: int) -> Value:
-        """Return the constant of a lane in a row, as wide as a membrane; without a multiplexer if all rows agree."""
+        """Return the constant of a lane in a row; without a multiplexer if all rows agree."""
         column = [int(value) for value in self.table[:, lane]]
         if len(set(column)) == 1:
             return Const(column[0], signed(self._bits))

@@ -9,6 +9,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.microcode import RowOp
 
+from .leak_products import leak_products
 from .operands import Adds
 from .pass_row import PassRow
 from .row_memory import RowBanks, lanes_of
@@ -60,7 +61,8 @@ class LeakingRows:
         self.spec, self.bits, self.early, self._aside = spec, spec.plan.current_bits, early, aside
         self.m, self.operand, self._name, self._fetch, self._free = m, operand, name, fetch, free
         self._ops = [one for op in spec.microcode.passes if (one := aside(op)) is not None]
-        stage, in_registers = operand if early else add, spec.plan.in_registers
+        self._stage = stage = operand if early else add
+        in_registers = spec.plan.in_registers
         rotates = kept = None
         if in_registers or keeps:
             touched = self.decoded(f"touches_{name}", self._before.which(changes))
@@ -112,7 +114,7 @@ class LeakingRows:
         if shadows is not None:
             saves = self._which("saves", lambda op: op.act == "save")
             m.d.comb += shadows.next.eq(Mux(saves, Cat(totals), shadows.value))
-        m.d.comb += self._rows.next.eq(Cat(self._halved(totals)))
+        m.d.comb += self._rows.next.eq(Cat(self._multiplied(self._halved(totals))))
 
     def _which(self, name: str, predicate: Callable[[RowOp], bool]) -> Signal:
         """Return whether what a pass does to the number satisfies ``predicate``."""
@@ -163,3 +165,12 @@ class LeakingRows:
             empties = self._which("empties", lambda op: op.act == "save" and not op.halve)
             nexts = [Mux(empties, 0, total) for total in nexts]
         return [total[:self.bits] for total in nexts]
+
+    def _multiplied(self, nexts: list[Value]) -> list[Value]:
+        """Return the next number of each lane, which is its product in the pass in which the leak is one."""
+        product = next((op for op in self._ops if op.operand == "product"), None)
+        if product is None:
+            return nexts
+        multiplies = self._which("multiplies", lambda op: op.operand == "product")
+        products = leak_products(self.spec.plan, product, self.values, self._stage.group)
+        return [Mux(multiplies, one, other)[:self.bits] for one, other in zip(products, nexts, strict=True)]

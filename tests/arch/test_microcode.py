@@ -15,13 +15,15 @@ BIAS: dict[str, Any] = {"bias": np.array([3, -2])}
 
 
 def code_of(
-    *, levels: int = 1, static: bool = False, steps: int = 4, in_one_row: bool = False, **neuron: Any,
+    *, levels: int = 1, static: bool = False, steps: int = 4, in_one_row: bool = False, multiplies_leaks: bool = False,
+    **neuron: Any,
 ) -> Microcode:
     """The microcode of two neurons with thresholds 10, 20, …, of five weight bits."""
     values: dict[str, Any] = {"bias": np.zeros(2, int), "theta": np.array([range(10, 10 * levels + 1, 10)] * 2),
               "v_init": np.zeros(2, int)}
     layer = Layer(name="tried", weights=np.ones((2, 3), int), weight_bits=5, neuron=Neuron(**{**values, **neuron}))
-    return microcode_of(layer, static=static, steps_max=steps, in_one_row=in_one_row)
+    return microcode_of(layer, static=static, steps_max=steps, in_one_row=in_one_row,
+                        multiplies_leaks=multiplies_leaks)
 
 
 def said(op: RowOp) -> str:
@@ -29,6 +31,8 @@ def said(op: RowOp) -> str:
     words = [op.act if op.act != "add" else "+", op.operand]
     if op.operand == "constant" and op.values is not None:
         words[-1] = str(op.values.T[0].tolist() if op.by_level else int(op.values[0]))
+    elif op.operand == "product" and op.values is not None:
+        words[-1] = f"{op.values[0]}/{1 << op.index} of it"
     elif op.operand in ("weight", "leak", "sum"):
         words[-1] += f" {op.index}"
     if op.base is not None:
@@ -58,6 +62,14 @@ def said(op: RowOp) -> str:
     ({"leak_num": np.array([3, 2]), "leak_shift": 3},
      ["save [10, 0]", "+ shadow halved", "+ shadow halved", "+ zero halved", "+ -10"],
      ["init weight 0 from -10 if always"]),
+    # A multiplication saves passes where there are more than two, the first of which there is anyway.
+    ({**SLOW, "multiplies_leaks": True}, ["+ [10, 0]", "load 13/16 of it", "+ -10"],
+     ["init weight 0 from -10 if always"]),
+    ({**SLOW, "multiplies_leaks": True, "in_one_row": True, "reset": "zero", "leak_toward_zero": True},
+     ["+ 10 from -10 if spiked", "load 13/16 of it toward 0", "+ -10"], ["init zero from -10 if always"]),
+    ({"leak_num": 1, "leak_shift": 2, "multiplies_leaks": True}, ["save [10, 0] halved", "+ zero halved", "+ -10"],
+     ["init weight 0 from -10 if always"]),
+    ({**LEAK, "multiplies_leaks": True}, ["+ [9, -1]", "+ leak 3", "+ -9"], ["init weight 0 from -10 if always"]),
     ({"leak_num": 0, "leak_shift": 1}, ["+ weight 0 from -10 if always"], ["init weight 0 from -10 if always"]),
     ({"reset": "zero"}, ["+ weight 0 from -10 if spiked"], ["init weight 0 from -10 if always"]),
     ({"reset": "zero", "v_reset": np.array([4, 4]), **BIAS}, ["+ weight 0 from -6 if spiked"],
@@ -126,8 +138,10 @@ def test_passes_in_one_row_wait_for_what_the_pass_before_writes(options, waits):
 
 
 @pytest.mark.parametrize(("options", "sentence"), [
-    ({"operand": "constant"}, "operand 'constant': values must be given for 'constant' and 'fall', and no other"),
-    ({"values": np.zeros(1, np.int64)}, "operand 'zero': values must be given for 'constant' and 'fall', and no other"),
+    ({"operand": "constant"},
+     "operand 'constant': values must be given for 'constant', 'fall' and 'product', and no other"),
+    ({"values": np.zeros(1, np.int64)},
+     "operand 'zero': values must be given for 'constant', 'fall' and 'product', and no other"),
     ({"channels": np.ones(1, bool)}, "operand 'zero': channels must be given for 'leak', 'decay' and 'shadow' only"),
     ({"when": "spiked"}, "when 'spiked': base must be given unless when is 'never'"),
     ({"base": np.zeros(1, np.int64)}, "when 'never': base must be given unless when is 'never'"),

@@ -55,7 +55,7 @@ def test_row_operations_are_the_equation_within_the_proof(block):
         proofs = prove_widths(network)
         for index, layer in enumerate(network.layers):
             context = block, trial, index, layer.neuron
-            machine = RowMachine(network, index, in_one_row=bool(trial % 2))
+            machine = RowMachine(network, index, in_one_row=bool(trial % 2), multiplies_leaks=trial % 4 > 1)
             for sample in range(len(inputs)):
                 spikes, membranes = machine.run(events_of(rng, network, index, golden.spikes, sample))
                 expected = golden.spikes[index + 1][sample]

@@ -14,9 +14,9 @@ from firstspike_train.exactness import ExactnessError, require_exact
 from firstspike_train.export import export_network
 from firstspike_train.glides import GLIDES_SHAPE, LENGTH_US, glide
 from firstspike_train.inputs import load_inputs
-from firstspike_train.loop import METHODS
 from firstspike_train.recipe import RecipeError
 from firstspike_train.recordings import load_recordings
+from firstspike_train.training_run import METHODS
 
 RECIPE = load_recipe(Path(__file__).parents[2] / "recipes" / "glides_multi_threshold.toml")
 

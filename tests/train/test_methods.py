@@ -16,7 +16,6 @@ from firstspike_train import train
 from firstspike_train.data import load
 from firstspike_train.exactness import ExactnessError, require_exact
 from firstspike_train.export import export_network
-from firstspike_train.loop import METHODS
 from firstspike_train.methods.diet_snn import percentile
 from firstspike_train.methods.latency_coding import confidence
 from firstspike_train.recipe import (
@@ -30,6 +29,7 @@ from firstspike_train.recipe import (
     Recipe,
     TrainingRecipe,
 )
+from firstspike_train.training_run import METHODS
 
 IMAGES, LABELS = (torch.from_numpy(values) for values in load("digits", "train"))
 NETWORK = NetworkRecipe(layers="5C3p1-P2-6C3-12-10", steps=3)

@@ -13,7 +13,6 @@ from firstspike_sim.models.golden import GoldenModel
 from firstspike_train import train
 from firstspike_train.data import load
 from firstspike_train.export import export_network
-from firstspike_train.loop import METHODS
 from firstspike_train.normalisation import BatchNormalisation
 from firstspike_train.recipe import (
     DataRecipe,
@@ -25,6 +24,7 @@ from firstspike_train.recipe import (
     TrainingRecipe,
 )
 from firstspike_train.synapses import Synapses
+from firstspike_train.training_run import METHODS
 
 IMAGES, LABELS = (torch.from_numpy(values) for values in load("digits", "train"))
 METHOD_RECIPES = {

@@ -14,7 +14,6 @@ from firstspike_train import train
 from firstspike_train.data import DataError
 from firstspike_train.export import export_network
 from firstspike_train.inputs import load_inputs
-from firstspike_train.loop import METHODS
 from firstspike_train.recipe import (
     DataRecipe,
     EttfsRecipe,
@@ -27,6 +26,7 @@ from firstspike_train.recipe import (
 )
 from firstspike_train.recipe_file import recipe_of
 from firstspike_train.recordings import load_recordings
+from firstspike_train.training_run import METHODS
 from typer.testing import CliRunner
 
 RECIPE = Recipe(

@@ -13,7 +13,6 @@ from firstspike_arch.checkpoint import load_network
 from firstspike_train import train
 from firstspike_train.augmentation import mirrored, shifted
 from firstspike_train.data import load
-from firstspike_train.loop import DivergenceError, ResumeError, _Run, one_cycle
 from firstspike_train.methods.ettfs import EttfsNetwork
 from firstspike_train.recipe import (
     DataRecipe,
@@ -23,9 +22,12 @@ from firstspike_train.recipe import (
     NetworkRecipe,
     QuantisationRecipe,
     Recipe,
+    RecipeError,
     TeacherRecipe,
     TrainingRecipe,
 )
+from firstspike_train.training_run import DivergenceError, TrainingRun, one_cycle
+from firstspike_train.training_state import ResumeError
 
 SMALL = Recipe(
     name="small", seed=3, data=DataRecipe(dataset="digits", shifts=1), network=NetworkRecipe(layers="16-10", steps=8),
@@ -60,7 +62,7 @@ def same(a, b):
     *((SMALL, cut) for cut in (2, 3, 5)), *((ALL, cut) for cut in (1, 2, 3, 5, 6))])
 def test_a_run_cut_anywhere_gives_the_result_of_an_uninterrupted_one(tmp_path, recipe, cut):
     whole = train(recipe, tmp_path / "whole.safetensors", progress=False)
-    advance = _Run.advance
+    advance = TrainingRun.advance
 
     def advance_until_killed(run):
         if run.epoch == cut:
@@ -68,7 +70,7 @@ def test_a_run_cut_anywhere_gives_the_result_of_an_uninterrupted_one(tmp_path, r
         advance(run)
 
     output = tmp_path / "cut.safetensors"
-    with (patch.object(_Run, "advance", autospec=True, side_effect=advance_until_killed),
+    with (patch.object(TrainingRun, "advance", autospec=True, side_effect=advance_until_killed),
           pytest.raises(KeyboardInterrupt)):
         train(recipe, output, progress=False)
     assert not output.exists() and (tmp_path / "cut.safetensors.resume.safetensors").exists()
@@ -80,10 +82,10 @@ def test_a_run_cut_anywhere_gives_the_result_of_an_uninterrupted_one(tmp_path, r
 
 def test_a_state_of_another_recipe_or_a_broken_one_is_refused(tmp_path):
     state = tmp_path / "state"
-    run = _Run(SMALL, state)
+    run = TrainingRun(SMALL, state)
     run.advance()
     with pytest.raises(ResumeError, match="another recipe; delete it or train with resume=False"):
-        _Run(replace(SMALL, seed=4), state).restore(resume=True)
+        TrainingRun(replace(SMALL, seed=4), state).restore(resume=True)
     state.write_bytes(state.read_bytes()[:-100])
     with pytest.raises(ResumeError, match="must be a whole training state"):
         run.restore(resume=True)
@@ -91,7 +93,7 @@ def test_a_state_of_another_recipe_or_a_broken_one_is_refused(tmp_path):
 
 def test_a_diverged_training_ends_and_keeps_the_state_before(tmp_path):
     state = tmp_path / "x.safetensors.resume.safetensors"
-    run = _Run(SMALL, state)
+    run = TrainingRun(SMALL, state)
     run.advance()
     kept = state.read_bytes()
     with torch.no_grad():
@@ -105,7 +107,7 @@ def test_where_nothing_can_be_written_is_said_before_training(tmp_path):
     (tmp_path / "file").touch()
     for options in ({"output": tmp_path}, {"output": tmp_path / "x", "real": tmp_path},
                     {"output": tmp_path / "file" / "x"}, {"output": tmp_path / "x", "real": tmp_path / "file" / "x"}):
-        with (patch.object(_Run, "advance", autospec=True, side_effect=AssertionError("it trains")),
+        with (patch.object(TrainingRun, "advance", autospec=True, side_effect=AssertionError("it trains")),
               pytest.raises(OSError, match=re.escape(str(tmp_path)))):
             train(SMALL, **options, progress=False)
 
@@ -128,18 +130,46 @@ def test_recipes_that_differ_in_quantisation_alone_share_the_training_in_real_nu
     whole = train(coarse, tmp_path / "whole.safetensors", progress=False)
     real = tmp_path / "real.safetensors"
     train(SMALL, tmp_path / "small.safetensors", progress=False, real=real)
-    epochs, advance = [], _Run.advance
+    epochs, advance = [], TrainingRun.advance
 
     def noted(run):
         epochs.append(run.epoch)
         advance(run)
 
-    with patch.object(_Run, "advance", autospec=True, side_effect=noted):
+    with patch.object(TrainingRun, "advance", autospec=True, side_effect=noted):
         shared = train(coarse, tmp_path / "coarse.safetensors", progress=False, real=real)
     assert epochs == [3] and same(shared, whole) and shared.recipe == whole.recipe
     assert shared.accuracy == whole.accuracy
     with pytest.raises(ResumeError, match="another recipe; delete it or name another"):
         train(replace(coarse, seed=4), tmp_path / "other.safetensors", progress=False, real=real)
+
+
+def test_recipes_that_differ_behind_the_teacher_share_it(tmp_path):
+    other = replace(ALL, name="other", network=NetworkRecipe(layers="16-10", steps=2, normalisation="batch"),
+                    quantisation=QuantisationRecipe(weight_bits=(5, 5)), training=replace(ALL.training, epochs=1),
+                    teacher=replace(ALL.teacher, share=0.9))
+    teacher, phases, start = tmp_path / "new" / "teacher", [], TrainingRun._start
+
+    def noted(run, phase):
+        phases.append(phase.name)
+        start(run, phase)
+
+    first = train(ALL, tmp_path / "all.safetensors", progress=False, teacher=teacher)
+    assert same(first, train(ALL, tmp_path / "whole.safetensors", progress=False))
+    kept = teacher.read_bytes()
+    with patch.object(TrainingRun, "_start", autospec=True, side_effect=noted):
+        second = train(other, tmp_path / "other.safetensors", progress=False, teacher=teacher)
+    assert "teacher" not in phases and "real" in phases and teacher.read_bytes() == kept
+    for split in ("validation", "test"):
+        assert 0.5 < first.accuracy[f"teacher_{split}"] == second.accuracy[f"teacher_{split}"]
+    assert [entry["phase"] for entry in second.recipe["history"]] == ["teacher", "teacher", "real", "test"]
+    with pytest.raises(ResumeError, match="another recipe; delete it or name another"):
+        train(replace(other, seed=4), tmp_path / "x.safetensors", progress=False, teacher=teacher)
+    teacher.write_bytes(kept[:-100])
+    with pytest.raises(ResumeError, match="must be a whole training state"):
+        train(other, tmp_path / "x.safetensors", progress=False, teacher=teacher)
+    with pytest.raises(RecipeError, match=r"^small: must have a \[teacher\] whose training .* can hold$"):
+        train(SMALL, tmp_path / "x.safetensors", progress=False, teacher=teacher)
 
 
 @pytest.mark.slow
@@ -156,7 +186,7 @@ def test_a_compiled_training_differs_by_roundings_alone(tmp_path, monkeypatch, b
 
 
 def test_a_mixed_training_rounds_products_of_real_numbers_alone(tmp_path, monkeypatch):
-    runs, products, start, multiply = [], set(), _Run.__init__, torch.nn.functional.linear
+    runs, products, start, multiply = [], set(), TrainingRun.__init__, torch.nn.functional.linear
 
     def watched(run, *arguments, **options):
         runs.append(run)
@@ -167,7 +197,7 @@ def test_a_mixed_training_rounds_products_of_real_numbers_alone(tmp_path, monkey
         products.add((runs[-1].module.stack[0].rounds, torch.is_grad_enabled(), product.dtype))
         return product
 
-    monkeypatch.setattr(_Run, "__init__", watched)
+    monkeypatch.setattr(TrainingRun, "__init__", watched)
     monkeypatch.setattr(torch.nn.functional, "linear", spied)
     plain, mixed = (train(SMALL, tmp_path / f"{on}.safetensors", progress=False, mixed=on) for on in (False, True))
     assert products == {
@@ -226,7 +256,7 @@ def test_one_cycle_rises_to_one_and_ends_at_zero():
 
 def test_what_is_averaged_is_validated_and_goes_on(monkeypatch):
     recipe = replace(ALL, teacher=None, training=replace(ALL.training, average=0.5, epochs=2))
-    run, average = _Run(recipe), None
+    run, average = TrainingRun(recipe), None
     weight, constrain = run.module.stack[1].weight, run.module.constrain
 
     def watched():  # behind every step
@@ -247,7 +277,7 @@ def test_a_teacher_learns_first_and_is_then_learned_from(tmp_path):
     teacher = TeacherRecipe(layers="16C3p1-P2-64-10", epochs=6, learning_rate=0.01, share=1.0)
     recipe = replace(ALL, data=DataRecipe(dataset="digits"), teacher=teacher,
                      training=replace(ALL.training, epochs=5, label_smoothing=0.0))
-    run = _Run(recipe, tmp_path / "state")
+    run = TrainingRun(recipe, tmp_path / "state")
     torch.manual_seed(0)
     run.labels = run.labels.clone()
     while run.epoch < 6:
@@ -269,7 +299,7 @@ def test_a_teacher_of_the_same_layers_is_the_ann_of_diet(tmp_path):
         method=DietRecipe(kind="diet_snn", pretraining_epochs=0), quantisation=replace(
             ALL.quantisation, weight_bits=(8, 6, 8)))
     assert [phase.name for phase in recipe.phases] == ["teacher", "real", "quantised"]
-    run = _Run(recipe, tmp_path / "state")
+    run = TrainingRun(recipe, tmp_path / "state")
     while run.epoch < 2:
         run.advance()
     module, images = deepcopy(run.module), run.images[:50]
@@ -283,7 +313,7 @@ def test_a_teacher_of_the_same_layers_is_the_ann_of_diet(tmp_path):
         for layer in module.stack:
             layer.fold()
         assert torch.allclose(module.potential(module.rectified(images, None)[-1]), folded, atol=1e-3)
-    again = _Run(recipe, tmp_path / "state")
+    again = TrainingRun(recipe, tmp_path / "state")
     again.restore(resume=True)
     for one in (run, again):
         one.advance()
@@ -293,10 +323,11 @@ def test_a_teacher_of_the_same_layers_is_the_ann_of_diet(tmp_path):
 def test_a_network_of_many_weights_takes_the_threads_that_are_there_and_goes_on_with_them(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     wide = replace(ALL, teacher=None, network=replace(ALL.network, layers="256C3p1-512C3p1-10"))
-    assert [_Run(recipe).threads for recipe in (SMALL, wide)] == [1, 3] and _Run(SMALL, threads=2).threads == 2
-    run = _Run(SMALL, tmp_path / "state", threads=2)
+    assert [TrainingRun(recipe).threads for recipe in (SMALL, wide)] == [1, 3]
+    assert TrainingRun(SMALL, threads=2).threads == 2
+    run = TrainingRun(SMALL, tmp_path / "state", threads=2)
     run.advance()
-    again, other = _Run(SMALL, tmp_path / "state"), _Run(SMALL, tmp_path / "state", threads=1)
+    again, other = TrainingRun(SMALL, tmp_path / "state"), TrainingRun(SMALL, tmp_path / "state", threads=1)
     for one in (again, other):
         one.restore(resume=True)
     assert (again.threads, other.threads) == (2, 1)
@@ -318,9 +349,9 @@ def test_threads_are_as_they_were_behind_a_training(tmp_path):
 
 
 def test_mixed_precision_of_a_recipe_orders_channels_last():
-    run = _Run(ALL)
+    run = TrainingRun(ALL)
     assert run.mixed and run.module.stack[0].weight.is_contiguous(memory_format=torch.channels_last)
-    assert not _Run(replace(ALL, training=replace(ALL.training, precision="full"))).mixed
+    assert not TrainingRun(replace(ALL, training=replace(ALL.training, precision="full"))).mixed
 
 
 def test_in_a_file_every_epoch_is_a_line(tmp_path, capsys):

@@ -12,7 +12,6 @@ import pytest
 import torch
 from firstspike_arch.checkpoint import load_network
 from firstspike_train import train
-from firstspike_train.loop import _Run
 from firstspike_train.recipe import (
     DataRecipe,
     DietRecipe,
@@ -22,6 +21,7 @@ from firstspike_train.recipe import (
     Recipe,
     TrainingRecipe,
 )
+from firstspike_train.training_run import TrainingRun
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import multiprocessing
 
@@ -107,7 +107,7 @@ def test_devices_that_are_not_there_are_refused(tmp_path):
     with pytest.raises(ValueError, match="device must be cpu or cuda, not 'tpux'"):
         train(RECIPE, tmp_path / "x.safetensors", device="tpux", progress=False)
     with pytest.raises(ValueError, match="device must be cpu or cuda, not 'mps'"):
-        _Run(RECIPE, device="mps")
+        TrainingRun(RECIPE, device="mps")
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="device must be cpu where torch sees no GPU, not 'cuda'"):
-            _Run(RECIPE, device="cuda")
+            TrainingRun(RECIPE, device="cuda")

@@ -141,6 +141,15 @@ class Recipe:
         return to_jsonable_python(self)
 
     @property
+    def teacher_table(self) -> dict:
+        """All parameters of the training of the teacher, as plain JSON values."""
+        table = self.table
+        kept = {"teacher": ("layers", "epochs", "learning_rate"),
+                "training": ("batch_size", "weight_decay", "label_smoothing", "average", "precision")}
+        return {"seed": self.seed, "data": table["data"], **{
+            name: {key: table[name][key] for key in keys} for name, keys in kept.items()}}
+
+    @property
     def real_table(self) -> dict:
         """`table` without name and quantisation: all parameters of the training in real numbers."""
         return {key: value for key, value in self.table.items() if key not in ("name", "quantisation")}

@@ -164,6 +164,8 @@ def describe_layer(layer: dict, names: list[str]) -> list[str]:
         lines.append("untouched rows skipped")
     if layer["forwards"]:
         lines.append("sums forwarded")
+    if layer["multiplies_leaks"]:
+        lines.append("leaks multiplied")
     if len(sources) > 1:
         lines.append(f"takes {', '.join(sources)}")
     return lines

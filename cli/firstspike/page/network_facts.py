@@ -40,7 +40,7 @@ def _layer(core: CoreSpec) -> dict:
         "weight_bits": layer.weight_bits, "membrane_bits": plan.membrane_bits, "lanes": plan.lanes,
         "banks": list(plan.banks), "rows": plan.rows, "elements": plan.elements,
         "events_per_cycle": plan.options.events_per_cycle, "merges": plan.options.merges, "skips": plan.options.skips,
-        "forwards": plan.options.forwards,
+        "forwards": plan.options.forwards, "multiplies_leaks": plan.options.multiplies_leaks,
         "memory": [core.memory.depth, core.memory.stored_bits],
     }
 

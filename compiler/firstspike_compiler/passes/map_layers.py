@@ -79,8 +79,10 @@ def map_layers(
     if events is not None and (len(events) != len(layers) or min(one or 0 for one in events) < 0):
         raise CompileError(f"events must be {len(layers)} numbers ≥ 0, one a layer, not {shown(tuple(events))}")
     expected = estimate_events(network, events)
-    # Two events a cycle take a second port of the weights, and some devices have none; nor have all LUT RAM.
-    given = [{"events_per_cycle": 1, "lut_ram": (False, False), **one} for one in given or [{}] * len(layers)]
+    # Two events a cycle take a second port of the weights, and some devices have none; nor have all LUT RAM, or
+    # multipliers.
+    plain = {"events_per_cycle": 1, "lut_ram": (False, False), "multiplies_leaks": False}
+    given = [{**plain, **one} for one in given or [{}] * len(layers)]
     choices = list_choices(
         network, templates, lambda core: spread_workload(core, network.steps, expected), _use, given=given,
         beat_bits=beat_bits)

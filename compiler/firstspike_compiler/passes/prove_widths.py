@@ -104,8 +104,9 @@ def _prove_layer(network: IntegerNetwork, index: int, microcode: Microcode, merg
     """Run the microcode on one interval per neuron.
 
     It is that for neurons in one row. In several rows, fewer passes (``merged``) give the same numbers or skip some;
-    only their constants are others. But what is merged with the pass in front of one that takes a rise, which adds
-    nothing known, makes other sums on the way: there both run.
+    only their constants are others, and a leak that is a multiplication makes no number but one between the leaking
+    number and 0. But what is merged with the pass in front of one that takes a rise, which adds nothing known, makes
+    other sums on the way: there both run.
 
     Before the events of step t, u lies in a known interval. While they arrive, in any order, the sum stays within that
     interval widened downwards by Σ of the negative weights × largest magnitude and upwards by Σ of the positive ones,

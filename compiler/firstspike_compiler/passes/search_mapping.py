@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from firstspike_arch.array import LayerOptions, LayerPlan, bank_shapes, can_merge, reach
 from firstspike_arch.connectivity import Conv2d
-from firstspike_arch.core_spec import CoreSpec, core_spec, pairs_obstacle
+from firstspike_arch.core_spec import CoreSpec, can_multiply_leaks, core_spec, pairs_obstacle
 from firstspike_arch.external import external_buffers
 from firstspike_arch.fixed import ceil_div
 from firstspike_arch.memory import LUT_RAM_DEPTH
@@ -102,6 +102,7 @@ def dimensions(network: IntegerNetwork, index: int, template: LayerOptions) -> d
         "events_per_cycle": [1, 2] if alone is None else [1],
         "skips": [False, True] if skips_obstacle(network, index) is None else [False],
         "forwards": [False, True] if isinstance(layer.connectivity, Conv2d) else [False],
+        "multiplies_leaks": [False, True] if can_multiply_leaks(network, index) else [False],
         "lut_ram": list(product((False, True), repeat=2)),
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from firstspike_arch.bias_rows import bias_rows
 from firstspike_arch.connectivity import Dense, pooled, size_of
+from firstspike_arch.fixed import leaked
 from firstspike_arch.microcode import RowOp, microcodes_of
 from firstspike_arch.network import Branch, IntegerNetwork, Layer
 
@@ -21,8 +22,8 @@ class RowMachine:
     network : IntegerNetwork
     index : int
         Index of the layer.
-    in_one_row : bool
-        Whether its neurons are in one row of registers.
+    in_one_row, multiplies_leaks : bool
+        As of `microcode_of`.
 
     Members
     -------
@@ -34,9 +35,11 @@ class RowMachine:
         Largest rises of its thresholds, which are among them; the least is 0.
     """
 
-    def __init__(self, network: IntegerNetwork, index: int, *, in_one_row: bool = False):
+    def __init__(
+        self, network: IntegerNetwork, index: int, *, in_one_row: bool = False, multiplies_leaks: bool = False,
+    ):
         self._layer = layer = network.layers[index]
-        self._program = microcodes_of(network, in_one_row=in_one_row)[index]
+        self._program = microcodes_of(network, in_one_row=in_one_row, multiplies_leaks=multiplies_leaks)[index]
         self._biases = layer.spread(bias_rows(layer)) * layer.weight_unit
         self._columns = [_columns(branch) * layer.weight_unit for branch in layer.synapses(index)]
         self._levels = None if self._program.levels is None else layer.spread(self._program.levels.T)
@@ -141,6 +144,10 @@ class RowMachine:
         if op.operand == "constant":
             values = self._layer.spread(op.values)  # pyright: ignore[reportArgumentType]
             return values[magnitude, np.arange(len(magnitude))] if op.by_level else values
+        if op.operand == "product":
+            number = {"rise": self._rise, "trace": self._trace}.get(op.store, self._u)
+            factors = self._layer.spread(op.values)  # pyright: ignore[reportArgumentType]
+            return leaked(number, factors, op.index, toward_zero=op.toward_zero)
         if op.operand == "sum":
             return self._sums[self._taps[op.index]]
         shadow, decays = self._shadow, self._trace

@@ -28,6 +28,7 @@ OPTIONS = {
     *(f"{bits} weight bits" for bits in range(2, 9)), "port image", "early exit", "winner scan", "kernel-parallel",
     "banks in several visits", "bit-serial", "several lanes", "rows in memory", "merged spikes", "two events a cycle",
     "rotated kernel", "rows skipped", "sums forwarded",
+    "leak by a multiplication", "… of a current", "… of a rise",
 }
 
 _ONE_OF = (
@@ -154,6 +155,9 @@ def _options(program: Program) -> Iterator[str]:
             ("rows in memory", plan.rows > plan.options.register_rows), ("merged spikes", plan.options.merges),
             ("two events a cycle", core.pairs), ("rotated kernel", any(plan.rotates)),
             ("rows skipped", plan.options.skips), ("sums forwarded", plan.options.forwards),
+            ("leak by a multiplication", "membrane" in core.microcode.leak_products),
+            ("… of a current", "trace" in core.microcode.leak_products),
+            ("… of a rise", "rise" in core.microcode.leak_products),
         ):
             if true:
                 yield name

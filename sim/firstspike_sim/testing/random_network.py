@@ -207,6 +207,10 @@ def _with_adaptive_thresholds(rng: np.random.Generator, layer: Layer) -> Layer:
     """Draw what a spike adds to the thresholds, and a leak of that."""
     neuron, (num, shift) = layer.neuron, _random_leak(rng, layer.channels)
     assert neuron.theta is not None
+    other = rng.spawn(1)[0]  # drawn apart, as it came later
+    if np.ndim(num) == 0 and other.random() < 0.5:  # one that is rarely 1 − 2^−shift
+        shift = int(other.integers(3, 6))
+        num = int(other.integers(1, 1 << shift))
     if rng.random() < 0.4:  # so that the reset can take what the threshold rises by
         neuron = replace(neuron, theta=neuron.theta[:, :1], reset="subtract", reset_delay=False, v_reset=None,
                          reset_rise=True)

@@ -42,5 +42,5 @@ def random_program(
         bit_serial=network.bit_by_bit and bool(rng.random() < 0.5),
         merges=bool(rng.spawn(1)[0].random() < 0.5),  # drawn apart, as it came later
         events_per_cycle=1 + pairs, rotates=random_rotates(rng, network), skips=skips,
-        forwards=bool(rng.spawn(1)[0].random() < 0.5),
+        forwards=bool(rng.spawn(1)[0].random() < 0.5), multiplies_leaks=bool(rng.spawn(1)[0].random() < 0.7),
     ).program
