@@ -20,6 +20,7 @@ from firstspike_sim.backends.verilator import VerilatorBackend
 from firstspike_sim.compare import ALIVE, aliveness, compare
 from firstspike_sim.models.golden import GoldenModel, GoldenResult
 from firstspike_sim.models.prediction import predict_inputs
+from resources import resources
 from scale import vgg11
 from table import Row, publish
 
@@ -57,6 +58,7 @@ def measure(
         fs.export(mapping.compilation, Path(name) / "build")
         seconds, peak = time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     program = mapping.compilation.program
+    taken = resources(program, device.lut_inputs)
     weights = sum(layer.weights.size for layer in network.layers)
     interval = float(predict_inputs(program, images, golden=golden).trace.intervals[STEADY].mean())
     octets = sum(float(count.mean()) * fetching.octets for fetching, count in slices(program, golden))
@@ -70,6 +72,11 @@ def measure(
         Row(what="… its block RAMs of 18 kbit and LUTs by model, of those of the device",
             floor=f"≤ {device.blocks}, ≤ {device.luts:,}", measured=f"{mapping.blocks}, {mapping.luts:,}",
             met=mapping.blocks <= device.blocks and mapping.luts <= device.luts),
+        Row(what="… the same by yosys, and multipliers",
+            floor=f"≤ {device.blocks}, ≤ {device.luts:,}, ≤ {device.multipliers}",
+            measured=f"{taken.blocks}, {taken.luts:,}, {taken.multipliers}",
+            met=taken.blocks <= device.blocks and taken.luts <= device.luts
+            and taken.multipliers <= device.multipliers),
         Row(what=f"… interval over the larger of {memory:,.0f} cycles of the memory ({octets / 1e6:.2f} MB in beats of "
                  f"{program.config.beat_bits} bits) and {array:,.0f} of the busiest layer",
             floor="≤ 1.25", measured=f"{interval / max(memory, array):.3f} ({interval:,.0f} cycles)",

@@ -21,36 +21,23 @@ import numpy as np
 from firstspike.verb_demo import shipped
 from firstspike_arch.program import Program, write_atomically
 from firstspike_boards import lut_coefficients, lut_model
-from firstspike_boards.ecp5 import ECP5
 from firstspike_boards.family import Family
 from firstspike_boards.lut_model import program_units
 from firstspike_boards.open_flow import synthesise
-from firstspike_boards.xilinx7 import XILINX7
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.toolchain import ToolError
 from firstspike_hw.verilog import verilog
 from firstspike_hw.verilog_files import TOP
+from resources import FAMILIES, LUTS_OF_CELL, MULTIPLIERS
 from scipy.optimize import lsq_linear
 from table import RESULTS, Row, publish
-
-FAMILIES = {4: ECP5, 6: XILINX7}
-"""Number of LUT inputs, and the family of which yosys's cells are counted."""
 
 STORED = RESULTS / "luts.json"
 COEFFICIENTS = Path(lut_model.__file__).with_name("lut_coefficients.py")
 TOLERANCE = 0.1
 
-# Ref: AMD UG474 (distributed RAM), Lattice FPGA-DS-02012; a carry cell of ECP5 is two LUTs.
-LUTS_OF_CELL = {
-    4: {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4},
-    6: {**{f"LUT{inputs}": 1 for inputs in range(1, 7)}, "RAM32M": 4, "RAM64M": 4, "RAM32X1D": 2, "RAM64X1D": 2,
-        "RAM128X1D": 4, "SRL16E": 1, "SRLC32E": 1},
-}
-
 Design = tuple[str, str, dict]
 """Name of a network of the zoo, a letter, and the options of its compilation."""
-
-MULTIPLIERS = {"MULT18X18D", "DSP48E1"}
 
 NETWORKS: dict[str, dict] = {
     "digits_diet": {}, "digits_ettfs": {}, "digits_latency": {}, "digits_multi_threshold": {},

@@ -10,22 +10,15 @@ fails on it by an assertion of its own, behind ABC9; $YOSYS names another.
 """
 
 import sys
-import tempfile
-from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 import firstspike as fs
 from firstspike.verb_demo import shipped
 from firstspike_arch.program import Program
 from firstspike_boards.devices import DEVICES
-from firstspike_boards.open_flow import cells, synthesise
-from firstspike_boards.xilinx7 import XILINX7
-from firstspike_hw.accelerator import Accelerator
-from firstspike_hw.verilog import verilog
-from firstspike_hw.verilog_files import TOP
 from firstspike_train.inputs import load_inputs
 from firstspike_train.recipe_file import recipe_of
+from resources import resources
 from table import Row, publish
 
 DEVICE = DEVICES["artix-100t"]
@@ -83,38 +76,25 @@ CONVOLUTIONS = (
 )
 
 
-def resources(program: Program) -> Counter:
-    """Cells of the whole accelerator, by yosys: LUTs (those used as memory too) and block RAMs of 18 kbit."""
-    with tempfile.TemporaryDirectory() as name:
-        text = verilog(Accelerator(program), ())
-        found = cells(synthesise(XILINX7.synthesis, {"accelerator.v": text}, Path(name), top=TOP))
-    # Ref: AMD UG474: a dual-port LUT RAM of 64 × 1 takes two LUTs, 32M and 64M (three read ports) four.
-    memory = {"RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4, "RAM32M": 4, "RAM64M": 4}
-    luts = sum(number for cell, number in found.items() if cell.startswith("LUT"))
-    luts += sum(number * found[cell] for cell, number in memory.items())
-    luts += sum(number for cell, number in found.items() if cell.startswith("SRL"))
-    return Counter(luts=luts, blocks=found["RAMB18E1"] + 2 * found["RAMB36E1"], dsps=found["DSP48E1"])
-
-
 def compare(kind: str, name: str, program: Program, mapped: str, peers: tuple[Peer, ...]) -> list[Row]:
     """Rows of one accelerator: its own, and one for all peers."""
     inputs, labels = load_inputs(recipe_of(fs.load(shipped("zoo", f"{name}.safetensors"))), "test")
     outcome = fs.verify(program, inputs[:IMAGES])
     different = sum(check.different for check in outcome.checks)
-    cycles, found = float(outcome.intervals.mean()), resources(program)
+    cycles, found = float(outcome.intervals.mean()), resources(program, DEVICE.lut_inputs)
     right = float((fs.infer(program, inputs).classes == labels).mean())
-    fits = found["luts"] <= DEVICE.luts and found["blocks"] <= DEVICE.blocks
+    fits = found.luts <= DEVICE.luts and found.blocks <= DEVICE.blocks
     most = f", ≤ {CYCLES_MAX:,} cycles" if name == CONVOLUTIONAL else ""
     own = Row(
         what=f"{kind} MNIST: zoo/{name}, {mapped}, whole accelerator by synth_xilinx",
         floor=f"≤ {DEVICE.luts:,} LUT, ≤ {DEVICE.blocks} RAMB18{most}, 0 differences",
-        measured=f"{right:.2%}, {cycles:,.0f} cycles an image, {found['luts']:,} LUT, {found['blocks']} RAMB18, "
-                 f"{found['dsps']} DSP; RTL on {IMAGES} images: {different} differences",
+        measured=f"{right:.2%}, {cycles:,.0f} cycles an image, {found.luts:,} LUT, {found.blocks} RAMB18, "
+                 f"{found.multipliers} DSP; RTL on {IMAGES} images: {different} differences",
         met=fits and not different and (name != CONVOLUTIONAL or cycles <= CYCLES_MAX))
     rows = [own]
     for peer in peers:
         product = peer.luts and peer.cycles * peer.luts
-        ours = cycles * found["luts"]
+        ours = cycles * found.luts
         measured = f"{peer.cycles / cycles:.1f} × the cycles"
         if product:
             measured += f", {product / ours:.1f} × the cycles × LUT"
