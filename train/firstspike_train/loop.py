@@ -74,7 +74,8 @@ def train(
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe)
-    output, real, teacher = Path(output), real and Path(real), teacher and Path(teacher)
+    output = Path(output)
+    real, teacher = (None if one is None else Path(one) for one in (real, teacher))
     if teacher and recipe.teacher is None:
         raise RecipeError(f"{recipe.name}: must have a [teacher] whose training {teacher} can hold")
     for path in filter(None, (output, real, teacher)):
