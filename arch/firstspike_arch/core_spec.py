@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .array import GROUP_BITS, ArrayConfig, LayerOptions, LayerPlan, spike_queue_depth
+from .array import ArrayConfig
 from .bias_rows import bias_rows
 from .connectivity import Conv2d, Dense, size_of, to_plain
 from .delaying import Delaying
@@ -24,6 +24,8 @@ from .external import (
 )
 from .fixed import bits_for_unsigned, ceil_div
 from .layer import INPUT, Branch, Layer
+from .layer_options import LayerOptions
+from .layer_plan import GROUP_BITS, LayerPlan, spike_queue_depth
 from .memory import MemoryShape
 from .memory_image import aligned
 from .merging import Merging, lines_together, without_pool

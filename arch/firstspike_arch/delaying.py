@@ -6,9 +6,9 @@ from functools import cached_property
 
 import numpy as np
 
-from .array import GROUP_BITS
 from .events import TokenLayout
 from .fixed import bits_for_unsigned, ceil_div
+from .layer_plan import GROUP_BITS
 from .memory import MemoryShape
 
 __all__ = ["Delaying", "delayed"]

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .array import LayerPlan
 from .connectivity import Conv2d, Dense, Pool, pool_sides, pooled, size_of
 from .events import TokenLayout
 from .fixed import bits_for_unsigned
+from .layer_plan import LayerPlan
 from .memory import MemoryShape
 
 __all__ = ["BAND_CYCLES", "Merging", "lines_together", "without_pool"]

@@ -15,12 +15,13 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from .array import ArrayConfig, LayerOptions
+from .array import ArrayConfig
 from .connectivity import Window, from_plain, to_plain
 from .core_spec import CoreSpec, core_specs
 from .events import TokenLayout
 from .external import BEATS_BITS, REQUEST_ADDRESS_BITS
 from .layer import Branch, Layer
+from .layer_options import LayerOptions
 from .memory import MemoryShape
 from .memory_image import MemoryImage, Segment
 from .network import IntegerNetwork

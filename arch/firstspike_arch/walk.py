@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .array import LayerPlan
 from .connectivity import Conv2d, Dense, pooled, size_of
 from .fixed import ceil_div
+from .layer_plan import LayerPlan
 
 __all__ = ["Axis", "Walk", "Window", "conv_walk", "row_stride", "walks_of", "window_taps"]
 

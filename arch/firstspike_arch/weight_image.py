@@ -3,10 +3,10 @@
 
 import numpy as np
 
-from .array import LayerPlan
 from .connectivity import Conv2d, Dense, pooled, size_of
 from .core_spec import CoreSpec
 from .fixed import pack_rows, unpack_rows
+from .layer_plan import LayerPlan
 from .walk import conv_walk, row_stride, window_taps
 
 __all__ = ["external_words", "weight_image", "weights_from_image"]

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .array import ROW_CYCLES
 from .backend import IDEAL_MEMORY, MemoryTiming
 from .connectivity import Conv2d, size_of
 from .core_spec import CoreInput, CoreSpec
 from .delaying import delayed
+from .layer_plan import ROW_CYCLES
 from .merging import BAND_CYCLES
 from .program import Program
 from .row_op import RowOp

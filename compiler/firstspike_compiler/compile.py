@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from firstspike_arch.array import ArrayConfig, LayerOptions, LayerPlan
+from firstspike_arch.array import ArrayConfig
 from firstspike_arch.bias_rows import has_constant_bias
 from firstspike_arch.connectivity import Shape
 from firstspike_arch.float_network import FloatNetwork
+from firstspike_arch.layer_options import LayerOptions
+from firstspike_arch.layer_plan import LayerPlan
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
 from firstspike_arch.shown import shown

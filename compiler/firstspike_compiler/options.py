@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from firstspike_arch.array import LayerOptions, can_merge, kernel_banks
+from firstspike_arch.banks import kernel_banks
 from firstspike_arch.connectivity import Conv2d
 from firstspike_arch.core_spec import can_multiply_leaks, pairs_obstacle
 from firstspike_arch.external import external_obstacle
 from firstspike_arch.float_network import LeakRounding
+from firstspike_arch.layer_options import LayerOptions
+from firstspike_arch.layer_plan import can_merge
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.shown import shown
 from firstspike_arch.skipping import skips_obstacle

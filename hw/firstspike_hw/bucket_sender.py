@@ -4,9 +4,9 @@
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from firstspike_arch.array import GROUP_BITS
 from firstspike_arch.events import TokenLayout
 from firstspike_arch.fixed import ceil_div
+from firstspike_arch.layer_plan import GROUP_BITS
 
 from .bucket_sorter import BucketsInterface, bucket_entry, bucket_sides, buckets_signature, next_side
 from .emitter import Emitter

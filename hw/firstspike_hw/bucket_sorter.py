@@ -7,8 +7,8 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from firstspike_arch.array import GROUP_BITS
 from firstspike_arch.fixed import ceil_div, latency_step
+from firstspike_arch.layer_plan import GROUP_BITS
 
 from .first_one import at_most, at_most_one
 from .integer_argument import integer_argument

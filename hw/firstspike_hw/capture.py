@@ -6,7 +6,7 @@ from typing import Protocol
 from amaranth.hdl import Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from firstspike_arch.array import LayerPlan
+from firstspike_arch.layer_plan import LayerPlan
 
 __all__ = ["CaptureInterface", "capture_signature", "tile_struct"]
 

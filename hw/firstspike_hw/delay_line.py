@@ -5,8 +5,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
-from firstspike_arch.array import GROUP_BITS
 from firstspike_arch.delaying import Delaying
+from firstspike_arch.layer_plan import GROUP_BITS
 
 from .extractor import Extractor
 from .stream_buffer import StreamBuffer

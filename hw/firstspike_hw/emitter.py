@@ -4,8 +4,8 @@
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from firstspike_arch.array import GROUP_BITS
 from firstspike_arch.events import TokenLayout
+from firstspike_arch.layer_plan import GROUP_BITS
 
 from .first_one import at_most, lowest_one, without_lowest
 from .stream_token import token_stream

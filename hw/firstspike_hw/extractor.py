@@ -4,9 +4,9 @@
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from firstspike_arch.array import GROUP_BITS
 from firstspike_arch.events import TokenLayout
 from firstspike_arch.fixed import ceil_div
+from firstspike_arch.layer_plan import GROUP_BITS
 
 from .emitter import Emitter
 from .first_one import at_most, at_most_one, lowest_one, without_lowest

@@ -3,7 +3,7 @@
 
 import numpy as np
 from amaranth.hdl import Array, Const, Value, signed
-from firstspike_arch.array import LayerPlan
+from firstspike_arch.layer_plan import LayerPlan
 
 __all__ = ["LaneConstants"]
 

@@ -2,7 +2,7 @@
 """Leaks that are a multiplication: what replaces each lane's number in such a pass."""
 
 from amaranth.hdl import Mux, Value
-from firstspike_arch.array import LayerPlan
+from firstspike_arch.layer_plan import LayerPlan
 from firstspike_arch.microcode import RowOp
 
 from .lane_constants import LaneConstants

@@ -4,10 +4,10 @@
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from firstspike_arch.array import GROUP_BITS
 from firstspike_arch.connectivity import size_of
 from firstspike_arch.events import TokenLayout
 from firstspike_arch.fixed import ceil_div
+from firstspike_arch.layer_plan import GROUP_BITS
 
 from .emitter import Emitter, group_struct
 from .first_one import at_most_one

@@ -4,8 +4,8 @@
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from firstspike_arch.array import LayerPlan
 from firstspike_arch.backend import DecidedBy
+from firstspike_arch.layer_plan import LayerPlan
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.result import ResultLayout
 

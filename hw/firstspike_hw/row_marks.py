@@ -4,7 +4,7 @@
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from firstspike_arch.array import GROUP_BITS
+from firstspike_arch.layer_plan import GROUP_BITS
 
 from .first_one import at_most_one, lowest_one, without_lowest
 from .integer_argument import integer_argument

@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from firstspike_arch.array import LayerPlan
+from firstspike_arch.layer_plan import LayerPlan
 from firstspike_arch.parity import parity_bits
 
 from .parity import mismatch_of, parity_of

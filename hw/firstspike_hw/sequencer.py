@@ -7,8 +7,8 @@ from typing import Protocol
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from firstspike_arch.array import LayerPlan
 from firstspike_arch.core_spec import CoreSpec
+from firstspike_arch.layer_plan import LayerPlan
 
 from .capture import tile_struct
 from .first_one import at_most_one, without_lowest

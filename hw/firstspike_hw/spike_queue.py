@@ -5,10 +5,10 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from firstspike_arch.array import GROUP_BITS, LayerPlan, spike_queue_depth
 from firstspike_arch.connectivity import size_of
 from firstspike_arch.events import TokenLayout
 from firstspike_arch.fixed import ceil_div
+from firstspike_arch.layer_plan import GROUP_BITS, LayerPlan, spike_queue_depth
 
 from .capture import CaptureInterface, capture_signature
 

@@ -8,9 +8,9 @@ import numpy as np
 from amaranth.hdl import Array, Const, Module, Shape, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from firstspike_arch.array import LayerPlan
 from firstspike_arch.core_spec import CoreSpec
 from firstspike_arch.events import TokenLayout
+from firstspike_arch.layer_plan import LayerPlan
 from firstspike_arch.walk import Walk
 
 from .stream_token import input_stream

@@ -11,11 +11,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from firstspike_arch.array import LayerOptions, LayerPlan, bank_shapes, kernel_banks
+from firstspike_arch.banks import bank_shapes, kernel_banks
 from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Window, from_plain, pooled, to_plain
 from firstspike_arch.core_spec import CoreInput, CoreSpec
 from firstspike_arch.events import FINAL_MARKER, MARKER, TokenLayout, neuron_name, tokens_from_spikes
 from firstspike_arch.fixed import ceil_div, unpack_rows
+from firstspike_arch.layer_options import LayerOptions
+from firstspike_arch.layer_plan import LayerPlan
 from firstspike_arch.microcode import microcode_of
 from firstspike_arch.network import Branch, Layer, Neuron
 from firstspike_arch.walk import walks_of

@@ -3,9 +3,10 @@
 
 import numpy as np
 import pytest
-from firstspike_arch.array import ArrayConfig, LayerOptions
+from firstspike_arch.array import ArrayConfig
 from firstspike_arch.external import external_buffers, external_obstacle
 from firstspike_arch.fixed import unpack_rows
+from firstspike_arch.layer_options import LayerOptions
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.network_builder import NetworkBuilder
 from firstspike_arch.program import Program, ProgramError

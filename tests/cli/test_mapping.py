@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from firstspike import mapping
 from firstspike.verb_demo import shipped
-from firstspike_arch.array import LayerOptions
 from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.layer_options import LayerOptions
 from firstspike_arch.memory import MemoryShape
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.network_builder import NetworkBuilder

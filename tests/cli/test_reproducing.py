@@ -14,8 +14,8 @@ import pytest
 from firstspike import reproducing
 from firstspike.reproducing import first_difference, reproduce
 from firstspike.verb_demo import shipped
-from firstspike_arch.array import LayerOptions
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
+from firstspike_arch.layer_options import LayerOptions
 from firstspike_arch.neuron import FloatNeuron
 from firstspike_arch.output_folder import digest_of
 from firstspike_compiler.compile import remap_as

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from firstspike_arch.array import kernel_banks
+from firstspike_arch.banks import kernel_banks
 from firstspike_arch.connectivity import Conv2d, Window
 from firstspike_arch.network import Branch
 from firstspike_arch.work import marker_cycles

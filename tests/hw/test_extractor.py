@@ -5,8 +5,8 @@ import re
 
 import numpy as np
 import pytest
-from firstspike_arch.array import GROUP_BITS
 from firstspike_arch.events import FINAL_MARKER, MARKER, TokenLayout
+from firstspike_arch.layer_plan import GROUP_BITS
 from firstspike_hw.extractor import Extractor
 from firstspike_sim.backends.unit_bench import run_unit
 from firstspike_sim.testing.unit_words import event, struct_word

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal, signed
 from amaranth.sim import Simulator
-from firstspike_arch.array import LayerOptions, LayerPlan
 from firstspike_arch.fixed import leaked
+from firstspike_arch.layer_options import LayerOptions
+from firstspike_arch.layer_plan import LayerPlan
 from firstspike_arch.microcode import RowOp
 from firstspike_hw.leak_products import leak_products
 

@@ -3,8 +3,9 @@
 
 import numpy as np
 import pytest
-from firstspike_arch.array import LayerOptions, LayerPlan
 from firstspike_arch.events import TokenLayout
+from firstspike_arch.layer_options import LayerOptions
+from firstspike_arch.layer_plan import LayerPlan
 from firstspike_sim.backends.unit_bench import run_unit
 from firstspike_sim.testing.unit_layers import CapturedRows
 from firstspike_sim.testing.unit_words import layer_tokens, struct_word

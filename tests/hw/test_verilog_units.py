@@ -12,9 +12,10 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, connect, flipped
 from cobs import cobs
-from firstspike_arch.array import GROUP_BITS, LayerOptions, LayerPlan
 from firstspike_arch.connectivity import Dense
 from firstspike_arch.events import FINAL_MARKER, MARKER, TokenLayout
+from firstspike_arch.layer_options import LayerOptions
+from firstspike_arch.layer_plan import GROUP_BITS, LayerPlan
 from firstspike_arch.result import ResultLayout
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.counters import Counters

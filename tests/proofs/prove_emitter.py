@@ -4,8 +4,8 @@
 from typing import ClassVar
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from firstspike_arch.array import GROUP_BITS
 from firstspike_arch.events import TokenLayout
+from firstspike_arch.layer_plan import GROUP_BITS
 from firstspike_hw.emitter import Emitter
 from proof import Fault, Proof
 

@@ -4,8 +4,9 @@
 from typing import ClassVar
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from firstspike_arch.array import LayerOptions, LayerPlan
 from firstspike_arch.events import TokenLayout
+from firstspike_arch.layer_options import LayerOptions
+from firstspike_arch.layer_plan import LayerPlan
 from firstspike_hw.spike_queue import SpikeQueue
 from proof import Fault, Proof
 

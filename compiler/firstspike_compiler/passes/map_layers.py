@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from firstspike_arch.array import LayerOptions
 from firstspike_arch.core_spec import CoreSpec
+from firstspike_arch.layer_options import LayerOptions
 from firstspike_arch.network import IntegerNetwork, Layer
 from firstspike_arch.shown import shown
 from firstspike_arch.work import spread_workload

@@ -8,11 +8,13 @@ from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
-from firstspike_arch.array import LayerOptions, LayerPlan, bank_shapes, can_merge, reach
+from firstspike_arch.banks import bank_shapes, reach
 from firstspike_arch.connectivity import Conv2d
 from firstspike_arch.core_spec import CoreSpec, can_multiply_leaks, core_spec, pairs_obstacle
 from firstspike_arch.external import external_buffers
 from firstspike_arch.fixed import ceil_div
+from firstspike_arch.layer_options import LayerOptions
+from firstspike_arch.layer_plan import LayerPlan, can_merge
 from firstspike_arch.memory import LUT_RAM_DEPTH
 from firstspike_arch.network import IntegerNetwork, Layer
 from firstspike_arch.skipping import skips_obstacle

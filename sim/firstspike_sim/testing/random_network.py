@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
-from firstspike_arch.array import bank_shapes
+from firstspike_arch.banks import bank_shapes
 from firstspike_arch.bias_rows import BIAS_ROWS_MAX
 from firstspike_arch.connectivity import Conv2d, ConvTranspose2d, Dense, Pool, Shape, Window, pooled, size_of
 from firstspike_arch.fixed import largest_weight

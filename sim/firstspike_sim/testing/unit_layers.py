@@ -9,9 +9,9 @@ import numpy as np
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from firstspike_arch.array import LayerPlan
 from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.events import TokenLayout
+from firstspike_arch.layer_plan import LayerPlan
 from firstspike_arch.network import Branch, IntegerNetwork, Layer, Neuron
 from firstspike_arch.network import Readout as ReadoutRule
 from firstspike_arch.program import Program

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from amaranth.lib import data
-from firstspike_arch.array import LayerPlan
 from firstspike_arch.events import ADDRESS_SHIFT, FINAL_MARKER, MARKER, TokenLayout, tokens_from_spikes
 from firstspike_arch.fixed import ceil_div
+from firstspike_arch.layer_plan import LayerPlan
 
 __all__ = [
     "beats_of", "event", "frame_words", "frames_of", "layer_tokens", "random_bodies", "second_events", "struct_word",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from firstspike_arch import array, events, external
+from firstspike_arch import events, external, layer_plan
 
 __all__ = ["FROM_PYTHON", "sources", "sources_digest", "twin"]
 
@@ -31,7 +31,8 @@ def twin(function: Callable) -> Callable:
 def sources() -> list[Path]:
     """The source files of the compiled timing model: those in this folder, and those of arch whose constants it
     uses."""
-    return [*Path(__file__).parent.glob("*.py"), *(Path(str(module.__file__)) for module in (array, events, external))]
+    constants = (Path(str(module.__file__)) for module in (events, external, layer_plan))
+    return [*Path(__file__).parent.glob("*.py"), *constants]
 
 
 def sources_digest(files: Iterable[Path]) -> str:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from firstspike_arch.array import GROUP_BITS, LayerPlan, readout_cycles
 from firstspike_arch.connectivity import size_of
 from firstspike_arch.core_spec import CoreInput, CoreSpec
 from firstspike_arch.fixed import ceil_div
+from firstspike_arch.layer_plan import GROUP_BITS, LayerPlan, readout_cycles
 from firstspike_arch.program import Program
 from firstspike_arch.work import event_rows, marker_cycles
 

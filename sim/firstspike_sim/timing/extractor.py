@@ -2,7 +2,7 @@
 """Twin of the extractor."""
 
 import numpy as np
-from firstspike_arch.array import GROUP_BITS
+from firstspike_arch.layer_plan import GROUP_BITS
 
 from .compilation import twin
 from .emitter import GROUP, events_max, groups_ready

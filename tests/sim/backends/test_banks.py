@@ -3,7 +3,7 @@
 
 import numpy as np
 import pytest
-from firstspike_arch.array import bank_shapes
+from firstspike_arch.banks import bank_shapes
 from firstspike_arch.network_builder import NetworkBuilder
 from firstspike_compiler.compile import compile_network
 from firstspike_sim.backends.pysim import PysimBackend

@@ -3,8 +3,8 @@
 
 import numpy as np
 import pytest
-from firstspike_arch.array import GROUP_BITS
 from firstspike_arch.events import TokenLayout
+from firstspike_arch.layer_plan import GROUP_BITS
 from firstspike_hw.extractor import Extractor
 from firstspike_sim.testing.callable_twins import callable_twins
 from firstspike_sim.timing import emitter, extractor

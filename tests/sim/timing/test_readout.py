@@ -3,7 +3,7 @@
 
 import numpy as np
 import pytest
-from firstspike_arch.array import readout_cycles
+from firstspike_arch.layer_plan import readout_cycles
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.result import result_layout
 from firstspike_compiler.compile import compile_network

@@ -3,8 +3,9 @@
 
 import numpy as np
 import pytest
-from firstspike_arch.array import LayerOptions, LayerPlan, spike_queue_depth
 from firstspike_arch.events import TokenLayout
+from firstspike_arch.layer_options import LayerOptions
+from firstspike_arch.layer_plan import LayerPlan, spike_queue_depth
 from firstspike_hw.spike_queue import SpikeQueue
 from firstspike_sim.testing.callable_twins import callable_twins
 from firstspike_sim.timing import spike_queue
