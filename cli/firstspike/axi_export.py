@@ -8,7 +8,7 @@ from pathlib import Path
 
 from firstspike_arch.events import ADDRESS_SHIFT
 from firstspike_arch.memory_image import ALIGNMENT
-from firstspike_arch.output_folder import write_folder
+from firstspike_arch.output_folder import digest_of, read_record, write_folder
 from firstspike_arch.program import Program
 from firstspike_arch.result import DECIDED_BY_BITS, ResultLayout
 from firstspike_hw.axi.axi_accelerator import AxiAccelerator
@@ -31,7 +31,11 @@ from firstspike_hw.verilog import verilog
 from firstspike_hw.verilog_files import TOP, external_file, hex_image, image_file
 from jinja2 import Environment, StrictUndefined
 
-__all__ = ["write_axi"]
+from .build_folder import MANIFEST_FILE, PROGRAM_FILE, BuildError, made_with
+
+__all__ = ["MADE_BY", "exported_source", "write_axi"]
+
+MADE_BY = "firstspike export-axi"
 
 WORDS_FILE = "port_words.bin"
 """Everything that the driver writes to the program port to load the network: little-endian words of 64 bits."""
@@ -63,7 +67,8 @@ def write_axi(program: Program, folder: Path, *, name: str = TOP) -> dict:
     """
     contents = linked_memories(program, buffer_bytes=0)
     header = f"// {program.network.name} on AXI\n"
-    written: dict[str, bytes | str] = {f"{name}.v": verilog(AxiAccelerator(program), contents, header=header, top=name)}
+    text = verilog(AxiAccelerator(program), contents, header=header, top=name)
+    written: dict[str, bytes | str] = {f"{name}.v": text, PROGRAM_FILE: program.to_bytes()}
     written |= {image_file(shape, name): hex_image(words, shape) for shape, words in contents.items()}
     driver, own_files = driver_facts(program), {"words_file": WORDS_FILE}
     if program.external:
@@ -77,11 +82,30 @@ def write_axi(program: Program, folder: Path, *, name: str = TOP) -> dict:
     for output, template, rules in (("package_ip.tcl", "package_ip.tcl.j2", environment),
                                     ("README.md", "axi_readme.md.j2", environment),
                                     (facts["header"], "registers.h.j2", c_code)):
-        text = (files("firstspike") / "templates" / template).read_text("utf-8")
-        written[output] = rules.from_string(text).render(facts)
+        source = (files("firstspike") / "templates" / template).read_text("utf-8")
+        written[output] = rules.from_string(source).render(facts)
     record = {"format": 1, "network": program.network.name, "digest": program.digest(),
-              "architecture": program.architecture(), "top": name, "driver": driver | own_files}
-    return write_folder(folder, written, record="manifest.json", made_by="firstspike export-axi", facts=record)
+              "architecture": program.architecture(), "top": name, "driver": driver | own_files,
+              "made_with": made_with(text)}
+    return write_folder(folder, written, record=MANIFEST_FILE, made_by=MADE_BY, facts=record)
+
+
+def exported_source(folder: Path) -> tuple[Program, str]:
+    """Return what an export was made from: the program, and the name of the top module.
+
+    Raises
+    ------
+    BuildError, ProgramError
+        The folder is no export, of an older version, or its program is missing or altered.
+    """
+    record = read_record(folder, MANIFEST_FILE, MADE_BY)
+    if record is None or not isinstance(record.get("top"), str) or PROGRAM_FILE not in record["files"]:
+        raise BuildError(f"{folder / MANIFEST_FILE}: must be the manifest of '{MADE_BY}', with the program in the "
+                         "folder; it is of an older version, or altered: export again")
+    path = folder / PROGRAM_FILE
+    if not path.is_file() or digest_of(path.read_bytes()) != record["files"][PROGRAM_FILE]:
+        raise BuildError(f"{path}: must be the program that was exported; it is missing, truncated or altered")
+    return Program.load(path), record["top"]
 
 
 def _facts(program: Program, memories: list[str]) -> dict:

@@ -21,7 +21,9 @@ from firstspike_hw.verilog_files import TOP, external_file, hex_image, image_fil
 if TYPE_CHECKING:
     from firstspike_compiler.compile import Compilation
 
-__all__ = ["BuildError", "list_build", "read_build", "recorded_accuracy", "recorded_source", "write_build"]
+__all__ = [
+    "BuildError", "list_build", "made_with", "read_build", "recorded_accuracy", "recorded_source", "write_build",
+]
 
 PROGRAM_FILE = "program.fsp"
 NETWORK_FILE = "network.safetensors"
@@ -242,7 +244,7 @@ def _files(compilation: "Compilation", name: str) -> tuple[dict[str, bytes | str
         ],
         "made_from": {"network": PROGRAM_FILE if isinstance(source, IntegerNetwork) else NETWORK_FILE,
                       "options": to_plain(compilation.options)},
-        "made_with": versions_of(MADE_WITH) | {"yosys": writer_of(text)},
+        "made_with": made_with(text),
     }
     # The templates make plain text, not HTML: nothing must be escaped.
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
@@ -251,6 +253,11 @@ def _files(compilation: "Compilation", name: str) -> tuple[dict[str, bytes | str
                              ("waivers.vlt.j2", f"{name}.vlt"), ("vivado.tcl.j2", "vivado.tcl")):
         written[output] = environment.from_string((templates / template).read_text("utf-8")).render(facts)
     return written, facts
+
+
+def made_with(text: str) -> dict[str, str]:
+    """Return the versions of all that made a folder with this Verilog."""
+    return versions_of(MADE_WITH) | {"yosys": writer_of(text)}
 
 
 def _ports(text: str, name: str) -> list[dict]:

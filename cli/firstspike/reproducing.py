@@ -46,7 +46,8 @@ def reproduce(folder: Path, progress: Callable[[str], None] = lambda text: None)
     Parameters
     ----------
     folder : Path
-        Build folder, by `write_build`, or board folder, by `build_bitstream` or `write_project`.
+        Build folder, by `write_build`, export, by `write_axi`, or board folder, by `build_bitstream` or
+        `write_project`.
     progress : callable
         Called with a few words about what is being done.
 
@@ -60,10 +61,19 @@ def reproduce(folder: Path, progress: Callable[[str], None] = lambda text: None)
     from firstspike_boards.rebuild import rebuild
     from firstspike_compiler.compile import compile_network
 
+    from .axi_export import MADE_BY as MADE_BY_EXPORT
+    from .axi_export import exported_source, write_axi
+
     if (folder / REPORT).is_file() and not (folder / MANIFEST_FILE).exists():
         with tempfile.TemporaryDirectory() as again:
             rebuild(folder, Path(again), progress)
             return _compare(folder, Path(again), REPORT, MADE_BY_BUILD)
+    if (folder / MANIFEST_FILE).is_file() and read_record(folder, MANIFEST_FILE, MADE_BY_EXPORT) is not None:
+        program, name = exported_source(folder)
+        with tempfile.TemporaryDirectory() as again:
+            progress("exporting again")
+            write_axi(program, Path(again), name=name)
+            return _compare(folder, Path(again), MANIFEST_FILE, MADE_BY_EXPORT)
     network, options, name = recorded_source(folder)
     with tempfile.TemporaryDirectory() as again:
         progress("compiling again")

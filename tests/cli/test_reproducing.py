@@ -116,12 +116,36 @@ def test_integers_are_in_the_program(tmp_path):
     assert not reproduce(tmp_path / "b").different
 
 
+@pytest.mark.parametrize("external", [(), (1,)])
+def test_an_export_comes_out_again(external, command, tmp_path):
+    network = fs.NetworkBuilder(9, steps=3, readout="spike_count")
+    network.layer(np.arange(36).reshape(4, 9) % 7 - 3, theta=6, leak=0.5)
+    network.layer(np.arange(12).reshape(3, 4) % 5 - 2, theta=3)
+    fs.export(fs.compile(network.build(), lanes=2, external=external), tmp_path / "b", name="part")
+    folder = tmp_path / "axi"
+    assert command("export-axi", tmp_path / "b", "--name", "other", "-o", folder).status == 0
+    made_with = json.loads((folder / "manifest.json").read_text("utf-8"))["made_with"]
+    assert made_with["yosys"] and made_with["firstspike"] and (folder / "other.v").exists()
+    done = command("doctor", "--reproduce", folder)
+    assert done.status == 0 and "files come out as they were built, byte for byte" in done.out, done.err
+    words = (folder / "port_words.bin").read_bytes()
+    (folder / "port_words.bin").write_bytes(words[:-1] + bytes([words[-1] ^ 1]))
+    done = command("doctor", "--reproduce", folder)
+    assert done.status == 1 and f"but port_words.bin differs in octet {len(words) - 1}: " in done.err
+    older = altered(folder, tmp_path / "older", files={})
+    assert "must be the manifest of 'firstspike export-axi', with the program" in command(
+        "doctor", "--reproduce", older).err
+    (folder / "program.fsp").write_bytes(b"x")
+    assert "program.fsp: must be the program that was exported" in command("doctor", "--reproduce", folder).err
+
+
 def test_every_option_is_recorded_as_given():
     some = {"lanes": [1, 2], "events": [None, 3.5], "weight_bits": np.int64(3), "weight_scale": (0.5, None),
             "per_channel": True, "percentile": 99.0, "powers": [[np.full((2, 1, 1), 0.1)]], "port": "image",
             "kernel_parallel": [True, False], "banks": ((1, 2), (1, 1)), "rotates": [True, (False, True)],
             "merges": True, "single_port": range(1), "lut_ram": False, "in_max": np.uint8(7), "leak_rounding": "floor",
-            "external": [1], "beat_bits": 32, "layers": (LayerOptions(lanes=2, membrane_bits=9, banks=(1, 2)),)}
+            "external": [1], "beat_bits": 32, "multiplies_leaks": [True, False],
+            "layers": (LayerOptions(lanes=2, membrane_bits=9, banks=(1, 2)),)}
     again = Options(**from_plain(json.loads(json.dumps(to_plain(Options(**some))))))
     before, after = ({one.name: getattr(options, one.name) for one in fields(Options)} for options in (
         Options(**some), again))
