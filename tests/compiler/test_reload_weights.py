@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from firstspike_compiler.compile import compile_network, reload_weights
+from firstspike_compiler.compile import compile_network
 from firstspike_compiler.errors import CompileError
+from firstspike_compiler.reload_weights import reload_weights
 from firstspike_sim.testing.float_networks import residual, two_layers
 
 
