@@ -10,6 +10,7 @@ import numpy as np
 from firstspike_arch.array import ArrayConfig
 from firstspike_arch.bias_rows import has_constant_bias
 from firstspike_arch.connectivity import Shape
+from firstspike_arch.core_spec import core_spec
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.layer_options import LayerOptions
 from firstspike_arch.layer_plan import LayerPlan
@@ -198,8 +199,18 @@ def _assemble(draft: _Draft) -> tuple[_Draft, PassResult]:
     text = (f"{sum(core.plan.elements for core in program.cores)} processing elements, "
             f"{sum(shape.depth * shape.used_bits for shape in program.memories())} bits of weights and biases"
             + ", all memories of the cores with parity" * program.has_parity
-            + (f", {program.external_octets} octets of weights in an external memory" if program.external else ""))
+            + (f", {program.external_octets} octets of weights in an external memory" if program.external else "")
+            + "".join(_more_passes(program, core.index) for core in program.cores))
     return replace(draft, program=program), PassResult(name="assemble", result=program, text=text)
+
+
+def _more_passes(program: Program, index: int) -> str:
+    """Return a line that says what halving costs a core whose leaks could be multiplied; "": nothing."""
+    core = program.cores[index]
+    multiplying = core_spec(program.network, index, replace(core.plan.options, multiplies_leaks=True))
+    passes, fewer = len(core.microcode.step), len(multiplying.microcode.step)
+    return (f"\n{core.layer.name}: {passes} passes at the end of a step; with leaks multiplied (multiplies_leaks) "
+            f"{fewer}") * (passes > fewer)
 
 
 REAL_PASSES = (_lower, _take, _fold, _scale, _quantise, _round_leaks)

@@ -133,6 +133,15 @@ def test_it_is_refused_in_one_sentence(wanted, sentence):
     assert str(refusal.value) == sentence
 
 
+def test_the_report_says_what_halving_costs():
+    halving, multiplying = (fs.compile(network_of("leak", "registers"), multiplies_leaks=one, **MAPS["registers"])
+                            for one in (None, True))
+    passes = [len(one.program.cores[0].microcode.step) for one in (halving, multiplying)]
+    hint = f"dense0: {passes[0]} passes at the end of a step; with leaks multiplied (multiplies_leaks) {passes[1]}"
+    assert hint in halving.report() and "dense1: " not in halving.report().split("passes at the end")[-1]
+    assert "leaks multiplied" in multiplying.report() and "passes at the end" not in multiplying.report()
+
+
 def test_cheap_leaks_are_as_before():
     """A leak of 1 − 2^−k is a pass through the adder; a quarter is halved twice, once in a pass there is anyway."""
     for leak in (0.0, 0.25, 0.5, 0.75, 1.0, 255 / 256):
