@@ -23,7 +23,7 @@ _WEIGHT = 3
 
 
 @cache
-def _program(lanes: int, **neuron: Any) -> Program:
+def _program(lanes: int, multiplies_leaks: bool, **neuron: Any) -> Program:
     """A program whose widths fit all weights: those of its own neurons are the largest and the smallest."""
     signs = np.array([1, -1])
     layer = Layer(
@@ -32,13 +32,15 @@ def _program(lanes: int, **neuron: Any) -> Program:
                       **neuron))
     network = IntegerNetwork(name="unit", layers=(layer,), readout="first_spike", steps=_STEPS, steps_max=_STEPS,
                              input_kind="events")
-    return compile_network(network, lanes=lanes, early_exit=False, register_rows=2).program
+    return compile_network(network, lanes=lanes, early_exit=False, register_rows=2,
+                           multiplies_leaks=multiplies_leaks).program
 
 
 class CoreProof(Proof):
     unit = "core in one row, subtracting"
     cycles = 15
     lanes: ClassVar = 2
+    multiplies_leaks: ClassVar = False
     neuron: ClassVar[dict[str, Any]] = {"reset": "subtract"}
     faults: ClassVar = {
         "membranes and spikes are those of the equation": Fault(
@@ -52,7 +54,7 @@ class CoreProof(Proof):
     }
 
     def build(self, m: Module) -> None:
-        program = _program(self.lanes, **self.neuron)
+        program = _program(self.lanes, self.multiplies_leaks, **self.neuron)
         spec = program.cores[0]
         m.submodules.unit = core = Core(spec)
         events, token, capture = core.streams[0], core.streams[0].payload, core.capture
@@ -178,6 +180,18 @@ class LeakyCoreProof(CoreProof):
     cycles = 26
     lanes: ClassVar = 1
     neuron: ClassVar[dict[str, Any]] = {"reset": "zero", "leak_num": 3, "leak_shift": 2}
+
+
+class MultiplyingCoreProof(CoreProof):
+    unit = "core in one row, leak multiplied"
+    cycles = 18
+    multiplies_leaks: ClassVar = True
+    neuron: ClassVar[dict[str, Any]] = {"reset": "subtract", "leak_num": 5, "leak_shift": 3}
+    faults: ClassVar = {
+        **CoreProof.faults,
+        "membranes and spikes are those of the equation": Fault(
+            module="firstspike_hw.leak_products", find="(whole >> op.index)", replace="((whole + 1) >> op.index)"),
+    }
 
 
 class SingleSpikeCoreProof(CoreProof):
