@@ -18,8 +18,7 @@ __all__ = ["Captured", "Waveform", "captured_membranes", "view_file"]
 RESET_CYCLES = 2
 """Clock cycles before cycle 0, see ``driver.cpp``, which writes the state before and behind each edge."""
 
-CORE_SIGNALS = ("events0__valid", "events0__ready", "events0__payload", "busy", "capture__valid", "capture__row",
-                "capture__spikes", "capture__final", "membranes_value", "membranes_bank0_value")
+CORE_SIGNALS = ("busy", "capture__valid", "capture__row", "capture__spikes", "capture__final", "membranes_value")
 PORT_SIGNALS = ("source_valid", "source_ready", "source_payload", "result_valid", "result_ready", "result_payload")
 
 
@@ -119,4 +118,7 @@ def view_file(wave: Waveform, program: Program, path: Path, *, cycle: int) -> st
 def _groups(program: Program) -> Iterator[tuple[str, list[str]]]:
     yield "ports", ["clk", "rst", *PORT_SIGNALS]
     for core in program.cores:
-        yield f"core {core.index}: {core.layer.name}", [f"core{core.index}.{name}" for name in CORE_SIGNALS]
+        streams = [f"events{number}__{part}" for number in range(len(core.inputs)) for part in (
+            "valid", "ready", "payload")]
+        yield f"core {core.index}: {core.layer.name}", [
+            f"core{core.index}.{name}" for name in (*streams, *CORE_SIGNALS)]

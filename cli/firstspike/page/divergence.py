@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The first divergence: spikes of models and hardware around it, membranes, and a waveform with a view of it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from firstspike_arch.backend import Trace
-from firstspike_arch.events import FINAL_MARKER, MARKER
+from firstspike_arch.events import FINAL_MARKER, MARKER, TokenLayout
 from firstspike_arch.network import INPUT
 from firstspike_arch.program import Program
 from firstspike_hw.toolchain import ToolError
@@ -47,11 +48,13 @@ def divergence_facts(
     layer, neuron = _neuron(program, check, prediction.trace, trace, inference)
     found: dict[str, Any] = {
         "text": check.first, "input": start + inference, "cycle": check.cycle,
-        "layer": None if layer is None else program.network.layers[layer].name, "neuron": neuron,
+        "layer": None if layer is None else program.network.layers[layer].name, "neuron": neuron, "place": None,
         "streams": _streams(program, check, prediction.trace, trace), "membranes": None, "waves": None, "view": None,
         "note": "",
     }
     if layer is not None and neuron is not None:
+        shape = program.network.layers[layer].out_shape
+        found["place"] = [int(one) for one in np.unravel_index(neuron, shape)]
         found["membranes"] = _golden(program, inputs[start + inference], layer, neuron)
     if waves is None:
         found["note"] = "no waveform: it is taken with --backend verilator"
@@ -102,21 +105,27 @@ def _neuron(
     if source == INPUT:
         return None, None
     assert check.inference is not None and check.step is not None
-    sets = [{*_of_step(program, one, check.edge, check.inference, check.step).tolist()} for one in (expected, actual)]
-    return source, min(sets[0] ^ sets[1], default=None)
+    sets = [_of_step(program, one, check.edge, check.inference, check.step) for one in (expected, actual)]
+    return source, min((neuron for neuron, _ in sets[0] ^ sets[1] if neuron >= 0), default=None)
 
 
-def _of_step(program: Program, trace: Trace, edge: int, inference: int, step: int) -> np.ndarray:
-    """Neurons that spike on an edge in a step of an inference."""
+def _of_step(program: Program, trace: Trace, edge: int, inference: int, step: int) -> set[tuple[int, int]]:
+    """Neurons that spike on an edge in a step of an inference, with the magnitudes of their spikes."""
     tokens, layout = trace.edge_tokens[edge], program.edge_layouts[edge].single
     ends = np.flatnonzero(tokens == FINAL_MARKER)
     tokens = tokens[ends[inference - 1] + 1 if inference else 0 : ends[inference] if inference < len(ends) else None]
     marks = (tokens & MARKER) != 0
-    return neurons_of_tokens(layout, tokens[(np.cumsum(marks) == step) & ~marks])
+    return set(_spikes(layout, tokens[(np.cumsum(marks) == step) & ~marks]))
+
+
+def _spikes(layout: TokenLayout, tokens: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Neuron and magnitude of each event."""
+    return zip(neurons_of_tokens(layout, tokens).tolist(), layout.split(tokens)[1].tolist(), strict=True)
 
 
 def _streams(program: Program, check: Check, expected: Trace, actual: Trace) -> list[dict]:
-    """Spikes around the divergence, as [cycle, neuron], on every edge: of both, only expected, and only in hardware."""
+    """Spikes around the divergence, as [cycle, neuron, magnitude], on every edge: of both, only expected, and only in
+    hardware."""
     found, seen = [], set()
     for number, edge in enumerate(program.network.edges()):
         if edge.source in seen or edge.source == edge.target:
@@ -128,8 +137,8 @@ def _streams(program: Program, check: Check, expected: Trace, actual: Trace) -> 
             near = (tokens & MARKER) == 0
             if check.cycle is not None:
                 near &= np.abs(cycles - check.cycle) <= AROUND
-            spikes = zip(cycles[near].tolist(), neurons_of_tokens(layout, tokens[near]).tolist(), strict=True)
-            sets.append(set(spikes))
+            spikes = zip(cycles[near].tolist(), _spikes(layout, tokens[near]), strict=True)
+            sets.append({(cycle, *spike) for cycle, spike in spikes})
         found.append({
             "name": "input" if edge.source == INPUT else program.network.layers[edge.source].name,
             "neurons": int(np.prod(layout.shape)),
@@ -139,9 +148,11 @@ def _streams(program: Program, check: Check, expected: Trace, actual: Trace) -> 
 
 
 def _golden(program: Program, values: np.ndarray, layer: int, neuron: int) -> dict:
-    """Membrane of the golden model, v − theta (of the step) at the end of each step before the reset; with early
-    exit, up to the decision. From step ``held`` on, a neuron that fires once holds it."""
+    """Membrane of the golden model, v − theta (of the step; of several thresholds the lowest) at the end of each step
+    before the reset; with early exit, up to the decision. From step ``held`` on, a neuron that fires once holds it.
+    ``thresholds`` are above the lowest by so much."""
     one = program.network.layers[layer]
+    theta = np.zeros((one.neurons, 0), dtype=np.int64) if one.neuron.theta is None else one.spread(one.neuron.theta.T).T
     result = GoldenModel(program.network).run(values[None], membranes=True)
     assert result.membranes is not None
     offset = one.spread(np.asarray(one.neuron.first_theta, dtype=np.int64))[neuron]
@@ -151,7 +162,7 @@ def _golden(program: Program, values: np.ndarray, layer: int, neuron: int) -> di
         steps = int(result.steps[0]) + 1
     fired = np.flatnonzero(result.spikes[layer + 1][0, :, neuron])
     return {"expected": (result.membranes[layer][0, :, neuron] - offset + falls)[:steps].tolist(), "hardware": None,
-            "fires": one.neuron.theta is not None, "fired": fired[fired < steps].tolist(), "different": [],
+            "thresholds": (theta[neuron] - offset).tolist(), "fired": fired[fired < steps].tolist(), "different": [],
             "held": int(fired[0]) + 1 if one.neuron.single_spike and len(fired) else steps}
 
 

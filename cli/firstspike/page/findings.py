@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from .page_data import PageData
 
-__all__ = ["Tile", "describe_layer", "headline", "share", "tiles", "titles"]
+__all__ = ["Tile", "describe_layer", "headline", "membranes_title", "share", "tiles", "titles"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ def titles(data: PageData) -> dict[str, str]:
                            f"0 differences in {len(data.checks)} kinds of values")
     if data.divergence is not None:
         found["divergence"] = f"Around the first divergence, in cycle {data.divergence['cycle']} of its run"
-        found["membranes"] = _membranes(data.divergence)
+        found["membranes"] = membranes_title(data.divergence)
     return found
 
 
@@ -134,11 +134,14 @@ def _confusion(mistaken: list[dict]) -> str:
     return f"{one['label']} is taken for {one['class']} most often: {one['count']} time{'s' * (one['count'] > 1)}"
 
 
-def _membranes(divergence: dict) -> str:
+def membranes_title(divergence: dict) -> str:
+    """What the membranes of a divergence show; "": it has none."""
     one = divergence["membranes"]
     if one is None:
         return ""
-    where = f"neuron {divergence['neuron']} of {divergence['layer']}"
+    place = divergence["place"]
+    where = f"neuron {divergence['neuron']} {tuple(place) if len(place) > 1 else ''}".rstrip()
+    where = f"{where} of {divergence['layer']}"
     if one["hardware"] is None:
         return f"Membrane of {where} in the golden model"
     if not one["different"]:
