@@ -249,9 +249,13 @@ def _files(compilation: "Compilation", name: str) -> tuple[dict[str, bytes | str
     # The templates make plain text, not HTML: nothing must be escaped.
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     templates = files("firstspike") / "templates"
-    for template, output in (("instance.v.j2", f"{name}_inst.v"), ("firstspike.core.j2", f"{name}.core"),
-                             ("waivers.vlt.j2", f"{name}.vlt"), ("vivado.tcl.j2", "vivado.tcl")):
-        written[output] = environment.from_string((templates / template).read_text("utf-8")).render(facts)
+    blocks = environment.overlay(trim_blocks=True)
+    for template, output, rules in (
+        ("instance.v.j2", f"{name}_inst.v", environment), ("typed.sv.j2", f"{name}_typed.sv", blocks),
+        ("firstspike.core.j2", f"{name}.core", environment), ("edam.yml.j2", f"{name}.eda.yml", environment),
+        ("waivers.vlt.j2", f"{name}.vlt", environment), ("vivado.tcl.j2", "vivado.tcl", environment),
+    ):
+        written[output] = rules.from_string((templates / template).read_text("utf-8")).render(facts)
     return written, facts
 
 

@@ -58,6 +58,7 @@ def test_build_folder_has_everything_and_is_reproducible(build, checkpoint, tmp_
     assert names == {
         "firstspike.v", "core0_weights.hex", "core1_weights.hex", "program.fsp", "manifest.json", "report.txt",
         "firstspike_inst.v", "firstspike.core", "vivado.tcl", "firstspike.vlt", "network.safetensors",
+        "firstspike_typed.sv", "firstspike.eda.yml",
     }
     manifest = json.loads((build / "manifest.json").read_text())
     assert {port["name"] for port in manifest["ports"]} >= {"clk", "rst", "source_valid", "result_payload"}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Exported cores in FuseSoC: a design of someone else that depends on two of them passes its Verilator flow."""
+"""Exported cores in FuseSoC and Edalize: a design of someone else that depends on two passes FuseSoC's Verilator flow, and
+flows of Edalize take one."""
 
 import os
 import subprocess
@@ -9,6 +10,9 @@ from pathlib import Path
 import firstspike as fs
 import numpy as np
 import pytest
+import yaml
+from edalize.flows.lint import Lint
+from edalize.flows.vivado import Vivado
 from firstspike_hw.toolchain import find_tool
 
 USER = """CAPI=2:
@@ -56,13 +60,51 @@ def test_the_core_file_names_every_image_and_the_waivers(tmp_path):
     assert "name: ::same:0" in (tmp_path / "plain" / "firstspike.core").read_text()
 
 
-def fusesoc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def edam(folder: Path, **options: str) -> dict:
+    return yaml.safe_load((folder / "vision.eda.yml").read_text()) | {"flow_options": options}
+
+
+def test_flows_of_edalize_take_every_file(tmp_path, capsys):
+    manifest = export(tmp_path, "vision", 9, name="vision")
+    found = edam(tmp_path / "vision")
+    images = [one["file"] for one in manifest["memories"]]
+    assert (found["name"], found["toplevel"]) == ("vision", "vision")
+    assert {one["name"]: one["file_type"] for one in found["files"]} == {
+        "vision.v": "verilogSource", "vision.vlt": "vlt", **dict.fromkeys(images, "mem")}
+    Vivado(edam(tmp_path / "vision", part="xc7a100tcsg324-1"), str(tmp_path / "vision")).configure()
+    script = (tmp_path / "vision" / "vision.tcl").read_text()
+    assert "vision.v" in script and all(image in script for image in images) and "xc7a100tcsg324-1" in script
+
+
+def with_verilator() -> dict[str, str]:
+    """Environment in which others find Verilator."""
     verilator = find_tool("verilator")
     paths = [str(Path(verilator.command[0]).parent), verilator.environment.get("PATH", os.environ["PATH"])]
-    environment = os.environ | verilator.environment | {
-        "PATH": os.pathsep.join(paths), "XDG_CONFIG_HOME": str(folder / "config")}
+    return os.environ | verilator.environment | {"PATH": os.pathsep.join(paths)}
+
+
+@pytest.mark.slow
+def test_the_lint_flow_of_edalize_runs(tmp_path, monkeypatch):
+    export(tmp_path, "vision", 9, name="vision")
+    for name, value in with_verilator().items():
+        monkeypatch.setenv(name, value)
+
+    def lint() -> None:
+        flow = Lint(edam(tmp_path / "vision", tool="verilator", verilator_options=[
+            "-Wall", "-Wno-DECLFILENAME", "-Wno-UNUSEDSIGNAL", "-Wno-PROCASSINIT"]), str(tmp_path / "vision"))
+        flow.configure()
+        flow.build()
+
+    lint()
+    (tmp_path / "vision" / "vision.vlt").write_text("`verilator_config\n")
+    with pytest.raises(RuntimeError, match="exited with an error"):
+        lint()
+
+
+def fusesoc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([Path(sys.executable).parent / "fusesoc", "--cores-root", "cores", "run", *arguments],
-                          cwd=folder, env=environment, text=True, capture_output=True, check=False, timeout=600)
+                          cwd=folder, env=with_verilator() | {"XDG_CONFIG_HOME": str(folder / "config")}, text=True,
+                          capture_output=True, check=False, timeout=600)
 
 
 @pytest.mark.slow
