@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from firstspike_arch.output_folder import FolderWarning
+from firstspike_arch.versions import VERSION
 from firstspike_compiler.errors import CompileWarning
 from rich.console import Console
 
@@ -45,9 +46,19 @@ NOTES = (CompileWarning, FolderWarning)
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"firstspike {VERSION}")
+        raise typer.Exit
+
+
 @app.callback()
-def options(verbose: Annotated[bool, typer.Option(
-    "--verbose", help="Tell on standard error which tools are called, and how long each takes.")] = False) -> None:
+def options(
+    verbose: Annotated[bool, typer.Option(
+        "--verbose", help="Tell on standard error which tools are called, and how long each takes.")] = False,
+    version: Annotated[bool, typer.Option(
+        "--version", callback=_show_version, is_eager=True, help="Show the version and exit.")] = False,
+) -> None:
     """Trained spiking networks become verified FPGA accelerators."""
     tools, handler = logging.getLogger("firstspike_hw.toolchain"), logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("firstspike: %(message)s"))

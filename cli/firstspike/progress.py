@@ -24,9 +24,9 @@ def shown_progress(console: Console, what: str) -> Iterator[Callable[[int, int],
 
 
 @contextmanager
-def shown_stage(console: Console) -> Iterator[Callable[[str], None]]:
+def shown_stage(console: Console, first: str = "") -> Iterator[Callable[[str], None]]:
     """Show which stage has begun, and the time since the beginning, while the context lasts."""
     with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console,
                   transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None)
+        task = bar.add_task(first, total=None)
         yield lambda stage: bar.update(task, description=stage)

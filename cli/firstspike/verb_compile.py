@@ -172,10 +172,11 @@ def compile_(
         bits = _numbers("--weight-bits", weight_bits)
         options["weight_bits"] = bits[0] if bits and len(bits) == 1 else bits
     if device is None:
-        compilation = api.compile(
-            real, lanes=given[0] if given and len(given) == 1 else given, lane_budget=_elements(lane_budget, device),
-            kernel_parallel=kernel_parallel, **options,
-        )
+        budget = _elements(lane_budget, device)
+        with shown_stage(console, "compiling"):
+            compilation = api.compile(
+                real, lanes=given[0] if given and len(given) == 1 else given, lane_budget=budget,
+                kernel_parallel=kernel_parallel, **options)
     else:
         if given or kernel_parallel is not None:
             raise ValueError("--device must be given without --lanes and --kernel-parallel: it chooses them")
@@ -197,7 +198,8 @@ def compile_(
                       "and keeps within a device", highlight=False, soft_wrap=True)
     if memory_bytes is not None:
         require_room(compilation.program.external_segments, memory_bytes, "--memory-bytes")
-    api.export(compilation, output, **({"name": name} if name else {}))
+    with shown_stage(console, "writing Verilog and memory images"):
+        api.export(compilation, output, **({"name": name} if name else {}))
     console.print(compilation.report(), markup=False, highlight=False, soft_wrap=True)
     console.print(f"written to {output}")
 

@@ -11,6 +11,7 @@ from firstspike_arch.program import write_atomically
 from rich.console import Console
 
 from .options import Split
+from .progress import shown_progress
 
 
 def data(
@@ -42,7 +43,7 @@ def data(
         write_atomically(output, packed.getvalue())
         console.print(f"{len(counts)} recordings of {steps} steps written to {output}", highlight=False, soft_wrap=True)
         return
-    with console.status(f"fetching {name}"):
-        found = fetch(name)
+    with shown_progress(console, f"fetching {name}") as progress:
+        found = fetch(name, progress)
     for path in found:
         console.print(f"present: {path}", highlight=False, soft_wrap=True)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from .options import load_inputs
-from .progress import shown_progress
+from .progress import shown_progress, shown_stage
 from .tables import accuracy_table, print_table
 from .verb_verify import show, write_verification
 
@@ -55,10 +55,11 @@ def demo(
         outcome = api.verify(compilation.program, images, progress=progress, verilog=text)
     show(console, outcome, labels)
     page = output.parent / "report.html"
-    write_verification(
-        compilation.program, outcome, images, labels, page, verilog=text, split="test", accuracy=dict(network.accuracy),
-        command=given("verify", output, "digits", "test", None, html=page),
-        commands=commands_of(output, "digits", "test", None), waves=page.with_suffix(".fst"))
+    with shown_stage(console, "drawing the page"):
+        write_verification(
+            compilation.program, outcome, images, labels, page, verilog=text, split="test",
+            accuracy=dict(network.accuracy), command=given("verify", output, "digits", "test", None, html=page),
+            commands=commands_of(output, "digits", "test", None), waves=page.with_suffix(".fst"))
     if not outcome.equal:
         raise ValueError(f"hardware and models differ first at: {outcome.first}")
     console.print(f"hardware, golden model and timing model agree on everything; Verilog and images are in {output}")

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from .build_folder import read_build, recorded_accuracy
 from .options import Build, Data, Html, HtmlData, Limit, ShownDevice, Split, load_inputs
-from .progress import shown_progress
+from .progress import shown_progress, shown_stage
 from .verb_simulate import distribution
 
 
@@ -48,12 +48,13 @@ def estimate(
         from .page.command_line import commands_of, given
         from .page.run_facts import Runs
 
-        found = collect(
-            program, Runs(predictions=[prediction]), inputs, labels, device=device,
-            command=given("estimate", build, data, split, limit, html=html, device=device,
-                          **{"memory-latency": memory_latency, "memory-gap": memory_gap}),
-            commands=commands_of(build, data, split, limit), recorded=recorded_of(recorded_accuracy(build), split))
-        write_page(found, html, html_data)
+        with shown_stage(console, "drawing the page"):
+            found = collect(
+                program, Runs(predictions=[prediction]), inputs, labels, device=device,
+                command=given("estimate", build, data, split, limit, html=html, device=device,
+                              **{"memory-latency": memory_latency, "memory-gap": memory_gap}),
+                commands=commands_of(build, data, split, limit), recorded=recorded_of(recorded_accuracy(build), split))
+            write_page(found, html, html_data)
         console.print(f"written to {html}", soft_wrap=True)
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from .build_folder import read_build
 from .options import Build, Name
+from .progress import shown_stage
 
 
 def export_axi(
@@ -22,5 +23,7 @@ def export_axi(
     from .axi_export import write_axi
 
     program, text = read_build(build)
-    written = write_axi(program, output, name=name or top_of(text))["files"]
-    Console(highlight=False).print(f"written to {output}: {', '.join(written)}", markup=False, soft_wrap=True)
+    console = Console(highlight=False)
+    with shown_stage(console, "writing Verilog and memory images"):
+        written = write_axi(program, output, name=name or top_of(text))["files"]
+    console.print(f"written to {output}: {', '.join(written)}", markup=False, soft_wrap=True)

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from .options import Data, Html, HtmlData, Limit, Network, ShownDevice, Split, load_inputs
-from .progress import shown_progress
+from .progress import shown_progress, shown_stage
 
 
 def report(
@@ -43,9 +43,12 @@ def report(
         from .page.command_line import given
         from .page.run_facts import Runs
 
-        shown = collect(
-            program, Runs(predictions=[predict_inputs(program, inputs)]), inputs, labels, device=device,
-            command=given("report", network, data, split, limit, html=html, device=device), commands={},
-            recorded=recorded_of(real.accuracy, split), activity=activity)
-        write_page(shown, html, html_data)
+        with shown_progress(console, f"{len(inputs)} inferences for the page") as progress:
+            predictions = [predict_inputs(program, inputs, progress=progress)]
+        with shown_stage(console, "drawing the page"):
+            shown = collect(
+                program, Runs(predictions=predictions), inputs, labels, device=device,
+                command=given("report", network, data, split, limit, html=html, device=device), commands={},
+                recorded=recorded_of(real.accuracy, split), activity=activity)
+            write_page(shown, html, html_data)
         console.print(f"written to {html}", soft_wrap=True)

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from .build_folder import read_build
 from .options import Backend, Build, Data, Split, load_inputs
+from .progress import shown_stage
 
 
 def simulate(
@@ -27,8 +28,9 @@ def simulate(
     inputs, labels = load_inputs(data, split, index + 1)
     if index >= len(inputs):
         raise ValueError(f"--index must be below {len(inputs)}, the number of inputs, not {index}")
-    trace = api.simulate(program, inputs[index:index + 1], backend=backend, waves=waves)
     console = Console(highlight=False)
+    with shown_stage(console, "building the simulator, and one inference in it"):
+        trace = api.simulate(program, inputs[index:index + 1], backend=backend, waves=waves)
     network = program.network
     for edge, tokens, cycles in zip(network.edges(), trace.edge_tokens, trace.edge_cycles, strict=True):
         if edge.place and edge.source != edge.target:

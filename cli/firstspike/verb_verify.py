@@ -90,10 +90,11 @@ def verify(
         from .page.command_line import commands_of, given
 
         command = given("verify", file, data, split, limit, html=html, device=device, backend=backend, waits=waits)
-        write_verification(
-            program, outcome, inputs, labels, html, html_data, verilog=case.text(), command=command,
-            commands=commands_of(file, data, split, limit), accuracy=recorded_accuracy(file), split=split,
-            device=device, waves=html.with_suffix(".fst") if backend == "verilator" and waits is None else None)
+        with shown_stage(console, "drawing the page" if outcome.equal else "simulating the divergence for the page"):
+            write_verification(
+                program, outcome, inputs, labels, html, html_data, verilog=case.text(), command=command,
+                commands=commands_of(file, data, split, limit), accuracy=recorded_accuracy(file), split=split,
+                device=device, waves=html.with_suffix(".fst") if backend == "verilator" and waits is None else None)
         console.print(f"written to {html}", soft_wrap=True)
     if outcome.dead:
         names = ", ".join(program.network.layers[index].name for index in outcome.dead)

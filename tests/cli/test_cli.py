@@ -363,6 +363,10 @@ def test_verbose_tells_which_tools_are_called(build, firstspike):
     assert re.search(r"^firstspike: \S*simulator [\d ]+: status 0 after \d+\.\d s$", done.err, re.MULTILINE)
 
 
+def test_its_version(firstspike):
+    assert firstspike("--version") == (0, f"firstspike {fs.__version__}\n", "")
+
+
 def test_a_shell_completes_commands(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", "import sys; sys.argv = ['firstspike']; from firstspike.main import run; run()"],

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Exported cores in FuseSoC and Edalize: a design of someone else that depends on two passes FuseSoC's Verilator flow, and
-flows of Edalize take one."""
+"""Exported cores in FuseSoC, where a design of someone else that depends on two of them passes its Verilator flow, and
+in flows of Edalize."""
 
 import os
 import subprocess

@@ -23,7 +23,7 @@ def test_a_terminal_sees_the_time_that_is_left_and_a_file_nothing():
         with shown_progress(console, "building the simulator and running every test image") as progress:
             progress(1, 4)
             progress(2, 4)
-        with shown_stage(console) as stage:
+        with shown_stage(console, "compiling") as stage:
             stage("synthesis")
         said = file.getvalue()
         if not terminal:
@@ -31,6 +31,18 @@ def test_a_terminal_sees_the_time_that_is_left_and_a_file_nothing():
             continue
         assert "every test" in said and "synthesis" in said
         assert re.search(r"0:00:00\S* *\S*left:\S* *\S*(-:--:--|0:00:0)", said), said
+
+
+def test_a_terminal_sees_the_stages_of_a_compilation(command, monkeypatch, tmp_path):
+    network = fs.NetworkBuilder(2, steps=2, readout="potential")
+    network.layer([[1, -1], [2, 1]])
+    fs.save(network.build(), tmp_path / "tiny.safetensors")
+    compile_it = ("compile", tmp_path / "tiny.safetensors", "--lanes", 1, "-o", tmp_path / "b")
+    plain = command(*compile_it)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes what is captured for a terminal
+    shown = command(*compile_it)
+    for stage in ("compiling", "writing Verilog and memory images"):
+        assert f"{stage} " in shown.out and f"{stage} " not in plain.out
 
 
 def test_every_step_is_told():

@@ -49,7 +49,7 @@ def word_of(places: dict[str, tuple[int, int]], **values: int) -> int:
     return sum((value & (1 << places[name][1]) - 1) << places[name][0] for name, value in values.items())
 
 
-@pytest.mark.parametrize("make", [of_a_map, of_a_vector])
+@pytest.mark.parametrize("make", [of_a_map, pytest.param(of_a_vector, marks=pytest.mark.slow)])
 def test_fields_are_where_the_hardware_has_them(make, tmp_path):
     compilation = make()
     program = compilation.program

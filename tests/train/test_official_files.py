@@ -51,7 +51,9 @@ def test_an_archive_is_fetched_checked_and_unpacked_once(tmp_path, monkeypatch, 
     source = Source(url=f"{url}/x.{kind}", md5=hashlib.md5(raw).hexdigest(), file=f"x.{kind}", unpacks_to="inside")
     monkeypatch.setitem(official_files.SOURCES, "cifar10", (source,))
     monkeypatch.setenv("FIRSTSPIKE_DATA", str(tmp_path))
-    assert fetch("cifar10") == [tmp_path / "cifar10" / "inside"]
+    told: list[tuple[int, int]] = []
+    assert fetch("cifar10", lambda *counts: told.append(counts)) == [tmp_path / "cifar10" / "inside"]
+    assert told == [(len(raw), len(raw))]
     assert (tmp_path / "cifar10" / "inside" / "a").read_text() == "hello"
     (folder / f"x.{kind}").unlink()
     fetch("cifar10")

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,8 +121,10 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def fetch(name: str) -> list[Path]:
+def fetch(name: str, progress: Callable[[int, int], None] = lambda done, total: None) -> list[Path]:
     """Download, check and unpack the missing official files of a data set; return the paths of all of them.
+
+    ``progress(done, total)`` is called with octets of the file that is being downloaded, if its length is known.
 
     Raises
     ------
@@ -139,21 +142,24 @@ def fetch(name: str) -> list[Path]:
         if not target.exists():
             archive = folder / source.file
             if not archive.exists():
-                _download(source, archive)
+                _download(source, archive, progress)
             if source.unpacks_to:
                 _unpack(archive, source, folder)
         found.append(target)
     return found
 
 
-def _download(source: Source, path: Path) -> None:
+def _download(source: Source, path: Path, progress: Callable[[int, int], None]) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     partial, digest = Path(name), hashlib.md5(usedforsecurity=False)
     try:
         with os.fdopen(handle, "wb") as file, urllib.request.urlopen(source.url, timeout=TIMEOUT_S) as answer:
+            total = answer.length or 0
             while part := answer.read(CHUNK):
                 digest.update(part)
                 file.write(part)
+                if total:
+                    progress(file.tell(), total)
         if digest.hexdigest() != source.md5:
             raise DataError(f"{source.url}: MD5 must be {source.md5}, not {digest.hexdigest()}; try again later")
         partial.chmod(0o644)
