@@ -121,3 +121,17 @@ def test_its_page_has_the_membranes_that_the_hardware_had(name, monkeypatch, tmp
     view = (tmp_path / "page.gtkw").read_text()
     assert all(f"-core {core.index}: {core.layer.name}" in view for core in good.cores)
     assert "core0.membranes_value[" in view and ("core0.events1__payload" in view) == (name == "recurrent")
+
+
+def windows(theta: int) -> Program:
+    """One layer; what comes last is for its second neuron alone."""
+    network = fs.NetworkBuilder(2, steps=2, readout="spike_count", endless=True, name="windows")
+    network.layer([[2, 0], [0, 2]], theta=[2, theta], reset="zero", leak=0.5, v_min=0)
+    return fs.compile(network.build(), lanes=1).program
+
+
+def test_of_an_inference_without_end_the_window_that_differs_counts(monkeypatch):
+    inputs = np.repeat([[1, 0], [1, 0], [0, 1]], 2, axis=0)[None]
+    good, _, inputs, outcome = failed(Kind(windows, 2, 7, inputs, [1]), monkeypatch)
+    found = divergence_facts(good, outcome, inputs, "", waves=None)
+    assert found is not None and (found["input"], found["layer"], found["neuron"]) == (0, "dense0", 1)

@@ -45,7 +45,7 @@ def divergence_facts(
     else:
         return None
     inference = _inference(check, prediction, trace)
-    layer, neuron = _neuron(program, check, prediction.trace, trace, inference)
+    layer, neuron = _neuron(program, check, prediction.trace, trace)
     found: dict[str, Any] = {
         "text": check.first, "input": start + inference, "cycle": check.cycle,
         "layer": None if layer is None else program.network.layers[layer].name, "neuron": neuron, "place": None,
@@ -86,21 +86,24 @@ def _inference(check: Check, prediction: Prediction, trace: Trace) -> int:
     if check.name == "accepted":
         word = int(np.argmax(prediction.trace.accepted != trace.accepted))
         return int(np.searchsorted(prediction.stimulus.starts, word, side="right")) - 1
-    expected, actual = (np.asarray(getattr(one, check.name)) for one in (prediction.trace, trace))
-    result = int(np.argwhere(expected != actual)[0][0])
-    return result // (prediction.stimulus.results // prediction.stimulus.inferences)
+    windows = prediction.stimulus.results // prediction.stimulus.inferences
+    return _result(check, prediction.trace, trace) // windows
 
 
-def _neuron(
-    program: Program, check: Check, expected: Trace, actual: Trace, inference: int,
-) -> tuple[int | None, int | None]:
+def _result(check: Check, expected: Trace, actual: Trace) -> int:
+    """Number of the first result, of an inference or of one of its windows, in which the values differ."""
+    return int(np.argwhere(np.asarray(getattr(expected, check.name)) != np.asarray(getattr(actual, check.name)))[0][0])
+
+
+def _neuron(program: Program, check: Check, expected: Trace, actual: Trace) -> tuple[int | None, int | None]:
     """Layer and neuron whose membrane tells of the divergence; None: a cycle differs, but no value, or the input's."""
     edges = program.network.edges()
     if check.edge is None:
         if check.name not in ("classes", "scores", "steps", "decided_by"):
             return None, None
-        differs = np.flatnonzero(expected.scores[inference] != actual.scores[inference])
-        return len(program.network.layers) - 1, int(differs[0] if len(differs) else expected.classes[inference])
+        result = _result(check, expected, actual)
+        differs = np.flatnonzero(expected.scores[result] != actual.scores[result])
+        return len(program.network.layers) - 1, int(differs[0] if len(differs) else expected.classes[result])
     source = edges[check.edge].source
     if source == INPUT:
         return None, None
