@@ -160,15 +160,18 @@ def test_a_timeout_is_in_the_manifest(build, checkpoint, firstspike, tmp_path):
     assert manifest(tmp_path / "b") == fs.open_build(tmp_path / "b").config.timeout == 5000
 
 
-def test_the_shift_and_the_rounding_of_leaks_are_options(firstspike, tmp_path):
+def test_shift_rounding_and_passes_of_leaks_are_options(firstspike, tmp_path):
     leaky = FloatNeuron(theta=np.ones(2), leak=0.99)
     fs.save(FloatNetwork(name="slow", steps=2, readout="spike_count", input_kind="events",
                          layers=(FloatLayer(weight=np.eye(2), neuron=leaky),)), tmp_path / "slow.safetensors")
     found = [firstspike("compile", "slow.safetensors", *more, "-o", "b").out
-             for more in ((), ("--leak-shift-max", "6"), ("--leak-rounding", "floor"))]
+             for more in ((), ("--leak-shift-max", "6"), ("--leak-rounding", "floor"), ("--multiplies-leaks",))]
     assert "leak 4055/4096 off by" in found[0] and "warning" not in found[0]
     assert "warning: dense0: leak 0.99, a time constant of 100 steps, became 63/64: 64 steps; leak_shift" in found[1]
     assert "dense0 to the nearest, membranes count from −50" in found[0] and "dense0 down" in found[2]
+    assert "dense0: 14 passes at the end of a step; with leaks multiplied (multiplies_leaks) 4" in found[0]
+    assert ", leaks multiplied" in found[3] and "passes at the end" not in found[3]
+    assert [one.multiplies_leaks for one in fs.open_build(tmp_path / "b").config.layers] == [True]
     refused(firstspike("compile", "slow.safetensors", "--leak-rounding", "up", "-o", "b"),
             "leak_rounding must be 'nearest' or 'floor', or None, not 'up'")
 
