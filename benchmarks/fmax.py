@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Clock frequency after place and route: MNIST, dense and convolutional, on an ECP5-85F; digits on an iCE40 UP5K.
 
-`python benchmarks/fmax.py NAME …` measures some of "digits", "dense" and "convolutions"; the other rows are kept.
+`python benchmarks/fmax.py NAME …` measures some of "digits", "dense", "convolutions" and "leaks"; the other rows are
+kept.
 """
 
 import re
@@ -11,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import firstspike as fs
+from area import hidden_core
 from firstspike.verb_demo import shipped
 from firstspike_arch.program import Program
 from firstspike_boards.board import Board
@@ -126,7 +128,26 @@ def on_ecp5(what: str, program: Program, floor: int) -> list[Row]:
     ]
 
 
-DESIGNS = {"digits": digits, "dense": dense, "convolutions": convolutions}
+def leaks() -> list[Row]:
+    """A core whose leak is halved or multiplied: a multiplication takes fewer passes, in longer cycles."""
+    rows, before = [], 0.0
+    for multiplies in (False, True):
+        core = hidden_core(32, leaky=True, leak=(230, 8), multiplies=multiplies)
+        design = netlist(verilog(core, ()), ECP5, TOP)
+        ECP5.flow.improve(design)
+        fmax, used, paths = measure(design, ULX3S, ["--out-of-context", "--write", "{name}.config"], 165)
+        passes = len(core.core.spec.microcode.step)
+        rows.append(Row(
+            what=f"hidden core, LIF, leak 230/256 {'multiplied' if multiplies else 'in passes of halves'}, 32 lanes in "
+                 "one row, on ECP5-85F speed 6", floor="less time than halves" if multiplies else "–",
+            measured=f"{fmax:.1f} MHz, {used['TRELLIS_COMB'][0]} TRELLIS_COMB; {passes} passes: "
+                     f"{1e3 * passes / fmax:.0f} ns a step; {paths.partition(',')[0]}",
+            met=not multiplies or passes / fmax < before))
+        before = passes / fmax
+    return rows
+
+
+DESIGNS = {"digits": digits, "dense": dense, "convolutions": convolutions, "leaks": leaks}
 
 
 def main() -> None:
