@@ -24,6 +24,9 @@ def train(
     teacher: Annotated[Path | None, typer.Option(
         help="File for the trained network of the recipe's [teacher]: written if missing, else taken instead of a "
         "training.")] = None,
+    start: Annotated[Path | None, typer.Option(
+        help="File that another training wrote as its --real: the weights begin as there, for another schedule, other "
+        "data or a teacher.")] = None,
     compiled: Annotated[bool, typer.Option(
         "--compile", help="Fuse the training in real numbers by torch.compile; faster with --mixed.")] = False,
     mixed: Annotated[bool, typer.Option(
@@ -42,7 +45,7 @@ def train(
 
     network = firstspike_train.train(
         recipe, output, resume=not fresh, device=device, curves=curves, real=real, compiled=compiled, mixed=mixed,
-        threads=threads, teacher=teacher)
+        threads=threads, teacher=teacher, start=start)
     if os.environ.get("RANK", "0") != "0":  # of several processes of torchrun, only the first prints
         return
     inputs, _ = load_inputs(recipe_of(network), "validation")

@@ -144,6 +144,23 @@ def test_recipes_that_differ_in_quantisation_alone_share_the_training_in_real_nu
         train(replace(coarse, seed=4), tmp_path / "other.safetensors", progress=False, real=real)
 
 
+def test_a_training_begins_with_the_weights_of_another(tmp_path):
+    real, still = tmp_path / "real", replace(
+        ALL, name="still", training=replace(ALL.training, epochs=1, learning_rate=1e-12, weight_decay=0.0, average=0.0))
+    first = train(ALL, tmp_path / "first.safetensors", progress=False, real=real)
+    second = train(still, tmp_path / "second.safetensors", progress=False, start=real)
+    anew = train(still, tmp_path / "anew.safetensors", progress=False)
+    assert anew.accuracy["float_test"] < 0.5 < second.accuracy["float_test"]
+    assert abs(second.accuracy["float_test"] - first.accuracy["float_test"]) < 0.02  # running means go on
+    assert [entry["phase"] for entry in second.recipe["history"]] == [
+        *["start"] * 5, "teacher", "teacher", "real", "quantised", "quantised", "test"]
+    other = replace(ALL, network=replace(ALL.network, steps=3))
+    with pytest.raises(ResumeError, match="another recipe; name one of the same network and method, written by --real"):
+        train(other, tmp_path / "x.safetensors", progress=False, start=real)
+    with pytest.raises(ResumeError, match="must be a whole training state"):
+        train(ALL, tmp_path / "x.safetensors", progress=False, start=tmp_path / "missing")
+
+
 def test_recipes_that_differ_behind_the_teacher_share_it(tmp_path):
     other = replace(ALL, name="other", network=NetworkRecipe(layers="16-10", steps=2, normalisation="batch"),
                     quantisation=QuantisationRecipe(weight_bits=(5, 5)), training=replace(ALL.training, epochs=1),

@@ -23,7 +23,7 @@ __all__ = ["fit", "one_thread", "train"]
 def train(
     recipe: str | Path | Recipe, output: str | Path, resume: bool = True, progress: bool = True,
     device: str = "cpu", curves: str | Path | None = None, real: str | Path | None = None, compiled: bool = False,
-    mixed: bool = False, threads: int = 0, teacher: str | Path | None = None,
+    mixed: bool = False, threads: int = 0, teacher: str | Path | None = None, start: str | Path | None = None,
 ) -> FloatNetwork:
     """Train a recipe, write the network to ``output`` (safetensors), and return it.
 
@@ -49,6 +49,9 @@ def train(
     teacher : path or None
         File for the trained teacher: the training of others starts with it if it exists, and writes it otherwise.
         Recipes that agree in seed, data and teacher, and in what of ``[training]`` a teacher takes, can share it.
+    start : path or None
+        File that another training wrote as its ``real``: the weights begin as they are there, so that a training can go
+        on with another schedule, other data or a teacher. Network and method must be the same.
     compiled : bool
         Fuse the loss in real numbers and its gradient with `torch.compile`: faster with ``mixed``, but rounded
         differently, so that another network results. Training in integers is never compiled, because its rounding is
@@ -75,7 +78,7 @@ def train(
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe)
     output = Path(output)
-    real, teacher = (None if one is None else Path(one) for one in (real, teacher))
+    real, teacher, start = (None if one is None else Path(one) for one in (real, teacher, start))
     if teacher and recipe.teacher is None:
         raise RecipeError(f"{recipe.name}: must have a [teacher] whose training {teacher} can hold")
     for path in filter(None, (output, real, teacher)):
@@ -87,7 +90,7 @@ def train(
         raise ValueError(f"threads must be at least 0, not {threads}")
     with (_kept_threads(), started_workers(device) as workers,
           tensorboard_curves(curves if workers.first else None) as write):
-        run = TrainingRun(recipe, state, real, device, workers, compiled, mixed, threads, teacher)
+        run = TrainingRun(recipe, state, real, device, workers, compiled, mixed, threads, teacher, start)
         run.restore(resume)
         run.finish(progress and workers.first, write)
         network = run.network()

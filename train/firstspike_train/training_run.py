@@ -56,15 +56,16 @@ class DivergenceError(ValueError):
 
 class TrainingRun:
     """A training run. Its state between two epochs is written to ``state_path``, if that is given; that between real
-    numbers and integers to ``real_path``, and that behind the teacher's training to ``teacher_path``."""
+    numbers and integers to ``real_path``, and that behind the teacher's training to ``teacher_path``. The weights begin
+    as in ``start_path``, a file that another run wrote to its ``real_path``."""
 
     def __init__(
         self, recipe: Recipe, state_path: Path | None = None, real_path: Path | None = None, device: str = "cpu",
         workers: Workers = ALONE, compiled: bool = False, mixed: bool = False, threads: int = 0,
-        teacher_path: Path | None = None,
+        teacher_path: Path | None = None, start_path: Path | None = None,
     ) -> None:
         self.recipe, self.state_path, self.real_path, self.workers = recipe, state_path, real_path, workers
-        self.teacher_path = teacher_path
+        self.teacher_path, self.start_path = teacher_path, start_path
         self.device = _device(device, workers)
         self.compiled = compiled
         self.mixed = mixed or recipe.training.precision == "mixed" or self.device.type == "cuda"
@@ -284,15 +285,28 @@ class TrainingRun:
             self._restore(self.state_path, self.recipe.table, "delete it or train with resume=False")
         elif self.real_path and self.real_path.exists():
             self._restore(self.real_path, self.recipe.real_table, "delete it or name another")
-        elif self.teacher_path and self.teacher_path.exists():
-            self._restore_teacher(self.teacher_path, "delete it or name another")
+        else:
+            if self.start_path:
+                self._begin_as(self.start_path)
+            if self.teacher_path and self.teacher_path.exists():
+                self._restore_teacher(self.teacher_path, "delete it or name another")
+
+    def _begin_as(self, path: Path) -> None:
+        advice = "name one of the same network and method, written by --real"
+        state = TrainingState.read(path, self.recipe.table, advice, of=("network", "method"))
+        try:
+            restore_modules([("module", self.module)], state.tensors)
+            self.history = [{**entry, "phase": "start"} for entry in state.facts["history"]]
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise refused(path, error, advice) from None
 
     def _restore_teacher(self, path: Path, advice: str) -> None:
         assert self.teacher is not None
         state = TrainingState.read(path, self.recipe.teacher_table, advice)
         try:
             restore_modules([("teacher", self.teacher)], state.tensors)
-            self.history, self.teacher_accuracy = state.facts["history"], state.facts["teacher_accuracy"]
+            self.history += state.facts["history"]
+            self.teacher_accuracy = state.facts["teacher_accuracy"]
         except (KeyError, RuntimeError) as error:
             raise refused(path, error, advice) from None
         self.teacher.eval()

@@ -47,8 +47,10 @@ class TrainingState:
         write_atomically(path, save(contiguous, {_METADATA: json.dumps({**self.facts, "recipe": self.recipe})}))
 
     @classmethod
-    def read(cls, path: Path, recipe: dict[str, Any], advice: str) -> "TrainingState":
-        """Read the state of a run with these parameters.
+    def read(
+        cls, path: Path, recipe: dict[str, Any], advice: str, *, of: Iterable[str] | None = None,
+    ) -> "TrainingState":
+        """Read the state of a run with these parameters, or with the same in some of their tables (``of``).
 
         Raises
         ------
@@ -62,7 +64,11 @@ class TrainingState:
             found = facts.pop("recipe")
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise refused(path, error, advice) from None
-        if found != recipe:
+        try:
+            same = all(found[name] == recipe[name] for name in of) if of is not None else found == recipe
+        except (KeyError, TypeError):
+            same = False
+        if not same:
             raise ResumeError(f"{path}: is the state of another recipe; {advice}")
         return cls(recipe=found, facts=facts, tensors=tensors)
 
