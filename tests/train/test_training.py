@@ -41,7 +41,7 @@ ALL = Recipe(
     network=NetworkRecipe(layers="4C3p1-P2-16-10", steps=2, normalisation="batch"),
     method=MultiThresholdRecipe(kind="multi_threshold", learns=("theta", "leak")),
     training=TrainingRecipe(epochs=3, batch_size=128, learning_rate=0.02, label_smoothing=0.1, average=0.9,
-                            precision="mixed"),
+                            precision="mixed", decays="weights"),
     quantisation=QuantisationRecipe(weight_bits=(5, 5, 5), epochs=2, precision="mixed"),
     teacher=TeacherRecipe(layers="8C3p1-P2-32-10", epochs=2, learning_rate=0.02, share=0.6, temperature=2.0),
 )
@@ -89,6 +89,22 @@ def test_a_state_of_another_recipe_or_a_broken_one_is_refused(tmp_path):
     state.write_bytes(state.read_bytes()[:-100])
     with pytest.raises(ResumeError, match="must be a whole training state"):
         run.restore(resume=True)
+
+
+@pytest.mark.parametrize("decays", ["all", "weights"])
+def test_the_weight_decay_shrinks_all_or_weights_alone(decays):
+    recipe = replace(ALL, teacher=None, training=replace(ALL.training, decays=decays, weight_decay=0.1, epochs=1))
+    run = TrainingRun(recipe)
+    run._start(run.phases[0])
+    run.loss = lambda images, targets, generator: sum(one.sum() * 0 for one in run.module.parameters())
+    gain, weight = (run.module.get_parameter(f"stack.0.{name}") for name in ("normalisation.gain", "weight"))
+    with torch.no_grad():
+        gain.fill_(1.5)
+        weight.fill_(0.5)
+    with patch.object(TrainingRun, "_start"), patch.object(TrainingRun, "_settle"):
+        run.advance()
+    assert (weight < 0.5).all() and (weight > 0.4).all()
+    assert (gain == 1.5).all() if decays == "weights" else (gain < 1.5).all()
 
 
 def test_a_diverged_training_ends_and_keeps_the_state_before(tmp_path):

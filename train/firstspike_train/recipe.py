@@ -145,7 +145,7 @@ class Recipe:
         """All parameters of the training of the teacher, as plain JSON values."""
         table = self.table
         kept = {"teacher": ("layers", "epochs", "learning_rate"),
-                "training": ("batch_size", "weight_decay", "label_smoothing", "average", "precision")}
+                "training": ("batch_size", "weight_decay", "decays", "label_smoothing", "average", "precision")}
         return {"seed": self.seed, "data": table["data"], **{
             name: {key: table[name][key] for key in keys} for name, keys in kept.items()}}
 

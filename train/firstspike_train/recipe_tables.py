@@ -120,6 +120,9 @@ class TrainingRecipe:
         for the hardware.
     label_smoothing : float
         Share of a label that is spread over all classes.
+    decays : str
+        What the weight decay shrinks: "all" that is learned, or "weights" alone, not gains and shifts of a
+        normalisation, biases, thresholds, leaks and delays.
     average : float
         Factor by which each batch decays the moving average of the weights; the average is validated and kept. 0: no
         average.
@@ -131,6 +134,7 @@ class TrainingRecipe:
     batch_size: int = 256
     learning_rate: float = 4e-3
     weight_decay: float = 1e-4
+    decays: Literal["all", "weights"] = "all"
     spike_loss: float = 0.0
     label_smoothing: float = 0.0
     average: float = 0.0

@@ -96,7 +96,15 @@ class TrainingRun:
     def _optimizer(self) -> torch.optim.AdamW:
         # One pass over the parameters instead of a dozen; it rounds differently, so it is used only with mixed
         # precision.
-        return torch.optim.AdamW(self.learner.parameters(), fused=True if self.mixed else None)
+        groups = [{"params": some, "decays": decays} for some, decays in self._divided() if some]
+        return torch.optim.AdamW(groups, fused=True if self.mixed else None)
+
+    def _divided(self) -> list[tuple[list[nn.Parameter], bool]]:
+        """The learner's parameters that the weight decay shrinks, and those that it does not."""
+        learned = [*self.learner.parameters()]
+        if self.recipe.training.decays == "all":
+            return [(learned, True)]
+        return [([one for one in learned if one.dim() > 1], True), ([one for one in learned if one.dim() <= 1], False)]
 
     def _position(self) -> tuple[Phase, int]:
         """The phase of the next epoch, and the number of its epochs that are done."""
@@ -142,7 +150,7 @@ class TrainingRun:
             part = (done * count + index) / (phase.epochs * count)
             for group in self.optimizer.param_groups:
                 group["lr"] = phase.learning_rate * one_cycle(part)
-                group["weight_decay"] = phase.weight_decay
+                group["weight_decay"] = phase.weight_decay * group["decays"]
             self.optimizer.zero_grad()
             mine, truth = self.workers.share(images), self.workers.share(targets).to(self.device)
             if len(mine):
@@ -327,7 +335,7 @@ class TrainingRun:
                     self._settle()
                 done -= phase.epochs
             restore_modules(self._parts(), state.tensors)
-            restore_optimizer(self.optimizer, self.learner, state.tensors)
+            restore_optimizer(self.optimizer, state.tensors)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise refused(path, error, advice) from None
 

@@ -101,17 +101,15 @@ def restore_modules(parts: Iterable[tuple[str, nn.Module]], tensors: dict[str, t
         module.load_state_dict({k[len(prefix):]: v for k, v in tensors.items() if k.startswith(prefix)})
 
 
-def restore_optimizer(
-    optimizer: torch.optim.Optimizer, learner: nn.Module, tensors: dict[str, torch.Tensor],
-) -> None:
-    """Load the state of the optimizer of ``learner``, in the memory format of each parameter."""
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+    """Load the state of an optimizer, in the memory format of each parameter."""
     states: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in tensors.items():
         kind, _, rest = key.partition(".")
         if kind == "optimizer":
             index, _, name = rest.partition(".")
             states.setdefault(int(index), {})[name] = value
-    for index, parameter in enumerate(learner.parameters()):
+    for index, parameter in enumerate(one for group in optimizer.param_groups for one in group["params"]):
         for name, value in states.get(index, {}).items():
             if value.shape == parameter.shape:
                 states[index][name] = torch.empty_like(parameter, requires_grad=False).copy_(value)
