@@ -23,7 +23,10 @@ MUTANTS = run_mutants.load_mutants()
 def test_every_planted_fault_still_applies(room):
     for mutant in (one for one in MUTANTS if one.file.startswith(f"{room}/")):
         text = mutant.apply(ROOT)  # raises if the source has changed there
-        assert ast.dump(ast.parse(text)) != ast.dump(ast.parse((ROOT / mutant.file).read_text())), mutant
+        before = (ROOT / mutant.file).read_text()
+        assert text != before, mutant
+        if mutant.file.endswith(".py"):
+            assert ast.dump(ast.parse(text)) != ast.dump(ast.parse(before)), mutant
         assert mutant.breaks and mutant.caught_by, mutant
         for test in mutant.caught_by:
             file, _, name = test.partition("::")

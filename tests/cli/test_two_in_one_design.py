@@ -147,7 +147,7 @@ def test_a_named_build_is_verified_and_exported_as_any_other(tmp_path, run, comm
     run("export-axi", tmp_path / "b", "-o", tmp_path / "axi")
     assert {path.name for path in (tmp_path / "axi").iterdir()} == {
         "vision.v", "vision_core0_weights.hex", "vision_core1_weights.hex", "vision_identity.hex", "package_ip.tcl",
-        "README.md", "manifest.json", "port_words.bin", "vision_registers.h"}
+        "README.md", "manifest.json", "port_words.bin", "program.fsp", "vision_registers.h"}
     script = (tmp_path / "axi" / "package_ip.tcl").read_text()
     assert "set_property name vision_axi" in script and "vision_identity.hex" in script
     assert "display_name {vision}" in script
