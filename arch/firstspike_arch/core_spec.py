@@ -419,6 +419,8 @@ def _plan(network: IntegerNetwork, index: int, options: LayerOptions) -> LayerPl
         raise ValueError(obstacle)
     if options.skips and (obstacle := skips_obstacle(network, index)):
         raise ValueError(obstacle)
+    if options.multiplies_leaks and not can_multiply_leaks(network, index):
+        raise ValueError("multiplies_leaks must be off: no leak of the layer takes more passes than with a multiplier")
     if options.external:
         for name in ("merges", "bit_serial", "single_port"):
             if getattr(options, name):

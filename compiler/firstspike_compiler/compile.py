@@ -10,7 +10,7 @@ import numpy as np
 from firstspike_arch.array import ArrayConfig
 from firstspike_arch.bias_rows import has_constant_bias
 from firstspike_arch.connectivity import Shape
-from firstspike_arch.core_spec import core_spec
+from firstspike_arch.core_spec import can_multiply_leaks, core_spec
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.layer_options import LayerOptions
 from firstspike_arch.layer_plan import LayerPlan
@@ -207,6 +207,8 @@ def _assemble(draft: _Draft) -> tuple[_Draft, PassResult]:
 def _more_passes(program: Program, index: int) -> str:
     """Return a line that says what halving costs a core whose leaks could be multiplied; "": nothing."""
     core = program.cores[index]
+    if not can_multiply_leaks(program.network, index):
+        return ""
     multiplying = core_spec(program.network, index, replace(core.plan.options, multiplies_leaks=True))
     passes, fewer = len(core.microcode.step), len(multiplying.microcode.step)
     return (f"\n{core.layer.name}: {passes} passes at the end of a step; with leaks multiplied (multiplies_leaks) "

@@ -125,6 +125,8 @@ def test_multipliers_are_counted_by_width():
 
 @pytest.mark.parametrize(("wanted", "sentence"), [
     ([True], "multiplies_leaks must be true or false, or that for each of the 2 layers, not [True]"),
+    ([True, True], "layer 1 (dense1): multiplies_leaks must be off: no leak of the layer takes more passes than with a "
+     "multiplier"),
     (1, "multiplies_leaks must be true or false, or that for each of the 2 layers, not 1"),
 ])
 def test_it_is_refused_in_one_sentence(wanted, sentence):
