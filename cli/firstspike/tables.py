@@ -44,15 +44,14 @@ def legible(console: Console, table: Table) -> RenderableType:
 def accuracy_table(accuracy: Mapping[str, float], readout: str) -> Table:
     """Make a table of the accuracies of a trained network: real numbers and integers, its teacher's, if it had one, and
     those by the other read-outs."""
-    rows: dict[str, dict[str, float]] = {}
+    rows: dict[tuple[bool, int, str], dict[str, float]] = {}  # in the order of their keys
     for name, value in accuracy.items():
         kind, _, rest = name.partition("_")
         split, _, other = rest.partition("_")
         if kind in KINDS and other != readout:
             read = f", read by {other.replace('_', ' ')} instead" if other else ""
-            rows.setdefault(KINDS[kind] + read, {})[split] = value
+            rows.setdefault((bool(read), [*KINDS].index(kind), KINDS[kind] + read), {})[split] = value
     table = Table("accuracy", "validation", "test")
-    for name, values in sorted(rows.items(), key=lambda row: (" instead" in row[0], list(KINDS.values()).index(
-            row[0].partition(",")[0]))):
+    for (*_, name), values in sorted(rows.items()):
         table.add_row(name, *(f"{values[split]:.2%}" if split in values else "-" for split in ("validation", "test")))
     return table

@@ -41,11 +41,12 @@ def test_a_table_that_fits_stays_one():
 
 def test_accuracies_have_names():
     network = fs.load(shipped("zoo", "digits_ettfs.safetensors"))
-    text, _ = printed(accuracy_table(network.accuracy, network.readout), 80)
+    accuracy = {"teacher_test": 0.75, "teacher_validation": 0.5, **network.accuracy}
+    text, _ = printed(accuracy_table(accuracy, network.readout), 80)
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
-    accuracy = network.accuracy
     assert rows == [[name, *(f"{accuracy[f'{kind}_{split}{other}']:.2%}" for split in ("validation", "test"))]
                     for name, kind, other in (
                         ("real numbers", "float", ""), ("integers", "quantised", ""),
+                        ("its teacher, without spikes", "teacher", ""),
                         ("real numbers, read by weighted spikes instead", "float", "_weighted_spikes"),
                         ("integers, read by weighted spikes instead", "quantised", "_weighted_spikes"))]
