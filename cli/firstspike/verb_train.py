@@ -26,7 +26,7 @@ def train(
         "training.")] = None,
     start: Annotated[Path | None, typer.Option(
         help="File that another training wrote as its --real: the weights begin as there, for another schedule, other "
-        "data or a teacher.")] = None,
+        "data or a teacher. Or a trained network, whose thresholds become channels or steps.")] = None,
     compiled: Annotated[bool, typer.Option(
         "--compile", help="Fuse the training in real numbers by torch.compile; faster with --mixed.")] = False,
     mixed: Annotated[bool, typer.Option(

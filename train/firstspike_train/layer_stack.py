@@ -23,6 +23,8 @@ class LayerStack(nn.Module, ABC):
     input_fields: dict[str, Any]
     """Fields of the exported `FloatNetwork` that describe its input."""
     step_weights: tuple[int, ...]
+    begun = False
+    """Whether weights and thresholds are those of another network, so that no start fits them to the images."""
 
     @abstractmethod
     def start(self, phase: str, images: Images) -> None:

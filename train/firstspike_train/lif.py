@@ -117,6 +117,11 @@ class LifLayer(Synapses):
         return theta, rounded_leak(self.leak, self.kind.leak_shift), lasting
 
     @property
+    def first_threshold(self) -> torch.Tensor:
+        """The lowest threshold, in real numbers."""
+        return self.theta.detach() * (0.5 if self.kind.spacing == "round" else 1.0)
+
+    @property
     def endurance(self) -> float:
         """Number of steps for which a current lasts, at most 100: its sum over all steps, beside that of the first."""
         return 1.0 if self.current_leak is None else 1 / max(1 - self.current_leak.item(), 0.01)

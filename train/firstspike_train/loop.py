@@ -51,7 +51,8 @@ def train(
         Recipes that agree in seed, data and teacher, and in what of ``[training]`` a teacher takes, can share it.
     start : path or None
         File that another training wrote as its ``real``: the weights begin as they are there, so that a training can go
-        on with another schedule, other data or a teacher. Network and method must be the same.
+        on with another schedule, other data or a teacher; network and method must be the same. Or a trained network,
+        of which `transfer` makes the beginning of one with other channels, steps or thresholds.
     compiled : bool
         Fuse the loss in real numbers and its gradient with `torch.compile`: faster with ``mixed``, but rounded
         differently, so that another network results. Training in integers is never compiled, because its rounding is
@@ -66,7 +67,7 @@ def train(
 
     Raises
     ------
-    RecipeError, DataError, ResumeError, ExactnessError, DivergenceError
+    RecipeError, DataError, ResumeError, TransferError, CheckpointError, ExactnessError, DivergenceError
         Subclasses of ValueError, each with a message of one sentence.
     OSError
         ``output``, ``real`` or ``teacher`` cannot be written.

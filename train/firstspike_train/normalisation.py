@@ -55,6 +55,8 @@ class BatchNormalisation(nn.Module):
         """Fold into a bias, and return the factor [C] by which the weights of each channel must be multiplied."""
         factor = self.gain * torch.rsqrt(self.variance + EPSILON)
         self.shift.sub_(self.mean * factor)
+        for value, neutral in ((self.gain, 1.0), (self.mean, 0.0), (self.variance, 1 - EPSILON)):  # folded but once
+            value.fill_(neutral)
         self.gain.requires_grad_(False)
         self.folded = True
         return factor

@@ -68,10 +68,8 @@ class Recipe:
         require(len(self.quantisation.weight_bits) == len(layers), "quantisation.weight_bits",
                  f"one number for each of the {len(layers)} layers", self.quantisation.weight_bits)
         if isinstance(method, DietRecipe) and not method.pretraining_epochs:
-            require(self.teacher is not None and self.teacher.layers == network.layers, "method.pretraining_epochs",
-                     "at least 1 without a teacher of the same layers", 0)
             require(network.normalisation == "batch", "network.normalisation",
-                     "'batch' where the teacher is the ANN of diet_snn", network.normalisation)
+                     "'batch' where diet_snn begins as another network", network.normalisation)
         low, high = method.STEPS
         require(low <= network.steps <= high, "network.steps", f"{low}…{high} with {method.kind}", network.steps)
         require(network.readout in ("best", *method.READOUTS), "network.readout",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 import torch
+from firstspike_arch.checkpoint import load_network
 from firstspike_arch.connectivity import size_of
 from firstspike_arch.float_network import FloatNetwork, Readout
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -26,13 +27,15 @@ from .export import export_network
 from .image_folders import FolderImages, Images
 from .inputs import load_inputs
 from .layer_stack import LayerStack
+from .lif_network import LifNetwork
 from .methods.diet_snn import DietNetwork
 from .methods.ettfs import EttfsNetwork
 from .methods.latency_coding import LatencyCodingNetwork
 from .methods.multi_threshold import MultiThresholdNetwork
-from .recipe import Phase, Recipe
+from .recipe import DietRecipe, Phase, Recipe, RecipeError
 from .teacher import Teacher
-from .training_state import TrainingState, refused, restore_modules, restore_optimizer, tensors_of
+from .training_state import TrainingState, is_state, refused, restore_modules, restore_optimizer, tensors_of
+from .transfer import TransferError, transfer
 from .workers import Workers
 
 __all__ = ["METHODS", "DivergenceError", "TrainingRun", "one_cycle"]
@@ -45,6 +48,8 @@ Loss = Callable[[torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]
 ALONE = Workers()
 WARM_UP = 0.3
 """Share of a phase in which the learning rate rises."""
+TRANSFER_IMAGES = 1024
+"""Training images by which the normalisation of a network begins that takes another's weights."""
 MUCH_WORK = 1 << 24
 """Multiplications per image and step from which on training uses several threads."""
 
@@ -82,6 +87,10 @@ class TrainingRun:
         if self.mixed:  # the memory format in which products in bfloat16 are fastest
             for module in filter(None, (self.module, self.teacher)):
                 module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.module.begun = start_path is not None
+        if self._adopts and (recipe.teacher is None or recipe.teacher.layers != recipe.network.layers):
+            raise RecipeError("method.pretraining_epochs must be at least 1 without a teacher of the same layers, or "
+                              "another network to start with, not 0")
         self.averaged: AveragedModel | None = None
         self.phases = recipe.phases
         self.epochs = sum(phase.epochs for phase in self.phases)
@@ -202,10 +211,8 @@ class TrainingRun:
             self.learner = self.teacher
         else:
             self.learner = self.module
-            if phase.name == "real" and isinstance(self.module, DietNetwork) and "pretraining" not in (
-                one.name for one in self.phases
-            ):
-                self.module.adopt(cast(Teacher, self.teacher))
+            if phase.name == "real" and self._adopts:
+                cast(DietNetwork, self.module).adopt(cast(Teacher, self.teacher))
             self.module.start(phase.name, self.images)
         if phase.name == "quantised":
             require_exact(self.module)
@@ -217,6 +224,12 @@ class TrainingRun:
         average = self.recipe.training.average
         self.averaged = None if not average else AveragedModel(
             self.learner, multi_avg_fn=get_ema_multi_avg_fn(average), use_buffers=True)
+
+    @property
+    def _adopts(self) -> bool:
+        """Whether the teacher's weights are the network's first."""
+        method = self.recipe.method
+        return isinstance(method, DietRecipe) and not method.pretraining_epochs and not self.module.begun
 
     def _settle(self) -> None:
         """End a phase: the averaged weights, if any, become the weights."""
@@ -300,6 +313,9 @@ class TrainingRun:
                 self._restore_teacher(self.teacher_path, "delete it or name another")
 
     def _begin_as(self, path: Path) -> None:
+        if not is_state(path):
+            self._begin_like(load_network(path), path)
+            return
         advice = "name one of the same network and method, written by --real"
         state = TrainingState.read(path, self.recipe.table, advice, of=("network", "method"))
         try:
@@ -307,6 +323,15 @@ class TrainingRun:
             self.history = [{**entry, "phase": "start"} for entry in state.facts["history"]]
         except (KeyError, TypeError, RuntimeError) as error:
             raise refused(path, error, advice) from None
+
+    def _begin_like(self, network: FloatNetwork, path: Path) -> None:
+        if not isinstance(self.module, LifNetwork):
+            raise TransferError(f"{path}: must be a state written by --real, as {self.recipe.method.kind} takes no "
+                                "weights of other networks")
+        try:
+            transfer(network, self.module, cast(torch.Tensor, self.images[:TRANSFER_IMAGES]))
+        except TransferError as error:
+            raise TransferError(f"{path}: {error}") from None
 
     def _restore_teacher(self, path: Path, advice: str) -> None:
         assert self.teacher is not None

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-__all__ = ["ResumeError", "TrainingState", "refused", "restore_modules", "restore_optimizer", "tensors_of"]
+__all__ = ["ResumeError", "TrainingState", "is_state", "refused", "restore_modules", "restore_optimizer", "tensors_of"]
 
 _METADATA = "firstspike_training"
 
@@ -71,6 +71,15 @@ class TrainingState:
         if not same:
             raise ResumeError(f"{path}: is the state of another recipe; {advice}")
         return cls(recipe=found, facts=facts, tensors=tensors)
+
+
+def is_state(path: Path) -> bool:
+    """Whether a file is the state of a training, not a network; also if it cannot be read at all."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _METADATA in (file.metadata() or {})
+    except (OSError, SafetensorError):
+        return True
 
 
 def refused(path: Path, error: Exception, advice: str) -> ResumeError:

@@ -78,7 +78,7 @@ class DietNetwork(LifNetwork):
         if not self.analogue:
             for layer in self.stack:
                 layer.fold()
-        if phase == "real":
+        if phase == "real" and not self.begun:
             largest = max(size_of(layer.connectivity.out_shape) for layer in self.stack)
             self.calibrate(images[:min(CALIBRATION_BATCH, 1 + CALIBRATION_NUMBERS // (CALIBRATION_STEPS * largest))])
         super().start(phase, images)

@@ -220,7 +220,7 @@ class EttfsNetwork(LayerStack):
     def start(self, phase: str, images: Images) -> None:
         """Begin a phase; "quantised" fixes a scale for each layer, and forward passes compute in integers from then
         on."""
-        if phase == "real" and self.method.spread:
+        if phase == "real" and self.method.spread and not self.begun:
             self.spread(images[:CALIBRATION_BATCH])
         if phase == "quantised":
             for layer in self.stack:

@@ -67,6 +67,11 @@ class LatencyEncoder(Synapses):
         bias, last, gaps = (value.detach().abs().max().item() if value.numel() else 0.0 for value in self.operands())
         return super().largest_current(largest) + int(bias + last + gaps * len(self.gaps))
 
+    @property
+    def first_threshold(self) -> torch.Tensor:
+        """The lowest threshold, in real numbers."""
+        return self.last.detach()
+
     def constrain(self) -> None:
         """Clamp the thresholds so that they are positive and fall."""
         with torch.no_grad():
@@ -126,7 +131,7 @@ class LatencyCodingNetwork(LifNetwork):
     def start(self, phase: str, images: Images) -> None:
         """Begin a phase; "real" first scales the weights, so that the encoder's currents have a standard deviation of
         1, and the currents of later neurons, added up over the steps, one of a few thresholds."""
-        if phase == "real":
+        if phase == "real" and not self.begun:
             hidden = [HIDDEN_SPREAD] * (len(self.stack) - 2)
             self.spread(images[:CALIBRATION_BATCH], [self.steps, *hidden, 1.0 / self.method.score_gain])
         super().start(phase, images)

@@ -48,7 +48,7 @@ class MultiThresholdNetwork(LifNetwork):
     def start(self, phase: str, images: Images) -> None:
         """Begin a phase; "real" first scales the weights, so that the currents of a step have the recipe's ``spread``,
         half the thresholds by default."""
-        if phase == "real":
+        if phase == "real" and not self.begun:
             total = self.steps * self.method.levels * self.method.spread
             last = total if self.counts else 1.0
             self.spread(images[:CALIBRATION_BATCH], [total] * (len(self.stack) - 1) + [last])

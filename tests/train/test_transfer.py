@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""Networks that begin as another one, with more channels or steps instead of thresholds."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from firstspike_arch.checkpoint import save_network
+from firstspike_train.loop import train
+from firstspike_train.recipe import (
+    DataRecipe,
+    DietRecipe,
+    EttfsRecipe,
+    LatencyCodingRecipe,
+    MultiThresholdRecipe,
+    NetworkRecipe,
+    QuantisationRecipe,
+    Recipe,
+    RecipeError,
+    TrainingRecipe,
+)
+from firstspike_train.training_run import TrainingRun
+from firstspike_train.training_state import ResumeError
+from firstspike_train.transfer import TransferError
+
+LEVELS = 3
+NARROW = Recipe(
+    name="narrow", seed=2, data=DataRecipe(dataset="digits", shifts=1),
+    network=NetworkRecipe(layers="6C3p1-P2-8C3p1-12-10", steps=1, normalisation="batch"),
+    method=MultiThresholdRecipe(kind="multi_threshold", levels=LEVELS, leak=1.0),
+    training=TrainingRecipe(epochs=9, batch_size=64, learning_rate=0.02),
+    quantisation=QuantisationRecipe(weight_bits=(8, 8, 8, 8), epochs=1),
+)
+WIDE = replace(
+    NARROW, name="wide", network=replace(NARROW.network, layers="18C3p1-P2-24C3p1-36-10"),
+    method=LatencyCodingRecipe(kind="latency_coding", score_gain=2.0))
+STILL = TrainingRecipe(epochs=1, batch_size=64, learning_rate=1e-12, weight_decay=0.0)
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory):
+    """The file of the trained narrow network, and its decisions on the validation images, real and integer."""
+    path = tmp_path_factory.mktemp("narrow") / "narrow.safetensors"
+    return path, train(NARROW, path, progress=False)
+
+
+def begun(recipe, path):
+    """A run that begins as the network in a file, before its first epoch, ready to decide."""
+    run = TrainingRun(recipe, start_path=path)
+    run.restore(resume=False)
+    run._start(next(phase for phase in run.phases if phase.name == "real"))
+    run.module.eval()
+    return run
+
+
+def classes(run):
+    (found,) = run.module.evidence(run.validation[0]).classes.values()
+    return found
+
+
+def test_thresholds_become_channels_that_compute_the_same(narrow):
+    path, network = narrow
+    copy, wide = begun(NARROW, path), begun(WIDE, path)
+    assert network.accuracy["quantised_validation"] > 0.9
+    same = classes(copy) == network_classes(network, copy)
+    assert same.mean() > 0.99  # sums in another order may lie on the other side of a threshold
+    assert (classes(wide) == classes(copy)).mean() > 0.99
+    spikes, others = (run.module.hidden(run.validation[0]) for run in (copy, wide))
+    for layer, (magnitudes, copies) in enumerate(zip(spikes, others, strict=True)):
+        summed = copies[0].unflatten(1, (LEVELS, -1)).sum(1)
+        assert (magnitudes[0] > 1).any() and (summed == magnitudes[0]).double().mean() > 0.999, layer
+    wider = WIDE.network.layers.replace("36", "30")
+    with pytest.raises(TransferError, match="weights of layer 2 of which copies have the recipe's shape 30 × "):
+        begun(replace(WIDE, network=replace(WIDE.network, layers=wider)), path)
+
+
+def network_classes(network, run):
+    """Decisions of a network of one step in its real numbers, from its exported numbers alone."""
+    values = run.validation[0].double().view(-1, 1, 8, 8) * network.input_scale
+    for layer in network.layers:
+        weight = torch.from_numpy(layer.weight)
+        if layer.average_pool:
+            values = torch.nn.functional.avg_pool2d(values, layer.connectivity.pool_sides)
+        if weight.dim() == 4:
+            values = torch.nn.functional.conv2d(values, weight, padding=layer.connectivity.padding)
+        else:
+            values = values.flatten(1) @ weight.T
+        if layer.neuron.theta is not None:
+            many = [1] * (values.dim() - 2)
+            values = values + torch.from_numpy(layer.neuron.bias).view(-1, *many)
+            values = sum((values >= torch.from_numpy(theta).view(-1, *many)).double() for theta in layer.neuron.theta.T)
+    return values.argmax(1).numpy()
+
+
+def test_other_numbers_of_thresholds_and_steps_are_a_beginning(narrow, tmp_path):
+    path, network = narrow
+    accurate = network.accuracy["quantised_validation"]
+    fewer = replace(WIDE, network=replace(WIDE.network, layers="12C3p1-P2-16C3p1-36-10"))
+    steps = replace(
+        NARROW, network=replace(NARROW.network, steps=6), method=DietRecipe(kind="diet_snn", pretraining_epochs=0))
+    counts = replace(NARROW, network=replace(NARROW.network, steps=2),
+                     method=replace(NARROW.method, levels=4, spacing="round"))
+    for recipe in (fewer, steps, counts):
+        run = begun(recipe, path)
+        assert (classes(run) == run.validation[1].numpy()).mean() > accurate - 0.2, recipe.method.kind
+    learned = train(replace(steps, training=replace(STILL, epochs=2, learning_rate=0.002)),
+                    tmp_path / "diet.safetensors", progress=False, start=path)
+    assert learned.accuracy["quantised_validation"] > accurate - 0.04
+    assert learned.steps == 6 and learned.layers[0].neuron.theta.ndim == 1
+
+
+def test_a_state_in_real_numbers_is_folded_but_once(tmp_path):
+    diet = replace(NARROW, network=replace(NARROW.network, steps=4), training=replace(NARROW.training, epochs=2),
+                   method=DietRecipe(kind="diet_snn", pretraining_epochs=2, pretraining_learning_rate=0.01))
+    real = tmp_path / "real"
+    first = train(diet, tmp_path / "first.safetensors", progress=False, real=real)
+    run = begun(replace(diet, training=STILL), real)
+    found = (classes(run) == run.validation[1].numpy()).mean()
+    assert found == first.accuracy["float_validation"] > 0.5
+
+
+def test_what_cannot_be_a_beginning_is_named(narrow, tmp_path):
+    path, network = narrow
+    for recipe, message in (
+        (replace(WIDE, network=replace(WIDE.network, steps=2)), "must begin a network of one step, as its encoder"),
+        (replace(WIDE, network=replace(WIDE.network, layers="18C3p1-P2-36-10"), quantisation=QuantisationRecipe(
+            weight_bits=(8, 8, 8))), "must have a direct input and 3 layers, as the recipe, not the input 'direct'"),
+        (replace(WIDE, network=replace(WIDE.network, normalisation="none")), "must begin a recipe with normalisation"),
+        (replace(NARROW, network=replace(NARROW.network, layers="12C3p1-P2-16C3p1-24-10")), "neurons of one threshold"),
+        (replace(NARROW, network=NetworkRecipe(layers="16-10", steps=8), method=EttfsRecipe(kind="ettfs"),
+                 quantisation=QuantisationRecipe(weight_bits=(5, 5))), "as ettfs takes no weights of other networks"),
+    ):
+        with pytest.raises(TransferError, match=f"^{path}: .*{message}"):
+            begun(recipe, path)
+    silent = replace(network, layers=tuple(
+        replace(layer, neuron=replace(layer.neuron, theta=None)) for layer in network.layers))
+    other = tmp_path / "silent.safetensors"
+    save_network(other, silent)
+    with pytest.raises(TransferError, match="must have thresholds in all layers but the last"):
+        begun(WIDE, other)
+    with pytest.raises(ResumeError, match="must be a whole training state"):
+        begun(WIDE, tmp_path / "missing")
+    with pytest.raises(RecipeError, match="pretraining_epochs must be at least 1 without a teacher of the same"):
+        TrainingRun(replace(NARROW, method=DietRecipe(kind="diet_snn", pretraining_epochs=0)))
