@@ -36,6 +36,7 @@ NETWORK = NetworkRecipe(layers="5C3p1-P2-6C3-12-10", steps=3)
 METHOD_RECIPES = {
     "ettfs": EttfsRecipe(kind="ettfs", cutoff=25, decision_loss=0.3, spread=1.0),
     "max": EttfsRecipe(kind="ettfs", cutoff=25, spread=1.0, pool="max", normalise=False, initialisation="kaiming"),
+    "times": EttfsRecipe(kind="ettfs", input="direct", spread=1.0),
     "diet": DietRecipe(kind="diet_snn", pretraining_epochs=1, leak=0.93, scaling=0.5, dropout=0.2),
     "normalised": DietRecipe(kind="diet_snn", pretraining_epochs=1, scaling=0.5),
     "latency": LatencyCodingRecipe(kind="latency_coding", leak=0.71, loss="cross_entropy"),

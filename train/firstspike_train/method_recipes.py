@@ -17,8 +17,11 @@ class EttfsRecipe:
 
     Parameters
     ----------
+    input : str
+        How a pixel p enters: as a spike, the earlier the brighter ("latency"), or as a current W·p/255 of the first
+        layer in every step ("direct"), which its neurons turn into times of spikes.
     cutoff : int
-        Darkest grey level that spikes, 0 … 255.
+        Darkest grey level that spikes as a latency, 0 … 255.
     initialisation : str
         Distribution of the first weights for N inputs: U(±√(3T/N)) ("uniform"), or Kaiming's U(±√(6/N)).
     normalise, affine : bool
@@ -40,6 +43,7 @@ class EttfsRecipe:
     """
 
     kind: Literal["ettfs"]
+    input: Literal["latency", "direct"] = "latency"
     cutoff: int = 1
     initialisation: Literal["uniform", "kaiming"] = "uniform"
     normalise: bool = True
@@ -59,6 +63,8 @@ class EttfsRecipe:
 
     def __post_init__(self) -> None:
         within("method", self, 0, 255, "cutoff")
+        require(self.input == "latency" or self.cutoff == 1, "method.cutoff", "left out with a direct input",
+                self.cutoff)
         positive("method", self, "surrogate_width", "score_gain")
         at_least("method", self, 0, "membrane_loss", "decision_loss", "spread")
 

@@ -325,11 +325,9 @@ class TrainingRun:
             raise refused(path, error, advice) from None
 
     def _begin_like(self, network: FloatNetwork, path: Path) -> None:
-        if not isinstance(self.module, LifNetwork):
-            raise TransferError(f"{path}: must be a state written by --real, as {self.recipe.method.kind} takes no "
-                                "weights of other networks")
         try:
-            transfer(network, self.module, cast(torch.Tensor, self.images[:TRANSFER_IMAGES]))
+            module = cast(LifNetwork | EttfsNetwork, self.module)
+            transfer(network, module, cast(torch.Tensor, self.images[:TRANSFER_IMAGES]))
         except TransferError as error:
             raise TransferError(f"{path}: {error}") from None
 

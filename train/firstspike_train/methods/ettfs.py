@@ -6,11 +6,11 @@ Integrate-and-fire neurons that fire at most once; a spike of step t reaches all
 From the paper: direct training, one spike a neuron, zero-delay cascade, an initialisation and a weight normalisation
 with learnable affine against vanishing input currents, the decoding Y = Σ w[t]·s[t] with linear or exponential decay
 of w, and average pools. From secondary sources: weights from U(±√(3T/N)) and the affine's form. Our own choices,
-because the paper's are not public: latency input with a cut-off, the shift added at every step, the threshold 1, the
-surrogate, the losses on the output membranes, the optimiser, no forced firing at the last step, first gains fitted to a
-batch (for networks whose currents fade through pools or depth), and the alternatives that serve as comparison:
-Kaiming's initialisation, no normalisation, no affine, max pools (the first spike of a window), and decoding without
-decay.
+because the paper's are not public: latency input with a cut-off, or a direct input, the shift added at every step, the
+threshold 1, the surrogate, the losses on the output membranes, the optimiser, no forced firing at the last step, first
+gains fitted to a batch (for networks whose currents fade through pools or depth), and the alternatives that serve as
+comparison: Kaiming's initialisation, no normalisation, no affine, max pools (the first spike of a window), and decoding
+without decay.
 """
 
 # Ref: ETTFS, "Efficient training of time-to-first-spike spiking neural networks from scratch" (abstract, captions).
@@ -40,6 +40,7 @@ __all__ = ["EttfsLayer", "EttfsNetwork"]
 EPSILON = 1e-6
 THETA_MIN = 0.05
 CALIBRATION_BATCH = 512
+PIXEL_MAX = 255
 
 
 class EttfsLayer(Synapses):
@@ -47,12 +48,16 @@ class EttfsLayer(Synapses):
 
     A neuron that fires once needs no reset, so v[t] = W·a[t] + (t+1)·shift, where a[t] is 1 for inputs that have fired
     by step t (behind a pool: the mean of its window, or 1 if any input has fired). The neuron has fired by step t if
-    max(v[0] … v[t]) ≥ theta. All steps are computed in one product.
+    max(v[0] … v[t]) ≥ theta. All steps are computed in one product. A direct input adds the same current in every
+    step: W·a[t] is then (t+1) times that of the image.
     """
 
-    def __init__(self, connectivity: Dense | Conv2d, bits: int, recipe: Recipe, generator: torch.Generator) -> None:
+    def __init__(
+        self, connectivity: Dense | Conv2d, bits: int, recipe: Recipe, generator: torch.Generator,
+        input_scale: float = 1.0,
+    ) -> None:
         method, steps, channels = cast(EttfsRecipe, recipe.method), recipe.network.steps, connectivity.channels
-        super().__init__(connectivity, bits, average_pool=method.pool == "average")
+        super().__init__(connectivity, bits, input_scale, average_pool=method.pool == "average")
         # Secondary source: Var Σ W·s = 1 if each input spikes once, uniformly over the steps. Kaiming's has no steps.
         bound = ((3 * steps if method.initialisation == "uniform" else 6) / self.fan_in) ** 0.5
         with torch.no_grad():
@@ -61,8 +66,13 @@ class EttfsLayer(Synapses):
         self.gain = nn.Parameter(torch.ones(channels), requires_grad=method.affine)
         self.shift = nn.Parameter(torch.zeros(channels), requires_grad=method.affine)
         self.theta = nn.Parameter(torch.ones(channels), requires_grad=False)
-        self.spread = (steps / self.fan_in) ** 0.5
+        self.spread, self.steps = (steps / self.fan_in) ** 0.5, steps
         self.slope, self.width = method.surrogate, method.surrogate_width
+
+    @property
+    def direct(self) -> bool:
+        """Whether the input is an image instead of spikes."""
+        return self.input_scale != 1
 
     def real_weight(self) -> torch.Tensor:
         """The weights to be exported: normalised and multiplied by their gain, in float64."""
@@ -81,8 +91,10 @@ class EttfsLayer(Synapses):
         """Shift and theta of each channel to be exported, in float64.
 
         The shift is clamped to the range of the weights, because hardware stores it as the weight of one further input,
-        or of up to pool² inputs behind a pool, where units are smaller.
+        or of up to pool² inputs behind a pool, where units are smaller. Behind a direct input it is a constant.
         """
+        if self.direct:
+            return self.shift.double(), self.theta.double().clamp(min=THETA_MIN)
         fixed, free = self.scale * largest_weight(self.bits), self.real_weight().detach().abs().max()
         limit = torch.where(self.scale > 0, fixed, free)
         return self.shift.double().clamp(-limit, limit), self.theta.double().clamp(min=THETA_MIN)
@@ -97,13 +109,14 @@ class EttfsLayer(Synapses):
     def forward(self, fired: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return which neurons have fired by each step, and their membranes in units, [T, B, …] each.
 
-        ``fired`` says the same of the inputs. Membranes integrate on after a spike.
+        ``fired`` says the same of the inputs; or it is the image of a direct input, [1, B, …]. Membranes integrate on
+        after a spike.
         """
         currents = self.current(fired.flatten(0, 1)).unflatten(0, fired.shape[:2])
         shift, theta = (value.view(-1, *[1] * (currents.dim() - 3)) for value in self.operands())
-        time = torch.arange(1, len(fired) + 1, dtype=currents.dtype, device=currents.device)
+        time = torch.arange(1, self.steps + 1, dtype=currents.dtype, device=currents.device)
         time = time.view(-1, *[1] * (currents.dim() - 1))
-        membrane = currents + time * shift
+        membrane = time * (currents + shift) if self.direct else currents + time * shift
         peaks = [membrane[0]]
         for step in membrane[1:]:
             peaks.append(torch.maximum(peaks[-1], step))
@@ -134,19 +147,24 @@ class EttfsNetwork(LayerStack):
         super().__init__()
         self.method, self.steps = cast(EttfsRecipe, recipe.method), recipe.network.steps
         self.spike_loss = recipe.training.spike_loss
-        layers = nn.ModuleList(
-            EttfsLayer(wiring.synapses, bits, recipe, generator)
-            for wiring, bits in zip(build_layers(recipe.network.layers, shape), recipe.quantisation.weight_bits,
-                                    strict=True)
-        )
+        layers, scale = nn.ModuleList(), 1 / PIXEL_MAX if self.method.input == "direct" else 1.0
+        wirings = build_layers(recipe.network.layers, shape)
+        for wiring, bits in zip(wirings, recipe.quantisation.weight_bits, strict=True):
+            layers.append(EttfsLayer(wiring.synapses, bits, recipe, generator, 1.0 if layers else scale))
         self.stack = cast(list[EttfsLayer], layers)
         steps, decay = self.steps, self.method.decay
         self.step_weights = tuple(
             {"linear": steps - t, "exponential": 1 << (steps - 1 - t), "none": 1}[decay] for t in range(steps))
         self.input_fields: dict[str, Any] = {"input_kind": "latency", "cutoff": self.method.cutoff}
+        if self.stack[0].direct:
+            self.input_fields = {"input_kind": "direct", "in_min": 0, "in_max": PIXEL_MAX, "input_scale": scale}
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Which pixels of images uint8[B, N] have fired by each step, as 0 or 1, [T, B, N] or [T, B, C, H, W]."""
+        """Which pixels of images uint8[B, N] have fired by each step, as 0 or 1, [T, B, N] or [T, B, C, H, W]; or the
+        images themselves, [1, B, …], as a direct input."""
+        if self.stack[0].direct:
+            first = self.stack[0]
+            return images.to(first.weight).view(1, len(images), *first.connectivity.in_shape)
         table = latency_step(torch.arange(256), self.steps)
         table[: self.method.cutoff] = self.steps
         first = self.stack[0]
@@ -195,7 +213,7 @@ class EttfsNetwork(LayerStack):
         """
         fired, membrane = self(images)
         found = first_spike(fired[-1] > 0, membrane)
-        measures = {"input_spikes": fired[0][-1].sum().item() / len(images)}
+        measures = {} if self.stack[0].direct else {"input_spikes": fired[0][-1].sum().item() / len(images)}
         for index, spikes in enumerate(fired[1:]):
             measures[f"layer{index}_spikes"] = spikes[-1].sum().item() / len(images)
             measures[f"layer{index}_firing"] = spikes[-1].mean().item()
@@ -232,6 +250,6 @@ class EttfsNetwork(LayerStack):
 
     @torch.no_grad()
     def largest_membranes(self) -> list[int]:
-        """The largest current, since an input fires once, plus T shifts."""
-        return [layer.largest_current(1) + self.steps * int(layer.operands()[0].abs().max().item())
-                for layer in self.stack]
+        """The largest current, since an input fires once, or is the same in all steps, plus T shifts."""
+        return [layer.largest_current(self.steps * PIXEL_MAX if layer.direct else 1)
+                + self.steps * int(layer.operands()[0].abs().max().item()) for layer in self.stack]
