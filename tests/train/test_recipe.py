@@ -66,7 +66,7 @@ def test_the_shipped_recipes_are_good(name):
     ('kind = "ettfs"', "", "method.kind must be given: ettfs, diet_snn, latency_coding, multi_threshold"),
     ('kind = "ettfs"', "kind = 3", "method.kind must be 'ettfs' or 'diet_snn' or "),
     ('kind = "ettfs"', 'kind = "ettfs"\nlevels = 3',
-     "method.levels is not known; known here: kind, cutoff, initialisation"),
+     "method.levels is not known; known here: kind, input, cutoff"),
     ('kind = "ettfs"', 'kind = "multi_threshold"\nlevels = 16', "method.levels must be 1…15, not 16"),
     ('layers = "8-10"\nsteps = 4\n[method]\nkind = "ettfs"',
      'layers = "10"\nsteps = 1\n[method]\nkind = "multi_threshold"',

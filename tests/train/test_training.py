@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The loop: resuming, learning, gradients, and the files it leaves."""
 
+import json
 import re
 from copy import deepcopy
 from dataclasses import replace
@@ -28,6 +29,8 @@ from firstspike_train.recipe import (
 )
 from firstspike_train.training_run import DivergenceError, TrainingRun, one_cycle
 from firstspike_train.training_state import ResumeError
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 SMALL = Recipe(
     name="small", seed=3, data=DataRecipe(dataset="digits", shifts=1), network=NetworkRecipe(layers="16-10", steps=8),
@@ -89,6 +92,26 @@ def test_a_state_of_another_recipe_or_a_broken_one_is_refused(tmp_path):
     state.write_bytes(state.read_bytes()[:-100])
     with pytest.raises(ResumeError, match="must be a whole training state"):
         run.restore(resume=True)
+
+
+def test_a_state_of_before_an_option_is_that_of_a_recipe_without_it(tmp_path):
+    state = tmp_path / "state"
+    run = TrainingRun(SMALL, state)
+    run.advance()
+    with safe_open(state, framework="pt") as file:
+        (name, facts), = file.metadata().items()
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    for table, key, known in (("method", "input", True), ("training", "decays", True), ("method", "cutoff", False)):
+        changed = json.loads(facts)
+        del changed["recipe"][table][key]
+        save_file(tensors, state, {name: json.dumps(changed)})
+        again = TrainingRun(SMALL, state)
+        if known:
+            again.restore(resume=True)
+            assert again.epoch == 1
+        else:
+            with pytest.raises(ResumeError, match="another recipe"):
+                again.restore(resume=True)
 
 
 @pytest.mark.parametrize("decays", ["all", "weights"])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Recipes: all parameters of a training run, with the rules that they must follow."""
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import MISSING, dataclass, fields
+from typing import Annotated, Any
 
 from firstspike_arch.connectivity import Shape
 from firstspike_arch.network import NAME_RULE, is_name
@@ -19,6 +19,7 @@ from .recordings import RECORDINGS, RecordingSet
 __all__ = [
     "DataRecipe", "DietRecipe", "EttfsRecipe", "LatencyCodingRecipe", "MethodRecipe", "MultiThresholdRecipe",
     "NetworkRecipe", "Phase", "QuantisationRecipe", "Recipe", "RecipeError", "TeacherRecipe", "TrainingRecipe",
+    "without_defaults",
 ]
 
 
@@ -151,3 +152,24 @@ class Recipe:
     def real_table(self) -> dict:
         """`table` without name and quantisation: all parameters of the training in real numbers."""
         return {key: value for key, value in self.table.items() if key not in ("name", "quantisation")}
+
+
+_KINDS = {"ettfs": EttfsRecipe, "diet_snn": DietRecipe, "latency_coding": LatencyCodingRecipe,
+          "multi_threshold": MultiThresholdRecipe}
+_TABLES = {"data": DataRecipe, "network": NetworkRecipe, "training": TrainingRecipe, "quantisation": QuantisationRecipe,
+           "teacher": TeacherRecipe}
+
+
+def without_defaults(table: dict[str, Any]) -> dict[str, Any]:
+    """Return `Recipe.table`, or a part of it, without values that are defaults: a table of before there was an option
+    is then equal to one that does not use it."""
+    found = {}
+    for name, values in table.items():
+        kind = values.get("kind") if isinstance(values, dict) and name == "method" else None
+        recipe: Any = _KINDS.get(kind) if isinstance(kind, str) else _TABLES.get(name)
+        if recipe is not None and isinstance(values, dict):
+            defaults = {one.name: to_jsonable_python(one.default) for one in fields(recipe)
+                        if one.default is not MISSING}
+            values = {key: value for key, value in values.items() if key not in defaults or value != defaults[key]}
+        found[name] = values
+    return found

@@ -14,6 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
+from .recipe import without_defaults
+
 __all__ = ["ResumeError", "TrainingState", "is_state", "refused", "restore_modules", "restore_optimizer", "tensors_of"]
 
 _METADATA = "firstspike_training"
@@ -65,8 +67,9 @@ class TrainingState:
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise refused(path, error, advice) from None
         try:
-            same = all(found[name] == recipe[name] for name in of) if of is not None else found == recipe
-        except (KeyError, TypeError):
+            theirs, own = without_defaults(found), without_defaults(recipe)
+            same = all(theirs[name] == own[name] for name in of) if of is not None else theirs == own
+        except (KeyError, TypeError, AttributeError):
             same = False
         if not same:
             raise ResumeError(f"{path}: is the state of another recipe; {advice}")
