@@ -30,7 +30,7 @@ IMAGES, EPOCHS = 1280, 5
 MEANS = {"--compile": {"compiled": True}, "--mixed": {"mixed": True}, "both": {"compiled": True, "mixed": True}}
 
 VGG11 = "64C3p1-P2-128C3p1-256C3p1-P2-512C3p1-512C3p1-P2-512C3p1-P2-512C3p1-512C3p1-10"
-LARGE, LARGE_IMAGES, LARGE_EPOCHS = ("cifar10_latency", "cifar10_multi_threshold"), 384, 2
+LARGE, LARGE_IMAGES, LARGE_EPOCHS = ("cifar10_latency_vgg11", "cifar10_multi_threshold"), 384, 2
 PLAIN = f"""
 import time
 from dataclasses import replace
