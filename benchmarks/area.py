@@ -11,7 +11,8 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect, flipped
 from firstspike.verb_demo import shipped
-from firstspike_arch.core_spec import CoreSpec, core_spec
+from firstspike_arch.core_spec import CoreSpec
+from firstspike_arch.core_specs import core_spec
 from firstspike_arch.layer_options import LayerOptions
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_boards.ecp5 import ECP5

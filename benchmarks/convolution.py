@@ -7,7 +7,7 @@ from dataclasses import replace
 import firstspike as fs
 import numpy as np
 from firstspike_arch.connectivity import Conv2d, Dense
-from firstspike_arch.core_spec import core_spec
+from firstspike_arch.core_specs import core_spec
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.program import Program
 from firstspike_sim.backends.verilator import VerilatorBackend

@@ -17,7 +17,8 @@ from safetensors.numpy import save
 
 from .array import ArrayConfig
 from .connectivity import Window, from_plain, to_plain
-from .core_spec import CoreSpec, core_specs
+from .core_spec import CoreSpec
+from .core_specs import core_specs
 from .events import TokenLayout
 from .external import BEATS_BITS, REQUEST_ADDRESS_BITS
 from .layer import Branch, Layer

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .core_spec import result_score_bits
+from .core_specs import result_score_bits
 from .fixed import bits_for_unsigned
 from .program import Program
 

@@ -13,7 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 from firstspike_arch.array import ArrayConfig
-from firstspike_arch.core_spec import CoreSpec, result_score_bits
+from firstspike_arch.core_spec import CoreSpec
+from firstspike_arch.core_specs import result_score_bits
 from firstspike_arch.fixed import bits_for_unsigned, ceil_div
 from firstspike_arch.memory import LUT_RAM_DEPTH, MemoryShape
 from firstspike_arch.microcode import Microcode

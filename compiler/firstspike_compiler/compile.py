@@ -10,7 +10,7 @@ import numpy as np
 from firstspike_arch.array import ArrayConfig
 from firstspike_arch.bias_rows import has_constant_bias
 from firstspike_arch.connectivity import Shape
-from firstspike_arch.core_spec import can_multiply_leaks, core_spec
+from firstspike_arch.core_specs import can_multiply_leaks, core_spec
 from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.layer_options import LayerOptions
 from firstspike_arch.layer_plan import LayerPlan

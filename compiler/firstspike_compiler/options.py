@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from firstspike_arch.banks import kernel_banks
 from firstspike_arch.connectivity import Conv2d
-from firstspike_arch.core_spec import can_multiply_leaks, pairs_obstacle
+from firstspike_arch.core_specs import can_multiply_leaks, pairs_obstacle
 from firstspike_arch.external import external_obstacle
 from firstspike_arch.float_network import LeakRounding
 from firstspike_arch.layer_options import LayerOptions

@@ -6,7 +6,7 @@ from dataclasses import replace
 import firstspike as fs
 import numpy as np
 import pytest
-from firstspike_arch.core_spec import core_spec
+from firstspike_arch.core_specs import core_spec
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
 from firstspike_arch.work import row_waits, work_cycles, workload

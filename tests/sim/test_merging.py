@@ -7,7 +7,7 @@ from dataclasses import replace
 import firstspike as fs
 import numpy as np
 import pytest
-from firstspike_arch.core_spec import core_spec
+from firstspike_arch.core_specs import core_spec
 from firstspike_arch.layer_plan import can_merge
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program, ProgramError

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from firstspike_arch.banks import bank_shapes, reach
 from firstspike_arch.connectivity import Conv2d
-from firstspike_arch.core_spec import CoreSpec, can_multiply_leaks, core_spec, pairs_obstacle
+from firstspike_arch.core_spec import CoreSpec
+from firstspike_arch.core_specs import can_multiply_leaks, core_spec, pairs_obstacle
 from firstspike_arch.external import external_buffers
 from firstspike_arch.fixed import ceil_div
 from firstspike_arch.layer_options import LayerOptions
