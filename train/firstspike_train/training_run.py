@@ -316,7 +316,7 @@ class TrainingRun:
         if not is_state(path):
             self._begin_like(load_network(path), path)
             return
-        advice = "name one of the same network and method, written by --real"
+        advice = "name one of the same network and method, written by --real, or a trained network"
         state = TrainingState.read(path, self.recipe.table, advice, of=("network", "method"))
         try:
             restore_modules([("module", self.module)], state.tensors)
