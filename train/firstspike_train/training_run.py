@@ -2,7 +2,6 @@
 """A training run: its modules, its phases epoch by epoch, and what it keeps between two of them."""
 
 import math
-import os
 import time
 import warnings
 from collections.abc import Callable
@@ -36,7 +35,7 @@ from .recipe import DietRecipe, Phase, Recipe, RecipeError
 from .teacher import Teacher
 from .training_state import TrainingState, is_state, refused, restore_modules, restore_optimizer, tensors_of
 from .transfer import TransferError, transfer
-from .workers import Workers
+from .workers import Workers, device_of
 
 __all__ = ["METHODS", "DivergenceError", "TrainingRun", "one_cycle"]
 
@@ -71,7 +70,7 @@ class TrainingRun:
     ) -> None:
         self.recipe, self.state_path, self.real_path, self.workers = recipe, state_path, real_path, workers
         self.teacher_path, self.start_path = teacher_path, start_path
-        self.device = _device(device, workers)
+        self.device = device_of(device, workers)
         self.compiled = compiled
         self.mixed = mixed or recipe.training.precision == "mixed" or self.device.type == "cuda"
         self.given_threads, self.threads = threads, threads or _threads_for(recipe)
@@ -361,27 +360,6 @@ class TrainingRun:
             restore_optimizer(self.optimizer, state.tensors)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise refused(path, error, advice) from None
-
-
-def _device(name: str, workers: Workers) -> torch.device:
-    """The device of this process, with products in full float32 and deterministic."""
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"device must be cpu or cuda, not {name!r}") from None
-    if device.type not in ("cpu", "cuda"):
-        raise ValueError(f"device must be cpu or cuda, not {name!r}")
-    if device.type == "cuda":
-        if not torch.cuda.is_available():
-            raise ValueError(f"device must be cpu where torch sees no GPU, not {name!r}")
-        if (device.index or 0) >= torch.cuda.device_count():
-            raise ValueError(f"device must be one of cuda:0 … cuda:{torch.cuda.device_count() - 1}, not {name!r}")
-        if workers.count > 1:
-            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        # Integers up to 2^24 need all 24 bits of float32: no TF32.
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-        torch.backends.cudnn.deterministic = True
-    return device
 
 
 def _threads_for(recipe: Recipe) -> int:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import distributed
 
-__all__ = ["Workers", "started_workers"]
+__all__ = ["Workers", "device_of", "started_workers"]
 
 
 @dataclass(frozen=True)
@@ -76,3 +76,24 @@ def started_workers(device: str) -> Iterator[Workers]:
         yield Workers(distributed.get_rank(), distributed.get_world_size())
     finally:
         distributed.destroy_process_group()
+
+
+def device_of(name: str, workers: Workers) -> torch.device:
+    """The device of this process, with products in full float32 and deterministic."""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device must be cpu or cuda, not {name!r}") from None
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device must be cpu or cuda, not {name!r}")
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ValueError(f"device must be cpu where torch sees no GPU, not {name!r}")
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise ValueError(f"device must be one of cuda:0 … cuda:{torch.cuda.device_count() - 1}, not {name!r}")
+        if workers.count > 1:
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        # Integers up to 2^24 need all 24 bits of float32: no TF32.
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.deterministic = True
+    return device
