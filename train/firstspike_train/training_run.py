@@ -329,6 +329,7 @@ class TrainingRun:
             transfer(network, module, cast(torch.Tensor, self.images[:TRANSFER_IMAGES]))
         except TransferError as error:
             raise TransferError(f"{path}: {error}") from None
+        self.history = [{"epoch": 0, "phase": "start", "network": network.name}]
 
     def _restore_teacher(self, path: Path, advice: str) -> None:
         assert self.teacher is not None

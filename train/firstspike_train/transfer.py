@@ -57,10 +57,10 @@ def transfer(network: FloatNetwork, module: LifNetwork | EttfsNetwork, images: t
         The networks differ in more than channels, thresholds and steps.
     """
     layers, stack = network.layers, module.stack
-    direct = module.input_fields["input_kind"]
-    if (network.input_kind, direct) != ("direct", "direct") or len(layers) != len(stack):
+    kind = module.input_fields["input_kind"]
+    if not network.input_kind == kind == "direct" or len(layers) != len(stack):
         raise TransferError(f"must have a direct input and {len(stack)} layers, as must the recipe, whose input is "
-                            f"'{direct}', not the input '{network.input_kind}' and {len(layers)} layers")
+                            f"'{kind}', not the input '{network.input_kind}' and {len(layers)} layers")
     if isinstance(module, LifNetwork) and module.steps > 1 and not isinstance(stack[0], LifLayer):
         raise TransferError("must begin a network of one step, as its encoder does not spike again, not of "
                             f"{module.steps}")
