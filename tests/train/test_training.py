@@ -191,8 +191,9 @@ def test_a_training_begins_with_the_weights_of_another(tmp_path):
     anew = train(still, tmp_path / "anew.safetensors", progress=False)
     assert anew.accuracy["float_test"] < 0.5 < second.accuracy["float_test"]
     assert abs(second.accuracy["float_test"] - first.accuracy["float_test"]) < 0.02  # running means go on
+    assert second.recipe["history"][7]["potential"] == first.accuracy["float_validation"]
     assert [entry["phase"] for entry in second.recipe["history"]] == [
-        *["start"] * 5, "teacher", "teacher", "real", "quantised", "quantised", "test"]
+        *["start"] * 5, "teacher", "teacher", "start", "real", "quantised", "quantised", "test"]
     other = replace(ALL, network=replace(ALL.network, steps=3))
     with pytest.raises(ResumeError, match="another recipe; name one of the same network and method, written by --real"):
         train(other, tmp_path / "x.safetensors", progress=False, start=real)

@@ -133,6 +133,9 @@ class TrainingRun:
                 self.advance()
                 news = _news(self.history[-1])
                 bar.update(task, advance=1, news=news)
+                for before in self.history[-2:-1]:
+                    if progress and before["phase"] == "start":
+                        bar.console.print(f"{self.recipe.name}: began with {_best(before)}", highlight=False)
                 if progress and not bar.console.is_terminal:  # a bar is not drawn in a file
                     bar.console.print(f"{self.recipe.name}: epoch {self.epoch} of {self.epochs}, {news}, "
                                       f"{time.monotonic() - begin:.0f} s", soft_wrap=True, highlight=False)
@@ -143,6 +146,8 @@ class TrainingRun:
         phase, done = self._position()
         if done == 0:
             self._start(phase)
+            if phase.name == "real" and self.module.begun and self.state_path:
+                self.history.append({"epoch": self.epoch, "phase": "start", **self._validate()})
         # Everything random in an epoch comes from its own seed, so that a resumed run draws the same numbers.
         seed = self.recipe.seed * 100_003 + self.epoch + 1
         generator = torch.Generator().manual_seed(seed)
@@ -397,6 +402,10 @@ def _bar(progress: bool) -> Progress:
 
 
 def _news(entry: dict) -> str:
+    validation = _best(entry)
+    return f"{entry['phase']}: loss {entry['loss']:.3f}" + f", {validation}" * bool(validation)
+
+
+def _best(entry: dict) -> str:
     best = max((value for name, value in entry.items() if name in get_args(Readout)), default=None)
-    validation = "" if best is None else f", validation {best:.2%}"
-    return f"{entry['phase']}: loss {entry['loss']:.3f}{validation}"
+    return "" if best is None else f"validation {best:.2%}"
