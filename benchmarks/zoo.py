@@ -24,10 +24,9 @@ FLOORS = {
 LOST = 0.002
 """Accuracy that the integers may lose."""
 INFERENCES, DEVICE, LANES = 1000, "artix-100t", 256
-OUTSIDE = {"cifar10_latency": 50}
-"""Networks whose weights go outside the chip where they do not fit it: images simulated."""
-SAMPLES_OUTSIDE = 8
-"""Images by which such a network is mapped."""
+OUTSIDE, SAMPLES_OUTSIDE, DEVICE_OUTSIDE = {"cifar10_latency": 50}, 8, "artix-200t"
+"""Networks whose weights go outside the chip where they do not fit it, with the images simulated; images by which they
+are mapped; and the device, whose block RAMs have their membranes."""
 METHODS = {
     "ettfs": "ETTFS", "diet_snn": "DIET-SNN", "latency_coding": "latency coding", "multi_threshold": "multi-threshold",
 }
@@ -39,9 +38,10 @@ def measure(path: Path) -> Row:
     recipe = recipe_of(network)
     samples, _ = load_inputs(recipe, "validation")
     inputs, labels = load_inputs(recipe, "test")
-    options = {"external": "auto"} if path.stem in OUTSIDE else {}
-    mapping = fs.map_to_device(network, samples[:SAMPLES_OUTSIDE] if options else samples, device=DEVICE,
-                               lane_budget=None if options else LANES, **options)
+    device, options = DEVICE, {"lane_budget": LANES}
+    if path.stem in OUTSIDE:
+        samples, device, options = samples[:SAMPLES_OUTSIDE], DEVICE_OUTSIDE, {"lane_budget": None, "external": "auto"}
+    mapping = fs.map_to_device(network, samples, device=device, **options)
     program = mapping.compilation.program
     right = float((fs.infer(program, inputs).classes == labels).mean())
     outcome = fs.verify(program, inputs[:OUTSIDE.get(path.stem, INFERENCES)])
@@ -57,7 +57,7 @@ def measure(path: Path) -> Row:
         measured=f"{right:.2%} (float {real:.2%}, validation {network.accuracy['quantised_validation']:.2%}); RTL on "
                  f"{count} of {len(labels)}: {hardware:.1%}, {different} differences in {compared} values, "
                  f"{outcome.intervals.mean():.0f} cycles an image on {mapping.elements} processing elements of "
-                 f"{DEVICE}" + f", {program.external_octets / 1e6:.1f} MB of weights outside" * bool(options),
+                 f"{device}" + f", {program.external_octets / 1e6:.1f} MB of weights outside" * bool(program.external),
         met=right >= floor and right >= real - LOST and not different,
     )
 

@@ -89,6 +89,7 @@ DEVICES = {device.name: device for device in (
     Device(name="gw1n-9", blocks=26, shapes=_GOWIN, luts=8640),
     Device(name="artix-35t", blocks=100, shapes=_XILINX7, luts=20800, lut_inputs=6, multipliers=90),
     Device(name="artix-100t", blocks=270, shapes=_XILINX7, luts=63400, lut_inputs=6, multipliers=240),
+    Device(name="artix-200t", blocks=730, shapes=_XILINX7, luts=134600, lut_inputs=6, multipliers=740),
     Device(name="zynq-7020", blocks=280, shapes=_XILINX7, luts=53200, lut_inputs=6, multipliers=220),
 )}
 """Devices by name. A 36-kbit block of AMD counts as two of 18 kbit."""

@@ -357,6 +357,11 @@ def _refusal(
             if _could_fit(compile_network(network, **{**options, "lanes": 1, "weight_bits": fewer}).program, device)
         ][:1]
     larger = sorted((one for one in DEVICES.values() if _could_fit(program, one)), key=lambda one: one.blocks)
+    if short is None:  # each of them is enough by itself, so that only a device with more of both tells something
+        more = [one for one in larger if one.blocks > device.blocks and one.luts > device.luts]
+        return f"{sentence}; " + next(
+            (f"{one.name}, which has {one.blocks} and {one.luts}, may be enough" for one in more),
+            "no known device has more of both")
     nearest += [f"{one.name}, which has {one.blocks}" for one in larger[:1]]
     return f"{sentence}; " + (f"it would fit with {' or '.join(nearest)}" if nearest else "no known device is enough")
 

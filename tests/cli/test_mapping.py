@@ -232,6 +232,18 @@ def test_what_does_not_fit_is_told_the_nearest_that_does(monkeypatch):
         fs.map_to_device(network, inputs, device="small", lane_budget=64, weight_bits=int(fewer[1]) + 1)
 
 
+def test_what_fits_neither_way_is_told_a_device_with_more_of_both(monkeypatch):
+    network, inputs = network_and_inputs("digits_ettfs")
+    small(monkeypatch, blocks=14, luts=900)
+    with pytest.raises(CompileError, match="must fit the 14 block RAMs and the 900 LUTs of small together; ecp5-25, "
+                                           "which has 56 and 24288, may be enough"):
+        fs.map_to_device(network, inputs, device="small", lane_budget=None)
+    fewer = dataclasses.replace(DEVICES["ecp5-25"], name="fewer", blocks=14)
+    monkeypatch.setattr(mapping, "DEVICES", {"small": mapping.DEVICES["small"], "fewer": fewer})
+    with pytest.raises(CompileError, match="of small together; no known device has more of both"):
+        fs.map_to_device(network, inputs, device="small", lane_budget=None)
+
+
 def test_too_few_lanes_for_the_blocks_are_told_how_many(monkeypatch):
     network, inputs = network_and_inputs("digits_ettfs")
     small(monkeypatch, blocks=15)  # enough, but not in the deep and narrow shape that two lanes ask for
