@@ -116,11 +116,11 @@ def test_other_numbers_of_thresholds_and_steps_are_a_beginning(narrow, tmp_path)
         assert learned.steps == recipe.network.steps and learned.layers[0].neuron.theta.ndim == 1
 
 
-def test_a_state_in_real_numbers_is_folded_but_once(tmp_path):
+def test_a_state_in_real_numbers_is_folded_but_once(narrow, tmp_path):
     diet = replace(NARROW, network=replace(NARROW.network, steps=4), training=replace(NARROW.training, epochs=2),
-                   method=DietRecipe(kind="diet_snn", pretraining_epochs=2, pretraining_learning_rate=0.01))
+                   method=DietRecipe(kind="diet_snn", pretraining_epochs=0))
     real = tmp_path / "real"
-    first = train(diet, tmp_path / "first.safetensors", progress=False, real=real)
+    first = train(diet, tmp_path / "first.safetensors", progress=False, real=real, start=narrow[0])
     run = begun(replace(diet, training=STILL), real)
     found = (classes(run) == run.validation[1].numpy()).mean()
     assert found == first.accuracy["float_validation"] > 0.5
@@ -132,6 +132,9 @@ def test_what_cannot_be_a_beginning_is_named(narrow, tmp_path):
         (replace(WIDE, network=replace(WIDE.network, steps=2)), "must begin a network of one step, as its encoder"),
         (replace(WIDE, network=replace(WIDE.network, layers="18C3p1-P2-36-10"), quantisation=QuantisationRecipe(
             weight_bits=(8, 8, 8))), "must have a direct input and 3 layers, as must .*, not the input 'direct'"),
+        (replace(NARROW, network=replace(NARROW.network, layers="6C3p1-8C3p1-P2-12-10")),
+         "must have the recipe's padding, strides and average pools in layer 1"),
+        (replace(NARROW, method=DietRecipe(kind="diet_snn", pretraining_epochs=2)), "pretraining_epochs = 0"),
         (replace(WIDE, network=replace(WIDE.network, normalisation="none")), "must begin a recipe with normalisation"),
         (replace(NARROW, network=replace(NARROW.network, layers="12C3p1-P2-16C3p1-24-10")),
          "whose neurons have one threshold"),

@@ -86,7 +86,8 @@ class TrainingRun:
         if self.mixed:  # the memory format in which products in bfloat16 are fastest
             for module in filter(None, (self.module, self.teacher)):
                 module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self.module.begun = start_path is not None
+        # An ANN that is trained once more has thresholds of its own.
+        self.module.begun = start_path is not None and not any(one.name == "pretraining" for one in recipe.phases)
         if self._adopts and (recipe.teacher is None or recipe.teacher.layers != recipe.network.layers):
             raise RecipeError("method.pretraining_epochs must be at least 1 without a teacher of the same layers, or "
                               "another network to start with, not 0")
@@ -134,7 +135,7 @@ class TrainingRun:
                 news = _news(self.history[-1])
                 bar.update(task, advance=1, news=news)
                 for before in self.history[-2:-1]:
-                    if progress and before["phase"] == "start":
+                    if progress and before["phase"] == "start" and "loss" not in before and _best(before):
                         bar.console.print(f"{self.recipe.name}: began with {_best(before)}", highlight=False)
                 if progress and not bar.console.is_terminal:  # a bar is not drawn in a file
                     bar.console.print(f"{self.recipe.name}: epoch {self.epoch} of {self.epochs}, {news}, "
@@ -329,6 +330,8 @@ class TrainingRun:
             raise refused(path, error, advice) from None
 
     def _begin_like(self, network: FloatNetwork, path: Path) -> None:
+        if any(phase.name == "pretraining" for phase in self.phases):
+            raise TransferError(f"{path}: must begin a recipe with method.pretraining_epochs = 0, as it is the ANN")
         try:
             module = cast(LifNetwork | EttfsNetwork, self.module)
             transfer(network, module, cast(torch.Tensor, self.images[:TRANSFER_IMAGES]))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from firstspike_arch.connectivity import Conv2d, Dense
 from firstspike_arch.float_network import FloatLayer, FloatNetwork
 
 from .lif import LifLayer
@@ -75,10 +76,14 @@ def transfer(network: FloatNetwork, module: LifNetwork | EttfsNetwork, images: t
         if shape != tuple(target.weight.shape) or layer.branches or target.skip is not None or target.loop is not None:
             raise TransferError(f"must have weights of layer {index} of which copies have the recipe's shape "
                                 f"{_shown(target.weight.shape)}, and no branches, not {_shown(layer.weight.shape)}")
+        others = (layer.gain, layer.max_pool or None, layer.current_pool, layer.delays)
+        if _windows(layer.connectivity) != _windows(target.connectivity) or any(one is not None for one in others):
+            raise TransferError(f"must have the recipe's padding, strides and average pools in layer {index}, and "
+                                "neither delays, other pools nor weights that are not normalised yet")
         if is_last:
             _conclude(module, weight)
             break
-        levels = 1 if isinstance(target, EttfsLayer) else getattr(target, "levels", 1)
+        levels = getattr(target, "levels", 1)
         if many > 1 and levels > 1:
             raise TransferError("must begin a recipe whose neurons have one threshold, where it has more channels")
         steps = 1 if isinstance(target, EttfsLayer) else module.steps
@@ -106,6 +111,13 @@ class _Part:
     def size(self) -> torch.Tensor:
         """What makes the weights as large as first weights, for which learning rates are made."""
         return (2 / self.weight[0].numel()) ** 0.5 / self.weight.square().mean().sqrt()
+
+
+def _windows(synapses: Dense | Conv2d | None) -> tuple:
+    """Return what places the windows of kernel and pool."""
+    if synapses is None:
+        return (1, 1), (1, 1), (0, 0)
+    return synapses.pool_sides, getattr(synapses, "stride", (1, 1)), getattr(synapses, "padding", (0, 0))
 
 
 def _repeated(layer: FloatLayer, copies: int) -> torch.Tensor:
