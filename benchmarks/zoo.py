@@ -24,9 +24,10 @@ FLOORS = {
 LOST = 0.002
 """Accuracy that the integers may lose."""
 INFERENCES, DEVICE, LANES = 1000, "artix-100t", 256
-OUTSIDE, SAMPLES_OUTSIDE, DEVICE_OUTSIDE = {"cifar10_latency": 50}, 8, "artix-200t"
-"""Networks whose weights go outside the chip where they do not fit it, with the images simulated; images by which they
-are mapped; and the device, whose block RAMs have their membranes."""
+OUTSIDE = {"cifar10_latency": 50}
+"""Networks whose weights go outside the chip where they do not fit it: images simulated."""
+SAMPLES_OUTSIDE, DEVICE_OUTSIDE = 8, "artix-200t"
+"""Images by which such a network is mapped, and a device whose block RAMs have its membranes."""
 METHODS = {
     "ettfs": "ETTFS", "diet_snn": "DIET-SNN", "latency_coding": "latency coding", "multi_threshold": "multi-threshold",
 }

@@ -11,8 +11,10 @@ from PIL import Image, UnidentifiedImageError
 
 from .official_files import DataError, data_folder
 
-__all__ = ["FolderImages", "Images", "read_imagenet", "read_tiny_imagenet"]
+__all__ = ["PIXEL_MAX", "FolderImages", "Images", "read_imagenet", "read_tiny_imagenet"]
 
+PIXEL_MAX = 255
+"""The largest value of a pixel."""
 SUFFIXES = (".jpeg", ".jpg", ".png")
 IMAGENET_SIDE, TINY_SIDE = 224, 64
 MARGIN = 8 / 7

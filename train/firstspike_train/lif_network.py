@@ -10,14 +10,13 @@ from torch import nn
 
 from .builder import build_layers
 from .delays import Delays
-from .image_folders import Images
+from .image_folders import PIXEL_MAX, Images
 from .layer_stack import LayerStack
 from .lif import LifLayer, NeuronKind
 from .recipe import Recipe
 
 __all__ = ["LifNetwork"]
 
-PIXEL_MAX = 255
 
 Make = Callable[..., Any]
 

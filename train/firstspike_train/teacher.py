@@ -12,13 +12,11 @@ from torch.nn import functional
 from .builder import build_layers
 from .convolution import convolve
 from .evidence import EVALUATION_BATCH
-from .image_folders import Images
+from .image_folders import PIXEL_MAX, Images
 from .normalisation import BatchNormalisation
 from .recipe import Recipe, TeacherRecipe
 
 __all__ = ["Teacher"]
-
-PIXEL_MAX = 255
 
 
 class _Convolution(nn.Conv2d):

@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from ..builder import build_layers
 from ..evidence import first_spike
-from ..image_folders import Images
+from ..image_folders import PIXEL_MAX, Images
 from ..layer_stack import LayerStack
 from ..quantisation import integer_thresholds, whole_steps
 from ..recipe import EttfsRecipe, Recipe
@@ -40,7 +40,6 @@ __all__ = ["EttfsLayer", "EttfsNetwork"]
 EPSILON = 1e-6
 THETA_MIN = 0.05
 CALIBRATION_BATCH = 512
-PIXEL_MAX = 255
 
 
 class EttfsLayer(Synapses):
