@@ -17,7 +17,6 @@ from .recipe import Recipe
 
 __all__ = ["LifNetwork"]
 
-
 Make = Callable[..., Any]
 
 
