@@ -237,7 +237,9 @@ class Core(wiring.Component):
         init = LaneConstants(spec.plan, code.init, absent=-1)
         membranes = rows("membranes", bits, init=pack_rows(init.table, bits) if spec.plan.in_registers else (),
                          restart=add.inits_all)
-        u, peek = ([value.as_signed() for value in lanes_of(word, bits)] for word in (membranes.value, membranes.peek))
+        # Passes of markers begin when the last event has been added: only that needs what is forwarded.
+        u, peek, latest = ([value.as_signed() for value in lanes_of(word, bits)]
+                           for word in (membranes.settled, membranes.peek, membranes.value))
         peeks: dict[str, list[Value]] = {}
         currents = None
         if code.has_current:
@@ -267,9 +269,9 @@ class Core(wiring.Component):
         if rise is not None:
             rise.follow(remembered)
         bases = self._bases(m, u, spiked, add)
-        left = u
+        left = latest
         if not spec.plan.in_one_row:
-            left = [_replaced(value, lane, add, bases) for lane, value in enumerate(u)]
+            left = [_replaced(value, lane, add, bases) for lane, value in enumerate(latest)]
         adds_current = add.which(lambda op: op.store == "current" and op.act == "add")
         if currents is not None and _adds_current(code):
             left = [Mux(adds_current, value.as_signed(), other)
@@ -277,7 +279,7 @@ class Core(wiring.Component):
         if sums is not None:
             left = [Mux(add.is_event, value.as_signed(), other)
                     for value, other in zip(lanes_of(sums.value, bits), left, strict=True)]
-        late, more = late_operands(m, spec, operand=operand, u=u)
+        late, more = late_operands(m, spec, operand=operand, add=add, u=u, spiked=spiked)
         if any(op.halve and op.toward_zero for op in code.passes):
             # The number and what is added to it have one sign, so that the sum is negative if either is.
             rounds = add.which(lambda op: op.halve and op.toward_zero)

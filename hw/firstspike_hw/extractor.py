@@ -93,20 +93,22 @@ class Extractor(wiring.Component):
         # A word, and which of its groups are still to be sent.
         word, word_valid = Signal(layout, reset_less=True), Signal()
         occupied, ends = Signal(count), Signal()  # ends: no group is left but those that move on now
+        left, fresh = Signal(count), Signal()  # left: what is occupied, unless the word is fresh
         pick_ready, most = Signal(), self._layout.slots
         few_groups = count <= _FEW_GROUPS
         new, rest = self.words.payload, without_lowest(occupied)
         later = rest if most == 1 else without_lowest(rest)
         m.d.comb += self.words.ready.eq(~word_valid | (pick_ready & ends))
         with m.If(self.words.ready):
-            m.d.sync += [word.eq(new), occupied.eq(new.occupied), word_valid.eq(self.words.valid)]
+            m.d.sync += [word.eq(new), word_valid.eq(self.words.valid), fresh.eq(1)]
         with m.Elif(pick_ready):
-            m.d.sync += occupied.eq(later)
+            m.d.sync += [left.eq(later), fresh.eq(0)]
         if few_groups:
-            m.d.comb += ends.eq(at_most(most, occupied))
+            m.d.comb += [occupied.eq(Mux(fresh, word.occupied, left)), ends.eq(at_most(most, occupied))]
         else:
+            m.d.comb += occupied.eq(left)
             with m.If(self.words.ready):
-                m.d.sync += ends.eq(at_most(most, new.occupied))
+                m.d.sync += [left.eq(new.occupied), ends.eq(at_most(most, new.occupied))]
             with m.Elif(pick_ready):
                 m.d.sync += ends.eq(at_most(2 * most, occupied))
 

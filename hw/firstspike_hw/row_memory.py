@@ -2,6 +2,7 @@
 """Storage of rows, such as membranes: a ring of registers for few rows, a memory for many."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import wiring
@@ -10,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from firstspike_arch.layer_plan import LayerPlan
 from firstspike_arch.parity import parity_bits
 
+from .collisions import UNUSED
 from .parity import mismatch_of, parity_of
 from .pass_row import PassRow
 
@@ -33,7 +35,7 @@ class RowMemory(wiring.Component):
         For a memory: whether synthesis must make LUT RAM of it.
     forwards : bool
         For a memory: whether a row may be replaced again in one of the next two cycles. ``value`` then includes what is
-        being written, or was written in the cycle before; ``peek`` does not.
+        being written, or was written in the cycle before; ``peek`` and ``settled`` do not.
     bubbles : bool
         Whether ``peek`` must also be right in a cycle in which no row is replaced.
     clears : bool
@@ -57,6 +59,8 @@ class RowMemory(wiring.Component):
         Value of the row one stage before, without the current write; with a single row: of that row.
     value : Out(width)
         Value of the row that is replaced now.
+    settled : Out(width)
+        The same, faster, if the row was not replaced in the two cycles before.
     row : In(range(rows))
         Row that is replaced now.
     advance : In(1)
@@ -77,6 +81,7 @@ class RowMemory(wiring.Component):
     fetch_live: Signal
     peek: Signal
     value: Signal
+    settled: Signal
     row: Signal
     advance: Signal
     next: Signal
@@ -100,7 +105,7 @@ class RowMemory(wiring.Component):
         self._init, self._parity = init or [0] * rows, parity
         super().__init__({
             "fetch_row": In(range(rows)), "fetch": In(1), "fetch_live": In(1), "peek": Out(width), "value": Out(width),
-            "row": In(range(rows)), "advance": In(1), "next": In(width), "restart": In(1),
+            "settled": Out(width), "row": In(range(rows)), "advance": In(1), "next": In(width), "restart": In(1),
             **({"clear": In(1)} if clears else {}),
             **({"live": In(1), "mismatch": Out(1)} if parity else {}),
         })
@@ -120,6 +125,11 @@ class RowMemory(wiring.Component):
         """Whether the rows are a ring of registers."""
         return self._registers
 
+    @property
+    def _attributes(self) -> dict[str, Any]:
+        """A row that is fetched while it is replaced is forwarded, or not used."""
+        return UNUSED | ({"ram_style": "distributed"} if self._lut_ram else {})
+
     def elaborate(self, platform):
         m = Module()
         if self._registers:
@@ -128,17 +138,20 @@ class RowMemory(wiring.Component):
                 for index in range(self._rows)
             ]
             behind = ring[min(1, self._rows - 1)]
-            m.d.comb += [self.value.eq(ring[0]),
+            m.d.comb += [self.value.eq(ring[0]), self.settled.eq(ring[0]),
                          self.peek.eq(Mux(self.advance, behind, ring[0]) if self._bubbles else behind)]
             with m.If(self.advance):
                 m.d.sync += [older.eq(Mux(self.restart, init, newer)) for older, newer, init in
                              zip(ring, [*ring[1:], self.next], self._init, strict=True)]
         else:
-            m.submodules.rows = rows = Memory(shape=self._width, depth=self._rows, init=[],
-                                              attrs={"ram_style": "distributed"} if self._lut_ram else {})
+            m.submodules.rows = rows = Memory(
+                shape=self._width, depth=self._rows, init=[], attrs=self._attributes)
             read, write = rows.read_port(), rows.write_port()
-            value = Signal(self._width, reset_less=True)
-            loaded, unused = read.data, Const(0)
+            # No gate is between the memory and ``word``, so that the output register of a block RAM can be that.
+            word, unused = Signal(self._width, reset_less=True), Const(0)
+            m.d.sync += word.eq(read.data)
+            value: Value = word
+            settled = word
             if self._forwards:
                 # Whether to forward is known one cycle ahead: the row fetched is the one replaced in the next cycle,
                 # or in this one.
@@ -150,19 +163,20 @@ class RowMemory(wiring.Component):
                     ahead.eq(self.fetch & operand_live & (operand_row == self.fetch_row)), last.eq(self.next),
                     before.eq(self.fetch & self.advance & (self.row == self.fetch_row)),
                 ]
-                loaded, unused = Mux(ahead, self.next, Mux(before, last, read.data)), ahead | before
-            m.d.sync += value.eq(Mux(self.clear, 0, loaded) if self._clears else loaded)
+                given, is_forwarded = Mux(ahead, self.next, last), Signal()
+                forwarded = Signal(self._width, reset_less=True)
+                unused = ahead | before
+                m.d.sync += [forwarded.eq(Mux(self.clear, 0, given) if self._clears else given),
+                             is_forwarded.eq(unused | self.clear if self._clears else unused)]
+                value = Mux(is_forwarded, forwarded, word)
+            elif self._clears:  # what is cleared may have been used as ``peek``, so its parity is that of ``word``
+                value = settled = Signal(self._width, reset_less=True)
+                m.d.sync += value.eq(Mux(self.clear, 0, read.data))
             if self._parity:
-                word = value
-                if self._clears:  # what is cleared may have been used as ``peek``
-                    word = Signal(self._width, name="word", reset_less=True)
-                    m.d.sync += word.eq(read.data)
                 self._check(m, word, unused)
             m.d.comb += [
-                # Never read the row being written: otherwise synthesis adds logic for what a collision would read.
-                read.addr.eq(self.fetch_row), read.en.eq(self.fetch & ~(self.advance & (self.row == self.fetch_row))),
-                self.peek.eq(read.data), self.value.eq(value),
-                write.addr.eq(self.row), write.data.eq(self.next), write.en.eq(self.advance),
+                read.addr.eq(self.fetch_row), read.en.eq(self.fetch), self.peek.eq(read.data), self.value.eq(value),
+                self.settled.eq(settled), write.addr.eq(self.row), write.data.eq(self.next), write.en.eq(self.advance),
             ]
         return m
 
@@ -171,8 +185,8 @@ class RowMemory(wiring.Component):
         ``word``, unless it is ``unused`` there.
 
         The registers of a write are not reset, as a reset would come between a row and its parity."""
-        m.submodules.parity = rows = Memory(shape=parity_bits(self._width), depth=self._rows, init=[],
-                                            attrs={"ram_style": "distributed"} if self._lut_ram else {})
+        m.submodules.parity = rows = Memory(
+            shape=parity_bits(self._width), depth=self._rows, init=[], attrs=self._attributes)
         read, write = rows.read_port(), rows.write_port()
         fetch_row, fetch, used = Signal.like(self.fetch_row), Signal(), Signal()
         row, advance, written = (Signal.like(one, name=f"late_{name}", reset_less=True) for name, one in (
@@ -180,7 +194,7 @@ class RowMemory(wiring.Component):
         m.d.sync += [fetch_row.eq(self.fetch_row), fetch.eq(self.fetch), used.eq(~unused), row.eq(self.row),
                      advance.eq(self.advance), written.eq(self.next)]
         m.d.comb += [
-            read.addr.eq(fetch_row), read.en.eq(fetch & ~(advance & (row == fetch_row))),
+            read.addr.eq(fetch_row), read.en.eq(fetch),
             write.addr.eq(row), write.data.eq(parity_of(written)), write.en.eq(advance),
             self.mismatch.eq(mismatch_of(m, "", word, read.data, self.live & used)),
         ]
@@ -216,7 +230,7 @@ class RowBanks:
 
     Attributes
     ----------
-    value, peek, next : Value
+    value, peek, settled, next : Value
         Ports of the `RowMemory` of each bank, concatenated from the lowest bit.
     mismatches : list of Value
         With parity in memories: ``mismatch`` of each bank.
@@ -252,8 +266,10 @@ class RowBanks:
                          bank.row.eq(row), bank.advance.eq(advance), bank.restart.eq(restart)]
             banks.append(bank)
         # Signals, since Amaranth copies every other value wherever a lane's part of it is used.
-        self.value, self.peek = (Signal(plan.elements * width, name=f"{name}_{port}") for port in ("value", "peek"))
-        m.d.comb += [self.value.eq(Cat(bank.value for bank in banks)), self.peek.eq(Cat(bank.peek for bank in banks))]
+        self.value, self.peek, self.settled = (
+            Signal(plan.elements * width, name=f"{name}_{port}") for port in ("value", "peek", "settled"))
+        m.d.comb += [self.value.eq(Cat(bank.value for bank in banks)), self.peek.eq(Cat(bank.peek for bank in banks)),
+                     self.settled.eq(Cat(bank.settled for bank in banks))]
         self.next = Cat(bank.next for bank in banks)
 
 

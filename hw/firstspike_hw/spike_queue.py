@@ -11,6 +11,7 @@ from firstspike_arch.fixed import ceil_div
 from firstspike_arch.layer_plan import GROUP_BITS, LayerPlan, spike_queue_depth
 
 from .capture import CaptureInterface, capture_signature
+from .collisions import UNUSED
 
 __all__ = ["SpikeQueue", "word_struct"]
 
@@ -105,7 +106,7 @@ class SpikeQueue(wiring.Component):
                 capture.grant.eq(Mux(most, room[3], Mux(
                     (kept & comes) | (kept & goes_on) | (comes & goes_on), room[2], Mux(least, room[1], room[0])))),
             ]
-            m.submodules.words = words = Memory(shape=layout, depth=depth, init=[])
+            m.submodules.words = words = Memory(shape=layout, depth=depth, init=[], attrs=UNUSED)
             write, read = words.write_port(), words.read_port()
             # The word behind the one that is offered is next: no path goes from ready through its address.
             place, behind, following = Signal(range(depth)), Signal(range(depth), init=1), Signal(range(depth))
@@ -118,9 +119,7 @@ class SpikeQueue(wiring.Component):
                 m.d.sync += [self.words.valid.eq(found), following.eq(following + found)]
             m.d.comb += [
                 write.addr.eq(Mux(kept, behind, place)), read.addr.eq(following),
-                # Never read the word being written: otherwise synthesis adds logic for what a collision would read.
-                read.en.eq(loads & ~(write.en & Mux(kept, behind == following, place == following))),
-                write.en.eq(comes), write.data.eq(word), self.words.payload.eq(read.data),
+                read.en.eq(loads), write.en.eq(comes), write.data.eq(word), self.words.payload.eq(read.data),
             ]
         return m
 

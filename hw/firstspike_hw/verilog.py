@@ -64,7 +64,8 @@ def verilog(
     except (YosysError, ToolNotFound) as error:
         last = (str(error).strip().splitlines() or ["no message"])[-1]
         raise VerilogError(f"yosys must convert the design to Verilog, but ended with: {last}") from None
-    body = re.sub(r"^ *\(\* (?!ram_style).*\*\)\n", "", body, flags=re.MULTILINE)  # of no use to synthesis
+    # All other attributes are of no use to synthesis.
+    body = re.sub(r"^ *\(\* (?!ram_style|no_rw_check).*\*\)\n", "", body, flags=re.MULTILINE)
     if not re.search(rf"^module {top}\(", body, re.MULTILINE):
         raise VerilogError(f"name must be none that Verilog reserves, not {shown(top)}")
     for shape in memories:
