@@ -2,6 +2,7 @@
 """Gate level: what yosys makes of an accelerator for each family does, cycle by cycle, what golden and timing model
 predict; and a fault in one LUT is noticed."""
 
+import re
 from copy import deepcopy
 
 import firstspike as fs
@@ -38,11 +39,12 @@ def text_of(program: Program) -> str:
 
 
 def inverted(netlist: dict, unit: str) -> dict:
-    """The netlist with the function of one LUT of a unit inverted."""
+    """The netlist with the function of one LUT that drives a net of a unit inverted."""
     changed = deepcopy(netlist)
     (top,) = (module for module in changed["modules"].values() if int(module["attributes"].get("top", "0"), 2))
-    _, lut = next((name, cell["parameters"]) for name, cell in top["cells"].items()
-                     if name.startswith(unit) and cell["type"] in ("SB_LUT4", "LUT4", "LUT5", "LUT6"))
+    nets = {bit for name, net in top["netnames"].items() if name.startswith(f"{unit}.") for bit in net["bits"]}
+    lut = next(cell["parameters"] for cell in top["cells"].values() if re.fullmatch("SB_LUT4|LUT[4-6]", cell["type"])
+               and not nets.isdisjoint(cell["connections"].get("O") or cell["connections"]["Z"]))
     key = "LUT_INIT" if "LUT_INIT" in lut else "INIT"
     lut[key] = lut[key].translate(str.maketrans("01", "10"))
     return changed
