@@ -237,7 +237,7 @@ class Core(wiring.Component):
         init = LaneConstants(spec.plan, code.init, absent=-1)
         membranes = rows("membranes", bits, init=pack_rows(init.table, bits) if spec.plan.in_registers else (),
                          restart=add.inits_all)
-        # Passes of markers begin when the last event has been added: only that needs what is forwarded.
+        # Only events need what is forwarded: the passes of a marker begin when the last event has been added.
         u, peek, latest = ([value.as_signed() for value in lanes_of(word, bits)]
                            for word in (membranes.settled, membranes.peek, membranes.value))
         peeks: dict[str, list[Value]] = {}

@@ -8,11 +8,18 @@ from itertools import product
 from random import Random
 
 import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from firstspike_boards.ecp5 import ECP5
 from firstspike_boards.ecp5_netlist import (
     absorb_adder_inputs,
     absorb_output_registers,
     retime_block_multiplexers,
 )
+from firstspike_boards.open_flow import synthesise
+from firstspike_hw.row_memory import RowMemory
+from firstspike_hw.verilog import verilog
+from firstspike_hw.verilog_files import TOP
 
 CLOCK, ENABLE = 2, 3
 
@@ -302,3 +309,32 @@ def test_other_flip_flops_behind_block_rams_stay(change):
     change(design["modules"]["top"]["cells"], design["modules"]["top"]["ports"])
     before = deepcopy(design)
     assert retime_block_multiplexers(design) == 0 and design == before
+
+
+class Unpeeked(wiring.Component):
+    """Rows that are used where they are replaced, alone."""
+
+    def __init__(self, rows: RowMemory):
+        self._rows = rows
+        super().__init__({name: member for name, member in rows.signature.members.items() if name != "peek"})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.rows = self._rows
+        for name, member in self.signature.members.items():
+            outside, inside = getattr(self, name), getattr(self._rows, name)
+            m.d.comb += inside.eq(outside) if member.flow == wiring.In else outside.eq(inside)
+        return m
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("forwards", [False, True])
+def test_yosys_adds_nothing_between_rows_and_their_register(forwards, tmp_path):
+    """Neither what is forwarded nor a read of the row that is written comes in between."""
+    text = verilog(Unpeeked(RowMemory(rows=600, width=18, registers=False, forwards=forwards)), ())
+    found = synthesise(ECP5.synthesis, {"design.v": text}, tmp_path, top=TOP)
+    assert absorb_output_registers(found) == 1
+    (module,) = (one for one in found["modules"].values() if int(one["attributes"].get("top", "0"), 2))
+    cells = Counter(cell["type"] for cell in module["cells"].values())
+    registers = 2 * 18 + 10 + 4  # twice what is written, the row behind that fetched, and what is compared
+    assert cells["DP16KD"] == 1 and cells["TRELLIS_FF"] == forwards * registers
