@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
 """A memory as bad as hardware may be: what is read of a word while it is written is wrong."""
 
-from amaranth.hdl import Elaboratable, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory, ReadPort, WritePort
 
 __all__ = ["CollidingMemory"]
 
 
 class CollidingMemory(Elaboratable):
-    """In place of an Amaranth `Memory` with at most one write port: reads the complement of a word in the cycle in
-    which it is written.
+    """In place of an Amaranth `Memory`: what is read of a word in the cycle in which it is written is the complement of
+    what it was, or has another lowest bit, in turn.
 
     Parameters
     ----------
@@ -36,12 +36,13 @@ class CollidingMemory(Elaboratable):
     def elaborate(self, platform):
         m = Module()
         m.submodules.memory = self._memory
+        turn = Signal()  # of cycles: so a word and its parity, a cycle later, do not change alike
+        m.d.sync += turn.eq(~turn)
         for inside, outside in self._ports:
-            collides = Signal()
-            with m.If(outside.en):
-                m.d.sync += collides.eq(Value.cast(
-                    0 if not self._writes else self._writes[0].en.any() & (self._writes[0].addr == outside.addr)))
             read, seen = Value.cast(inside.data), Value.cast(outside.data)
-            m.d.comb += [inside.addr.eq(outside.addr), inside.en.eq(outside.en),
-                         seen.eq(Mux(collides, ~read, read))]
+            changes = Signal(len(read))
+            meets = [write.en.any() & (write.addr == outside.addr) for write in self._writes]
+            with m.If(outside.en):
+                m.d.sync += changes.eq(Mux(Cat(meets).any(), Mux(turn, -1, 1), 0))
+            m.d.comb += [inside.addr.eq(outside.addr), inside.en.eq(outside.en), seen.eq(read ^ changes)]
         return m
