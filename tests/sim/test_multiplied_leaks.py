@@ -65,6 +65,17 @@ def test_every_value_and_cycle_is_as_predicted(agree, neuron, place):
     assert all(ALIVE[0] <= share <= ALIVE[1] for share in aliveness(prediction.golden.spikes)[1:])
 
 
+def test_a_leak_behind_a_pool_of_currents_is_multiplied(agree):
+    random = np.random.default_rng(4)
+    builder = fs.NetworkBuilder((2, 6, 6), steps=5, readout="spike_count")
+    builder.layer(random.integers(-5, 9, (6, 2, 3, 3)), theta=40, leak=230 / 256, current_pool=2)
+    builder.layer(random.integers(-4, 7, (4, 6 * 2 * 2)), theta=20)
+    network = builder.build()
+    program = fs.compile(network, multiplies_leaks=True, lanes=[2, 4]).program
+    prediction = agree(PysimBackend(), program, inputs_of(network), 1)
+    assert all(ALIVE[0] <= share <= ALIVE[1] for share in aliveness(prediction.golden.spikes)[1:])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("place", MAPS)
 def test_verilator_agrees(agree, place):
