@@ -279,7 +279,7 @@ class Core(wiring.Component):
         if sums is not None:
             left = [Mux(add.is_event, value.as_signed(), other)
                     for value, other in zip(lanes_of(sums.value, bits), left, strict=True)]
-        late, more = late_operands(m, spec, operand=operand, add=add, u=u, spiked=spiked)
+        late, more = late_operands(m, spec, operand=operand, u=u)
         if any(op.halve and op.toward_zero for op in code.passes):
             # The number and what is added to it have one sign, so that the sum is negative if either is.
             rounds = add.which(lambda op: op.halve and op.toward_zero)

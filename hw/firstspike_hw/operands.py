@@ -119,14 +119,12 @@ def operand_registers(
 
 
 def late_operands(
-    m: Module, spec: CoreSpec, *, operand: PassRow, add: PassRow, u: list[Value], spiked: Value,
+    m: Module, spec: CoreSpec, *, operand: PassRow, u: list[Value],
 ) -> tuple[list[Value] | None, list[Value] | None]:
-    """Return what the passes of a leak, ~(u >> shift), of a falling threshold, and of constants that the spike chooses
-    in a core with memories, add to each lane in the add stage, 0 in other passes; None if there are no such passes. And
-    one more, 0 or 1, that a leak toward zero adds.
+    """Return what the passes of a leak, ~(u >> shift), and of a falling threshold add to each lane in the add stage, 0
+    in other passes; None if there are no such passes. And one more, 0 or 1, that a leak toward zero adds.
 
-    These are added beside the operand register, which is 0 then, or has the ones of those constants that do not depend
-    on the spike: an adder's LUTs have inputs left for them.
+    These are added beside the operand register, which is 0 then: an adder's LUTs have inputs left for them.
     """
     passes, bits = spec.microcode.passes, spec.plan.membrane_bits
     found: list[list[Value]] = []
@@ -149,9 +147,6 @@ def late_operands(
             here = Array(Const(int(value), bits) for value in op.values)[operand.step]
             m.d.sync += fall.eq(Mux(operand.number == number, here, 0))
             found.append([fall] * spec.plan.elements)
-        elif _chooses(spec, op) and _chooses_late(spec):
-            chooses = add.which(lambda one, op=op: one is op)
-            found.append(_chosen(spec, op, chooses, add, [spiked]))
     return [reduce(or_, values) for values in zip(*found, strict=True)] if found else None, more
 
 
@@ -281,21 +276,15 @@ def _chooses(spec: CoreSpec, op: RowOp) -> bool:
     return op.by_level and op.values is not None and not spec.holds(op)
 
 
-def _chooses_late(spec: CoreSpec) -> bool:
-    """Whether constants are chosen by the spike in the add stage, from the membrane in its register: so that nothing
-    else is behind a block RAM. Of more thresholds than one the choice would come too late there."""
-    return not spec.plan.in_registers and spec.layer.neuron.levels <= 1
-
-
 def _by_level(
     m: Module, spec: CoreSpec, fetch: PassRow, operand: PassRow, free: Value, seen: Sequence[Value],
     remembered: Sequence[Value],
 ) -> list[list[Value]]:
-    """Return the ones of constants that the spike chooses early, by lane, for each pass that adds such; they are 0 in
+    """Return the ones of constants that the spike chooses, by lane, for each pass that adds such; they are 0 in
     other passes."""
     extras = []
     for number, op in enumerate(spec.microcode.passes):
-        if not _chooses(spec, op) or _chooses_late(spec):
+        if not _chooses(spec, op):
             continue
         adds = Signal(name=f"adds_by_level{number}")
         with m.If(free):
