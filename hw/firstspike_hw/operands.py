@@ -271,37 +271,26 @@ def _rises(
     return [[Mux(adds & remembered[0][lane], ~value, 0) for lane, value in enumerate(rise)]]
 
 
-def _chooses(spec: CoreSpec, op: RowOp) -> bool:
-    """Whether a pass adds constants that the spike chooses."""
-    return op.by_level and op.values is not None and not spec.holds(op)
-
-
 def _by_level(
     m: Module, spec: CoreSpec, fetch: PassRow, operand: PassRow, free: Value, seen: Sequence[Value],
     remembered: Sequence[Value],
 ) -> list[list[Value]]:
-    """Return the ones of constants that the spike chooses, by lane, for each pass that adds such; they are 0 in
-    other passes."""
+    """Return the ones of constants that the spike chooses, by lane, for each pass that adds such; they are 0 in other
+    passes."""
     extras = []
     for number, op in enumerate(spec.microcode.passes):
-        if not _chooses(spec, op):
+        if not op.by_level or op.values is None or spec.holds(op):
             continue
         adds = Signal(name=f"adds_by_level{number}")
         with m.If(free):
             m.d.sync += adds.eq(fetch.number == number)
-        extras.append(_chosen(spec, op, adds, operand, seen if op is spec.microcode.step[0] else remembered))
+        tables = [LaneConstants(spec.plan, values & ~_certain(spec, op), absent=0) for values in op.values]
+        levels = seen if op is spec.microcode.step[0] else remembered
+        lanes = []
+        for lane in range(spec.plan.elements):
+            chosen: Value = tables[0].at(operand.group, lane)
+            for reached, table in zip(levels, tables[1:], strict=True):
+                chosen = Mux(reached[lane], table.at(operand.group, lane), chosen)
+            lanes.append(Mux(adds, chosen, 0))
+        extras.append(lanes)
     return extras
-
-
-def _chosen(spec: CoreSpec, op: RowOp, adds: Value, stage: PassRow, levels: Sequence[Value]) -> list[Value]:
-    """Return the ones of constants that depend on the spike, by lane, given which lanes have reached each threshold; 0
-    unless ``adds``."""
-    assert op.values is not None
-    tables = [LaneConstants(spec.plan, values & ~_certain(spec, op), absent=0) for values in op.values]
-    lanes = []
-    for lane in range(spec.plan.elements):
-        chosen: Value = tables[0].at(stage.group, lane)
-        for reached, table in zip(levels, tables[1:], strict=True):
-            chosen = Mux(reached[lane], table.at(stage.group, lane), chosen)
-        lanes.append(Mux(adds, chosen, 0))
-    return lanes

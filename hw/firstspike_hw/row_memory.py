@@ -144,8 +144,7 @@ class RowMemory(wiring.Component):
                 m.d.sync += [older.eq(Mux(self.restart, init, newer)) for older, newer, init in
                              zip(ring, [*ring[1:], self.next], self._init, strict=True)]
         else:
-            m.submodules.rows = rows = Memory(
-                shape=self._width, depth=self._rows, init=[], attrs=self._attributes)
+            m.submodules.rows = rows = Memory(shape=self._width, depth=self._rows, init=[], attrs=self._attributes)
             read, write = rows.read_port(), rows.write_port()
             # No gate is between the memory and ``word``, so that the output register of a block RAM can be that.
             word, unused = Signal(self._width, reset_less=True), Const(0)
