@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from .connectivity import Conv2d, Dense, Window
+from .connectivity import Conv2d, Dense, Shape, Window
 from .neuron import FloatNeuron
 
 __all__ = ["FloatBranch", "FloatLayer", "FloatNetwork", "InputKind", "LeakRounding", "Readout", "windows_of"]
@@ -146,6 +146,11 @@ class FloatNetwork:
     leak_rounding: LeakRounding | None = None
     accuracy: dict[str, float] = field(default_factory=dict)
     recipe: dict = field(default_factory=dict)
+
+    @property
+    def input_shape(self) -> Shape:
+        first = self.layers[0]
+        return np.shape(first.weight)[1:] if first.connectivity is None else first.connectivity.in_shape
 
     def windows(self, steps: int) -> list[slice]:
         """The steps on which each result of an inference of so many steps decides."""

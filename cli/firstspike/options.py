@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
+from firstspike_arch.connectivity import size_of
 from firstspike_arch.shown import said, shown
 
 if TYPE_CHECKING:
@@ -85,11 +86,19 @@ WeightScale = Annotated[str | None, typer.Option(
 
 
 def load_for(
-    network: "IntegerNetwork", data: str, split: str, limit: int | None = None,
+    network: "IntegerNetwork | FloatNetwork", data: str, split: str, limit: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Load inputs as `load_inputs` does, or one image file, in colour if the network's input has three channels."""
+    """Load inputs as `load_inputs` does, or one image file, in colour if the network's input has three channels.
+
+    Raises
+    ------
+    ValueError
+        The inputs are not of the network's size.
+    """
     if Path(data).suffix.lower() not in (".png", ".bmp", ".pgm", ".ppm"):
-        return load_inputs(data, split, limit)
+        inputs, labels = load_inputs(data, split, limit)
+        require_size(network, data, inputs)
+        return inputs, labels
     from PIL import Image
 
     colour = len(network.input_shape) == 3 and network.input_shape[0] == 3
@@ -99,10 +108,23 @@ def load_for(
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{data}: must be an image: {said(error)}") from None
     size = network.input_shape[1:] if len(network.input_shape) == 3 else None
-    if pixels.size != network.inputs or size not in (None, pixels.shape[:2]):
-        wanted = f"{size[1]} × {size[0]}" if size else f"{network.inputs}"
+    if pixels.size != size_of(network.input_shape) or size not in (None, pixels.shape[:2]):
+        wanted = f"{size[1]} × {size[0]}" if size else f"{size_of(network.input_shape)}"
         raise ValueError(f"{data}: must have {wanted} pixels, not {pixels.shape[1]} × {pixels.shape[0]}")
     return (np.moveaxis(pixels, -1, 0) if colour else pixels).reshape(1, -1), None
+
+
+def require_size(network: "IntegerNetwork | FloatNetwork", data: str, inputs: np.ndarray) -> None:
+    """Raise ValueError unless each sample has as many numbers, or the shape, that the network takes in a step."""
+    shape = network.input_shape
+    if size_of(shape) == inputs.shape[-1] or shape == inputs.shape[-len(shape):]:
+        return
+    from firstspike_train.data import DATASETS
+
+    fitting = [name for name, images in DATASETS.items() if size_of(images.shape) == size_of(shape)]
+    found, taken = (" × ".join(map(str, sides)) for sides in (inputs.shape[1:], shape))
+    raise ValueError(f"--data {data} has samples of {found} numbers, but {network.name} takes {taken}; give what it "
+                     f"was trained on{', such as --data ' * bool(fitting)}{' or '.join(fitting)}")
 
 
 def load_file(network: Path, input_shape: str | None = None, **given: Any) -> "FloatNetwork":

@@ -33,7 +33,7 @@ from .options import (
     VMin,
     WeightScale,
     load_file,
-    load_inputs,
+    load_for,
     scale_options,
 )
 from .progress import shown_progress, shown_stage
@@ -156,7 +156,7 @@ def compile_(
                      levels=levels, v_min=v_min, start=start,
                      input_shape=input_shape)
     if weight_bits == "auto":
-        inputs, labels = load_inputs(data, "validation", SAMPLES_OF_BITS)
+        inputs, labels = load_for(real, data, "validation", SAMPLES_OF_BITS)
         with shown_stage(console) as stage:
             stage(f"choosing bits on {len(inputs)} samples")
             calibration = api.calibrate(real, inputs, labels)
@@ -180,7 +180,7 @@ def compile_(
     else:
         if given or kernel_parallel is not None:
             raise ValueError("--device must be given without --lanes and --kernel-parallel: it chooses them")
-        inputs, _ = load_inputs(data, "validation", SAMPLES)
+        inputs, _ = load_for(real, data, "validation", SAMPLES)
         with shown_progress(console, f"mapping to {device}") as progress:
             mapping = api.map_to_device(
                 real, inputs, device=device, progress=progress, **options,

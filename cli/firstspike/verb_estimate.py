@@ -10,7 +10,7 @@ from firstspike_arch.program import Program
 from rich.console import Console
 
 from .build_folder import read_build, recorded_accuracy
-from .options import Build, Data, Html, HtmlData, Limit, ShownDevice, Split, load_inputs
+from .options import Build, Data, Html, HtmlData, Limit, ShownDevice, Split, load_for
 from .progress import shown_progress, shown_stage
 from .verb_simulate import distribution
 
@@ -33,7 +33,7 @@ def estimate(
     check_page(html, html_data, device)
     program, _ = read_build(build)
     memory = _memory(program, memory_latency, memory_gap)
-    inputs, labels = load_inputs(data, split, limit)
+    inputs, labels = load_for(program.network, data, split, limit)
     console = Console(highlight=False)
     with shown_progress(console, f"{len(inputs)} inferences in the models") as progress:
         prediction = predict_inputs(program, inputs, progress=progress, memory=memory)

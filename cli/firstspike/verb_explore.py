@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .options import SAMPLES_OF_BITS, Data, Html, JobProcesses, Network, Scheduler, TrialsFile, load_inputs
+from .options import SAMPLES_OF_BITS, Data, Html, JobProcesses, Network, Scheduler, TrialsFile, load_for
 from .progress import shown_progress
 from .tables import print_table
 
@@ -33,10 +33,11 @@ def explore(
     next call; 'firstspike compile FILE --from-trial N' builds one."""
     from .campaign import Workers
     from .exploring import Trials
+    from .network_file import load
 
     if html is not None and (html.is_dir() or not html.parent.is_dir()):
         raise ValueError(f"--html must be a file in a folder that exists, not {html}")
-    inputs, labels = load_inputs(data, "validation", limit)
+    inputs, labels = load_for(load(network), data, "validation", limit)
     if labels is None:
         raise ValueError(f"{data}: must have labels, as accuracy is one of the aims")
     kept = Trials(trials, network, device=device, data=data, make=True)

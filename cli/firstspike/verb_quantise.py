@@ -32,7 +32,7 @@ from .options import (
     VMin,
     WeightScale,
     load_file,
-    load_inputs,
+    load_for,
     scale_options,
 )
 from .progress import shown_progress
@@ -57,7 +57,7 @@ def quantise(
                      gain=gain, reset_delay=reset_delay, current_rule=current_rule, current_delay=current_delay,
                      levels=levels, v_min=v_min, start=start,
                      input_shape=input_shape)
-    inputs, labels = load_inputs(data, split, limit)
+    inputs, labels = load_for(real, data, split, limit)
     console = Console()
     calibration = api.calibrate(real, inputs, labels)
     options = {**scale_options(scales, percentile, weight_scale), "powers": calibration.powers, "in_min": in_min,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .options import Data, Html, HtmlData, Limit, Network, ShownDevice, Split, load_inputs
+from .options import Data, Html, HtmlData, Limit, Network, ShownDevice, Split, load_for
 from .progress import shown_progress, shown_stage
 
 
@@ -25,9 +25,9 @@ def report(
     from .page.command_line import check_page
 
     check_page(html, html_data, device)
-    inputs, labels = load_inputs(data, split, limit)
-    span = {"in_min": min(int(inputs.min()), 0), "in_max": max(int(inputs.max()), 1)} if inputs.ndim == 3 else {}
     real = api.load(network)
+    inputs, labels = load_for(real, data, split, limit)
+    span = {"in_min": min(int(inputs.min()), 0), "in_max": max(int(inputs.max()), 1)} if inputs.ndim == 3 else {}
     program = api.compile(real, **span).program
     console = Console(highlight=False)
     with shown_progress(console, f"{len(inputs)} inferences") as progress:

@@ -8,7 +8,7 @@ import typer
 from firstspike_arch.shown import shown
 from rich.console import Console
 
-from .options import Limit, Split, load_inputs
+from .options import Limit, Split, load_inputs, require_size
 from .tables import print_table
 
 
@@ -29,6 +29,8 @@ def robustness(
     images, labels = load_inputs(data, split, limit)
     if labels is None:
         raise ValueError(f"--data must be a data set with labels, not {shown(data)}")
+    for path in networks:
+        require_size(api.load(path), data, images)
     integers = [api.compile(api.load(path)).program.network for path in networks]
     names = [network.name for network in integers]
     if len(set(names)) < len(names):

@@ -12,7 +12,7 @@ from firstspike_arch.network import INPUT
 from rich.console import Console
 
 from .build_folder import read_build
-from .options import Backend, Build, Data, Split, load_inputs
+from .options import Backend, Build, Data, Split, load_for
 from .progress import shown_stage
 
 
@@ -25,7 +25,7 @@ def simulate(
     from . import api
 
     program, _ = read_build(build)
-    inputs, labels = load_inputs(data, split, index + 1)
+    inputs, labels = load_for(program.network, data, split, index + 1)
     if index >= len(inputs):
         raise ValueError(f"--index must be below {len(inputs)}, the number of inputs, not {index}")
     console = Console(highlight=False)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .options import Data, JobProcesses, Scheduler, Split, load_inputs
+from .options import Data, JobProcesses, Scheduler, Split, load_for
 from .progress import shown_progress, shown_stage
 from .tables import print_table
 from .verifiable import open_verifiable
@@ -33,7 +33,7 @@ def upsets(
 
     check_folder(output)
     opened = open_verifiable(file)
-    inputs, _ = load_inputs(data, split, inferences * runs)
+    inputs, _ = load_for(opened.program.network, data, split, inferences * runs)
     console = Console()
     with shown_stage(console) as stage:
         stage("building the simulator")

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .build_folder import recorded_accuracy
-from .options import Backend, Data, Html, HtmlData, Limit, Scheduler, ShownDevice, Split, load_inputs
+from .options import Backend, Data, Html, HtmlData, Limit, Scheduler, ShownDevice, Split, load_for
 from .progress import shown_progress, shown_stage
 from .verifiable import open_verifiable
 
@@ -64,7 +64,7 @@ def verify(
         _check_gates(gates, backend, html)
     case = open_verifiable(file)
     program, verilog = case.program, case.verilog
-    inputs, labels = load_inputs(data, split, limit)
+    inputs, labels = load_for(program.network, data, split, limit)
     console = Console()
     if gates is not None:
         verilog = _synthesised(console, case, gates)

@@ -52,8 +52,7 @@ def run_float(network: FloatNetwork, inputs: np.ndarray) -> FloatResult:
     ValueError
         Inputs of another shape.
     """
-    first, shape = network.layers[0], np.shape(inputs)
-    count = np.shape(first.weight)[1] if first.connectivity is None else size_of(first.connectivity.in_shape)
+    count, shape = size_of(network.input_shape), np.shape(inputs)
     wanted = ("batch", "steps", count) if network.input_kind == "events" else ("batch", count)
     if len(shape) != len(wanted) or shape[-1] != count:
         raise ValueError(f"inputs must have shape ({', '.join(map(str, wanted))}), not {shape}")
