@@ -17,7 +17,7 @@ from .external import (
 )
 from .fixed import ceil_div
 from .layer import Layer
-from .layer_plan import GROUP_BITS, LayerPlan, spike_queue_depth
+from .layer_plan import GROUP_BITS, ROW_CYCLES, LayerPlan, spike_queue_depth
 from .memory import MemoryShape
 from .merging import Merging
 from .microcode import Microcode, RowOp
@@ -25,6 +25,9 @@ from .parity import parity_bits
 from .walk import Walk, row_stride
 
 __all__ = ["CoreInput", "CoreSpec"]
+
+REMOTE_ROW_CYCLES = 5
+"""Cycles after which a row can be visited again, if its memory has registers on both sides."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -203,6 +206,21 @@ class CoreSpec:
         """Whether a row waits for a cycle between issue and fetch, with the address of its weights: that address is a
         sum, and has long wires. A core that `adds_words` has a register there in any case."""
         return not self.adds_words and (len(self.inputs) > 1 or any(place.walk.x is not None for place in self.inputs))
+
+    @cached_property
+    def remote_rows(self) -> bool:
+        """Whether memories of rows have registers on both sides, as block RAMs are far from the lanes: a row is read in
+        the address stage, and written in the cycle after it was added. It can be taken again after `row_cycles`, so not
+        where events visit fewer rows than that, but for those at the border of the map."""
+        plan = self.plan
+        simple = not (plan.forwards or plan.sum_rows or plan.options.parity or any(plan.options.lut_ram))
+        return plan.scattered and simple and self.address_stage and all(
+            plan.visits(one.connectivity) >= REMOTE_ROW_CYCLES for one in (self.layer, *self.layer.branches))
+
+    @property
+    def row_cycles(self) -> int:
+        """Cycles after which a row of a memory can be taken again, unless its sums are forwarded."""
+        return REMOTE_ROW_CYCLES if self.remote_rows else ROW_CYCLES
 
     @cached_property
     def marker_rows(self) -> np.ndarray:

@@ -20,7 +20,7 @@ GROUP_BITS = 8
 """Number of neighbouring spikes that the extractor examines in one cycle."""
 
 ROW_CYCLES = 3
-"""Cycles after which a row can be visited again, if its sums are not forwarded."""
+"""Cycles after which a row can be visited again, if its sums are not forwarded and its memory is near the lanes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,8 +215,16 @@ class LayerPlan:
         """
         if not isinstance(synapses, Conv2d):
             return False
-        visits = math.prod(ceil_div(one, banks) for one, banks in zip(reach(synapses), self.banks, strict=True))
-        return visits < ROW_CYCLES and self.channel_rows(synapses)[0] < ROW_CYCLES
+        return self._positions_visited(synapses) < ROW_CYCLES and self.channel_rows(synapses)[0] < ROW_CYCLES
+
+    def visits(self, synapses: Dense | Conv2d) -> int:
+        """Return how many rows an event visits, one after the other, that is not at the border of the map."""
+        if not isinstance(synapses, Conv2d):
+            return self.rows
+        return self._positions_visited(synapses) * self.channel_rows(synapses)[0]
+
+    def _positions_visited(self, synapses: Conv2d) -> int:
+        return math.prod(ceil_div(one, banks) for one, banks in zip(reach(synapses), self.banks, strict=True))
 
     def places(self) -> np.ndarray:
         """Return row·word_lanes + bit of each neuron's place in the spike words, in torch's order, int64[neurons]."""

@@ -11,7 +11,6 @@ from .backend import IDEAL_MEMORY, MemoryTiming
 from .connectivity import Conv2d, size_of
 from .core_spec import CoreInput, CoreSpec
 from .delaying import delayed
-from .layer_plan import ROW_CYCLES
 from .merging import BAND_CYCLES
 from .program import Program
 from .row_op import RowOp
@@ -210,15 +209,15 @@ def row_waits(core: CoreSpec, load: Workload) -> np.ndarray:
     """Estimate the cycles, int64[B], in which the sequencer waits for rows that the stages after it still process, if
     every event visits rows that the one before it visited.
 
-    It is so where spikes come position by position. A row is taken again after `ROW_CYCLES`, in which an event that
-    visits fewer rows is followed by no other; if sums are forwarded, at once.
+    It is so where spikes come position by position. A row is taken again after `CoreSpec.row_cycles`, in which an
+    event that visits fewer rows is followed by no other; if sums are forwarded, at once.
     """
     waits = np.zeros_like(load.idle)
     if core.plan.forwards or not core.plan.scattered:
         return waits
     for place, (events, ones) in enumerate(zip(load.events, load.ones, strict=True)):
         rows = event_rows(core, place)
-        short = np.where(rows, np.maximum(ROW_CYCLES - rows, 0), 0)
+        short = np.where(rows, np.maximum(core.row_cycles - rows, 0), 0)
         waits = waits + (ones if core.plan.bit_serial else events) @ short
     return waits
 

@@ -39,9 +39,10 @@ class Core(wiring.Component):
     The `Sequencer` issues at most one row a cycle, and a row passes four stages: issue (weight address), fetch (weight
     word → weight register, beside the memory), operand (weight · value, or another operand → operand register, beside
     the adder), add (u + operand, written at the end of the cycle). A row issued in cycle c is added in c + 3, or
-    in c + 4 if the core has an address stage before fetch (`CoreSpec.address_stage`). Where words of weights are all
-    that is added, they come one cycle later, and need no operand register. The product with a
-    spike's magnitude is a sum of shifted weights, with a polarity a negation; with any other number it is a
+    in c + 4 if the core has an address stage before fetch (`CoreSpec.address_stage`). Rows in memories are read in the
+    fetch stage; those far from the lanes (`CoreSpec.remote_rows`) in the address stage, and are written a cycle later.
+    Where words of weights are all that is added, they come one cycle later, and need no operand register. The product
+    with a spike's magnitude is a sum of shifted weights, with a polarity a negation; with any other number it is a
     multiplication, or a shift if ``bit_serial``. If the core takes two events at once, their two products are added up
     in the operand stage: what u becomes is in the proved range, and the sum of the two alone may leave it, as all sums
     are modulo 2^bits.
@@ -129,6 +130,8 @@ class Core(wiring.Component):
         before: PassRow | IssueInterface = sequencer.issue
         if spec.address_stage:
             before = PassRow(spec, "address")
+            if spec.remote_rows:
+                fetch.reads = before
             with m.If(free):
                 m.d.sync += before.follow(sequencer.issue)
         with m.If(free):

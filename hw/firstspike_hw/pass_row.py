@@ -24,10 +24,16 @@ class PassRow:
     spec : CoreSpec
     stage : str
         Name of the stage, with which the names of the registers begin.
+
+    Attributes
+    ----------
+    reads : PassRow
+        Of the fetch stage, the stage in which memories of rows are read: itself, or the one before.
     """
 
     def __init__(self, spec: CoreSpec, stage: str):
         plan, self._passes, self._stage = spec.plan, spec.microcode.passes, stage
+        self.reads: PassRow = self
         self._early: tuple[Module, PassRow] | None = None
         self._decoded: dict[tuple[int, ...] | str, Signal] = {}
         self.valid, self.row = Signal(name=f"{stage}_valid"), Signal(range(plan.rows), name=f"{stage}_row")

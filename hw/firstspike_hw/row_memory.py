@@ -33,16 +33,21 @@ class RowMemory(wiring.Component):
         Whether the rows are registers instead of a memory.
     lut_ram : bool
         For a memory: whether synthesis must make LUT RAM of it.
+    remote : bool
+        For a memory: whether it has registers on both sides, so that a row is fetched three cycles before it is
+        replaced, and written in the cycle behind that. There must be at least five rows.
     forwards : bool
-        For a memory: whether a row may be replaced again in one of the next two cycles. ``value`` then includes what is
-        being written, or was written in the cycle before; ``peek`` and ``settled`` do not.
+        For a memory that is not ``remote``: whether a row may be replaced again in one of the next two cycles.
+        ``value`` then includes what is being written, or was written in the cycle before; ``peek`` and ``settled`` do
+        not.
     bubbles : bool
         Whether ``peek`` must also be right in a cycle in which no row is replaced.
     clears : bool
         For a memory: whether ``clear`` is used.
     parity : bool
-        For a memory: whether each row has parity. It is in a memory of its own, whose ports do in the next cycle what
-        those of the rows do in this one: so no row waits for its parity, neither to be written nor to be used.
+        For a memory that is not ``remote``: whether each row has parity. It is in a memory of its own, whose ports do
+        in the next cycle what those of the rows do in this one: so no row waits for its parity, neither to be written
+        nor to be used.
     init : sequence of int
         Power-up value of each register row, from which all rows restart together. That needs no multiplexer, as the set
         or reset of a flip-flop equals its power-up value.
@@ -50,7 +55,7 @@ class RowMemory(wiring.Component):
     Members
     -------
     fetch_row : In(range(rows))
-        Row two stages before the one that is replaced.
+        Row two stages before the one that is replaced; three, if the memory is ``remote``.
     fetch : In(1)
         The row to fetch moves on to the next stage.
     fetch_live : In(1)
@@ -91,16 +96,19 @@ class RowMemory(wiring.Component):
     mismatch: Signal
 
     def __init__(
-        self, *, rows: int, width: int, registers: bool, lut_ram: bool = False, forwards: bool = False,
-        bubbles: bool = False, clears: bool = False, parity: bool = False, init: Sequence[int] = (),
+        self, *, rows: int, width: int, registers: bool, lut_ram: bool = False, remote: bool = False,
+        forwards: bool = False, bubbles: bool = False, clears: bool = False, parity: bool = False,
+        init: Sequence[int] = (),
     ):
         if rows < 1 or width < 1:
             raise ValueError(f"rows and width must be at least 1, not {rows!r} and {width!r}")
-        if parity and registers:
-            raise ValueError("parity must be off for rows in registers")
+        if parity and (registers or remote):
+            raise ValueError(f"parity must be off for {'rows in registers' if registers else 'a remote memory'}")
+        if remote and (registers or forwards):
+            raise ValueError(f"remote must be off for {'rows in registers' if registers else 'sums to be forwarded'}")
         if init and (not registers or len(init) != rows):
             raise ValueError(f"init must be a value for each of {rows} rows in registers, or none, not {len(init)}")
-        self._rows, self._width, self._registers = rows, width, registers
+        self._rows, self._width, self._registers, self._remote = rows, width, registers, remote
         self._lut_ram, self._forwards, self._bubbles, self._clears = lut_ram, forwards, bubbles, clears
         self._init, self._parity = init or [0] * rows, parity
         super().__init__({
@@ -148,7 +156,15 @@ class RowMemory(wiring.Component):
             read, write = rows.read_port(), rows.write_port()
             # No gate is between the memory and ``word``, so that the output register of a block RAM can be that.
             word, unused = Signal(self._width, reset_less=True), Const(0)
-            m.d.sync += word.eq(read.data)
+            peek, row, advance, replaced = read.data, self.row, self.advance, self.next
+            if self._remote:
+                peek, row, advance = (Signal.like(one, name=f"far_{name}") for name, one in (
+                    ("word", word), ("row", row), ("advance", advance)))
+                replaced = Signal(self._width, name="far_next", reset_less=True)
+                with m.If(self.fetch):
+                    m.d.sync += peek.eq(read.data)
+                m.d.sync += [row.eq(self.row), advance.eq(self.advance), replaced.eq(self.next)]
+            m.d.sync += word.eq(peek)
             value: Value = word
             settled = word
             if self._forwards:
@@ -170,12 +186,12 @@ class RowMemory(wiring.Component):
                 value = Mux(is_forwarded, forwarded, word)
             elif self._clears:  # what is cleared may have been used as ``peek``, so its parity is that of ``word``
                 value = settled = Signal(self._width, reset_less=True)
-                m.d.sync += value.eq(Mux(self.clear, 0, read.data))
+                m.d.sync += value.eq(Mux(self.clear, 0, peek))
             if self._parity:
                 self._check(m, word, unused)
             m.d.comb += [
-                read.addr.eq(self.fetch_row), read.en.eq(self.fetch), self.peek.eq(read.data), self.value.eq(value),
-                self.settled.eq(settled), write.addr.eq(self.row), write.data.eq(self.next), write.en.eq(self.advance),
+                read.addr.eq(self.fetch_row), read.en.eq(self.fetch), self.peek.eq(peek), self.value.eq(value),
+                self.settled.eq(settled), write.addr.eq(row), write.data.eq(replaced), write.en.eq(advance),
             ]
         return m
 
@@ -212,7 +228,8 @@ class RowBanks:
     width : int
         Bits of each neuron.
     fetch, add : PassRow
-        Stage in which a row is fetched, and stage in which it is replaced.
+        Fetch stage, in which a row is read, unless its memory is remote (`PassRow.reads`), and stage in which it is
+        replaced.
     free : Value
         High if the fetch stage moves at the end of this cycle.
     sums : bool
@@ -247,10 +264,10 @@ class RowBanks:
         for number in range(plan.bank_count):
             bank = RowMemory(
                 rows=plan.sum_rows if sums else plan.rows, width=plan.lanes * width, registers=plan.in_registers,
-                lut_ram=plan.options.lut_ram[name != "membranes"], forwards=forwards, bubbles=bubbles,
-                clears=clear is not None, parity=parity, init=init)
+                lut_ram=plan.options.lut_ram[name != "membranes"], remote=fetch.reads is not fetch,
+                forwards=forwards, bubbles=bubbles, clears=clear is not None, parity=parity, init=init)
             m.submodules[name if plan.bank_count == 1 else f"{name}_bank{number}"] = bank
-            fetch_row, live = fetch.sums() if sums else fetch.bank(number)
+            fetch_row, live = fetch.sums() if sums else fetch.reads.bank(number)
             row, advance = add.sums() if sums else add.bank(number)
             if parity:
                 m.d.comb += bank.live.eq(advance & add.known)

@@ -9,11 +9,11 @@ __all__ = ["Scoreboard"]
 
 
 class Scoreboard(wiring.Component):
-    """Tells whether the current row must wait for rows in the next two stages, whose sums are not written yet.
+    """Tells whether the current row must wait for rows in the next stages, whose sums are not written yet.
 
-    A row waits while the same row of the same bank is in either stage. If sums are forwarded, only rows of a marker's
-    passes wait for that. If sums are forwarded, or ``drains``, the first row of a marker waits until both stages are
-    empty. ``waits`` is valid in the same cycle.
+    A row waits while the same row of the same bank is in one of the stages. If sums are forwarded, only rows of a
+    marker's passes wait for that. If sums are forwarded, or ``drains``, the first row of a marker waits until all
+    stages are empty. ``waits`` is valid in the same cycle.
 
     Parameters
     ----------
@@ -25,6 +25,8 @@ class Scoreboard(wiring.Component):
         Whether markers number other rows than events.
     banks : int
         Number of banks whose rows are compared.
+    stages : int
+        Number of stages, all of which move together.
 
     Members
     -------
@@ -52,10 +54,10 @@ class Scoreboard(wiring.Component):
     starting: Signal
     waits: Signal
 
-    def __init__(self, *, rows: int, forwards: bool, drains: bool = False, banks: int = 1):
-        if rows < 1 or banks < 1:
-            raise ValueError(f"rows and banks must be at least 1, not {rows!r} and {banks!r}")
-        self._forwards, self._drains = forwards, drains
+    def __init__(self, *, rows: int, forwards: bool, drains: bool = False, banks: int = 1, stages: int = 2):
+        if min(rows, banks, stages) < 1:
+            raise ValueError(f"rows, banks and stages must be at least 1, not {rows!r}, {banks!r} and {stages!r}")
+        self._forwards, self._drains, self._stages = forwards, drains, stages
         super().__init__({
             "rows": In(data.ArrayLayout(range(rows), banks)), "reached": In(banks), "enters": In(1), "free": In(1),
             "marker": In(1), "starting": In(1), "waits": Out(1),
@@ -71,13 +73,18 @@ class Scoreboard(wiring.Component):
         """Whether markers number other rows than events."""
         return self._drains
 
+    @property
+    def stages(self) -> int:
+        """Number of stages."""
+        return self._stages
+
     def elaborate(self, platform):
         m = Module()
         same, busy = Const(0), Const(0)
         rows, reached = self.rows, Mux(self.enters, self.reached, 0)
-        for stage in ("fetched", "operand"):
-            held = Signal.like(self.rows, name=f"{stage}_rows")
-            valid = Signal.like(self.reached, name=f"{stage}_valid")
+        for stage in range(self._stages):
+            held = Signal.like(self.rows, name=f"rows{stage}")
+            valid = Signal.like(self.reached, name=f"valid{stage}")
             with m.If(self.free):
                 m.d.sync += [held.eq(rows), valid.eq(reached)]
             rows, reached, busy = held, valid, busy | valid.any()

@@ -143,8 +143,8 @@ class Sequencer(wiring.Component):
     marker of the next one, and events that arrive during the first step belong to the previous inference and are taken
     without effect, one a cycle.
 
-    Rows of a convolution come in no fixed order. A row waits while the same row is in one of the two following stages
-    (it was issued one or two cycles before, not counting waits); see `Scoreboard`.
+    Rows of a convolution come in no fixed order. A row waits while the same row is in one of the following stages (it
+    was issued less than `CoreSpec.row_cycles` before, not counting waits); see `Scoreboard`.
 
     With several banks, an event visits as many positions in the same cycle, each bank in a row of its own. Two events
     of one token visit the same rows of a vector together. If the plan is ``bit_serial``, an event is walked once for
@@ -414,7 +414,8 @@ class Sequencer(wiring.Component):
             # If sums are forwarded, rows of events need not be compared, and a marker's are the same in all banks.
             banks = 1 if plan.forwards else plan.bank_count
             m.submodules.scoreboard = board = Scoreboard(
-                rows=plan.walk_rows, forwards=plan.forwards, drains=plan.sum_rows > 0, banks=banks)
+                rows=plan.walk_rows, forwards=plan.forwards, drains=plan.sum_rows > 0, banks=banks,
+                stages=spec.row_cycles - 1)
             if banks > 1:
                 m.d.comb += [board.rows.eq(issue.bank_rows), board.reached.eq(issue.reached)]
             else:

@@ -9,12 +9,13 @@ from firstspike_hw.scoreboard import Scoreboard
 ROWS, CYCLES = 5, 400
 
 
-@pytest.mark.parametrize(("forwards", "drains"), [(False, False), (True, False), (False, True)])
-def test_a_row_waits_for_itself_in_the_stages_behind(forwards, drains):
+@pytest.mark.parametrize(("forwards", "drains", "stages"), [
+    (False, False, 2), (True, False, 2), (False, True, 2), (False, False, 4)])
+def test_a_row_waits_for_itself_in_the_stages_behind(forwards, drains, stages):
     random = np.random.default_rng(3)
-    unit = Scoreboard(rows=ROWS, forwards=forwards, drains=drains)
-    assert (unit.forwards, unit.drains) == (forwards, drains)
-    behind: list[int | None] = [None, None]  # rows in the two stages
+    unit = Scoreboard(rows=ROWS, forwards=forwards, drains=drains, stages=stages)
+    assert (unit.forwards, unit.drains, unit.stages) == (forwards, drains, stages)
+    behind: list[int | None] = [None] * stages  # rows in the stages
     seen = {False: 0, True: 0}
 
     async def drive(ctx):
@@ -26,14 +27,14 @@ def test_a_row_waits_for_itself_in_the_stages_behind(forwards, drains):
                 ctx.set(port, value)
             wanted = row in behind
             if forwards:
-                wanted = marker and (wanted or (starting and behind != [None, None]))
+                wanted = marker and (wanted or (starting and any(one is not None for one in behind)))
             if drains:
-                wanted = wanted or (marker and starting and behind != [None, None])
+                wanted = wanted or (marker and starting and any(one is not None for one in behind))
             assert bool(ctx.get(unit.waits)) == wanted
             seen[wanted] += 1
             await ctx.tick()
             if free:
-                behind[:] = [row if enters else None, behind[0]]
+                behind[:] = [row if enters else None, *behind[:-1]]
 
     simulator = Simulator(unit)
     simulator.add_clock(1e-6)
@@ -73,5 +74,5 @@ def test_banks_wait_for_rows_of_their_own():
 
 
 def test_there_must_be_a_row_and_a_bank():
-    with pytest.raises(ValueError, match=r"^rows and banks must be at least 1, not 0 and 1$"):
+    with pytest.raises(ValueError, match=r"^rows, banks and stages must be at least 1, not 0, 1 and 2$"):
         Scoreboard(rows=0, forwards=False)

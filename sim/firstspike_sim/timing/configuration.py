@@ -167,7 +167,7 @@ def sequencer_settings(specs: Sequence[CoreSpec]) -> SequencerSettings:
         cores[index] = (plan.rows, len(code.start), len(code.step), len(code.final),
                         ends[index] - len(spec.inputs), ends[index], plan.scattered, plan.forwards,
                         code.pools, code.recurs, _compares_banks(plan), plan.position_rows, plan.tiles[1], *plan.banks,
-                        plan.options.skips, _locates(plan))
+                        plan.options.skips, _locates(plan), spec.remote_rows)
     first_events = np.cumsum([0] + [size_of(one.connectivity.in_shape) for _, one in inputs])
     windows = [np.zeros((0, 3), np.int64)]
     for number, (spec, one) in enumerate(inputs):

@@ -25,11 +25,12 @@ CORE_SETTINGS = np.dtype([
     ("first_edge", np.int64), ("edge_end", np.int64), ("scattered", np.bool_), ("forwards", np.bool_),
     ("pools", np.bool_), ("recurs", np.bool_), ("by_bank", np.bool_), ("position_rows", np.int64),
     ("tiles_across", np.int64), ("down", np.int64), ("across", np.int64), ("skips", np.bool_), ("locates", np.bool_),
+    ("remote", np.bool_),
 ], align=True)
 """Settings of the sequencer of a core: its rows, the numbers of passes in the lists of its microcode, the range of its
 edges, and the options of the same names in its plan and its microcode. ``by_bank``: rows are compared bank by bank; the
-plan's rows at a position, tiles across, and banks ``down`` and ``across``; whether step markers skip rows; and whether
-it matters where an event visits the banks (``locates``)."""
+plan's rows at a position, tiles across, and banks ``down`` and ``across``; whether step markers skip rows;
+whether it matters where an event visits the banks (``locates``); and whether rows are remote."""
 
 EDGE_SETTINGS = np.dtype([
     ("first_event", np.int64), ("reach", np.int64), ("x_row_step", np.int64), ("y_row_step", np.int64),
