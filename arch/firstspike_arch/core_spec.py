@@ -211,11 +211,11 @@ class CoreSpec:
     def remote_rows(self) -> bool:
         """Whether memories of rows have registers on both sides, as block RAMs are far from the lanes: a row is read in
         the address stage, and written in the cycle after it was added. It can be taken again after `row_cycles`, so not
-        where events visit fewer rows than that, but for those at the border of the map."""
+        where events would visit it sooner, but for those at the border of the map."""
         plan = self.plan
         simple = not (plan.forwards or plan.sum_rows or plan.options.parity or any(plan.options.lut_ram))
         return plan.scattered and simple and self.address_stage and all(
-            plan.visits(one.connectivity) >= REMOTE_ROW_CYCLES for one in (self.layer, *self.layer.branches))
+            plan.row_spacing(one.connectivity) >= REMOTE_ROW_CYCLES for one in (self.layer, *self.layer.branches))
 
     @property
     def row_cycles(self) -> int:

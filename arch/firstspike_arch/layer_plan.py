@@ -215,16 +215,19 @@ class LayerPlan:
         """
         if not isinstance(synapses, Conv2d):
             return False
-        return self._positions_visited(synapses) < ROW_CYCLES and self.channel_rows(synapses)[0] < ROW_CYCLES
+        return math.prod(self._visits(synapses)) < ROW_CYCLES and self.channel_rows(synapses)[0] < ROW_CYCLES
 
-    def visits(self, synapses: Dense | Conv2d) -> int:
-        """Return how many rows an event visits, one after the other, that is not at the border of the map."""
+    def row_spacing(self, synapses: Dense | Conv2d) -> int:
+        """Return after how many visits an event can visit a row that the event before it visited, if their pixels are
+        in one line, as they usually are: the first that it visits may have been the last position across."""
         if not isinstance(synapses, Conv2d):
             return self.rows
-        return self._positions_visited(synapses) * self.channel_rows(synapses)[0]
+        down, across = self._visits(synapses)
+        return (down * across - (across - 1)) * self.channel_rows(synapses)[0]
 
-    def _positions_visited(self, synapses: Conv2d) -> int:
-        return math.prod(ceil_div(one, banks) for one, banks in zip(reach(synapses), self.banks, strict=True))
+    def _visits(self, synapses: Conv2d) -> tuple[int, ...]:
+        """Return how many positions an event visits down and across, one after the other."""
+        return tuple(ceil_div(one, banks) for one, banks in zip(reach(synapses), self.banks, strict=True))
 
     def places(self) -> np.ndarray:
         """Return row·word_lanes + bit of each neuron's place in the spike words, in torch's order, int64[neurons]."""
