@@ -105,8 +105,8 @@ class ProgramPort(wiring.Component):
             chosen = Signal(shape.chunks, name=f"chosen{core.index}")
             number, row, bits = word.address[:low], word.address[low:], len(access.word)
             m.d.comb += [
-                access.ahead.eq(written), access.write.eq(writing), access.read.eq(reading),
-                access.chunk.eq(Mux(below & named, chosen, 0)),
+                access.ahead.eq(written & (word.memory == core.index)), access.write.eq(writing),
+                access.read.eq(reading), access.chunk.eq(Mux(below & named, chosen, 0)),
             ]
             m.d.sync += [
                 access.data.eq(word.data), access.word.eq(row), below.eq(row[:bits] < shape.depth),

@@ -35,7 +35,7 @@ class AccessInterface(Protocol):
 def memory_access_signature(shape: MemoryShape) -> wiring.Signature:
     """Return the signature to ``write`` or ``read`` a chunk of a memory word.
 
-    One bit of ``chunk`` selects the chunk, or none is set. ``ahead`` is high in the cycle before any ``write``.
+    One bit of ``chunk`` selects the chunk, or none is set. ``ahead`` is high in the cycle before a chunk is written.
     """
     return wiring.Signature({
         "word": Out(range(shape.depth)), "chunk": Out(shape.chunks),
@@ -145,7 +145,8 @@ class WeightMemory(wiring.Component):
         read, write = memory.read_port(), memory.write_port(granularity=shape.chunk_bits)
         mismatches: list[Value] = []
         late, calm = self._spec.adds_words, Signal(init=1)
-        m.d.sync += calm.eq(~access.ahead)  # beside the memory, as the wires to it are long
+        # Beside the memory, as the wires to it are long. Were it equal in all cores, synthesis would make one of them.
+        m.d.sync += calm.eq(~access.ahead)
         address = Signal(range(shape.depth))
         word: Value = self.word
         if late or self._spec.address_stage:

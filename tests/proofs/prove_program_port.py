@@ -73,7 +73,7 @@ class ProgramPortProof(Proof):
             self.hold(name, (access.write & access.chunk.any()) == here)
             self.hold(name, ~here | ((access.word == row) & (access.data == came.data) & (
                 access.chunk == (1 << chunk if low else 1))))
-            self.hold(name, ~access.write | self.past(access.ahead))
+            self.hold(name, ~(access.write & access.chunk.any()) | self.past(access.ahead))
         # Something was written, and the cores have not started over since.
         stale = Signal()
         with m.If(unit.reload):
