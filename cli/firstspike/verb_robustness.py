@@ -29,9 +29,10 @@ def robustness(
     images, labels = load_inputs(data, split, limit)
     if labels is None:
         raise ValueError(f"--data must be a data set with labels, not {shown(data)}")
-    for path in networks:
-        require_size(api.load(path), data, images)
-    integers = [api.compile(api.load(path)).program.network for path in networks]
+    trained = [api.load(path) for path in networks]
+    for network in trained:
+        require_size(network, data, images)
+    integers = [api.compile(network).program.network for network in trained]
     names = [network.name for network in integers]
     if len(set(names)) < len(names):
         raise ValueError(f"networks must have different names, not {', '.join(names)}")
