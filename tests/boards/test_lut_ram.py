@@ -103,7 +103,7 @@ def test_a_mapping_takes_it_where_block_ram_is_short(monkeypatch):
     fewer = plain.blocks - 2
     short = found(fewer)
     assert in_lut_ram(short) and not in_lut_ram(plain) and short.blocks <= fewer
-    assert short.luts > plain.luts and short.interval == plain.interval
+    assert short.luts > plain.luts and short.interval <= plain.interval  # rows in LUT RAM are near the lanes
     assert "in LUT RAM" in short.compilation.report()
     without = found(fewer, lut_ram=False)
     assert not in_lut_ram(without) and without.interval > short.interval

@@ -27,7 +27,7 @@ OPTIONS = {
     "… in a row of registers", "… in rows of registers", "… in rows of a memory", "weight exponent", "lowest weight",
     *(f"{bits} weight bits" for bits in range(2, 9)), "port image", "early exit", "winner scan", "kernel-parallel",
     "banks in several visits", "bit-serial", "several lanes", "rows in memory", "merged spikes", "two events a cycle",
-    "rotated kernel", "rows skipped", "sums forwarded", "remote rows",
+    "rotated kernel", "rows skipped", "sums forwarded",
     "leak by a multiplication", "… of a current", "… of a rise",
 }
 
@@ -155,7 +155,6 @@ def _options(program: Program) -> Iterator[str]:
             ("rows in memory", plan.rows > plan.options.register_rows), ("merged spikes", plan.options.merges),
             ("two events a cycle", core.pairs), ("rotated kernel", any(plan.rotates)),
             ("rows skipped", plan.options.skips), ("sums forwarded", plan.options.forwards),
-            ("remote rows", core.remote_rows),
             ("leak by a multiplication", "membrane" in core.microcode.leak_products),
             ("… of a current", "trace" in core.microcode.leak_products),
             ("… of a rise", "rise" in core.microcode.leak_products),
