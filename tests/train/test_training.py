@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from firstspike_arch.checkpoint import load_network
-from firstspike_train import train
+from firstspike_train import train, training_run
 from firstspike_train.augmentation import mirrored, shifted
 from firstspike_train.data import load
 from firstspike_train.methods.ettfs import EttfsNetwork
@@ -254,6 +254,7 @@ def test_a_mixed_training_rounds_products_of_real_numbers_alone(tmp_path, monkey
         products.add((runs[-1].module.stack[0].rounds, torch.is_grad_enabled(), product.dtype))
         return product
 
+    monkeypatch.setattr(training_run, "has_bfloat16", lambda: True)
     monkeypatch.setattr(TrainingRun, "__init__", watched)
     monkeypatch.setattr(torch.nn.functional, "linear", spied)
     plain, mixed = (train(SMALL, tmp_path / f"{on}.safetensors", progress=False, mixed=on) for on in (False, True))

@@ -72,7 +72,8 @@ class TrainingRun:
         self.teacher_path, self.start_path = teacher_path, start_path
         self.device = device_of(device, workers)
         self.compiled = compiled
-        self.mixed = mixed or recipe.training.precision == "mixed" or self.device.type == "cuda"
+        self.mixes = self.device.type != "cpu" or has_bfloat16()
+        self.mixed = self.mixes and (mixed or recipe.training.precision == "mixed" or self.device.type == "cuda")
         self.given_threads, self.threads = threads, threads or _threads_for(recipe)
         images, self.labels = _tensors(recipe, "train")
         if recipe.data.samples:
@@ -208,7 +209,9 @@ class TrainingRun:
     def _precision(self, phase: Phase) -> AbstractContextManager:
         """Context for the precision of products in a phase; integers need float32 to be exact, which training can do
         without."""
-        mixed = self.recipe.quantisation.precision == "mixed" if phase.name == "quantised" else self.mixed
+        mixed = self.mixed
+        if phase.name == "quantised":
+            mixed = self.mixes and self.recipe.quantisation.precision == "mixed"
         return torch.autocast(self.device.type, torch.bfloat16) if mixed else nullcontext()
 
     def _start(self, phase: Phase) -> None:
@@ -369,6 +372,13 @@ class TrainingRun:
             restore_optimizer(self.optimizer, state.tensors)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise refused(path, error, advice) from None
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor multiplies in bfloat16, which needs AVX-512; others train in float32.
+
+    Where it does not, torch 2 corrupts memory in the gradients of some convolutions in that memory format."""
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def _threads_for(recipe: Recipe) -> int:
