@@ -190,7 +190,7 @@ def test_a_training_begins_with_the_weights_of_another(tmp_path):
     second = train(still, tmp_path / "second.safetensors", progress=False, start=real)
     anew = train(still, tmp_path / "anew.safetensors", progress=False)
     assert anew.accuracy["float_test"] < 0.5 < second.accuracy["float_test"]
-    assert abs(second.accuracy["float_test"] - first.accuracy["float_test"]) < 0.02  # running means go on
+    assert abs(second.accuracy["float_test"] - first.accuracy["float_test"]) < 0.05  # running means go on
     assert second.recipe["history"][7]["potential"] == first.accuracy["float_validation"]
     assert [entry["phase"] for entry in second.recipe["history"]] == [
         *["start"] * 5, "teacher", "teacher", "start", "real", "quantised", "quantised", "test"]
@@ -406,7 +406,10 @@ def test_threads_are_as_they_were_behind_a_training(tmp_path):
         train(SMALL, tmp_path / "x.safetensors", progress=False, threads=-1)
 
 
-def test_mixed_precision_of_a_recipe_orders_channels_last():
+def test_mixed_precision_of_a_recipe_orders_channels_last_where_a_processor_has_bfloat16(monkeypatch):
+    monkeypatch.setattr(training_run, "has_bfloat16", lambda: False)
+    assert not TrainingRun(ALL).mixed
+    monkeypatch.setattr(training_run, "has_bfloat16", lambda: True)
     run = TrainingRun(ALL)
     assert run.mixed and run.module.stack[0].weight.is_contiguous(memory_format=torch.channels_last)
     assert not TrainingRun(replace(ALL, training=replace(ALL.training, precision="full"))).mixed
