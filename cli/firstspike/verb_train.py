@@ -30,8 +30,8 @@ def train(
     compiled: Annotated[bool, typer.Option(
         "--compile", help="Fuse the training in real numbers by torch.compile; faster with --mixed.")] = False,
     mixed: Annotated[bool, typer.Option(
-        "--mixed", help="Multiply in bfloat16 while training in real numbers; faster on CPUs that support it. GPUs "
-        "always do.")] = False,
+        "--mixed", help="Multiply in bfloat16 while training in real numbers; faster on CPUs with AMX. Those without "
+        "AVX-512 stay with float32; GPUs always use bfloat16.")] = False,
     threads: Annotated[int, typer.Option(
         min=0, help="CPU threads; 0: one for small networks, as many as torch takes for large ones.")] = 0,
 ) -> None:

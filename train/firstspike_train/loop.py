@@ -59,8 +59,8 @@ def train(
         code shared with the hardware compiler.
     mixed : bool
         Multiply real numbers in bfloat16, and add them and keep membranes in float32, even if the recipe does not ask
-        for it. It is faster on processors with instructions for bfloat16 (AVX512-BF16, AMX). Validation and integers
-        always use float32.
+        for it. It is faster on processors with instructions for bfloat16 (AVX512-BF16, AMX); those without AVX-512
+        multiply in float32 all the same. Validation and integers always use float32.
     threads : int
         Number of CPU threads; the result is reproducible for the same number. 0: one for small networks and torch's
         default for large ones; a resumed run keeps the number it was started with.

@@ -127,7 +127,8 @@ class TrainingRecipe:
         Factor by which each batch decays the moving average of the weights; the average is validated and kept. 0: no
         average.
     precision : str
-        "mixed": training in real numbers multiplies in bfloat16 and adds in float32.
+        "mixed": training in real numbers multiplies in bfloat16 and adds in float32; on processors without AVX-512 it
+        multiplies in float32, too, and another network results.
     """
 
     epochs: int
