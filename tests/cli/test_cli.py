@@ -187,7 +187,7 @@ def test_a_missing_simulator_is_named(build, firstspike, monkeypatch):
     (lambda path: np.save(path, np.zeros((0, 64), np.uint8)), "at least one input, not (0, 64)"),
     (lambda path: np.save(path, np.uint8(1)), "at least one input, not ()"),
     (lambda path: np.save(path, np.full((2, 64), np.nan)), "must be uint8 images of shape (batch, 64), not float64"),
-    (lambda path: np.save(path, np.zeros((2, 63), np.uint8)), "(batch, 64), not uint8 of shape (2, 63)"),
+    (lambda path: np.save(path, np.zeros((2, 63), np.uint8)), "samples of 63 numbers, but digits_ettfs takes 64"),
     (lambda path: np.save(path, np.full((2, 64), "a")), "x.npy: inputs must be numbers, not of the type <U1"),
     (lambda path: path.parent.mkdir(exist_ok=True), "x.npy: No such file or directory"),
 ])
