@@ -13,37 +13,15 @@ from firstspike_arch.versions import VERSION
 from firstspike_compiler.errors import CompileWarning
 from rich.console import Console
 
-from . import (
-    verb_build,
-    verb_compile,
-    verb_data,
-    verb_demo,
-    verb_doctor,
-    verb_estimate,
-    verb_explore,
-    verb_export_axi,
-    verb_export_nir,
-    verb_inspect,
-    verb_monitor,
-    verb_pack,
-    verb_quantise,
-    verb_report,
-    verb_robustness,
-    verb_run,
-    verb_simulate,
-    verb_study,
-    verb_train,
-    verb_upsets,
-    verb_verify,
-)
 from .sentence import USER_ERRORS, sentence
+from .verbs import Verbs
 
 __all__ = ["app", "run"]
 
 NOTES = (CompileWarning, FolderWarning)
 """Warnings for a user of the command."""
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
 
 def _show_version(wanted: bool) -> None:
@@ -64,29 +42,6 @@ def options(
     handler.setFormatter(logging.Formatter("firstspike: %(message)s"))
     tools.handlers = [handler] if verbose else []
     tools.setLevel(logging.INFO if verbose else logging.NOTSET)
-
-
-app.command("train")(verb_train.train)
-app.command("compile")(verb_compile.compile_)
-app.command("build")(verb_build.build)
-app.command("inspect")(verb_inspect.inspect)
-app.command("quantise")(verb_quantise.quantise)
-app.command("pack")(verb_pack.pack)
-app.command("verify")(verb_verify.verify)
-app.command("simulate")(verb_simulate.simulate)
-app.command("estimate")(verb_estimate.estimate)
-app.command("explore")(verb_explore.explore)
-app.command("export-nir")(verb_export_nir.export_nir)
-app.command("export-axi")(verb_export_axi.export_axi)
-app.command("run")(verb_run.run)
-app.command("monitor")(verb_monitor.monitor)
-app.command("report")(verb_report.report)
-app.command("robustness")(verb_robustness.robustness)
-app.command("upsets")(verb_upsets.upsets)
-app.command("data")(verb_data.data)
-app.command("study")(verb_study.study)
-app.command("demo")(verb_demo.demo)
-app.command("doctor")(verb_doctor.doctor)
 
 
 def run() -> None:

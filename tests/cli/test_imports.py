@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: MIT
 """What answers at once imports nothing that takes long."""
 
+import inspect
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import firstspike as fs
-from firstspike.main import app
+import pytest
 from firstspike.verb_demo import shipped
+from firstspike.verbs import VERBS, Verb
 
 SLOW = {"torch", "numba", "matplotlib", "amaranth", "sklearn", "scipy", "PIL", "jinja2", "cocotb", "dask",
         "distributed"}
@@ -31,8 +34,23 @@ def slow_imports(*commands: list[str]) -> list[str]:
 
 
 def test_help_imports_nothing_slow():
-    commands = [["--help"], *([verb.name, "--help"] for verb in app.registered_commands)]
+    commands = [["--help"], *([verb, "--help"] for verb in VERBS)]
     assert slow_imports(*commands) == [" ".join([*one, "imports"]) for one in commands]
+
+
+def test_the_list_of_verbs_imports_none_of_them():
+    code = ("import sys; from firstspike.main import app; app(['--help'], standalone_mode=False);"
+            "found = sorted(name for name in sys.modules if name == 'numpy' or name.startswith('firstspike.'));"
+            "print(*found, file=sys.stderr)")
+    done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True, timeout=120)
+    assert done.stderr.split() == ["firstspike.main", "firstspike.sentence", "firstspike.verbs"]
+    assert all(f"│ {verb} " in done.stdout for verb in VERBS)
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_verb_in_the_list_says_what_it_is(name):
+    verb = Verb(name)
+    assert verb.help == inspect.getdoc(getattr(import_module(verb.module), verb.function))
 
 
 def test_inspect_imports_nothing_slow(tmp_path):
