@@ -15,6 +15,7 @@ from firstspike_arch.fixed import CHUNK_BITS
 from firstspike_arch.memory import MemoryShape
 from firstspike_arch.parity import parity_bits
 
+from .collisions import UNUSED
 from .parity import mismatch_of, parity_of
 from .weight_fill import FillInterface, fill_signature
 
@@ -35,7 +36,8 @@ class AccessInterface(Protocol):
 def memory_access_signature(shape: MemoryShape) -> wiring.Signature:
     """Return the signature to ``write`` or ``read`` a chunk of a memory word.
 
-    One bit of ``chunk`` selects the chunk, or none is set. ``ahead`` is high in the cycle before a chunk is written.
+    One bit of ``chunk`` selects the chunk, or none is set. ``ahead`` is high in the cycle before a chunk is written,
+    which a memory that others write, too, needs to know.
     """
     return wiring.Signature({
         "word": Out(range(shape.depth)), "chunk": Out(shape.chunks),
@@ -57,7 +59,8 @@ class WeightMemory(wiring.Component):
     """Weight memory with a latency of two cycles in which the stages move, and a throughput of one word a cycle.
 
     The memory's output goes into a register beside it, as block RAM is slow, and then into a second one. Weights are
-    written and read back through ``access``, only while no inference is inside.
+    written and read back through ``access``, only while no inference is inside. The memory is read whenever the stages
+    move, also while the same word is written, as nobody uses what is read then.
 
     If all that the core adds are words as they are (`CoreSpec.adds_words`), there is no operand register behind that
     one: a register in front of the memory takes its place, as the wires to many blocks of RAM are long, and the latency
@@ -141,12 +144,10 @@ class WeightMemory(wiring.Component):
         m = Module()
         shape, access = self._spec.memory, self.access
         m.submodules[shape.name] = memory = Memory(
-            shape=shape.width, depth=shape.depth, init=[shape.stored(word) for word in self._image])
+            shape=shape.width, depth=shape.depth, init=[shape.stored(word) for word in self._image], attrs=UNUSED)
         read, write = memory.read_port(), memory.write_port(granularity=shape.chunk_bits)
         mismatches: list[Value] = []
-        late, calm = self._spec.adds_words, Signal(init=1)
-        # Beside the memory, as the wires to it are long. Were it equal in all cores, synthesis would make one of them.
-        m.d.sync += calm.eq(~access.ahead)
+        late = self._spec.adds_words
         address = Signal(range(shape.depth))
         word: Value = self.word
         if late or self._spec.address_stage:
@@ -158,16 +159,15 @@ class WeightMemory(wiring.Component):
             lends = access.read
         if shape.single_port:
             lends = lends | access.write
-        m.d.comb += [address.eq(Mux(lends, access.word, word)), read.addr.eq(address)]
+        m.d.comb += [address.eq(Mux(lends, access.word, word)), read.addr.eq(address), read.en.eq(self.free)]
         if not self._spec.fetching:
-            # Never read and write in one cycle: otherwise synthesis adds logic for what a collision would read.
-            m.d.comb += [read.en.eq(self.free & calm), write.en.eq(Mux(calm, 0, access.chunk)),
+            m.d.comb += [write.en.eq(Mux(access.write, access.chunk, 0)),
                          write.data.eq(self._stored(access.data.replicate(shape.chunks)))]
         if self._spec.pairs:
             second = memory.read_port()
             m.d.comb += [
                 write.addr.eq(Mux(access.write, access.word, self.second_word)), second.addr.eq(write.addr),
-                second.en.eq(self.free & calm),
+                second.en.eq(self.free),
             ]
             held = Signal(shape.used_bits, reset_less=True)
             m.d.comb += self.second_weights.eq(held)
@@ -178,12 +178,12 @@ class WeightMemory(wiring.Component):
         elif self._spec.fetching:
             chunks, fill, beat = shape.chunks, self.fill, self._spec.fetching.beat_bits // CHUNK_BITS
             data = Cat(fill.data.word_select(chunk % beat, CHUNK_BITS) for chunk in range(chunks))
+            calm = Signal(init=1)
+            m.d.sync += calm.eq(~access.ahead)
             m.d.comb += [
                 write.addr.eq(Mux(calm, fill.word, access.word)),
                 write.en.eq(Mux(calm, fill.chunks, access.chunk)),
                 write.data.eq(self._stored(Mux(calm, data, access.data.replicate(chunks)))),
-                # What is read in the cycle of its write is never used.
-                read.en.eq(self.free & calm & ~(fill.chunks.any() & (fill.word == address))),
             ]
         else:
             m.d.comb += write.addr.eq(address if shape.single_port else access.word)

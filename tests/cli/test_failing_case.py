@@ -48,7 +48,9 @@ def test_a_fault_ends_in_the_least_case_that_has_it_kept_to_run_again(tmp_path, 
         verify()
     kept = Program.load(tmp_path / "case" / "program.fsp")
     (layer,) = kept.network.layers
-    assert layer.neuron.v_max is not None and layer.neurons == kept.network.inputs == 1
+    # Neurons and inputs without weights may be left, as fewer of them would shift all later choices.
+    assert layer.neuron.v_max is not None and np.count_nonzero(layer.weights) == 1 and layer.weights.size <= 32
+    assert kept.network.steps == 1
     assert np.load(tmp_path / "case" / "inputs.npy").shape[0] == 1
     *arguments, _, _ = shlex.split(found.value.command)[1:]
     again = command(*arguments, "--backend", "pysim")
