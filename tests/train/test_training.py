@@ -27,6 +27,7 @@ from firstspike_train.recipe import (
     TeacherRecipe,
     TrainingRecipe,
 )
+from firstspike_train.run_files import RunFiles
 from firstspike_train.training_run import DivergenceError, TrainingRun, one_cycle
 from firstspike_train.training_state import ResumeError
 from safetensors import safe_open
@@ -85,18 +86,18 @@ def test_a_run_cut_anywhere_gives_the_result_of_an_uninterrupted_one(tmp_path, r
 
 def test_a_state_of_another_recipe_or_a_broken_one_is_refused(tmp_path):
     state = tmp_path / "state"
-    run = TrainingRun(SMALL, state)
+    run = TrainingRun(SMALL, RunFiles(state=state))
     run.advance()
     with pytest.raises(ResumeError, match="another recipe; delete it or train with resume=False"):
-        TrainingRun(replace(SMALL, seed=4), state).restore(resume=True)
+        run.files.restore(TrainingRun(replace(SMALL, seed=4)), resume=True)
     state.write_bytes(state.read_bytes()[:-100])
     with pytest.raises(ResumeError, match="must be a whole training state"):
-        run.restore(resume=True)
+        run.files.restore(run, resume=True)
 
 
 def test_a_state_of_before_an_option_is_that_of_a_recipe_without_it(tmp_path):
     state = tmp_path / "state"
-    run = TrainingRun(SMALL, state)
+    run = TrainingRun(SMALL, RunFiles(state=state))
     run.advance()
     with safe_open(state, framework="pt") as file:
         (name, facts), = file.metadata().items()
@@ -105,13 +106,13 @@ def test_a_state_of_before_an_option_is_that_of_a_recipe_without_it(tmp_path):
         changed = json.loads(facts)
         del changed["recipe"][table][key]
         save_file(tensors, state, {name: json.dumps(changed)})
-        again = TrainingRun(SMALL, state)
+        again = TrainingRun(SMALL, RunFiles(state=state))
         if known:
-            again.restore(resume=True)
+            again.files.restore(again, resume=True)
             assert again.epoch == 1
         else:
             with pytest.raises(ResumeError, match="another recipe"):
-                again.restore(resume=True)
+                again.files.restore(again, resume=True)
 
 
 @pytest.mark.parametrize("decays", ["all", "weights"])
@@ -132,7 +133,7 @@ def test_the_weight_decay_shrinks_all_or_weights_alone(decays):
 
 def test_a_diverged_training_ends_and_keeps_the_state_before(tmp_path):
     state = tmp_path / "x.safetensors.resume.safetensors"
-    run = TrainingRun(SMALL, state)
+    run = TrainingRun(SMALL, RunFiles(state=state))
     run.advance()
     kept = state.read_bytes()
     with torch.no_grad():
@@ -335,7 +336,7 @@ def test_a_teacher_learns_first_and_is_then_learned_from(tmp_path):
     teacher = TeacherRecipe(layers="16C3p1-P2-64-10", epochs=6, learning_rate=0.01, share=1.0)
     recipe = replace(ALL, data=DataRecipe(dataset="digits"), teacher=teacher,
                      training=replace(ALL.training, epochs=5, label_smoothing=0.0))
-    run = TrainingRun(recipe, tmp_path / "state")
+    run = TrainingRun(recipe, RunFiles(state=tmp_path / "state"))
     torch.manual_seed(0)
     run.labels = run.labels.clone()
     while run.epoch < 6:
@@ -357,7 +358,7 @@ def test_a_teacher_of_the_same_layers_is_the_ann_of_diet(tmp_path):
         method=DietRecipe(kind="diet_snn", pretraining_epochs=0), quantisation=replace(
             ALL.quantisation, weight_bits=(8, 6, 8)))
     assert [phase.name for phase in recipe.phases] == ["teacher", "real", "quantised"]
-    run = TrainingRun(recipe, tmp_path / "state")
+    run = TrainingRun(recipe, RunFiles(state=tmp_path / "state"))
     while run.epoch < 2:
         run.advance()
     module, images = deepcopy(run.module), run.images[:50]
@@ -371,8 +372,8 @@ def test_a_teacher_of_the_same_layers_is_the_ann_of_diet(tmp_path):
         for layer in module.stack:
             layer.fold()
         assert torch.allclose(module.potential(module.rectified(images, None)[-1]), folded, atol=1e-3)
-    again = TrainingRun(recipe, tmp_path / "state")
-    again.restore(resume=True)
+    again = TrainingRun(recipe, RunFiles(state=tmp_path / "state"))
+    again.files.restore(again, resume=True)
     for one in (run, again):
         one.advance()
     assert run.history[-1] == again.history[-1] and run.history[-1]["phase"] == "real"
@@ -383,11 +384,11 @@ def test_a_network_of_many_weights_takes_the_threads_that_are_there_and_goes_on_
     wide = replace(ALL, teacher=None, network=replace(ALL.network, layers="256C3p1-512C3p1-10"))
     assert [TrainingRun(recipe).threads for recipe in (SMALL, wide)] == [1, 3]
     assert TrainingRun(SMALL, threads=2).threads == 2
-    run = TrainingRun(SMALL, tmp_path / "state", threads=2)
-    run.advance()
-    again, other = TrainingRun(SMALL, tmp_path / "state"), TrainingRun(SMALL, tmp_path / "state", threads=1)
+    files = RunFiles(state=tmp_path / "state")
+    TrainingRun(SMALL, files, threads=2).advance()
+    again, other = TrainingRun(SMALL), TrainingRun(SMALL, threads=1)
     for one in (again, other):
-        one.restore(resume=True)
+        files.restore(one, resume=True)
     assert (again.threads, other.threads) == (2, 1)
 
 

@@ -19,6 +19,7 @@ from firstspike_train.recipe import (
     RecipeError,
     TrainingRecipe,
 )
+from firstspike_train.run_files import RunFiles
 from firstspike_train.training_run import TrainingRun
 from firstspike_train.training_state import ResumeError
 from firstspike_train.transfer import TransferError
@@ -49,8 +50,8 @@ def narrow(tmp_path_factory):
 
 def begun(recipe, path):
     """A run that begins as the network in a file, before its first epoch, ready to decide."""
-    run = TrainingRun(recipe, start_path=path)
-    run.restore(resume=False)
+    run = TrainingRun(recipe, RunFiles(start=path))
+    run.files.restore(run, resume=False)
     run._start(next(phase for phase in run.phases if phase.name == "real"))
     run.module.eval()
     return run

@@ -14,6 +14,7 @@ from .curves import Write, tensorboard_curves, unwritten
 from .layer_stack import LayerStack
 from .recipe import Recipe, RecipeError
 from .recipe_file import load_recipe
+from .run_files import RunFiles
 from .training_run import TrainingRun
 from .workers import started_workers
 
@@ -91,8 +92,9 @@ def train(
         raise ValueError(f"threads must be at least 0, not {threads}")
     with (_kept_threads(), started_workers(device) as workers,
           tensorboard_curves(curves if workers.first else None) as write):
-        run = TrainingRun(recipe, state, real, device, workers, compiled, mixed, threads, teacher, start)
-        run.restore(resume)
+        files = RunFiles(state=state, real=real, teacher=teacher, start=start)
+        run = TrainingRun(recipe, files, device, workers, compiled, mixed, threads)
+        files.restore(run, resume)
         run.finish(progress and workers.first, write)
         network = run.network()
         if workers.first:

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""A training run: its modules, its phases epoch by epoch, and what it keeps between two of them."""
+"""A training run: its modules, and its phases epoch by epoch."""
 
 import math
 import time
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import cast, get_args
 
 import torch
-from firstspike_arch.checkpoint import load_network
 from firstspike_arch.connectivity import size_of
 from firstspike_arch.float_network import FloatNetwork, Readout
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -26,15 +24,13 @@ from .export import export_network
 from .image_folders import FolderImages, Images
 from .inputs import load_inputs
 from .layer_stack import LayerStack
-from .lif_network import LifNetwork
 from .methods.diet_snn import DietNetwork
 from .methods.ettfs import EttfsNetwork
 from .methods.latency_coding import LatencyCodingNetwork
 from .methods.multi_threshold import MultiThresholdNetwork
 from .recipe import DietRecipe, Phase, Recipe, RecipeError
+from .run_files import NO_FILES, RunFiles
 from .teacher import Teacher
-from .training_state import TrainingState, is_state, refused, restore_modules, restore_optimizer, tensors_of
-from .transfer import TransferError, transfer
 from .workers import Workers, device_of
 
 __all__ = ["METHODS", "DivergenceError", "TrainingRun", "one_cycle"]
@@ -47,8 +43,6 @@ Loss = Callable[[torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]
 ALONE = Workers()
 WARM_UP = 0.3
 """Share of a phase in which the learning rate rises."""
-TRANSFER_IMAGES = 1024
-"""Training images by which the normalisation of a network begins that takes another's weights."""
 MUCH_WORK = 1 << 24
 """Multiplications per image and step from which on training uses several threads."""
 
@@ -59,21 +53,17 @@ class DivergenceError(ValueError):
 
 
 class TrainingRun:
-    """A training run. Its state between two epochs is written to ``state_path``, if that is given; that between real
-    numbers and integers to ``real_path``, and that behind the teacher's training to ``teacher_path``. The weights begin
-    as in ``start_path``, a file that another run wrote to its ``real_path``."""
+    """A training run. With a file for its state, it is validated after every epoch."""
 
     def __init__(
-        self, recipe: Recipe, state_path: Path | None = None, real_path: Path | None = None, device: str = "cpu",
-        workers: Workers = ALONE, compiled: bool = False, mixed: bool = False, threads: int = 0,
-        teacher_path: Path | None = None, start_path: Path | None = None,
+        self, recipe: Recipe, files: RunFiles = NO_FILES, device: str = "cpu", workers: Workers = ALONE,
+        compiled: bool = False, mixed: bool = False, threads: int = 0,
     ) -> None:
-        self.recipe, self.state_path, self.real_path, self.workers = recipe, state_path, real_path, workers
-        self.teacher_path, self.start_path = teacher_path, start_path
+        self.recipe, self.files, self.workers = recipe, files, workers
         self.device = device_of(device, workers)
         self.compiled = compiled
-        self.mixes = self.device.type != "cpu" or has_bfloat16()
-        self.mixed = self.mixes and (mixed or recipe.training.precision == "mixed" or self.device.type == "cuda")
+        self.has_bfloat16 = self.device.type != "cpu" or has_bfloat16()
+        self.mixed = self.has_bfloat16 and (mixed or recipe.training.precision == "mixed" or self.device.type == "cuda")
         self.given_threads, self.threads = threads, threads or _threads_for(recipe)
         images, self.labels = _tensors(recipe, "train")
         if recipe.data.samples:
@@ -88,7 +78,7 @@ class TrainingRun:
             for module in filter(None, (self.module, self.teacher)):
                 module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         # An ANN that is trained once more has thresholds of its own.
-        self.module.begun = start_path is not None and not any(one.name == "pretraining" for one in recipe.phases)
+        self.module.begun = files.start is not None and not any(one.name == "pretraining" for one in recipe.phases)
         if self._adopts and (recipe.teacher is None or recipe.teacher.layers != recipe.network.layers):
             raise RecipeError("method.pretraining_epochs must be at least 1 without a teacher of the same layers, or "
                               "another network to start with, not 0")
@@ -148,7 +138,7 @@ class TrainingRun:
         phase, done = self._position()
         if done == 0:
             self._start(phase)
-            if phase.name == "real" and self.module.begun and self.state_path:
+            if phase.name == "real" and self.module.begun and self.files.state:
                 self.history.append({"epoch": self.epoch, "phase": "start", **self._validate()})
         # Everything random in an epoch comes from its own seed, so that a resumed run draws the same numbers.
         seed = self.recipe.seed * 100_003 + self.epoch + 1
@@ -191,7 +181,7 @@ class TrainingRun:
         self.history.append({"epoch": self.epoch, "phase": phase.name, "loss": loss})
         if done + 1 == phase.epochs:
             self._settle()
-        if self.state_path is not None:
+        if self.files.state is not None:
             self.history[-1].update(self._validate())
             ends = self.epoch == sum(phase.epochs for phase in self.phases if phase.name != "quantised")
             if ends:  # of training in real numbers
@@ -200,18 +190,14 @@ class TrainingRun:
             if taught and self.teacher is not None:
                 self.teacher_accuracy = {split: self.teacher.accuracy(*pair) for split, pair in self._splits().items()}
             if self.workers.first:
-                self._keep(self.state_path, self.recipe.table)
-                if ends and self.real_path:
-                    self._keep(self.real_path, self.recipe.real_table)
-                if taught and self.teacher_path:
-                    self._keep_teacher(self.teacher_path)
+                self.files.keep(self, ends=ends, taught=taught)
 
     def _precision(self, phase: Phase) -> AbstractContextManager:
         """Context for the precision of products in a phase; integers need float32 to be exact, which training can do
         without."""
         mixed = self.mixed
         if phase.name == "quantised":
-            mixed = self.mixes and self.recipe.quantisation.precision == "mixed"
+            mixed = self.has_bfloat16 and self.recipe.quantisation.precision == "mixed"
         return torch.autocast(self.device.type, torch.bfloat16) if mixed else nullcontext()
 
     def _start(self, phase: Phase) -> None:
@@ -290,88 +276,20 @@ class TrainingRun:
         history = [*self.history, {"epoch": self.epoch, "phase": "test", **measures}]
         return export_network(self.module.to("cpu"), self.recipe, readout, accuracy, history)
 
-    def _keep(self, path: Path, table: dict) -> None:
-        TrainingState(
-            recipe=table, tensors=tensors_of(self._parts(), self.optimizer), facts={
-                "epoch": self.epoch, "history": self.history, "real_accuracy": self.real_accuracy,
-                "teacher_accuracy": self.teacher_accuracy, "threads": self.threads}).write(path)
-
-    def _keep_teacher(self, path: Path) -> None:
-        assert self.teacher is not None
-        TrainingState(
-            recipe=self.recipe.teacher_table, tensors=tensors_of([("teacher", self.teacher)]),
-            facts={"history": self.history, "teacher_accuracy": self.teacher_accuracy}).write(path)
-
-    def _parts(self) -> list[tuple[str, nn.Module]]:
+    def parts(self) -> list[tuple[str, nn.Module]]:
         """Modules whose state is stored, with their names in the state file."""
         parts = (("module", self.module), ("teacher", self.teacher), ("averaged", self.averaged))
         return [(name, part) for name, part in parts if part is not None]
 
-    def restore(self, resume: bool) -> None:
-        """Load the state of an interrupted run (with ``resume``), or else the state after training in real numbers, or
-        else a trained teacher, if there is one."""
-        if resume and self.state_path and self.state_path.exists():
-            self._restore(self.state_path, self.recipe.table, "delete it or train with resume=False")
-        elif self.real_path and self.real_path.exists():
-            self._restore(self.real_path, self.recipe.real_table, "delete it or name another")
-        else:
-            if self.start_path:
-                self._begin_as(self.start_path)
-            if self.teacher_path and self.teacher_path.exists():
-                self._restore_teacher(self.teacher_path, "delete it or name another")
-
-    def _begin_as(self, path: Path) -> None:
-        if not is_state(path):
-            self._begin_like(load_network(path), path)
-            return
-        advice = "name one of the same network and method, written by --real, or a trained network"
-        state = TrainingState.read(path, self.recipe.table, advice, of=("network", "method"))
-        try:
-            restore_modules([("module", self.module)], state.tensors)
-            self.history = [{**entry, "phase": "start"} for entry in state.facts["history"]]
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise refused(path, error, advice) from None
-
-    def _begin_like(self, network: FloatNetwork, path: Path) -> None:
-        if any(phase.name == "pretraining" for phase in self.phases):
-            raise TransferError(f"{path}: must begin a recipe with method.pretraining_epochs = 0, as it is the ANN")
-        try:
-            module = cast(LifNetwork | EttfsNetwork, self.module)
-            transfer(network, module, cast(torch.Tensor, self.images[:TRANSFER_IMAGES]))
-        except TransferError as error:
-            raise TransferError(f"{path}: {error}") from None
-        self.history = [{"epoch": 0, "phase": "start", "network": network.name}]
-
-    def _restore_teacher(self, path: Path, advice: str) -> None:
-        assert self.teacher is not None
-        state = TrainingState.read(path, self.recipe.teacher_table, advice)
-        try:
-            restore_modules([("teacher", self.teacher)], state.tensors)
-            self.history += state.facts["history"]
-            self.teacher_accuracy = state.facts["teacher_accuracy"]
-        except (KeyError, RuntimeError) as error:
-            raise refused(path, error, advice) from None
-        self.teacher.eval()
-        self.epoch = self.phases[0].epochs
-
-    def _restore(self, path: Path, table: dict, advice: str) -> None:
-        state = TrainingState.read(path, table, advice)
-        try:
-            facts = state.facts
-            self.epoch, self.history, self.real_accuracy = facts["epoch"], facts["history"], facts["real_accuracy"]
-            self.teacher_accuracy = facts.get("teacher_accuracy", {})
-            self.threads = self.given_threads or facts.get("threads", self.threads)
-            done = self.epoch
-            for phase in self.phases:
-                if done > 0:
-                    self._start(phase)
-                if done >= phase.epochs:
-                    self._settle()
-                done -= phase.epochs
-            restore_modules(self._parts(), state.tensors)
-            restore_optimizer(self.optimizer, state.tensors)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise refused(path, error, advice) from None
+    def redo(self, epoch: int) -> None:
+        """Start and end the phases up to an epoch, without training: modules then have the parts of that epoch's."""
+        self.epoch = done = epoch
+        for phase in self.phases:
+            if done > 0:
+                self._start(phase)
+            if done >= phase.epochs:
+                self._settle()
+            done -= phase.epochs
 
 
 def has_bfloat16() -> bool:
