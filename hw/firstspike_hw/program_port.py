@@ -87,9 +87,11 @@ class ProgramPort(wiring.Component):
         m.d.comb += [
             empty.eq((inside == 0) & ~self.opens), port.ready.eq(self.closed & ~self.reload & ~self.busy),
         ]
+        granted: Value = Const(0)
         if reads_back:
-            m.d.comb += self.read_back.granted.eq(asks & port.ready & ~changed)
-            m.d.sync += reading.eq(self.read_back.granted)
+            granted = self.read_back.granted
+            m.d.comb += granted.eq(asks & port.ready & ~changed)
+            m.d.sync += reading.eq(granted)
         # An inference that has begun may enter completely; between inferences the program port has priority.
         m.d.sync += [
             self.closed.eq((port.valid | asks | changed) & empty),
@@ -100,18 +102,19 @@ class ProgramPort(wiring.Component):
         for core in self._cores:
             shape, access = core.memory, getattr(self, f"access{core.index}")
             low = (shape.chunks - 1).bit_length()
-            # The comparison is slow: it joins the decoded numbers of memory and chunk behind a register of its own.
+            # In their registers as early as the word itself, so that its chunk comes from a register at the memory.
+            given, bits = port.payload, len(access.word)
             below, named = Signal(name=f"below{core.index}"), Signal(name=f"named{core.index}")
-            chosen = Signal(shape.chunks, name=f"chosen{core.index}")
-            number, row, bits = word.address[:low], word.address[low:], len(access.word)
-            m.d.comb += [
-                access.ahead.eq(written & (word.memory == core.index)), access.write.eq(writing),
-                access.read.eq(reading), access.chunk.eq(Mux(below & named, chosen, 0)),
-            ]
+            beyond = given.address[low:]
             m.d.sync += [
-                access.data.eq(word.data), access.word.eq(row), below.eq(row[:bits] < shape.depth),
-                named.eq((word.memory == core.index) & ~row[bits:].any()),
-                chosen.eq(Cat(number == chunk for chunk in range(shape.chunks))),
+                below.eq(beyond[:bits] < shape.depth),
+                named.eq((given.memory == core.index) & ~beyond[bits:].any()),
+            ]
+            number, chooses = word.address[:low], below & named & (written | granted)
+            m.d.comb += [access.ahead.eq(written & named), access.write.eq(writing), access.read.eq(reading)]
+            m.d.sync += [
+                access.data.eq(word.data), access.word.eq(word.address[low:]),
+                access.chunk.eq(Mux(chooses, Cat(number == chunk for chunk in range(shape.chunks)), 0)),
             ]
             if reads_back:
                 # The chunk passes a register at each core, so that it need not cross the whole device in one cycle.

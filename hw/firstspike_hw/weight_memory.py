@@ -36,8 +36,8 @@ class AccessInterface(Protocol):
 def memory_access_signature(shape: MemoryShape) -> wiring.Signature:
     """Return the signature to ``write`` or ``read`` a chunk of a memory word.
 
-    One bit of ``chunk`` selects the chunk, or none is set. ``ahead`` is high in the cycle before a chunk is written,
-    which a memory that others write, too, needs to know.
+    One bit of ``chunk`` selects the chunk while one is written or read; else none is set. ``ahead`` is high in the
+    cycle before a chunk is written, which a memory that others write, too, needs to know.
     """
     return wiring.Signature({
         "word": Out(range(shape.depth)), "chunk": Out(shape.chunks),
@@ -155,14 +155,14 @@ class WeightMemory(wiring.Component):
             with m.If(self.free):
                 m.d.sync += word.eq(self.word)
         lends: Value = Const(0)
+        writes: Value = access.chunk
         if self._spec.read_back:
-            lends = access.read
+            lends, writes = access.read, Mux(access.read, 0, access.chunk)
         if shape.single_port:
             lends = lends | access.write
         m.d.comb += [address.eq(Mux(lends, access.word, word)), read.addr.eq(address), read.en.eq(self.free)]
         if not self._spec.fetching:
-            m.d.comb += [write.en.eq(Mux(access.write, access.chunk, 0)),
-                         write.data.eq(self._stored(access.data.replicate(shape.chunks)))]
+            m.d.comb += [write.en.eq(writes), write.data.eq(self._stored(access.data.replicate(shape.chunks)))]
         if self._spec.pairs:
             second = memory.read_port()
             m.d.comb += [

@@ -31,7 +31,7 @@ class ProgramPortProof(Proof):
         "no inference is inside when the cores start over": Fault(
             module=_UNIT, find="empty.eq((inside == 0) & ~self.opens)", replace="empty.eq(inside == 0)"),
         "every word is written once, three cycles after it was taken, where it belongs": Fault(
-            module=_UNIT, find="named.eq((word.memory == core.index)", replace="named.eq((word.memory >= core.index)"),
+            module=_UNIT, find="(given.memory == core.index)", replace="(given.memory >= core.index)"),
         "the cores start over after the last word": Fault(
             module=_UNIT, find="self.reload.eq(changed & done)", replace="self.reload.eq(changed & ~port.valid)"),
         "no word is taken while a core starts over": Fault(
