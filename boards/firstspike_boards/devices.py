@@ -23,6 +23,8 @@ class Device:
         Shapes (depth, width) that a block RAM can be configured as.
     lut_depth : int
         Depth up to which a memory becomes LUT RAM by itself. 0: the device has none.
+    lut_cells : int
+        Cells of LUT RAM, of 16 × 4 bits, up to which synthesis prefers them to a block RAM. 0: the depth alone decides.
     luts : int
         Number of look-up tables.
     lut_inputs : int
@@ -42,6 +44,7 @@ class Device:
     blocks: int
     shapes: tuple[tuple[int, int], ...]
     lut_depth: int = LUT_RAM_DEPTH
+    lut_cells: int = 0
     luts: int
     lut_inputs: int = 4
     multipliers: int = 0
@@ -51,8 +54,18 @@ class Device:
 
     def blocks_of(self, memory: MemoryShape) -> int:
         """Count the block RAMs that a memory takes; 0 if it becomes LUT RAM or large RAM."""
-        if memory.depth <= self.lut_depth or (memory.lut_ram and self.lut_depth) or self.large_blocks_of(memory):
-            return 0
+        return 0 if self.makes_lut_ram(memory) or self.large_blocks_of(memory) else self._blocks_of(memory)
+
+    def makes_lut_ram(self, memory: MemoryShape) -> bool:
+        """Whether a memory becomes LUT RAM, by itself or as it must."""
+        if memory.lut_ram or memory.depth > self.lut_depth:
+            return memory.lut_ram and self.lut_depth > 0
+        # Ref: measured with yosys 0.69 for ECP5 and Gowin, which take LUT RAM up to 20 or 21 cells for a block.
+        cells = ceil_div(memory.depth, 16) * ceil_div(memory.stored_bits, 4)
+        return not self.lut_cells or cells <= self.lut_cells * self._blocks_of(memory)
+
+    def _blocks_of(self, memory: MemoryShape) -> int:
+        """Count the block RAMs that a memory takes that becomes block RAM."""
         # Each chunk of a word has a write enable of its own, so no block holds parts of two chunks.
         whole, rest = divmod(memory.stored_bits, memory.chunk_bits) if memory.loadable else (0, memory.used_bits)
         shapes, copies = self.shapes, 1
@@ -80,13 +93,14 @@ _ECP5 = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 _ICE40 = ((256, 16), (512, 8), (1024, 4), (2048, 2))
 _GOWIN = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 _XILINX7 = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+_CELLS = 20
 
 DEVICES = {device.name: device for device in (
-    Device(name="ecp5-25", blocks=56, shapes=_ECP5, luts=24288, multipliers=28),
-    Device(name="ecp5-85", blocks=208, shapes=_ECP5, luts=83640, multipliers=156),
+    Device(name="ecp5-25", blocks=56, shapes=_ECP5, luts=24288, lut_cells=_CELLS, multipliers=28),
+    Device(name="ecp5-85", blocks=208, shapes=_ECP5, luts=83640, lut_cells=_CELLS, multipliers=156),
     Device(name="ice40-up5k", blocks=30, shapes=_ICE40, lut_depth=0, luts=5280,
            large_blocks=4, large_shape=(16384, 16), dual_width=0),
-    Device(name="gw1n-9", blocks=26, shapes=_GOWIN, luts=8640),
+    Device(name="gw1n-9", blocks=26, shapes=_GOWIN, luts=8640, lut_cells=_CELLS),
     Device(name="artix-35t", blocks=100, shapes=_XILINX7, luts=20800, lut_inputs=6, multipliers=90),
     Device(name="artix-100t", blocks=270, shapes=_XILINX7, luts=63400, lut_inputs=6, multipliers=240),
     Device(name="artix-200t", blocks=730, shapes=_XILINX7, luts=134600, lut_inputs=6, multipliers=740),

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from firstspike import mapping
 from firstspike_arch.connectivity import Conv2d, Dense
+from firstspike_arch.memory import MemoryShape
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_boards.bitstream import project_files
 from firstspike_boards.boards import BOARDS
 from firstspike_boards.devices import DEVICES
 from firstspike_boards.ecp5 import ECP5
+from firstspike_boards.gowin import GOWIN
 from firstspike_boards.lut_model import core_luts
 from firstspike_boards.open_flow import synthesise
 from firstspike_boards.xilinx7 import XILINX7
@@ -67,6 +69,19 @@ def test_what_is_in_lut_ram_is_counted_in_luts_and_not_in_blocks():
         bits = 3 * (moved.plan.membrane_bits + moved.plan.current_bits)
         assert core_luts(moved, inputs) > core_luts(plain, inputs) + least * bits
     assert moved.plan.current_bits < moved.plan.membrane_bits
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rows", "bits"), [(32, 40), (38, 20), (38, 40), (64, 16), (64, 36), (65, 36)])
+@pytest.mark.parametrize(("family", "device"), [(XILINX7, "artix-100t"), (ECP5, "ecp5-85"), (GOWIN, "gw1n-9")])
+def test_yosys_takes_as_many_block_rams_for_few_rows_as_are_counted(family, device, rows, bits, tmp_path):
+    """Where LUT RAM would be as dear as a block, it takes the block, on families with cells of 16 × 4 bits."""
+    netlist = synthesise(family.synthesis, {"design.v": verilog(RowMemory(rows=rows, width=bits, registers=False), ())},
+                         tmp_path, top=TOP)
+    (module,) = (one for one in netlist["modules"].values() if int(one["attributes"].get("top", "0"), 2))
+    found = Counter(part["type"] for part in module["cells"].values())
+    blocks = sum(found[cell] for cell in ("RAMB18E1", "DP16KD", "SDPX9B", "SDPB")) + 2 * found["RAMB36E1"]
+    assert blocks == DEVICES[device].blocks_of(MemoryShape(name="m", depth=rows, used_bits=bits)), found
 
 
 @pytest.mark.slow

@@ -36,6 +36,11 @@ from firstspike_sim.testing.unit_words import beats_of, event, frame_words, laye
 CYCLES = 700
 
 
+@pytest.fixture(autouse=True)
+def wrong_words_in_collisions():
+    """Not here: the Verilog has memories by the names of the program's."""
+
+
 class SideBySide(wiring.Component):
     """Units that have nothing to do with each other; port p of unit u is u_p."""
 
