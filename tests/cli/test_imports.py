@@ -3,6 +3,7 @@
 
 import inspect
 import json
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -51,6 +52,16 @@ def test_the_list_of_verbs_imports_none_of_them():
 def test_a_verb_in_the_list_says_what_it_is(name):
     verb = Verb(name)
     assert verb.help == inspect.getdoc(getattr(import_module(verb.module), verb.function))
+
+
+@pytest.mark.parametrize(("typed", "completed"), [
+    ("firstspike export-", ["export-nir", "export-axi"]), ("firstspike verify --wa", ["--waits", "--waves"])])
+def test_the_shell_completes_verbs_and_their_options(typed, completed):
+    asked = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" ")), "_FIRSTSPIKE_COMPLETE": "complete_bash"}
+    code = "import sys; sys.argv = ['firstspike']; from firstspike.main import run; run()"
+    done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, timeout=120,
+                          env={**os.environ, **asked})
+    assert done.returncode == 0 and done.stdout.split() == completed, done.stderr
 
 
 def test_inspect_imports_nothing_slow(tmp_path):
