@@ -9,7 +9,8 @@ from .parity import parity_bits, parity_of
 __all__ = ["LUT_RAM_DEPTH", "MemoryShape"]
 
 LUT_RAM_DEPTH = 64
-"""Depth up to which synthesis makes LUT RAM of a memory by itself, on a device that has it."""
+"""Depth up to which synthesis may make LUT RAM of a memory by itself, on a device that has it; on some the width
+counts, too (`Device.makes_lut_ram`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

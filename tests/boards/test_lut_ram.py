@@ -72,7 +72,8 @@ def test_what_is_in_lut_ram_is_counted_in_luts_and_not_in_blocks():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("rows", "bits"), [(32, 40), (38, 20), (38, 40), (64, 16), (64, 36), (65, 36)])
+@pytest.mark.parametrize(("rows", "bits"), [
+    (32, 40), (38, 28), (38, 32), (38, 56), (38, 64), (64, 20), (64, 36), (65, 36)])
 @pytest.mark.parametrize(("family", "device"), [(XILINX7, "artix-100t"), (ECP5, "ecp5-85"), (GOWIN, "gw1n-9")])
 def test_yosys_takes_as_many_block_rams_for_few_rows_as_are_counted(family, device, rows, bits, tmp_path):
     """Where LUT RAM would be as dear as a block, it takes the block, on families with cells of 16 × 4 bits."""

@@ -288,8 +288,8 @@ def test_blocks_are_counted_in_their_best_shape():
     parts = [wide.blocks_of(MemoryShape(name="m", depth=512, used_bits=bits, loadable=True)) for bits in (32, 36, 72)]
     assert parts == [1, 2, 3]
     # Where cells of LUT RAM are compared with blocks, the depth alone does not decide.
-    device = dataclasses.replace(wide, lut_depth=64, lut_cells=20)
-    assert [blocks(32, 500), blocks(33, 24), blocks(33, 28), blocks(64, 20), blocks(64, 48)] == [0, 0, 1, 0, 2]
+    device = dataclasses.replace(wide, lut_depth=64, lut_cells=21)
+    assert [blocks(32, 500), blocks(33, 28), blocks(33, 32), blocks(64, 20), blocks(64, 48)] == [0, 0, 1, 0, 2]
     device = dataclasses.replace(device, lut_depth=0)
     assert blocks(2, 3) == 1
     # With parity a chunk has 36 bits, and the rest of a word an eighth more.
