@@ -270,7 +270,9 @@ class RowBanks:
             fetch_row, live = fetch.sums() if sums else fetch.reads.bank(number)
             row, advance = add.sums() if sums else add.bank(number)
             if parity:
-                m.d.comb += bank.live.eq(advance & add.known)
+                # What an event does not replace is not used, and may be read while it is written.
+                used = Const(1) if keeps is None else ~(keeps & add.is_event)
+                m.d.comb += bank.live.eq(advance & add.known & used)
                 self.mismatches.append(bank.mismatch)
             if keeps is not None and not plan.in_registers:
                 advance = advance & ~keeps
