@@ -15,11 +15,20 @@ from firstspike_arch.layer_options import LayerOptions
 from firstspike_arch.memory import MemoryShape
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
 from firstspike_arch.network_builder import NetworkBuilder
-from firstspike_arch.work import work_cycles, workload
+from firstspike_arch.work import spread_workload, work_cycles, workload
 from firstspike_boards.devices import DEVICES, Device
 from firstspike_compiler.compile import remap
 from firstspike_compiler.errors import CompileError
-from firstspike_compiler.passes.search_mapping import Choice, Use, fastest, filled, processing_elements, total
+from firstspike_compiler.passes.estimate_events import estimate_events
+from firstspike_compiler.passes.search_mapping import (
+    Choice,
+    Use,
+    fastest,
+    filled,
+    list_choices,
+    processing_elements,
+    total,
+)
 from firstspike_train.data import load
 
 NETWORKS = ["digits_ettfs", "digits_multi_threshold", "maps"]
@@ -199,6 +208,32 @@ def test_the_search_finds_the_fastest_within_the_budgets():
         more = filled(choices, found, budget)
         assert total(more).fits(budget) and all(a.cycles <= b.cycles for a, b in zip(more, found, strict=True))
     assert missed <= 3
+
+
+def test_ties_are_decided_alike_on_every_processor():
+    """By order, not by the last bits of sums: a square layer and its transpose take the same cycles."""
+    program = fs.compile(fs.load(shipped("zoo", "mnist_vgg.safetensors"))).program
+    sent = [np.sqrt(2) * one for one in estimate_events(program.network)]
+    layers = list_choices(
+        program.network, program.config.layers, lambda core: spread_workload(core, 1, sent),
+        lambda core: Use(core.plan.elements, 1))
+    for choices in layers[1:3]:
+        cycles = {(one.options.lanes, one.options.banks, one.options.rotates, one.options.merges, one.options.forwards,
+                   one.options.lut_ram): one.work for one in choices}
+        turned = {(lanes, (down, across), (below, right), *others): (lanes, (across, down), (right, below), *others)
+                  for lanes, (down, across), (below, right), *others in cycles}
+        pairs = [(cycles[one], cycles[other]) for one, other in turned.items() if one != other and other in cycles]
+        assert len(pairs) > 50 and all(one == other for one, other in pairs)
+
+
+@pytest.mark.parametrize("count", [9, 10, 11])
+def test_of_equal_choices_the_first_is_taken(count):
+    """Whatever else there is, and wherever they stand."""
+    use = [7, 31, 1003, 3]
+    choices = [Choice(options=LayerOptions(lanes=1 + number, membrane_bits=8), work=5.0, tokens=1.0,
+                      use=Use(*(use if number >= 2 else [2 * one for one in use]))) for number in range(count)]
+    for budget in range(1003, 1100, 5):
+        assert fastest([choices], Use(60, 77, budget, 5)) == [choices[2]]
 
 
 def test_what_is_left_is_spent_to_the_last():

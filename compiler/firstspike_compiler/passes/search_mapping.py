@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Search the ways to map each layer for those with the fewest cycles in the busiest layer."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -40,6 +41,10 @@ MARKERS = 300
 
 NEAR = 0.45
 """Share of a map within which the events of a step are, where nobody knows: of event cameras 0.2 … 0.7."""
+
+CYCLE_DIGITS = 3
+"""Decimals to which mean cycles are rounded: sums differ in their last bits from one processor to another, and a tie
+must not be decided by them."""
 
 ROUNDS = 4
 """How often closer prices are tried before the budgets count as too small."""
@@ -185,13 +190,14 @@ def list_choices(
                     there = replace(options, lut_ram=lut_ram)
                     core = replace(core, plan=replace(core.plan, options=there))
                     if _fits_lut_ram(core):
-                        choices.append(Choice(options=there, work=work, tokens=float(load.tokens[0]), use=use_of(core),
-                                              fetch=fetch, waits=waits))
+                        choices.append(Choice(
+                            options=there, work=round(work, CYCLE_DIGITS), use=use_of(core), fetch=fetch,
+                            tokens=round(float(load.tokens[0]), CYCLE_DIGITS), waits=round(waits, CYCLE_DIGITS)))
         found.append(sorted(choices, key=lambda one: one.use))
         beats.append(min(one.fetch for one in choices))
     # All layers share the memory.
-    return [[replace(one, fetch=one.fetch / least * sum(beats)) if least else one for one in choices]
-            for choices, least in zip(found, beats, strict=True)]
+    return [[replace(one, fetch=round(one.fetch / least * sum(beats), CYCLE_DIGITS)) if least else one
+             for one in choices] for choices, least in zip(found, beats, strict=True)]
 
 
 def _fits_lut_ram(core: CoreSpec) -> bool:
@@ -284,7 +290,7 @@ def _within(allowed: list[np.ndarray], uses: list[np.ndarray], budget: np.ndarra
     centre, factors = unit, FACTORS
     for _ in range(ROUNDS):
         prices = centre * factors
-        places = np.array([np.argmin(np.where(mask[:, None], use @ prices.T, np.inf), axis=0)
+        places = np.array([np.argmin(np.where(mask[:, None], _costs(use, prices), np.inf), axis=0)
                            for mask, use in zip(allowed, uses, strict=True)])
         shares = sum(use[place] for place, use in zip(places, uses, strict=True)) * unit
         worst = shares.max(1)
@@ -292,6 +298,12 @@ def _within(allowed: list[np.ndarray], uses: list[np.ndarray], budget: np.ndarra
             return places[:, np.argmin(np.where(fits, shares.sum(1), np.inf))].tolist()
         centre, factors = prices[worst.argmin()], factors ** 0.5
     return None
+
+
+def _costs(uses: np.ndarray, prices: np.ndarray) -> np.ndarray:
+    """Return what each use costs at each of the prices, the same on every processor and for equal uses: the order in
+    which a matrix product adds up depends on both."""
+    return functools.reduce(np.add, (np.outer(use, price) for use, price in zip(uses.T, prices.T, strict=True)))
 
 
 def filled(choices: Sequence[Sequence[Choice]], picked: Sequence[Choice], budget: Use) -> list[Choice]:
