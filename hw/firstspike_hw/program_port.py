@@ -81,7 +81,6 @@ class ProgramPort(wiring.Component):
         m.d.sync += inside.eq(inside + self.opens - self.closes - self.forgets)
         word, written, writing = Signal.like(port.payload), Signal(), Signal()
         asks: Value = self.read_back.asks if reads_back else Const(0)
-        reading: Value = Signal() if reads_back else Const(0)
         done = ~(port.valid | written | writing)
         # A core that is starting over reads its biases, and cannot start over again in the middle of that.
         m.d.comb += [
@@ -91,7 +90,6 @@ class ProgramPort(wiring.Component):
         if reads_back:
             granted = self.read_back.granted
             m.d.comb += granted.eq(asks & port.ready & ~changed)
-            m.d.sync += reading.eq(granted)
         # An inference that has begun may enter completely; between inferences the program port has priority.
         m.d.sync += [
             self.closed.eq((port.valid | asks | changed) & empty),
@@ -110,11 +108,13 @@ class ProgramPort(wiring.Component):
                 below.eq(beyond[:bits] < shape.depth),
                 named.eq((given.memory == core.index) & ~beyond[bits:].any()),
             ]
-            number, chooses = word.address[:low], below & named & (written | granted)
-            m.d.comb += [access.ahead.eq(written & named), access.write.eq(writing), access.read.eq(reading)]
+            number, there = word.address[:low], below & named
+            m.d.comb += access.ahead.eq(written & named)
             m.d.sync += [
                 access.data.eq(word.data), access.word.eq(word.address[low:]),
-                access.chunk.eq(Mux(chooses, Cat(number == chunk for chunk in range(shape.chunks)), 0)),
+                access.write.eq(there & written), access.read.eq(there & granted),
+                access.chunk.eq(Mux(
+                    there & (written | granted), Cat(number == chunk for chunk in range(shape.chunks)), 0)),
             ]
             if reads_back:
                 # The chunk passes a register at each core, so that it need not cross the whole device in one cycle.

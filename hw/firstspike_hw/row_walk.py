@@ -125,6 +125,10 @@ class MapWalk(wiring.Component):
     bank_rows : Out(ArrayLayout(range(rows), banks)), reached : Out(banks), edges : Out(2)
         With several banks: the row of each bank, whether the bank is visited, and whether the row of a marker's pass is
         in the last tile down, across.
+    choices : Out(ArrayLayout(range(rows), number)), chosen : Out(number)
+        If one row a cycle is compared with others (with one bank, or if sums are forwarded; not with a pool of
+        currents): rows from registers, and which of them is the current one. If sums are forwarded, none is for an
+        event's first row, which nothing waits for.
     y_turn : Out(range(banks down)), x_turn : Out(range(banks across))
         If words of weights are rotated: by how many banks.
     sum_row : Out(range(sum_rows)), clears : Out(1)
@@ -148,6 +152,8 @@ class MapWalk(wiring.Component):
     bank_rows: data.View
     reached: Signal
     edges: Signal
+    choices: data.View
+    chosen: Signal
     y_turn: Signal
     x_turn: Signal
     sum_row: Signal
@@ -165,6 +171,9 @@ class MapWalk(wiring.Component):
             "bank_rows": Out(data.ArrayLayout(range(plan.rows), plan.bank_count)), "reached": Out(plan.bank_count),
             "edges": Out(2),
         }
+        count = 2 + plan.options.skips + (not plan.forwards)
+        choices = {"choices": Out(data.ArrayLayout(range(plan.walk_rows), count)), "chosen": Out(count)}
+        compared = (plan.bank_count == 1 or plan.forwards) and not plan.sum_rows
         super().__init__({
             "head": In(head_struct(spec, spec.walks)), "choice": In(range(len(spec.inputs))), "marker": In(1),
             "number": In(range(len(spec.microcode.passes))), "fresh": In(1), "step": In(1),
@@ -172,7 +181,7 @@ class MapWalk(wiring.Component):
             "word": Out(range(spec.memory.depth)), "ends": Out(1), **banks,
             **{name: Out(values) for name, values in turns(plan).items()},
             **({"sum_row": Out(range(plan.sum_rows)), "clears": Out(1)} if plan.sum_rows else {}),
-            **(skips if plan.options.skips else {}),
+            **(skips if plan.options.skips else {}), **(choices if compared else {}),
         })
 
     @property
@@ -190,6 +199,10 @@ class MapWalk(wiring.Component):
         counted = Signal(range(plan.position_rows), name="group")
         position_ends = counted == plan.position_rows - 1
         visited: Value = Mux(fresh, Mux(self.marker, 0, head.row), row)
+        skips: Value = self.skips if plan.options.skips else Const(0)
+        choices = [(~skips & ~fresh, row), (~skips & fresh & self.marker, Const(0))]
+        if not plan.forwards:
+            choices.append((fresh & ~self.marker, head.row))
         ends: Value = current_row == plan.rows - 1
         group: Value = counted
         tile_y: Value = Const(0)
@@ -201,6 +214,7 @@ class MapWalk(wiring.Component):
             marks = RowMarks(lines=plan.tiles[0], line_rows=plan.tiles[1] * plan.position_rows,
                              ports=spec.tiles_reached)
             m.submodules.marks = marks
+            choices.append((skips, marks.row))
             place = divmod(np.arange(marks.line_rows), plan.position_rows)
             found_x, found_group = (Array(part.tolist())[marks.place] for part in place)
             group, tile_y, tile_x, visited, ends = (Mux(self.skips, found, other) for found, other in (
@@ -214,12 +228,14 @@ class MapWalk(wiring.Component):
             if plan.bank_count == 1:
                 m.d.comb += [marks.rows[0].eq(current_row), marks.marks.eq(self.step & ~self.marker)]
         m.d.comb += [
-            current_row.eq(visited), self.row.eq(current_row),
-            self.group.eq(group),
+            current_row.eq(visited), self.row.eq(current_row), self.group.eq(group),
             event_word.eq(Mux(fresh, head.word, word)),
             self.word.eq(Mux(self.marker, spec.bias_word + _marker_row(m, spec, self.number, spec.bias_stride)
                              + self.group, event_word)),
         ]
+        if "choices" in self.signature.members:
+            m.d.comb += [self.chosen.eq(Cat(chosen for chosen, _ in choices)),
+                         *(one.eq(choice) for one, (_, choice) in zip(self.choices, choices, strict=True))]
         # Counters of the walk: the row among those of a position, then the position along x and along y.
         at = Signal(range(max(walk.reach for walk in spec.walks)))
         x, y = Signal.like(head.x_last, name="x"), Signal.like(head.y_last, name="y")
@@ -247,7 +263,6 @@ class MapWalk(wiring.Component):
             m.d.comb += getattr(self, name).eq(Mux(self.marker, 0, head[name]))
         if plan.sum_rows:
             self._take_sums(m, current_row, group, tile_y, tile_x)
-        skips = self.skips if plan.options.skips else Const(0)
         with m.If(self.step):
             m.d.sync += [row.eq(next_row), word.eq(next_word), line_row.eq(first_row), line_word.eq(first_word)]
             with m.If(self.marker):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Scoreboard: tracks the rows in the stages after the sequencer, which must not be read yet."""
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -27,11 +27,15 @@ class Scoreboard(wiring.Component):
         Number of banks whose rows are compared.
     stages : int
         Number of stages, all of which move together.
+    choices : int
+        Number of rows of which one is the current row of the only bank; 0: the current rows themselves are compared.
 
     Members
     -------
     rows : In(ArrayLayout(range(rows), banks))
         Current row of each bank.
+    choices : In(ArrayLayout(range(rows), choices)), chosen : In(choices)
+        With choices: rows, and which of them is the current one; none, if it need not be compared.
     reached : In(banks)
         Whether each bank is visited.
     enters : In(1)
@@ -47,6 +51,8 @@ class Scoreboard(wiring.Component):
     """
 
     rows: data.View
+    choices: data.View
+    chosen: Signal
     reached: Signal
     enters: Signal
     free: Signal
@@ -54,11 +60,15 @@ class Scoreboard(wiring.Component):
     starting: Signal
     waits: Signal
 
-    def __init__(self, *, rows: int, forwards: bool, drains: bool = False, banks: int = 1, stages: int = 2):
+    def __init__(self, *, rows: int, forwards: bool, drains: bool = False, banks: int = 1, stages: int = 2,
+                 choices: int = 0):
         if min(rows, banks, stages) < 1:
             raise ValueError(f"rows, banks and stages must be at least 1, not {rows!r}, {banks!r} and {stages!r}")
+        if choices and banks > 1:
+            raise ValueError(f"choices must be 0 with several banks, not {choices!r}")
         self._forwards, self._drains, self._stages = forwards, drains, stages
         super().__init__({
+            **({"choices": In(data.ArrayLayout(range(rows), choices)), "chosen": In(choices)} if choices else {}),
             "rows": In(data.ArrayLayout(range(rows), banks)), "reached": In(banks), "enters": In(1), "free": In(1),
             "marker": In(1), "starting": In(1), "waits": Out(1),
         })
@@ -82,14 +92,19 @@ class Scoreboard(wiring.Component):
         m = Module()
         same, busy = Const(0), Const(0)
         rows, reached = self.rows, Mux(self.enters, self.reached, 0)
+        compares = hasattr(self, "choices")
         for stage in range(self._stages):
             held = Signal.like(self.rows, name=f"rows{stage}")
             valid = Signal.like(self.reached, name=f"valid{stage}")
             with m.If(self.free):
                 m.d.sync += [held.eq(rows), valid.eq(reached)]
             rows, reached, busy = held, valid, busy | valid.any()
-            for bank in range(len(valid)):
-                same = same | (self.reached[bank] & valid[bank] & (held[bank] == self.rows[bank]))
+            if compares:
+                same = same | (valid & Cat(
+                    self.chosen[place] & (held[0] == row) for place, row in enumerate(self.choices)).any())
+            else:
+                same = same | Cat(self.reached[bank] & valid[bank] & (held[bank] == row)
+                                  for bank, row in enumerate(self.rows)).any()
         drained = self.starting & busy
         if self._forwards:
             same = self.marker & (same | drained)

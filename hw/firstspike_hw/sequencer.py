@@ -412,10 +412,13 @@ class Sequencer(wiring.Component):
             waits = settles & ~settled
         if spec.plan.scattered:
             # If sums are forwarded, rows of events need not be compared, and a marker's are the same in all banks.
-            banks = 1 if plan.forwards else plan.bank_count
+            banks, walk = 1 if plan.forwards else plan.bank_count, m.submodules.walk
+            late = "choices" in walk.signature.members  # the current row is the end of a long path
             m.submodules.scoreboard = board = Scoreboard(
                 rows=plan.walk_rows, forwards=plan.forwards, drains=plan.sum_rows > 0, banks=banks,
-                stages=spec.row_cycles - 1)
+                stages=spec.row_cycles - 1, choices=len(walk.choices) if late else 0)
+            if late:
+                m.d.comb += [board.choices.eq(walk.choices), board.chosen.eq(walk.chosen)]
             if banks > 1:
                 m.d.comb += [board.rows.eq(issue.bank_rows), board.reached.eq(issue.reached)]
             else:

@@ -83,9 +83,9 @@ class SpikeQueue(wiring.Component):
             magnitudes = capture.magnitudes.as_value()
             m.d.comb += word.values.eq(self._filled_up(magnitudes, self._layout.value_bits))
         taken = self.words.valid & self.words.ready
-        count = Signal(range(depth + 1))
         comes, goes_on = capture.valid, capture.coming
         if depth == 1:  # every row is the last of its step, and stored
+            count = Signal()
             m.d.sync += count.eq(count + comes - taken)
             m.d.comb += capture.grant.eq(~(comes | goes_on | (count & ~taken)))
             held = Signal(layout, reset_less=True)
@@ -98,8 +98,10 @@ class SpikeQueue(wiring.Component):
             parts = [row[start:start + size] for start in range(0, len(row), size)]
             parts[-1] = Cat(parts[-1], comes & word.last)  # that row is kept, too
             some, kept, least, most = Signal(len(parts)), Signal(), Signal(), Signal()
-            m.d.sync += [some.eq(Cat(part.any() for part in parts)), count.eq(count + kept - taken)]
-            room = [count < depth - more for more in range(4)]
+            # Whether a word is taken is known late, too, and has a register before it is counted.
+            count, gave = Signal(range(depth + 2)), Signal()
+            m.d.sync += [some.eq(Cat(part.any() for part in parts)), gave.eq(taken), count.eq(count + kept - gave)]
+            room = [Mux(gave, count <= depth - more, count < depth - more) for more in range(4)]
             m.d.comb += [
                 kept.eq(some.any()),
                 least.eq(kept | comes | goes_on), most.eq(kept & comes & goes_on),
@@ -110,9 +112,9 @@ class SpikeQueue(wiring.Component):
             write, read = words.write_port(), words.read_port()
             # The word behind the one that is offered is next: no path goes from ready through its address.
             place, behind, following = Signal(range(depth)), Signal(range(depth), init=1), Signal(range(depth))
-            waiting, loads, found = Signal(range(depth + 1)), Signal(), Signal()
-            m.d.comb += [loads.eq(~self.words.valid | taken), found.eq((waiting != 0) | kept)]
-            m.d.sync += [place.eq(write.addr), waiting.eq(waiting + kept - (loads & found))]
+            waiting, went, loads, found = Signal(range(depth + 2)), Signal(), Signal(), Signal()
+            m.d.comb += [loads.eq(~self.words.valid | taken), found.eq((waiting != went) | kept)]
+            m.d.sync += [place.eq(write.addr), went.eq(loads & found), waiting.eq(waiting + kept - went)]
             with m.If(kept):
                 m.d.sync += behind.eq(behind + 1)
             with m.If(loads):

@@ -18,6 +18,10 @@ from .stream_token import input_stream
 __all__ = ["TokenDecoder", "axes_of", "head_struct", "turns", "value_shape"]
 
 
+_TABLE_BITS = 6
+"""Most bits of a number whose multiples are looked up: a table of 64 entries is four small LUTs a bit."""
+
+
 def value_shape(layouts: Sequence[TokenLayout]) -> Shape:
     """Return the shape that holds the values of the events of several streams, and 1."""
     signed = any(layout.signed for layout in layouts)
@@ -141,7 +145,7 @@ class TokenDecoder(wiring.Component):
         fields = [
             (head.row, _look_up(walk.y.row % rows, y) + _look_up(walk.x.row % rows, x) + start),
             (head.word, walk.base + _look_up(walk.y.word, y) + _look_up(walk.x.word, x)
-             + (self.events.payload.buffer if one.fetching else channel) * walk.channel_words),
+             + _multiple(self.events.payload.buffer if one.fetching else channel, walk.channel_words)),
             (head.x_last, _look_up(walk.x.count - 1, x)), (head.y_last, _look_up(walk.y.count - 1, y)),
             (head.misses, _look_up(walk.x.count == 0, x) | _look_up(walk.y.count == 0, y)),
         ]
@@ -160,6 +164,13 @@ class TokenDecoder(wiring.Component):
             if f"{name}_turn" in members:
                 fields.append((head[f"{name}_turn"], _look_up(axis.window.turn, coordinate)))
         return fields
+
+
+def _multiple(number: Value, step: int) -> Value:
+    """Return a number times a constant: from a table if the number has few bits, as a multiplier block is slow."""
+    if len(number) > _TABLE_BITS or step.bit_count() == 1:
+        return number * step
+    return _look_up(step * np.arange(1 << len(number)), number)
 
 
 def _look_up(table: np.ndarray, coordinate: Value) -> Value:

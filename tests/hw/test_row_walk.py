@@ -52,6 +52,10 @@ def test_an_event_of_a_map_visits_the_rows_of_its_walk(lanes, banks):
                 ctx.set(unit.step, 1)
                 row = rows[number] + y * walk.y.row_step + x * walk.x.row_step + at
                 assert ctx.get(unit.row) == row % (1 << len(unit.row))
+                if spec.plan.bank_count == 1:
+                    chosen = ctx.get(unit.chosen)
+                    assert chosen.bit_count() == 1
+                    assert ctx.get(unit.choices[chosen.bit_length() - 1]) == ctx.get(unit.row)
                 for bank in range(spec.plan.bank_count if spec.plan.bank_count > 1 else 0):
                     places = divmod(bank, banks[1])
                     windows = walk.y.window, walk.x.window

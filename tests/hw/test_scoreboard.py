@@ -73,6 +73,38 @@ def test_banks_wait_for_rows_of_their_own():
     assert min(seen.values()) > CYCLES // 20 and sum(seen.values()) == CYCLES
 
 
+def test_the_chosen_row_waits_and_no_other():
+    random = np.random.default_rng(5)
+    unit = Scoreboard(rows=ROWS, forwards=False, choices=3)
+    behind: list[int | None] = [None, None]
+    seen = {False: 0, True: 0}
+
+    async def drive(ctx):
+        for _ in range(CYCLES):
+            rows, chosen = random.integers(ROWS, size=3).tolist(), int(random.integers(4))  # 3: none of them
+            free, enters = (bool(bit) for bit in random.random(2) < (0.7, 0.6))
+            for place, row in enumerate(rows):
+                ctx.set(unit.choices[place], row)
+            row = [*rows, 0][chosen]
+            for port, value in ((unit.chosen, (1 << chosen) & 0b111), (unit.rows[0], row), (unit.reached, 1),
+                                (unit.enters, enters), (unit.free, free)):
+                ctx.set(port, value)
+            wanted = chosen < 3 and row in behind
+            assert bool(ctx.get(unit.waits)) == wanted
+            seen[wanted] += 1
+            await ctx.tick()
+            if free:
+                behind[:] = [row if enters else None, behind[0]]
+
+    simulator = Simulator(unit)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(drive)
+    simulator.run_until(CYCLES * 2e-6)
+    assert min(seen.values()) > CYCLES // 20 and sum(seen.values()) == CYCLES
+
+
 def test_there_must_be_a_row_and_a_bank():
     with pytest.raises(ValueError, match=r"^rows, banks and stages must be at least 1, not 0, 1 and 2$"):
         Scoreboard(rows=0, forwards=False)
+    with pytest.raises(ValueError, match=r"^choices must be 0 with several banks, not 2$"):
+        Scoreboard(rows=5, forwards=False, banks=3, choices=2)

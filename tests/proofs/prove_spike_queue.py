@@ -22,13 +22,13 @@ class SpikeQueueProof(Proof):
         "all leave in order, as they came": Fault(
             module=_UNIT, find="write.addr.eq(Mux(kept, behind, place))", replace="write.addr.eq(place)"),
         "nothing leaves that did not come": Fault(
-            module=_UNIT, find="found.eq((waiting != 0) | kept)", replace="found.eq((waiting != 0) | comes)"),
+            module=_UNIT, find="found.eq((waiting != went) | kept)", replace="found.eq((waiting != went) | comes)"),
         "no more inside than there is room": Fault(
             module=_UNIT, find="most.eq(kept & comes & goes_on)", replace="most.eq(0)"),
         "what waits stays as it is": Fault(
             module=_UNIT, find="loads.eq(~self.words.valid | taken)", replace="loads.eq(~self.words.valid | kept)"),
         "what came is offered without delay": Fault(
-            module=_UNIT, find="found.eq((waiting != 0) | kept)", replace="found.eq(waiting != 0)"),
+            module=_UNIT, find="found.eq((waiting != went) | kept)", replace="found.eq(waiting != went)"),
         "an empty queue grants": Fault(
             module=_UNIT, find="Mux(least, room[1], room[0])", replace="Mux(least, room[1], 0)"),
     }
