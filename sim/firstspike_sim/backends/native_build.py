@@ -4,6 +4,7 @@
 import os
 import platform
 import shlex
+import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -41,15 +42,23 @@ def build_simulator(
         Build with FST waveforms; WAVES is defined for the sources.
     optimise : bool
         Optimise the compiled code, with Clang if there is one: its code is 1.2 to 1.4 times as fast as that of GCC.
-        False is faster for short runs, whose time is mostly compilation.
+        If Clang fails, as it does with some large models, Verilator's own choice compiles instead. False is faster for
+        short runs, whose time is mostly compilation.
 
     Raises
     ------
     ToolError
         Verilator or the C++ compiler is missing or failed.
     """
-    verilator = find_tool("verilator")
     compiler = _compiler(fast=optimise and not waves)
+    return _built(text, files, compiler, top=top, waves=waves, optimise=optimise)
+
+
+def _built(
+    text: str, files: Mapping[str, str], compiler: Tool | None, *, top: str, waves: bool, optimise: bool,
+) -> Tool:
+    """Return the simulator, compiled by a compiler; None: by that of Verilator's choice."""
+    verilator, given = find_tool("verilator"), files
     if compiler:
         verilator = _compiling(verilator, compiler)
     files = {f"{top}.v": text, **files}
@@ -65,9 +74,17 @@ def build_simulator(
             (folder / name).write_text(content, "utf-8")
         if waves:
             (folder / "liblz4.a").write_bytes(b"!<arch>\n")
-        with shared_runtime(folder / "build", tools):
-            verilator.run([*flags, *(name for name in files if not name.endswith(".h"))], folder=folder, timeout=1800)
         built = folder / "build" / "simulator"
+        try:
+            with shared_runtime(folder / "build", tools):
+                verilator.run(
+                    [*flags, *(name for name in files if not name.endswith(".h"))], folder=folder, timeout=1800)
+        except ToolError:
+            if not compiler or os.environ.get("CXX"):
+                raise
+            # Kept as what this compiler made, so that it is not tried again.
+            other = _built(text, given, None, top=top, waves=waves, optimise=optimise)
+            shutil.copy(other.command[0], built)
         if not built.exists():
             raise ToolError("verilator ended well but left no simulator")
         return [built]
