@@ -49,5 +49,5 @@ def test_a_compiler_that_was_asked_for_is_the_only_one(calls, monkeypatch):
 
 
 def test_what_no_compiler_takes_is_told(calls):
-    with pytest.raises(ToolError, match="driver.cpp"):
+    with pytest.raises(ToolError, match=r"driver\.cpp"):
         build_simulator(VERILOG, {"driver.cpp": "int main() { return missing; }"})
