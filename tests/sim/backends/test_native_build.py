@@ -7,47 +7,50 @@ import pytest
 from firstspike_hw.toolchain import ToolError
 from firstspike_sim.backends.native_build import build_simulator
 
-VERILOG = "module firstspike(input clk, output reg [3:0] count); always @(posedge clk) count <= 4'd7; endmodule"
-DRIVER = """
-#include "Vfirstspike.h"
-#include <cstdio>
-int main() {
-    Vfirstspike top;
-    for (int edge = 0; edge < 4; ++edge) { top.clk = edge & 1; top.eval(); }
-    std::printf("%d\\n", int(top.count));
-}
+VERILATOR = """#!/bin/sh
+case "$1" in --version) echo Verilator 5.048; exit;; esac
+case "$MAKEFLAGS" in *clang++*) echo x >> {called}; echo the compiler crashed; exit 2;; esac
+grep -q wrong firstspike.v && {{ echo a wrong name; exit 1; }}
+printf '#!/bin/sh\\necho runs\\n' > build/simulator
+chmod +x build/simulator
 """
+"""Calls no compiler, but for Clang, which fails."""
 
 
 @pytest.fixture
-def calls(tmp_path, monkeypatch) -> Path:
-    """A Clang that compiles nothing, and the file in which it counts its calls."""
-    monkeypatch.setenv("FIRSTSPIKE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("CXX", raising=False)
+def called(tmp_path, monkeypatch) -> Path:
+    """The file in which a Verilator counts how often its Clang has failed."""
     tools, called = tmp_path / "tools", tmp_path / "called"
     tools.mkdir()
-    (tools / "clang++").write_text(
-        f'#!/bin/sh\ncase "$1" in --version) echo clang version 18.1.3; exit 0;; esac\necho x >> {called}\nexit 1\n')
-    (tools / "clang++").chmod(0o755)
+    for name, text in (("clang++", "#!/bin/sh\necho clang version 18.1.3\n"),
+                       ("verilator", VERILATOR.format(called=called))):
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("FIRSTSPIKE_CACHE", str(tmp_path / "cache"))
+    for variable in ("CXX", "VERILATOR", "MAKEFLAGS"):
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("PATH", str(tools), prepend=":")
     return called
 
 
-def test_another_compiler_takes_over_and_is_remembered(calls, tmp_path):
+def test_another_compiler_takes_over_and_is_remembered(called, tmp_path):
     for _ in range(2):
-        simulator = build_simulator(VERILOG, {"driver.cpp": DRIVER})
-        assert simulator.run([], folder=tmp_path).strip() == "7"
-        tries = calls.read_text()
-    assert tries and calls.read_text() == tries
+        assert build_simulator("module firstspike;", {}).run([], folder=tmp_path) == "runs\n"
+    assert called.read_text() == "x\n"
 
 
-def test_a_compiler_that_was_asked_for_is_the_only_one(calls, monkeypatch):
+def test_a_compiler_that_was_asked_for_is_the_only_one(called, monkeypatch):
     monkeypatch.setenv("CXX", "clang++")
-    with pytest.raises(ToolError, match=r"^verilator ended with status 2:\n"):
-        build_simulator(VERILOG, {"driver.cpp": DRIVER})
-    assert calls.exists()
+    with pytest.raises(ToolError, match=r"^verilator ended with status 2:\nthe compiler crashed$"):
+        build_simulator("module firstspike;", {})
+    assert called.read_text() == "x\n"
 
 
-def test_what_no_compiler_takes_is_told(calls):
-    with pytest.raises(ToolError, match=r"driver\.cpp"):
-        build_simulator(VERILOG, {"driver.cpp": "int main() { return missing; }"})
+def test_what_no_compiler_takes_is_told(called):
+    with pytest.raises(ToolError, match=r"^verilator ended with status 1:\na wrong name$"):
+        build_simulator("module wrong;", {})
+
+
+def test_without_optimisation_clang_is_not_asked(called, tmp_path):
+    assert build_simulator("module firstspike;", {}, optimise=False).run([], folder=tmp_path) == "runs\n"
+    assert not called.exists()
