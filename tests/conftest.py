@@ -89,9 +89,9 @@ def alive_programs() -> Callable[..., list[tuple[Program, np.ndarray]]]:
 
 @pytest.fixture(scope="session")
 def varied_programs(alive_programs) -> list[tuple[Program, np.ndarray]]:
-    """The random programs that CI runs in simulators, with inputs: 30 of 90, in which every option is."""
+    """The random programs that CI runs in simulators, with inputs: 25 of 90, in which every option is."""
     programs = alive_programs(0, 90)
-    return [programs[index] for index in varied([program for program, _ in programs], 30)]
+    return [programs[index] for index in varied([program for program, _ in programs], 25)]
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from firstspike_sim.models.prediction import predict_inputs
 
 @pytest.mark.parametrize("part", range(5))
 def test_random_networks(varied_programs, part, agree):
-    """Five of thirty in Amaranth's simulator, a few inferences each; the others as Verilog."""
+    """Five of 25 in Amaranth's simulator, a few inferences each; the others as Verilog."""
     for number, (program, inputs) in enumerate(varied_programs[part::5]):
         if number == 0:
             agree(PysimBackend(), program, inputs[:3], seed=part or None)
