@@ -2,6 +2,7 @@
 """Weights that fit stay as they are; other scales are those that change the fewest spikes."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import firstspike as fs
 import numpy as np
@@ -99,6 +100,14 @@ def test_a_threshold_that_is_whole_but_for_float32_is_whole():
         network = network_of(by_multiplying(integers(-6, 6), 4), theta=np.full(32, theta), reset="subtract")
         neuron = compile_network(network, lanes=1).program.network.layers[0].neuron
         assert (neuron.theta == count).all() and neuron.reset_step is None
+
+
+def test_the_step_of_a_grid_is_the_same_on_every_processor():
+    """Its sums are exact: that of a product of vectors depends on the order in which a processor adds up."""
+    whole = range(1, 128)
+    for step in np.random.default_rng(0).uniform(0.001, 0.1, 20).tolist():
+        exact = sum(Fraction(step * number * number) for number in whole)
+        assert grid_step(step * np.arange(-127, 128), 8) == float(exact) / sum(number ** 2 for number in whole)
 
 
 def test_other_weights_are_on_no_grid():

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Weights that are whole numbers of one step already, as quantisation-aware training leaves them."""
 
+import math
+
 import numpy as np
 from firstspike_arch.fixed import are_whole, weight_range
 
@@ -28,7 +30,8 @@ def grid_step(weights: np.ndarray, bits: int) -> float | None:
         steps = sizes * (count / sizes[-1])
         if are_whole(steps).all() and steps[0] > 0.5:
             whole = np.rint(steps)
-            step = float(sizes @ whole / (whole @ whole))
+            # Exact sums, the same on every processor: the order in which a product of vectors adds up depends on it.
+            step = math.fsum(sizes * whole) / math.fsum(whole * whole)
             if low <= round(float(weights.min()) / step) and round(float(weights.max()) / step) <= high:
                 return step
     return None
