@@ -92,14 +92,14 @@ class Scoreboard(wiring.Component):
         m = Module()
         same, busy = Const(0), Const(0)
         rows, reached = self.rows, Mux(self.enters, self.reached, 0)
-        compares = hasattr(self, "choices")
+        chooses = hasattr(self, "choices")
         for stage in range(self._stages):
             held = Signal.like(self.rows, name=f"rows{stage}")
             valid = Signal.like(self.reached, name=f"valid{stage}")
             with m.If(self.free):
                 m.d.sync += [held.eq(rows), valid.eq(reached)]
             rows, reached, busy = held, valid, busy | valid.any()
-            if compares:
+            if chooses:
                 same = same | (valid & Cat(
                     self.chosen[place] & (held[0] == row) for place, row in enumerate(self.choices)).any())
             else:

@@ -110,7 +110,8 @@ class SpikeQueue(wiring.Component):
             ]
             m.submodules.words = words = Memory(shape=layout, depth=depth, init=[], attrs=UNUSED)
             write, read = words.write_port(), words.read_port()
-            # The word behind the one that is offered is next: no path goes from ready through its address.
+            # The word behind the one that is offered is next: no path goes from ready through its address. What waits
+            # still counts the word that went on in the cycle before.
             place, behind, following = Signal(range(depth)), Signal(range(depth), init=1), Signal(range(depth))
             waiting, went, loads, found = Signal(range(depth + 2)), Signal(), Signal(), Signal()
             m.d.comb += [loads.eq(~self.words.valid | taken), found.eq((waiting != went) | kept)]

@@ -36,8 +36,9 @@ class AccessInterface(Protocol):
 def memory_access_signature(shape: MemoryShape) -> wiring.Signature:
     """Return the signature to ``write`` or ``read`` a chunk of a memory word.
 
-    One bit of ``chunk`` selects the chunk while one is written or read; else none is set. ``ahead`` is high in the
-    cycle before a chunk is written, which a memory that others write, too, needs to know.
+    One bit of ``chunk`` selects the chunk while one of this memory is written or read; else none is set, and ``write``
+    and ``read`` are low. ``ahead`` is high in the cycle before a chunk is written, which a memory that others write,
+    too, needs to know.
     """
     return wiring.Signature({
         "word": Out(range(shape.depth)), "chunk": Out(shape.chunks),
