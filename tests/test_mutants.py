@@ -3,7 +3,6 @@
 
 import ast
 import importlib.util
-import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -19,6 +18,15 @@ _SPEC.loader.exec_module(run_mutants)
 MUTANTS = run_mutants.load_mutants()
 
 
+def quick_tests(text: str) -> set[str]:
+    """The tests of a file of which `make test` runs some case."""
+    body = ast.parse(text).body
+    if any(isinstance(one, ast.Assign) and ast.unparse(one) == "pytestmark = pytest.mark.slow" for one in body):
+        return set()
+    return {one.name for one in body if isinstance(one, ast.FunctionDef) and one.name.startswith("test_")
+            and "pytest.mark.slow" not in map(ast.unparse, one.decorator_list)}
+
+
 @pytest.mark.parametrize("room", run_mutants.ROOMS)
 def test_every_planted_fault_still_applies(room):
     for mutant in (one for one in MUTANTS if one.file.startswith(f"{room}/")):
@@ -30,7 +38,13 @@ def test_every_planted_fault_still_applies(room):
         assert mutant.breaks and mutant.caught_by, mutant
         for test in mutant.caught_by:
             file, _, name = test.partition("::")
-            assert not name or re.search(rf"def {re.escape(name.partition('[')[0])}\(", (ROOT / file).read_text()), test
+            found = quick_tests((ROOT / file).read_text())
+            assert name.partition("[")[0] in found if name else found, f"{test} must be a quick test: {mutant.breaks}"
+
+
+def test_a_slow_test_is_not_taken_for_a_quick_one():
+    text = "@pytest.mark.slow\ndef test_a(): pass\n@pytest.mark.parametrize('x', [1])\ndef test_b(x): pass\n"
+    assert quick_tests(text) == {"test_b"} and quick_tests("pytestmark = pytest.mark.slow\n" + text) == set()
 
 
 def test_planted_faults_are_many_and_differ():

@@ -11,6 +11,7 @@ from firstspike_arch.delaying import delayed
 from firstspike_arch.fixed import bits_for_signed
 from firstspike_arch.microcode import microcodes_of
 from firstspike_arch.network import IntegerNetwork, Layer, Neuron
+from firstspike_arch.network_builder import NetworkBuilder
 from firstspike_compiler.passes.prove_widths import prove_widths
 from firstspike_sim.models.golden import GoldenModel
 from firstspike_sim.models.row_machine import RowMachine
@@ -308,3 +309,15 @@ def test_adaptive_thresholds():
                     ("taken", layer.neuron.reset_rise), ("levels", layer.neuron.levels > 1),
                     ("never falls", np.all(layer.neuron.rise_leak == 1)), ("rises", machine.rise_highs.any())) if has}
     assert seen == {"taken", "levels", "never falls", "rises"}
+
+
+def test_a_membrane_below_a_threshold_that_has_risen_grows_on():
+    builder = NetworkBuilder(2, steps=3, readout="spike_count")
+    builder.layer([[60, 20]], theta=70, theta_rise=25, rise_leak=0.5, reset="zero")
+    network = builder.build()
+    found = GoldenModel(network).run(np.ones((1, 3, 2), dtype=np.uint8), membranes=True)
+    assert found.membranes is not None
+    # Thresholds: 70, 70 + ⌊25 / 2⌋, 70 + ⌊12 / 2⌋
+    assert found.spikes[1].ravel().tolist() == [1, 0, 1] and found.membranes[0].ravel().tolist() == [80, 80, 160]
+    (proof,) = prove_widths(network)
+    assert 160 - 70 <= proof.highs.max() <= 25 - 1 + 60 + 20  # before the rise leaks

@@ -273,8 +273,8 @@ def external_program(seed: int = 2, **options) -> Program:
 def test_external_weights_are_loaded_once_and_read():
     program, store = external_program(), Store()
     board = PysimBoard(program, store=store)
-    link, wanted, fed = Link(lambda: board, timeout=0.003), predict_inputs(program, inputs_of(12, 3)), inputs_of(2, 3)
-    infer = Kind.INFER, wire_format(program).pack_words(make_stimulus(program, fed).words)
+    link, wanted = Link(lambda: board, timeout=0.003), predict_inputs(program, inputs_of(12, 3))
+    infer = Kind.INFER, wire_format(program).pack_words(make_stimulus(program, inputs_of(2, 3)).words)
     assert link.identity.capabilities == Capability.EXTERNAL_MEMORY and link.identity.program == NO_PROGRAM
     with pytest.raises(LinkError, match=r"^request 0 \(INFER\) must be accepted by the device, but it answered "
                                         r"NO_PROGRAM$"):
@@ -287,12 +287,20 @@ def test_external_weights_are_loaded_once_and_read():
     assert (trace.counters["faults"], trace.counters["inferences"]) == (0, 12) and link.resent == 0
     backend.load(program)
     assert store.written == written  # it was loaded already
+
+
+def test_a_slice_that_fails_is_told_and_a_reset_forgets_what_was_loaded():
+    program, store = external_program(), Store()
+    board, fed = PysimBoard(program, store=store), inputs_of(1, 3)
+    link = Link(lambda: board, timeout=0.003)
+    backend, infer = WireBackend(link), wire_format(program).pack_words(make_stimulus(program, fed).words)
+    backend.load(program)
     store.fails = range(8)  # slice 0
-    link.exchange([infer])
+    link.exchange([(Kind.INFER, infer)])
     assert backend.counters()["faults"] == np.count_nonzero(fed[:, :, 0]) > 0
     board.pressed = True  # the memory may have forgotten
     with pytest.raises(LinkError, match=r"NO_PROGRAM$"):
-        link.exchange([infer])
+        link.exchange([(Kind.INFER, infer)])
 
 
 def test_no_word_is_taken_before_the_memory_has_started():
