@@ -235,7 +235,7 @@ class MapWalk(wiring.Component):
         ]
         if "choices" in self.signature.members:
             m.d.comb += [self.chosen.eq(Cat(chosen for chosen, _ in choices)),
-                         *(one.eq(choice) for one, (_, choice) in zip(self.choices, choices, strict=True))]
+                         *(self.choices[place].eq(row) for place, (_, row) in enumerate(choices))]
         # Counters of the walk: the row among those of a position, then the position along x and along y.
         at = Signal(range(max(walk.reach for walk in spec.walks)))
         x, y = Signal.like(head.x_last, name="x"), Signal.like(head.y_last, name="y")

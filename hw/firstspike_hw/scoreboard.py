@@ -100,11 +100,11 @@ class Scoreboard(wiring.Component):
                 m.d.sync += [held.eq(rows), valid.eq(reached)]
             rows, reached, busy = held, valid, busy | valid.any()
             if chooses:
-                same = same | (valid & Cat(
-                    self.chosen[place] & (held[0] == row) for place, row in enumerate(self.choices)).any())
+                same = same | (valid & Cat(self.chosen[place] & (held[0] == self.choices[place])
+                                           for place in range(len(self.chosen))).any())
             else:
-                same = same | Cat(self.reached[bank] & valid[bank] & (held[bank] == row)
-                                  for bank, row in enumerate(self.rows)).any()
+                same = same | Cat(self.reached[bank] & valid[bank] & (held[bank] == self.rows[bank])
+                                  for bank in range(len(valid))).any()
         drained = self.starting & busy
         if self._forwards:
             same = self.marker & (same | drained)
