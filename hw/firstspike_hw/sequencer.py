@@ -432,12 +432,12 @@ class Sequencer(wiring.Component):
     def _track_drop(self, m: Module, dropped: Signal, *, ends: Value) -> None:
         """Count inferences, and remember whether the current one is to be dropped.
 
-        The comparison is registered, so that no long path goes through counter and comparator; it is without effect in
-        the cycle after an inference has ended, when it still belongs to that one. The cycle of delay is harmless:
-        ``drop`` cannot name the next inference that soon.
+        The comparison is registered, so that no long path goes through counter and comparator; it is without effect
+        where it still belongs to an inference that has ended. The cycle of delay is harmless: ``drop`` cannot name the
+        next inference that soon.
         """
-        tag, ended, names = Signal(self._spec.tag_bits), Signal(), Signal()
+        tag, ended = Signal(self._spec.tag_bits), Signal()
         m.d.sync += [
-            ended.eq(ends), tag.eq(tag + ended), names.eq(self.drop.valid & (self.drop.tag == tag) & ~ended),
+            ended.eq(ends), tag.eq(tag + ended),
+            dropped.eq(self.drop.valid & (self.drop.tag == tag) & ~ended & ~ends),
         ]
-        m.d.comb += dropped.eq(names & ~ended)

@@ -8,6 +8,7 @@ from firstspike.verb_demo import shipped
 CIFAR, NMNIST = (shipped("zoo", f"{name}.safetensors") for name in ("cifar10_chip", "nmnist_multi_threshold"))
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("call", [
     ("compile", CIFAR, "--device", "artix-100t", "-o", "built"),
     ("compile", CIFAR, "--weight-bits", "auto", "-o", "built"),
