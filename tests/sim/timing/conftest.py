@@ -28,10 +28,18 @@ HERE = Path(__file__).parent
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of the faults planted in a twin, which is compiled anew for each of them, the quick tests try the first."""
+    """Of the faults planted in a twin, which is compiled anew for each of them, the quick tests try the first; but all
+    must still apply."""
     tried = set()
     for item in items:
-        if item.path.parent == HERE and item.name.startswith("test_a_fault"):
+        if isinstance(item, pytest.Function) and item.path.parent == HERE and item.name.startswith("test_a_fault"):
+            params = item.callspec.params if hasattr(item, "callspec") else {}
+            twins = [params["module"]] if "module" in params else [
+                one for one in vars(item.module).values()
+                if isinstance(one, ModuleType) and one.__name__.startswith("firstspike_sim.timing.")]
+            texts = [Path(str(one.__file__)).read_text() for one in twins]
+            if "old" in params and not any(text.count(params["old"]) == 1 for text in texts):
+                raise pytest.UsageError(f"{item.nodeid}: {params['old']!r} must be in one of its twins, once")
             function = item.nodeid.split("[")[0]
             if function in tried:
                 item.add_marker(pytest.mark.slow)

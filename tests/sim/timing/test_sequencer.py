@@ -102,7 +102,7 @@ def test_random_cores_have_every_option(random_work, seeds):
 
 FAULTS = [
     (sequencer, "state.position == plan.starts and not state.boot", "state.position == plan.starts", 0),
-    (scoreboard, "row == board.fetched or row == board.operand", "row == board.fetched", 3),
+    (scoreboard, "row == board.row0 or row == board.row1 or (", "row == board.row0 or (", 3),
     (row_walk, "edge.x_row_step - edge.reach", "edge.x_row_step", 67),
 ]
 MORE_FAULTS = [
@@ -116,7 +116,7 @@ MORE_FAULTS = [
     (row_walk, "walk.at < edge.reach", "walk.at <= edge.reach", 0),
     (row_walk, "walk.x < x_count", "walk.x <= x_count", 0),
     (row_walk, "+= edge.y_row_step", "+= edge.x_row_step", 63),
-    (scoreboard, "board.fetched >= 0 or board.operand >= 0", "board.fetched >= 0", 3),
+    (scoreboard, "board.row0 >= 0 or board.row1 >= 0", "board.row0 >= 0", 3),
     (token_head, "taken or not head.valid", "taken and not head.valid", 0),
 ]
 
