@@ -51,3 +51,11 @@ def test_planted_faults_are_many_and_differ():
     assert max(Counter((one.file, one.find, one.replace) for one in MUTANTS).values()) == 1
     rooms = Counter(one.file.partition("/")[0] for one in MUTANTS)
     assert set(rooms) == set(run_mutants.ROOMS) and sum(rooms.values()) >= 150
+
+
+def test_words_that_no_fault_has_are_refused(monkeypatch, capsys):
+    """None of none is not all."""
+    monkeypatch.setattr(sys, "argv", ["run_mutants.py", "nowhere"])
+    with pytest.raises(SystemExit, match=r"^2$"):
+        run_mutants.main()
+    assert "words must be in the file or the words of a planted fault: 'nowhere' are in none" in capsys.readouterr().err

@@ -77,7 +77,7 @@ class RowMemory(wiring.Component):
     clear : In(1)
         In a memory: ``value`` of the row that is replaced in the next cycle is 0.
     live : In(1), mismatch : Out(1)
-        With parity: ``value`` is a row that was written since reset, and is visited; and, two cycles later, what was
+        With parity: ``value`` is a row that was written since reset, and is used; and, two cycles later, what was
         read of it did not fit its parity. What was not used, as it is forwarded, is not looked at.
     """
 

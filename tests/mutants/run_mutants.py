@@ -179,11 +179,14 @@ def main() -> int:
     options = parser.parse_args()
     mutants = [one for one in load_mutants() if not options.words or any(
         word in f"{one.file} {one.breaks}" for word in options.words)]
+    if not mutants:
+        words = " ".join(options.words)
+        parser.error(f"words must be in the file or the words of a planted fault: {words!r} are in none")
     for name in _PRELOADED:
         importlib.import_module(name)
     with tempfile.TemporaryDirectory(prefix="firstspike-mutants-") as name:
         copies = [_Copy(Path(name) / str(number)) for number in range(min(options.processes, len(mutants)))]
-        if mutants and not options.trust:
+        if not options.trust:
             whole = copies[0].start(sorted({test for one in mutants for test in one.caught_by}))
             whole.join()
             if whole.exitcode:
