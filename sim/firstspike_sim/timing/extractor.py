@@ -50,6 +50,8 @@ def step(extractor, emitter, events_ready, word_valid, word, places):  # pragma:
     token".
     """
     held, pick = extractor.word, extractor.pick
+    if not (extractor.valid or pick.valid or emitter.valid or word_valid):
+        return  # nothing moves, which is so most of the time
     pick_ready = not pick.valid or groups_ready(emitter, events_ready)
     takes_word = words_ready(extractor, emitter, events_ready)
     step_emitter(emitter, events_ready, pick)

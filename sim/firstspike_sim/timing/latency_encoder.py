@@ -36,7 +36,9 @@ def new_latency_encoder(beats: int, slots: int) -> np.ndarray:
 def beats_ready(encoder):  # pragma: no cover - compiled
     """Whether a beat is taken if it is offered: "one beat a cycle, also from image to image", and "an image is taken
     into one side while that of the other is read"."""
-    bank = (encoder.bank + int(encoder.ends)) % encoder.banks
+    bank = encoder.bank + int(encoder.ends)
+    if bank == encoder.banks:
+        bank = 0
     return (encoder.full >> bank) & 1 == 0
 
 

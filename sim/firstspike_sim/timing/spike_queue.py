@@ -60,13 +60,15 @@ def grant(queue, captures, coming, taken):  # pragma: no cover - compiled
 @twin
 def step(queue, words, captures, word, taken):  # pragma: no cover - compiled
     """A cycle of `firstspike_hw.spike_queue`, a queue of "rows with a spike, and the last row of every step"."""
-    place = (queue.head + queue.count + int(queue.kept)) % queue.depth
     kept = captures and (word.last or word.start < word.stop)
     if kept:
-        new = words[place]
+        place = queue.head + queue.count + int(queue.kept)
+        new = words[place - queue.depth if place >= queue.depth else place]
         new.last, new.final, new.start, new.stop, new.base = word.last, word.final, word.start, word.stop, word.base
     in_register = queue.depth == 1
     queue.count += int(kept if in_register else queue.kept) - int(taken)
     queue.kept = kept and not in_register
     if taken:
-        queue.head = (queue.head + 1) % queue.depth
+        queue.head += 1
+        if queue.head == queue.depth:
+            queue.head = 0
