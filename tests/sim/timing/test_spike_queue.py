@@ -66,7 +66,8 @@ def test_twin_equals_unit(beside, neurons, lanes, dense, often, willing):
     ("int(captures) + int(coming) < queue.depth", "int(captures) + int(coming) <= queue.depth"),
     ("queue.kept = kept and not in_register", "queue.kept = False"),
     ("kept if in_register else queue.kept", "kept"), ("word.last or word.start < word.stop", "word.start < word.stop"),
-    ("if queue.head == queue.depth:", "if queue.head > queue.depth:"), ("place - queue.depth if place >=", "place - queue.depth if place >"),
+    ("if queue.head == queue.depth:", "if queue.head > queue.depth:"),
+    ("place - queue.depth if place >=", "place - queue.depth if place >"),
 ])
 def test_a_fault_in_a_memory_is_noticed(beside, spoiled, old, new):
     with pytest.raises(AssertionError, match="the twin says"):
