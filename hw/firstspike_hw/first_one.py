@@ -16,10 +16,12 @@ def without_lowest(bits: Value) -> Value:
 
 def lowest_one(bits: Value) -> Value:
     """The number of the lowest bit that is 1; that of the last bit if there is none."""
-    number: Value = Const(len(bits) - 1, range(max(len(bits), 2)))
-    for index in reversed(range(len(bits) - 1)):
-        number = Mux(bits[index], index, number)
-    return number
+    if len(bits) == 1:
+        return Const(0)
+    digits = (len(bits) - 1).bit_length() - 1
+    low, high = bits[:1 << digits], bits[1 << digits:]
+    number = Mux(low.any(), lowest_one(low), lowest_one(high))
+    return Cat(number[:digits], *(Const(0) for _ in range(digits - len(number))), ~low.any())
 
 
 def at_most_one(bits: Value) -> Value:

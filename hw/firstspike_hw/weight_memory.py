@@ -2,8 +2,6 @@
 """Weight memory of a core: a word for every row of an event, followed by two registers."""
 
 from collections.abc import Sequence
-from functools import reduce
-from operator import or_
 from typing import Protocol
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
@@ -201,9 +199,8 @@ class WeightMemory(wiring.Component):
                 m, "", read.data, None if self._spec.plan.rotates == (True, True) else weights))
             m.d.comb += self.mismatch.eq(Cat(mismatches).any())
         if self._spec.read_back:  # not at the memory's own output: on ECP5 the register is a part of the block RAM
-            chunks = [weights[low:low + CHUNK_BITS] for low in range(0, shape.used_bits, CHUNK_BITS)]
-            m.d.comb += self.chunk.eq(reduce(or_, (
-                Mux(chosen, chunk, 0) for chosen, chunk in zip(access.chunk, chunks, strict=True))))
+            places = [weights[bit::CHUNK_BITS] for bit in range(CHUNK_BITS)]  # of each bit, that of every chunk
+            m.d.comb += self.chunk.eq(Cat((access.chunk[:len(bits)] & bits).any() for bits in places))
         return m
 
     def _stored(self, data: Value) -> Value:

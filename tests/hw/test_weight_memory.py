@@ -7,6 +7,7 @@ from amaranth.sim import Simulator
 from firstspike_arch.fixed import CHUNK_BITS
 from firstspike_arch.network_builder import NetworkBuilder
 from firstspike_compiler.compile import compile_network
+from firstspike_hw.verilog import verilog
 from firstspike_hw.weight_memory import WeightMemory
 
 
@@ -53,3 +54,13 @@ def test_what_is_read_back_stays_and_what_is_written_is_read_back(options):
     simulator.add_clock(1e-6)
     simulator.add_testbench(script)
     simulator.run()
+
+
+def test_words_of_four_hundred_chunks_can_be_read_back():
+    """Choosing one of so many is a shallow tree: a chain of that length is beyond what Amaranth converts."""
+    net = NetworkBuilder(2, steps=2, readout="potential")
+    net.layer(np.full((1600, 2), 127))
+    (core,) = compile_network(net.build(), lanes=1600, read_back=True).program.cores
+    assert core.memory.chunks == 400
+    unit = WeightMemory(core)
+    assert "output [31:0] chunk;" in verilog(unit, ())

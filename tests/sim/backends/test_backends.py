@@ -33,6 +33,15 @@ def test_many_random_networks_in_both_simulators(alive_programs, part, agree):
             agree(backend, program, inputs, seed=number if number % 2 else None)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(70))
+def test_many_more_random_networks_as_verilog(alive_programs, part, agree):
+    """With those in both simulators, a thousand. Each has a build of its own: most of that is to compile the network's
+    own model."""
+    for number, (program, inputs) in enumerate(alive_programs(200_000 + 1000 * part, 10, neurons_max=8)):
+        agree(VerilatorBackend(optimise=False), program, inputs, seed=number if number % 2 else None)
+
+
 GEOMETRIES = {
     "dilated": {"dilation": (2, 3), "stride": (1, 2)}, "transposed": {"transposed": True, "stride": 2},
     "spread": {"transposed": True, "dilation": 2, "stride": (2, 3), "padding": (1, 0), "output_padding": (1, 2)},
