@@ -26,11 +26,13 @@ CLEAN = "clean"
 
 def measure_corrupted(
     networks: Sequence[IntegerNetwork], images: np.ndarray, labels: np.ndarray, shape: tuple[int, ...], seed: int,
+    strengths: str,
 ) -> Accuracies:
-    """Measure the accuracy of networks on images, clean and corrupted; ``shape`` is that of an image."""
+    """Measure the accuracy of networks on images, clean and corrupted by one of `STRENGTHS`; ``shape`` is that of an
+    image."""
     found: Accuracies = {network.name: {} for network in networks}
     total = 1 + len(CORRUPTIONS) * len(SEVERITIES)
-    for kind, changed in track(_changed(images, shape, seed), description="corrupting", total=total):
+    for kind, changed in track(_changed(images, shape, seed, strengths), description="corrupting", total=total):
         for network in networks:
             found[network.name].setdefault(kind, []).append(_accuracy(network, changed, labels))
     return found
@@ -55,11 +57,13 @@ def write_corruption(folder: Path, found: Accuracies, **facts) -> list[Path]:
     return [folder / data, folder / picture]
 
 
-def _changed(images: np.ndarray, shape: tuple[int, ...], seed: int) -> Iterator[tuple[str, np.ndarray]]:
+def _changed(
+    images: np.ndarray, shape: tuple[int, ...], seed: int, strengths: str,
+) -> Iterator[tuple[str, np.ndarray]]:
     yield CLEAN, images
     for kind in CORRUPTIONS:
         for severity in SEVERITIES:
-            yield kind, corrupted(torch.from_numpy(images), shape, kind, severity, seed).numpy()
+            yield kind, corrupted(torch.from_numpy(images), shape, kind, severity, seed, strengths).numpy()
 
 
 def _accuracy(network: IntegerNetwork, images: np.ndarray, labels: np.ndarray) -> float:

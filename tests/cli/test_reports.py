@@ -50,7 +50,9 @@ def test_robustness_of_two_networks(tmp_path):
     other = shipped("zoo", "digits_latency.safetensors")
     done = run("robustness", DIGITS, other, "--data", "digits", "--limit", "40", "-o", tmp_path)
     assert done.exit_code == 0 and "mean of all" in done.stdout
-    accuracy = json.loads((tmp_path / "robustness.json").read_text())["accuracy"]
+    facts = json.loads((tmp_path / "robustness.json").read_text())
+    accuracy = facts["accuracy"]
+    assert facts["strengths"] == "imagenet-c"
     assert set(accuracy) == {"digits_ettfs", "digits_latency"}
     for one in accuracy.values():
         assert set(one) == {"clean", *CORRUPTIONS} and len(one["contrast"]) == 5
@@ -60,6 +62,11 @@ def test_robustness_of_two_networks(tmp_path):
         run("robustness", DIGITS, DIGITS, "--data", "digits", "-o", tmp_path)
     with pytest.raises(DataError, match="dataset must be one of"):
         run("robustness", DIGITS, "--data", "x.npy", "-o", tmp_path)
+    with pytest.raises(ValueError, match="--strengths must be one of imagenet-c, cifar-10-c, not 'weak'"):
+        run("robustness", DIGITS, "--data", "digits", "--strengths", "weak", "-o", tmp_path)
+    run("robustness", DIGITS, "--data", "digits", "--limit", "40", "--strengths", "cifar-10-c", "-o", tmp_path)
+    weaker = json.loads((tmp_path / "robustness.json").read_text())["accuracy"]["digits_ettfs"]
+    assert sum(weaker["impulse_noise"]) > sum(accuracy["digits_ettfs"]["impulse_noise"])
 
 
 def test_a_study_as_a_command(tmp_path, monkeypatch):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Corruption of images: eight kinds in five severities, generated from a seed.
 
-Kinds and strengths are those of the corruption benchmark: noise, brightness, contrast and pixelation as in ImageNet-C,
-Gaussian blur as in CIFAR-10-C, whose images are small. Two choices differ from it: motion blurs along rows over 2 … 6
-pixels, and brightness is added to every channel instead of the value in HSV.
+Kinds and strengths are those of the corruption benchmark, of ImageNet-C or of CIFAR-10-C, which is weaker; Gaussian
+blur is always that of CIFAR-10-C, whose images are small. Two choices differ from it: motion blurs along rows over
+2 … 6 pixels, and brightness is added to every channel instead of the value in HSV.
 """
 
 # Ref: D. Hendrycks, T. Dietterich, "Benchmarking neural network robustness to common corruptions and perturbations",
@@ -14,9 +14,10 @@ from collections.abc import Callable
 
 import torch
 from firstspike_arch.connectivity import Shape
+from firstspike_arch.shown import shown
 from torch.nn import functional
 
-__all__ = ["CORRUPTIONS", "SEVERITIES", "corrupted"]
+__all__ = ["CORRUPTIONS", "SEVERITIES", "STRENGTHS", "corrupted"]
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
@@ -72,32 +73,48 @@ def _filtered(images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     return functional.conv2d(padded, kernel, groups=channels)
 
 
-CORRUPTIONS: dict[str, tuple[Corrupt, tuple[Strength, ...]]] = {
-    "gaussian_noise": (_gaussian_noise, (0.08, 0.12, 0.18, 0.26, 0.38)),
-    "shot_noise": (_shot_noise, (60, 25, 12, 5, 3)),
-    "impulse_noise": (_impulse_noise, (0.03, 0.06, 0.09, 0.17, 0.27)),
-    "gaussian_blur": (_gaussian_blur, (0.4, 0.6, 0.7, 0.8, 1.0)),
-    "motion_blur": (_motion_blur, (2, 3, 4, 5, 6)),
-    "brightness": (_brightness, (0.1, 0.2, 0.3, 0.4, 0.5)),
-    "contrast": (_contrast, (0.4, 0.3, 0.2, 0.1, 0.05)),
-    "pixelate": (_pixelate, (0.6, 0.5, 0.4, 0.3, 0.25)),
+CORRUPTIONS: dict[str, Corrupt] = {
+    "gaussian_noise": _gaussian_noise, "shot_noise": _shot_noise, "impulse_noise": _impulse_noise,
+    "gaussian_blur": _gaussian_blur, "motion_blur": _motion_blur, "brightness": _brightness, "contrast": _contrast,
+    "pixelate": _pixelate,
 }
-"""Function of each corruption, on images float32[B, C, H, W] of 0 … 1, and its strength at each severity."""
+"""Functions on images float32[B, C, H, W] of 0 … 1."""
+
+_BLURS: dict[str, tuple[Strength, ...]] = {
+    "gaussian_blur": (0.4, 0.6, 0.7, 0.8, 1.0), "motion_blur": (2, 3, 4, 5, 6)}
+
+STRENGTHS: dict[str, dict[str, tuple[Strength, ...]]] = {
+    "imagenet-c": {
+        "gaussian_noise": (0.08, 0.12, 0.18, 0.26, 0.38), "shot_noise": (60, 25, 12, 5, 3),
+        "impulse_noise": (0.03, 0.06, 0.09, 0.17, 0.27), "brightness": (0.1, 0.2, 0.3, 0.4, 0.5),
+        "contrast": (0.4, 0.3, 0.2, 0.1, 0.05), "pixelate": (0.6, 0.5, 0.4, 0.3, 0.25), **_BLURS,
+    },
+    "cifar-10-c": {
+        "gaussian_noise": (0.04, 0.06, 0.08, 0.09, 0.1), "shot_noise": (500, 250, 100, 75, 50),
+        "impulse_noise": (0.01, 0.02, 0.03, 0.05, 0.07), "brightness": (0.05, 0.1, 0.15, 0.2, 0.3),
+        "contrast": (0.75, 0.5, 0.4, 0.3, 0.15), "pixelate": (0.95, 0.9, 0.85, 0.75, 0.65), **_BLURS,
+    },
+}
+"""For each set of strengths, that of each kind at each severity."""
 
 
-def corrupted(images: torch.Tensor, shape: Shape, kind: str, severity: int, seed: int = 0) -> torch.Tensor:
+def corrupted(
+    images: torch.Tensor, shape: Shape, kind: str, severity: int, seed: int = 0, strengths: str = "imagenet-c",
+) -> torch.Tensor:
     """Corrupt images, uint8[B, N], of a shape (C, H, W). The result is reproducible.
 
     Raises
     ------
     ValueError
-        The kind or severity is unknown.
+        The kind, severity or set of strengths is unknown.
     """
+    if strengths not in STRENGTHS:
+        raise ValueError(f"strengths must be one of {', '.join(STRENGTHS)}, not {shown(strengths)}")
     if kind not in CORRUPTIONS:
         raise ValueError(f"corruption must be one of {', '.join(CORRUPTIONS)}, not {kind!r}")
     if severity not in SEVERITIES:
         raise ValueError(f"severity must be 1…{SEVERITIES[-1]}, not {severity!r}")
-    corrupt, strengths = CORRUPTIONS[kind]
+    strength = STRENGTHS[strengths][kind][severity - 1]
     generator = torch.Generator().manual_seed(seed)
-    real = corrupt(images.view(-1, *shape).float() / 255, strengths[severity - 1], generator)
+    real = CORRUPTIONS[kind](images.view(-1, *shape).float() / 255, strength, generator)
     return (real.clamp(0, 1) * 255).round().to(torch.uint8).flatten(1)
