@@ -21,7 +21,7 @@ class EmitterProof(Proof):
     unit = "emitter"
     faults: ClassVar = {
         "the next event is the lowest left": Fault(
-            module=_FIRST, find="number = Mux(bits[index], index, number)", replace="number = Mux(bits[0], 0, number)"),
+            module=_FIRST, find="Mux(low.any(), lowest_one(low)", replace="Mux(low[0], lowest_one(low)"),
         "the marker is behind the events": Fault(
             module=_UNIT, find="token.final.eq(held.final)", replace="token.final.eq(0)"),
         "each token is offered one cycle after the last": Fault(
