@@ -27,7 +27,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 test: $(READY)  ## the test suite: what takes seconds
 	$(PYTEST)
 
-test-all: $(READY)  ## hundreds of random networks and the real synthesis tools, too
+test-all: $(READY)  ## a thousand random networks and the real synthesis tools, too
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,synthesis,litedram]'
 	$(PYTEST) -m 'not icarus'
 
