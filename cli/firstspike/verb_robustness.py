@@ -28,7 +28,8 @@ def robustness(
     from . import api
     from .corruption_report import corruption_table, measure_corrupted, write_corruption
 
-    strengths = strengths or ("cifar-10-c" if data == "cifar10" else "imagenet-c")
+    if strengths is None:
+        strengths = "cifar-10-c" if data == "cifar10" else "imagenet-c"
     if strengths not in STRENGTHS:
         raise ValueError(f"--strengths must be one of {', '.join(STRENGTHS)}, not {shown(strengths)}")
     shape = image_shape(data)

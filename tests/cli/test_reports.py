@@ -62,8 +62,9 @@ def test_robustness_of_two_networks(tmp_path):
         run("robustness", DIGITS, DIGITS, "--data", "digits", "-o", tmp_path)
     with pytest.raises(DataError, match="dataset must be one of"):
         run("robustness", DIGITS, "--data", "x.npy", "-o", tmp_path)
-    with pytest.raises(ValueError, match="--strengths must be one of imagenet-c, cifar-10-c, not 'weak'"):
-        run("robustness", DIGITS, "--data", "digits", "--strengths", "weak", "-o", tmp_path)
+    for wrong in ("weak", ""):
+        with pytest.raises(ValueError, match=f"--strengths must be one of imagenet-c, cifar-10-c, not '{wrong}'"):
+            run("robustness", DIGITS, "--data", "digits", "--strengths", wrong, "-o", tmp_path)
     run("robustness", DIGITS, "--data", "digits", "--limit", "40", "--strengths", "cifar-10-c", "-o", tmp_path)
     weaker = json.loads((tmp_path / "robustness.json").read_text())["accuracy"]["digits_ettfs"]
     assert sum(weaker["impulse_noise"]) > sum(accuracy["digits_ettfs"]["impulse_noise"])
