@@ -15,10 +15,11 @@ from firstspike_hw.toolchain import ToolError, find_tool
 from firstspike_hw.verilog_files import TOP
 
 from .build_cache import build_once, shared_runtime, tool_identity
+from .native_build import FEW_FILES
 
 __all__ = ["run_bench"]
 
-WARNINGS_OFF = ["-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT"]
+_FLAGS = ["-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT", *FEW_FILES]
 
 
 def run_bench(folder: Path, simulator: str, bench: str, outcome: str, *, optimise: bool) -> Path:
@@ -47,14 +48,14 @@ def run_bench(folder: Path, simulator: str, bench: str, outcome: str, *, optimis
     if not optimise:
         environment["MAKEFLAGS"] = f"{environment.get('MAKEFLAGS', '')} OPT_FAST=-O0 OPT_GLOBAL=-O0".lstrip()
     source, build_log, test_log = folder / f"{TOP}.v", folder / "build.log", folder / "test.log"
-    tools = (simulator, *tool_identity(tool), *WARNINGS_OFF, str(optimise), cocotb_tools.__file__, version("cocotb"))
+    tools = (simulator, *tool_identity(tool), *_FLAGS, str(optimise), cocotb_tools.__file__, version("cocotb"))
     runner = get_runner(simulator)
 
     def build(work: Path) -> Iterable[Path]:
         with shared_runtime(work, ["cocotb", *tools]):
             runner.build(
                 sources=[source], hdl_toplevel=TOP, build_dir=work, always=True,
-                build_args=WARNINGS_OFF if simulator == "verilator" else [], log_file=build_log,
+                build_args=_FLAGS if simulator == "verilator" else [], log_file=build_log,
                 timescale=("1ns", "1ps"),
             )
         return [work / (TOP if simulator == "verilator" else "sim.vvp")]

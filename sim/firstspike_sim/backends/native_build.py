@@ -15,14 +15,18 @@ from firstspike_hw.verilog_files import TOP
 
 from .build_cache import build_once, shared_runtime, tool_identity
 
-__all__ = ["NATIVE", "build_simulator"]
+__all__ = ["FEW_FILES", "NATIVE", "build_simulator"]
 
 NATIVE = Path(__file__).parent / "native"
+
+FEW_FILES = ("--output-split", "200000")
+"""Flags with which Verilator writes ten times as many statements into a file of C++ as it would, before it begins
+another: in each, the compiler reads the same headers first, which is most of the time of a model of 100 neurons."""
 
 _FLAGS = (
     "--cc", "--exe", "--build", "-j", "2", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert",
     "-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT", "--top-module", "{top}", "--Mdir", "build", "-o", "simulator",
-    "-CFLAGS", "-I.. -std=c++17",
+    "-CFLAGS", "-I.. -std=c++17", *FEW_FILES,
 )
 _WAVES = ("--trace-fst", "-CFLAGS", "-DWAVES", "-LDFLAGS", "-L..")
 

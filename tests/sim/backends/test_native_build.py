@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Simulators are built although the compiler that was chosen for its speed fails."""
+"""Simulators are built although the compiler that was chosen for its speed fails, and from few files."""
 
+import os
+import shlex
 from pathlib import Path
 
 import pytest
-from firstspike_hw.toolchain import ToolError
+from firstspike_hw.toolchain import ToolError, find_tool
 from firstspike_sim.backends.native_build import build_simulator
 
 VERILATOR = """#!/bin/sh
@@ -54,3 +56,23 @@ def test_what_no_compiler_takes_is_told(called):
 def test_without_optimisation_clang_is_not_asked(called, tmp_path):
     assert build_simulator("module firstspike;", {}, optimise=False).run([], folder=tmp_path) == "runs\n"
     assert not called.exists()
+
+
+def test_models_are_written_into_one_file(tmp_path, monkeypatch):
+    """The model's own functions; Verilator would begin a second file, with all headers again, at 20,000 statements."""
+    real, written, count = find_tool("verilator"), tmp_path / "written", 1200
+    variables = {**real.environment, "PATH": real.environment.get("PATH", os.environ["PATH"])}
+    only_writes = tmp_path / "verilator"
+    only_writes.write_text(f"""#!/bin/bash
+case "$1" in --version) echo Verilator 5.048; exit;; esac
+export {shlex.join(f"{name}={value}" for name, value in variables.items())}
+{shlex.join(real.command)} "${{@/--build/--cc}}" && ls build/*root__[0-9].cpp > {written} && touch build/simulator
+""")
+    only_writes.chmod(0o755)
+    monkeypatch.setenv("VERILATOR", str(only_writes))
+    monkeypatch.setenv("FIRSTSPIKE_CACHE", str(tmp_path / "cache"))
+    registers = "".join(
+        f"reg [7:0] r{i}; always @(posedge clk) r{i} <= " +
+        " ^ ".join(f"(r{(i * k + k) % count} + 8'd{i * k % 251})" for k in range(3, 20)) + ";\n" for i in range(count))
+    build_simulator(f"module firstspike(input clk, output [7:0] last);\n{registers}assign last = r0;\nendmodule\n", {})
+    assert written.read_text().split() == ["build/Vfirstspike___024root__0.cpp"]
