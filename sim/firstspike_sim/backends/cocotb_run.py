@@ -19,7 +19,7 @@ from .native_build import FEW_FILES
 
 __all__ = ["run_bench"]
 
-_FLAGS = ["-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT", *FEW_FILES]
+_WARNINGS_OFF = ("-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT")
 
 
 def run_bench(folder: Path, simulator: str, bench: str, outcome: str, *, optimise: bool) -> Path:
@@ -47,15 +47,16 @@ def run_bench(folder: Path, simulator: str, bench: str, outcome: str, *, optimis
     environment = {**tool.environment, "PATH": f"{place}{os.pathsep}{path}"}
     if not optimise:
         environment["MAKEFLAGS"] = f"{environment.get('MAKEFLAGS', '')} OPT_FAST=-O0 OPT_GLOBAL=-O0".lstrip()
+    flags = [] if simulator == "icarus" else [*_WARNINGS_OFF, *(() if optimise else FEW_FILES)]
     source, build_log, test_log = folder / f"{TOP}.v", folder / "build.log", folder / "test.log"
-    tools = (simulator, *tool_identity(tool), *_FLAGS, str(optimise), cocotb_tools.__file__, version("cocotb"))
+    tools = (simulator, *tool_identity(tool), *flags, str(optimise), cocotb_tools.__file__, version("cocotb"))
     runner = get_runner(simulator)
 
     def build(work: Path) -> Iterable[Path]:
         with shared_runtime(work, ["cocotb", *tools]):
             runner.build(
                 sources=[source], hdl_toplevel=TOP, build_dir=work, always=True,
-                build_args=_FLAGS if simulator == "verilator" else [], log_file=build_log,
+                build_args=flags, log_file=build_log,
                 timescale=("1ns", "1ps"),
             )
         return [work / (TOP if simulator == "verilator" else "sim.vvp")]

@@ -58,7 +58,7 @@ def test_without_optimisation_clang_is_not_asked(called, tmp_path):
     assert not called.exists()
 
 
-def test_models_are_written_into_one_file(tmp_path, monkeypatch):
+def test_models_without_optimisation_are_written_into_one_file(tmp_path, monkeypatch):
     """The model's own functions; Verilator would begin a second file, with all headers again, at 20,000 statements."""
     real, written, count = find_tool("verilator"), tmp_path / "written", 1200
     variables = {**real.environment, "PATH": real.environment.get("PATH", os.environ["PATH"])}
@@ -74,5 +74,6 @@ export {shlex.join(f"{name}={value}" for name, value in variables.items())}
     registers = "".join(
         f"reg [7:0] r{i}; always @(posedge clk) r{i} <= " +
         " ^ ".join(f"(r{(i * k + k) % count} + 8'd{i * k % 251})" for k in range(3, 20)) + ";\n" for i in range(count))
-    build_simulator(f"module firstspike(input clk, output [7:0] last);\n{registers}assign last = r0;\nendmodule\n", {})
+    build_simulator(f"module firstspike(input clk, output [7:0] last);\n{registers}assign last = r0;\nendmodule\n", {},
+                    optimise=False)
     assert written.read_text().split() == ["build/Vfirstspike___024root__0.cpp"]
