@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Gate level: what yosys makes of an accelerator for a family, as Verilog that a simulator reads.
 
-Cells become yosys's own models of them, and block RAMs models of ours (`cell_models`), of which yosys has none for ECP5
-and the 7 series.
+Cells become yosys's own models of them, or of ours (`cell_models`): yosys has none of the block RAMs of ECP5 and the 7
+series, and of ECP5's multiplier.
 """
 
 import importlib.util
@@ -53,7 +53,8 @@ class CellModels:
 
 
 GATES = {
-    "ecp5": CellModels(family=ECP5, library="ecp5/cells_sim.v", own=("DP16KD",), files=("dp16kd.v", "block_ram.v")),
+    "ecp5": CellModels(family=ECP5, library="ecp5/cells_sim.v", own=("DP16KD", "MULT18X18D"),
+                       files=("dp16kd.v", "block_ram.v", "mult18x18d.v")),
     # Verilator gives a net that is connected to an input with a default that value at the start: findings/.
     "ice40": CellModels(family=ICE40, library="ice40/cells_sim.v", defines=("NO_ICE40_DEFAULT_ASSIGNMENTS",)),
     "xilinx": CellModels(family=XILINX7, library="xilinx/cells_sim.v", own=("RAMB18E1", "RAMB36E1"),

@@ -3,7 +3,10 @@
 predict; and a fault in one LUT is noticed."""
 
 import re
+import subprocess
 from copy import deepcopy
+from importlib.resources import files
+from itertools import product
 
 import firstspike as fs
 import numpy as np
@@ -15,6 +18,7 @@ from firstspike_boards.gates import GATES, cell_models_of, gates_of, netlist_ver
 from firstspike_hw.accelerator import Accelerator
 from firstspike_hw.toolchain import ToolError
 from firstspike_hw.verilog import verilog
+from firstspike_sim.backends.native_build import build_simulator
 from firstspike_train.data import load
 
 ADDER = {"attributes": {"top": "1"}, "ports": {}, "netnames": {}, "cells": {"one": {"type": "CCU2C"}}}
@@ -73,6 +77,65 @@ def test_the_gates_of_a_convolution_equal_the_models(family):
     found = gates_of(program, text_of(program), family)
     assert sum(found.cells.values()) > 100
     assert fs.verify(program, spikes.astype(np.uint8), verilog=found.text, optimise=False).equal
+
+
+def direct() -> Program:
+    """Pixels of 8 bits on 6 × 6, which the first layer multiplies by its weights, and 3 classes."""
+    random = np.random.default_rng(8)
+    builder = fs.NetworkBuilder((1, 6, 6), steps=2, readout="potential", input_kind="direct", in_max=255)
+    builder.layer(random.integers(-30, 31, (4, 1, 3, 3)), theta=1500, reset="subtract")
+    builder.layer(random.integers(-3, 4, (3, 64)))
+    return fs.compile(builder.build(), lanes=2).program
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "multiplier"), [("ecp5", "MULT18X18D"), ("xilinx", "DSP48E1")])
+def test_the_gates_of_multiplied_pixels_equal_the_models(family, multiplier):
+    program = direct()
+    pixels = np.random.default_rng(6).integers(0, 256, (5, 36)).astype(np.uint8)
+    found = gates_of(program, text_of(program), family)
+    assert found.cells[multiplier] == 2
+    assert fs.verify(program, pixels, verilog=found.text, optimise=False).equal
+
+
+def test_the_model_of_a_multiplier_multiplies():
+    """Signed and unsigned factors, the extremes among them."""
+    model = (files("firstspike_boards") / "cell_models" / "mult18x18d.v").read_text()
+    pins = [f".{pin}{bit}({pin.lower()}[{bit}])" for pin, width in (("A", 18), ("B", 18), ("P", 36))
+            for bit in range(width)]
+    top = f"""
+module top(input [17:0] a, b, input signed_a, signed_b, output [35:0] p);
+  MULT18X18D one({", ".join(pins)}, .SIGNEDA(signed_a), .SIGNEDB(signed_b));
+endmodule
+"""
+    main = """
+#include "Vfirstspike.h"
+#include <cstdio>
+int main() {
+    Vfirstspike top;
+    unsigned a, b, signed_a, signed_b;
+    while (std::scanf("%u %u %u %u", &a, &b, &signed_a, &signed_b) == 4) {
+        top.a = a; top.b = b; top.signed_a = signed_a; top.signed_b = signed_b;
+        top.eval();
+        std::printf("%llu\\n", static_cast<unsigned long long>(top.p));
+    }
+}
+"""
+    words = [0, 1, (1 << 17) - 1, 1 << 17, (1 << 17) + 1, (1 << 18) - 1, 98765]
+    cases = list(product(words, words, (0, 1), (0, 1)))
+    simulator = build_simulator(model + top, {"main.cpp": main}, top="top", optimise=False)
+    done = subprocess.run(simulator.command, input="\n".join(" ".join(map(str, case)) for case in cases), text=True,
+                          capture_output=True, check=True)
+    wanted = [(a - (signed_a * (a >> 17) << 18)) * (b - (signed_b * (b >> 17) << 18)) % (1 << 36)
+              for a, b, signed_a, signed_b in cases]
+    assert [int(line) for line in done.stdout.split()] == wanted
+
+
+def test_a_multiplier_with_registers_has_no_model():
+    model = (files("firstspike_boards") / "cell_models" / "mult18x18d.v").read_text()
+    top = 'module top(output p);\n  MULT18X18D #(.REG_OUTPUT_CLK("CLK0")) one(.P0(p));\nendmodule\n'
+    with pytest.raises(ToolError, match="MULT18X18D_without_registers_or_bypass"):
+        build_simulator(model + top, {"main.cpp": "int main() {}"}, top="top", optimise=False)
 
 
 @pytest.mark.slow
