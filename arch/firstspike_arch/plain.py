@@ -10,7 +10,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, to_json
 from typing_extensions import TypedDict
 
-from .shown import shown
+from .shown import shortened, shown
 
 __all__ = ["decode", "read_fields"]
 
@@ -88,7 +88,7 @@ def _walk(kind: Any, location: tuple[int | str, ...]) -> tuple[list[Any], str]:
         if part in (known := _members(kind)):
             parents.append(known[part])
             continue
-        name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else part
+        name += f"[{part}]" if isinstance(part, int) else f".{shortened(part)}" if name else shortened(part)
         parents.append(get_type_hints(kind).get(str(part)) if is_dataclass(kind) else None)
     return parents, name
 

@@ -4,7 +4,7 @@
 import reprlib
 from typing import Any
 
-__all__ = ["said", "shown"]
+__all__ = ["said", "shortened", "shown"]
 
 _SHORT = reprlib.Repr()
 _SHORT.maxtuple = _SHORT.maxlist = _SHORT.maxset = _SHORT.maxdict = 6
@@ -25,4 +25,9 @@ def shown(value: Any) -> str:
 def said(error: BaseException, most: int = 200) -> str:
     """What an error of a library says, in one line: some repeat the file that they could not read."""
     text = " ".join(f"{error}{' is missing' * isinstance(error, KeyError)}".split()) or type(error).__name__
+    return shortened(text, most)
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """A text; of one of more than ``most`` characters, its ends."""
     return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"

@@ -9,6 +9,7 @@ from typing import Literal
 from firstspike_arch.output_folder import read_record
 from firstspike_arch.plain import decode
 from firstspike_arch.program import Program
+from firstspike_arch.shown import shown
 
 from .bitstream import MADE_BY, PROGRAM_FILE, REPORT, build_bitstream, write_project
 from .boards import BOARDS
@@ -46,7 +47,8 @@ def rebuild(folder: Path, again: Path, progress: Callable[[str], None] = lambda 
     except ValueError as error:
         raise ValueError(f"{folder / REPORT}: made_from: {error}") from None
     if made.board not in BOARDS:
-        raise ValueError(f"{folder / REPORT}: made_from: board must be one of {', '.join(BOARDS)}, not {made.board!r}")
+        raise ValueError(
+            f"{folder / REPORT}: made_from: board must be one of {', '.join(BOARDS)}, not {shown(made.board)}")
     board, program = BOARDS[made.board].with_transport(made.transport), Program.load(folder / PROGRAM_FILE)
     if board.family.flow is None:
         return write_project(board, program, again, clock_hz=made.clock_hz, baud=made.baud)

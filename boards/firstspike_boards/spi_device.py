@@ -4,6 +4,7 @@
 import re
 import time
 
+from firstspike_arch.shown import shown
 from firstspike_hw.toolchain import ToolError
 
 __all__ = ["SpiDevice"]
@@ -32,7 +33,7 @@ class SpiDevice:
     def __init__(self, port: str, sck_hz: int):
         numbers = re.fullmatch(r"spidev:(\d+)\.(\d+)", port)
         if numbers is None:
-            raise ValueError(f"port must be spidev:BUS.DEVICE, such as spidev:0.0, not {port!r}")
+            raise ValueError(f"port must be spidev:BUS.DEVICE, such as spidev:0.0, not {shown(port)}")
         try:
             import spidev  # pyright: ignore[reportMissingImports] - only for Linux
         except ImportError:

@@ -10,6 +10,7 @@ from firstspike_arch.float_network import FloatNetwork
 from firstspike_arch.network import IntegerNetwork
 from firstspike_arch.program import Program
 from firstspike_arch.real_network import real_network
+from firstspike_arch.shown import shown
 from firstspike_boards.driver import WireBackend
 from firstspike_boards.link import Link
 from firstspike_boards.serial_port import SerialPort
@@ -217,4 +218,4 @@ def backend_of(name: str, waves: Path | None = None, optimise: bool = True) -> V
         if waves is not None:
             raise ValueError("waves must be taken with backend 'verilator', not 'pysim'")
         return PysimBackend()
-    raise ValueError(f"backend must be 'verilator' or 'pysim', not {name!r}")
+    raise ValueError(f"backend must be 'verilator' or 'pysim', not {shown(name)}")

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from firstspike_arch.shown import shown
+
 __all__ = ["Listed", "listed_networks"]
 
 
@@ -67,26 +69,26 @@ def _listed(line: str) -> Listed:
     try:
         file, *parts = shlex.split(line)
     except ValueError as error:
-        raise ValueError(f"{line!r} must be FILE data=DATA [OPTION=VALUE …]: {error}") from None
+        raise ValueError(f"{shown(line)} must be FILE data=DATA [OPTION=VALUE …]: {error}") from None
     options: dict[str, Any] = {}
     for part in parts:
         name, given, text = part.partition("=")
         if not given or not name.isidentifier():
-            raise ValueError(f"{line!r} must have OPTION=VALUE behind the file, not {part!r}")
+            raise ValueError(f"{shown(line)} must have OPTION=VALUE behind the file, not {shown(part)}")
         if name in options:
-            raise ValueError(f"{line!r} must have {name} once")
+            raise ValueError(f"{shown(line)} must have {name} once")
         options[name] = _value(text)
     own = {name: options.pop(name) for name in _OWN if name in options}
     for name, value in own.items():
         if not isinstance(value, _OWN[name]) or isinstance(value, bool):
             kinds = " or ".join(_WORDS[kind] for kind in _OWN[name])
-            raise ValueError(f"{line!r} must have {kinds} as {name}, not {value!r}")
+            raise ValueError(f"{shown(line)} must have {kinds} as {name}, not {shown(value)}")
         if name in ("backends", "waits") and not isinstance(value, list):
             own[name] = str(value).split(",")
     if "data" not in own:
-        raise ValueError(f"{line!r} must have data=DATA: a data set, a .npy or a .npz file")
+        raise ValueError(f"{shown(line)} must have data=DATA: a data set, a .npy or a .npz file")
     if own.get("limit", 1) < 1:
-        raise ValueError(f"{line!r} must have a limit of at least 1, not {own['limit']}")
+        raise ValueError(f"{shown(line)} must have a limit of at least 1, not {own['limit']}")
     return Listed(**{"name": file, **own}, file=file, options=options)
 
 

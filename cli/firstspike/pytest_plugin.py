@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from firstspike_arch.shown import shown
 
 from .pytest_networks import Listed, listed_networks
 
@@ -188,11 +189,11 @@ def _ways(
     names = config.getoption("firstspike_backend") or backends or config.getini("firstspike_backends")
     given = config.getoption("firstspike_waits") or waits or config.getini("firstspike_waits")
     if wrong := [name for name in names if name not in BACKENDS]:
-        raise ValueError(f"the back-end must be {' or '.join(BACKENDS)}, not {wrong[0]!r}")
+        raise ValueError(f"the back-end must be {' or '.join(BACKENDS)}, not {shown(wrong[0])}")
     seeds: list[int | None] = []
     for one in given:
         if one not in (None, "none") and not str(one).isdecimal():
-            raise ValueError(f"waits must be a seed of at least 0, or none, not {one!r}")
+            raise ValueError(f"waits must be a seed of at least 0, or none, not {shown(one)}")
         seeds.append(None if one in (None, "none") else int(one))
     return [Way(name, seed) for name in dict.fromkeys(names) for seed in dict.fromkeys(seeds)]
 

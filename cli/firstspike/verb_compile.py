@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from firstspike_arch.fixed import LEAK_SHIFT_MAX
+from firstspike_arch.shown import shown
 from rich.console import Console
 
 from .options import (
@@ -212,7 +213,7 @@ def _elements(lane_budget: str | None, device: str | None) -> int | None:
         return None
     numbers = _numbers("--lane-budget", lane_budget)
     if numbers is not None and len(numbers) != 1:
-        raise ValueError(f"--lane-budget must be a number or auto, not {lane_budget!r}")
+        raise ValueError(f"--lane-budget must be a number or auto, not {shown(lane_budget)}")
     return numbers[0] if numbers else None
 
 
@@ -220,4 +221,4 @@ def _numbers(name: str, text: str | None) -> list[int] | None:
     try:
         return None if text is None else [int(part) for part in text.split(",")]
     except ValueError:
-        raise ValueError(f"{name} must be a number or a list of numbers, one a layer, not {text!r}") from None
+        raise ValueError(f"{name} must be a number or a list of numbers, one a layer, not {shown(text)}") from None

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from firstspike_arch.shown import shown
 from rich.console import Console
 from rich.progress import track
 
@@ -26,7 +27,7 @@ def study(
     from .study_report import STUDIES, study_table, write_study
 
     if name not in STUDIES:
-        raise ValueError(f"study must be one of {', '.join(STUDIES)}, not {name!r}")
+        raise ValueError(f"study must be one of {', '.join(STUDIES)}, not {shown(name)}")
     chosen = STUDIES[name].resized(samples, epochs)
     outcomes = list(track(chosen.run(seeds), description=name, total=len(chosen.variants) * seeds))
     console = Console()

@@ -13,6 +13,7 @@ from firstspike_arch.float_network import LeakRounding
 from firstspike_arch.network import INPUT, Branch, IntegerNetwork, Layer
 from firstspike_arch.neuron import Neuron
 from firstspike_arch.program import write_atomically
+from firstspike_arch.shown import shown
 
 from .errors import CompileError
 from .passes.round_leaks import round_leaks, rounded_down
@@ -64,7 +65,8 @@ def save_nir(network: IntegerNetwork, path: str | Path) -> dict[str, Any]:
 
     def add(name: str, node: Any) -> None:
         if name in nodes:
-            raise CompileError(f"layers must have names of their own to be exported, but {name!r} would be there twice")
+            raise CompileError(
+                f"layers must have names of their own to be exported, but {shown(name)} would be there twice")
         nodes[name] = node
 
     add("input", nir.Input({"input": np.array(network.input_shape)}))

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from firstspike_arch.shown import shown
+
 __all__ = ["Tool", "ToolError", "find_tool", "tool_versions"]
 
 _LOG = logging.getLogger(__name__)
@@ -113,7 +115,7 @@ def _candidates(name: str, variable: str):
     if given:
         command = (given,) if shutil.which(given) else tuple(shlex.split(given))  # with arguments: ccache g++
         if not command or shutil.which(command[0]) is None:
-            raise ToolError(f"${variable} must name a program, not {given!r}")
+            raise ToolError(f"${variable} must name a program, not {shown(given)}")
         yield _versioned(name, command, {})
         return
     found = shutil.which(name)

@@ -113,6 +113,19 @@ def test_a_bad_recipe_is_refused_by_name(tmp_path, old, new, sentence):
         load_recipe(path)
 
 
+@pytest.mark.parametrize(("old", "new", "sentence"), [
+    ("8-10", "8C3" + "x" * 9000 + "-10", "network.layers '8C3xxx"), ("8-10", "[" * 9000, "network.layers '[[["),
+    ('"digits"', f"'{'x' * 9000}'", "data.dataset must be "), ("seed", "x" * 9000, "xxx"),
+    ("[4, 5]", f"[{'4, ' * 9000}]", "quantisation.weight_bits must be "),
+])
+def test_of_a_long_value_the_ends_are_shown(tmp_path, old, new, sentence):
+    path = tmp_path / "bad.toml"
+    path.write_text(GOOD.replace("[data]", "seed = 1\n[data]").replace(old, new, 1))
+    with pytest.raises(RecipeError, match=re.escape(f"{path}: {sentence}")) as refused:
+        load_recipe(path)
+    assert len(str(refused.value)) < 700 and len(str(refused.value).splitlines()) == 1
+
+
 def test_a_missing_recipe_is_named(tmp_path):
     with pytest.raises(RecipeError, match=r"none\.toml: cannot be read: No such file"):
         load_recipe(tmp_path / "none.toml")

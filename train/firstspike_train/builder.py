@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, replace
 
 from firstspike_arch.connectivity import Conv2d, Dense, Shape, size_of
+from firstspike_arch.shown import shown
 
 __all__ = ["Loop", "Skip", "Wiring", "build_layers"]
 
@@ -77,8 +78,8 @@ def build_layers(text: str, shape: Shape) -> tuple[Wiring, ...]:
             own = Dense(in_shape=synapses.out_shape, neurons=synapses.neurons)
             layers.append(Wiring(synapses=synapses, loop=Loop(source=len(layers), synapses=own) if dense[2] else None))
         else:
-            raise ValueError(f"{part!r} must be a convolution like 15C5, 15C3p1s2 or 16C3p1+2, a pool like P2 or a "
-                             "number like 300 or 128r")
+            raise ValueError(f"{shown(part)} must be a convolution like 15C5, 15C3p1s2 or 16C3p1+2, a pool like P2 or "
+                             "a number like 300 or 128r")
         shape, pool = layers[-1].synapses.out_shape, 1
     if pool > 1:
         raise ValueError("a pool must be followed by a layer")
@@ -88,14 +89,14 @@ def build_layers(text: str, shape: Shape) -> tuple[Wiring, ...]:
 def _skip(part: str, before: list[Wiring], synapses: Dense | Conv2d, back: int) -> Skip:
     """Return a skip: one weight for each channel if the shapes are equal, else a 1 × 1 convolution with a stride."""
     if not 2 <= back <= len(before):
-        raise ValueError(f"{part!r} must go 2…{len(before)} layers back, to one that is there, not {back}")
+        raise ValueError(f"{shown(part)} must go 2…{len(before)} layers back, to one that is there, not {back}")
     if synapses.pool_size > 1:
-        raise ValueError(f"{part!r} must not stand behind a pool: its two sets of synapses share one scale")
+        raise ValueError(f"{shown(part)} must not stand behind a pool: its two sets of synapses share one scale")
     source = len(before) - back
     start, end = before[source].synapses.out_shape, synapses.out_shape
     channels, stride = end[0], -(-start[1] // end[1]) if len(start) == 3 else 1
     skip = Conv2d(in_shape=start, channels=channels, kernel=(1, 1), stride=(stride, stride),
                   groups=channels if start == end else 1)
     if skip.out_shape != end:
-        raise ValueError(f"{part!r} must reach the shape {end} from {start} by a stride, not {skip.out_shape}")
+        raise ValueError(f"{shown(part)} must reach the shape {end} from {start} by a stride, not {skip.out_shape}")
     return Skip(source=source, synapses=skip)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from firstspike_arch.shown import said
+from firstspike_arch.shown import said, shown
 
 from .official_files import DataError, data_folder, md5_of
 
@@ -35,7 +35,7 @@ class _Bytes:
 
     def __init__(self, code: Any, *_: Any) -> None:
         if code not in ("u1", b"u1"):
-            raise pickle.UnpicklingError(f"arrays must be of unsigned bytes, not {code!r}")
+            raise pickle.UnpicklingError(f"arrays must be of unsigned bytes, not {shown(code)}")
 
     def __setstate__(self, state: Any) -> None:
         """Ignore byte order and alignment, which do not matter for bytes."""
@@ -66,7 +66,7 @@ def _from_buffer(raw: Any, kind: Any, shape: Any, order: Any) -> _Array:
 def _encode(text: str, codec: str) -> bytes:
     """Stand-in for the function by which pickles of old protocols hold bytes."""
     if codec not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError(f"bytes must be written in latin1, not {codec!r}")
+        raise pickle.UnpicklingError(f"bytes must be written in latin1, not {shown(codec)}")
     return text.encode("latin1")
 
 

@@ -111,9 +111,9 @@ def corrupted(
     if strengths not in STRENGTHS:
         raise ValueError(f"strengths must be one of {', '.join(STRENGTHS)}, not {shown(strengths)}")
     if kind not in CORRUPTIONS:
-        raise ValueError(f"corruption must be one of {', '.join(CORRUPTIONS)}, not {kind!r}")
+        raise ValueError(f"corruption must be one of {', '.join(CORRUPTIONS)}, not {shown(kind)}")
     if severity not in SEVERITIES:
-        raise ValueError(f"severity must be 1…{SEVERITIES[-1]}, not {severity!r}")
+        raise ValueError(f"severity must be 1…{SEVERITIES[-1]}, not {shown(severity)}")
     strength = STRENGTHS[strengths][kind][severity - 1]
     generator = torch.Generator().manual_seed(seed)
     real = CORRUPTIONS[kind](images.view(-1, *shape).float() / 255, strength, generator)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from firstspike_arch.connectivity import Shape
-from firstspike_arch.shown import said
+from firstspike_arch.shown import said, shown
 
 from .cifar import read_cifar10, read_cifar100
 from .image_folders import FolderImages, read_imagenet, read_tiny_imagenet
@@ -75,7 +75,7 @@ def image_shape(name: str) -> Shape:
         The name is unknown.
     """
     if name not in DATASETS:
-        raise DataError(f"dataset must be one of {', '.join(DATASETS)}, not {name!r}")
+        raise DataError(f"dataset must be one of {', '.join(DATASETS)}, not {shown(name)}")
     return DATASETS[name].shape
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from firstspike_arch.shown import shown
+
 __all__ = ["DATA_VARIABLE", "SOURCES", "DataError", "Source", "data_folder", "fetch", "md5_of", "read_official"]
 
 DATA_VARIABLE = "FIRSTSPIKE_DATA"
@@ -134,7 +136,7 @@ def fetch(name: str, progress: Callable[[int, int], None] = lambda done, total: 
     if name in _BY_HAND:
         raise DataError(f"{name} must be fetched by hand from {_BY_HAND[name]}")
     if name not in SOURCES:
-        raise DataError(f"data set must be one of {', '.join((*SOURCES, *_BY_HAND))}, not {name!r}")
+        raise DataError(f"data set must be one of {', '.join((*SOURCES, *_BY_HAND))}, not {shown(name)}")
     folder, found = data_folder(name) / name, []
     folder.mkdir(parents=True, exist_ok=True)
     for source in SOURCES[name]:

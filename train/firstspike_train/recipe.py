@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from firstspike_arch.connectivity import Shape
 from firstspike_arch.network import NAME_RULE, is_name
+from firstspike_arch.shown import shown
 from pydantic import Discriminator
 from pydantic_core import to_jsonable_python
 
@@ -99,7 +100,7 @@ class Recipe:
         try:
             layers = build_layers(text, self.shape)
         except ValueError as error:
-            raise RecipeError(f"{table}.layers {text!r}: {error}") from None
+            raise RecipeError(f"{table}.layers {shown(text)}: {error}") from None
         require(layers[-1].synapses.out_shape == (self.classes,), f"{table}.layers",
                  f"closed by {self.classes} outputs", text)
         return layers

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The rules for the parameters of a recipe, of which each is a key of a table in a file."""
 
+from firstspike_arch.shown import shown
+
 __all__ = ["RecipeError", "at_least", "positive", "require", "share", "within"]
 
 
@@ -10,7 +12,7 @@ class RecipeError(ValueError):
 
 def require(condition: bool, key: str, rule: str, value: object) -> None:
     if not condition:
-        raise RecipeError(f"{key} must be {rule}, not {value!r}")
+        raise RecipeError(f"{key} must be {rule}, not {shown(value)}")
 
 
 def positive(table: str, recipe: object, *keys: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from firstspike_arch.connectivity import Shape
+from firstspike_arch.shown import shown
 
 from .event_files import NMNIST_SHAPE, read_aedat2, read_aedat3, read_nmnist
 from .glides import GLIDES_CLASSES, GLIDES_SHAPE, glides
@@ -165,9 +166,10 @@ def read_trials(path: Path) -> list[tuple[int, int, int]]:
         try:
             gesture, start, end = (int(part) for part in line.split(","))
         except ValueError:
-            raise DataError(f"{path}: line {number} must be class,startTime_usec,endTime_usec, not {line!r}") from None
+            raise DataError(
+                f"{path}: line {number} must be class,startTime_usec,endTime_usec, not {shown(line)}") from None
         if not (1 <= gesture <= 11 and 0 <= start < end):
-            raise DataError(f"{path}: line {number} must have a class 1…11 and a time that runs on, not {line!r}")
+            raise DataError(f"{path}: line {number} must have a class 1…11 and a time that runs on, not {shown(line)}")
         trials.append((gesture - 1, start, end))
     return trials
 
@@ -274,7 +276,7 @@ def _gathered(
 
 def _check_split(split: str) -> None:
     if split not in ("train", "test"):
-        raise DataError(f"split must be train or test, not {split!r}")
+        raise DataError(f"split must be train or test, not {shown(split)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -326,7 +328,7 @@ def load_recordings(
         The name or split is unknown, or a file is missing or altered.
     """
     if name not in RECORDINGS:
-        raise DataError(f"dataset must be one of {', '.join(RECORDINGS)}, not {name!r}")
+        raise DataError(f"dataset must be one of {', '.join(RECORDINGS)}, not {shown(name)}")
     check_split(split)
     counts, labels = RECORDINGS[name].read("test" if split == "test" else "train", steps, step_us)
     chosen = part_of(name, split, len(counts), max(1, len(counts) // VALIDATION_SHARE))

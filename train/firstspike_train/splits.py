@@ -2,6 +2,7 @@
 """Fixed splits of a data set: the part of the official training set kept for validation never changes."""
 
 import numpy as np
+from firstspike_arch.shown import shown
 
 from .official_files import DataError
 
@@ -19,7 +20,7 @@ def check_split(split: str) -> None:
     DataError
     """
     if split not in SPLITS:
-        raise DataError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
+        raise DataError(f"split must be one of {', '.join(SPLITS)}, not {shown(split)}")
 
 
 def part_of(name: str, split: str, count: int, validation: int) -> np.ndarray:

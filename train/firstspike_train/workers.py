@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from firstspike_arch.shown import shown
 from torch import distributed
 
 __all__ = ["Workers", "device_of", "started_workers"]
@@ -83,14 +84,14 @@ def device_of(name: str, workers: Workers) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f"device must be cpu or cuda, not {name!r}") from None
+        raise ValueError(f"device must be cpu or cuda, not {shown(name)}") from None
     if device.type not in ("cpu", "cuda"):
-        raise ValueError(f"device must be cpu or cuda, not {name!r}")
+        raise ValueError(f"device must be cpu or cuda, not {shown(name)}")
     if device.type == "cuda":
         if not torch.cuda.is_available():
-            raise ValueError(f"device must be cpu where torch sees no GPU, not {name!r}")
+            raise ValueError(f"device must be cpu where torch sees no GPU, not {shown(name)}")
         if (device.index or 0) >= torch.cuda.device_count():
-            raise ValueError(f"device must be one of cuda:0 … cuda:{torch.cuda.device_count() - 1}, not {name!r}")
+            raise ValueError(f"device must be one of cuda:0 … cuda:{torch.cuda.device_count() - 1}, not {shown(name)}")
         if workers.count > 1:
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         # Integers up to 2^24 need all 24 bits of float32: no TF32.

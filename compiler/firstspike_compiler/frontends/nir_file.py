@@ -429,7 +429,7 @@ class _Mapper:
             shape = self._shapes.get(source, ())
         if not shape:
             raise NodeError(name, f"{self._graph.nodes[name].kind} must come behind a node of known shape, not "
-                           f"{source!r}")
+                           f"{shown(source)}")
         return shape
 
     def _claimed(self, name: str) -> Shape:
