@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from cobs import cobs
 from firstspike_hw.link.frames import (
+    BUFFER_BYTES_MIN,
     FRAME_BYTES_MIN,
     RESPONSE,
     FrameError,
@@ -139,7 +140,7 @@ class Link:
     Raises
     ------
     LinkError
-        Nothing answers, or the device speaks another version of the protocol.
+        Nothing answers, or the device speaks another version of the protocol, or has no buffer that requests fit.
     """
 
     def __init__(self, connect: Callable[[], Transport], *, timeout: float = 1.0, attempts: int = 16):
@@ -301,6 +302,10 @@ def _reason(payload: bytes) -> str:
 
 def _identity(payloads: list[bytes]) -> Identity:
     try:
-        return Identity.unpack(payloads[0])
+        found = Identity.unpack(payloads[0])
     except FrameError as error:
         raise LinkError(str(error)) from None
+    if found.buffer_bytes < BUFFER_BYTES_MIN:  # no request would fit
+        raise LinkError(
+            f"the device must have a buffer of at least {BUFFER_BYTES_MIN} octets, not {found.buffer_bytes}")
+    return found

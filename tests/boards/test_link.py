@@ -2,6 +2,7 @@
 """The host's end of the link against a device in Python, on good wires and on bad ones."""
 
 import zlib
+from dataclasses import replace
 
 import pytest
 from cobs import cobs
@@ -257,6 +258,13 @@ def test_a_connection_that_stays_away_is_reported():
     link = Link(lambda: devices.pop(0), timeout=0.01, attempts=3)
     with pytest.raises(LinkError, match=r"^the connection must come back within 3 attempts, but did not: .*plug"):
         link.exchange(requests(30))
+
+
+def test_a_device_with_a_buffer_that_no_request_fits_is_refused():
+    device = Device(identity=replace(IDENTITY, buffer_bytes=63))
+    with pytest.raises(LinkError, match=r"^the device must have a buffer of at least 64 octets, not 63$"):
+        Link(lambda: device)
+    assert device.closed
 
 
 def test_another_protocol_is_refused():

@@ -9,7 +9,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .frame_octet import FRAME_OCTET, frame_stream
-from .frames import CRC_BYTES, FRAME_BYTES_MIN, Reason
+from .frames import BUFFER_BYTES_MIN, CRC_BYTES, FRAME_BYTES_MIN, Reason
 
 __all__ = ["BUFFER_MAX", "CrcAppender", "FrameBuffer"]
 
@@ -49,8 +49,8 @@ class FrameBuffer(wiring.Component):
     overflow: Signal
 
     def __init__(self, *, depth: int):
-        if not 64 <= depth <= BUFFER_MAX or depth & (depth - 1):
-            raise ValueError(f"depth must be a power of two of 64…{BUFFER_MAX} octets, not {depth!r}")
+        if not BUFFER_BYTES_MIN <= depth <= BUFFER_MAX or depth & (depth - 1):
+            raise ValueError(f"depth must be a power of two of {BUFFER_BYTES_MIN}…{BUFFER_MAX} octets, not {depth!r}")
         self._depth = depth
         super().__init__({
             "source": In(frame_stream()), "frames": Out(frame_stream()),

@@ -23,10 +23,10 @@ from firstspike_arch.status import COUNTERS, MEMORIES_MAX, PARITY_ADDRESSES
 from ..integer_argument import integer_argument
 
 __all__ = [
-    "CHUNK_BYTES", "CRC_BYTES", "FAULTS_COUNTER", "FRAME_BYTES_MIN", "HEADER_BYTES", "IDENTITY", "IDENTITY_BYTES",
-    "IDENTITY_MEMORY", "LINK_COUNTERS", "MEMORY_ADDRESS_BYTES", "NAME_PLACE", "NO_PROGRAM", "PROGRAM_PLACES",
-    "PROGRAM_WORD_BYTES", "PROTOCOL", "READ_ADDRESS_BYTES", "RESPONSE", "STAMP_BYTES", "Capability", "FrameError",
-    "Identity", "Kind", "MemoryFault", "Reason", "Transport", "WireFormat", "frame_body", "identity_of", "parse_body",
+    "BUFFER_BYTES_MIN", "CHUNK_BYTES", "CRC_BYTES", "FAULTS_COUNTER", "FRAME_BYTES_MIN", "HEADER_BYTES", "IDENTITY",
+    "IDENTITY_BYTES", "IDENTITY_MEMORY", "LINK_COUNTERS", "MEMORY_ADDRESS_BYTES", "NAME_PLACE", "NO_PROGRAM",
+    "PROGRAM_PLACES", "PROGRAM_WORD_BYTES", "PROTOCOL", "READ_ADDRESS_BYTES", "RESPONSE", "STAMP_BYTES",
+    "Capability", "FrameError", "Identity", "Kind", "MemoryFault", "Reason", "Transport", "WireFormat", "frame_body", "identity_of", "parse_body",
     "status_names", "status_values", "wire_format",
 ]
 
@@ -37,6 +37,8 @@ _HEADER = struct.Struct("<BH")
 HEADER_BYTES = _HEADER.size
 CRC_BYTES = 4
 FRAME_BYTES_MIN = HEADER_BYTES + CRC_BYTES
+BUFFER_BYTES_MIN = 64
+"""Octets of the smallest buffer of a device behind a link."""
 
 RESPONSE = 0x80
 """A response has the kind of its request plus this."""
