@@ -26,8 +26,8 @@ __all__ = [
     "BUFFER_BYTES_MIN", "CHUNK_BYTES", "CRC_BYTES", "FAULTS_COUNTER", "FRAME_BYTES_MIN", "HEADER_BYTES", "IDENTITY",
     "IDENTITY_BYTES", "IDENTITY_MEMORY", "LINK_COUNTERS", "MEMORY_ADDRESS_BYTES", "NAME_PLACE", "NO_PROGRAM",
     "PROGRAM_PLACES", "PROGRAM_WORD_BYTES", "PROTOCOL", "READ_ADDRESS_BYTES", "RESPONSE", "STAMP_BYTES",
-    "Capability", "FrameError", "Identity", "Kind", "MemoryFault", "Reason", "Transport", "WireFormat", "frame_body", "identity_of", "parse_body",
-    "status_names", "status_values", "wire_format",
+    "Capability", "FrameError", "Identity", "Kind", "MemoryFault", "Reason", "Transport", "WireFormat", "frame_body",
+    "identity_of", "parse_body", "status_names", "status_values", "wire_format",
 ]
 
 PROTOCOL = 1
