@@ -163,7 +163,7 @@ class Link:
         Raises
         ------
         LinkError
-            The request got no answer.
+            The request got no answer, or that of a device that `Link` would refuse.
         """
         return _identity(self.exchange([(Kind.IDENTIFY, b"")]))
 

@@ -56,8 +56,7 @@ def run_bench(folder: Path, simulator: str, bench: str, outcome: str, *, optimis
         with shared_runtime(work, ["cocotb", *tools]):
             runner.build(
                 sources=[source], hdl_toplevel=TOP, build_dir=work, always=True,
-                build_args=flags, log_file=build_log,
-                timescale=("1ns", "1ps"),
+                build_args=flags, log_file=build_log, timescale=("1ns", "1ps"),
             )
         return [work / (TOP if simulator == "verilator" else "sim.vvp")]
 
